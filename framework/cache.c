@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+static char *cache_root(void)
+{
+	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+	/* The specification says to ignore a relative path. */
+	if (xdg && xdg[0] == '/')
+		return kt_format("%s/ktest", xdg);
+	return kt_format("%s/.cache/ktest", home && home[0] == '/' ? home : "/root");
+}
+
+int kt_cache_path(const char *sub, char **ret_path, struct kt_err *reterr)
+{
+	KT_FREE char *root = cache_root();
+	KT_FREE char *path = root ? kt_format("%s%s%s", root, *sub ? "/" : "", sub) : NULL;
+	int r;
+
+	if (!path)
+		return kt_err_oom(reterr);
+	r = kt_mkdir_all(path, reterr);
+	if (r < 0)
+		return kt_err_prefix(reterr, r, "cache");
+	*ret_path = kt_steal(path);
+	return 0;
+}
+
+int kt_cache_lock(const char *name, void (*on_wait)(void *data), void *data, int *ret_fd,
+		  struct kt_err *reterr)
+{
+	KT_FREE char *dir = NULL, *path = NULL;
+	KT_CLOSE int fd = -1;
+	int r;
+
+	r = kt_cache_path("locks", &dir, reterr);
+	if (r < 0)
+		return r;
+	path = kt_format("%s/%s", dir, name);
+	if (!path)
+		return kt_err_oom(reterr);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return kt_err_set(reterr, -errno, "cannot open lock '%s': %m", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK && on_wait)
+			on_wait(data);
+		while (flock(fd, LOCK_EX) < 0) {
+			if (errno != EINTR)
+				return kt_err_set(reterr, -errno, "cannot take lock '%s': %m",
+						  path);
+		}
+	}
+	*ret_fd = kt_steal_fd(fd);
+	return 0;
+}
+
+#define STAGE_SUFFIX ".stage-"
+
+static void remove_stale(const char *path)
+{
+	KT_FREE char *pattern = kt_format("%s" STAGE_SUFFIX "*", path);
+	glob_t found;
+
+	if (!pattern || glob(pattern, GLOB_NOSORT, NULL, &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		(void)kt_remove_all(found.gl_pathv[i]);
+	globfree(&found);
+}
+
+int kt_cache_stage(const char *path, char **ret_stage, struct kt_err *reterr)
+{
+	KT_FREE char *stage = kt_format("%s" STAGE_SUFFIX "XXXXXX", path);
+
+	if (!stage)
+		return kt_err_oom(reterr);
+	remove_stale(path);
+	if (!mkdtemp(stage) || chmod(stage, 0755) < 0)
+		return kt_err_set(reterr, -errno, "cannot create '%s': %m", stage);
+	*ret_stage = kt_steal(stage);
+	return 0;
+}
+
+int kt_cache_publish(const char *stage, const char *path, struct kt_err *reterr)
+{
+	if (rename(stage, path) == 0)
+		return 0;
+	/* A directory that is not empty is not replaced by rename(2), but it can be swapped. */
+	if (renameat2(AT_FDCWD, stage, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
+		return kt_err_set(reterr, -errno, "cannot publish '%s': %m", path);
+	(void)kt_remove_all(stage);
+	return 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What came out of one attempt of one test: the guest's result and the session's view of it. */
+
+#include <ktest/test.h>
+
+#include "framework/capture.h"
+#include "wire/result.h"
+
+/* Where an attempt is; each has a deadline of its own. */
+enum kt_phase {
+	KT_PHASE_BOOT,     /* until HELO */
+	KT_PHASE_RUN,      /* until RSLT */
+	KT_PHASE_TEARDOWN, /* until the machine is gone */
+	KT_N_PHASES,
+};
+
+/* "boot", "run", "teardown". */
+const char *kt_phase_name(enum kt_phase phase);
+
+struct kt_outcome {
+	const struct kt_test *test;
+	unsigned int iteration; /* of --stress-count, from 1 */
+	struct kt_result result;
+	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each */
+	uint64_t total_ns;              /* from start to end of the attempt */
+	struct kt_capture out;          /* standard output of the guest */
+	struct kt_capture err;
+	struct kt_capture console;
+	struct kt_capture dmesg; /* kernel log of a failed test */
+	struct kt_capture host;  /* what the session process itself printed, as .post_vm does */
+};
+
+int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, struct kt_err *reterr);
+void kt_outcome_deinit(struct kt_outcome *outcome);
+
+/* Everything but the captures, as one line of JSON, from the session to the runner; to be freed. */
+char *kt_outcome_encode(const struct kt_outcome *outcome);
+int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
+		      struct kt_err *reterr);

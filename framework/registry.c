@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/registry.h"
+
+#include "guest/main.h"
+
+static struct kt_test_node *first, **end = &first;
+
+void kt_test_register(struct kt_test_node *node)
+{
+	*end = node;
+	end = &node->next;
+}
+
+const struct kt_test_node *kt_registry(void)
+{
+	return first;
+}
+
+size_t kt_registry_count(void)
+{
+	size_t n = 0;
+
+	for (const struct kt_test_node *at = first; at; at = at->next)
+		n++;
+	return n;
+}
+
+/*
+ * The same file is /init in the guest. Constructors without a priority run after those with one,
+ * so that every KTEST() is registered by now. It stands in this file because every test refers to
+ * it, and so the linker never leaves it out.
+ */
+__attribute__((constructor)) static void become_guest(void)
+{
+	if (kt_guest_is_me())
+		kt_guest_main(first);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The tests of this binary. */
+
+#include <stddef.h>
+
+#include <ktest/test.h>
+
+/* All, in the order of registration. */
+const struct kt_test_node *kt_registry(void);
+size_t kt_registry_count(void);

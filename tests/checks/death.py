@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""However a run ends, nothing is left a second later: no process, no file outside the cache, no
+shared memory, and the terminal's exit status says how.
+
+usage: death.py KTESTS
+"""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+LIMIT_S = 1.0
+
+
+def descendants(pid):
+    """All processes below @pid, as {pid: command}."""
+    found = {}
+    for child in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            pids = child.read_text().split()
+        except OSError:
+            continue
+        for other in pids:
+            try:
+                found[int(other)] = pathlib.Path(f"/proc/{other}/comm").read_text().strip()
+            except OSError:
+                continue
+            found.update(descendants(other))
+    return found
+
+
+def alive(pid, command):
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        comm = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return False
+    return comm == command and stat.rsplit(")", 1)[1].split()[0] not in "ZX"
+
+
+def files():
+    """What a run could leave behind outside its cache."""
+    places = ("/tmp", "/dev/shm", "/run", "/var/tmp")
+    return {str(p) for place in places for p in pathlib.Path(place).glob("*")}
+
+
+def end_by(ktests, sig, when, workdir):
+    """Starts a run, sends @sig when @when descendants contain QEMU (True) or at once (False)."""
+    before = files()
+    run = subprocess.Popen([ktests, "--exact", "-t", "cgroup_freeze"], cwd=workdir,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, start_new_session=True)
+    deadline = time.monotonic() + 20
+    tree = {}
+    while time.monotonic() < deadline:
+        tree = descendants(run.pid)
+        if not when or any("qemu" in command for command in tree.values()):
+            break
+        time.sleep(0.01)
+    else:
+        return "QEMU never appeared"
+    if when:
+        time.sleep(0.5)  # in the middle of the boot
+        tree = descendants(run.pid)
+    run.send_signal(sig)
+    sent = time.monotonic()
+    status = run.wait(timeout=20)
+    while any(alive(pid, command) for pid, command in tree.items()):
+        if time.monotonic() - sent > LIMIT_S:
+            left = {p: c for p, c in tree.items() if alive(p, c)}
+            return f"{sig.name}: still there after {LIMIT_S} s: {left}"
+        time.sleep(0.01)
+    took = time.monotonic() - sent
+    if took > LIMIT_S:
+        return f"{sig.name}: took {took:.2f} s"
+    expected = -sig if sig == signal.SIGKILL else 128 + sig
+    if when and status != expected:
+        return f"{sig.name}: exit status {status}, not {expected}"
+    left = files() - before
+    if left:
+        return f"{sig.name}: files left: {sorted(left)}"
+    if os.listdir(workdir):
+        return f"{sig.name}: files left in the working directory: {os.listdir(workdir)}"
+    if when and not tree:
+        return "no process was seen: this check has checked nothing"
+    return None
+
+
+def main():
+    ktests = os.path.abspath(sys.argv[1])
+    cases = [(signal.SIGKILL, True), (signal.SIGINT, True), (signal.SIGTERM, True),
+             (signal.SIGHUP, True), (signal.SIGKILL, False)]
+    faults = []
+    with tempfile.TemporaryDirectory() as workdir:
+        for sig, when in cases:
+            fault = end_by(ktests, sig, when, workdir)
+            print(f"{sig.name} {'during the boot' if when else 'at once'}: {fault or 'nothing left'}")
+            faults += [fault] if fault else []
+    return bool(faults)
+
+
+sys.exit(main())

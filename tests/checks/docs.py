@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The examples in README.md and docs/*.md are true: C is compiled as one program per page and its
+tests are run, ./ktests commands are run and must succeed, links lead somewhere.
+
+usage: docs.py SOURCE_ROOT KTESTS PREFIX_DIR
+
+PREFIX_DIR holds an installed libktest (see install.py).
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
+LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+
+
+def blocks(page, language):
+    return [text for kind, text in BLOCK.findall(page.read_text()) if kind == language]
+
+
+def pkg_config(prefix, *args):
+    env = {"PKG_CONFIG_PATH": str(next(pathlib.Path(prefix).rglob("pkgconfig"))), "PATH": "/usr/bin:/bin"}
+    return subprocess.run(["pkg-config", *args, "ktest"], env=env, check=True, capture_output=True,
+                          text=True).stdout.split()
+
+
+def check_c(page, prefix, faults):
+    source = "#include <ktest.h>\n" + "\n".join(blocks(page, "c"))
+    if "KTEST(" not in source:
+        return 0
+    with tempfile.TemporaryDirectory() as directory:
+        program = f"{directory}/{page.stem}"
+        command = ["cc", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
+                   "-x", "c", "-", "-o", program, *pkg_config(prefix, "--cflags", "--libs")]
+        run = subprocess.run(command, input=source, text=True, capture_output=True)
+        if run.returncode:
+            faults.append(f"{page.name}: its C does not compile:\n{run.stderr}")
+            return 1
+        run = subprocess.run([program], text=True, capture_output=True, timeout=300)
+        if run.returncode:
+            faults.append(f"{page.name}: its tests exit with {run.returncode}:\n{run.stdout}{run.stderr}")
+    return source.count("KTEST(")
+
+
+def check_commands(page, ktests, faults):
+    n = 0
+    for block in blocks(page, "sh"):
+        for line in block.splitlines():
+            if not line.startswith("./ktests"):
+                continue
+            n += 1
+            run = subprocess.run(line.replace("./ktests", ktests, 1), shell=True, text=True,
+                                 capture_output=True, timeout=300, stdin=subprocess.DEVNULL)
+            if run.returncode:
+                faults.append(f"{page.name}: '{line}' exits with {run.returncode}:\n{run.stdout}{run.stderr}")
+    return n
+
+
+def check_links(page, faults):
+    for target in LINK.findall(page.read_text()):
+        if "://" not in target and not (page.parent / target).exists():
+            faults.append(f"{page.name}: the link to {target} leads nowhere")
+
+
+def main():
+    root, ktests, prefix = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    pages = [root / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((root / "docs").glob("*.md"))
+    faults, n_tests, n_commands = [], 0, 0
+    for page in pages:
+        check_links(page, faults)
+        n_tests += check_c(page, prefix, faults)
+        n_commands += check_commands(page, ktests, faults)
+    print("\n".join(faults) or f"{len(pages)} pages, {n_tests} tests and {n_commands} commands hold")
+    return bool(faults) or n_tests < 2 or n_commands < 5
+
+
+sys.exit(main())

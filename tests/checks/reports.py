@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What other programs read: lists, TAP, JUnit and GoogleTest's XML, all of one run.
+
+usage: reports.py SAMPLE KTESTS
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+
+TESTS = ("run_fails", "skips", "inconclusive", "malformed_frame", "warning_is_expected")
+
+
+def check(condition, what):
+    if not condition:
+        sys.exit(f"failed: {what}")
+    print(f"ok: {what}")
+
+
+def cases(path):
+    root = ElementTree.parse(path).getroot()
+    return root, {case.get("name"): case for case in root.iter("testcase")}
+
+
+def main():
+    sample, ktests = sys.argv[1:3]
+    with tempfile.TemporaryDirectory() as directory:
+        junit, gtest = f"{directory}/junit.xml", f"{directory}/gtest.xml"
+        command = [sample, "--exact", "--tap", "--junit", junit, f"--gtest_output=xml:{gtest}", *TESTS]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        check(run.returncode == 100, "the exit status is that of the failure")
+        lines = run.stdout.splitlines()
+        check(lines[:2] == ["TAP version 13", "1..5"], "TAP: version and plan")
+        check(all(line.startswith(("ok ", "not ok ", "#", "TAP", "1..")) for line in lines),
+              "TAP: nothing else on standard output")
+        ok = sorted(line.split(" - ")[1] for line in lines if line.startswith("ok "))
+        check(ok == ["skips # SKIP needs a unicorn, which is not there", "warning_is_expected"],
+              "TAP: what passed and what was skipped")
+        check("Summary" in run.stderr, "the text for people goes to standard error")
+
+        root, found = cases(junit)
+        check(set(found) == set(TESTS) and root.get("tests") == "5", "JUnit: all tests")
+        check(root.get("failures") == "1" and root.get("errors") == "2" and root.get("skipped") == "1",
+              "JUnit: totals")
+        failure = found["run_fails"].find("failure")
+        check("No such file" in failure.get("message"), "JUnit: the failure's message")
+        check(found["run_fails"].get("file") == "tests/samples/failing.c", "JUnit: the place")
+        check("about to fail" in found["run_fails"].find("system-out").text, "JUnit: the output")
+        check(found["malformed_frame"].find("error") is not None, "JUnit: an error is not a failure")
+        check(all(float(case.get("time")) > 0 for case in found.values()), "JUnit: times")
+
+        root, found = cases(gtest)
+        check(set(found) == set(TESTS) and root.get("failures") == "3", "GoogleTest: all tests")
+        check(found["skips"].get("result") == "skipped", "GoogleTest: skipped")
+
+        command = [sample, "--exact", "--junit", "/nonexistent/junit.xml", "warning_is_expected"]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        check(run.returncode == 110 and "/nonexistent/junit.xml" in run.stderr,
+              "a report that cannot be written")
+
+    def listing(*args):
+        return subprocess.run([ktests, *args], check=True, capture_output=True, text=True).stdout
+
+    names = listing("--list", "--format", "names").splitlines()
+    check(len(names) >= 12 and len(set(names)) == len(names), "the list of names")
+    check(listing("list").splitlines() == [f"{name}: test" for name in names], "the terse list")
+    tests = json.loads(listing("-l", "--format=json"))["tests"]
+    check([test["name"] for test in tests] == names, "the list as JSON")
+    check(all(pathlib.Path(test["file"]).suffix == ".c" and test["line"] for test in tests), "places")
+    check(listing("--gtest_list_tests").split() == ["ktest.", *names], "GoogleTest's list")
+    check(listing("--list", "--format=names", "freeze", "--skip", "parent").splitlines()
+          == [name for name in names if "freeze" in name and "parent" not in name],
+          "lists are filtered")
+
+
+main()

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""ktests shell: an interactive shell on a terminal, and one command with pipes.
+
+usage: shell.py KTESTS
+"""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+TIMEOUT_S = 60
+
+
+class Terminal:
+    def __init__(self, command):
+        self.text = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ["TERM"] = "vt220"
+            os.execv(command[0], command)
+        self.resize(31, 97)
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def expect(self, pattern):
+        deadline = time.monotonic() + TIMEOUT_S
+        while not re.search(pattern, self.text):
+            ready, _, _ = select.select([self.fd], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                sys.exit(f"waited for {pattern!r}, got {self.text!r}")
+            try:
+                self.text += os.read(self.fd, 4096).decode(errors="replace")
+            except OSError:
+                sys.exit(f"ended before {pattern!r}, got {self.text!r}")
+        self.text = self.text[re.search(pattern, self.text).end() :]
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def wait(self):
+        while True:
+            try:
+                if not os.read(self.fd, 4096):
+                    break
+            except OSError:
+                break
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def check(condition, what):
+    if not condition:
+        sys.exit(f"failed: {what}")
+    print(f"ok: {what}")
+
+
+def interactive(ktests):
+    terminal = Terminal([ktests, "shell"])
+    terminal.expect("ktest# ")
+    terminal.send("echo answer=$((6 * 7)) term=$TERM\r")
+    terminal.expect("answer=42 term=vt220")
+    terminal.send("stty size\r")
+    terminal.expect("31 97")
+    terminal.resize(40, 100)
+    terminal.send("sleep 0.3; stty size\r")
+    terminal.expect("40 100")
+    terminal.send("echo rea''dy; cat\r")
+    terminal.expect("ready\r\n")
+    terminal.send("hello\r")
+    terminal.expect("hello\r\nhello")
+    terminal.send("\x03")  # Ctrl-C goes to the guest, not to ktests
+    terminal.expect("ktest# ")
+    terminal.send("exit 3\r")
+    check(terminal.wait() == 3, "an interactive shell: input, size, Ctrl-C, status")
+
+
+def run(ktests, *args, stdin=""):
+    return subprocess.run([ktests, "shell", *args], input=stdin, capture_output=True, text=True,
+                          timeout=TIMEOUT_S)
+
+
+def main():
+    ktests = sys.argv[1]
+    interactive(ktests)
+    done = run(ktests, "--exec", "cat; echo err >&2; exit 7", stdin="from the host\n")
+    check(done.stdout == "from the host\n" and done.stderr == "err\n" and done.returncode == 7,
+          "one command: standard input, output, error and status")
+    done = run(ktests, "-t", "topology_threads", "--exec", "nproc")
+    check(done.stdout == "4\n" and done.returncode == 0, "in the machine of a test")
+    done = run(ktests, "--exec", "kill -9 $$")
+    check(done.returncode == 137, "the status of a command that is killed")
+    done = run(ktests, "--append", "rdinit=/nonexistent", "--exec", "true")
+    check(done.returncode == 99 and "panic" in done.stderr, "a guest that does not boot")
+
+
+main()

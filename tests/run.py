@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""All tests, counted case by case; the second half of ./dev test, which has built everything.
+
+The last line is "N passed, N failed, N skipped"; the exit status is 0 when none failed.
+"""
+
+import pathlib
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Counts:
+    def __init__(self):
+        self.passed, self.skipped, self.failed = 0, 0, []
+
+    def add_case(self, suite, case):
+        name = f"{suite}/{case.get('name')}"
+        if case.find("skipped") is not None:
+            self.skipped += 1
+        elif case.find("failure") is not None or case.find("error") is not None:
+            self.failed.append(name)
+        else:
+            self.passed += 1
+
+
+def meson_test(build, counts, *args):
+    """Runs the tests of a build and counts the cases of its JUnit report."""
+    began = time.monotonic()
+    report = ROOT / build / "meson-logs/testlog.junit.xml"
+    report.unlink(missing_ok=True)
+    run = subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", *args], cwd=ROOT)
+    if not report.exists():
+        counts.failed.append(f"{build}: meson test wrote no report")
+        return
+    before = len(counts.failed)
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+        for case in suite.iter("testcase"):
+            counts.add_case(f"{build}: {suite.get('name')}", case)
+    if run.returncode and len(counts.failed) == before:
+        counts.failed.append(f"{build}: meson test exits with {run.returncode}")
+    print(f"{build}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def check_leaks(build, counts):
+    """Criterion does not count a leak that is found when a test is torn down."""
+    log = (ROOT / build / "meson-logs/testlog.txt").read_text(errors="replace")
+    if "LeakSanitizer" in log or "AddressSanitizer" in log:
+        counts.failed.append(f"{build}: a sanitizer complains, see {build}/meson-logs/testlog.txt")
+
+
+def main():
+    counts = Counts()
+    meson_test("build", counts, *sys.argv[1:])
+    meson_test("build-sanitize", counts, "--suite", "unit")
+    check_leaks("build-sanitize", counts)
+    for name in counts.failed:
+        print(f"failed: {name}")
+    print(f"{counts.passed} passed, {len(counts.failed)} failed, {counts.skipped} skipped")
+    return bool(counts.failed)
+
+
+sys.exit(main())

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs one sample and compares what it prints and its exit status with golden/NAME.txt.
+
+usage: check.py GOLDEN PROGRAM [ARGUMENTS...]
+
+What differs from run to run and host to host (times, addresses, the kernel's own text) is put in
+capitals on both sides. To write all golden files anew, and then read the difference:
+
+    KTESTS_UPDATE_GOLDEN=1 meson test -C build --suite samples
+"""
+
+import difflib
+import os
+import re
+import subprocess
+import sys
+import time
+
+LIMIT_S = 30  # no sample may take longer
+
+REPLACEMENTS = [
+    (r"^kernel \S+, accel: .*, \d+ CPUs", "kernel KERNEL, accel: ACCEL, N CPUs"),
+    (r"\[ *\d+\.\d+s\]", "[TIME]"),
+    (r"\[ *\d+\.\d+\]", "[TIME]"),
+    (r"\d+\.\d{3} s into", "TIME s into"),
+    (r"\+0x[0-9a-f]+", "+0xN"),
+    (r"( < \S+){2,}", " < ..."),
+    (r"mm/page_alloc\.c:\d+ at .*", "mm/page_alloc.c:LINE at FUNCTION"),
+    (r"build\S*/tests/samples/", "BUILD/"),
+]
+
+# Headings whose blocks hold the kernel's text.
+KERNEL_TEXT = ("  console:", "  console, last lines:", "  kernel log of the test:")
+
+
+def normalize(text):
+    lines = []
+    kernel_lines = None  # number of lines seen in a block of kernel text
+    for line in text.splitlines():
+        if kernel_lines is not None and line.startswith("    "):
+            kernel_lines += 1
+            continue
+        if kernel_lines is not None:
+            lines.append("    KERNEL TEXT" + (" OF MORE THAN 20 LINES" if limited and kernel_lines > 20 else ""))
+            kernel_lines = None
+        if line in KERNEL_TEXT:
+            kernel_lines = 0
+            limited = "console" in line
+            line = line.replace(", last lines", "")
+        for pattern, replacement in REPLACEMENTS:
+            line = re.sub(pattern, replacement, line)
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    golden_path, command = sys.argv[1], sys.argv[2:]
+    began = time.monotonic()
+    run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, errors="replace", timeout=4 * LIMIT_S)
+    took = time.monotonic() - began
+    text = normalize(run.stdout) + f"exit status {run.returncode}\n"
+    if os.environ.get("KTESTS_UPDATE_GOLDEN"):
+        with open(golden_path, "w") as golden:
+            golden.write(text)
+        return 0
+    with open(golden_path) as golden:
+        expected = golden.read()
+    if text != expected:
+        sys.stdout.writelines(difflib.unified_diff(expected.splitlines(True), text.splitlines(True),
+                                                   golden_path, "now"))
+        return 1
+    if took > LIMIT_S:
+        print(f"took {took:.1f} s, more than {LIMIT_S} s")
+        return 1
+    return 0
+
+
+sys.exit(main())

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests that must not pass; what the runner says of each is in golden/. */
+#include <ktest.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One CPU each: two of them run at once on the smallest host. */
+#define FAILING(name, ...) KTEST(name, .topology = { .llcs = 1, .cores = 1 }, __VA_ARGS__)
+
+/* ---- checks ---------------------------------------------------------------------------------- */
+
+static int frozen_check(struct kt_ctx *ctx)
+{
+	KT_ASSERT(ctx, kt_step_usage(ctx, 1, "workers"));
+	KT_EXPECT_EQ(ctx, kt_step_usage(ctx, 1, "workers")->usage_us > 0, false);
+	KT_ASSERT_LT(ctx, 7, -1L);
+	KT_FAIL(ctx, "an assertion has let it go on");
+}
+
+/* The suite's cgroup_freeze without the freeze: its check must notice. */
+FAILING(check_fails, .summary = "a check that does not hold", .duration_ms = 2000,
+	.steps = KT_STEPS({ .name = "running",
+			    KT_SETUP({ .name = "workers", .work = KT_WORK(KT_SPIN_WAIT) }),
+			    .hold = KT_HOLD_FRAC(0.2) },
+			  { .name = "frozen",
+			    KT_OPS(KT_UNFREEZE_CGROUP("workers")),
+			    .hold = KT_HOLD_FRAC(0.8) }),
+	.check = frozen_check);
+
+static int run_error(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	printf("about to fail\n");
+	return -ENOENT;
+}
+FAILING(run_fails, .summary = "a .run that returns an error", .run = run_error);
+
+static int skip_run(struct kt_ctx *ctx)
+{
+	KT_SKIP(ctx, "needs %s, which is not there", "a unicorn");
+}
+FAILING(skips, .summary = "a test that finds itself not applicable", .run = skip_run);
+
+static int inconclusive_run(struct kt_ctx *ctx)
+{
+	KT_INCONCLUSIVE(ctx, "%d samples", 0);
+}
+FAILING(inconclusive, .summary = "a test that has measured nothing", .run = inconclusive_run);
+
+static int post_vm_fails(struct kt_ctx *ctx)
+{
+	printf("the host has a look\n");
+	KT_ASSERT_CONTAINS(ctx, kt_vm_stdout(ctx), "a word that nobody said");
+	return 0;
+}
+static int say_hello(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	printf("hello\n");
+	return 0;
+}
+FAILING(post_vm_fails, .summary = "the host's check fails", .run = say_hello,
+	.post_vm = post_vm_fails);
+
+static int post_vm_crashes(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	abort();
+}
+FAILING(post_vm_crashes, .summary = "the host's check crashes", .run = say_hello,
+	.post_vm = post_vm_crashes);
+
+KTEST(wrong_topology, .summary = "fewer CPUs than asked for, by --append maxcpus=1",
+      .run = say_hello);
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+FAILING(remove_twice, .summary = "an operation on what the one before removed",
+	.steps = KT_STEPS({ KT_SETUP({ .name = "a/b" }), .hold = KT_HOLD_MS(1) },
+			  { .name = "again",
+			    KT_OPS(KT_REMOVE_CGROUP("a/b"), KT_ADD_CGROUP("a")) }));
+
+/* ---- the guest goes wrong -------------------------------------------------------------------- */
+
+static int panic(struct kt_ctx *ctx)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY);
+
+	KT_ASSERT_OK(ctx, write(fd, "c", 1));
+	KT_FAIL(ctx, "the kernel has survived");
+}
+FAILING(guest_panics, .summary = "the guest's kernel panics", .run = panic);
+
+static int crash(struct kt_ctx *ctx)
+{
+	const volatile int *volatile nowhere = (int *)8;
+
+	(void)ctx;
+	printf("about to crash\n");
+	return *nowhere;
+}
+FAILING(init_crashes, .summary = "PID 1 crashes in a check", .run = say_hello, .check = crash);
+
+static int hang(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	(void)fprintf(stderr, "waiting for what never comes\n");
+	while (pause() < 0)
+		;
+	return 0;
+}
+FAILING(hangs, .summary = "a test that does not end", .timeout_ms = 500, .run = hang);
+
+static int power_off(struct kt_ctx *ctx)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY);
+
+	KT_ASSERT_OK(ctx, write(fd, "o", 1));
+	return hang(ctx);
+}
+FAILING(powers_off, .summary = "the guest powers off before it is done", .run = power_off);
+
+/* Writes to the descriptor of the bulk port, which is open in PID 1, behind the framework's back.
+ */
+static int malformed_frame(struct kt_ctx *ctx)
+{
+	DIR *fds = opendir("/proc/self/fd");
+	static const char garbage[64] = "this is not a frame, and it is longer than its header";
+
+	KT_ASSERT(ctx, fds);
+	for (struct dirent *ent; (ent = readdir(fds));) {
+		char link[PATH_MAX] = "";
+
+		if (readlinkat(dirfd(fds), ent->d_name, link, sizeof(link) - 1) > 0 &&
+		    strstr(link, "/vport"))
+			KT_ASSERT_OK(ctx, write(atoi(ent->d_name), garbage, sizeof(garbage)));
+	}
+	(void)closedir(fds);
+	return hang(ctx);
+}
+FAILING(malformed_frame, .summary = "bytes on the port that are no frame", .run = malformed_frame);
+
+/*
+ * A real WARN of the kernel: with a large optmem_max, sendmsg() allocates the control buffer that
+ * it is given with kmalloc(), and the page allocator warns of an order that it does not have.
+ */
+static int provoke_warning(struct kt_ctx *ctx)
+{
+	static char control[32 << 20];
+	struct iovec byte = { .iov_base = control, .iov_len = 1 };
+	struct msghdr message = {
+		.msg_iov = &byte,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd = open("/proc/sys/net/core/optmem_max", O_WRONLY), pair[2];
+
+	KT_ASSERT_OK(ctx, write(fd, "134217728", 9));
+	KT_ASSERT_OK(ctx, socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+	(void)sendmsg(pair[0], &message, 0);
+	return 0;
+}
+FAILING(kernel_warns, .summary = "a WARN of the kernel during a test that passes else",
+	.run = provoke_warning);
+FAILING(kernel_does_not_warn, .summary = "an expected warning does not come", .run = say_hello,
+	.expect_kernel_warning = "page_alloc");
+FAILING(warning_is_expected, .summary = "an expected warning comes (this one passes)",
+	.run = provoke_warning, .expect_kernel_warning = "page_alloc");

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* What a guest is: its machine, its file systems, its channels to the host. */
+#include <ktest.h>
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ONE_CPU .topology = { .llcs = 1, .cores = 1 }
+
+/* The runner compares all of the topology before it lets a test run; here is the rest of the proof.
+ */
+static int topology_run(struct kt_ctx *ctx)
+{
+	KT_ASSERT_EQ(ctx, sysconf(_SC_NPROCESSORS_ONLN), kt_topology_cpus(kt_topology(ctx)));
+	for (unsigned int cpu = 0; cpu < kt_topology_cpus(kt_topology(ctx)); cpu++) {
+		cpu_set_t set;
+		unsigned int node;
+
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		KT_ASSERT_OK(ctx, sched_setaffinity(0, sizeof(set), &set));
+		KT_ASSERT_OK(ctx, getcpu(NULL, &node));
+		KT_EXPECT_EQ(ctx, node,
+			     cpu * kt_topology(ctx)->numa_nodes /
+				     kt_topology_cpus(kt_topology(ctx)));
+	}
+	return 0;
+}
+
+KTEST(topology_default, .summary = "two CPUs when nothing is said", .run = topology_run);
+KTEST(topology_threads, .summary = "two hardware threads in each of two cores",
+      .topology = { .llcs = 1, .cores = 2, .threads = 2 }, .run = topology_run);
+KTEST(topology_numa, .summary = "two NUMA nodes with two last-level caches each",
+      .topology = { .numa_nodes = 2, .llcs = 4, .cores = 1, .threads = 1 }, .run = topology_run);
+
+static int memory_run(struct kt_ctx *ctx)
+{
+	struct sysinfo info;
+	unsigned long long mib;
+
+	KT_ASSERT_OK(ctx, sysinfo(&info));
+	mib = info.totalram * info.mem_unit >> 20;
+	/* The kernel keeps its image and page structures for itself. */
+	KT_EXPECT_GT(ctx, mib, 900);
+	KT_EXPECT_LE(ctx, mib, 1024);
+	return 0;
+}
+
+KTEST(memory, .summary = "the machine has the memory that is asked for", ONE_CPU,
+      .memory_mib = 1024, .run = memory_run);
+
+static int file_systems_run(struct kt_ctx *ctx)
+{
+	static const char *const paths[] = {
+		"/proc/self/stat",
+		"/sys/fs/cgroup/cgroup.procs",
+		"/sys/kernel/debug/sched",
+		"/sys/kernel/tracing/trace",
+		"/sys/fs/bpf",
+		"/dev/shm",
+		"/dev/ptmx",
+		"/dev/fd/0",
+		"/tmp",
+		"/run",
+		"/etc/passwd",
+	};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		if (access(paths[i], R_OK) < 0)
+			(void)kt_fail(ctx, KT_HERE, "%s: %s", paths[i], strerror(errno));
+	}
+	return 0;
+}
+
+KTEST(file_systems, .summary = "proc, sys, cgroup2, debugfs, tracefs, bpf and tmpfs are there",
+      ONE_CPU, .run = file_systems_run);
+
+static int environment_run(struct kt_ctx *ctx)
+{
+	KT_ASSERT_STREQ(ctx, getenv("KTESTS"), "1");
+	KT_ASSERT_STREQ(ctx, getenv("KTESTS_TEST_NAME"), "environment");
+	KT_ASSERT_STREQ(ctx, getenv("KTESTS_ATTEMPT"), "1");
+	KT_ASSERT(ctx, getenv("KTESTS_ACCEL"));
+	KT_EXPECT_EQ(ctx, getpid(), 1);
+	/* The clock is the host's: no machine begins in 1970, nor at the date of its image. */
+	KT_EXPECT_GT(ctx, time(NULL), 1767225600);
+	return 0;
+}
+
+KTEST(environment, .summary = "a test finds its name, attempt and accelerator, and the time",
+      ONE_CPU, .run = environment_run);
+
+/* Both streams, more than every buffer on the way holds, and a last line without a newline. */
+#define OUTPUT_LINES 20000
+
+static int output_run(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	for (int i = 0; i < OUTPUT_LINES; i++) {
+		printf("line %d of standard output\n", i);
+		if (i % 100 == 0)
+			(void)fprintf(stderr, "error %d\n", i / 100);
+	}
+	printf("the end");
+	return 0;
+}
+
+static int output_post_vm(struct kt_ctx *ctx)
+{
+	const char *at = kt_vm_stdout(ctx);
+
+	for (int i = 0; i < OUTPUT_LINES; i++) {
+		char line[64];
+		int len = snprintf(line, sizeof(line), "line %d of standard output\n", i);
+
+		if (strncmp(at, line, (size_t)len))
+			KT_FAIL(ctx, "line %d is missing", i);
+		at += len;
+	}
+	KT_ASSERT_STREQ(ctx, at, "the end");
+	KT_ASSERT_CONTAINS(ctx, kt_vm_stderr(ctx), "error 199\n");
+	KT_ASSERT_CONTAINS(ctx, kt_vm_console(ctx), "ktest: begin output_arrives_whole");
+	return 0;
+}
+
+KTEST(output_arrives_whole, .summary = "all that a test prints reaches the host, in order", ONE_CPU,
+      .run = output_run, .post_vm = output_post_vm);
+
+/* A child that outlives the test and holds its output open must not hold up the end. */
+static int leftover_run(struct kt_ctx *ctx)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)setsid();
+		(void)signal(SIGTERM, SIG_IGN);
+		for (;;)
+			(void)pause();
+	}
+	KT_ASSERT_GT(ctx, pid, 0);
+	printf("left a child behind\n");
+	return 0;
+}
+
+KTEST(leftover_children, .summary = "processes that a test leaves behind are ended with it",
+      ONE_CPU, .run = leftover_run);
+
+/* The reader of both ends is the test: PID 1 takes no child away from a .run function. */
+static int own_children_run(struct kt_ctx *ctx)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(42);
+	KT_ASSERT_OK(ctx, kt_hold_ms(ctx, 50));
+	KT_ASSERT_EQ(ctx, waitpid(pid, &status, 0), pid);
+	KT_ASSERT_EQ(ctx, WEXITSTATUS(status), 42);
+	return 0;
+}
+
+KTEST(own_children, .summary = "a .run function may wait for its own children", ONE_CPU,
+      .run = own_children_run);
+
+static int nothing_run(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+KTEST(disabled, .summary = "is never run", .disabled = "it only shows that it is not",
+      .run = nothing_run);
+KTEST(trivial, .summary = "nothing, to be measured", ONE_CPU, .run = nothing_run);

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "framework/cache.h"
+#include "framework/capture.h"
+#include "framework/kernel.h"
+#include "framework/options.h"
+#include "framework/select.h"
+#include "framework/validate.h"
+#include "guest/kmsg.h"
+#include "guest/lifetime.h"
+#include "tests/unit/leaks.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+UNIT_SUITE(options);
+UNIT_SUITE(select);
+UNIT_SUITE(validate);
+UNIT_SUITE(lifetime);
+UNIT_SUITE(kmsg);
+UNIT_SUITE(capture);
+UNIT_SUITE(cache);
+UNIT_SUITE(kernel);
+
+/* ---- options ----------------------------------------------------------------------------------
+ */
+
+#define PARSE(options, err, ...)                                                                   \
+	kt_options_parse((int)KT_ARRAY_LEN(((char *[]){ "ktests", __VA_ARGS__ })),                 \
+			 (char *[]){ "ktests", __VA_ARGS__, NULL }, options, err)
+
+Test(options, what_is_given_is_there)
+{
+	struct kt_options o;
+
+	cr_assert(eq(int,
+		     PARSE(&o, NULL, "-t", "a", "b", "--skip=c", "--exact", "-j", "7", "--timeout",
+			   "1.5s", "--max-fail=2", "-k", "7.0", "--tap", "--status-level", "all"),
+		     0));
+	cr_assert(eq(int, (int)o.command, KT_COMMAND_RUN));
+	cr_assert(eq(sz, o.tests.n, 2));
+	cr_assert(eq(str, (char *)o.tests.at[1], "b"));
+	cr_assert(eq(sz, o.skips.n, 1));
+	cr_assert(o.exact && o.tap);
+	cr_assert(eq(u32, o.budget_vcpus, 7));
+	cr_assert(eq(u64, o.timeout_ns, 1500000000));
+	cr_assert(eq(u32, o.max_fail, 2));
+	cr_assert(eq(int, (int)o.status_level, KT_STATUS_ALL));
+	kt_options_deinit(&o);
+}
+
+Test(options, commands)
+{
+	static const struct {
+		char *words[4];
+		enum kt_command command;
+	} cases[] = {
+		{ { "list" }, KT_COMMAND_LIST },
+		{ { "-l" }, KT_COMMAND_LIST },
+		{ { "run" }, KT_COMMAND_RUN },
+		{ { "shell" }, KT_COMMAND_SHELL },
+		{ { "kernel", "fetch" }, KT_COMMAND_KERNEL_FETCH },
+		{ { "kernel", "fetch", "6.16" }, KT_COMMAND_KERNEL_FETCH },
+		{ { "kernel", "path" }, KT_COMMAND_KERNEL_PATH },
+		{ { "--help" }, KT_COMMAND_HELP },
+		{ { "--", "kernel" }, KT_COMMAND_RUN },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		char *argv[6] = { "ktests" };
+		struct kt_options o;
+		int n = 1;
+
+		while (cases[i].words[n - 1]) {
+			argv[n] = cases[i].words[n - 1];
+			n++;
+		}
+		cr_assert(eq(int, kt_options_parse(n, argv, &o, NULL), 0), "case %zu", i);
+		cr_assert(eq(int, (int)o.command, (int)cases[i].command), "case %zu", i);
+		kt_options_deinit(&o);
+	}
+}
+
+Test(options, bad_ones_are_named)
+{
+	static char *const cases[][3] = {
+		{ "--frobnicate" },
+		{ "-x" },
+		{ "--timeout", "soon" },
+		{ "--timeout", "0" },
+		{ "-j", "0" },
+		{ "-j", "many" },
+		{ "--format", "xml" },
+		{ "--accel", "hvf" },
+		{ "--max-fail", "-1" },
+		{ "--stress-count", "0" },
+		{ "--gtest_output", "json:x" },
+		{ "--color", "green" },
+		{ "-t" },
+		{ "kernel" },
+		{ "kernel", "eat" },
+		{ "kernel", "list", "7" },
+		{ "--exec", "true" },
+		{ "--tap", "--no-capture" },
+		{ "--timeout-multiplier", "nan" },
+		{ "--timeout-multiplier", "-2" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		char *argv[5] = { "ktests", cases[i][0], cases[i][1], cases[i][2] };
+		struct kt_err err = KT_ERR_NULL;
+		struct kt_options o;
+		int n = 1;
+
+		while (argv[n])
+			n++;
+		cr_assert(eq(int, kt_options_parse(n, argv, &o, &err), -EINVAL), "case %zu", i);
+		cr_assert(err.text[0] != '\0', "case %zu", i);
+	}
+}
+
+Test(options, the_command_line_overrides_the_environment)
+{
+	struct kt_options o;
+	struct kt_err err = KT_ERR_NULL;
+
+	(void)setenv("KTESTS_KERNEL", "6.16", 1);
+	(void)setenv("KTESTS_ACCEL", "tcg", 1);
+	cr_assert(eq(int, PARSE(&o, NULL, "-k", "7.0"), 0));
+	cr_assert(eq(str, (char *)o.kernel, "7.0"));
+	cr_assert(eq(int, (int)o.accel, KT_ACCEL_CHOICE_TCG));
+	kt_options_deinit(&o);
+	(void)setenv("KTESTS_ACCEL", "magic", 1);
+	cr_assert(eq(int, PARSE(&o, &err, "-v"), -EINVAL));
+	cr_assert(strstr(err.text, "KTESTS_ACCEL") != NULL, "%s", err.text);
+}
+
+/* ---- selection --------------------------------------------------------------------------------
+ */
+
+static bool selects(const char *name, struct kt_options *options)
+{
+	bool result = kt_select_matches(options, name);
+
+	kt_options_deinit(options);
+	return result;
+}
+
+Test(select, names)
+{
+	static const struct {
+		char *argv[6];
+		const char *name;
+		bool selected;
+	} cases[] = {
+		{ { "k", "-v" }, "any", true },
+		{ { "k", "freeze" }, "cgroup_freeze", true },
+		{ { "k", "freeze" }, "cgroup_thaw", false },
+		{ { "k", "-t", "freeze", "thaw" }, "cgroup_thaw", true },
+		{ { "k", "--exact", "freeze" }, "cgroup_freeze", false },
+		{ { "k", "--exact", "cgroup_freeze" }, "cgroup_freeze", true },
+		{ { "k", "cgroup", "--skip", "freeze" }, "cgroup_freeze", false },
+		{ { "k", "cgroup", "--skip", "freeze" }, "cgroup_thaw", true },
+		{ { "k", "--exact", "--skip", "freeze" }, "cgroup_freeze", true },
+		{ { "k", "--gtest_filter=cgroup*" }, "cgroup_thaw", true },
+		{ { "k", "--gtest_filter=ktest.cgroup*" }, "cgroup_thaw", true },
+		{ { "k", "--gtest_filter=a*:b?d" }, "bad", true },
+		{ { "k", "--gtest_filter=a*:b?d" }, "bread", false },
+		{ { "k", "--gtest_filter=-*thaw" }, "cgroup_thaw", false },
+		{ { "k", "--gtest_filter=-*thaw" }, "cgroup_freeze", true },
+		{ { "k", "--gtest_filter=cgroup*-*thaw:*ze" }, "cgroup_freeze", false },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		char *argv[7];
+		struct kt_options o;
+		int n = 0;
+
+		memcpy(argv, cases[i].argv, sizeof(cases[i].argv));
+		while (n < 6 && argv[n])
+			n++;
+		argv[n] = NULL;
+		cr_assert(eq(int, kt_options_parse(n, argv, &o, NULL), 0));
+		cr_assert(eq(int, selects(cases[i].name, &o), cases[i].selected), "case %zu", i);
+	}
+}
+
+/* ---- validation: the sample "invalid" has the whole list ---------------------------------------
+ */
+
+static int run(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+static unsigned int faults(const struct kt_test *test, char **text)
+{
+	struct kt_test_node node = { test, NULL };
+	size_t len;
+	FILE *out = open_memstream(text, &len);
+	unsigned int n = kt_validate(&node, out);
+
+	(void)fclose(out);
+	return n;
+}
+
+Test(validate, a_good_test_has_no_fault)
+{
+	const struct kt_test test = {
+		.name = "good",
+		.file = "f.c",
+		.line = 1,
+		.duration_ms = 1000,
+		.steps = KT_STEPS(
+			{ KT_SETUP({ .name = "a", .work = KT_WORK(KT_SPIN_WAIT) },
+				   { .name = "b/c" }),
+			  .hold = KT_HOLD_FRAC(1.0 / 3) },
+			{ KT_OPS(KT_FREEZE_CGROUP("a"), KT_REMOVE_CGROUP("a"), KT_ADD_CGROUP("a")),
+			  .hold = KT_HOLD_FRAC(1.0 / 3) },
+			{ KT_SETUP({ .name = "a" }), .hold = KT_HOLD_FRAC(1.0 / 3) }),
+	};
+	KT_FREE char *text = NULL;
+
+	cr_assert(zero(u32, faults(&test, &text)), "%s", text);
+}
+
+Test(validate, a_fault_names_file_line_and_test)
+{
+	const struct kt_test test = {
+		.name = "bad",
+		.file = "f.c",
+		.line = 12,
+		.run = run,
+		.memory_mib = 1,
+	};
+	KT_FREE char *text = NULL;
+
+	cr_assert(eq(u32, faults(&test, &text), 1));
+	cr_assert(zero(int, strncmp(text, "f.c:12: bad: ", 13)), "%s", text);
+}
+
+Test(validate, no_tests_at_all)
+{
+	KT_FREE char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	cr_assert(eq(u32, kt_validate(NULL, out), 1));
+	(void)fclose(out);
+	cr_assert(strstr(text, "no tests") != NULL);
+}
+
+Test(lifetime, until_the_last_step_that_names_it)
+{
+	const struct kt_step *steps =
+		KT_STEPS({ KT_SETUP({ .name = "a" }, { .name = "b" }, { .name = "p" }),
+			   .hold = KT_HOLD_MS(1) },
+			 { KT_OPS(KT_FREEZE_CGROUP("a")) },
+			 { KT_OPS(KT_ADD_CGROUP("p/child"), KT_ADD_CGROUP("ab")) },
+			 { KT_SETUP({ .name = "a" }) }, { KT_OPS(KT_FREEZE_CGROUP("a")) });
+
+	cr_assert(eq(u32, kt_lifetime_end(steps, 0, "a"), 1), "step 3 makes another one");
+	cr_assert(eq(u32, kt_lifetime_end(steps, 0, "b"), 0));
+	cr_assert(eq(u32, kt_lifetime_end(steps, 0, "p"), 2), "a child names its parent");
+	cr_assert(eq(u32, kt_lifetime_end(steps, 0, "a/child"), 4), "a parent names its children");
+	cr_assert(eq(u32, kt_lifetime_end(steps, 3, "a"), 4));
+	cr_assert(eq(u32, kt_lifetime_end(steps, 2, "ab"), 2), "a prefix is no parent");
+}
+
+/* ---- the kernel's log -------------------------------------------------------------------------
+ */
+
+Test(kmsg, complaints_of_the_kernel)
+{
+	static const struct {
+		const char *line;
+		bool complaint;
+	} cases[] = {
+		{ " [    1.0] WARNING: mm/page_alloc.c:5234 at f+0x1/0x2", true },
+		{ " [    1.0] BUG: kernel NULL pointer dereference, address: 0", true },
+		{ " [    1.0] Oops: general protection fault, probably", true },
+		{ " [    1.0] INFO: task kworker:1 blocked for more than 1 seconds.", true },
+		{ " [    1.0] WARNING: possible circular locking dependency detected", true },
+		{ " [    1.0] rcu: INFO: rcu_preempt self-detected stall on CPU", true },
+		{ " [    1.0] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!", true },
+		{ "#[    1.0] WARNING: said by a process, not by the kernel", false },
+		{ " [    1.0] process 'x' launched 'y' with NULL argv: warning", false },
+		{ " [    1.0] sched_ext: BPF scheduler \"fifo\" enabled", false },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_FREE char *text =
+			kt_format(" [    0.5] before\n%s\n [    1.5] after\n", cases[i].line);
+		KT_FREE char *found = kt_kmsg_complaint(text);
+
+		cr_assert(eq(int, !!found, cases[i].complaint), "%s", cases[i].line);
+		if (found)
+			cr_assert(eq(str, found, (char *)cases[i].line + 1));
+	}
+}
+
+/* ---- capture ----------------------------------------------------------------------------------
+ */
+
+Test(capture, the_end_is_kept)
+{
+	struct kt_capture capture;
+	static char block[1 << 20];
+	KT_FREE char *text = NULL;
+
+	cr_assert(eq(int, kt_capture_init(&capture, "test", NULL), 0));
+	memset(block, 'x', sizeof(block));
+	for (unsigned int i = 0; i < 2 * KT_CAPTURE_MAX / sizeof(block); i++)
+		cr_assert(eq(int, kt_capture_append(&capture, block, sizeof(block)), 0));
+	cr_assert(eq(int, kt_capture_append(&capture, "the end", 7), 0));
+	text = kt_capture_text(&capture);
+	cr_assert(le(sz, strlen(text), KT_CAPTURE_MAX));
+	cr_assert(eq(str, text + strlen(text) - 7, "the end"));
+	cr_assert(eq(u64, capture.len + capture.dropped, 2 * (uint64_t)KT_CAPTURE_MAX + 7));
+	kt_capture_deinit(&capture);
+}
+
+Test(capture, terminal_control_goes)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{ "plain\n", "plain\n" },
+		{ "\033c\033[?7l\033[2J\033[0mSeaBIOS\r\n", "SeaBIOS\n" },
+		{ "\033]0;title\aafter", "after" },
+		{ "cut \033[1", "cut " },
+		{ "cut \033", "cut " },
+		{ "a\bb\x7f", "ab" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_FREE char *text = strdup(cases[i].in);
+
+		kt_text_sanitize(text);
+		cr_assert(eq(str, text, (char *)cases[i].out), "case %zu", i);
+	}
+}
+
+Test(capture, tail)
+{
+	cr_assert(eq(str, (char *)kt_text_tail("a\nb\nc\n", 2), "b\nc\n"));
+	cr_assert(eq(str, (char *)kt_text_tail("a\nb\nc", 1), "c"));
+	cr_assert(eq(str, (char *)kt_text_tail("a\n", 5), "a\n"));
+	cr_assert(eq(str, (char *)kt_text_tail("", 5), ""));
+}
+
+/* ---- cache ------------------------------------------------------------------------------------
+ */
+
+static void use_temp_cache(char *dir)
+{
+	(void)strcpy(dir, "/tmp/ktest-cache-XXXXXX");
+	cr_assert(ne(ptr, mkdtemp(dir), NULL));
+	(void)setenv("XDG_CACHE_HOME", dir, 1);
+}
+
+static void note_wait(void *data)
+{
+	*(bool *)data = true;
+}
+
+/* The second waits until the first is killed: the kernel frees its lock. */
+Test(cache, a_lock_ends_with_its_holder)
+{
+	char dir[64];
+	int ends[2], fd;
+	bool waited = false;
+	uint64_t began;
+	pid_t pid;
+
+	use_temp_cache(dir);
+	cr_assert(zero(int, pipe(ends)));
+	pid = fork();
+	if (pid == 0) {
+		if (kt_cache_lock("x", NULL, NULL, &fd, NULL) < 0)
+			_exit(1);
+		(void)kt_write_full(ends[1], "x", 1);
+		(void)poll(NULL, 0, 200);
+		(void)kill(getpid(), SIGKILL);
+	}
+	cr_assert(zero(int, kt_read_full(ends[0], &(char){ 0 }, 1)));
+	began = kt_now_ns();
+	cr_assert(zero(int, kt_cache_lock("x", note_wait, &waited, &fd, NULL)));
+	cr_assert(waited);
+	cr_assert(gt(u64, kt_now_ns() - began, 100000000));
+	(void)waitpid(pid, NULL, 0);
+	(void)close(fd);
+	(void)kt_remove_all(dir);
+}
+
+Test(cache, a_killed_builder_leaves_nothing_that_looks_finished)
+{
+	char dir[64];
+	KT_FREE char *root = NULL, *path = NULL, *stage = NULL, *second = NULL, *file = NULL;
+
+	use_temp_cache(dir);
+	cr_assert(zero(int, kt_cache_path("things", &root, NULL)));
+	path = kt_format("%s/thing", root);
+	cr_assert(zero(int, kt_cache_stage(path, &stage, NULL)));
+	/* The builder dies here. */
+	cr_assert(eq(int, access(path, F_OK), -1));
+	cr_assert(zero(int, kt_cache_stage(path, &second, NULL)));
+	cr_assert(eq(int, access(stage, F_OK), -1), "what the dead one left is still there");
+	file = kt_format("%s/contents", second);
+	cr_assert(zero(int, kt_file_publish(file, "1", 1, NULL)));
+	cr_assert(zero(int, kt_cache_publish(second, path, NULL)));
+	cr_assert(zero(int, access(path, F_OK)));
+	(void)kt_remove_all(dir);
+}
+
+Test(cache, publishing_replaces_a_directory_that_is_not_empty)
+{
+	char dir[64];
+	KT_FREE char *root = NULL, *path = NULL;
+
+	use_temp_cache(dir);
+	cr_assert(zero(int, kt_cache_path("things", &root, NULL)));
+	path = kt_format("%s/thing", root);
+	for (int i = 0; i < 2; i++) {
+		KT_FREE char *stage = NULL, *file = NULL;
+
+		cr_assert(zero(int, kt_cache_stage(path, &stage, NULL)));
+		file = kt_format("%s/file%d", stage, i);
+		cr_assert(zero(int, kt_file_publish(file, "x", 1, NULL)));
+		cr_assert(zero(int, kt_cache_publish(stage, path, NULL)));
+	}
+	{
+		KT_FREE char *old = kt_format("%s/file0", path), *new = kt_format("%s/file1", path);
+
+		cr_assert(eq(int, access(old, F_OK), -1));
+		cr_assert(zero(int, access(new, F_OK)));
+	}
+	(void)kt_remove_all(dir);
+}
+
+/* ---- kernels ----------------------------------------------------------------------------------
+ */
+
+Test(kernel, versions)
+{
+	cr_assert(kt_kernel_version_matches("7.0.13+deb13-cloud-amd64", "7.0"));
+	cr_assert(kt_kernel_version_matches("7.0.13+deb13-cloud-amd64", "7.0.13"));
+	cr_assert(
+		kt_kernel_version_matches("7.0.13+deb13-cloud-amd64", "7.0.13+deb13-cloud-amd64"));
+	cr_assert(not(kt_kernel_version_matches("7.0.13+deb13-cloud-amd64", "7.0.1")));
+	cr_assert(not(kt_kernel_version_matches("6.16.12", "6.1")));
+}
+
+Test(kernel, an_empty_cache_names_the_command)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_kernel kernel;
+	char dir[64];
+
+	use_temp_cache(dir);
+	cr_assert(eq(int, kt_kernel_resolve(NULL, &kernel, &err), -ENOENT));
+	cr_assert(strstr(err.text, "ktests kernel fetch") != NULL, "%s", err.text);
+	cr_assert(eq(int, kt_kernel_resolve("6.16", &kernel, &err), -ENOENT));
+	cr_assert(strstr(err.text, "ktests kernel fetch 6.16") != NULL, "%s", err.text);
+	cr_assert(eq(int, kt_kernel_resolve("/tmp", &kernel, &err), -ENOENT));
+	cr_assert(strstr(err.text, "not a build tree") != NULL, "%s", err.text);
+	(void)kt_remove_all(dir);
+}
+
+Test(kernel, a_damaged_entry_says_what_to_do)
+{
+	KT_FREE char *kernels = NULL, *entry = NULL, *meta = NULL;
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_kernel kernel;
+	char dir[64];
+
+	use_temp_cache(dir);
+	cr_assert(zero(int, kt_cache_path("kernels", &kernels, NULL)));
+	entry = kt_format("%s/7.0.0", kernels);
+	meta = kt_format("%s/meta.json", entry);
+	cr_assert(zero(int, kt_mkdir_all(entry, NULL)));
+	cr_assert(zero(int, kt_file_publish(meta, "{}", 2, NULL)));
+	cr_assert(lt(int, kt_kernel_resolve("7.0", &kernel, &err), 0));
+	cr_assert(strstr(err.text, "damaged") != NULL, "%s", err.text);
+	(void)kt_remove_all(dir);
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "tests/unit/leaks.h"
+#include "util/cleanup.h"
+#include "wire/crc32c.h"
+#include "wire/frame.h"
+#include "wire/hello.h"
+#include "wire/json.h"
+#include "wire/message.h"
+#include "wire/result.h"
+#include "wire/run.h"
+
+UNIT_SUITE(crc32c);
+UNIT_SUITE(frame);
+UNIT_SUITE(hello);
+UNIT_SUITE(run);
+UNIT_SUITE(result);
+UNIT_SUITE(json);
+
+/* RFC 3720, appendix B.4. */
+Test(crc32c, known_values)
+{
+	uint8_t data[32] = { 0 };
+
+	cr_assert(eq(u32, kt_crc32c(0, data, sizeof(data)), 0x8a9136aa));
+	memset(data, 0xff, sizeof(data));
+	cr_assert(eq(u32, kt_crc32c(0, data, sizeof(data)), 0x62a8ab43));
+	for (unsigned int i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)i;
+	cr_assert(eq(u32, kt_crc32c(0, data, sizeof(data)), 0x46dd794e));
+	cr_assert(eq(u32, kt_crc32c(0, "123456789", 9), 0xe3069283));
+}
+
+Test(crc32c, pieces_give_the_same)
+{
+	const char *text = "any text, cut anywhere, unaligned or not, has one checksum";
+	size_t len = strlen(text);
+
+	for (size_t cut = 0; cut <= len; cut++)
+		cr_assert(eq(u32, kt_crc32c(kt_crc32c(0, text, cut), text + cut, len - cut),
+			     kt_crc32c(0, text, len)));
+}
+
+/* A stream of frames in memory. */
+struct stream {
+	uint8_t bytes[4096];
+	size_t len;
+	struct kt_frame_tx tx;
+};
+
+static void put_frame(struct stream *stream, uint32_t type, const void *payload, uint32_t len)
+{
+	kt_frame_seal(&stream->tx, type, payload, len, stream->bytes + stream->len);
+	memcpy(stream->bytes + stream->len + KT_FRAME_HEADER_LEN, payload, len);
+	stream->len += KT_FRAME_HEADER_LEN + len;
+}
+
+static int take(struct kt_frame_rx *rx, const uint8_t **at, size_t *left, struct kt_frame *frame,
+		struct kt_err *err)
+{
+	return kt_frame_rx_take(rx, at, left, frame, err);
+}
+
+Test(frame, round_trip_in_pieces_of_any_size)
+{
+	struct stream stream = { .len = 0 };
+
+	put_frame(&stream, KT_MSG_STDOUT, "hello", 5);
+	put_frame(&stream, KT_MSG_RESULT_ACK, "", 0);
+	put_frame(&stream, KT_MSG_STDERR, "world!", 6);
+	for (size_t piece = 1; piece <= stream.len; piece++) {
+		struct kt_frame_rx rx = KT_FRAME_RX_NULL;
+		struct kt_frame frame;
+		unsigned int n = 0;
+
+		for (size_t done = 0; done < stream.len; done += piece) {
+			const uint8_t *at = stream.bytes + done;
+			size_t left = KT_MIN(piece, stream.len - done);
+			int r;
+
+			while ((r = take(&rx, &at, &left, &frame, NULL)) > 0) {
+				static const uint32_t lens[] = { 5, 0, 6 };
+
+				cr_assert(eq(u32, frame.len, lens[n]));
+				cr_assert(eq(u8, frame.payload[frame.len], 0));
+				n++;
+			}
+			cr_assert(eq(int, r, 0));
+			cr_assert(eq(sz, left, 0));
+		}
+		cr_assert(eq(u32, n, 3));
+		kt_frame_rx_deinit(&rx);
+	}
+}
+
+/* What the receiver says of a stream of two frames whose byte @at of the second is @value. */
+static int corrupted(size_t at, uint8_t value, struct kt_err *err)
+{
+	struct stream stream = { .len = 0 };
+	struct kt_frame_rx rx = KT_FRAME_RX_NULL;
+	const uint8_t *bytes = stream.bytes;
+	struct kt_frame frame;
+	size_t second;
+	int r;
+
+	put_frame(&stream, KT_MSG_STDOUT, "hello", 5);
+	second = stream.len;
+	put_frame(&stream, KT_MSG_STDOUT, "world", 5);
+	cr_assert(ne(u8, stream.bytes[second + at], value));
+	stream.bytes[second + at] = value;
+	cr_assert(eq(int, take(&rx, &bytes, &stream.len, &frame, err), 1));
+	r = take(&rx, &bytes, &stream.len, &frame, err);
+	/* The first fault is final, whatever comes. */
+	if (r < 0)
+		cr_assert(eq(int, take(&rx, &bytes, &stream.len, &frame, NULL), r));
+	kt_frame_rx_deinit(&rx);
+	return r;
+}
+
+Test(frame, every_malformation_is_named)
+{
+	static const struct {
+		size_t at;
+		uint8_t value;
+		const char *text;
+	} cases[] = {
+		{ 0, 0x01, "is not four characters" }, /* type */
+		{ 3, 0xff, "is not four characters" },
+		{ 7, 0x80, "over the limit" }, /* length */
+		{ 6, 0x11, "over the limit" },
+		{ 8, 0x00, "sequence 0 where 1 was due" }, /* sequence: a repeated frame */
+		{ 8, 0x02, "sequence 2 where 1 was due" }, /* a lost frame */
+		{ 12, 0x5a, "CRC" },                       /* crc */
+		{ 16, 'W', "CRC" },                        /* payload */
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		struct kt_err err = KT_ERR_NULL;
+
+		cr_assert(eq(int, corrupted(cases[i].at, cases[i].value, &err), -EBADMSG));
+		cr_assert(strstr(err.text, cases[i].text) != NULL, "case %zu: %s", i, err.text);
+	}
+}
+
+Test(frame, any_flipped_bit_is_noticed)
+{
+	struct stream good = { .len = 0 };
+
+	put_frame(&good, KT_MSG_STDOUT, "a payload", 9);
+	for (size_t bit = 0; bit < good.len * 8; bit++) {
+		struct stream bad = good;
+		struct kt_frame_rx rx = KT_FRAME_RX_NULL;
+		const uint8_t *at = bad.bytes;
+		struct kt_frame frame;
+
+		bad.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		/* 0: a greater length makes it wait for bytes that do not come. */
+		cr_assert(le(int, take(&rx, &at, &bad.len, &frame, NULL), 0));
+		kt_frame_rx_deinit(&rx);
+	}
+}
+
+Test(frame, a_length_is_checked_before_it_is_allocated)
+{
+	struct stream stream = { .len = 0 };
+	struct kt_frame_rx rx = KT_FRAME_RX_NULL;
+	const uint8_t *at = stream.bytes;
+	struct kt_frame frame;
+
+	put_frame(&stream, KT_MSG_STDOUT, "", 0);
+	memcpy(stream.bytes + 4, &(uint32_t){ KT_FRAME_PAYLOAD_MAX + 1 }, 4);
+	cr_assert(eq(int, take(&rx, &at, &stream.len, &frame, NULL), -EBADMSG));
+	cr_assert(zero(sz, rx.room));
+	kt_frame_rx_deinit(&rx);
+}
+
+static struct kt_hello example_hello(void)
+{
+	return (struct kt_hello){
+		.version = KT_WIRE_VERSION,
+		.build_id = "05c5cb9c174d4061e895c92fda97b465c19c8a82",
+		.release = "7.0.13+deb13-cloud-amd64",
+		.boot_ns = 2100000000,
+		.cpus = 8,
+		.numa_nodes = 2,
+		.llcs = 2,
+		.cores = 2,
+		.threads = 2,
+		.phys_base = 0,
+		.page_offset_base = 0xff11000000000000,
+		.text = 0xffffffff81000000,
+	};
+}
+
+Test(hello, round_trip)
+{
+	struct kt_hello hello = example_hello(), back;
+	KT_FREE char *text = kt_hello_encode(&hello), *again = NULL;
+
+	cr_assert(eq(int, kt_hello_decode(text, strlen(text), &back, NULL), 0));
+	cr_assert(eq(u64, back.page_offset_base, 0xff11000000000000));
+	cr_assert(eq(str, back.release, hello.release));
+	again = kt_hello_encode(&back);
+	cr_assert(eq(str, again, text));
+}
+
+Test(hello, hostile_input)
+{
+	static const char *const bad[] = {
+		"",
+		"{",
+		"[]",
+		"null",
+		"\"HELO\"",
+		"{}",
+		"{\"version\":\"1\"}",
+		"{\"version\":1}",
+		"{\"version\":1,\"version\":1}",
+		"{\"version\":-1}",
+		"{\"version\":70000}",
+	};
+	struct kt_hello hello = example_hello();
+	KT_FREE char *text = kt_hello_encode(&hello);
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(bad); i++) {
+		struct kt_err err = KT_ERR_NULL;
+
+		cr_assert(eq(int, kt_hello_decode(bad[i], strlen(bad[i]), &hello, &err), -EBADMSG));
+		cr_assert(err.text[0] != '\0', "case %zu", i);
+	}
+	/* Cut anywhere, it is refused. */
+	for (size_t len = 0; len < strlen(text); len++)
+		cr_assert(lt(int, kt_hello_decode(text, len, &hello, NULL), 0));
+}
+
+Test(hello, an_unknown_version_is_told_apart)
+{
+	static const char other[] = "{\"version\":77,\"what\":\"else\"}";
+	struct kt_hello hello;
+
+	cr_assert(eq(int, kt_hello_decode(other, strlen(other), &hello, NULL), 0));
+	cr_assert(eq(u32, hello.version, 77));
+}
+
+Test(run, round_trip)
+{
+	static const char *const environment[] = { "KTESTS=1", "TEXT=\"quoted\" = \xc3\xa9", NULL };
+	struct kt_run_request run = {
+		.mode = KT_RUN_EXEC,
+		.test = "cgroup_freeze",
+		.command = "echo 'hi' | cat",
+		.rows = 24,
+		.columns = 80,
+		.seed = UINT64_MAX,
+		.attempt = 3,
+		.realtime_ns = 0x1122334455667788,
+		.time_scale_percent = 300,
+		.environment = environment,
+	};
+	struct kt_run_request back;
+	KT_FREE char *text = kt_run_request_encode(&run);
+
+	cr_assert(eq(int, kt_run_request_decode(text, strlen(text), &back, NULL), 0));
+	cr_assert(eq(int, back.mode, KT_RUN_EXEC));
+	cr_assert(eq(str, (char *)back.test, "cgroup_freeze"));
+	cr_assert(eq(str, (char *)back.command, "echo 'hi' | cat"));
+	cr_assert(zero(ptr, (void *)back.terminal));
+	cr_assert(eq(u64, back.seed, UINT64_MAX));
+	cr_assert(eq(u64, back.realtime_ns, 0x1122334455667788));
+	cr_assert(eq(u32, back.time_scale_percent, 300));
+	cr_assert(eq(str, (char *)back.environment[1], (char *)environment[1]));
+	cr_assert(zero(ptr, (void *)back.environment[2]));
+	kt_run_request_deinit(&back);
+}
+
+Test(run, a_missing_member_is_refused)
+{
+	static const char text[] =
+		"{\"mode\":\"test\",\"environment\":[],\"rows\":1,\"columns\":1}";
+	struct kt_run_request run;
+
+	cr_assert(lt(int, kt_run_request_decode(text, strlen(text), &run, NULL), 0));
+}
+
+Test(result, verdicts_merge_upwards)
+{
+	for (int a = 0; a < KT_N_VERDICTS; a++) {
+		for (int b = KT_VERDICT_PASS; b < KT_N_VERDICTS; b++) {
+			struct kt_result result = { .verdict = (enum kt_verdict)a };
+
+			kt_result_merge(&result, (enum kt_verdict)b, "b");
+			cr_assert(eq(int, (int)result.verdict, KT_MAX(a, b)));
+			kt_result_deinit(&result);
+		}
+	}
+}
+
+Test(result, skipping_does_not_undo_a_failure)
+{
+	struct kt_result result = KT_RESULT_NULL;
+
+	kt_result_merge(&result, KT_VERDICT_SKIP, "not here");
+	cr_assert(eq(int, (int)result.verdict, KT_VERDICT_SKIP));
+	kt_result_merge(&result, KT_VERDICT_FAIL, "broken");
+	kt_result_merge(&result, KT_VERDICT_SKIP, "not here");
+	cr_assert(eq(int, (int)result.verdict, KT_VERDICT_FAIL));
+	cr_assert(eq(str, result.reason, "broken"));
+	kt_result_deinit(&result);
+}
+
+Test(result, round_trip)
+{
+	struct kt_failure failure = {
+		.file = "a.c",
+		.line = 7,
+		.what = "x == \"y\"",
+		.got = "z\n",
+		.step = 2,
+		.elapsed_ns = 5,
+	};
+	struct kt_result result = KT_RESULT_NULL, back;
+	KT_FREE char *text = NULL;
+
+	cr_assert(eq(int, kt_result_add_failure(&result, &failure), 0));
+	result.duration_ns = 123456789;
+	result.exit_status = 42;
+	result.steps = json_pack("[{ss}]", "name", "first");
+	text = kt_result_encode(&result);
+	cr_assert(eq(int, kt_result_decode(text, strlen(text), &back, NULL), 0));
+	cr_assert(eq(int, (int)back.verdict, KT_VERDICT_FAIL));
+	cr_assert(eq(sz, back.n_failures, 1));
+	cr_assert(eq(str, back.failures[0].what, "x == \"y\""));
+	cr_assert(zero(ptr, back.failures[0].expected));
+	cr_assert(eq(int, back.failures[0].step, 2));
+	cr_assert(eq(int, back.exit_status, 42));
+	cr_assert(json_equal(back.steps, result.steps));
+	kt_result_deinit(&result);
+	kt_result_deinit(&back);
+}
+
+Test(result, many_large_failures_fit_into_one_frame)
+{
+	static char large[100000];
+	struct kt_failure failure = {
+		.file = large, .what = large, .expected = large, .got = large
+	};
+	struct kt_result result = KT_RESULT_NULL;
+	KT_FREE char *text = NULL;
+
+	memset(large, 'x', sizeof(large) - 1);
+	for (unsigned int i = 0; i < KT_FAILURES_MAX; i++)
+		cr_assert(eq(int, kt_result_add_failure(&result, &failure), 0));
+	cr_assert(eq(int, kt_result_add_failure(&result, &failure), -ENOSPC));
+	text = kt_result_encode(&result);
+	cr_assert(lt(sz, strlen(text), KT_FRAME_PAYLOAD_MAX));
+	kt_result_deinit(&result);
+}
+
+Test(result, hostile_input)
+{
+	static const char *const bad[] = {
+		"{}",
+		"{\"verdict\":\"great\",\"failures\":[],\"duration_ns\":0,\"exit_status\":0}",
+		"{\"verdict\":\"pass\",\"failures\":{},\"duration_ns\":0,\"exit_status\":0}",
+		"{\"verdict\":\"pass\",\"failures\":[1],\"duration_ns\":0,\"exit_status\":0}",
+		"{\"verdict\":\"pass\",\"failures\":[],\"duration_ns\":-1,\"exit_status\":0}",
+		"{\"verdict\":\"pass\",\"failures\":[],\"duration_ns\":0,\"exit_status\":256}",
+		"{\"verdict\":\"pass\",\"failures\":[{\"line\":-1}],\"duration_ns\":0,\"exit_"
+		"status\":0}",
+	};
+	struct kt_result result;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(bad); i++)
+		cr_assert(lt(int, kt_result_decode(bad[i], strlen(bad[i]), &result, NULL), 0),
+			  "case %zu", i);
+}
+
+/* A guest that claims to have passed with failures has failed. */
+Test(result, a_pass_with_failures_is_a_fail)
+{
+	static const char text[] = "{\"verdict\":\"pass\",\"failures\":[{\"line\":1,\"what\":\"w\","
+				   "\"step\":-1,\"elapsed_ns\":0}],\"duration_ns\":0,"
+				   "\"exit_status\":0}";
+	struct kt_result result;
+
+	cr_assert(eq(int, kt_result_decode(text, strlen(text), &result, NULL), 0));
+	cr_assert(eq(int, (int)result.verdict, KT_VERDICT_FAIL));
+	kt_result_deinit(&result);
+}
+
+Test(json, text_of_any_bytes_becomes_a_string)
+{
+	static const struct {
+		const char *in;
+		const char *out;
+	} cases[] = {
+		{ "plain", "plain" },
+		{ "tab\tline\n", "tab\tline\n" },
+		{ "bell\a and \033[1m", "bell and [1m" },
+		{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80" },
+		{ "\xff", "\xef\xbf\xbd" },
+		{ "\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd" },                 /* overlong */
+		{ "\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" }, /* surrogate */
+		{ "cut \xe2\x82", "cut \xef\xbf\xbd\xef\xbf\xbd" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_JSON json_t *json = kt_json_text(cases[i].in, strlen(cases[i].in));
+
+		cr_assert(ne(ptr, json, NULL));
+		cr_assert(eq(str, (char *)json_string_value(json), (char *)cases[i].out));
+	}
+}

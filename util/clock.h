@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Monotonic time in nanoseconds; a deadline is a point on this clock. */
+
+#include <stdint.h>
+#include <time.h>
+
+#define KT_NSEC_PER_SEC  UINT64_C(1000000000)
+#define KT_NSEC_PER_MSEC UINT64_C(1000000)
+#define KT_NSEC_PER_USEC UINT64_C(1000)
+#define KT_NSEC_NEVER    UINT64_MAX
+
+static inline uint64_t kt_now_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * KT_NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* Nanoseconds left until @deadline_ns, 0 when it has passed. */
+static inline uint64_t kt_left_ns(uint64_t deadline_ns)
+{
+	uint64_t now = kt_now_ns();
+
+	return now < deadline_ns ? deadline_ns - now : 0;
+}
+
+/* The same for poll(2): rounded up, -1 for KT_NSEC_NEVER. */
+static inline int kt_left_ms(uint64_t deadline_ns)
+{
+	uint64_t ms;
+
+	if (deadline_ns == KT_NSEC_NEVER)
+		return -1;
+	ms = (kt_left_ns(deadline_ns) + KT_NSEC_PER_MSEC - 1) / KT_NSEC_PER_MSEC;
+	return ms > INT32_MAX ? INT32_MAX : (int)ms;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A virtual machine: configured, started, driven by one event loop, destroyed from any state.
+ *
+ * This is the contract that backends implement (vmm/qemu). Nothing above it knows which one runs.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/err.h"
+#include "util/loop.h"
+
+enum kt_accel {
+	KT_ACCEL_TCG, /* instruction translation: everywhere, some ten times slower */
+	KT_ACCEL_KVM, /* hardware virtualisation */
+};
+
+const char *kt_accel_name(enum kt_accel accel);
+
+/* Every dimension at least 1; numa_nodes divides llcs. */
+struct kt_machine_topology {
+	unsigned int numa_nodes;
+	unsigned int llcs;    /* in all */
+	unsigned int cores;   /* per LLC */
+	unsigned int threads; /* per core */
+};
+
+/* All pointers are borrowed until the machine is started. */
+struct kt_machine_config {
+	const char *kernel; /* path of a vmlinux with a PVH entry, or of a bzImage */
+	int initramfs_fd;   /* open for reading */
+	const char *cmdline;
+	struct kt_machine_topology topology;
+	unsigned int memory_mib;
+	enum kt_accel accel;
+	const char *qemu;       /* path of the program */
+	bool tcg_single_thread; /* one thread for all vCPUs: for a QEMU that is too old for more */
+};
+
+/* Why a machine ended. Only KT_EXIT_SHUTDOWN is success. */
+enum kt_exit_reason {
+	KT_EXIT_SHUTDOWN,  /* the guest powered off */
+	KT_EXIT_RESET,     /* the guest asked for a reset: a panic, or a triple fault */
+	KT_EXIT_PANIC,     /* the guest reported a panic */
+	KT_EXIT_DESTROYED, /* by its owner */
+	KT_EXIT_VMM_ERROR, /* the virtual machine monitor failed */
+};
+
+struct kt_machine_exit {
+	enum kt_exit_reason reason;
+	char detail[512]; /* one sentence for people */
+};
+
+/* Called from the event loop. @exited comes last and once. */
+struct kt_machine_events {
+	void (*port)(void *data, const uint8_t *bytes, size_t len);
+	void (*console)(void *data, const uint8_t *bytes, size_t len);
+	void (*exited)(void *data, const struct kt_machine_exit *exit);
+};
+
+struct kt_machine;
+
+struct kt_machine_ops {
+	const char *name;
+	int (*start)(struct kt_machine *machine, const struct kt_machine_config *config,
+		     struct kt_err *reterr);
+	int (*port_write)(struct kt_machine *machine, const void *bytes, size_t len);
+	int (*pause)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+	int (*resume)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+	void (*destroy)(struct kt_machine *machine);
+};
+
+/* What backends embed as their first member. */
+struct kt_machine {
+	const struct kt_machine_ops *ops;
+	struct kt_loop *loop;
+	const struct kt_machine_events *events;
+	void *data;
+};
+
+/* Boots. On failure the machine can only be destroyed. */
+int kt_machine_start(struct kt_machine *machine, const struct kt_machine_config *config,
+		     struct kt_err *reterr);
+
+/* Queues bytes for the guest's end of the port; never blocks. */
+int kt_machine_port_write(struct kt_machine *machine, const void *bytes, size_t len);
+
+/* Returns when every vCPU is parked, or -ETIMEDOUT naming what is not. */
+int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+
+/* Ends it, whatever it does, and frees it; @exited is not called any more. NULL is allowed. */
+struct kt_machine *kt_machine_destroy(struct kt_machine *machine);

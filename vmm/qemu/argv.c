@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/qemu/argv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "util/cleanup.h"
+#include "wire/message.h"
+
+struct args {
+	char **at;
+	size_t n;
+	bool failed;
+};
+
+static void add(struct args *args, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct args *args, const char *format, ...)
+{
+	char **grown = reallocarray(args->at, args->n + 2, sizeof(*grown));
+	va_list ap;
+
+	if (!grown) {
+		args->failed = true;
+		return;
+	}
+	args->at = grown;
+	va_start(ap, format);
+	if (vasprintf(&grown[args->n], format, ap) < 0)
+		args->failed = true;
+	else
+		args->n++;
+	va_end(ap);
+	grown[args->n] = NULL;
+}
+
+/*
+ * Memory is one shared file that the host can map too; with several NUMA nodes each has its part of
+ * it. The nodes' CPUs are named by number: QEMU counts threads, then cores, then sockets.
+ */
+static void add_memory(struct args *args, const struct kt_machine_config *config, int ram_fd)
+{
+	const struct kt_machine_topology *topology = &config->topology;
+	unsigned int nodes = topology->numa_nodes;
+	unsigned int node_cpus = topology->llcs / nodes * topology->cores * topology->threads;
+	unsigned int node_mib = config->memory_mib / nodes;
+
+	add(args, "-m");
+	add(args, "%uM", config->memory_mib);
+	for (unsigned int node = 0; node < nodes; node++) {
+		add(args, "-object");
+		if (node == 0)
+			add(args,
+			    "memory-backend-file,id=ram0,mem-path=/proc/self/fd/"
+			    "%d,share=on,size=%uM",
+			    ram_fd, node_mib);
+		else
+			add(args,
+			    "memory-backend-file,id=ram%u,mem-path=/proc/self/fd/"
+			    "%d,share=on,size=%uM,"
+			    "offset=%uM",
+			    node, ram_fd, node_mib, node * node_mib);
+		if (nodes == 1)
+			continue;
+		add(args, "-numa");
+		add(args, "node,nodeid=%u,memdev=ram%u,cpus=%u-%u", node, node, node * node_cpus,
+		    (node + 1) * node_cpus - 1);
+	}
+}
+
+static void add_cpus(struct args *args, const struct kt_machine_config *config)
+{
+	const struct kt_machine_topology *topology = &config->topology;
+
+	add(args, "-accel");
+	if (config->accel == KT_ACCEL_KVM)
+		add(args, "kvm");
+	else
+		add(args, "tcg,thread=%s", config->tcg_single_thread ? "single" : "multi");
+	/*
+	 * An LLC is a socket: every kernel and CPU model agrees on that. As an AMD CPU, TCG's
+	 * cannot describe caches shared by threads (it lacks topoext); as an Intel one it can.
+	 */
+	add(args, "-cpu");
+	add(args, "%s", config->accel == KT_ACCEL_KVM ? "host" : "max,vendor=GenuineIntel");
+	add(args, "-smp");
+	add(args, "%u,sockets=%u,cores=%u,threads=%u",
+	    topology->llcs * topology->cores * topology->threads, topology->llcs, topology->cores,
+	    topology->threads);
+}
+
+static void add_machine(struct args *args, const struct kt_machine_config *config)
+{
+	add(args, "-nodefaults");
+	add(args, "-no-user-config");
+	add(args, "-no-reboot");
+	add(args, "-display");
+	add(args, "none");
+	/* What no test needs costs time to set up, to save and to probe. */
+	add(args, "-machine");
+	add(args, "q35%s,sata=off,smbus=off,vmport=off,hpet=off,i8042=off,graphics=off",
+	    config->topology.numa_nodes == 1 ? ",memory-backend=ram0" : "");
+	add(args, "-kernel");
+	add(args, "%s", config->kernel);
+	add(args, "-initrd");
+	add(args, "/proc/self/fd/%d", config->initramfs_fd);
+	add(args, "-append");
+	add(args, "%s", config->cmdline);
+}
+
+static void add_channels(struct args *args, const struct kt_qemu_fds *fds)
+{
+	add(args, "-chardev");
+	add(args, "socket,id=qmp,fd=%d", fds->qmp);
+	add(args, "-mon");
+	add(args, "chardev=qmp,mode=control");
+	add(args, "-chardev");
+	add(args, "socket,id=console,fd=%d", fds->console);
+	add(args, "-serial");
+	add(args, "chardev:console");
+	add(args, "-chardev");
+	add(args, "socket,id=bulk,fd=%d", fds->port);
+	add(args, "-device");
+	add(args, "virtio-serial-pci,id=ports,max_ports=4");
+	add(args, "-device");
+	add(args, "virtserialport,bus=ports.0,chardev=bulk,name=" KT_WIRE_PORT_NAME);
+}
+
+char **kt_qemu_argv(const struct kt_machine_config *config, const struct kt_qemu_fds *fds)
+{
+	struct args args = { 0 };
+
+	add(&args, "%s", config->qemu);
+	add_machine(&args, config);
+	add_cpus(&args, config);
+	add_memory(&args, config, fds->ram);
+	add_channels(&args, fds);
+	if (args.failed) {
+		kt_qemu_argv_free(args.at);
+		return NULL;
+	}
+	return args.at;
+}
+
+void kt_qemu_argv_free(char **argv)
+{
+	for (char **at = argv; at && *at; at++)
+		free(*at);
+	free(argv);
+}

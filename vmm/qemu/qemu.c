@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/qemu/qemu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/buffer.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+#include "util/process.h"
+#include "vmm/qemu/argv.h"
+#include "vmm/qemu/qmp.h"
+
+/*
+ * A QEMU child. Its channels are socket pairs: QMP, the console, the bulk port; its output is a
+ * pipe. QEMU ends by itself when the guest shuts down or resets (-no-reboot), after an event that
+ * says which it was; its own exit status says nothing about the guest. The end is reported when the
+ * process is gone and its channels are read to the end, so that nothing it said is lost.
+ */
+struct channel {
+	struct kt_source source;
+	int fd;
+};
+
+struct qemu {
+	struct kt_machine machine;
+	pid_t pid;
+	int pidfd;
+	struct kt_source process;
+	struct kt_qmp *qmp;
+	struct kt_source qmp_source;
+	struct channel console;
+	struct channel port;
+	struct channel output; /* standard output and error of QEMU */
+	int ram_fd;
+	struct kt_buffer unsent; /* for the port */
+	char said[1024];         /* beginning of the output */
+	size_t n_said;
+	char shutdown_reason[32]; /* of the SHUTDOWN event */
+	bool panicked;
+};
+
+static struct qemu *qemu_of(struct kt_machine *machine)
+{
+	return (struct qemu *)machine;
+}
+
+static void on_qmp_event(void *owner, const char *event, const json_t *data)
+{
+	struct qemu *qemu = owner;
+	const char *reason = json_string_value(json_object_get(data, "reason"));
+
+	if (!strcmp(event, "SHUTDOWN"))
+		(void)snprintf(qemu->shutdown_reason, sizeof(qemu->shutdown_reason), "%s",
+			       reason ?: "unknown");
+	else if (!strcmp(event, "GUEST_PANICKED"))
+		qemu->panicked = true;
+}
+
+static void on_qmp(void *data, uint32_t events)
+{
+	struct qemu *qemu = data;
+
+	(void)events;
+	if (kt_qmp_dispatch(qemu->qmp) < 0) /* the process's end says the rest */
+		kt_loop_remove(qemu->machine.loop, &qemu->qmp_source);
+}
+
+/* Reads once; false when there is nothing more to come, or nothing now. */
+static bool read_channel(struct qemu *qemu, struct channel *channel,
+			 void (*deliver)(struct qemu *qemu, const uint8_t *bytes, size_t len))
+{
+	uint8_t bytes[65536];
+	ssize_t n = read(channel->fd, bytes, sizeof(bytes));
+
+	if (n > 0) {
+		deliver(qemu, bytes, (size_t)n);
+		return true;
+	}
+	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		kt_loop_remove(qemu->machine.loop, &channel->source);
+	return false;
+}
+
+static void deliver_console(struct qemu *qemu, const uint8_t *bytes, size_t len)
+{
+	qemu->machine.events->console(qemu->machine.data, bytes, len);
+}
+
+static void deliver_port(struct qemu *qemu, const uint8_t *bytes, size_t len)
+{
+	qemu->machine.events->port(qemu->machine.data, bytes, len);
+}
+
+static void deliver_output(struct qemu *qemu, const uint8_t *bytes, size_t len)
+{
+	size_t n = KT_MIN(len, sizeof(qemu->said) - 1 - qemu->n_said);
+
+	memcpy(qemu->said + qemu->n_said, bytes, n);
+	qemu->n_said += n;
+}
+
+static void on_console(void *data, uint32_t events)
+{
+	(void)events;
+	(void)read_channel(data, &((struct qemu *)data)->console, deliver_console);
+}
+
+static void on_output(void *data, uint32_t events)
+{
+	(void)events;
+	(void)read_channel(data, &((struct qemu *)data)->output, deliver_output);
+}
+
+static void flush_port(struct qemu *qemu)
+{
+	struct kt_buffer *unsent = &qemu->unsent;
+
+	while (unsent->len) {
+		ssize_t n =
+			send(qemu->port.fd, unsent->data, unsent->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		/* When QEMU is gone, its end is reported by itself. */
+		kt_buffer_consume(unsent, n < 0 ? unsent->len : (size_t)n);
+	}
+	if (qemu->port.source.fd >= 0)
+		(void)kt_loop_modify(qemu->machine.loop, &qemu->port.source,
+				     unsent->len ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void on_port(void *data, uint32_t events)
+{
+	struct qemu *qemu = data;
+
+	if (events & EPOLLOUT)
+		flush_port(qemu);
+	if (events & ~(uint32_t)EPOLLOUT)
+		(void)read_channel(qemu, &qemu->port, deliver_port);
+}
+
+static int qemu_port_write(struct kt_machine *machine, const void *bytes, size_t len)
+{
+	struct qemu *qemu = qemu_of(machine);
+	int r = kt_buffer_append(&qemu->unsent, bytes, len);
+
+	if (r == 0)
+		flush_port(qemu);
+	return r;
+}
+
+static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
+{
+	const char *reason = qemu->shutdown_reason;
+
+	if (qemu->panicked || !strcmp(reason, "guest-panic")) {
+		exit->reason = KT_EXIT_PANIC;
+		(void)snprintf(exit->detail, sizeof(exit->detail), "the guest's kernel panicked");
+	} else if (!strcmp(reason, "guest-shutdown")) {
+		exit->reason = KT_EXIT_SHUTDOWN;
+		(void)snprintf(exit->detail, sizeof(exit->detail), "the guest powered off");
+	} else if (!strcmp(reason, "guest-reset")) {
+		exit->reason = KT_EXIT_RESET;
+		(void)snprintf(exit->detail, sizeof(exit->detail),
+			       "the guest reset itself (a kernel panic, or a triple fault)");
+	} else {
+		exit->reason = KT_EXIT_VMM_ERROR;
+		(void)snprintf(exit->detail, sizeof(exit->detail), "QEMU %s %d%s%s%s%.400s",
+			       WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
+			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+			       *reason ? " after " : "", reason, qemu->n_said ? ": " : "",
+			       qemu->said);
+	}
+}
+
+/* Reads all channels to the end: the process is gone, so each has one. */
+static void drain(struct qemu *qemu)
+{
+	(void)kt_qmp_dispatch(qemu->qmp);
+	while (read_channel(qemu, &qemu->output, deliver_output))
+		;
+	while (read_channel(qemu, &qemu->console, deliver_console))
+		;
+	while (read_channel(qemu, &qemu->port, deliver_port))
+		;
+}
+
+static void on_process(void *data, uint32_t events)
+{
+	struct qemu *qemu = data;
+	struct kt_machine_exit exit = { 0 };
+	int status = 0;
+
+	(void)events;
+	kt_loop_remove(qemu->machine.loop, &qemu->process);
+	while (waitpid(qemu->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	qemu->pid = 0;
+	drain(qemu);
+	qemu->said[strcspn(qemu->said, "\n")] = '\0';
+	explain_exit(qemu, status, &exit);
+	qemu->machine.events->exited(qemu->machine.data, &exit);
+}
+
+/* A non-blocking socket pair; the far end goes to the child. */
+static int make_pair(int *ret_near, int *ret_far)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	*ret_near = ends[0];
+	*ret_far = ends[1];
+	return 0;
+}
+
+struct far_ends {
+	struct kt_qemu_fds fds;
+	int output;
+};
+
+static void close_far_ends(struct far_ends *far)
+{
+	far->fds.qmp = kt_close(far->fds.qmp);
+	far->fds.console = kt_close(far->fds.console);
+	far->fds.port = kt_close(far->fds.port);
+	far->output = kt_close(far->output);
+}
+
+static int open_channels(struct qemu *qemu, struct far_ends *far)
+{
+	int qmp_fd, output[2], r;
+
+	r = make_pair(&qmp_fd, &far->fds.qmp);
+	if (r < 0)
+		return r;
+	r = kt_qmp_new(qmp_fd, on_qmp_event, qemu, &qemu->qmp);
+	if (r < 0) {
+		(void)kt_close(qmp_fd);
+		return r;
+	}
+	r = make_pair(&qemu->console.fd, &far->fds.console)
+		    ?: make_pair(&qemu->port.fd, &far->fds.port);
+	if (r < 0)
+		return r;
+	if (pipe2(output, O_CLOEXEC) < 0)
+		return -errno;
+	(void)fcntl(output[0], F_SETFL, O_NONBLOCK);
+	qemu->output.fd = output[0];
+	far->output = output[1];
+	return 0;
+}
+
+static int open_ram(struct qemu *qemu, unsigned int mib)
+{
+	qemu->ram_fd = memfd_create("ktest-ram", MFD_CLOEXEC);
+	if (qemu->ram_fd < 0 || ftruncate(qemu->ram_fd, (off_t)mib << 20) < 0)
+		return -errno;
+	return 0;
+}
+
+static int watch(struct qemu *qemu, struct kt_source *source, int fd, kt_source_fn fn)
+{
+	*source = (struct kt_source){ .fd = fd, .events = EPOLLIN, .fn = fn, .data = qemu };
+	return kt_loop_add(qemu->machine.loop, source);
+}
+
+static int watch_all(struct qemu *qemu)
+{
+	return watch(qemu, &qemu->process, qemu->pidfd, on_process) ?:
+	       watch(qemu, &qemu->qmp_source, kt_qmp_fd(qemu->qmp), on_qmp) ?:
+	       watch(qemu, &qemu->console.source, qemu->console.fd, on_console) ?:
+	       watch(qemu, &qemu->port.source, qemu->port.fd, on_port) ?:
+	       watch(qemu, &qemu->output.source, qemu->output.fd, on_output);
+}
+
+static int spawn(struct qemu *qemu, const struct kt_machine_config *config, struct far_ends *far,
+		 struct kt_err *reterr)
+{
+	char **argv = kt_qemu_argv(config, &far->fds);
+	const int keep[] = { far->fds.qmp, far->fds.console, far->fds.port, far->fds.ram,
+			     config->initramfs_fd };
+	struct kt_process_spec spec = {
+		.argv = (const char *const *)argv,
+		.in = -1,
+		.out = far->output,
+		.err = far->output,
+		.keep = keep,
+		.n_keep = KT_ARRAY_LEN(keep),
+	};
+	int r;
+
+	if (!argv)
+		return kt_err_oom(reterr);
+	r = kt_process_spawn(&spec, &qemu->pid, &qemu->pidfd, reterr);
+	kt_qemu_argv_free(argv);
+	return r;
+}
+
+static int qemu_start(struct kt_machine *machine, const struct kt_machine_config *config,
+		      struct kt_err *reterr)
+{
+	struct qemu *qemu = qemu_of(machine);
+	struct far_ends far = { .fds = { -1, -1, -1, -1 }, .output = -1 };
+	int r;
+
+	r = open_ram(qemu, config->memory_mib);
+	if (r == 0)
+		r = open_channels(qemu, &far);
+	if (r < 0)
+		(void)kt_err_set(reterr, r, "cannot set up a virtual machine: %m");
+	far.fds.ram = qemu->ram_fd;
+	if (r == 0)
+		r = spawn(qemu, config, &far, reterr);
+	close_far_ends(&far);
+	if (r < 0)
+		return r;
+	r = watch_all(qemu);
+	if (r == 0)
+		r = kt_qmp_send(qemu->qmp, "qmp_capabilities");
+	return r < 0 ? kt_err_set(reterr, r, "cannot watch a virtual machine: %m") : 0;
+}
+
+static int qemu_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	/* QEMU answers when all vCPU threads are out of guest code. */
+	return kt_qmp_execute(qemu_of(machine)->qmp, "stop", NULL, deadline_ns, NULL, reterr);
+}
+
+static int qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	return kt_qmp_execute(qemu_of(machine)->qmp, "cont", NULL, deadline_ns, NULL, reterr);
+}
+
+static void qemu_destroy(struct kt_machine *machine)
+{
+	struct qemu *qemu = qemu_of(machine);
+	struct kt_loop *loop = machine->loop;
+
+	kt_loop_remove(loop, &qemu->process);
+	kt_loop_remove(loop, &qemu->qmp_source);
+	kt_loop_remove(loop, &qemu->console.source);
+	kt_loop_remove(loop, &qemu->port.source);
+	kt_loop_remove(loop, &qemu->output.source);
+	if (qemu->pid > 0) {
+		(void)kill(qemu->pid, SIGKILL);
+		while (waitpid(qemu->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	(void)kt_close(qemu->pidfd);
+	qemu->qmp = kt_qmp_free(qemu->qmp);
+	(void)kt_close(qemu->console.fd);
+	(void)kt_close(qemu->port.fd);
+	(void)kt_close(qemu->output.fd);
+	(void)kt_close(qemu->ram_fd);
+	kt_buffer_deinit(&qemu->unsent);
+	free(qemu);
+}
+
+static const struct kt_machine_ops qemu_ops = {
+	.name = "qemu",
+	.start = qemu_start,
+	.port_write = qemu_port_write,
+	.pause = qemu_pause,
+	.resume = qemu_resume,
+	.destroy = qemu_destroy,
+};
+
+int kt_qemu_new(struct kt_loop *loop, const struct kt_machine_events *events, void *data,
+		struct kt_machine **ret_machine, struct kt_err *reterr)
+{
+	struct qemu *qemu = calloc(1, sizeof(*qemu));
+
+	if (!qemu)
+		return kt_err_oom(reterr);
+	qemu->machine = (struct kt_machine){
+		.ops = &qemu_ops,
+		.loop = loop,
+		.events = events,
+		.data = data,
+	};
+	qemu->process = qemu->qmp_source = KT_SOURCE_NULL;
+	qemu->console = qemu->port = qemu->output =
+		(struct channel){ .source = KT_SOURCE_NULL, .fd = -1 };
+	qemu->pidfd = qemu->ram_fd = -1;
+	*ret_machine = &qemu->machine;
+	return 0;
+}

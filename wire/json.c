@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "wire/json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+int kt_json_parse(const void *data, size_t len, const char *what, json_t **ret_json,
+		  struct kt_err *reterr)
+{
+	json_error_t error;
+	json_t *json = json_loadb(data, len, JSON_REJECT_DUPLICATES, &error);
+
+	if (!json)
+		return kt_err_set(reterr, -EBADMSG, "%s is not JSON: %s (byte %d)", what,
+				  error.text, error.position);
+	if (!json_is_object(json)) {
+		json_decref(json);
+		return kt_err_set(reterr, -EBADMSG, "%s is JSON, but no object", what);
+	}
+	*ret_json = json;
+	return 0;
+}
+
+json_t *kt_json_hex(uint64_t value)
+{
+	return json_sprintf("0x%" PRIx64, value);
+}
+
+int kt_json_get_hex(const json_t *object, const char *name, uint64_t *ret_value)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+	char *end;
+
+	if (!text || text[0] != '0' || text[1] != 'x' || strlen(text) > 18)
+		return -EBADMSG;
+	*ret_value = strtoull(text, &end, 16);
+	return *end ? -EBADMSG : 0;
+}
+
+int kt_json_get_int(const json_t *object, const char *name, int64_t min, int64_t max,
+		    int64_t *ret_value)
+{
+	const json_t *member = json_object_get(object, name);
+
+	if (!json_is_integer(member))
+		return -EBADMSG;
+	if (json_integer_value(member) < min || json_integer_value(member) > max)
+		return -ERANGE;
+	*ret_value = json_integer_value(member);
+	return 0;
+}
+
+int kt_json_get_text(const json_t *object, const char *name, char *to, size_t room)
+{
+	const json_t *member = json_object_get(object, name);
+	size_t len = json_string_length(member);
+
+	if (!json_is_string(member))
+		return -EBADMSG;
+	if (len >= room)
+		return -ENAMETOOLONG;
+	memcpy(to, json_string_value(member), len + 1);
+	return 0;
+}
+
+/* Length of the well-formed UTF-8 sequence at @at, 0 when there is none (RFC 3629, table in 4). */
+static size_t utf8_len(const unsigned char *at, size_t left)
+{
+	uint32_t code;
+	size_t len;
+
+	if (at[0] < 0x80)
+		return 1;
+	if (at[0] < 0xc2 || at[0] > 0xf4)
+		return 0;
+	len = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+	if (len > left)
+		return 0;
+	code = at[0] & (0xffu >> (len + 1));
+	for (size_t i = 1; i < len; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (at[i] & 0x3f);
+	}
+	if ((len == 3 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) ||
+	    (len == 4 && (code < 0x10000 || code > 0x10ffff)))
+		return 0;
+	return len;
+}
+
+json_t *kt_json_text(const char *text, size_t len)
+{
+	const unsigned char *at = (const unsigned char *)text;
+	char *clean = malloc(len * 3 + 1);
+	size_t n = 0;
+	json_t *json;
+
+	if (!clean)
+		return NULL;
+	while (len) {
+		size_t step = utf8_len(at, len);
+
+		if (step == 1 && (*at < ' ' || *at == 0x7f) && *at != '\n' && *at != '\t') {
+			/* dropped: escape sequences are for the guest's terminal, not for ours */
+		} else if (step) {
+			memcpy(clean + n, at, step);
+			n += step;
+		} else {
+			memcpy(clean + n, "\xef\xbf\xbd", 3);
+			n += 3;
+			step = 1;
+		}
+		at += step;
+		len -= step;
+	}
+	json = json_stringn(clean, n);
+	free(clean);
+	return json;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "wire/result.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/json.h"
+
+static const char *const verdict_names[KT_N_VERDICTS] = {
+	[KT_VERDICT_SKIP] = "skip",   [KT_VERDICT_PASS] = "pass",
+	[KT_VERDICT_FAIL] = "fail",   [KT_VERDICT_INCONCLUSIVE] = "inconclusive",
+	[KT_VERDICT_ERROR] = "error",
+};
+
+const char *kt_verdict_name(enum kt_verdict verdict)
+{
+	return verdict_names[verdict];
+}
+
+int kt_verdict_parse(const char *name, enum kt_verdict *ret_verdict)
+{
+	for (size_t i = 0; name && i < KT_N_VERDICTS; i++) {
+		if (!strcmp(name, verdict_names[i])) {
+			*ret_verdict = (enum kt_verdict)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static void failure_deinit(struct kt_failure *failure)
+{
+	free(failure->file);
+	free(failure->what);
+	free(failure->expected);
+	free(failure->got);
+}
+
+void kt_result_deinit(struct kt_result *result)
+{
+	for (size_t i = 0; i < result->n_failures; i++)
+		failure_deinit(&result->failures[i]);
+	free(result->failures);
+	free(result->reason);
+	json_decref(result->steps);
+	*result = KT_RESULT_NULL;
+}
+
+void kt_result_merge(struct kt_result *result, enum kt_verdict verdict, const char *reason)
+{
+	/* Skip is the least of all, yet a test that says it skips has not passed. */
+	if (verdict == KT_VERDICT_SKIP && result->verdict != KT_VERDICT_PASS)
+		return;
+	if (verdict != KT_VERDICT_SKIP && verdict <= result->verdict)
+		return;
+	result->verdict = verdict;
+	free(result->reason);
+	result->reason = reason ? strdup(reason) : NULL;
+}
+
+/* A failure's texts are bounded, so that KT_FAILURES_MAX of them fit into one frame. */
+#define FAILURE_TEXT_MAX 3000u
+
+static char *copy_text(const char *text)
+{
+	return text ? strndup(text, FAILURE_TEXT_MAX) : NULL;
+}
+
+int kt_result_add_failure(struct kt_result *result, const struct kt_failure *failure)
+{
+	struct kt_failure *grown;
+
+	kt_result_merge(result, KT_VERDICT_FAIL, NULL);
+	if (result->n_failures >= KT_FAILURES_MAX)
+		return -ENOSPC;
+	grown = reallocarray(result->failures, result->n_failures + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	result->failures = grown;
+	grown[result->n_failures++] = (struct kt_failure){
+		.file = copy_text(failure->file),
+		.line = failure->line,
+		.what = copy_text(failure->what ?: ""),
+		.expected = copy_text(failure->expected),
+		.got = copy_text(failure->got),
+		.step = failure->step,
+		.elapsed_ns = failure->elapsed_ns,
+	};
+	return 0;
+}
+
+/* NULL for no text: packed with 'o*', the member is then left out. */
+static json_t *optional_text(const char *text)
+{
+	return text ? kt_json_text(text, strlen(text)) : NULL;
+}
+
+static json_t *failure_to_json(const struct kt_failure *failure)
+{
+	return json_pack("{so* si so so* so* si sI}", "file", optional_text(failure->file), "line",
+			 (int)failure->line, "what", optional_text(failure->what ?: ""), "expected",
+			 optional_text(failure->expected), "got", optional_text(failure->got),
+			 "step", failure->step, "elapsed_ns", (json_int_t)failure->elapsed_ns);
+}
+
+json_t *kt_result_to_json(const struct kt_result *result)
+{
+	json_t *failures = json_array();
+
+	for (size_t i = 0; failures && i < result->n_failures; i++)
+		(void)json_array_append_new(failures, failure_to_json(&result->failures[i]));
+	return json_pack("{ss so* so sI si sO*}", "verdict", verdict_names[result->verdict],
+			 "reason", optional_text(result->reason), "failures", failures,
+			 "duration_ns", (json_int_t)result->duration_ns, "exit_status",
+			 result->exit_status, "steps", result->steps);
+}
+
+char *kt_result_encode(const struct kt_result *result)
+{
+	KT_JSON json_t *json = kt_result_to_json(result);
+
+	return json ? json_dumps(json, JSON_COMPACT) : NULL;
+}
+
+static const char *text_member(const json_t *json, const char *name)
+{
+	return json_string_value(json_object_get(json, name));
+}
+
+static int failure_from_json(const json_t *json, struct kt_result *result)
+{
+	int64_t line, step, elapsed;
+	struct kt_failure failure;
+
+	if (kt_json_get_int(json, "line", 0, INT32_MAX, &line) ||
+	    kt_json_get_int(json, "step", -1, INT32_MAX, &step) ||
+	    kt_json_get_int(json, "elapsed_ns", 0, INT64_MAX, &elapsed) ||
+	    !text_member(json, "what"))
+		return -EBADMSG;
+	failure = (struct kt_failure){
+		.file = (char *)text_member(json, "file"),
+		.line = (unsigned int)line,
+		.what = (char *)text_member(json, "what"),
+		.expected = (char *)text_member(json, "expected"),
+		.got = (char *)text_member(json, "got"),
+		.step = (int)step,
+		.elapsed_ns = (uint64_t)elapsed,
+	};
+	return kt_result_add_failure(result, &failure);
+}
+
+static int failures_from_json(const json_t *json, struct kt_result *result)
+{
+	const json_t *failures = json_object_get(json, "failures");
+	const json_t *failure;
+	size_t i;
+
+	if (!json_is_array(failures))
+		return -EBADMSG;
+	json_array_foreach(failures, i, failure)
+	{
+		int r = failure_from_json(failure, result);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct kt_err *reterr)
+{
+	struct kt_result result = KT_RESULT_NULL;
+	json_t *steps = json_object_get(json, "steps");
+	enum kt_verdict verdict;
+	int64_t duration, status;
+	int r;
+
+	if (kt_verdict_parse(text_member(json, "verdict"), &verdict) < 0)
+		return kt_err_set(reterr, -EBADMSG, "result without a known verdict");
+	if (kt_json_get_int(json, "duration_ns", 0, INT64_MAX, &duration) ||
+	    kt_json_get_int(json, "exit_status", 0, 255, &status))
+		return kt_err_set(reterr, -EBADMSG, "result without duration or exit status");
+	r = failures_from_json(json, &result);
+	if (r < 0) {
+		kt_result_deinit(&result);
+		return kt_err_set(reterr, r, "result with malformed failures");
+	}
+	result.verdict = KT_MAX(verdict, result.verdict);
+	if (verdict == KT_VERDICT_SKIP && !result.n_failures)
+		result.verdict = verdict;
+	result.reason = copy_text(text_member(json, "reason"));
+	result.duration_ns = (uint64_t)duration;
+	result.exit_status = (int)status;
+	result.steps = json_is_array(steps) ? json_incref(steps) : NULL;
+	*ret_result = result;
+	return 0;
+}
+
+int kt_result_decode(const void *data, size_t len, struct kt_result *ret_result,
+		     struct kt_err *reterr)
+{
+	KT_JSON json_t *json = NULL;
+	int r;
+
+	r = kt_json_parse(data, len, "RSLT", &json, reterr);
+	return r < 0 ? r : kt_result_from_json(json, ret_result, reterr);
+}
