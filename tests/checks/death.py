@@ -50,23 +50,16 @@ def files():
 
 
 def end_by(ktests, sig, when, workdir):
-    """Starts a run, sends @sig when @when descendants contain QEMU (True) or at once (False)."""
+    """Starts a run, and sends @sig when its console (which -v shows) holds @when, or at once (None)."""
     before = files()
-    run = subprocess.Popen([ktests, "--exact", "-t", "cgroup_freeze"], cwd=workdir,
+    run = subprocess.Popen([ktests, "--exact", "-t", "cgroup_freeze", "--no-capture", "-v"], cwd=workdir,
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, start_new_session=True)
-    deadline = time.monotonic() + 20
-    tree = {}
-    while time.monotonic() < deadline:
-        tree = descendants(run.pid)
-        if not when or any("qemu" in command for command in tree.values()):
-            break
-        time.sleep(0.01)
-    else:
-        return "QEMU never appeared"
-    if when:
-        time.sleep(0.5)  # in the middle of the boot
-        tree = descendants(run.pid)
+    deadline = time.monotonic() + 30
+    while when and when not in run.stdout.readline():
+        if time.monotonic() > deadline:
+            return f"{when} never appeared"
+    tree = descendants(run.pid)
     run.send_signal(sig)
     sent = time.monotonic()
     status = run.wait(timeout=20)
@@ -93,13 +86,14 @@ def end_by(ktests, sig, when, workdir):
 
 def main():
     ktests = os.path.abspath(sys.argv[1])
-    cases = [(signal.SIGKILL, True), (signal.SIGINT, True), (signal.SIGTERM, True),
-             (signal.SIGHUP, True), (signal.SIGKILL, False)]
+    boot, test = b"Memory: ", b"ktest: begin"
+    cases = [(signal.SIGKILL, boot), (signal.SIGINT, boot), (signal.SIGTERM, test),
+             (signal.SIGKILL, test), (signal.SIGHUP, test), (signal.SIGKILL, None)]
     faults = []
     with tempfile.TemporaryDirectory() as workdir:
         for sig, when in cases:
             fault = end_by(ktests, sig, when, workdir)
-            print(f"{sig.name} {'during the boot' if when else 'at once'}: {fault or 'nothing left'}")
+            print(f"{sig.name} at {when}: {fault or 'nothing left'}", flush=True)
             faults += [fault] if fault else []
     return bool(faults)
 

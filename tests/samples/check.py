@@ -27,6 +27,7 @@ REPLACEMENTS = [
     (r"\+0x[0-9a-f]+", "+0xN"),
     (r"( < \S+){2,}", " < ..."),
     (r"mm/page_alloc\.c:\d+ at .*", "mm/page_alloc.c:LINE at FUNCTION"),
+    (r"got: \d{4,}$", "got: A LARGE NUMBER"),
     (r"build\S*/tests/samples/", "BUILD/"),
 ]
 

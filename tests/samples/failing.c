@@ -22,7 +22,6 @@ static int frozen_check(struct kt_ctx *ctx)
 	KT_FAIL(ctx, "an assertion has let it go on");
 }
 
-/* The suite's cgroup_freeze without the freeze: its check must notice. */
 FAILING(check_fails, .summary = "a check that does not hold", .duration_ms = 2000,
 	.steps = KT_STEPS({ .name = "running",
 			    KT_SETUP({ .name = "workers", .work = KT_WORK(KT_SPIN_WAIT) }),
@@ -31,6 +30,23 @@ FAILING(check_fails, .summary = "a check that does not hold", .duration_ms = 200
 			    KT_OPS(KT_UNFREEZE_CGROUP("workers")),
 			    .hold = KT_HOLD_FRAC(0.8) }),
 	.check = frozen_check);
+
+/* The suite's cgroup_freeze without the freeze: its check must notice. */
+static int freeze_check(struct kt_ctx *ctx)
+{
+	KT_EXPECT_GT(ctx, kt_step_usage(ctx, 0, "workers")->usage_us, 50000);
+	KT_EXPECT_EQ(ctx, kt_step_usage(ctx, 1, "workers")->usage_us, 0);
+	KT_EXPECT_GT(ctx, kt_step_usage(ctx, 2, "workers")->usage_us, 50000);
+	return 0;
+}
+
+FAILING(freeze_is_missing, .summary = "cgroup_freeze without its KT_FREEZE_CGROUP",
+	.duration_ms = 2000,
+	.steps = KT_STEPS({ KT_SETUP({ .name = "workers", .work = KT_WORK(KT_SPIN_WAIT) }),
+			    .hold = KT_HOLD_FRAC(0.3) },
+			  { KT_OPS(KT_UNFREEZE_CGROUP("workers")), .hold = KT_HOLD_FRAC(0.3) },
+			  { KT_OPS(KT_UNFREEZE_CGROUP("workers")), .hold = KT_HOLD_FRAC(0.4) }),
+	.check = freeze_check);
 
 static int run_error(struct kt_ctx *ctx)
 {

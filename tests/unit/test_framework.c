@@ -474,6 +474,39 @@ Test(kernel, an_empty_cache_names_the_command)
 	(void)kt_remove_all(dir);
 }
 
+/* What every test needs is missed before anything boots. */
+Test(kernel, one_that_cannot_run_tests_is_refused)
+{
+	static const struct {
+		const char *lacks;
+		const char *text;
+	} cases[] = {
+		{ "btf", "CONFIG_DEBUG_INFO_BTF" },
+		{ "virtio_pci", "CONFIG_VIRTIO_PCI" },
+		{ "virtio_console", "CONFIG_VIRTIO_CONSOLE" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		char dir[] = "/tmp/ktest-kernel-XXXXXX";
+		KT_FREE char *meta = NULL, *boot = NULL, *text = NULL;
+		struct kt_err err = KT_ERR_NULL;
+		struct kt_kernel kernel;
+
+		cr_assert(ne(ptr, mkdtemp(dir), NULL));
+		meta = kt_format("%s/meta.json", dir);
+		boot = kt_format("%s/vmlinuz", dir);
+		text = kt_format("{\"release\":\"1.2.3\",\"build_id\":\"\",\"broken_kfuncs\":[],"
+				 "\"btf\":%s,\"virtio_pci\":%s,\"virtio_console\":%s}",
+				 i == 0 ? "false" : "true", i == 1 ? "false" : "true",
+				 i == 2 ? "false" : "true");
+		cr_assert(zero(int, kt_file_publish(meta, text, strlen(text), NULL)));
+		cr_assert(zero(int, kt_file_publish(boot, "", 0, NULL)));
+		cr_assert(eq(int, kt_kernel_resolve(dir, &kernel, &err), -ENOTSUP));
+		cr_assert(strstr(err.text, cases[i].text) != NULL, "%s", err.text);
+		(void)kt_remove_all(dir);
+	}
+}
+
 Test(kernel, a_damaged_entry_says_what_to_do)
 {
 	KT_FREE char *kernels = NULL, *entry = NULL, *meta = NULL;

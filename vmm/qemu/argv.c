@@ -44,23 +44,26 @@ static void add_memory(struct args *args, const struct kt_machine_config *config
 	const struct kt_machine_topology *topology = &config->topology;
 	unsigned int nodes = topology->numa_nodes;
 	unsigned int node_cpus = topology->llcs / nodes * topology->cores * topology->threads;
-	unsigned int node_mib = config->memory_mib / nodes;
+	unsigned int node_mib = config->memory_mib / nodes; /* the last has what is left over too */
 
 	add(args, "-m");
 	add(args, "%uM", config->memory_mib);
 	for (unsigned int node = 0; node < nodes; node++) {
+		unsigned int mib =
+			node < nodes - 1 ? node_mib : config->memory_mib - node * node_mib;
+
 		add(args, "-object");
 		if (node == 0)
 			add(args,
 			    "memory-backend-file,id=ram0,mem-path=/proc/self/fd/"
 			    "%d,share=on,size=%uM",
-			    ram_fd, node_mib);
+			    ram_fd, mib);
 		else
 			add(args,
 			    "memory-backend-file,id=ram%u,mem-path=/proc/self/fd/"
 			    "%d,share=on,size=%uM,"
 			    "offset=%uM",
-			    node, ram_fd, node_mib, node * node_mib);
+			    node, ram_fd, mib, node * node_mib);
 		if (nodes == 1)
 			continue;
 		add(args, "-numa");
