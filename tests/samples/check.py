@@ -20,6 +20,7 @@ import time
 LIMIT_S = 30  # no sample may take longer
 
 REPLACEMENTS = [
+    (r"\(\d+ filtered out\)", "(N filtered out)"),
     (r"^kernel \S+, accel: .*, \d+ CPUs", "kernel KERNEL, accel: ACCEL, N CPUs"),
     (r"\[ *\d+\.\d+s\]", "[TIME]"),
     (r"\[ *\d+\.\d+\]", "[TIME]"),
