@@ -76,8 +76,8 @@ def bad_input(ktests, cache):
 
 
 def full_disk(ktests, directory):
-    if os.getuid():
-        print("skipped: a full disk needs root")
+    if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode:
+        print("skipped: a full disk needs a mount namespace, and so root")
         return
     small = directory / "small"
     small.mkdir()

@@ -14,8 +14,8 @@ import tempfile
 
 
 def main():
-    if os.getuid():
-        print("skipped: another /etc/os-release needs root")
+    if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode:
+        print("skipped: another /etc/os-release needs a mount namespace, and so root")
         return 77
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
