@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "framework/cache.h"
+#include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "vmm/kvm/probe.h"

@@ -20,7 +20,7 @@ struct kt_host {
 	enum kt_accel accel;
 	bool tcg_single_thread;
 	char accel_text[384]; /* "tcg (kvm present but emulated, 1.7 MIPS)" */
-	char note[256];       /* a warning to be said once; may be empty */
+	char note[512];       /* a warning to be said once; may be empty */
 };
 
 /*

@@ -15,9 +15,9 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "framework/cache.h"
 #include "framework/closure.h"
 #include "framework/cpio.h"
+#include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -29,22 +29,39 @@ struct item {
 	unsigned int mode;
 	void *data;
 	size_t len;
-	size_t packed; /* bytes of it that go into the image */
+	size_t packed; /* bytes of it that go into the guest */
+	XXH128_hash_t hash;
 };
 
-struct image {
+struct kt_image {
+	char *program;
 	struct item *items;
 	size_t n;
 };
 
-static void image_deinit(struct image *image)
+struct kt_image *kt_image_free(struct kt_image *image)
 {
+	if (!image)
+		return NULL;
 	for (size_t i = 0; i < image->n; i++) {
 		if (image->items[i].len)
 			(void)munmap(image->items[i].data, image->items[i].len);
 		free(image->items[i].guest);
 	}
 	free(image->items);
+	free(image->program);
+	free(image);
+	return NULL;
+}
+
+void kt_image_freep(struct kt_image **image)
+{
+	*image = kt_image_free(*image);
+}
+
+const char *kt_image_program(const struct kt_image *image)
+{
+	return image->program;
 }
 
 /*
@@ -98,7 +115,8 @@ static int map_item(struct item *item, const char *host)
 	return 0;
 }
 
-static int add_item(struct image *image, const char *host, const char *guest, struct kt_err *reterr)
+static int add_item(struct kt_image *image, const char *host, const char *guest,
+		    struct kt_err *reterr)
 {
 	struct item *grown = reallocarray(image->items, image->n + 1, sizeof(*grown));
 	struct item *item;
@@ -115,6 +133,7 @@ static int add_item(struct image *image, const char *host, const char *guest, st
 		return kt_err_set(reterr, r, "cannot pack '%s': %m", host);
 	}
 	cut_to_loaded(item);
+	item->hash = XXH3_128bits(item->data, item->packed);
 	image->n++;
 	return 0;
 }
@@ -127,7 +146,7 @@ static bool is_elf(const char *path)
 	return fd >= 0 && read(fd, head, SELFMAG) == SELFMAG && !memcmp(head, ELFMAG, SELFMAG);
 }
 
-static int add_program(struct image *image, struct kt_closure *closure, const char *host,
+static int add_program(struct kt_image *image, struct kt_closure *closure, const char *host,
 		       const char *guest, struct kt_err *reterr)
 {
 	const char *slash = strrchr(guest, '/');
@@ -142,7 +161,7 @@ static int add_program(struct image *image, struct kt_closure *closure, const ch
 	return r;
 }
 
-static int collect(struct image *image, const struct kt_image_options *options,
+static int collect(struct kt_image *image, const struct kt_image_options *options,
 		   struct kt_err *reterr)
 {
 	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
@@ -157,7 +176,7 @@ static int collect(struct image *image, const struct kt_image_options *options,
 	return r;
 }
 
-static char *image_name(const struct image *image)
+static char *initramfs_name(const struct kt_image *image)
 {
 	XXH3_state_t *state = XXH3_createState();
 	XXH128_hash_t hash;
@@ -170,8 +189,7 @@ static char *image_name(const struct image *image)
 
 		(void)XXH3_128bits_update(state, item->guest, strlen(item->guest) + 1);
 		(void)XXH3_128bits_update(state, &item->mode, sizeof(item->mode));
-		(void)XXH3_128bits_update(state, &item->packed, sizeof(item->packed));
-		(void)XXH3_128bits_update(state, item->data, item->packed);
+		(void)XXH3_128bits_update(state, &item->hash, sizeof(item->hash));
 	}
 	hash = XXH3_128bits_digest(state);
 	(void)XXH3_freeState(state);
@@ -239,7 +257,7 @@ static int write_skeleton(struct kt_cpio *cpio, struct dirs *dirs)
 	       kt_cpio_file(cpio, "/etc/group", 0644, group, sizeof(group) - 1);
 }
 
-static int write_archive(const struct image *image, FILE *out)
+static int write_archive(const struct kt_image *image, FILE *out)
 {
 	struct kt_cpio cpio = KT_CPIO_INIT(out);
 	KT_CLEANUP(dirs_deinit) struct dirs dirs = { .n = 0 };
@@ -258,7 +276,7 @@ static int write_archive(const struct image *image, FILE *out)
 	return r;
 }
 
-static int publish(const struct image *image, const char *path, struct kt_err *reterr)
+static int publish(const struct kt_image *image, const char *path, struct kt_err *reterr)
 {
 	KT_FREE char *tmp = kt_format("%s.XXXXXX", path);
 	FILE *out;
@@ -280,7 +298,7 @@ static int publish(const struct image *image, const char *path, struct kt_err *r
 		r = -errno;
 	if (r < 0) {
 		(void)unlink(tmp);
-		return kt_err_set(reterr, r, "cannot write the image '%s': %m", path);
+		return kt_err_set(reterr, r, "cannot write the initramfs '%s': %m", path);
 	}
 	return 0;
 }
@@ -324,8 +342,8 @@ static void prune(const char *dir)
 }
 
 /* A cached image that another runner removes right now is built again. */
-static int open_image(const struct image *image, const char *path, int *ret_fd,
-		      struct kt_err *reterr)
+static int open_initramfs(const struct kt_image *image, const char *path, int *ret_fd,
+			  struct kt_err *reterr)
 {
 	int r;
 
@@ -341,20 +359,124 @@ static int open_image(const struct image *image, const char *path, int *ret_fd,
 	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "'%s': %m", path) : 0;
 }
 
-int kt_image_build(const struct kt_image_options *options, int *ret_fd, struct kt_err *reterr)
+int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr)
 {
-	KT_CLEANUP(image_deinit) struct image image = { .n = 0 };
 	KT_FREE char *dir = NULL, *name = NULL, *path = NULL;
-	int r;
+	int r = kt_cache_path("images", &dir, reterr);
 
-	r = collect(&image, options, reterr) ?: kt_cache_path("images", &dir, reterr);
 	if (r < 0)
 		return r;
-	name = image_name(&image);
+	name = initramfs_name(image);
 	path = name ? kt_format("%s/%s", dir, name) : NULL;
 	if (!path)
 		return kt_err_oom(reterr);
-	r = open_image(&image, path, ret_fd, reterr);
+	r = open_initramfs(image, path, ret_fd, reterr);
 	prune(dir);
 	return r;
+}
+
+int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,
+		  struct kt_err *reterr)
+{
+	KT_CLEANUP(kt_image_freep) struct kt_image *image = calloc(1, sizeof(*image));
+	int r;
+
+	if (!image)
+		return kt_err_oom(reterr);
+	image->program = realpath(options->program, NULL);
+	if (!image->program)
+		return kt_err_set(reterr, -errno, "'%s': %m", options->program);
+	r = collect(image, options, reterr);
+	if (r == 0)
+		*ret_image = kt_steal(image);
+	return r;
+}
+
+/* ---- changes against a guest's files ----------------------------------------------------------- */
+
+static json_t *item_hash(const struct item *item)
+{
+	return json_sprintf("%o:%016" PRIx64 "%016" PRIx64, item->mode, (uint64_t)item->hash.high64,
+			    (uint64_t)item->hash.low64);
+}
+
+json_t *kt_image_manifest(const struct kt_image *image)
+{
+	json_t *manifest = json_object();
+
+	for (size_t i = 0; manifest && i < image->n; i++)
+		(void)json_object_set_new(manifest, image->items[i].guest,
+					  item_hash(&image->items[i]));
+	return manifest;
+}
+
+static bool item_differs(const struct item *item, const json_t *manifest)
+{
+	json_t *hash = item_hash(item);
+	bool same = hash && json_equal(hash, json_object_get(manifest, item->guest));
+
+	json_decref(hash);
+	return !same;
+}
+
+bool kt_image_differs(const struct kt_image *image, const json_t *manifest)
+{
+	for (size_t i = 0; i < image->n; i++) {
+		if (item_differs(&image->items[i], manifest))
+			return true;
+	}
+	return false;
+}
+
+static int send_piece(const struct item *item, size_t offset, size_t len, struct kt_link *link)
+{
+	size_t path_len = strlen(item->guest);
+	struct kt_msg_file file = {
+		.path_len = (uint32_t)path_len,
+		.mode = item->mode,
+		.offset = offset,
+		.total = item->packed,
+	};
+	size_t total = sizeof(file) + path_len + len;
+	KT_FREE uint8_t *payload = malloc(total);
+
+	if (!payload)
+		return -ENOMEM;
+	memcpy(payload, &file, sizeof(file));
+	memcpy(payload + sizeof(file), item->guest, path_len);
+	if (len)
+		memcpy(payload + sizeof(file) + path_len, (const char *)item->data + offset, len);
+	return kt_link_send(link, KT_MSG_FILE, payload, total);
+}
+
+/* An empty file is one piece of no bytes. */
+static int send_item(const struct item *item, struct kt_link *link)
+{
+	size_t offset = 0;
+	int r;
+
+	do {
+		size_t len = KT_MIN(item->packed - offset, (size_t)KT_FILE_PIECE_MAX);
+
+		r = send_piece(item, offset, len, link);
+		offset += len;
+	} while (r == 0 && offset < item->packed);
+	return r;
+}
+
+int kt_image_send_changes(const struct kt_image *image, const json_t *manifest,
+			  struct kt_link *link, struct kt_err *reterr)
+{
+	for (size_t i = 0; i < image->n; i++) {
+		const struct item *item = &image->items[i];
+		int r = 0;
+
+		if (strlen(item->guest) > KT_FILE_PATH_MAX)
+			r = -ENAMETOOLONG;
+		else if (item_differs(item, manifest))
+			r = send_item(item, link);
+		if (r < 0)
+			return kt_err_set(reterr, r, "sending '%s' to the guest: %m", item->guest);
+	}
+	return 0;
 }

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The initramfs: this program as /init, the libraries it needs, and files that are asked for. */
+/*
+ * The files of a guest: this program as /init, the libraries it needs, and files that are asked for.
+ *
+ * A guest that boots gets them as an initramfs; one that is restored from a template has most of them
+ * already and is sent those that differ.
+ */
 
+#include <jansson.h>
 #include <stddef.h>
 
 #include "util/err.h"
+#include "vmm/link.h"
 
 /* A file to pack besides; a program's libraries come along. */
 struct kt_image_extra {
@@ -18,8 +25,29 @@ struct kt_image_options {
 	size_t n_extras;
 };
 
+struct kt_image;
+
+/* Finds, maps and hashes the files. An error names the file, or the library that is missing. */
+int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,
+		  struct kt_err *reterr);
+struct kt_image *kt_image_free(struct kt_image *image);
+void kt_image_freep(struct kt_image **image);
+
+/* The path of the program, without symbolic links. */
+const char *kt_image_program(const struct kt_image *image);
+
 /*
- * Builds the image, or finds it in the cache: the same contents have the same name. *@ret_fd is
- * open for reading and good whatever becomes of the cache.
+ * The initramfs, written to the cache or found there: the same contents have the same name. *@ret_fd
+ * is open for reading and good whatever becomes of the cache.
  */
-int kt_image_build(const struct kt_image_options *options, int *ret_fd, struct kt_err *reterr);
+int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr);
+
+/* Paths and hashes of all files: a new array, NULL when out of memory. */
+json_t *kt_image_manifest(const struct kt_image *image);
+
+/* Whether a guest with the files of @manifest lacks one of these, or has it with other contents. */
+bool kt_image_differs(const struct kt_image *image, const json_t *manifest);
+
+/* Sends the files that differ as FILE frames; EXEC is up to the caller. */
+int kt_image_send_changes(const struct kt_image *image, const json_t *manifest,
+			  struct kt_link *link, struct kt_err *reterr);

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "framework/cache.h"
+#include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "wire/json.h"
@@ -154,7 +154,8 @@ static int newest_first(const struct dirent **a, const struct dirent **b)
 static int is_release(const struct dirent *ent)
 {
 	/* Stages and other helpers do not begin with a digit. */
-	return ent->d_name[0] >= '0' && ent->d_name[0] <= '9' && !strstr(ent->d_name, ".stage-");
+	return ent->d_name[0] >= '0' && ent->d_name[0] <= '9' &&
+	       !strstr(ent->d_name, KT_CACHE_STAGE_SUFFIX);
 }
 
 int kt_kernel_list(char ***ret_releases, struct kt_err *reterr)

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "framework/cache.h"
+#include "framework/exit_status.h"
 #include "framework/kernel.h"
 #include "framework/kernel_fetch.h"
-#include "framework/runner.h"
+#include "util/cache.h"
 #include "util/cleanup.h"
 
 #define BAR_WIDTH 30
@@ -50,7 +50,7 @@ static void on_progress(void *data, const char *what, double percent)
 static int fail(const struct kt_err *err)
 {
 	(void)fprintf(stderr, "ktests: %s\n", err->text);
-	return KT_STATUS_HARNESS;
+	return KT_EXIT_STATUS_HARNESS;
 }
 
 static int fetch(const struct kt_options *options)
@@ -71,7 +71,7 @@ static int fetch(const struct kt_options *options)
 	if (r < 0)
 		return fail(&err);
 	(void)printf("%s\n", release);
-	return KT_STATUS_OK;
+	return KT_EXIT_STATUS_OK;
 }
 
 static void list_one(const char *dir, const char *release, const char *default_dir)
@@ -114,7 +114,7 @@ static int list(void)
 			list_one(dir, *at, by_default.dir);
 	}
 	kt_kernel_list_free(releases);
-	return KT_STATUS_OK;
+	return KT_EXIT_STATUS_OK;
 }
 
 static int path(const struct kt_options *options)
@@ -125,7 +125,7 @@ static int path(const struct kt_options *options)
 	if (kt_kernel_resolve(options->kernel_version ?: options->kernel, &kernel, &err) < 0)
 		return fail(&err);
 	(void)printf("%s\n", kernel.dir ?: kernel.boot);
-	return KT_STATUS_OK;
+	return KT_EXIT_STATUS_OK;
 }
 
 int kt_kernel_command(const struct kt_options *options)

@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "framework/cache.h"
 #include "framework/kernel.h"
+#include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "framework/session.h"
+#include "framework/setup.h"
 #include "guest/ctx.h"
 #include "util/cleanup.h"
 #include "wire/json.h"
@@ -28,7 +28,7 @@ static json_t *test_to_json(const struct kt_test *test)
 			 test->disabled, "tags", tags_to_json(test), "topology", "numa_nodes",
 			 (int)topology.numa_nodes, "llcs", (int)topology.llcs, "cores",
 			 (int)topology.cores, "threads", (int)topology.threads, "memory_mib",
-			 (int)kt_session_memory_mib(test), "duration_ms",
+			 (int)kt_setup_memory_mib(test), "duration_ms",
 			 (int)kt_test_duration_ms(test));
 }
 

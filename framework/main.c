@@ -8,17 +8,16 @@
 
 #include <ktest.h>
 
-#include "framework/image.h"
+#include "framework/exit_status.h"
 #include "framework/kernel_command.h"
 #include "framework/list.h"
 #include "framework/registry.h"
 #include "framework/runner.h"
 #include "framework/shell.h"
+#include "framework/template_command.h"
 #include "framework/validate.h"
 #include "util/cleanup.h"
 #include "util/process.h"
-
-#define TCG_TIMEOUT_MULTIPLIER 3.0
 
 static int fail(const char *program, const struct kt_err *err, enum kt_exit_status status)
 {
@@ -28,64 +27,23 @@ static int fail(const char *program, const struct kt_err *err, enum kt_exit_stat
 	return status;
 }
 
-/* What sessions need of the host; owned here, borrowed by the session configuration. */
-struct setup {
-	struct kt_host host;
-	struct kt_kernel kernel;
-	int image_fd;
-};
-
-static void setup_deinit(struct setup *setup)
-{
-	kt_kernel_deinit(&setup->kernel);
-	setup->image_fd = kt_close(setup->image_fd);
-}
-
-static int build_image(const struct kt_options *options, int *ret_fd, struct kt_err *reterr)
+/* Busybox is the shell of "ktests shell", and nothing that a test may rely on. */
+static int set_up(struct kt_setup *setup, const struct kt_options *options,
+		  enum kt_exit_status *ret_status, struct kt_err *reterr)
 {
 	struct kt_image_extra busybox = { .guest = "/bin/busybox" };
-	struct kt_image_options image = { .program = "/proc/self/exe", .extras = &busybox };
 	char path[4096];
+	size_t n = 0;
+	int r;
 
 	if (options->command == KT_COMMAND_SHELL &&
 	    kt_process_find("busybox", path, sizeof(path)) == 0) {
 		busybox.host = path;
-		image.n_extras = 1;
+		n = 1;
 	}
-	return kt_image_build(&image, ret_fd, reterr);
-}
-
-static int setup_init(struct setup *setup, const struct kt_options *options,
-		      struct kt_session_config *ret_config, enum kt_exit_status *ret_status,
-		      struct kt_err *reterr)
-{
-	int r;
-
-	*ret_status = KT_STATUS_HARNESS;
-	r = kt_host_probe(options->accel, options->qemu, &setup->host, reterr);
-	if (r == -ENOENT) /* nothing can run here: that is no fault of a test */
-		*ret_status = KT_STATUS_SKIPPED;
-	if (r < 0)
-		return r;
-	r = kt_kernel_resolve(options->kernel, &setup->kernel, reterr)
-		    ?: build_image(options, &setup->image_fd, reterr);
-	if (r < 0)
-		return r;
-	*ret_config = (struct kt_session_config){
-		.host = &setup->host,
-		.kernel = &setup->kernel,
-		.image_fd = setup->image_fd,
-		.append = options->append,
-		.boot_timeout_ns = options->boot_timeout_ns,
-		.timeout_ns = options->timeout_ns,
-		.timeout_multiplier = options->timeout_multiplier,
-		.no_capture = options->no_capture,
-		.verbose = options->verbose,
-	};
-	if (ret_config->timeout_multiplier == 0)
-		ret_config->timeout_multiplier =
-			setup->host.accel == KT_ACCEL_KVM ? 1.0 : TCG_TIMEOUT_MULTIPLIER;
-	return 0;
+	r = kt_setup_init(setup, options, &busybox, n, reterr);
+	*ret_status = r == -ENOENT ? KT_EXIT_STATUS_SKIPPED : KT_EXIT_STATUS_HARNESS;
+	return r;
 }
 
 static bool wants_color(const struct kt_options *options)
@@ -107,12 +65,17 @@ static struct kt_reporter **list_end(struct kt_reporter **list)
 	return list;
 }
 
-/* Standard output belongs to one of them; the text for people gives way to any other. */
+/* Standard output belongs to one reporter; the text for people gives way to any other. */
+static bool stdout_is_taken(const struct kt_options *options)
+{
+	return options->tap || (options->junit && !strcmp(options->junit, "-")) ||
+	       (options->gtest_output && !strcmp(options->gtest_output, "-"));
+}
+
 static int make_reporters(const struct kt_options *options, bool color, struct kt_reporter **list)
 {
-	bool stdout_taken = options->tap || (options->junit && !strcmp(options->junit, "-")) ||
-			    (options->gtest_output && !strcmp(options->gtest_output, "-"));
-	int r = kt_report_console_new(stdout_taken ? stderr : stdout, color, list_end(list));
+	FILE *out = stdout_is_taken(options) ? stderr : stdout;
+	int r = kt_report_console_new(out, color, list_end(list));
 
 	if (r == 0 && options->tap)
 		r = kt_report_tap_new(stdout, list_end(list));
@@ -124,33 +87,44 @@ static int make_reporters(const struct kt_options *options, bool color, struct k
 }
 
 /* Signal > failed > harness > report > skipped: a proven failure is never taken for trouble. */
-static int exit_status(const struct kt_counts *counts, int signal, bool report_failed)
+static int exit_status(const struct kt_options *options, const struct kt_counts *counts, int signal,
+		       bool report_failed)
 {
 	const unsigned int *by = counts->by_verdict;
 
 	if (signal)
-		return KT_STATUS_SIGNAL + signal;
-	if (by[KT_VERDICT_FAIL])
-		return KT_STATUS_FAILED;
-	if (by[KT_VERDICT_ERROR] || by[KT_VERDICT_INCONCLUSIVE])
-		return KT_STATUS_HARNESS;
+		return KT_EXIT_STATUS_SIGNAL + signal;
+	if (by[KT_VERDICT_FAIL] || (options->flaky_fails && counts->n_flaky))
+		return KT_EXIT_STATUS_FAILED;
+	if (by[KT_VERDICT_ERROR] || by[KT_VERDICT_INCONCLUSIVE] || counts->interrupted)
+		return KT_EXIT_STATUS_HARNESS;
 	if (report_failed)
-		return KT_STATUS_REPORT;
-	return counts->total && by[KT_VERDICT_SKIP] == counts->total ? KT_STATUS_SKIPPED
-								     : KT_STATUS_OK;
+		return KT_EXIT_STATUS_REPORT;
+	return counts->total && by[KT_VERDICT_SKIP] == counts->total ? KT_EXIT_STATUS_SKIPPED
+								     : KT_EXIT_STATUS_OK;
 }
 
-static int run_selection(const char *program, const struct kt_options *options,
-			 const struct kt_selection *selection,
-			 const struct kt_session_config *config)
+static void say_shard(const struct kt_options *options, const struct kt_plan *plan)
 {
+	FILE *out = stdout_is_taken(options) ? stderr : stdout;
+
+	if (options->shard.total > 1)
+		(void)fprintf(out, "shard %u/%u: %zu of %zu tests (%s)\n", options->shard.index,
+			      options->shard.total, plan->n, plan->n_before,
+			      kt_partition_name(options->shard.partition));
+}
+
+static int run_plan(const char *program, struct kt_setup *setup,
+		    const struct kt_selection *selection, const struct kt_plan *plan)
+{
+	const struct kt_options *options = setup->options;
 	struct kt_run_info info = {
 		.program = program,
 		.options = options,
-		.host = config->host,
-		.kernel = config->kernel,
-		.n_tests = (unsigned int)selection->n,
-		.n_attempts = (unsigned int)selection->n * options->stress_count,
+		.host = &setup->host,
+		.kernel = &setup->kernel,
+		.n_tests = (unsigned int)plan->n,
+		.n_attempts = (unsigned int)plan->n * options->stress_count,
 		.n_filtered = selection->n_filtered,
 	};
 	bool color = wants_color(options), report_failed = false;
@@ -165,39 +139,46 @@ static int run_selection(const char *program, const struct kt_options *options,
 	if (r < 0) {
 		(void)kt_err_set(&err, r, "cannot report: %m");
 	} else {
-		r = kt_runner_run(selection, options, config, reporters, color, &counts, &signal,
-				  &err);
+		r = kt_runner_run(plan, setup, reporters, color, &counts, &signal, &err);
 		report_failed = kt_reporters_end(reporters, &counts, r < 0 ? NULL : &err) < 0;
 	}
 	kt_reporters_free(reporters);
 	if (r < 0 || report_failed)
-		(void)fail(program, &err, KT_STATUS_REPORT);
-	return exit_status(&counts, signal, r < 0 || report_failed);
+		(void)fail(program, &err, KT_EXIT_STATUS_REPORT);
+	return exit_status(options, &counts, signal, r < 0 || report_failed);
 }
 
 static int run(const char *program, const struct kt_options *options,
 	       const struct kt_selection *selection)
 {
-	KT_CLEANUP(setup_deinit) struct setup setup = { .kernel = KT_KERNEL_NULL, .image_fd = -1 };
-	struct kt_session_config config;
+	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;
+	KT_CLEANUP(kt_plan_deinit) struct kt_plan plan = { .n = 0 };
 	struct kt_err err = KT_ERR_NULL;
 	enum kt_exit_status status;
 
 	if (!selection->n) {
 		(void)fprintf(stderr, "no test matches; --list shows the names of all\n");
-		return KT_STATUS_NO_TESTS;
+		return KT_EXIT_STATUS_NO_TESTS;
 	}
-	if (setup_init(&setup, options, &config, &status, &err) < 0)
+	if (kt_plan_init(&plan, selection, options) < 0) {
+		(void)kt_err_oom(&err);
+		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
+	}
+	say_shard(options, &plan);
+	if (!plan.n) {
+		(void)fprintf(stderr, "warning: this shard is empty\n");
+		return KT_EXIT_STATUS_OK;
+	}
+	if (set_up(&setup, options, &status, &err) < 0)
 		return fail(program, &err, status);
-	return run_selection(program, options, selection, &config);
+	return run_plan(program, &setup, selection, &plan);
 }
 
 static int shell(const char *program, const struct kt_options *options,
 		 const struct kt_selection *selection)
 {
-	KT_CLEANUP(setup_deinit) struct setup setup = { .kernel = KT_KERNEL_NULL, .image_fd = -1 };
+	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;
 	const struct kt_test *test = options->tests.n ? selection->tests[0] : NULL;
-	struct kt_session_config config;
 	struct kt_err err = KT_ERR_NULL;
 	enum kt_exit_status setup_status;
 	int status = 0;
@@ -206,12 +187,12 @@ static int shell(const char *program, const struct kt_options *options,
 		(void)fprintf(stderr,
 			      "'%s' matches %zu tests; shell -t takes one (--exact helps)\n",
 			      options->tests.at[0], selection->n);
-		return KT_STATUS_NO_TESTS;
+		return KT_EXIT_STATUS_NO_TESTS;
 	}
-	if (setup_init(&setup, options, &config, &setup_status, &err) < 0)
+	if (set_up(&setup, options, &setup_status, &err) < 0)
 		return fail(program, &err, setup_status);
-	if (kt_shell_run(&config, test, options->exec, &status, &err) < 0)
-		return fail(program, &err, KT_STATUS_HARNESS);
+	if (kt_shell_run(&setup, test, options->exec, &status, &err) < 0)
+		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
 	return status;
 }
 
@@ -223,22 +204,23 @@ static int with_tests(const char *program, const struct kt_options *options)
 	unsigned int n_faults = kt_validate(tests, stderr);
 
 	if (!tests)
-		return KT_STATUS_NO_TESTS;
+		return KT_EXIT_STATUS_NO_TESTS;
 	if (kt_select(tests, options, &selection) < 0) {
 		(void)kt_err_oom(&err);
-		return fail(program, &err, KT_STATUS_HARNESS);
+		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
 	}
 	if (options->command == KT_COMMAND_LIST) {
+		kt_selection_keep_shard(&selection, &options->shard);
 		if (kt_list(&selection, options->list_format, stdout, &err) < 0)
-			return fail(program, &err, KT_STATUS_REPORT);
+			return fail(program, &err, KT_EXIT_STATUS_REPORT);
 		if (!selection.n)
-			return KT_STATUS_NO_TESTS;
-		return n_faults ? KT_STATUS_USAGE : KT_STATUS_OK;
+			return KT_EXIT_STATUS_NO_TESTS;
+		return n_faults ? KT_EXIT_STATUS_USAGE : KT_EXIT_STATUS_OK;
 	}
 	if (n_faults) {
 		(void)fprintf(stderr, "%u fault%s in the declaration of tests; nothing was run\n",
 			      n_faults, n_faults == 1 ? "" : "s");
-		return KT_STATUS_USAGE;
+		return KT_EXIT_STATUS_USAGE;
 	}
 	if (options->command == KT_COMMAND_SHELL)
 		return shell(program, options, &selection);
@@ -250,14 +232,17 @@ static int dispatch(const char *program, const struct kt_options *options)
 	switch (options->command) {
 	case KT_COMMAND_HELP:
 		kt_options_help(program, stdout);
-		return KT_STATUS_OK;
+		return KT_EXIT_STATUS_OK;
 	case KT_COMMAND_VERSION:
 		(void)printf("ktest " KT_VERSION "\n");
-		return KT_STATUS_OK;
+		return KT_EXIT_STATUS_OK;
 	case KT_COMMAND_KERNEL_FETCH:
 	case KT_COMMAND_KERNEL_LIST:
 	case KT_COMMAND_KERNEL_PATH:
 		return kt_kernel_command(options);
+	case KT_COMMAND_TEMPLATE_LIST:
+	case KT_COMMAND_TEMPLATE_CLEAR:
+		return kt_template_command(options);
 	default:
 		return with_tests(program, options);
 	}
@@ -273,7 +258,7 @@ int kt_main(int argc, char **argv)
 	/* A reader that goes away is seen by the write that fails. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (kt_options_parse(argc, argv, &options, &err) < 0)
-		return fail(program, &err, KT_STATUS_USAGE);
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
 	status = dispatch(program, &options);
 	kt_options_deinit(&options);
 	return status;

@@ -7,13 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/parse.h"
 
-#define DEFAULT_BOOT_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
-#define STRESS_COUNT_MAX        10000000u
+#define DEFAULT_BOOT_TIMEOUT_NS      (60 * KT_NSEC_PER_SEC)
+#define STRESS_COUNT_MAX             10000000u
+#define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
+#define DEFAULT_POOL                 2
 
 static const char help[] =
 	"\n"
@@ -23,6 +26,10 @@ static const char help[] =
 	"  -t, --test NAME          tests whose name contains NAME (repeatable)\n"
 	"      --exact              names are whole names\n"
 	"      --skip NAME          leave tests out whose name contains NAME (repeatable)\n"
+	"      --partition slice|hash|count:M/N\n"
+	"                           the M-th of N parts of what is selected\n"
+	"      --shard M/N|auto     slice:M/N; auto takes M and N from the CI's variables "
+	"(KTESTS_SHARD)\n"
 	"  -l, --list               list instead of running\n"
 	"      --format FORMAT      of the list: terse (default), names, json\n"
 	"\n"
@@ -32,9 +39,16 @@ static const char help[] =
 	"      --append ARGUMENTS   added to the kernel command line\n"
 	"      --accel auto|kvm|tcg accelerator (KTESTS_ACCEL)\n"
 	"      --qemu PROGRAM       QEMU to use\n"
+	"      --boot fork|cold     restore each machine from a booted template (default), or boot "
+	"it\n"
+	"      --template-cache-size SIZE\n"
+	"                           disk that templates may take (default 4G)\n"
 	"\n"
 	"Running:\n"
 	"  -j, --test-threads N     virtual CPUs that may run at once (KTESTS_TEST_THREADS)\n"
+	"      --memory-budget SIZE memory of machines that may run at once (default 3/4 of the "
+	"host's)\n"
+	"      --pool N             machines made ready ahead when CPUs are idle (default 2)\n"
 	"      --timeout DURATION   limit of each test, instead of its own\n"
 	"      --boot-timeout DURATION\n"
 	"                           limit of each boot (default 60s)\n"
@@ -42,7 +56,18 @@ static const char help[] =
 	"                           longer limits for a slow host (default 1 with kvm, 3 with "
 	"tcg)\n"
 	"      --max-fail N|all     stop after N failures (default all)\n"
-	"      --stress-count N     run each test N times\n"
+	"      --retries N          attempts after the first for a test that fails "
+	"(KTESTS_RETRIES)\n"
+	"      --flaky-result pass|fail\n"
+	"                           of a test that passes in a later attempt (default pass)\n"
+	"      --stress-count N|infinite\n"
+	"                           run each test N times\n"
+	"      --stress-duration DURATION\n"
+	"                           run all tests over and over for so long\n"
+	"      --global-timeout DURATION\n"
+	"                           limit of the whole run\n"
+	"      --shuffle            in random order\n"
+	"      --seed N             of the order, and of what is random in tests\n"
 	"      --no-capture         show the guest's output as it comes; one test at a time\n"
 	"\n"
 	"Reporting:\n"
@@ -67,7 +92,8 @@ void kt_options_help(const char *program, FILE *out)
 		      "usage: %1$s [run] [OPTIONS] [NAME-SUBSTRING...]\n"
 		      "       %1$s list [OPTIONS] [NAME-SUBSTRING...]\n"
 		      "       %1$s shell [-t NAME] [--exec COMMAND] [OPTIONS]\n"
-		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n",
+		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
+		      "       %1$s template list | clear\n",
 		      program);
 	(void)fputs(help, out);
 }
@@ -96,6 +122,18 @@ enum {
 	OPT_MIRROR,
 	OPT_SUITE,
 	OPT_IGNORED,
+	OPT_BOOT,
+	OPT_TEMPLATE_CACHE_SIZE,
+	OPT_MEMORY_BUDGET,
+	OPT_POOL,
+	OPT_RETRIES,
+	OPT_FLAKY_RESULT,
+	OPT_STRESS_DURATION,
+	OPT_GLOBAL_TIMEOUT,
+	OPT_SHUFFLE,
+	OPT_SEED,
+	OPT_PARTITION,
+	OPT_SHARD,
 	OPT_VERSION,
 };
 
@@ -129,6 +167,18 @@ static const struct option long_options[] = {
 	{ "mirror", required_argument, NULL, OPT_MIRROR },
 	{ "suite", required_argument, NULL, OPT_SUITE },
 	{ "ignored", no_argument, NULL, OPT_IGNORED },
+	{ "boot", required_argument, NULL, OPT_BOOT },
+	{ "template-cache-size", required_argument, NULL, OPT_TEMPLATE_CACHE_SIZE },
+	{ "memory-budget", required_argument, NULL, OPT_MEMORY_BUDGET },
+	{ "pool", required_argument, NULL, OPT_POOL },
+	{ "retries", required_argument, NULL, OPT_RETRIES },
+	{ "flaky-result", required_argument, NULL, OPT_FLAKY_RESULT },
+	{ "stress-duration", required_argument, NULL, OPT_STRESS_DURATION },
+	{ "global-timeout", required_argument, NULL, OPT_GLOBAL_TIMEOUT },
+	{ "shuffle", no_argument, NULL, OPT_SHUFFLE },
+	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "partition", required_argument, NULL, OPT_PARTITION },
+	{ "shard", required_argument, NULL, OPT_SHARD },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -152,6 +202,14 @@ static const struct word accel_words[] = {
 	{ "tcg", KT_ACCEL_CHOICE_TCG },
 	{ 0 },
 };
+
+static const struct word boot_words[] = {
+	{ "fork", KT_BOOT_FORK },
+	{ "cold", KT_BOOT_COLD },
+	{ 0 },
+};
+
+static const struct word flaky_words[] = { { "pass", false }, { "fail", true }, { 0 } };
 
 static const struct word status_words[] = {
 	{ "none", KT_STATUS_NONE }, { "fail", KT_STATUS_FAIL }, { "retry", KT_STATUS_RETRY },
@@ -250,6 +308,62 @@ static int parse_max_fail(const char *text, unsigned int *ret_value, struct kt_e
 	return parse_number("--max-fail", text, 1, UINT32_MAX, ret_value, reterr);
 }
 
+static int parse_stress_count(const char *text, unsigned int *ret_value, struct kt_err *reterr)
+{
+	if (!strcmp(text, "infinite")) {
+		*ret_value = 0;
+		return 0;
+	}
+	return parse_number("--stress-count", text, 1, STRESS_COUNT_MAX, ret_value, reterr);
+}
+
+static int parse_bytes(const char *what, const char *text, uint64_t *ret_bytes,
+		       struct kt_err *reterr)
+{
+	if (kt_parse_size(text, ret_bytes) < 0)
+		return kt_err_set(reterr, -EINVAL, "%s '%s' is not a size like 512M or 4G", what,
+				  text);
+	return 0;
+}
+
+static int parse_memory_budget(const char *text, unsigned int *ret_mib, struct kt_err *reterr)
+{
+	uint64_t bytes = 0;
+	int r = parse_bytes("--memory-budget", text, &bytes, reterr);
+
+	if (r == 0 && (bytes < UINT64_C(64) << 20 || bytes >> 20 > UINT32_MAX))
+		r = kt_err_set(reterr, -EINVAL,
+			       "--memory-budget '%s' is less than 64M, or far too much", text);
+	*ret_mib = (unsigned int)(bytes >> 20);
+	return r;
+}
+
+static int parse_seed(const char *text, uint64_t *ret_seed, struct kt_err *reterr)
+{
+	if (kt_parse_u64(text, 0, UINT64_MAX, ret_seed) < 0)
+		return kt_err_set(reterr, -EINVAL, "--seed '%s' is not a number", text);
+	return 0;
+}
+
+static int parse_shard(struct kt_options *o, const char *text, struct kt_err *reterr)
+{
+	int r;
+
+	o->shard_given = true;
+	o->shard_auto = !strcmp(text, "auto");
+	r = o->shard_auto ? 0 : kt_shard_parse(text, &o->shard, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "--shard") : 0;
+}
+
+static int parse_partition(struct kt_options *o, const char *text, struct kt_err *reterr)
+{
+	int r = kt_shard_parse_partition(text, &o->shard, reterr);
+
+	o->shard_given = true;
+	o->shard_auto = false;
+	return r < 0 ? kt_err_prefix(reterr, r, "--partition '%s'", text) : 0;
+}
+
 static int parse_gtest_output(const char *text, const char **ret_path, struct kt_err *reterr)
 {
 	if (strncmp(text, "xml:", 4) || !text[4])
@@ -324,9 +438,40 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 	return kt_err_set(reterr, -EINVAL, "unknown option; --help lists them");
 }
 
+static int apply_repeating(struct kt_options *o, int option, const char *text,
+			   struct kt_err *reterr)
+{
+	int value = 0, r;
+
+	switch (option) {
+	case OPT_STRESS_COUNT:
+		o->stress_count_given = true;
+		return parse_stress_count(text, &o->stress_count, reterr);
+	case OPT_STRESS_DURATION:
+		return parse_time("--stress-duration", text, &o->stress_duration_ns, reterr);
+	case OPT_GLOBAL_TIMEOUT:
+		return parse_time("--global-timeout", text, &o->global_timeout_ns, reterr);
+	case OPT_RETRIES:
+		return parse_number("--retries", text, 0, 1000, &o->retries, reterr);
+	case OPT_FLAKY_RESULT:
+		r = parse_word("--flaky-result", flaky_words, text, &value, reterr);
+		o->flaky_fails = value;
+		return r;
+	case OPT_SHUFFLE:
+		return set_flag(&o->shuffle);
+	case OPT_SEED:
+		return parse_seed(text, &o->seed, reterr);
+	}
+	return apply_reporting(o, option, text, reterr);
+}
+
 static int apply_running(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
 {
 	switch (option) {
+	case OPT_MEMORY_BUDGET:
+		return parse_memory_budget(text, &o->memory_budget_mib, reterr);
+	case OPT_POOL:
+		return parse_number("--pool", text, 0, 64, &o->pool, reterr);
 	case 'j':
 		return parse_budget(text, &o->budget_vcpus, reterr);
 	case OPT_TIMEOUT:
@@ -337,13 +482,10 @@ static int apply_running(struct kt_options *o, int option, const char *text, str
 		return parse_multiplier(text, &o->timeout_multiplier, reterr);
 	case OPT_MAX_FAIL:
 		return parse_max_fail(text, &o->max_fail, reterr);
-	case OPT_STRESS_COUNT:
-		return parse_number("--stress-count", text, 1, STRESS_COUNT_MAX, &o->stress_count,
-				    reterr);
 	case OPT_NO_CAPTURE:
 		return set_flag(&o->no_capture);
 	}
-	return apply_reporting(o, option, text, reterr);
+	return apply_repeating(o, option, text, reterr);
 }
 
 static int apply(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
@@ -371,6 +513,16 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 		r = parse_word("--accel", accel_words, text, &value, reterr);
 		o->accel = (enum kt_accel_choice)value;
 		return r;
+	case OPT_BOOT:
+		r = parse_word("--boot", boot_words, text, &value, reterr);
+		o->boot = (enum kt_boot)value;
+		return r;
+	case OPT_TEMPLATE_CACHE_SIZE:
+		return parse_bytes("--template-cache-size", text, &o->template_cache_bytes, reterr);
+	case OPT_PARTITION:
+		return parse_partition(o, text, reterr);
+	case OPT_SHARD:
+		return parse_shard(o, text, reterr);
 	case OPT_EXEC:
 		return set_text(&o->exec, text);
 	case OPT_MIRROR:
@@ -390,9 +542,9 @@ static int apply_environment(struct kt_options *o, struct kt_err *reterr)
 		const char *name;
 		int option;
 	} variables[] = {
-		{ "KTESTS_KERNEL", 'k' },
-		{ "KTESTS_ACCEL", OPT_ACCEL },
-		{ "KTESTS_TEST_THREADS", 'j' },
+		{ "KTESTS_KERNEL", 'k' },       { "KTESTS_ACCEL", OPT_ACCEL },
+		{ "KTESTS_TEST_THREADS", 'j' }, { "KTESTS_RETRIES", OPT_RETRIES },
+		{ "KTESTS_SHARD", OPT_SHARD },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(variables); i++) {
@@ -431,6 +583,20 @@ static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_e
 	return 0;
 }
 
+/* The second word of "kernel ..." or "template ...". */
+static int take_subcommand(struct kt_options *o, const char *what, const struct word *commands,
+			   char **words, int n, struct kt_err *reterr)
+{
+	int value = 0, r;
+
+	if (!n)
+		return kt_err_set(reterr, -EINVAL, "%s: a command must follow, like %s", what,
+				  commands[0].name);
+	r = parse_word(what, commands, words[0], &value, reterr);
+	o->command = (enum kt_command)value;
+	return r;
+}
+
 static int take_kernel_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
 	static const struct word commands[] = {
@@ -439,20 +605,30 @@ static int take_kernel_command(struct kt_options *o, char **words, int n, struct
 		{ "path", KT_COMMAND_KERNEL_PATH },
 		{ 0 },
 	};
-	int value = 0, r;
+	int r = take_subcommand(o, "kernel", commands, words, n, reterr);
 
-	if (!n)
-		return kt_err_set(reterr, -EINVAL,
-				  "kernel: one of fetch, list and path must follow");
-	r = parse_word("kernel command", commands, words[0], &value, reterr);
 	if (r < 0)
 		return r;
-	o->command = (enum kt_command)value;
 	if (n > 2 || (n == 2 && o->command == KT_COMMAND_KERNEL_LIST))
 		return kt_err_set(reterr, -EINVAL, "kernel %s: '%s' is too much", words[0],
 				  words[n - 1]);
 	o->kernel_version = n == 2 ? words[1] : NULL;
 	return 0;
+}
+
+static int take_template_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
+{
+	static const struct word commands[] = {
+		{ "list", KT_COMMAND_TEMPLATE_LIST },
+		{ "clear", KT_COMMAND_TEMPLATE_CLEAR },
+		{ 0 },
+	};
+	int r = take_subcommand(o, "template", commands, words, n, reterr);
+
+	if (r == 0 && n > 1)
+		return kt_err_set(reterr, -EINVAL, "template %s: '%s' is too much", words[0],
+				  words[1]);
+	return r;
 }
 
 static int take_names(struct kt_options *o, char **words, int n, struct kt_err *reterr)
@@ -478,6 +654,8 @@ static int take_words(struct kt_options *o, char **words, int n, struct kt_err *
 		return take_names(o, words, n, reterr);
 	if (!strcmp(words[0], "kernel"))
 		return take_kernel_command(o, words + 1, n - 1, reterr);
+	if (!strcmp(words[0], "template"))
+		return take_template_command(o, words + 1, n - 1, reterr);
 	for (const struct word *at = commands; at->name; at++) {
 		if (!strcmp(words[0], at->name)) {
 			o->command = (enum kt_command)at->value;
@@ -499,13 +677,35 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 	return 0;
 }
 
+/* The shard that the environment asks for, where the command line does not. */
+static int find_shard(struct kt_options *o, struct kt_err *reterr)
+{
+	if (o->command != KT_COMMAND_RUN && o->command != KT_COMMAND_LIST)
+		return 0;
+	if (o->shard_auto)
+		return kt_shard_detect(&o->shard, reterr);
+	return o->shard_given ? 0 : kt_shard_inherit(&o->shard, reterr);
+}
+
+static uint64_t random_seed(void)
+{
+	uint32_t seed = 0;
+
+	(void)getrandom(&seed, sizeof(seed), 0);
+	return seed;
+}
+
 int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, struct kt_err *reterr)
 {
 	struct kt_options o = {
 		.command = KT_COMMAND_RUN,
+		.shard = KT_SHARD_ALL,
 		.budget_vcpus = online_cpus(),
 		.boot_timeout_ns = DEFAULT_BOOT_TIMEOUT_NS,
+		.template_cache_bytes = DEFAULT_TEMPLATE_CACHE_BYTES,
+		.pool = DEFAULT_POOL,
 		.stress_count = 1,
+		.seed = random_seed(),
 		.status_level = KT_STATUS_PASS,
 	};
 	int r;
@@ -515,12 +715,16 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 	if (r == 0)
 		r = take_words(&o, argv + optind, argc - optind, reterr);
 	if (r == 0)
-		r = check(&o, reterr);
-	if (r < 0)
+		r = check(&o, reterr) ?: find_shard(&o, reterr);
+	if (r < 0) {
 		kt_options_deinit(&o);
-	else
-		*ret_options = o;
-	return r;
+		return r == -ENOENT ? -EINVAL : r;
+	}
+	/* For so long, whatever the number. */
+	if (o.stress_duration_ns && !o.stress_count_given)
+		o.stress_count = 0;
+	*ret_options = o;
+	return 0;
 }
 
 void kt_options_deinit(struct kt_options *options)

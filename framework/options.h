@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "framework/host.h"
+#include "framework/shard.h"
 #include "util/err.h"
 
 enum kt_command {
@@ -17,6 +18,8 @@ enum kt_command {
 	KT_COMMAND_KERNEL_FETCH,
 	KT_COMMAND_KERNEL_LIST,
 	KT_COMMAND_KERNEL_PATH,
+	KT_COMMAND_TEMPLATE_LIST,
+	KT_COMMAND_TEMPLATE_CLEAR,
 	KT_COMMAND_HELP,
 	KT_COMMAND_VERSION,
 };
@@ -40,6 +43,12 @@ enum kt_status_level {
 	KT_STATUS_ALL,
 };
 
+/* How a test's machine comes to be. */
+enum kt_boot {
+	KT_BOOT_FORK, /* restored from a template, which is booted once */
+	KT_BOOT_COLD, /* booted for each test */
+};
+
 enum kt_color_choice {
 	KT_COLOR_AUTO,
 	KT_COLOR_ALWAYS,
@@ -60,20 +69,34 @@ struct kt_options {
 	struct kt_strings skips; /* --skip: substrings, or names with @exact */
 	const char *gtest_filter;
 	bool exact;
+	struct kt_shard shard;
+	bool shard_given; /* what Bazel and GoogleTest say does not count then */
+	bool shard_auto;  /* --shard auto: the shard is still to be found out */
 
 	/* machines */
 	const char *kernel;
 	const char *append;
 	const char *qemu;
+	enum kt_boot boot;
+	uint64_t template_cache_bytes;
 	enum kt_accel_choice accel;
 
 	/* running */
 	unsigned int budget_vcpus; /* -j */
 	uint64_t timeout_ns;       /* 0: what each test says */
 	uint64_t boot_timeout_ns;
-	double timeout_multiplier; /* 0: by the accelerator */
-	unsigned int max_fail;     /* 0: run all */
-	unsigned int stress_count;
+	double timeout_multiplier;      /* 0: by the accelerator */
+	unsigned int max_fail;          /* 0: run all */
+	unsigned int memory_budget_mib; /* 0: three quarters of the host's memory */
+	unsigned int pool;              /* machines kept ready for the next tests, at most */
+	unsigned int retries;           /* attempts after the first */
+	bool flaky_fails;               /* a test that passes in a later attempt has failed */
+	unsigned int stress_count;      /* 0: without end */
+	bool stress_count_given;
+	uint64_t stress_duration_ns; /* 0: none */
+	uint64_t global_timeout_ns;  /* 0: none */
+	bool shuffle;
+	uint64_t seed; /* of everything random */
 	bool no_capture;
 
 	/* reporting */

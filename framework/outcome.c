@@ -7,9 +7,8 @@
 #include "wire/json.h"
 
 static const char *const phase_names[KT_N_PHASES] = {
-	[KT_PHASE_BOOT] = "boot",
-	[KT_PHASE_RUN] = "run",
-	[KT_PHASE_TEARDOWN] = "teardown",
+	[KT_PHASE_BOOT] = "boot", [KT_PHASE_FORK] = "fork",         [KT_PHASE_READY] = "ready",
+	[KT_PHASE_RUN] = "run",   [KT_PHASE_TEARDOWN] = "teardown",
 };
 
 const char *kt_phase_name(enum kt_phase phase)
@@ -19,16 +18,8 @@ const char *kt_phase_name(enum kt_phase phase)
 
 int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, struct kt_err *reterr)
 {
-	*outcome = (struct kt_outcome){
-		.test = test,
-		.iteration = 1,
-		.result = KT_RESULT_NULL,
-		.out = KT_CAPTURE_NULL,
-		.err = KT_CAPTURE_NULL,
-		.console = KT_CAPTURE_NULL,
-		.dmesg = KT_CAPTURE_NULL,
-		.host = KT_CAPTURE_NULL,
-	};
+	*outcome = KT_OUTCOME_NULL;
+	outcome->test = test;
 	return kt_capture_init(&outcome->out, "ktest-stdout", reterr) ?:
 	       kt_capture_init(&outcome->err, "ktest-stderr", reterr) ?:
 	       kt_capture_init(&outcome->console, "ktest-console", reterr) ?:
@@ -46,14 +37,25 @@ void kt_outcome_deinit(struct kt_outcome *outcome)
 	kt_capture_deinit(&outcome->host);
 }
 
+struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome)
+{
+	struct kt_outcome *taken = malloc(sizeof(*taken));
+
+	if (!taken)
+		return NULL;
+	*taken = *outcome;
+	*outcome = KT_OUTCOME_NULL;
+	return taken;
+}
+
 char *kt_outcome_encode(const struct kt_outcome *outcome)
 {
-	KT_JSON json_t *json =
-		json_pack("{so sI sI sI}", "result", kt_result_to_json(&outcome->result), "boot",
-			  (json_int_t)outcome->phase_ns[KT_PHASE_BOOT], "run",
-			  (json_int_t)outcome->phase_ns[KT_PHASE_RUN], "teardown",
-			  (json_int_t)outcome->phase_ns[KT_PHASE_TEARDOWN]);
+	KT_JSON json_t *json = json_pack("{so sI}", "result", kt_result_to_json(&outcome->result),
+					 "begin", (json_int_t)outcome->begin_ns);
 
+	for (int i = 0; json && i < KT_N_PHASES; i++)
+		(void)json_object_set_new(json, phase_names[i],
+					  json_integer((json_int_t)outcome->phase_ns[i]));
 	return json ? json_dumps(json, JSON_COMPACT) : NULL;
 }
 
@@ -61,11 +63,15 @@ int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 		      struct kt_err *reterr)
 {
 	KT_JSON json_t *json = NULL;
+	int64_t begin;
 	int r;
 
 	r = kt_json_parse(data, len, "outcome", &json, reterr);
 	if (r < 0)
 		return r;
+	if (kt_json_get_int(json, "begin", 0, INT64_MAX, &begin) < 0)
+		return kt_err_set(reterr, -EBADMSG, "outcome without beginning");
+	outcome->begin_ns = (uint64_t)begin;
 	for (int i = 0; i < KT_N_PHASES; i++) {
 		int64_t ns;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/report.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,18 @@ int kt_reporters_outcome(struct kt_reporter *first, const struct kt_outcome *out
 	return r;
 }
 
+int kt_reporters_retry(struct kt_reporter *first, const struct kt_outcome *outcome)
+{
+	int r = 0;
+
+	for (struct kt_reporter *at = first; at; at = at->next) {
+		int r2 = at->ops->retry ? at->ops->retry(at, outcome) : 0;
+
+		r = r ?: r2;
+	}
+	return r;
+}
+
 int kt_reporters_end(struct kt_reporter *first, const struct kt_counts *counts,
 		     struct kt_err *reterr)
 {
@@ -56,11 +69,13 @@ void kt_reporters_free(struct kt_reporter *first)
 	}
 }
 
-char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_test *test)
+char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_outcome *outcome)
 {
 	const struct kt_options *options = info->options;
 
-	return kt_format("%s --exact -t %s%s%s%s%s", info->program, test->name,
+	return kt_format("%s --exact -t %s --seed %" PRIu64 "%s%s%s%s%s", info->program,
+			 outcome->test->name, outcome->seed,
+			 options->boot == KT_BOOT_COLD ? " --boot cold" : "",
 			 options->kernel ? " --kernel " : "", options->kernel ?: "",
 			 options->append ? " --append " : "", options->append ?: "");
 }

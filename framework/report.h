@@ -14,7 +14,8 @@ struct kt_run_info {
 	const struct kt_options *options;
 	const struct kt_host *host;
 	const struct kt_kernel *kernel;
-	unsigned int n_attempts; /* that are going to run, disabled ones included */
+	unsigned int
+		n_attempts; /* that are going to run, disabled ones included; 0: nobody knows */
 	unsigned int n_tests;
 	unsigned int n_filtered; /* tests of the binary that were not selected */
 };
@@ -23,6 +24,8 @@ struct kt_run_info {
 struct kt_counts {
 	unsigned int by_verdict[KT_N_VERDICTS];
 	unsigned int total;
+	unsigned int n_flaky;   /* of those that passed, after attempts that did not */
+	unsigned int n_not_run; /* the run ended before */
 	uint64_t elapsed_ns;
 	bool interrupted;
 };
@@ -32,6 +35,8 @@ struct kt_reporter;
 struct kt_reporter_ops {
 	int (*begin)(struct kt_reporter *reporter, const struct kt_run_info *info);
 	int (*outcome)(struct kt_reporter *reporter, const struct kt_outcome *outcome);
+	/* An attempt after which another one comes; NULL: it is not of interest by itself. */
+	int (*retry)(struct kt_reporter *reporter, const struct kt_outcome *outcome);
 	int (*end)(struct kt_reporter *reporter, const struct kt_counts *counts,
 		   struct kt_err *reterr);
 	void (*free)(struct kt_reporter *reporter);
@@ -57,12 +62,13 @@ int kt_report_gtest_new(const char *path, struct kt_reporter **ret_reporter);
 /* The list of reporters as one; the first failure is returned, all are called. */
 int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info);
 int kt_reporters_outcome(struct kt_reporter *first, const struct kt_outcome *outcome);
+int kt_reporters_retry(struct kt_reporter *first, const struct kt_outcome *outcome);
 int kt_reporters_end(struct kt_reporter *first, const struct kt_counts *counts,
 		     struct kt_err *reterr);
 void kt_reporters_free(struct kt_reporter *first);
 
-/* The command that runs @test again as in this run; to be freed. */
-char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_test *test);
+/* The command that runs the outcome's test again as in this attempt; to be freed. */
+char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_outcome *outcome);
 
 /*
  * The text of a failure, for every form: "file:line: what", and expected and got on lines of their

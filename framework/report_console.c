@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,11 +40,13 @@ static int console_begin(struct kt_reporter *reporter, const struct kt_run_info 
 	struct console *console = (struct console *)reporter;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	(void)fprintf(console->out, "kernel %s, accel: %s, %ld CPUs, %u test%s",
-		      info->kernel->facts.release, info->host->accel_text, cpus, info->n_tests,
-		      info->n_tests == 1 ? "" : "s");
+	(void)fprintf(console->out, "kernel %s, accel: %s, %ld CPUs, seed %" PRIu64 ", %u test%s",
+		      info->kernel->facts.release, info->host->accel_text, cpus,
+		      info->options->seed, info->n_tests, info->n_tests == 1 ? "" : "s");
 	if (info->options->stress_count > 1)
 		(void)fprintf(console->out, " x %u", info->options->stress_count);
+	else if (!info->options->stress_count)
+		(void)fputs(", again and again", console->out);
 	if (info->n_filtered)
 		(void)fprintf(console->out, " (%u filtered out)", info->n_filtered);
 	(void)fputc('\n', console->out);
@@ -107,7 +110,7 @@ static void put_details(const struct console *console, const struct kt_outcome *
 		return;
 	put_capture(console, "kernel log of the test", &outcome->dmesg, OUTPUT_LINES);
 	put_capture(console, "console", &outcome->console, CONSOLE_LINES);
-	command = kt_report_rerun_command(console->reporter.info, outcome->test);
+	command = kt_report_rerun_command(console->reporter.info, outcome);
 	if (command)
 		(void)fprintf(console->out, "  rerun: %s\n", command);
 }
@@ -118,7 +121,60 @@ static void put_phases(const struct console *console, const struct kt_outcome *o
 	for (int i = 0; i < KT_N_PHASES; i++)
 		(void)fprintf(console->out, " %s %.3f s%s", kt_phase_name((enum kt_phase)i),
 			      (double)outcome->phase_ns[i] / KT_NSEC_PER_SEC,
-			      i < KT_N_PHASES - 1 ? "," : "\n");
+			      i < KT_N_PHASES - 1 ? "," : "");
+	if (outcome->begin_ns)
+		(void)fprintf(console->out, "; first instruction after %.3f s",
+			      (double)outcome->begin_ns / KT_NSEC_PER_SEC);
+	(void)fputc('\n', console->out);
+}
+
+/* "TRY 2 FAIL" for an attempt, "FLAKY 2/3" for what passed late, "PASS" for anything simple. */
+static void put_label(const struct console *console, const struct kt_outcome *outcome,
+		      bool is_attempt)
+{
+	enum kt_verdict verdict = outcome->result.verdict;
+	bool flaky = outcome->previous && verdict == KT_VERDICT_PASS;
+	const char *color = looks[flaky ? KT_VERDICT_SKIP : verdict].color;
+	char label[64];
+
+	(void)snprintf(label, sizeof(label), "%s", looks[verdict].label);
+	if (is_attempt || (outcome->previous && !flaky))
+		(void)snprintf(label, sizeof(label), "TRY %u %s", outcome->attempt,
+			       looks[verdict].label);
+	else if (flaky)
+		(void)snprintf(label, sizeof(label), "FLAKY %u/%u", outcome->attempt,
+			       console->reporter.info->options->retries + 1);
+	(void)fprintf(console->out, "%s%12s%s", paint(console, color), label,
+		      paint(console, "\033[0m"));
+}
+
+static void put_heading(const struct console *console, const struct kt_outcome *outcome,
+			bool is_attempt)
+{
+	const struct kt_options *options = console->reporter.info->options;
+
+	put_label(console, outcome, is_attempt);
+	(void)fprintf(console->out, " [%8.3fs] %s", (double)outcome->total_ns / KT_NSEC_PER_SEC,
+		      outcome->test->name);
+	if (options->stress_count > 1)
+		(void)fprintf(console->out, " (run %u of %u)", outcome->iteration,
+			      options->stress_count);
+	else if (!options->stress_count)
+		(void)fprintf(console->out, " (run %u)", outcome->iteration);
+	if (outcome->result.verdict == KT_VERDICT_SKIP)
+		(void)fprintf(console->out, ": %s", outcome->result.reason ?: "no reason given");
+	(void)fputc('\n', console->out);
+}
+
+static int console_retry(struct kt_reporter *reporter, const struct kt_outcome *outcome)
+{
+	struct console *console = (struct console *)reporter;
+
+	if (reporter->info->options->status_level < KT_STATUS_RETRY)
+		return 0;
+	put_heading(console, outcome, true);
+	put_details(console, outcome);
+	return fflush(console->out);
 }
 
 static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
@@ -127,17 +183,13 @@ static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome
 	const struct kt_options *options = reporter->info->options;
 	enum kt_verdict verdict = outcome->result.verdict;
 	bool skipped = verdict == KT_VERDICT_SKIP;
+	enum kt_status_level level = looks[verdict].level;
 
-	if (looks[verdict].level > options->status_level)
+	if (outcome->previous) /* the attempts before it are shown, so is their end */
+		level = KT_MIN(level, KT_STATUS_RETRY);
+	if (level > options->status_level)
 		return 0;
-	(void)fprintf(console->out, "%s%12s%s [%8.3fs] %s", paint(console, looks[verdict].color),
-		      looks[verdict].label, paint(console, "\033[0m"),
-		      (double)outcome->total_ns / KT_NSEC_PER_SEC, outcome->test->name);
-	if (options->stress_count > 1)
-		(void)fprintf(console->out, " (run %u of %u)", outcome->iteration,
-			      options->stress_count);
-	(void)fprintf(console->out, "%s%s\n", skipped ? ": " : "",
-		      skipped ? outcome->result.reason ?: "no reason given" : "");
+	put_heading(console, outcome, false);
 	if (!skipped && verdict != KT_VERDICT_PASS)
 		put_details(console, outcome);
 	else if (!skipped && options->verbose)
@@ -170,7 +222,11 @@ static int console_end(struct kt_reporter *reporter, const struct kt_counts *cou
 
 		if (n || parts[i].always)
 			(void)fprintf(console->out, "%s %u %s", i ? "," : ":", n, parts[i].text);
+		if (parts[i].verdict == KT_VERDICT_PASS && counts->n_flaky)
+			(void)fprintf(console->out, " (%u flaky)", counts->n_flaky);
 	}
+	if (counts->n_not_run)
+		(void)fprintf(console->out, "; %u not run", counts->n_not_run);
 	if (counts->interrupted)
 		(void)fputs("; interrupted", console->out);
 	(void)fputc('\n', console->out);
@@ -185,6 +241,7 @@ static void console_free(struct kt_reporter *reporter)
 static const struct kt_reporter_ops console_ops = {
 	.begin = console_begin,
 	.outcome = console_outcome,
+	.retry = console_retry,
 	.end = console_end,
 	.free = console_free,
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +18,11 @@ static int tap_begin(struct kt_reporter *reporter, const struct kt_run_info *inf
 {
 	struct tap *tap = (struct tap *)reporter;
 
-	(void)fprintf(tap->out, "TAP version 13\n1..%u\n# kernel %s, accel: %s\n", info->n_attempts,
-		      info->kernel->facts.release, info->host->accel_text);
+	(void)fputs("TAP version 13\n", tap->out);
+	if (info->n_attempts) /* else the plan comes at the end, when it is known */
+		(void)fprintf(tap->out, "1..%u\n", info->n_attempts);
+	(void)fprintf(tap->out, "# kernel %s, accel: %s, seed %" PRIu64 "\n",
+		      info->kernel->facts.release, info->host->accel_text, info->options->seed);
 	return fflush(tap->out);
 }
 
@@ -47,13 +51,15 @@ static int tap_outcome(struct kt_reporter *reporter, const struct kt_outcome *ou
 	bool ok = skipped || result->verdict == KT_VERDICT_PASS;
 
 	(void)fprintf(tap->out, "%sok %u - %s", ok ? "" : "not ", ++tap->n, outcome->test->name);
-	if (reporter->info->options->stress_count > 1)
+	if (reporter->info->options->stress_count != 1)
 		(void)fprintf(tap->out, " run %u", outcome->iteration);
 	if (skipped) {
 		(void)fputs(" # SKIP ", tap->out);
 		put_reason(tap->out, result->reason ?: "");
 	}
 	(void)fputc('\n', tap->out);
+	if (ok && outcome->previous)
+		(void)fprintf(tap->out, "# flaky: passed in attempt %u\n", outcome->attempt);
 	if (!ok)
 		(void)fprintf(tap->out, "# %s, %.3f s\n", kt_verdict_name(result->verdict),
 			      (double)outcome->total_ns / KT_NSEC_PER_SEC);
@@ -72,6 +78,8 @@ static int tap_end(struct kt_reporter *reporter, const struct kt_counts *counts,
 {
 	struct tap *tap = (struct tap *)reporter;
 
+	if (!reporter->info->n_attempts)
+		(void)fprintf(tap->out, "1..%u\n", tap->n);
 	if (counts->interrupted)
 		(void)fputs("Bail out! interrupted\n", tap->out);
 	return fflush(tap->out) ? kt_err_set(reterr, -errno, "standard output: %m") : 0;

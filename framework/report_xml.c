@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -72,14 +73,20 @@ static void put_capture(FILE *out, const char *element, const struct kt_capture 
 	(void)fprintf(out, "</%s>\n", element);
 }
 
-static void put_fault(FILE *out, const char *element, const char *type, const char *text)
+/* Begins an element about what went wrong, whose message is the first line of @text. */
+static void begin_fault(FILE *out, const char *element, enum kt_verdict verdict, const char *text)
 {
 	char first[512];
 
 	(void)snprintf(first, sizeof(first), "%.*s", (int)strcspn(text, "\n"), text);
 	(void)fprintf(out, "      <%s", element);
 	put_attribute(out, "message", first);
-	put_attribute(out, "type", type);
+	put_attribute(out, "type", kt_verdict_name(verdict));
+}
+
+static void put_fault(FILE *out, const char *element, enum kt_verdict verdict, const char *text)
+{
+	begin_fault(out, element, verdict, text);
 	(void)fputc('>', out);
 	put_escaped(out, text);
 	(void)fprintf(out, "</%s>\n", element);
@@ -109,6 +116,32 @@ static char *all_failures(const struct kt_outcome *outcome)
 	return text;
 }
 
+static const char *previous_element(const struct kt_outcome *outcome, bool passed)
+{
+	if (outcome->result.verdict == KT_VERDICT_FAIL)
+		return passed ? "flakyFailure" : "rerunFailure";
+	return passed ? "flakyError" : "rerunError";
+}
+
+/* The attempts before the last, oldest first, as Jenkins knows them. @passed: the last one did. */
+static void put_previous(FILE *out, const struct kt_outcome *outcome, bool passed)
+{
+	KT_FREE char *text = NULL;
+
+	if (!outcome)
+		return;
+	put_previous(out, outcome->previous, passed);
+	text = all_failures(outcome);
+	begin_fault(out, previous_element(outcome, passed), outcome->result.verdict, text ?: "");
+	(void)fprintf(out, " time=\"%.3f\">\n        <stackTrace>",
+		      (double)outcome->total_ns / KT_NSEC_PER_SEC);
+	put_escaped(out, text ?: "");
+	(void)fputs("</stackTrace>\n", out);
+	put_capture(out, "system-out", &outcome->out);
+	put_capture(out, "system-err", &outcome->err);
+	(void)fprintf(out, "      </%s>\n", previous_element(outcome, passed));
+}
+
 static void put_result(struct xml *xml, const struct kt_outcome *outcome)
 {
 	enum kt_verdict verdict = outcome->result.verdict;
@@ -121,10 +154,12 @@ static void put_result(struct xml *xml, const struct kt_outcome *outcome)
 	} else if (verdict == KT_VERDICT_FAIL ||
 		   (verdict != KT_VERDICT_PASS && xml->dialect == DIALECT_GTEST)) {
 		/* GoogleTest knows no errors. */
-		put_fault(xml->out, "failure", kt_verdict_name(verdict), text ?: "");
+		put_fault(xml->out, "failure", verdict, text ?: "");
 	} else if (verdict != KT_VERDICT_PASS) {
-		put_fault(xml->out, "error", kt_verdict_name(verdict), text ?: "");
+		put_fault(xml->out, "error", verdict, text ?: "");
 	}
+	if (xml->dialect == DIALECT_JUNIT)
+		put_previous(xml->out, outcome->previous, verdict == KT_VERDICT_PASS);
 	put_capture(xml->out, "system-out", &outcome->out);
 	put_capture(xml->out, "system-err", &outcome->err);
 }
@@ -155,7 +190,7 @@ static int xml_outcome(struct kt_reporter *reporter, const struct kt_outcome *ou
 	char name[300], line[16];
 
 	(void)snprintf(name, sizeof(name), "%s", test->name);
-	if (reporter->info->options->stress_count > 1)
+	if (reporter->info->options->stress_count != 1)
 		(void)snprintf(name, sizeof(name), "%.256s@stress-%u", test->name,
 			       outcome->iteration);
 	(void)snprintf(line, sizeof(line), "%u", test->line);
@@ -205,6 +240,7 @@ static void put_property(FILE *out, const char *name, const char *value)
 static void put_document(const struct xml *xml, FILE *out, const struct kt_counts *counts)
 {
 	const struct kt_run_info *info = xml->reporter.info;
+	char seed[32];
 
 	(void)fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites", out);
 	put_totals(xml, out, counts);
@@ -215,6 +251,8 @@ static void put_document(const struct xml *xml, FILE *out, const struct kt_count
 		(void)fputs("    <properties>\n", out);
 		put_property(out, "kernel.release", info->kernel->facts.release);
 		put_property(out, "accel", info->host->accel_text);
+		(void)snprintf(seed, sizeof(seed), "%" PRIu64, info->options->seed);
+		put_property(out, "seed", seed);
 		(void)fputs("    </properties>\n", out);
 	}
 	(void)fputs(xml->cases, out);

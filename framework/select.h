@@ -15,6 +15,9 @@ struct kt_selection {
 /* Chooses among @tests by the options' names, skips and filter. */
 int kt_select(const struct kt_test_node *tests, const struct kt_options *options,
 	      struct kt_selection *ret_selection);
+
+/* Leaves only the tests of @shard. */
+void kt_selection_keep_shard(struct kt_selection *selection, const struct kt_shard *shard);
 void kt_selection_deinit(struct kt_selection *selection);
 
 /* Whether @options choose a test called @name. */

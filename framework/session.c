@@ -10,101 +10,52 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "framework/plan.h"
 #include "framework/symbol.h"
 #include "guest/ctx.h"
-#include "guest/main.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
-#include "vmm/qemu/qemu.h"
+#include "vmm/link.h"
 #include "wire/hello.h"
-#include "wire/message.h"
 #include "wire/run.h"
 
-#define DEFAULT_TIMEOUT_MS  10000u /* beyond the duration */
-#define DEFAULT_MEMORY_MIB  512u
+#define RESTORE_TIMEOUT_NS  (10 * KT_NSEC_PER_SEC)
 #define TEARDOWN_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
 /*
- * One loop drives one machine through the phases: boot until HELO, run until RSLT, teardown until
- * the machine is gone. Whatever ends it early (a deadline, a broken frame, the machine's end)
- * becomes a verdict that says so, and the loop stops; what the guest said before is kept.
+ * One loop drives one machine through the phases: boot (or fork) until the guest is ready, run until
+ * RSLT, teardown until the machine is gone. Whatever ends it early (a deadline, a broken frame, the
+ * machine's end) becomes a verdict that says so, and the loop stops; what the guest said before is
+ * kept.
  */
 struct session {
-	const struct kt_session_config *config;
+	const struct kt_setup *setup;
+	const struct kt_template *template;
 	struct kt_outcome *outcome;
 	int report_fd;
 	struct kt_loop *loop;
-	struct kt_machine *machine;
+	struct kt_link *link;
 	struct kt_timer deadline;
 	struct kt_source signals;
+	struct kt_source go;
 	enum kt_phase phase;
+	uint64_t wanted_ns; /* when the runner asked for the test to be run */
 	uint64_t phase_began_ns;
 	uint64_t phase_limit_ns;
-	struct kt_frame_rx rx;
-	struct kt_frame_tx tx;
-	int step;    /* running in the guest, -1 outside the steps */
-	bool judged; /* the guest's result is in */
+	int step;          /* running in the guest, -1 outside the steps */
+	bool judged;       /* the guest's result is in */
+	bool ended;        /* a verdict was given without it */
+	bool awaits_hello; /* of a boot, or of a newer program */
+	bool awaits_woke;
 };
 
-struct kt_machine_topology kt_session_topology(const struct kt_test *test)
-{
-	struct kt_topology topology = kt_test_topology(test);
-
-	return (struct kt_machine_topology){
-		.numa_nodes = topology.numa_nodes,
-		.llcs = topology.llcs,
-		.cores = topology.cores,
-		.threads = topology.threads,
-	};
-}
-
-unsigned int kt_session_memory_mib(const struct kt_test *test)
-{
-	return test->memory_mib ?: DEFAULT_MEMORY_MIB;
-}
-
-struct kt_machine_config kt_session_machine_config(const struct kt_session_config *config,
-						   const struct kt_test *test, const char *cmdline)
-{
-	return (struct kt_machine_config){
-		.kernel = config->kernel->boot,
-		.initramfs_fd = config->image_fd,
-		.cmdline = cmdline,
-		.topology = kt_session_topology(test),
-		.memory_mib = kt_session_memory_mib(test),
-		.accel = config->host->accel,
-		.qemu = config->host->qemu.path,
-		.tcg_single_thread = config->host->tcg_single_thread,
-	};
-}
-
-uint64_t kt_session_run_limit_ns(const struct kt_session_config *config, const struct kt_test *test)
-{
-	uint64_t ms = test->timeout_ms ?: kt_test_duration_ms(test) + DEFAULT_TIMEOUT_MS;
-
-	if (config->timeout_ns)
-		return config->timeout_ns;
-	return (uint64_t)((double)ms * config->timeout_multiplier) * KT_NSEC_PER_MSEC;
-}
-
-char *kt_session_cmdline(const struct kt_session_config *config)
-{
-	/*
-	 * A throw-away guest has nothing to protect from itself, and under TCG page table isolation
-	 * alone makes a fork() take half as long again. Unknown words of the form KEY=value become
-	 * PID 1's environment.
-	 */
-	return kt_format("console=ttyS0 panic=-1 mitigations=off " KT_GUEST_VARIABLE "=1%s%s",
-			 config->append ? " " : "", config->append ?: "");
-}
-
-static void report(struct session *session, const char *kind, const char *text)
+void kt_session_report(int report_fd, const char *kind, const char *text)
 {
 	KT_FREE char *line = kt_format("%s%s\n", kind, text);
 
 	if (line) /* a runner that is gone takes this process with it */
-		(void)kt_write_full(session->report_fd, line, strlen(line));
+		(void)kt_write_full(report_fd, line, strlen(line));
 }
 
 static void on_deadline(void *data);
@@ -119,7 +70,7 @@ static void enter(struct session *session, enum kt_phase phase, uint64_t limit_n
 	session->phase_began_ns = now;
 	session->phase_limit_ns = limit_ns;
 	kt_timer_arm(session->loop, &session->deadline, now + limit_ns);
-	report(session, KT_SESSION_PHASE, kt_phase_name(phase));
+	kt_session_report(session->report_fd, KT_SESSION_PHASE, kt_phase_name(phase));
 }
 
 /* Records the verdict of something that the guest did not report, and ends the session. */
@@ -132,6 +83,7 @@ end(struct session *session, enum kt_verdict verdict, const char *format, ...)
 	va_start(ap, format);
 	(void)kt_err_vset(&text, 0, format, ap);
 	va_end(ap);
+	session->ended = true;
 	if (verdict == KT_VERDICT_FAIL) {
 		const struct kt_test *test = session->outcome->test;
 		struct kt_failure failure = {
@@ -158,8 +110,13 @@ static void on_deadline(void *data)
 
 	switch (session->phase) {
 	case KT_PHASE_BOOT:
+	case KT_PHASE_FORK:
 		end(session, KT_VERDICT_ERROR,
-		    "boot timeout: the guest has not reported within %.3g s", seconds);
+		    "%s timeout: the guest has not reported within %.3g s",
+		    kt_phase_name(session->phase), seconds);
+		break;
+	case KT_PHASE_READY:
+		end(session, KT_VERDICT_ERROR, "the runner has not let the test begin");
 		break;
 	case KT_PHASE_RUN:
 		end(session, KT_VERDICT_FAIL, "test timeout: no result within %.3g s", seconds);
@@ -175,57 +132,97 @@ static void on_deadline(void *data)
 static void send_frame(struct session *session, enum kt_message type, const void *payload,
 		       size_t len)
 {
-	uint8_t header[KT_FRAME_HEADER_LEN];
-
-	kt_frame_seal(&session->tx, type, payload, (uint32_t)len, header);
-	if (kt_machine_port_write(session->machine, header, sizeof(header)) < 0 ||
-	    (len && kt_machine_port_write(session->machine, payload, len) < 0))
+	if (kt_link_send(session->link, type, payload, len) < 0)
 		end(session, KT_VERDICT_ERROR, "out of memory for the guest's port");
+}
+
+static int encode_run(const struct session *session, void **ret_data, size_t *ret_len)
+{
+	const struct kt_outcome *outcome = session->outcome;
+	KT_FREE char *name = kt_format("KTESTS_TEST_NAME=%s", outcome->test->name);
+	KT_FREE char *attempt = kt_format("KTESTS_ATTEMPT=%u", outcome->attempt);
+	KT_FREE char *accel =
+		kt_format("KTESTS_ACCEL=%s", kt_accel_name(session->setup->host.accel));
+	KT_FREE char *stress = kt_format("KTESTS_STRESS_CURRENT=%u", outcome->iteration);
+	const char *const environment[] = { "KTESTS=1", name, attempt, accel, stress, NULL };
+	struct kt_run_request run = {
+		.mode = KT_RUN_TEST,
+		.test = outcome->test->name,
+		.seed = kt_plan_test_seed(outcome->seed, outcome->test),
+		.attempt = outcome->attempt,
+		.time_scale_percent =
+			(uint32_t)KT_MAX(session->setup->timeout_multiplier * 100, 100.0),
+		.environment = environment,
+	};
+
+	if (!name || !attempt || !accel || !stress)
+		return -ENOMEM;
+	return kt_link_make_wake(&run.wake) ?: kt_run_request_encode(&run, ret_data, ret_len);
 }
 
 static void send_run(struct session *session)
 {
-	const struct kt_session_config *config = session->config;
-	KT_FREE char *name = kt_format("KTESTS_TEST_NAME=%s", session->outcome->test->name);
-	KT_FREE char *accel = kt_format("KTESTS_ACCEL=%s", kt_accel_name(config->host->accel));
-	const char *const environment[] = { "KTESTS=1", "KTESTS_ATTEMPT=1", name, accel, NULL };
-	struct timespec now;
-	struct kt_run_request run = {
-		.mode = KT_RUN_TEST,
-		.test = session->outcome->test->name,
-		.attempt = 1,
-		.time_scale_percent = (uint32_t)KT_MAX(config->timeout_multiplier * 100, 100.0),
-		.environment = environment,
-	};
-	KT_FREE char *text = NULL;
+	KT_FREE void *data = NULL;
+	size_t len;
+	int r = encode_run(session, &data, &len);
 
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	run.realtime_ns = (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-	text = name && accel ? kt_run_request_encode(&run) : NULL;
-	if (!text) {
-		end(session, KT_VERDICT_ERROR, "out of memory");
+	if (r < 0) {
+		end(session, KT_VERDICT_ERROR, "cannot make RUN: %s", strerror(-r));
 		return;
 	}
-	send_frame(session, KT_MSG_RUN, text, strlen(text));
-	enter(session, KT_PHASE_RUN, kt_session_run_limit_ns(config, session->outcome->test));
+	enter(session, KT_PHASE_RUN, kt_setup_run_limit_ns(session->setup, session->outcome->test));
+	send_frame(session, KT_MSG_RUN, data, len);
 }
 
-/* The machine must be what the test asked for, or nothing that it measures means what it says. */
-static bool topology_matches(struct session *session, const struct kt_hello *hello)
+static void on_go(void *data, uint32_t events)
 {
-	struct kt_machine_topology want = kt_session_topology(session->outcome->test);
+	struct session *session = data;
 
-	if (hello->cpus == want.llcs * want.cores * want.threads && hello->llcs == want.llcs &&
-	    hello->cores == want.cores && hello->threads == want.threads &&
-	    hello->numa_nodes == want.numa_nodes)
-		return true;
-	end(session, KT_VERDICT_ERROR,
-	    "wrong topology: the test wants %u NUMA nodes, %u LLCs, %u cores each, %u threads each "
-	    "(%u CPUs); the guest sees %u, %u, %u, %u (%u CPUs)",
-	    want.numa_nodes, want.llcs, want.cores, want.threads,
-	    want.llcs * want.cores * want.threads, hello->numa_nodes, hello->llcs, hello->cores,
-	    hello->threads, hello->cpus);
-	return false;
+	(void)events;
+	/* At its end there is no runner any more that wants the test. */
+	if (read(session->go.fd, &session->wanted_ns, sizeof(session->wanted_ns)) !=
+	    (ssize_t)sizeof(session->wanted_ns))
+		end(session, KT_VERDICT_ERROR, "the test was not wanted");
+	else
+		send_run(session);
+	kt_loop_remove(session->loop, &session->go);
+}
+
+/* The guest is what it should be. What waits for its turn does everything ahead that it can. */
+static void on_up(struct session *session)
+{
+	struct kt_msg_wake wake;
+
+	if (session->go.fd < 0) {
+		send_run(session);
+	} else if (kt_link_make_wake(&wake) < 0) {
+		end(session, KT_VERDICT_ERROR, "no random bytes for the guest");
+	} else {
+		session->awaits_woke = true;
+		send_frame(session, KT_MSG_WAKE, &wake, sizeof(wake));
+	}
+}
+
+static void on_woke(struct session *session)
+{
+	session->awaits_woke = false;
+	enter(session, KT_PHASE_READY, UINT64_C(3600) * KT_NSEC_PER_SEC);
+	if (kt_loop_add(session->loop, &session->go) < 0)
+		end(session, KT_VERDICT_ERROR, "cannot wait for the runner");
+}
+
+static void check_guest(struct session *session, const struct kt_hello *hello)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	if (hello->version != KT_WIRE_VERSION)
+		end(session, KT_VERDICT_ERROR,
+		    "the guest speaks version %u of the protocol, not %u", hello->version,
+		    KT_WIRE_VERSION);
+	else if (kt_setup_check_topology(session->outcome->test, hello, &err) < 0)
+		end(session, KT_VERDICT_ERROR, "%s", err.text);
+	else
+		on_up(session);
 }
 
 static void on_hello(struct session *session, const struct kt_frame *frame)
@@ -233,23 +230,16 @@ static void on_hello(struct session *session, const struct kt_frame *frame)
 	struct kt_hello hello;
 	struct kt_err err = KT_ERR_NULL;
 
-	if (kt_hello_decode(frame->payload, frame->len, &hello, &err) < 0) {
+	session->awaits_hello = false;
+	if (kt_hello_decode(frame->payload, frame->len, &hello, &err) < 0)
 		end(session, KT_VERDICT_ERROR, "%s", err.text);
-		return;
-	}
-	if (hello.version != KT_WIRE_VERSION) {
-		end(session, KT_VERDICT_ERROR,
-		    "the guest speaks version %u of the protocol, not %u", hello.version,
-		    KT_WIRE_VERSION);
-		return;
-	}
-	if (topology_matches(session, &hello))
-		send_run(session);
+	else
+		check_guest(session, &hello);
 }
 
 static void copy_live(const struct session *session, int fd, const void *data, size_t len)
 {
-	if (session->config->no_capture)
+	if (session->setup->options->no_capture)
 		(void)kt_write_full(fd, data, len);
 }
 
@@ -275,7 +265,7 @@ static void on_step(struct session *session, const struct kt_frame *frame)
 	session->step = frame->type == KT_MSG_STEP_BEGIN ? (int)KT_MIN(step.index, 65535u) : -1;
 	if (session->step >= 0) {
 		(void)snprintf(index, sizeof(index), "%d", session->step);
-		report(session, KT_SESSION_STEP, index);
+		kt_session_report(session->report_fd, KT_SESSION_STEP, index);
 	}
 }
 
@@ -292,6 +282,7 @@ static void on_result(struct session *session, const struct kt_frame *frame)
 	session->outcome->result = result;
 	session->judged = true;
 	session->step = -1;
+	session->outcome->begin_ns = kt_now_ns() - session->wanted_ns - result.since_begin_ns;
 	send_frame(session, KT_MSG_RESULT_ACK, NULL, 0);
 	enter(session, KT_PHASE_TEARDOWN, TEARDOWN_TIMEOUT_NS);
 }
@@ -329,10 +320,13 @@ static void on_crash(struct session *session, const struct kt_frame *frame)
 	    text);
 }
 
-static void on_frame(struct session *session, const struct kt_frame *frame)
+static void on_frame(void *data, const struct kt_frame *frame)
 {
+	struct session *session = data;
 	char type[5];
 
+	if (session->ended)
+		return;
 	switch (frame->type) {
 	case KT_MSG_STDOUT:
 	case KT_MSG_STDERR:
@@ -345,8 +339,10 @@ static void on_frame(struct session *session, const struct kt_frame *frame)
 		on_crash(session, frame);
 		return;
 	}
-	if (frame->type == KT_MSG_HELLO && session->phase == KT_PHASE_BOOT)
+	if (frame->type == KT_MSG_HELLO && session->awaits_hello)
 		on_hello(session, frame);
+	else if (frame->type == KT_MSG_WOKE && session->awaits_woke)
+		on_woke(session);
 	else if ((frame->type == KT_MSG_STEP_BEGIN || frame->type == KT_MSG_STEP_END) &&
 		 session->phase == KT_PHASE_RUN)
 		on_step(session, frame);
@@ -357,26 +353,12 @@ static void on_frame(struct session *session, const struct kt_frame *frame)
 		    kt_frame_type_text(frame->type, type), kt_phase_name(session->phase));
 }
 
-static bool has_ended(const struct session *session)
-{
-	return session->outcome->result.verdict != KT_VERDICT_PASS && !session->judged;
-}
-
-static void on_port(void *data, const uint8_t *bytes, size_t len)
+static void on_broken(void *data, const char *why)
 {
 	struct session *session = data;
-	struct kt_err err = KT_ERR_NULL;
-	struct kt_frame frame;
-	int r;
 
-	while (!has_ended(session)) {
-		r = kt_frame_rx_take(&session->rx, &bytes, &len, &frame, &err);
-		if (r < 0)
-			end(session, KT_VERDICT_ERROR, "%s", err.text);
-		if (r <= 0)
-			return;
-		on_frame(session, &frame);
-	}
+	if (!session->ended)
+		end(session, KT_VERDICT_ERROR, "%s", why);
 }
 
 static void on_console(void *data, const uint8_t *bytes, size_t len)
@@ -384,7 +366,7 @@ static void on_console(void *data, const uint8_t *bytes, size_t len)
 	struct session *session = data;
 
 	(void)kt_capture_append(&session->outcome->console, bytes, len);
-	if (session->config->verbose)
+	if (session->setup->options->verbose)
 		copy_live(session, STDERR_FILENO, bytes, len);
 }
 
@@ -408,14 +390,14 @@ static void on_exited(void *data, const struct kt_machine_exit *exit)
 
 	char panic[200];
 
-	if (has_ended(session))
+	if (session->ended)
 		return;
 	find_panic(session, panic, sizeof(panic));
 	if (session->phase == KT_PHASE_TEARDOWN && orderly)
 		kt_loop_stop(session->loop, 0);
-	else if (session->phase == KT_PHASE_BOOT)
-		end(session, KT_VERDICT_ERROR, "the guest did not boot: %s before it reported%s",
-		    exit->detail, panic);
+	else if (session->phase < KT_PHASE_RUN)
+		end(session, KT_VERDICT_ERROR, "the guest did not %s: %s before it reported%s",
+		    kt_phase_name(session->phase), exit->detail, panic);
 	else
 		end(session, guest_died ? KT_VERDICT_FAIL : KT_VERDICT_ERROR, "%s %s%s",
 		    exit->detail,
@@ -431,9 +413,10 @@ static void on_signal(void *data, uint32_t events)
 	end(session, KT_VERDICT_ERROR, "the run was interrupted");
 }
 
-static const struct kt_machine_events machine_events = {
-	.port = on_port,
+static const struct kt_link_events link_events = {
+	.frame = on_frame,
 	.console = on_console,
+	.broken = on_broken,
 	.exited = on_exited,
 };
 
@@ -455,18 +438,35 @@ static int watch_signals(struct session *session)
 	return session->signals.fd < 0 ? -errno : kt_loop_add(session->loop, &session->signals);
 }
 
-static int start_machine(struct session *session, struct kt_err *reterr)
+static int boot(struct session *session, struct kt_err *reterr)
 {
-	const struct kt_session_config *config = session->config;
-	const struct kt_test *test = session->outcome->test;
-	KT_FREE char *cmdline = kt_session_cmdline(config);
-	struct kt_machine_config machine_config = kt_session_machine_config(config, test, cmdline);
+	struct kt_machine_config machine = kt_setup_machine(session->setup, session->outcome->test);
+
+	session->awaits_hello = true;
+	return kt_machine_start(kt_link_machine(session->link), &machine, reterr);
+}
+
+/* A restored guest has said HELO when it was saved; one that gets a newer program says it again. */
+static int restore(struct session *session, struct kt_err *reterr)
+{
+	const struct kt_template *template = session->template;
+	struct kt_machine_config machine = kt_setup_machine(session->setup, session->outcome->test);
 	int r;
 
-	if (!cmdline)
-		return kt_err_oom(reterr);
-	r = kt_qemu_new(session->loop, &machine_events, session, &session->machine, reterr);
-	return r < 0 ? r : kt_machine_start(session->machine, &machine_config, reterr);
+	kt_link_set_position(session->link, template->position);
+	r = kt_machine_restore(kt_link_machine(session->link), &machine, &template->image,
+			       kt_now_ns() + RESTORE_TIMEOUT_NS, reterr);
+	if (r < 0)
+		return r;
+	if (!kt_image_differs(session->setup->image, template->files)) {
+		check_guest(session, &template->hello);
+		return 0;
+	}
+	session->awaits_hello = true;
+	r = kt_image_send_changes(session->setup->image, template->files, session->link, reterr);
+	if (r == 0)
+		send_frame(session, KT_MSG_EXEC, NULL, 0);
+	return r;
 }
 
 static void drive(struct session *session)
@@ -474,13 +474,18 @@ static void drive(struct session *session)
 	struct kt_err err = KT_ERR_NULL;
 	int r;
 
-	enter(session, KT_PHASE_BOOT, session->config->boot_timeout_ns);
-	r = start_machine(session, &err);
+	if (session->template)
+		enter(session, KT_PHASE_FORK, RESTORE_TIMEOUT_NS);
+	else
+		enter(session, KT_PHASE_BOOT, session->setup->options->boot_timeout_ns);
+	r = kt_link_new(session->loop, &link_events, session, &session->link, &err);
+	if (r == 0)
+		r = session->template ? restore(session, &err) : boot(session, &err);
 	if (r < 0) {
 		kt_result_merge(&session->outcome->result, KT_VERDICT_ERROR, err.text);
 		return;
 	}
-	r = kt_loop_run(session->loop);
+	r = session->ended ? 0 : kt_loop_run(session->loop);
 	if (r < 0)
 		kt_result_merge(&session->outcome->result, KT_VERDICT_ERROR, strerror(-r));
 	session->outcome->phase_ns[session->phase] = kt_now_ns() - session->phase_began_ns;
@@ -509,28 +514,35 @@ static void run_post_vm(struct session *session)
 	kt_ctx_deinit(&ctx);
 }
 
-int kt_session_main(const struct kt_session_config *config, struct kt_outcome *outcome,
-		    int report_fd)
+int kt_session_main(const struct kt_session *spec)
 {
+	struct kt_outcome *outcome = spec->outcome;
 	struct session session = {
-		.config = config,
+		.setup = spec->setup,
+		.template = spec->template,
 		.outcome = outcome,
-		.report_fd = report_fd,
+		.report_fd = spec->report_fd,
+		.wanted_ns = spec->wanted_ns,
 		.step = -1,
 	};
 	KT_FREE char *text = NULL;
 
 	session.deadline = (struct kt_timer){ .fn = on_deadline, .data = &session };
+	session.go = (struct kt_source){
+		.fd = spec->go_fd,
+		.events = EPOLLIN,
+		.fn = on_go,
+		.data = &session,
+	};
 	if (kt_loop_new(&session.loop) < 0 || watch_signals(&session) < 0)
 		kt_result_merge(&outcome->result, KT_VERDICT_ERROR, "cannot set up the session");
 	else
 		drive(&session);
-	session.machine = kt_machine_destroy(session.machine);
+	session.link = kt_link_free(session.link);
 	run_post_vm(&session);
 	text = kt_outcome_encode(outcome);
 	if (text)
-		report(&session, KT_SESSION_OUTCOME, text);
-	kt_frame_rx_deinit(&session.rx);
+		kt_session_report(session.report_fd, KT_SESSION_OUTCOME, text);
 	session.loop = kt_loop_free(session.loop);
 	return text ? 0 : 1;
 }

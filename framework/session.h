@@ -2,47 +2,28 @@
 #pragma once
 /* A session: one process for one attempt of one test, with one machine. */
 
-#include "framework/host.h"
-#include "framework/kernel.h"
 #include "framework/outcome.h"
+#include "framework/setup.h"
 
-/* What all sessions of a run have in common. */
-struct kt_session_config {
-	const struct kt_host *host;
-	const struct kt_kernel *kernel;
-	int image_fd;
-	const char *append; /* to the kernel command line; may be NULL */
-	uint64_t boot_timeout_ns;
-	uint64_t timeout_ns; /* 0: what the test says, times the multiplier */
-	double timeout_multiplier;
-	bool no_capture; /* copy the guest's output to this process's own */
-	bool verbose;    /* with no_capture: the console too */
+struct kt_session {
+	const struct kt_setup *setup;
+	const struct kt_template *template; /* to restore from; NULL: boot */
+	struct kt_outcome *outcome;         /* holds test, iteration, attempt and captures */
+	int report_fd;                      /* written to: see below */
+	int go_fd; /* the test waits for the time at which it was wanted, as uint64_t; -1: no */
+	uint64_t wanted_ns; /* that time when there is no waiting */
 };
 
-/* The machine of a test. */
-struct kt_machine_topology kt_session_topology(const struct kt_test *test);
-unsigned int kt_session_memory_mib(const struct kt_test *test);
-
-/* The same as a whole; it borrows @cmdline and all that @config points to. */
-struct kt_machine_config kt_session_machine_config(const struct kt_session_config *config,
-						   const struct kt_test *test, const char *cmdline);
-
-/* How long the test may take from its start to its result. */
-uint64_t kt_session_run_limit_ns(const struct kt_session_config *config,
-				 const struct kt_test *test);
-
-/* The kernel command line, to be freed. */
-char *kt_session_cmdline(const struct kt_session_config *config);
-
-/* What the runner reads from a session, one after the other, each on a line of its own. */
+/* What the runner reads from a session, each on a line of its own. */
 #define KT_SESSION_PHASE   "phase "   /* followed by the name of the phase that begins */
 #define KT_SESSION_STEP    "step "    /* followed by the index of the step that begins */
 #define KT_SESSION_OUTCOME "outcome " /* followed by kt_outcome_encode(); the last line */
 
 /*
- * Runs the attempt of which @outcome holds test, iteration and captures, telling @report_fd. To be
- * called in a process of its own, whose signals are in their default state. Returns its exit
- * status.
+ * Runs the attempt. To be called in a process of its own, whose signals are in their default state.
+ * Returns its exit status.
  */
-int kt_session_main(const struct kt_session_config *config, struct kt_outcome *outcome,
-		    int report_fd);
+int kt_session_main(const struct kt_session *session);
+
+/* Writes one of the lines above. */
+void kt_session_report(int report_fd, const char *kind, const char *text);

@@ -12,28 +12,28 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "framework/capture.h"
+#include "framework/group.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
-#include "vmm/qemu/qemu.h"
+#include "vmm/link.h"
 #include "wire/hello.h"
-#include "wire/message.h"
 #include "wire/result.h"
 #include "wire/run.h"
 
+#define RESTORE_TIMEOUT_NS  (10 * KT_NSEC_PER_SEC)
 #define TEARDOWN_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
 /* Frames one way and the other between a machine and this process's standard streams. */
 struct shell {
-	const struct kt_session_config *config;
+	struct kt_setup *setup;
 	const char *command; /* NULL: interactive */
 	struct kt_loop *loop;
-	struct kt_machine *machine;
+	struct kt_link *link;
 	struct kt_timer deadline;
 	struct kt_source input;
 	struct kt_source signals;
-	struct kt_frame_rx rx;
-	struct kt_frame_tx tx;
 	struct kt_capture console;
 	struct termios saved; /* of the terminal */
 	bool raw;             /* it is to be restored */
@@ -52,11 +52,7 @@ static void fail(struct shell *shell, int code, const char *text)
 
 static void send_frame(struct shell *shell, enum kt_message type, const void *payload, size_t len)
 {
-	uint8_t header[KT_FRAME_HEADER_LEN];
-
-	kt_frame_seal(&shell->tx, type, payload, (uint32_t)len, header);
-	if (kt_machine_port_write(shell->machine, header, sizeof(header)) < 0 ||
-	    kt_machine_port_write(shell->machine, payload, len) < 0)
+	if (kt_link_send(shell->link, type, payload, len) < 0)
 		fail(shell, -ENOMEM, "out of memory");
 }
 
@@ -125,7 +121,6 @@ static void send_run(struct shell *shell)
 {
 	struct winsize size = window_size();
 	const char *const environment[] = { "KTESTS=1", NULL };
-	struct timespec now;
 	struct kt_run_request run = {
 		.mode = shell->command ? KT_RUN_EXEC : KT_RUN_SHELL,
 		.command = shell->command,
@@ -136,18 +131,16 @@ static void send_run(struct shell *shell)
 		.time_scale_percent = 100,
 		.environment = environment,
 	};
-	KT_FREE char *text = NULL;
+	KT_FREE void *data = NULL;
+	size_t len;
 
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	run.realtime_ns = (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-	text = kt_run_request_encode(&run);
-	if (!text) {
+	if (kt_link_make_wake(&run.wake) < 0 || kt_run_request_encode(&run, &data, &len) < 0) {
 		fail(shell, -ENOMEM, "out of memory");
 		return;
 	}
 	shell->booted = true;
 	kt_timer_disarm(shell->loop, &shell->deadline);
-	send_frame(shell, KT_MSG_RUN, text, strlen(text));
+	send_frame(shell, KT_MSG_RUN, data, len);
 	if (!shell->command)
 		set_raw(shell);
 	if (watch_input(shell) < 0)
@@ -173,8 +166,10 @@ static void on_result(struct shell *shell, const struct kt_frame *frame)
 	kt_timer_arm(shell->loop, &shell->deadline, kt_now_ns() + TEARDOWN_TIMEOUT_NS);
 }
 
-static void on_frame(struct shell *shell, const struct kt_frame *frame)
+static void on_frame(void *data, const struct kt_frame *frame)
 {
+	struct shell *shell = data;
+
 	switch (frame->type) {
 	case KT_MSG_HELLO:
 		send_run(shell);
@@ -193,17 +188,9 @@ static void on_frame(struct shell *shell, const struct kt_frame *frame)
 	}
 }
 
-static void on_port(void *data, const uint8_t *bytes, size_t len)
+static void on_broken(void *data, const char *why)
 {
-	struct shell *shell = data;
-	struct kt_err err = KT_ERR_NULL;
-	struct kt_frame frame;
-	int r;
-
-	while ((r = kt_frame_rx_take(&shell->rx, &bytes, &len, &frame, &err)) > 0)
-		on_frame(shell, &frame);
-	if (r < 0)
-		fail(shell, r, err.text);
+	fail(data, -EBADMSG, why);
 }
 
 static void on_console(void *data, const uint8_t *bytes, size_t len)
@@ -211,7 +198,7 @@ static void on_console(void *data, const uint8_t *bytes, size_t len)
 	struct shell *shell = data;
 
 	(void)kt_capture_append(&shell->console, bytes, len);
-	if (shell->config->verbose)
+	if (shell->setup->options->verbose)
 		(void)kt_write_full(STDERR_FILENO, bytes, len);
 }
 
@@ -253,9 +240,10 @@ static void on_signal(void *data, uint32_t events)
 	kt_loop_stop(shell->loop, 0);
 }
 
-static const struct kt_machine_events machine_events = {
-	.port = on_port,
+static const struct kt_link_events link_events = {
+	.frame = on_frame,
 	.console = on_console,
+	.broken = on_broken,
 	.exited = on_exited,
 };
 
@@ -277,41 +265,77 @@ static int watch_signals(struct shell *shell)
 	return shell->signals.fd < 0 ? -errno : kt_loop_add(shell->loop, &shell->signals);
 }
 
+/* The files of a shell are the test's and busybox, so that something is always sent. */
+static int restore(struct shell *shell, const struct kt_test *test,
+		   const struct kt_template *template, struct kt_err *reterr)
+{
+	struct kt_machine_config machine = kt_setup_machine(shell->setup, test);
+	int r;
+
+	kt_link_set_position(shell->link, template->position);
+	r = kt_machine_restore(kt_link_machine(shell->link), &machine, &template->image,
+			       kt_now_ns() + RESTORE_TIMEOUT_NS, reterr);
+	if (r == 0)
+		r = kt_image_send_changes(shell->setup->image, template->files, shell->link,
+					  reterr);
+	if (r == 0)
+		send_frame(shell, KT_MSG_EXEC, NULL, 0);
+	return r;
+}
+
+static int boot(struct shell *shell, const struct kt_test *test, struct kt_err *reterr)
+{
+	struct kt_machine_config machine;
+	int r = kt_setup_initramfs(shell->setup, reterr);
+
+	if (r < 0)
+		return r;
+	machine = kt_setup_machine(shell->setup, test);
+	return kt_machine_start(kt_link_machine(shell->link), &machine, reterr);
+}
+
 static int start(struct shell *shell, const struct kt_test *test, struct kt_err *reterr)
 {
-	const struct kt_session_config *config = shell->config;
-	KT_FREE char *cmdline = kt_session_cmdline(config);
-	struct kt_machine_config machine_config = kt_session_machine_config(config, test, cmdline);
+	struct kt_group *group = NULL;
 	int r;
 
 	r = kt_loop_new(&shell->loop);
 	if (r == 0)
 		r = watch_signals(shell);
-	if (r < 0 || !cmdline)
-		return kt_err_set(reterr, r ?: -ENOMEM, "cannot set up the shell: %m");
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot set up the shell: %m");
 	r = kt_capture_init(&shell->console, "ktest-console", reterr)
-		    ?: kt_qemu_new(shell->loop, &machine_events, shell, &shell->machine, reterr);
+		    ?: kt_link_new(shell->loop, &link_events, shell, &shell->link, reterr);
 	if (r < 0)
 		return r;
-	kt_timer_arm(shell->loop, &shell->deadline, kt_now_ns() + config->boot_timeout_ns);
-	return kt_machine_start(shell->machine, &machine_config, reterr);
+	kt_timer_arm(shell->loop, &shell->deadline,
+		     kt_now_ns() + shell->setup->options->boot_timeout_ns);
+	if (!kt_group_get(&group, shell->setup, test))
+		return kt_err_oom(reterr);
+	if (group->state == KT_GROUP_NEW)
+		kt_group_look(group, shell->setup, 1, NULL);
+	/* For one shell a template is used, but not made. */
+	r = group->state == KT_GROUP_READY ? restore(shell, test, &group->template, reterr)
+					   : boot(shell, test, reterr);
+	kt_groups_free(group);
+	return r;
 }
 
 static void show_console(const struct shell *shell)
 {
 	KT_FREE char *text = kt_capture_text(&shell->console);
 
-	if (!text || shell->config->verbose)
+	if (!text || shell->setup->options->verbose)
 		return;
 	kt_text_sanitize(text);
 	(void)fputs(kt_text_tail(text, 20), stderr);
 }
 
-int kt_shell_run(const struct kt_session_config *config, const struct kt_test *test,
-		 const char *command, int *ret_status, struct kt_err *reterr)
+int kt_shell_run(struct kt_setup *setup, const struct kt_test *test, const char *command,
+		 int *ret_status, struct kt_err *reterr)
 {
 	struct shell shell = {
-		.config = config,
+		.setup = setup,
 		.command = command,
 		.input = KT_SOURCE_NULL,
 		.signals = KT_SOURCE_NULL,
@@ -324,14 +348,13 @@ int kt_shell_run(const struct kt_session_config *config, const struct kt_test *t
 	if (r == 0)
 		r = kt_loop_run(shell.loop);
 	restore_terminal(&shell);
-	shell.machine = kt_machine_destroy(shell.machine);
+	shell.link = kt_link_free(shell.link);
 	if (r == 0 && shell.status < 0) {
 		show_console(&shell);
 		r = kt_err_set(reterr, shell.status, "%s", shell.err.text);
 	}
 	*ret_status = shell.status;
 	kt_capture_deinit(&shell.console);
-	kt_frame_rx_deinit(&shell.rx);
 	(void)kt_close(shell.signals.fd);
 	shell.loop = kt_loop_free(shell.loop);
 	return r;

@@ -2,11 +2,11 @@
 #pragma once
 /* ktests shell: an interactive shell, or one command, in a machine like a test's. */
 
-#include "framework/session.h"
+#include "framework/setup.h"
 
 /*
  * Boots the machine of @test (NULL for the default one) and connects it to this process's terminal,
  * or runs @command in it. *@ret_status is what the shell or the command ended with.
  */
-int kt_shell_run(const struct kt_session_config *config, const struct kt_test *test,
-		 const char *command, int *ret_status, struct kt_err *reterr);
+int kt_shell_run(struct kt_setup *setup, const struct kt_test *test, const char *command,
+		 int *ret_status, struct kt_err *reterr);

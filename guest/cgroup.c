@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -108,13 +109,43 @@ static int wait_event(const char *name, const char *key, int want, uint64_t dead
 	}
 }
 
+/*
+ * A task counts as frozen just before it gives its CPU up (kernel: do_freezer_trap()), and what it uses
+ * until then is charged to its cgroup. Reading its syscall file waits until it is off the CPU
+ * (wait_task_inactive()).
+ */
+static int await_off_cpu(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	KT_FREE char *file = type == FTW_D ? kt_format("%s/cgroup.threads", path) : NULL;
+	KT_FREE char *threads = NULL;
+
+	(void)st;
+	(void)at;
+	if (!file || kt_file_read(file, 1 << 20, &threads, NULL) < 0)
+		return 0;
+	for (char *save, *tid = strtok_r(threads, "\n", &save); tid;
+	     tid = strtok_r(NULL, "\n", &save)) {
+		KT_FREE char *syscall_path = kt_format("/proc/%s/syscall", tid), *text = NULL;
+
+		if (syscall_path)
+			(void)kt_file_read(syscall_path, 4096, &text, NULL);
+	}
+	return 0;
+}
+
 int kt_cgroup_freeze(const char *name, bool freeze, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	int r = write_file(name, "cgroup.freeze", freeze ? "1" : "0", reterr);
+	char path[PATH_MAX];
 
 	if (r < 0 || !deadline_ns || (!freeze && kt_cgroup_is_frozen(name)))
 		return r;
-	return wait_event(name, "frozen", freeze, deadline_ns, reterr);
+	r = wait_event(name, "frozen", freeze, deadline_ns, reterr);
+	if (r < 0 || !freeze)
+		return r;
+	cgroup_path(path, name, "");
+	(void)nftw(path, await_off_cpu, 8, FTW_PHYS);
+	return 0;
 }
 
 bool kt_cgroup_is_frozen(const char *name)

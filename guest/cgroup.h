@@ -28,7 +28,8 @@ int kt_cgroup_remove(const char *name, uint64_t deadline_ns, struct kt_err *rete
 int kt_cgroup_attach(const char *name, pid_t pid, struct kt_err *reterr);
 
 /*
- * Writes cgroup.freeze, and until a deadline other than 0 waits for cgroup.events to agree. A
+ * Writes cgroup.freeze, and until a deadline other than 0 waits for cgroup.events to agree, and for
+ * what is frozen to be off its CPU: it uses no more CPU time from then on. A
  * thawed cgroup stays frozen while one above it is, so that is not waited for.
  */
 int kt_cgroup_freeze(const char *name, bool freeze, uint64_t deadline_ns, struct kt_err *reterr);

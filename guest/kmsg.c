@@ -17,25 +17,22 @@ struct kt_kmsg {
 	int fd;
 };
 
-int kt_kmsg_open(const char *test, struct kt_kmsg **ret_kmsg, struct kt_err *reterr)
+int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr)
 {
 	KT_FREE struct kt_kmsg *kmsg = calloc(1, sizeof(*kmsg));
-	KT_FREE char *marker = kt_format("ktest: begin %s", test);
 
-	if (!kmsg || !marker)
+	if (!kmsg)
 		return kt_err_oom(reterr);
-	kmsg->fd = open(KMSG, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	kmsg->fd = open(KMSG, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (kmsg->fd < 0)
 		return kt_err_set(reterr, -errno, "cannot open " KMSG ": %m");
-	(void)lseek(kmsg->fd, 0, SEEK_END);
-	if (write(kmsg->fd, marker, strlen(marker)) < 0) {
-		int r = -errno;
-
-		(void)close(kmsg->fd);
-		return kt_err_set(reterr, r, "cannot write to " KMSG ": %m");
-	}
 	*ret_kmsg = kt_steal(kmsg);
 	return 0;
+}
+
+void kt_kmsg_begin(struct kt_kmsg *kmsg)
+{
+	(void)lseek(kmsg->fd, 0, SEEK_END);
 }
 
 struct kt_kmsg *kt_kmsg_close(struct kt_kmsg *kmsg)
@@ -69,25 +66,25 @@ static void append_record(FILE *out, char *record)
 
 int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr)
 {
-	size_t len;
-	FILE *out = open_memstream(ret_text, &len);
 	char record[8192];
+	FILE *out = NULL;
+	size_t len;
 	ssize_t n;
 
-	if (!out)
-		return kt_err_oom(reterr);
-	for (;;) {
-		n = read(kmsg->fd, record, sizeof(record) - 1);
-		if (n < 0 && errno == EPIPE) { /* overwritten before it was read */
+	*ret_text = NULL;
+	while ((n = read(kmsg->fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+		if (!out)
+			out = open_memstream(ret_text, &len);
+		if (!out)
+			return kt_err_oom(reterr);
+		if (n < 0) { /* overwritten before it was read */
 			(void)fputs(" (records lost)\n", out);
 			continue;
 		}
-		if (n <= 0)
-			break;
 		record[n] = '\0';
 		append_record(out, record);
 	}
-	return fclose(out) ? kt_err_oom(reterr) : 0;
+	return out && fclose(out) ? kt_err_oom(reterr) : 0;
 }
 
 char *kt_kmsg_complaint(const char *text)

@@ -9,12 +9,14 @@
 
 struct kt_kmsg;
 
-/* Begins at the current end of the log and leaves a marker there that names the test. */
-int kt_kmsg_open(const char *test, struct kt_kmsg **ret_kmsg, struct kt_err *reterr);
+int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr);
 struct kt_kmsg *kt_kmsg_close(struct kt_kmsg *kmsg);
 
+/* What is in the log now is not the test's. */
+void kt_kmsg_begin(struct kt_kmsg *kmsg);
+
 /*
- * Reads what has come since. *@ret_text is all of it, to be freed. Returns 0 or a negative errno.
+ * Reads what has come since. *@ret_text is all of it, to be freed; NULL when it is nothing. Returns 0 or a negative errno.
  */
 int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr);
 

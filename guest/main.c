@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
@@ -24,9 +25,13 @@
 #include "guest/mounts.h"
 #include "guest/output.h"
 #include "guest/port.h"
+#include "guest/reap.h"
 #include "guest/scenario.h"
+#include "guest/settle.h"
 #include "guest/shell.h"
 #include "guest/sysview.h"
+#include "guest/update.h"
+#include "guest/wake.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -34,15 +39,19 @@
 
 #define PORT_TIMEOUT_NS    (10 * KT_NSEC_PER_SEC)
 #define ACK_TIMEOUT_NS     (30 * KT_NSEC_PER_SEC)
-#define CLEANUP_TIMEOUT_MS 3000u
+#define CLEANUP_TIMEOUT_NS (3 * KT_NSEC_PER_SEC)
 
 /* Everything PID 1 has. */
 struct guest {
 	const struct kt_test_node *tests;
 	struct kt_port *port;
 	struct kt_output *output;
+	struct kt_kmsg *kmsg;
+	int wake_fd;
+	bool woken;
 	struct kt_run_request run;
-	int step; /* for the last words; -1 outside the steps */
+	int step;          /* for the last words; -1 outside the steps */
+	uint64_t began_ns; /* when the test did; 0: not yet */
 };
 
 bool kt_guest_is_me(void)
@@ -50,9 +59,14 @@ bool kt_guest_is_me(void)
 	return getpid() == 1 && getenv(KT_GUEST_VARIABLE);
 }
 
+/*
+ * The machine has a port that ends it at once. The kernel's own way tells every device first, all of
+ * which end with the machine: under TCG that takes three times as long as a whole test.
+ */
 static __attribute__((noreturn)) void power_off(void)
 {
-	sync();
+	if (ioperm(KT_WIRE_EXIT_PORT, 4, 1) == 0)
+		outl(KT_WIRE_EXIT_VALUE, KT_WIRE_EXIT_PORT);
 	(void)reboot(RB_POWER_OFF);
 	_exit(0); /* panics the kernel, which the host sees */
 }
@@ -60,7 +74,9 @@ static __attribute__((noreturn)) void power_off(void)
 /* Nobody can be told over the port: the console is the last resort, for people. */
 static __attribute__((noreturn)) void give_up(const struct kt_err *err)
 {
-	(void)dprintf(STDERR_FILENO, "ktest: %s\n", err->text);
+	KT_CLOSE int console = open("/dev/console", O_WRONLY | O_CLOEXEC);
+
+	(void)dprintf(console, "ktest: %s\n", err->text);
 	power_off();
 }
 
@@ -81,11 +97,11 @@ static void set_up_limits(void)
 	(void)setrlimit(RLIMIT_MEMLOCK, &locked);
 }
 
-static int set_up(struct guest *guest, struct kt_err *reterr)
+/* What a fresh guest needs, and one that EXEC has replaced finds done. */
+static int set_up_system(struct kt_err *reterr)
 {
 	int r;
 
-	(void)prctl(PR_SET_NAME, "ktest-init");
 	(void)umask(022);
 	r = kt_mounts_setup(reterr);
 	if (r < 0)
@@ -95,10 +111,27 @@ static int set_up(struct guest *guest, struct kt_err *reterr)
 	(void)setenv("HOME", "/", 1);
 	set_up_loopback();
 	set_up_limits();
-	r = kt_port_open(kt_now_ns() + PORT_TIMEOUT_NS, &guest->port, reterr);
+	return 0;
+}
+
+static int set_up(struct guest *guest, struct kt_err *reterr)
+{
+	int r;
+
+	(void)prctl(PR_SET_NAME, "ktest-init");
+	(void)unsetenv("LD_BIND_NOW"); /* it was for this process only */
+	r = kt_update_adopt_port(&guest->port, reterr);
+	if (r == -ENOENT)
+		r = set_up_system(reterr)
+			    ?: kt_port_open(kt_now_ns() + PORT_TIMEOUT_NS, &guest->port, reterr);
+	r = r ?: kt_crash_install(guest->port, &guest->step, reterr) ?:
+	    kt_output_start(guest->port, &guest->output, reterr) ?:
+	    kt_kmsg_open(&guest->kmsg, reterr);
 	if (r < 0)
 		return r;
-	return kt_crash_install(guest->port, &guest->step, reterr);
+	kt_crash_set_output(guest->output);
+	guest->wake_fd = kt_wake_prepare(reterr);
+	return guest->wake_fd < 0 ? guest->wake_fd : 0;
 }
 
 static int say_hello(struct guest *guest, struct kt_err *reterr)
@@ -116,30 +149,20 @@ static int say_hello(struct guest *guest, struct kt_err *reterr)
 	return r < 0 ? kt_err_set(reterr, r, "sending HELO: %m") : 0;
 }
 
-static int wait_run(struct guest *guest, struct kt_err *reterr)
+static int settle(struct guest *guest, struct kt_err *reterr)
 {
-	struct kt_frame frame;
-	char type[5];
-	int r = kt_port_receive(guest->port, KT_NSEC_NEVER, &frame, reterr);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (frame.type != KT_MSG_RUN)
-		return kt_err_set(reterr, -EPROTO, "the host sent '%s' where 'RUN ' was due",
-				  kt_frame_type_text(frame.type, type));
-	return kt_run_request_decode(frame.payload, frame.len, &guest->run, reterr);
+	kt_settle();
+	r = kt_port_send(guest->port, KT_MSG_SETTLED, NULL, 0);
+	return r < 0 ? kt_err_set(reterr, r, "sending SETD: %m") : 0;
 }
 
-/* The machine's clock is as old as its image; the host's is right. */
-static void set_clock(uint64_t realtime_ns)
+static int exec_newer(struct guest *guest, struct kt_err *reterr)
 {
-	struct timespec now = {
-		.tv_sec = (time_t)(realtime_ns / KT_NSEC_PER_SEC),
-		.tv_nsec = (long)(realtime_ns % KT_NSEC_PER_SEC),
-	};
-
-	if (realtime_ns)
-		(void)clock_settime(CLOCK_REALTIME, &now);
+	kt_output_flush(guest->output, kt_now_ns() + CLEANUP_TIMEOUT_NS);
+	kt_output_give_back(guest->output);
+	return kt_update_exec(guest->port, reterr);
 }
 
 static const struct kt_test *find_test(const struct kt_test_node *tests, const char *name)
@@ -151,44 +174,103 @@ static const struct kt_test *find_test(const struct kt_test_node *tests, const c
 	return NULL;
 }
 
-/* Ends every other process, so that nothing holds standard output and all is collected. */
-static void kill_everything(void)
+/*
+ * What comes between RUN and a test's first instruction, done for nothing: under TCG the first time is
+ * slow, as every block of instructions is translated. A machine in the pool has the time for it.
+ */
+static void rehearse(const struct guest *guest)
 {
-	sigset_t child;
-	struct timespec limit = { .tv_sec = CLEANUP_TIMEOUT_MS / 1000 };
+	KT_CLEANUP(kt_run_request_deinit) struct kt_run_request run = KT_RUN_REQUEST_NULL;
+	const char *const environment[] = { NULL };
+	const struct kt_run_request sent = {
+		.test = guest->tests->test->name,
+		.environment = environment,
+	};
+	struct kt_scenario *scenario = NULL;
+	struct kt_err err = KT_ERR_NULL;
+	KT_FREE void *data = NULL;
+	struct kt_ctx ctx;
+	size_t len;
 
-	(void)sigemptyset(&child);
-	(void)sigaddset(&child, SIGCHLD);
-	(void)sigprocmask(SIG_BLOCK, &child, NULL);
-	(void)kill(-1, SIGKILL);
+	if (kt_run_request_encode(&sent, &data, &len) < 0 ||
+	    kt_run_request_decode(data, len, &run, &err) < 0)
+		return;
+	kt_kmsg_begin(guest->kmsg);
+	kt_ctx_init(&ctx, find_test(guest->tests, run.test));
+	if (kt_scenario_new(&ctx, guest->port, &scenario) == 0)
+		(void)kt_scenario_free(scenario);
+	kt_ctx_deinit(&ctx);
+}
+
+static int wake(struct guest *guest, const struct kt_frame *frame, struct kt_err *reterr)
+{
+	struct kt_msg_wake message;
+	int r;
+
+	if (frame->len != sizeof(message))
+		return kt_err_set(reterr, -EPROTO, "WAKE of %u bytes", frame->len);
+	memcpy(&message, frame->payload, sizeof(message));
+	kt_wake(guest->wake_fd, &message);
+	guest->woken = true;
+	rehearse(guest);
+	r = kt_port_send(guest->port, KT_MSG_WOKE, NULL, 0);
+	return r < 0 ? kt_err_set(reterr, r, "sending WOKE: %m") : 0;
+}
+
+/* Does what the host asks for until it sends RUN. A template is saved while this waits. */
+static int wait_run(struct guest *guest, struct kt_err *reterr)
+{
+	struct kt_frame frame;
+	char type[5];
+
 	for (;;) {
-		pid_t pid = waitpid(-1, NULL, WNOHANG);
+		int r = kt_port_receive(guest->port, KT_NSEC_NEVER, &frame, reterr);
 
-		if (pid < 0)
-			return;
-		if (pid == 0 && sigtimedwait(&child, NULL, &limit) < 0)
-			return;
+		if (r == 0 && frame.type == KT_MSG_RUN)
+			return kt_run_request_decode(frame.payload, frame.len, &guest->run, reterr);
+		if (r == 0 && frame.type == KT_MSG_SETTLE)
+			r = settle(guest, reterr);
+		else if (r == 0 && frame.type == KT_MSG_FILE)
+			r = kt_update_file(&frame, reterr);
+		else if (r == 0 && frame.type == KT_MSG_EXEC)
+			r = exec_newer(guest, reterr);
+		else if (r == 0 && frame.type == KT_MSG_WAKE)
+			r = wake(guest, &frame, reterr);
+		else if (r == 0)
+			r = kt_err_set(reterr, -EPROTO, "the host sent '%s' where 'RUN ' was due",
+				       kt_frame_type_text(frame.type, type));
+		if (r < 0)
+			return r;
 	}
 }
 
+/* Nothing of it may write to standard output, or run, while the test is judged. */
+static void end_processes(struct kt_result *result)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	if (kt_reap_all(kt_now_ns() + CLEANUP_TIMEOUT_NS, &err) < 0)
+		kt_result_merge(result, KT_VERDICT_ERROR, err.text);
+}
+
 /* A complaint of the kernel fails the test, unless it is the one that was expected. */
-static void judge_kernel_log(struct guest *guest, struct kt_ctx *ctx, struct kt_kmsg *kmsg)
+static void judge_kernel_log(struct guest *guest, struct kt_ctx *ctx)
 {
 	const char *expected = ctx->test->expect_kernel_warning;
 	struct kt_where where = { ctx->test->file, ctx->test->line };
 	KT_FREE char *text = NULL, *complaint = NULL;
 	struct kt_err err = KT_ERR_NULL;
 
-	if (kt_kmsg_read(kmsg, &text, &err) < 0) {
+	if (kt_kmsg_read(guest->kmsg, &text, &err) < 0) {
 		(void)kt_fail(ctx, where, "%s", err.text);
 		return;
 	}
-	complaint = kt_kmsg_complaint(text);
+	complaint = text ? kt_kmsg_complaint(text) : NULL;
 	if (complaint && !(expected && strstr(complaint, expected)))
 		(void)kt_fail(ctx, where, "the kernel complained: %s", complaint);
 	else if (expected && !complaint)
 		(void)kt_fail_values(ctx, where, "the kernel complains", expected, "nothing");
-	if (ctx->result.verdict == KT_VERDICT_FAIL)
+	if (text && ctx->result.verdict == KT_VERDICT_FAIL)
 		(void)kt_port_send(guest->port, KT_MSG_DMESG, text,
 				   KT_MIN(strlen(text), (size_t)KT_FRAME_PAYLOAD_MAX));
 }
@@ -202,7 +284,7 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 		kt_result_merge(&ctx->result, KT_VERDICT_ERROR, "out of memory in the guest");
 		return;
 	}
-	ctx->began_ns = kt_now_ns();
+	ctx->began_ns = guest->began_ns = kt_now_ns();
 	if (ctx->test->steps)
 		r = kt_scenario_run(scenario, ctx->test->steps);
 	else
@@ -217,23 +299,21 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 static void run_test(struct guest *guest, struct kt_result *ret_result)
 {
 	const struct kt_test *test = find_test(guest->tests, guest->run.test);
-	struct kt_kmsg *kmsg = NULL;
-	struct kt_err err = KT_ERR_NULL;
 	struct kt_ctx ctx;
 
-	if (!test || kt_kmsg_open(test->name, &kmsg, &err) < 0) {
+	if (!test) {
 		kt_result_merge(ret_result, KT_VERDICT_ERROR,
-				test ? err.text : "the guest's binary does not hold this test");
+				"the guest's binary does not hold this test");
 		return;
 	}
+	kt_kmsg_begin(guest->kmsg);
 	kt_ctx_init(&ctx, test);
 	ctx.seed = guest->run.seed;
 	ctx.time_scale_percent = guest->run.time_scale_percent;
 	kt_crash_watch_step(&ctx.step);
 	run_body(guest, &ctx);
-	kill_everything();
-	judge_kernel_log(guest, &ctx, kmsg);
-	kmsg = kt_kmsg_close(kmsg);
+	end_processes(&ctx.result);
+	judge_kernel_log(guest, &ctx);
 	kt_crash_watch_step(&guest->step);
 	*ret_result = ctx.result;
 	ctx.result = KT_RESULT_NULL;
@@ -254,19 +334,22 @@ static void run_shell(struct guest *guest, struct kt_result *result)
 		r = kt_shell_exec(guest->port, &guest->run, &result->exit_status, &err);
 	if (r < 0)
 		kt_result_merge(result, KT_VERDICT_ERROR, err.text);
-	kill_everything();
+	end_processes(result);
 }
 
-static int send_result(struct guest *guest, const struct kt_result *result, struct kt_err *reterr)
+static int send_result(struct guest *guest, struct kt_result *result, struct kt_err *reterr)
 {
 	uint64_t deadline_ns = kt_now_ns() + ACK_TIMEOUT_NS;
-	KT_FREE char *text = kt_result_encode(result);
+	KT_FREE void *data = NULL;
 	struct kt_frame frame;
+	size_t len;
 	int r;
 
-	if (!text)
+	if (guest->began_ns)
+		result->since_begin_ns = kt_now_ns() - guest->began_ns;
+	if (kt_result_encode(result, &data, &len) < 0)
 		return kt_err_oom(reterr);
-	r = kt_port_send(guest->port, KT_MSG_RESULT, text, strlen(text));
+	r = kt_port_send(guest->port, KT_MSG_RESULT, data, len);
 	if (r < 0)
 		return kt_err_set(reterr, r, "sending RSLT: %m");
 	do
@@ -278,27 +361,20 @@ static int send_result(struct guest *guest, const struct kt_result *result, stru
 static int serve(struct guest *guest, struct kt_err *reterr)
 {
 	struct kt_result result = KT_RESULT_NULL;
-	struct kt_err err = KT_ERR_NULL;
 	int r;
 
 	r = wait_run(guest, reterr);
 	if (r < 0)
 		return r;
-	set_clock(guest->run.realtime_ns);
+	if (!guest->woken)
+		kt_wake(guest->wake_fd, &guest->run.wake);
 	for (const char *const *at = guest->run.environment; *at; at++)
 		(void)putenv((char *)*at); /* lives as long as PID 1 */
-	r = kt_output_start(guest->port, &guest->output, reterr);
-	if (r < 0)
-		return r;
-	kt_crash_set_output(guest->output);
 	if (guest->run.mode == KT_RUN_TEST)
 		run_test(guest, &result);
 	else
 		run_shell(guest, &result);
-	kt_crash_set_output(NULL);
-	if (kt_output_stop(guest->output, kt_now_ns() + CLEANUP_TIMEOUT_MS * KT_NSEC_PER_MSEC,
-			   &err) < 0)
-		kt_result_merge(&result, KT_VERDICT_ERROR, err.text);
+	kt_output_flush(guest->output, kt_now_ns() + CLEANUP_TIMEOUT_NS);
 	r = send_result(guest, &result, reterr);
 	kt_result_deinit(&result);
 	return r;

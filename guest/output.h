@@ -10,10 +10,13 @@ struct kt_output;
 int kt_output_start(struct kt_port *port, struct kt_output **ret_output, struct kt_err *reterr);
 
 /*
- * Gives descriptors 1 and 2 back to the console and waits until everything written before has been
- * sent. No other process may hold the pipes; -ETIMEDOUT if one does until @deadline_ns.
+ * Sends all that was written before, or as much as comes until @deadline_ns: a process that goes on
+ * writing is not waited for.
  */
-int kt_output_stop(struct kt_output *output, uint64_t deadline_ns, struct kt_err *reterr);
+void kt_output_flush(struct kt_output *output, uint64_t deadline_ns);
 
-/* For a signal handler: waits up to @ms until the pipes are empty. */
-void kt_output_drain(const struct kt_output *output, int ms);
+/* Puts the console back under descriptors 1 and 2, for a program that is about to take over. */
+void kt_output_give_back(const struct kt_output *output);
+
+/* For a signal handler: waits up to @ms until the thread has sent everything. */
+void kt_output_drain(struct kt_output *output, int ms);

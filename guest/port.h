@@ -15,6 +15,18 @@ struct kt_port;
 int kt_port_open(uint64_t deadline_ns, struct kt_port **ret_port, struct kt_err *reterr);
 struct kt_port *kt_port_close(struct kt_port *port);
 
+/* Frames received and sent so far: with the descriptor, what a new program needs to go on. */
+struct kt_port_position {
+	uint32_t received;
+	uint32_t sent;
+};
+
+struct kt_port_position kt_port_position(const struct kt_port *port);
+
+/* Takes over a port from the program that ran before, at the place where it stopped. */
+int kt_port_adopt(int fd, struct kt_port_position position, struct kt_port **ret_port,
+		  struct kt_err *reterr);
+
 /* Sends one frame; blocks while the host does not read. -EPIPE when the host is gone. */
 int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload, size_t len);
 

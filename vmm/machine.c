@@ -2,6 +2,7 @@
 #include "vmm/machine.h"
 
 #include "util/cleanup.h"
+#include "vmm/qemu/qemu.h"
 
 const char *kt_accel_name(enum kt_accel accel)
 {
@@ -10,15 +11,39 @@ const char *kt_accel_name(enum kt_accel accel)
 	return names[accel];
 }
 
+int kt_machine_new(struct kt_loop *loop, const struct kt_machine_events *events, void *data,
+		   struct kt_machine **ret_machine, struct kt_err *reterr)
+{
+	return kt_qemu_new(loop, events, data, ret_machine, reterr);
+}
+
 int kt_machine_start(struct kt_machine *machine, const struct kt_machine_config *config,
 		     struct kt_err *reterr)
 {
 	return machine->ops->start(machine, config, reterr);
 }
 
-int kt_machine_port_write(struct kt_machine *machine, const void *bytes, size_t len)
+int kt_machine_restore(struct kt_machine *machine, const struct kt_machine_config *config,
+		       const struct kt_machine_image *image, uint64_t deadline_ns,
+		       struct kt_err *reterr)
 {
-	return machine->ops->port_write(machine, bytes, len);
+	return machine->ops->restore(machine, config, image, deadline_ns, reterr);
+}
+
+int kt_machine_save(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
+		    struct kt_err *reterr)
+{
+	return machine->ops->save(machine, state_fd, deadline_ns, reterr);
+}
+
+int kt_machine_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr)
+{
+	return machine->ops->memory(machine, ret_mem, reterr);
+}
+
+int kt_machine_port_write(struct kt_machine *machine, const struct iovec *parts, size_t n)
+{
+	return machine->ops->port_write(machine, parts, n);
 }
 
 int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)

@@ -8,9 +8,11 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "util/err.h"
 #include "util/loop.h"
+#include "vmm/mem.h"
 
 enum kt_accel {
 	KT_ACCEL_TCG, /* instruction translation: everywhere, some ten times slower */
@@ -37,6 +39,21 @@ struct kt_machine_config {
 	enum kt_accel accel;
 	const char *qemu;       /* path of the program */
 	bool tcg_single_thread; /* one thread for all vCPUs: for a QEMU that is too old for more */
+	/*
+	 * A file that is the guest's RAM, shared; it is given the right length. A machine that is to
+	 * be saved needs one. -1: in a boot memory without a file, in a restore a copy-on-write view
+	 * of the image's.
+	 */
+	int ram_fd;
+};
+
+/*
+ * A machine that was saved: its RAM, as the file of its configuration was left, and everything
+ * else. Any number of machines can be restored from it at once; none changes it.
+ */
+struct kt_machine_image {
+	int ram_fd;
+	int state_fd;
 };
 
 /* Why a machine ended. Only KT_EXIT_SHUTDOWN is success. */
@@ -66,7 +83,13 @@ struct kt_machine_ops {
 	const char *name;
 	int (*start)(struct kt_machine *machine, const struct kt_machine_config *config,
 		     struct kt_err *reterr);
-	int (*port_write)(struct kt_machine *machine, const void *bytes, size_t len);
+	int (*restore)(struct kt_machine *machine, const struct kt_machine_config *config,
+		       const struct kt_machine_image *image, uint64_t deadline_ns,
+		       struct kt_err *reterr);
+	int (*save)(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
+		    struct kt_err *reterr);
+	int (*memory)(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr);
+	int (*port_write)(struct kt_machine *machine, const struct iovec *parts, size_t n);
 	int (*pause)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 	int (*resume)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 	void (*destroy)(struct kt_machine *machine);
@@ -80,12 +103,35 @@ struct kt_machine {
 	void *data;
 };
 
+/* Makes one of the host's backend. @events and @data must live as long as it. */
+int kt_machine_new(struct kt_loop *loop, const struct kt_machine_events *events, void *data,
+		   struct kt_machine **ret_machine, struct kt_err *reterr);
+
 /* Boots. On failure the machine can only be destroyed. */
 int kt_machine_start(struct kt_machine *machine, const struct kt_machine_config *config,
 		     struct kt_err *reterr);
 
-/* Queues bytes for the guest's end of the port; never blocks. */
-int kt_machine_port_write(struct kt_machine *machine, const void *bytes, size_t len);
+/*
+ * Continues a saved machine in a new one. If @config has a RAM file, that must hold a copy of the
+ * image's. Its kernel, initramfs and command line are not used; the rest must be as it was.
+ */
+int kt_machine_restore(struct kt_machine *machine, const struct kt_machine_config *config,
+		       const struct kt_machine_image *image, uint64_t deadline_ns,
+		       struct kt_err *reterr);
+
+/*
+ * Stops the machine and writes everything but its RAM to @state_fd, a regular file. The RAM file of
+ * its configuration and @state_fd are then an image, once the machine is destroyed, which is all
+ * that can be done with it.
+ */
+int kt_machine_save(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
+		    struct kt_err *reterr);
+
+/* Access to the guest's RAM, good as long as the machine; to be released by kt_mem_deinit(). */
+int kt_machine_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr);
+
+/* Queues bytes for the guest's end of the port, to arrive together; never blocks. */
+int kt_machine_port_write(struct kt_machine *machine, const struct iovec *parts, size_t n);
 
 /* Returns when every vCPU is parked, or -ETIMEDOUT naming what is not. */
 int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);

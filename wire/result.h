@@ -38,9 +38,10 @@ struct kt_result {
 	char *reason; /* for SKIP, INCONCLUSIVE and ERROR; else may be NULL */
 	struct kt_failure *failures;
 	size_t n_failures;
-	uint64_t duration_ns; /* of the test in the guest */
-	int exit_status;      /* of a shell or a command: 0..255 */
-	json_t *steps;        /* array of per-step statistics, or NULL */
+	uint64_t duration_ns;    /* of the test in the guest */
+	uint64_t since_begin_ns; /* from the test's first instruction to the sending of this */
+	int exit_status;         /* of a shell or a command: 0..255 */
+	json_t *steps;           /* array of per-step statistics, or NULL */
 };
 
 #define KT_RESULT_NULL ((struct kt_result){ .verdict = KT_VERDICT_PASS })
@@ -53,6 +54,9 @@ void kt_result_deinit(struct kt_result *result);
 /* Raises the verdict to @verdict if that is greater; the reason follows the verdict. */
 void kt_result_merge(struct kt_result *result, enum kt_verdict verdict, const char *reason);
 
+/* Replaces the reason by a copy of @reason. */
+void kt_result_set_reason(struct kt_result *result, const char *reason);
+
 /*
  * Appends a copy of @failure and raises the verdict to FAIL; -ENOSPC beyond KT_FAILURES_MAX, the
  * verdict being raised all the same.
@@ -62,7 +66,7 @@ int kt_result_add_failure(struct kt_result *result, const struct kt_failure *fai
 json_t *kt_result_to_json(const struct kt_result *result);
 int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct kt_err *reterr);
 
-/* As one frame payload; NULL when out of memory. */
-char *kt_result_encode(const struct kt_result *result);
+/* *@ret_data is a payload for RSLT, to be freed. */
+int kt_result_encode(const struct kt_result *result, void **ret_data, size_t *ret_len);
 int kt_result_decode(const void *data, size_t len, struct kt_result *ret_result,
 		     struct kt_err *reterr);

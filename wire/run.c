@@ -5,126 +5,139 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/json.h"
+#include "util/buffer.h"
+#include "util/cleanup.h"
 
-static const char *const mode_names[] = {
-	[KT_RUN_TEST] = "test",
-	[KT_RUN_SHELL] = "shell",
-	[KT_RUN_EXEC] = "exec",
+/*
+ * The payload is the struct below and then, each ended by a NUL, the test, the command, the
+ * terminal and the environment; an empty text is none. No JSON: a guest that was just restored would
+ * take ten milliseconds to read it, and no person ever does.
+ */
+struct run_header {
+	uint32_t mode;
+	uint32_t attempt;
+	uint64_t seed;
+	uint32_t time_scale_percent;
+	uint16_t rows;
+	uint16_t columns;
+	struct kt_msg_wake wake;
+	uint32_t n_texts;
+	uint32_t reserved;
 };
+
+_Static_assert(sizeof(struct run_header) == 24 + sizeof(struct kt_msg_wake) + 8, "wire format");
+
+#define N_FIXED_TEXTS 3u
+#define N_TEXTS_MAX   1024u
 
 void kt_run_request_deinit(struct kt_run_request *run)
 {
-	for (const char *const *at = run->environment; at && *at; at++)
-		free((void *)*at);
+	free(run->storage);
 	free((void *)run->environment);
-	free((void *)run->terminal);
-	free((void *)run->command);
-	free((void *)run->test);
 	*run = KT_RUN_REQUEST_NULL;
 }
 
-static json_t *encode_environment(const char *const *environment)
+static int add_text(struct kt_buffer *buffer, const char *text)
 {
-	json_t *array = json_array();
-
-	for (const char *const *at = environment; array && at && *at; at++)
-		(void)json_array_append_new(array, kt_json_text(*at, strlen(*at)));
-	return array;
+	return kt_buffer_append(buffer, text ?: "", strlen(text ?: "") + 1);
 }
 
-char *kt_run_request_encode(const struct kt_run_request *run)
+int kt_run_request_encode(const struct kt_run_request *run, void **ret_data, size_t *ret_len)
 {
-	KT_JSON json_t *json = json_pack(
-		"{ss ss* ss* ss* si si so si so si so}", "mode", mode_names[run->mode], "test",
-		run->test, "command", run->command, "terminal", run->terminal, "rows",
-		(int)run->rows, "columns", (int)run->columns, "seed", kt_json_hex(run->seed),
-		"attempt", (int)run->attempt, "realtime_ns", kt_json_hex(run->realtime_ns),
-		"time_scale_percent", (int)run->time_scale_percent, "environment",
-		encode_environment(run->environment));
+	struct run_header header = {
+		.mode = run->mode,
+		.attempt = run->attempt,
+		.seed = run->seed,
+		.time_scale_percent = run->time_scale_percent,
+		.rows = run->rows,
+		.columns = run->columns,
+		.wake = run->wake,
+		.n_texts = N_FIXED_TEXTS,
+	};
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer buffer = KT_BUFFER_NULL;
+	int r;
 
-	return json ? json_dumps(json, JSON_COMPACT) : NULL;
+	for (const char *const *at = run->environment; at && *at; at++)
+		header.n_texts++;
+	r = kt_buffer_append(&buffer, &header, sizeof(header)) ?: add_text(&buffer, run->test) ?:
+	    add_text(&buffer, run->command) ?: add_text(&buffer, run->terminal);
+	for (const char *const *at = run->environment; r == 0 && at && *at; at++)
+		r = add_text(&buffer, *at);
+	if (r < 0)
+		return r;
+	*ret_data = kt_steal(buffer.data);
+	*ret_len = buffer.len;
+	return 0;
 }
 
-static int decode_mode(const json_t *json, enum kt_run_mode *ret_mode)
+/* The texts one by one; NULL when there are fewer. */
+static const char *next_text(const char **at, const char *end)
 {
-	const char *name = json_string_value(json_object_get(json, "mode"));
+	const char *text = *at;
+	size_t len = strnlen(text, (size_t)(end - text));
 
-	for (size_t i = 0; name && i < KT_ARRAY_LEN(mode_names); i++) {
-		if (!strcmp(name, mode_names[i])) {
-			*ret_mode = (enum kt_run_mode)i;
-			return 0;
-		}
-	}
-	return -EBADMSG;
+	if (text + len == end)
+		return NULL;
+	*at = text + len + 1;
+	return text;
 }
 
-static int decode_string(const json_t *json, const char *name, const char **ret_text)
+static int decode_texts(struct kt_run_request *run, uint32_t n_texts, size_t len)
 {
-	const char *text = json_string_value(json_object_get(json, name));
+	const char *at = run->storage, *end = at + len;
+	const char **fixed[N_FIXED_TEXTS] = { &run->test, &run->command, &run->terminal };
+	const char **environment;
 
-	*ret_text = text ? strdup(text) : NULL;
-	return text && !*ret_text ? -ENOMEM : 0;
-}
-
-static int decode_environment(const json_t *json, const char *const **ret_environment)
-{
-	const json_t *array = json_object_get(json, "environment");
-	size_t n = json_array_size(array);
-	char **environment = calloc(n + 1, sizeof(char *));
-
+	if (n_texts < N_FIXED_TEXTS || n_texts > N_TEXTS_MAX)
+		return -EBADMSG;
+	environment = calloc(n_texts - N_FIXED_TEXTS + 1, sizeof(*environment));
 	if (!environment)
 		return -ENOMEM;
-	*ret_environment = (const char *const *)environment;
-	for (size_t i = 0; i < n; i++) {
-		const char *text = json_string_value(json_array_get(array, i));
+	run->environment = environment;
+	for (uint32_t i = 0; i < n_texts; i++) {
+		const char *text = next_text(&at, end);
 
-		if (!text || !strchr(text, '='))
+		if (!text || (i >= N_FIXED_TEXTS && !strchr(text, '=')))
 			return -EBADMSG;
-		environment[i] = strdup(text);
-		if (!environment[i])
-			return -ENOMEM;
+		if (i < N_FIXED_TEXTS)
+			*fixed[i] = *text ? text : NULL;
+		else
+			environment[i - N_FIXED_TEXTS] = text;
 	}
-	return 0;
-}
-
-static int decode_numbers(const json_t *json, struct kt_run_request *run)
-{
-	int64_t rows, columns, attempt, scale;
-
-	if (kt_json_get_int(json, "rows", 0, UINT16_MAX, &rows) ||
-	    kt_json_get_int(json, "columns", 0, UINT16_MAX, &columns) ||
-	    kt_json_get_int(json, "attempt", 0, INT32_MAX, &attempt) ||
-	    kt_json_get_int(json, "time_scale_percent", 100, INT32_MAX, &scale) ||
-	    kt_json_get_hex(json, "seed", &run->seed) ||
-	    kt_json_get_hex(json, "realtime_ns", &run->realtime_ns))
-		return -EBADMSG;
-	run->rows = (uint16_t)rows;
-	run->columns = (uint16_t)columns;
-	run->attempt = (uint32_t)attempt;
-	run->time_scale_percent = (uint32_t)scale;
-	return 0;
+	return at == end ? 0 : -EBADMSG;
 }
 
 int kt_run_request_decode(const void *data, size_t len, struct kt_run_request *ret_run,
 			  struct kt_err *reterr)
 {
-	struct kt_run_request run = KT_RUN_REQUEST_NULL;
-	KT_JSON json_t *json = NULL;
+	struct run_header header;
+	struct kt_run_request run;
 	int r;
 
-	r = kt_json_parse(data, len, "RUN", &json, reterr);
-	if (r < 0)
-		return r;
-	r = decode_mode(json, &run.mode) ?:
-	    decode_string(json, "test", &run.test) ?:
-	    decode_string(json, "command", &run.command) ?:
-	    decode_string(json, "terminal", &run.terminal) ?:
-	    decode_environment(json, &run.environment) ?:
-	    decode_numbers(json, &run);
+	if (len < sizeof(header))
+		return kt_err_set(reterr, -EBADMSG, "RUN of %zu bytes", len);
+	memcpy(&header, data, sizeof(header));
+	if (header.mode >= KT_N_RUN_MODES || header.time_scale_percent < 100)
+		return kt_err_set(reterr, -EBADMSG, "RUN with mode %u and time scale %u %%",
+				  header.mode, header.time_scale_percent);
+	run = (struct kt_run_request){
+		.mode = (enum kt_run_mode)header.mode,
+		.attempt = header.attempt,
+		.seed = header.seed,
+		.time_scale_percent = header.time_scale_percent,
+		.rows = header.rows,
+		.columns = header.columns,
+		.wake = header.wake,
+	};
+	len -= sizeof(header);
+	run.storage = malloc(len + 1);
+	if (!run.storage)
+		return kt_err_oom(reterr);
+	memcpy(run.storage, (const char *)data + sizeof(header), len);
+	r = decode_texts(&run, header.n_texts, len);
 	if (r < 0) {
 		kt_run_request_deinit(&run);
-		return kt_err_set(reterr, r, "RUN lacks a member or has one of the wrong type");
+		return kt_err_set(reterr, r, "RUN with malformed texts");
 	}
 	*ret_run = run;
 	return 0;

@@ -7,11 +7,13 @@
 #include <stdint.h>
 
 #include "util/err.h"
+#include "wire/message.h"
 
 enum kt_run_mode {
 	KT_RUN_TEST,  /* run the KTEST named @test */
 	KT_RUN_SHELL, /* an interactive shell on a pseudo terminal */
 	KT_RUN_EXEC,  /* one command, with pipes */
+	KT_N_RUN_MODES,
 };
 
 struct kt_run_request {
@@ -21,20 +23,21 @@ struct kt_run_request {
 	const char *terminal; /* KT_RUN_SHELL: value of TERM */
 	uint16_t rows;        /* KT_RUN_SHELL: size of the terminal */
 	uint16_t columns;
-	uint64_t seed;               /* of everything random in the test */
-	uint32_t attempt;            /* counts from 1 */
-	uint64_t realtime_ns;        /* the host's CLOCK_REALTIME at sending */
-	uint32_t time_scale_percent; /* how much longer than on hardware waits may take, >= 100 */
+	uint64_t seed;                  /* of everything random in the test */
+	uint32_t attempt;               /* counts from 1 */
+	uint32_t time_scale_percent;    /* how much longer than on hardware waits may take, >= 100 */
+	struct kt_msg_wake wake;        /* for a guest that has not had WAKE */
 	const char *const *environment; /* KEY=value, NULL-terminated */
+	void *storage;                  /* of a decoded request: all its texts */
 };
 
 #define KT_RUN_REQUEST_NULL ((struct kt_run_request){ .mode = KT_RUN_TEST })
 
-/* Frees the strings of a decoded request. */
+/* Frees what a decoded request holds. */
 void kt_run_request_deinit(struct kt_run_request *run);
 
-/* A JSON object; the result is to be freed. NULL when out of memory. */
-char *kt_run_request_encode(const struct kt_run_request *run);
+/* *@ret_data is a payload for RUN, to be freed. */
+int kt_run_request_encode(const struct kt_run_request *run, void **ret_data, size_t *ret_len);
 
 int kt_run_request_decode(const void *data, size_t len, struct kt_run_request *ret_run,
 			  struct kt_err *reterr);

@@ -3,7 +3,7 @@
 """However a run ends, nothing is left a second later: no process, no file outside the cache, no
 shared memory, and the terminal's exit status says how.
 
-usage: death.py KTESTS
+usage: death.py KTESTS FAILING_SAMPLE
 """
 
 import os
@@ -49,10 +49,10 @@ def files():
     return {str(p) for place in places for p in pathlib.Path(place).glob("*")}
 
 
-def end_by(ktests, sig, when, workdir):
-    """Starts a run, and sends @sig when its console (which -v shows) holds @when, or at once (None)."""
+def end_by(command, sig, when, workdir):
+    """Starts a run, and sends @sig when its output holds @when, or at once (None)."""
     before = files()
-    run = subprocess.Popen([ktests, "--exact", "-t", "cgroup_freeze", "--no-capture", "-v"], cwd=workdir,
+    run = subprocess.Popen([*command, "--no-capture", "-v"], cwd=workdir,
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, start_new_session=True)
     deadline = time.monotonic() + 30
@@ -85,14 +85,15 @@ def end_by(ktests, sig, when, workdir):
 
 
 def main():
-    ktests = os.path.abspath(sys.argv[1])
-    boot, test = b"Memory: ", b"ktest: begin"
-    cases = [(signal.SIGKILL, boot), (signal.SIGINT, boot), (signal.SIGTERM, test),
-             (signal.SIGKILL, test), (signal.SIGHUP, test), (signal.SIGKILL, None)]
+    ktests, sample = (os.path.abspath(path) for path in sys.argv[1:])
+    boot = ([ktests, "--exact", "-t", "cgroup_freeze", "--boot", "cold"], b"Memory: ")
+    test = ([sample, "--exact", "-t", "hangs", "--timeout", "30s"], b"waiting for what never comes")
+    cases = [(signal.SIGKILL, *boot), (signal.SIGINT, *boot), (signal.SIGTERM, *test),
+             (signal.SIGKILL, *test), (signal.SIGHUP, *test), (signal.SIGKILL, test[0], None)]
     faults = []
     with tempfile.TemporaryDirectory() as workdir:
-        for sig, when in cases:
-            fault = end_by(ktests, sig, when, workdir)
+        for sig, command, when in cases:
+            fault = end_by(command, sig, when, workdir)
             print(f"{sig.name} at {when}: {fault or 'nothing left'}", flush=True)
             faults += [fault] if fault else []
     return bool(faults)

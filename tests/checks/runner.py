@@ -53,7 +53,7 @@ def output(ktests, sample):
     done = run(ktests, "--exact", "trivial", "environment", "--stress-count", "2", "-j", "2")
     check(done.returncode == 0 and done.stdout.count("PASS") == 4
           and "trivial (run 2 of 2)" in done.stdout, "--stress-count repeats each test", done)
-    check(re.match(r"kernel \S+, accel: (kvm|tcg \(.*\)), \d+ CPUs, 2 tests x 2 \(\d+ filtered out\)\n",
+    check(re.match(r"kernel \S+, accel: (kvm|tcg \(.*\)), \d+ CPUs, seed \d+, 2 tests x 2 \(\d+ filtered out\)\n",
                    done.stdout), "the first line says kernel, accelerator, CPUs and tests", done)
     check("\033" not in done.stdout + done.stderr, "no escape sequences without a terminal", done)
 
@@ -67,7 +67,7 @@ def output(ktests, sample):
     check(done.returncode == 0 and "PASS" not in done.stdout and "2 passed" in done.stdout,
           "--status-level none", done)
 
-    done = run(sample, "--exact", "run_fails", "--no-capture", "-v")
+    done = run(sample, "--exact", "run_fails", "--no-capture", "-v", "--boot", "cold")
     check("about to fail\n" in done.stdout and "stdout:" not in done.stdout
           and "Linux version" in done.stderr, "--no-capture shows output as it comes", done)
 
@@ -79,8 +79,50 @@ def output(ktests, sample):
     check(done.returncode == 77 and "1 skipped" in done.stdout, "all skipped is 77", done)
 
 
+def again(sample, directory):
+    """Retries, and runs again and again."""
+    junit = directory / "junit.xml"
+    done = run(sample, "--exact", "flaky", "--retries", "3", "--junit", str(junit))
+    check(done.returncode == 0 and "TRY 1 FAIL" in done.stdout and "TRY 2 FAIL" in done.stdout
+          and "FLAKY 3/4" in done.stdout and "1 passed (1 flaky)" in done.stdout, "--retries, a fresh machine each", done)
+    check(junit.read_text().count("<flakyFailure") == 2 and "attempt 2" in junit.read_text(),
+          "JUnit has the attempts that failed", done)
+    done = run(sample, "--exact", "flaky", "--flaky-result", "fail", env={"KTESTS_RETRIES": "2"})
+    check(done.returncode == 100, "KTESTS_RETRIES, --flaky-result fail", done)
+    done = run(sample, "--exact", "run_fails", "--retries", "1", "--junit", str(junit))
+    check(done.returncode == 100 and "TRY 2 FAIL" in done.stdout and junit.read_text().count("<rerunFailure") == 1,
+          "what fails each time has failed", done)
+    done = run(sample, "--exact", "flaky")
+    check(done.returncode == 100 and "TRY" not in done.stdout, "no retries unless they are asked for", done)
+    seed = re.search(r"rerun: .* --seed (\d+)", done.stdout)
+    check(seed and f"seed {seed[1]}," in done.stdout.splitlines()[0], "the command to rerun it has the seed", done)
+    done = run(sample, "--exact", "warning_is_expected", "--stress-duration", "2s")
+    runs = int(re.search(r"(\d+) passed", done.stdout)[1])
+    check(done.returncode == 0 and runs >= 2, f"--stress-duration goes on until then ({runs} runs)", done)
+    done = run(sample, "--exact", "hangs", "warning_is_expected", "-j", "1", "--timeout", "60s", "--global-timeout", "2s")
+    check(done.returncode == 99 and "stopped by --global-timeout" in done.stdout and "1 not run; interrupted" in done.stdout,
+          "--global-timeout ends the run", done)
+
+
+def sharded(ktests):
+    names = run(ktests, "--list", "--format", "names").stdout.split()
+    for partition in ("slice", "hash", "count"):
+        parts = [run(ktests, "--list", "--format", "names", "--partition", f"{partition}:{i}/3").stdout.split()
+                 for i in (1, 2, 3)]
+        check(sorted(sum(parts, [])) == sorted(names), f"the shards of --partition {partition} are complete and disjoint")
+    done = run(ktests, "--shard", "2/3", "--exact", "trivial", "disabled", "environment")
+    check(done.stdout.startswith("shard 2/3: 1 of 3 tests (slice)\n") and "1 run: " in done.stdout,
+          "--shard says first which it is", done)
+    done = run(ktests, "--shard", "auto", "--list", env={"CIRCLECI": "true", "CIRCLE_NODE_INDEX": "0", "CIRCLE_NODE_TOTAL": "3"})
+    check(done.returncode == 0 and len(done.stdout.splitlines()) == -(-len(names) // 3), "--shard auto", done)
+    done = run(ktests, "--shard", "3/3", "--exact", "trivial")
+    check(done.returncode == 0 and "shard is empty" in done.stderr, "an empty shard is no failure", done)
+    done = run(ktests, "--shard", "4/3", "--exact", "trivial")
+    check(done.returncode == 2 and "4/3" in done.stderr, "a shard that there is not", done)
+
+
 def terminal(ktests):
-    text = on_terminal(ktests, "--exact", "trivial")
+    text = on_terminal(ktests, "--exact", "trivial", "--boot", "cold")
     check("Running [" in text and "0/1, 1 running, 0 failed" in text and "trivial  boot" in text,
           "a terminal gets a bar and a line for what runs")
     check("\033[1;32m" in text, "and colours")
@@ -132,6 +174,8 @@ def main():
     output(ktests, sample)
     terminal(ktests)
     with tempfile.TemporaryDirectory() as directory:
+        again(sample, pathlib.Path(directory))
+        sharded(ktests)
         old_qemu(ktests, pathlib.Path(directory))
         unprivileged(ktests, pathlib.Path(directory))
 

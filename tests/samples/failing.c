@@ -56,6 +56,14 @@ static int run_error(struct kt_ctx *ctx)
 }
 FAILING(run_fails, .summary = "a .run that returns an error", .run = run_error);
 
+static int flaky_run(struct kt_ctx *ctx)
+{
+	printf("attempt %s\n", getenv("KTESTS_ATTEMPT"));
+	KT_ASSERT_GT(ctx, atoi(getenv("KTESTS_ATTEMPT")), 2);
+	return 0;
+}
+FAILING(flaky, .summary = "passes in the third attempt", .run = flaky_run);
+
 static int skip_run(struct kt_ctx *ctx)
 {
 	KT_SKIP(ctx, "needs %s, which is not there", "a unicorn");

@@ -14,4 +14,5 @@ static int never_called(struct kt_ctx *ctx)
 {
 	KT_FAIL(ctx, "unreachable");
 }
-KTEST(boot_hangs, .summary = "a boot that never ends", .run = never_called);
+KTEST(boot_hangs, .summary = "a boot that never ends", .topology = { .llcs = 1, .cores = 1 },
+      .run = never_called);

@@ -254,33 +254,53 @@ Test(run, round_trip)
 		.columns = 80,
 		.seed = UINT64_MAX,
 		.attempt = 3,
-		.realtime_ns = 0x1122334455667788,
 		.time_scale_percent = 300,
 		.environment = environment,
 	};
 	struct kt_run_request back;
-	KT_FREE char *text = kt_run_request_encode(&run);
+	KT_FREE void *data = NULL;
+	size_t len;
 
-	cr_assert(eq(int, kt_run_request_decode(text, strlen(text), &back, NULL), 0));
+	cr_assert(eq(int, kt_run_request_encode(&run, &data, &len), 0));
+	cr_assert(eq(int, kt_run_request_decode(data, len, &back, NULL), 0));
 	cr_assert(eq(int, back.mode, KT_RUN_EXEC));
 	cr_assert(eq(str, (char *)back.test, "cgroup_freeze"));
 	cr_assert(eq(str, (char *)back.command, "echo 'hi' | cat"));
 	cr_assert(zero(ptr, (void *)back.terminal));
 	cr_assert(eq(u64, back.seed, UINT64_MAX));
-	cr_assert(eq(u64, back.realtime_ns, 0x1122334455667788));
 	cr_assert(eq(u32, back.time_scale_percent, 300));
 	cr_assert(eq(str, (char *)back.environment[1], (char *)environment[1]));
 	cr_assert(zero(ptr, (void *)back.environment[2]));
 	kt_run_request_deinit(&back);
 }
 
-Test(run, a_missing_member_is_refused)
+/* Every way of cutting the payload short, and one byte too many. */
+Test(run, hostile_input)
 {
-	static const char text[] =
-		"{\"mode\":\"test\",\"environment\":[],\"rows\":1,\"columns\":1}";
-	struct kt_run_request run;
+	static const char *const environment[] = { "A=1", NULL };
+	struct kt_run_request run = { .test = "trivial",
+				      .time_scale_percent = 100,
+				      .environment = environment };
+	struct kt_run_request back;
+	KT_FREE void *data = NULL;
+	char longer[256] = { 0 };
+	uint8_t *bytes;
+	size_t len;
 
-	cr_assert(lt(int, kt_run_request_decode(text, strlen(text), &run, NULL), 0));
+	cr_assert(eq(int, kt_run_request_encode(&run, &data, &len), 0));
+	for (size_t i = 0; i < len; i++)
+		cr_assert(lt(int, kt_run_request_decode(data, i, &back, NULL), 0), "%zu bytes", i);
+	memcpy(longer, data, len);
+	cr_assert(lt(int, kt_run_request_decode(longer, len + 1, &back, NULL), 0));
+	bytes = data;
+	bytes[0] = KT_N_RUN_MODES; /* the mode */
+	cr_assert(lt(int, kt_run_request_decode(data, len, &back, NULL), 0));
+	bytes[0] = KT_RUN_TEST;
+	bytes[16] = 99; /* the time scale */
+	cr_assert(lt(int, kt_run_request_decode(data, len, &back, NULL), 0));
+	bytes[16] = 100;
+	bytes[len - 3] = ':'; /* "A:1" is no variable */
+	cr_assert(lt(int, kt_run_request_decode(data, len, &back, NULL), 0));
 }
 
 Test(result, verdicts_merge_upwards)
@@ -320,14 +340,15 @@ Test(result, round_trip)
 		.elapsed_ns = 5,
 	};
 	struct kt_result result = KT_RESULT_NULL, back;
-	KT_FREE char *text = NULL;
+	KT_FREE void *data = NULL;
+	size_t len;
 
 	cr_assert(eq(int, kt_result_add_failure(&result, &failure), 0));
 	result.duration_ns = 123456789;
 	result.exit_status = 42;
 	result.steps = json_pack("[{ss}]", "name", "first");
-	text = kt_result_encode(&result);
-	cr_assert(eq(int, kt_result_decode(text, strlen(text), &back, NULL), 0));
+	cr_assert(eq(int, kt_result_encode(&result, &data, &len), 0));
+	cr_assert(eq(int, kt_result_decode(data, len, &back, NULL), 0));
 	cr_assert(eq(int, (int)back.verdict, KT_VERDICT_FAIL));
 	cr_assert(eq(sz, back.n_failures, 1));
 	cr_assert(eq(str, back.failures[0].what, "x == \"y\""));
@@ -339,6 +360,32 @@ Test(result, round_trip)
 	kt_result_deinit(&back);
 }
 
+/* The short form, which has no JSON. */
+Test(result, a_pass_without_words)
+{
+	struct kt_result result = { .verdict = KT_VERDICT_PASS, .exit_status = 3 }, back;
+	KT_FREE void *data = NULL;
+	uint32_t *words;
+	size_t len;
+
+	result.duration_ns = UINT64_C(1) << 40;
+	result.since_begin_ns = 7;
+	cr_assert(eq(int, kt_result_encode(&result, &data, &len), 0));
+	cr_assert(lt(sz, len, 32));
+	cr_assert(eq(int, kt_result_decode(data, len, &back, NULL), 0));
+	cr_assert(eq(int, (int)back.verdict, KT_VERDICT_PASS));
+	cr_assert(eq(int, back.exit_status, 3));
+	cr_assert(eq(u64, back.duration_ns, UINT64_C(1) << 40));
+	cr_assert(eq(u64, back.since_begin_ns, 7));
+	cr_assert(lt(int, kt_result_decode(data, len - 1, &back, NULL), 0));
+	words = data;
+	words[0] = KT_N_VERDICTS;
+	cr_assert(lt(int, kt_result_decode(data, len, &back, NULL), 0));
+	words[0] = KT_VERDICT_PASS;
+	words[1] = 256; /* the exit status */
+	cr_assert(lt(int, kt_result_decode(data, len, &back, NULL), 0));
+}
+
 Test(result, many_large_failures_fit_into_one_frame)
 {
 	static char large[100000];
@@ -346,45 +393,61 @@ Test(result, many_large_failures_fit_into_one_frame)
 		.file = large, .what = large, .expected = large, .got = large
 	};
 	struct kt_result result = KT_RESULT_NULL;
-	KT_FREE char *text = NULL;
+	KT_FREE void *data = NULL;
+	size_t len;
 
 	memset(large, 'x', sizeof(large) - 1);
 	for (unsigned int i = 0; i < KT_FAILURES_MAX; i++)
 		cr_assert(eq(int, kt_result_add_failure(&result, &failure), 0));
 	cr_assert(eq(int, kt_result_add_failure(&result, &failure), -ENOSPC));
-	text = kt_result_encode(&result);
-	cr_assert(lt(sz, strlen(text), KT_FRAME_PAYLOAD_MAX));
+	cr_assert(eq(int, kt_result_encode(&result, &data, &len), 0));
+	cr_assert(lt(sz, len, KT_FRAME_PAYLOAD_MAX));
 	kt_result_deinit(&result);
+}
+
+/* The long form: JSON behind a header. */
+static int decode_json_result(const char *json, struct kt_result *ret_result)
+{
+	char payload[1024] = { 0 };
+
+	(void)snprintf(payload + 24, sizeof(payload) - 24, "%s", json);
+	return kt_result_decode(payload, 24 + strlen(json), ret_result, NULL);
 }
 
 Test(result, hostile_input)
 {
 	static const char *const bad[] = {
 		"{}",
-		"{\"verdict\":\"great\",\"failures\":[],\"duration_ns\":0,\"exit_status\":0}",
-		"{\"verdict\":\"pass\",\"failures\":{},\"duration_ns\":0,\"exit_status\":0}",
-		"{\"verdict\":\"pass\",\"failures\":[1],\"duration_ns\":0,\"exit_status\":0}",
-		"{\"verdict\":\"pass\",\"failures\":[],\"duration_ns\":-1,\"exit_status\":0}",
-		"{\"verdict\":\"pass\",\"failures\":[],\"duration_ns\":0,\"exit_status\":256}",
-		"{\"verdict\":\"pass\",\"failures\":[{\"line\":-1}],\"duration_ns\":0,\"exit_"
+		"{\"verdict\":\"great\",\"failures\":[],\"duration_ns\":0,\"since_begin_ns\":0,"
+		"\"exit_status\":0}",
+		"{\"verdict\":\"pass\",\"failures\":{},\"duration_ns\":0,\"since_begin_ns\":0,"
+		"\"exit_status\":0}",
+		"{\"verdict\":\"pass\",\"failures\":[1],\"duration_ns\":0,\"since_begin_ns\":0,"
+		"\"exit_status\":0}",
+		"{\"verdict\":\"pass\",\"failures\":[],\"duration_ns\":-1,\"since_begin_ns\":0,"
+		"\"exit_status\":0}",
+		"{\"verdict\":\"pass\",\"failures\":[],\"duration_ns\":0,\"since_begin_ns\":0,"
+		"\"exit_status\":256}",
+		"{\"verdict\":\"pass\",\"failures\":[{\"line\":-1}],\"duration_ns\":0,\"since_"
+		"begin_ns\":0,\"exit_"
 		"status\":0}",
 	};
 	struct kt_result result;
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(bad); i++)
-		cr_assert(lt(int, kt_result_decode(bad[i], strlen(bad[i]), &result, NULL), 0),
-			  "case %zu", i);
+		cr_assert(lt(int, decode_json_result(bad[i], &result), 0), "case %zu", i);
 }
 
 /* A guest that claims to have passed with failures has failed. */
 Test(result, a_pass_with_failures_is_a_fail)
 {
-	static const char text[] = "{\"verdict\":\"pass\",\"failures\":[{\"line\":1,\"what\":\"w\","
-				   "\"step\":-1,\"elapsed_ns\":0}],\"duration_ns\":0,"
-				   "\"exit_status\":0}";
+	static const char text[] =
+		"{\"verdict\":\"pass\",\"failures\":[{\"line\":1,\"what\":\"w\","
+		"\"step\":-1,\"elapsed_ns\":0}],\"duration_ns\":0,\"since_begin_ns\":0,"
+		"\"exit_status\":0}";
 	struct kt_result result;
 
-	cr_assert(eq(int, kt_result_decode(text, strlen(text), &result, NULL), 0));
+	cr_assert(eq(int, decode_json_result(text, &result), 0));
 	cr_assert(eq(int, (int)result.verdict, KT_VERDICT_FAIL));
 	kt_result_deinit(&result);
 }

@@ -36,10 +36,11 @@ static void add(struct args *args, const char *format, ...)
 }
 
 /*
- * Memory is one shared file that the host can map too; with several NUMA nodes each has its part of
- * it. The nodes' CPUs are named by number: QEMU counts threads, then cores, then sockets.
+ * Memory is one file that the host can map too; with several NUMA nodes each has its part of it.
+ * The nodes' CPUs are named by number: QEMU counts threads, then cores, then sockets.
  */
-static void add_memory(struct args *args, const struct kt_machine_config *config, int ram_fd)
+static void add_memory(struct args *args, const struct kt_machine_config *config, int ram_fd,
+		       const char *share)
 {
 	const struct kt_machine_topology *topology = &config->topology;
 	unsigned int nodes = topology->numa_nodes;
@@ -56,14 +57,14 @@ static void add_memory(struct args *args, const struct kt_machine_config *config
 		if (node == 0)
 			add(args,
 			    "memory-backend-file,id=ram0,mem-path=/proc/self/fd/"
-			    "%d,share=on,size=%uM",
-			    ram_fd, mib);
+			    "%d,share=%s,size=%uM",
+			    ram_fd, share, mib);
 		else
 			add(args,
 			    "memory-backend-file,id=ram%u,mem-path=/proc/self/fd/"
-			    "%d,share=on,size=%uM,"
+			    "%d,share=%s,size=%uM,"
 			    "offset=%uM",
-			    node, ram_fd, mib, node * node_mib);
+			    node, ram_fd, share, mib, node * node_mib);
 		if (nodes == 1)
 			continue;
 		add(args, "-numa");
@@ -104,6 +105,10 @@ static void add_machine(struct args *args, const struct kt_machine_config *confi
 	add(args, "-machine");
 	add(args, "q35%s,sata=off,smbus=off,vmport=off,hpet=off,i8042=off,graphics=off",
 	    config->topology.numa_nodes == 1 ? ",memory-backend=ram0" : "");
+}
+
+static void add_kernel(struct args *args, const struct kt_machine_config *config)
+{
 	add(args, "-kernel");
 	add(args, "%s", config->kernel);
 	add(args, "-initrd");
@@ -128,17 +133,27 @@ static void add_channels(struct args *args, const struct kt_qemu_fds *fds)
 	add(args, "virtio-serial-pci,id=ports,max_ports=4");
 	add(args, "-device");
 	add(args, "virtserialport,bus=ports.0,chardev=bulk,name=" KT_WIRE_PORT_NAME);
+	add(args, "-device");
+	add(args, "isa-debug-exit,iobase=0x%x,iosize=4", KT_WIRE_EXIT_PORT);
 }
 
-char **kt_qemu_argv(const struct kt_machine_config *config, const struct kt_qemu_fds *fds)
+char **kt_qemu_argv(enum kt_qemu_purpose purpose, const struct kt_machine_config *config,
+		    const struct kt_qemu_fds *fds)
 {
 	struct args args = { 0 };
 
 	add(&args, "%s", config->qemu);
 	add_machine(&args, config);
 	add_cpus(&args, config);
-	add_memory(&args, config, fds->ram);
+	add_memory(&args, config, fds->ram, fds->ram_is_shared ? "on" : "off");
 	add_channels(&args, fds);
+	if (purpose == KT_QEMU_BOOT) {
+		add_kernel(&args, config);
+	} else {
+		/* The kernel lies in the saved RAM: loading it again would take time and memory. */
+		add(&args, "-incoming");
+		add(&args, "defer");
+	}
 	if (args.failed) {
 		kt_qemu_argv_free(args.at);
 		return NULL;

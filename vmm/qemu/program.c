@@ -18,7 +18,7 @@ int kt_qemu_find(const char *name, struct kt_qemu_program *ret_program, struct k
 	if (kt_process_find(name, ret_program->path, sizeof(ret_program->path)) < 0)
 		return kt_err_set(reterr, -ENOENT,
 				  "no QEMU: '%s' is not an executable file or in PATH; install "
-				  "qemu-system-x86 (8.1 or newer), or name it with --qemu",
+				  "qemu-system-x86 (8.2 or newer), or name it with --qemu",
 				  name);
 	return 0;
 }
@@ -40,7 +40,18 @@ int kt_qemu_version(struct kt_qemu_program *program, struct kt_err *reterr)
 	return 0;
 }
 
+static bool is_at_least(const struct kt_qemu_program *program, unsigned int major,
+			unsigned int minor)
+{
+	return program->major > major || (program->major == major && program->minor >= minor);
+}
+
 bool kt_qemu_multi_thread_is_safe(const struct kt_qemu_program *program)
 {
-	return program->major > 8 || (program->major == 8 && program->minor >= 1);
+	return is_at_least(program, 8, 1);
+}
+
+bool kt_qemu_can_save(const struct kt_qemu_program *program)
+{
+	return is_at_least(program, 8, 2);
 }

@@ -19,6 +19,7 @@
 #include "util/process.h"
 #include "vmm/qemu/argv.h"
 #include "vmm/qemu/qmp.h"
+#include "wire/message.h"
 
 /*
  * A QEMU child. Its channels are socket pairs: QMP, the console, the bulk port; its output is a
@@ -26,6 +27,9 @@
  * says which it was; its own exit status says nothing about the guest. The end is reported when the
  * process is gone and its channels are read to the end, so that nothing it said is lost.
  */
+/* Of isa-debug-exit, which older QEMUs give no event for. */
+#define EXIT_PORT_STATUS ((KT_WIRE_EXIT_VALUE << 1 | 1) & 0xff)
+
 struct channel {
 	struct kt_source source;
 	int fd;
@@ -41,7 +45,12 @@ struct qemu {
 	struct channel console;
 	struct channel port;
 	struct channel output; /* standard output and error of QEMU */
-	int ram_fd;
+	int ram_fd;            /* its own descriptor of the RAM file */
+	uint64_t ram_len;
+	bool ram_is_shared; /* with the file; else the file is only seen through it */
+	bool migrated;      /* a state was saved, or not */
+	bool migration_failed;
+	bool resumed;            /* a state was restored and runs */
 	struct kt_buffer unsent; /* for the port */
 	char said[1024];         /* beginning of the output */
 	size_t n_said;
@@ -58,12 +67,19 @@ static void on_qmp_event(void *owner, const char *event, const json_t *data)
 {
 	struct qemu *qemu = owner;
 	const char *reason = json_string_value(json_object_get(data, "reason"));
+	const char *status = json_string_value(json_object_get(data, "status"));
 
 	if (!strcmp(event, "SHUTDOWN"))
 		(void)snprintf(qemu->shutdown_reason, sizeof(qemu->shutdown_reason), "%s",
 			       reason ?: "unknown");
 	else if (!strcmp(event, "GUEST_PANICKED"))
 		qemu->panicked = true;
+	else if (!strcmp(event, "RESUME"))
+		qemu->resumed = true;
+	else if (!strcmp(event, "MIGRATION") && status) {
+		qemu->migration_failed |= !strcmp(status, "failed");
+		qemu->migrated |= !strcmp(status, "completed") || !strcmp(status, "failed");
+	}
 }
 
 static void on_qmp(void *data, uint32_t events)
@@ -151,11 +167,13 @@ static void on_port(void *data, uint32_t events)
 		(void)read_channel(qemu, &qemu->port, deliver_port);
 }
 
-static int qemu_port_write(struct kt_machine *machine, const void *bytes, size_t len)
+static int qemu_port_write(struct kt_machine *machine, const struct iovec *parts, size_t n)
 {
 	struct qemu *qemu = qemu_of(machine);
-	int r = kt_buffer_append(&qemu->unsent, bytes, len);
+	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = kt_buffer_append(&qemu->unsent, parts[i].iov_base, parts[i].iov_len);
 	if (r == 0)
 		flush_port(qemu);
 	return r;
@@ -168,7 +186,8 @@ static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_
 	if (qemu->panicked || !strcmp(reason, "guest-panic")) {
 		exit->reason = KT_EXIT_PANIC;
 		(void)snprintf(exit->detail, sizeof(exit->detail), "the guest's kernel panicked");
-	} else if (!strcmp(reason, "guest-shutdown")) {
+	} else if (!strcmp(reason, "guest-shutdown") ||
+		   (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_PORT_STATUS)) {
 		exit->reason = KT_EXIT_SHUTDOWN;
 		(void)snprintf(exit->detail, sizeof(exit->detail), "the guest powered off");
 	} else if (!strcmp(reason, "guest-reset")) {
@@ -264,10 +283,13 @@ static int open_channels(struct qemu *qemu, struct far_ends *far)
 	return 0;
 }
 
-static int open_ram(struct qemu *qemu, unsigned int mib)
+static int open_ram(struct qemu *qemu, const struct kt_machine_config *config)
 {
-	qemu->ram_fd = memfd_create("ktest-ram", MFD_CLOEXEC);
-	if (qemu->ram_fd < 0 || ftruncate(qemu->ram_fd, (off_t)mib << 20) < 0)
+	qemu->ram_len = (uint64_t)config->memory_mib << 20;
+	qemu->ram_is_shared = true;
+	qemu->ram_fd = config->ram_fd < 0 ? memfd_create("ktest-ram", MFD_CLOEXEC)
+					  : fcntl(config->ram_fd, F_DUPFD_CLOEXEC, 3);
+	if (qemu->ram_fd < 0 || ftruncate(qemu->ram_fd, (off_t)qemu->ram_len) < 0)
 		return -errno;
 	return 0;
 }
@@ -287,10 +309,11 @@ static int watch_all(struct qemu *qemu)
 	       watch(qemu, &qemu->output.source, qemu->output.fd, on_output);
 }
 
-static int spawn(struct qemu *qemu, const struct kt_machine_config *config, struct far_ends *far,
+static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
+		 const struct kt_machine_config *config, struct far_ends *far,
 		 struct kt_err *reterr)
 {
-	char **argv = kt_qemu_argv(config, &far->fds);
+	char **argv = kt_qemu_argv(purpose, config, &far->fds);
 	const int keep[] = { far->fds.qmp, far->fds.console, far->fds.port, far->fds.ram,
 			     config->initramfs_fd };
 	struct kt_process_spec spec = {
@@ -299,7 +322,7 @@ static int spawn(struct qemu *qemu, const struct kt_machine_config *config, stru
 		.out = far->output,
 		.err = far->output,
 		.keep = keep,
-		.n_keep = KT_ARRAY_LEN(keep),
+		.n_keep = KT_ARRAY_LEN(keep) - (purpose == KT_QEMU_RESTORE),
 	};
 	int r;
 
@@ -310,28 +333,125 @@ static int spawn(struct qemu *qemu, const struct kt_machine_config *config, stru
 	return r;
 }
 
-static int qemu_start(struct kt_machine *machine, const struct kt_machine_config *config,
-		      struct kt_err *reterr)
+/* The RAM file is open; everything else that a QEMU needs is made here. */
+static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
+		  const struct kt_machine_config *config, struct kt_err *reterr)
 {
-	struct qemu *qemu = qemu_of(machine);
-	struct far_ends far = { .fds = { -1, -1, -1, -1 }, .output = -1 };
-	int r;
+	struct far_ends far = {
+		.fds = { -1, -1, -1, qemu->ram_fd, qemu->ram_is_shared },
+		.output = -1,
+	};
+	int r = open_channels(qemu, &far);
 
-	r = open_ram(qemu, config->memory_mib);
-	if (r == 0)
-		r = open_channels(qemu, &far);
 	if (r < 0)
 		(void)kt_err_set(reterr, r, "cannot set up a virtual machine: %m");
-	far.fds.ram = qemu->ram_fd;
-	if (r == 0)
-		r = spawn(qemu, config, &far, reterr);
+	else
+		r = spawn(qemu, purpose, config, &far, reterr);
 	close_far_ends(&far);
 	if (r < 0)
 		return r;
 	r = watch_all(qemu);
-	if (r == 0)
-		r = kt_qmp_send(qemu->qmp, "qmp_capabilities");
 	return r < 0 ? kt_err_set(reterr, r, "cannot watch a virtual machine: %m") : 0;
+}
+
+static int qemu_start(struct kt_machine *machine, const struct kt_machine_config *config,
+		      struct kt_err *reterr)
+{
+	struct qemu *qemu = qemu_of(machine);
+	int r = open_ram(qemu, config);
+
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot make the guest's RAM: %m");
+	r = launch(qemu, KT_QEMU_BOOT, config, reterr);
+	if (r < 0)
+		return r;
+	r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL);
+	return r < 0 ? kt_err_set(reterr, r, "QMP: %m") : 0;
+}
+
+/* What QEMU has said about itself, behind an error of its channel. */
+static int explain_loss(struct qemu *qemu, int r, struct kt_err *reterr)
+{
+	while (read_channel(qemu, &qemu->output, deliver_output))
+		;
+	qemu->said[strcspn(qemu->said, "\n")] = '\0';
+	return qemu->n_said ? kt_err_prefix(reterr, r, "QEMU says \"%.300s\"", qemu->said) : r;
+}
+
+/*
+ * RAM stays where it is in both directions: QEMU leaves shared memory out of the stream, and its
+ * reader, which has the same file, looks for none (migration capability x-ignore-shared).
+ */
+static json_t *capabilities(bool events)
+{
+	return json_pack("{s[{ss sb}{ss sb}]}", "capabilities", "capability", "x-ignore-shared",
+			 "state", 1, "capability", "events", "state", events);
+}
+
+/* A descriptor of this process, which QEMU opens anew: it has a position of its own then. */
+static json_t *state_uri(int fd)
+{
+	return json_pack("{so}", "uri", json_sprintf("file:/proc/%d/fd/%d", (int)getpid(), fd));
+}
+
+/*
+ * All is said at once: QEMU reads it as soon as it can, restores, and lets the guest run when it has
+ * (it was not told to wait). Asking step by step would add a scheduling delay to each.
+ */
+static int ask_restore(struct qemu *qemu, int state_fd)
+{
+	return kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL) ?:
+	       kt_qmp_send(qemu->qmp, "migrate-set-capabilities", capabilities(false)) ?:
+	       kt_qmp_send(qemu->qmp, "migrate-incoming", state_uri(state_fd));
+}
+
+static int qemu_restore(struct kt_machine *machine, const struct kt_machine_config *config,
+			const struct kt_machine_image *image, uint64_t deadline_ns,
+			struct kt_err *reterr)
+{
+	struct qemu *qemu = qemu_of(machine);
+	int r;
+
+	qemu->ram_len = (uint64_t)config->memory_mib << 20;
+	qemu->ram_is_shared = config->ram_fd >= 0;
+	qemu->ram_fd =
+		fcntl(qemu->ram_is_shared ? config->ram_fd : image->ram_fd, F_DUPFD_CLOEXEC, 3);
+	if (qemu->ram_fd < 0)
+		return kt_err_set(reterr, -errno, "RAM file: %m");
+	r = launch(qemu, KT_QEMU_RESTORE, config, reterr);
+	if (r < 0)
+		return r;
+	r = ask_restore(qemu, image->state_fd);
+	if (r < 0)
+		return kt_err_set(reterr, r, "QMP: %m");
+	r = kt_qmp_wait(qemu->qmp, &qemu->resumed, "guest to run", deadline_ns, reterr);
+	return r < 0 ? explain_loss(qemu, r, reterr) : 0;
+}
+
+static int qemu_save(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
+		     struct kt_err *reterr)
+{
+	struct qemu *qemu = qemu_of(machine);
+	struct kt_qmp *qmp = qemu->qmp;
+	int r;
+
+	/* Migrating stops the machine by itself. One that was told to stop would be restored so. */
+	r = kt_qmp_execute(qmp, "migrate-set-capabilities", capabilities(true), deadline_ns, NULL,
+			   reterr) ?:
+	    kt_qmp_execute(qmp, "migrate", state_uri(state_fd), deadline_ns, NULL, reterr) ?:
+	    kt_qmp_wait(qmp, &qemu->migrated, "saved state", deadline_ns, reterr);
+	if (r == 0 && qemu->migration_failed)
+		r = kt_err_set(reterr, -EIO, "QEMU could not save the state of the machine");
+	return r < 0 ? explain_loss(qemu, r, reterr) : 0;
+}
+
+static int qemu_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr)
+{
+	struct qemu *qemu = qemu_of(machine);
+
+	if (qemu->ram_is_shared)
+		return kt_mem_map_file(ret_mem, qemu->ram_fd, qemu->ram_len, reterr);
+	return kt_mem_find_in_process(ret_mem, qemu->pid, qemu->ram_fd, qemu->ram_len, reterr);
 }
 
 static int qemu_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
@@ -373,6 +493,9 @@ static void qemu_destroy(struct kt_machine *machine)
 static const struct kt_machine_ops qemu_ops = {
 	.name = "qemu",
 	.start = qemu_start,
+	.restore = qemu_restore,
+	.save = qemu_save,
+	.memory = qemu_memory,
 	.port_write = qemu_port_write,
 	.pause = qemu_pause,
 	.resume = qemu_resume,

@@ -25,6 +25,9 @@ int kt_qemu_find(const char *name, struct kt_qemu_program *ret_program, struct k
 /* Runs it with --version. */
 int kt_qemu_version(struct kt_qemu_program *program, struct kt_err *reterr);
 
+/* Saving to and restoring from plain files ("file:" migration) came with 8.2. */
+bool kt_qemu_can_save(const struct kt_qemu_program *program);
+
 /*
  * Before 8.1, multi-threaded TCG could run a translation of code that the guest had just patched:
  * guests with several vCPUs died in __schedule (QEMU commit "accel/tcg: Always lock pages before

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "util/buffer.h"
@@ -18,7 +19,7 @@
 
 /*
  * Every message is one line of JSON. Commands carry a number as id; an answer with another one
- * belongs to a command whose answer nobody waits for, and is dropped.
+ * belongs to a command whose answer nobody waits for: only its error is kept.
  */
 struct kt_qmp {
 	int fd;
@@ -27,6 +28,7 @@ struct kt_qmp {
 	struct kt_buffer in; /* read, and not a whole line yet */
 	json_int_t last_id;
 	json_t *answer; /* to the command being executed */
+	json_t *error;  /* of the first that failed of those nobody waited for */
 };
 
 int kt_qmp_new(int fd, kt_qmp_event_fn on_event, void *owner, struct kt_qmp **ret_qmp)
@@ -49,6 +51,7 @@ struct kt_qmp *kt_qmp_free(struct kt_qmp *qmp)
 		return NULL;
 	(void)kt_close(qmp->fd);
 	json_decref(qmp->answer);
+	json_decref(qmp->error);
 	kt_buffer_deinit(&qmp->in);
 	free(qmp);
 	return NULL;
@@ -63,12 +66,15 @@ static void handle_message(struct kt_qmp *qmp, const char *line)
 {
 	json_t *message = json_loads(line, 0, NULL);
 	const char *event = json_string_value(json_object_get(message, "event"));
+	json_t *error = json_object_get(message, "error");
 
 	if (event) {
 		qmp->on_event(qmp->owner, event, json_object_get(message, "data"));
 	} else if (json_integer_value(json_object_get(message, "id")) == qmp->last_id &&
 		   !qmp->answer) {
 		qmp->answer = json_incref(message);
+	} else if (error && !qmp->error) {
+		qmp->error = json_incref(error);
 	}
 	json_decref(message); /* the greeting goes too */
 }
@@ -102,6 +108,17 @@ int kt_qmp_dispatch(struct kt_qmp *qmp)
 	}
 }
 
+/* Commands are far smaller than the socket's buffer, which QEMU keeps empty: all goes at once. */
+static int send_text(int fd, const char *text, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = send(fd, text, len, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : (size_t)n == len ? 0 : -EAGAIN;
+}
+
 static int send_command(struct kt_qmp *qmp, const char *command, json_t *arguments)
 {
 	json_t *message = json_pack("{ss sI so*}", "execute", command, "id", ++qmp->last_id,
@@ -111,13 +128,21 @@ static int send_command(struct kt_qmp *qmp, const char *command, json_t *argumen
 	json_decref(message);
 	if (!text)
 		return -ENOMEM;
-	/* Commands are far smaller than the socket's buffer, which QEMU keeps empty. */
-	return kt_write_full(qmp->fd, text, strlen(text)) ?: kt_write_full(qmp->fd, "\n", 1);
+	return send_text(qmp->fd, text, strlen(text)) ?: send_text(qmp->fd, "\n", 1);
 }
 
-int kt_qmp_send(struct kt_qmp *qmp, const char *command)
+int kt_qmp_send(struct kt_qmp *qmp, const char *command, json_t *arguments)
 {
-	return send_command(qmp, command, NULL);
+	int r = send_command(qmp, command, arguments);
+
+	qmp->last_id++; /* so that its answer is not taken for that of the next to be executed */
+	return r;
+}
+
+static int fail(const char *command, const json_t *error, struct kt_err *reterr)
+{
+	return kt_err_set(reterr, -EREMOTEIO, "QMP%s%s: %s", command ? " " : "", command ?: "",
+			  json_string_value(json_object_get(error, "desc")) ?: "failed");
 }
 
 static int take_answer(struct kt_qmp *qmp, const char *command, json_t **ret_value,
@@ -128,12 +153,36 @@ static int take_answer(struct kt_qmp *qmp, const char *command, json_t **ret_val
 	int r = 0;
 
 	if (error)
-		r = kt_err_set(reterr, -EREMOTEIO, "QMP '%s': %s", command,
-			       json_string_value(json_object_get(error, "desc")) ?: "failed");
+		r = fail(command, error, reterr);
 	else if (ret_value)
 		*ret_value = json_incref(json_object_get(answer, "return"));
 	json_decref(answer);
 	return r;
+}
+
+/* Handles what arrives until then; -EPIPE when QEMU goes away first. */
+static int wait_more(struct kt_qmp *qmp, uint64_t deadline_ns)
+{
+	struct pollfd waiting = { .fd = qmp->fd, .events = POLLIN };
+	int r = kt_poll(&waiting, 1, deadline_ns);
+
+	if (r == 0)
+		return -ETIMEDOUT;
+	return r < 0 ? r : kt_qmp_dispatch(qmp);
+}
+
+int kt_qmp_wait(struct kt_qmp *qmp, const bool *done, const char *what, uint64_t deadline_ns,
+		struct kt_err *reterr)
+{
+	while (!*done) {
+		int r = wait_more(qmp, deadline_ns);
+
+		if (qmp->error)
+			return fail(NULL, qmp->error, reterr);
+		if (r < 0 && !*done)
+			return kt_err_set(reterr, r, "waiting for QEMU's %s: %m", what);
+	}
+	return 0;
 }
 
 int kt_qmp_execute(struct kt_qmp *qmp, const char *command, json_t *arguments, uint64_t deadline_ns,
@@ -144,16 +193,10 @@ int kt_qmp_execute(struct kt_qmp *qmp, const char *command, json_t *arguments, u
 	if (r < 0)
 		return kt_err_set(reterr, r, "QMP '%s': %m", command);
 	while (!qmp->answer) {
-		struct pollfd waiting = { .fd = qmp->fd, .events = POLLIN };
-
-		r = kt_poll(&waiting, 1, deadline_ns);
-		if (r == 0)
-			return kt_err_set(reterr, -ETIMEDOUT,
-					  "QMP '%s': timed out waiting for QEMU", command);
-		if (r > 0)
-			r = kt_qmp_dispatch(qmp);
+		r = wait_more(qmp, deadline_ns);
 		if (r < 0 && !qmp->answer)
-			return kt_err_set(reterr, r, "QMP '%s': QEMU went away: %m", command);
+			return kt_err_set(reterr, r, "QMP '%s': %s: %m", command,
+					  r == -ETIMEDOUT ? "no answer" : "QEMU went away");
 	}
 	return take_answer(qmp, command, ret_value, reterr);
 }

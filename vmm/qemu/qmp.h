@@ -3,6 +3,7 @@
 /* QEMU Machine Protocol: one client on an inherited socket (qemu: docs/interop/qmp-spec.rst). */
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util/err.h"
@@ -25,8 +26,18 @@ int kt_qmp_fd(const struct kt_qmp *qmp);
 int kt_qmp_execute(struct kt_qmp *qmp, const char *command, json_t *arguments, uint64_t deadline_ns,
 		   json_t **ret_value, struct kt_err *reterr);
 
-/* Sends a command whose answer nobody waits for. */
-int kt_qmp_send(struct kt_qmp *qmp, const char *command);
+/*
+ * Sends a command whose answer nobody waits for; @arguments (may be NULL) is consumed. That it
+ * failed is told by the next kt_qmp_wait().
+ */
+int kt_qmp_send(struct kt_qmp *qmp, const char *command, json_t *arguments);
+
+/*
+ * Handles what arrives until @done, which an event handler sets, is true, or a command that was sent
+ * before has failed. @what names the event for the error at the deadline.
+ */
+int kt_qmp_wait(struct kt_qmp *qmp, const bool *done, const char *what, uint64_t deadline_ns,
+		struct kt_err *reterr);
 
 /* Handles what has arrived; -EPIPE at the end of the stream. For the event loop. */
 int kt_qmp_dispatch(struct kt_qmp *qmp);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "framework/cache.h"
+#include "util/cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,23 +68,29 @@ int kt_cache_lock(const char *name, void (*on_wait)(void *data), void *data, int
 	return 0;
 }
 
-#define STAGE_SUFFIX ".stage-"
-
 static void remove_stale(const char *path)
 {
-	KT_FREE char *pattern = kt_format("%s" STAGE_SUFFIX "*", path);
-	glob_t found;
+	KT_FREE char *prefix = kt_format("%s" KT_CACHE_STAGE_SUFFIX, strrchr(path, '/') + 1);
+	KT_FREE char *dir = strndup(path, (size_t)(strrchr(path, '/') - path));
+	DIR *stream = dir ? opendir(dir) : NULL;
 
-	if (!pattern || glob(pattern, GLOB_NOSORT, NULL, &found))
+	if (!stream)
 		return;
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		(void)kt_remove_all(found.gl_pathv[i]);
-	globfree(&found);
+	for (struct dirent *ent; prefix && (ent = readdir(stream));) {
+		KT_FREE char *stale = NULL;
+
+		if (strncmp(ent->d_name, prefix, strlen(prefix)))
+			continue;
+		stale = kt_format("%s/%s", dir, ent->d_name);
+		if (stale)
+			(void)kt_remove_all(stale);
+	}
+	(void)closedir(stream);
 }
 
 int kt_cache_stage(const char *path, char **ret_stage, struct kt_err *reterr)
 {
-	KT_FREE char *stage = kt_format("%s" STAGE_SUFFIX "XXXXXX", path);
+	KT_FREE char *stage = kt_format("%s" KT_CACHE_STAGE_SUFFIX "XXXXXX", path);
 
 	if (!stage)
 		return kt_err_oom(reterr);

@@ -15,6 +15,9 @@ int kt_cache_path(const char *sub, char **ret_path, struct kt_err *reterr);
 int kt_cache_lock(const char *name, void (*on_wait)(void *data), void *data, int *ret_fd,
 		  struct kt_err *reterr);
 
+/* What follows the name of the thing in the name of a stage. */
+#define KT_CACHE_STAGE_SUFFIX ".stage-"
+
 /*
  * A new directory beside @path for building what will be @path: to be filled, then published.
  * Others that were left behind by killed builders are removed first, so the caller must hold the

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/setup.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest/ctx.h"
+#include "guest/main.h"
+#include "util/cache.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+#define TCG_TIMEOUT_MULTIPLIER 3.0
+#define DEFAULT_TIMEOUT_MS     10000u /* beyond the duration */
+#define DEFAULT_MEMORY_MIB     512u
+
+/*
+ * A throw-away guest has nothing to protect from itself, and under TCG page table isolation alone
+ * makes a fork() take half as long again. Unknown words of the form KEY=value become PID 1's
+ * environment. LD_BIND_NOW has the dynamic loader do once, before the template is saved, what it else
+ * does in each fork, at the first call of a function.
+ */
+#define CMDLINE                                                                                    \
+	"console=ttyS0 panic=-1 mitigations=off tsc=reliable "                                     \
+	"damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
+
+static int set_up_templates(struct kt_setup *setup, struct kt_err *reterr)
+{
+	if (setup->options->boot == KT_BOOT_COLD)
+		return 0;
+	if (!kt_qemu_can_save(&setup->host.qemu)) {
+		size_t len = strlen(setup->host.note);
+
+		(void)snprintf(setup->host.note + len, sizeof(setup->host.note) - len,
+			       "%sQEMU %u.%u cannot save machines (8.2 or newer can): each test "
+			       "boots its own",
+			       len ? "; " : "", setup->host.qemu.major, setup->host.qemu.minor);
+		return 0;
+	}
+	return kt_cache_path("templates", &setup->template_dir, reterr);
+}
+
+int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
+		  const struct kt_image_extra *extras, size_t n_extras, struct kt_err *reterr)
+{
+	struct kt_image_options image = {
+		.program = "/proc/self/exe",
+		.extras = extras,
+		.n_extras = n_extras,
+	};
+	int r;
+
+	setup->options = options;
+	r = kt_host_probe(options->accel, options->qemu, &setup->host, reterr);
+	if (r < 0)
+		return r;
+	r = kt_kernel_resolve(options->kernel, &setup->kernel, reterr);
+	if (r < 0) /* -ENOENT is the missing QEMU's */
+		return r == -ENOENT ? -ENODATA : r;
+	setup->cmdline =
+		kt_format(CMDLINE "%s%s", options->append ? " " : "", options->append ?: "");
+	if (!setup->cmdline)
+		return kt_err_oom(reterr);
+	setup->timeout_multiplier = options->timeout_multiplier > 0 ? options->timeout_multiplier
+				    : setup->host.accel == KT_ACCEL_KVM ? 1.0
+									: TCG_TIMEOUT_MULTIPLIER;
+	r = kt_image_open(&image, &setup->image, reterr) ?: set_up_templates(setup, reterr);
+	if (r == 0 && !setup->template_dir)
+		r = kt_setup_initramfs(setup, reterr);
+	return r == -ENOENT ? -ENODATA : r;
+}
+
+void kt_setup_deinit(struct kt_setup *setup)
+{
+	kt_kernel_deinit(&setup->kernel);
+	setup->image = kt_image_free(setup->image);
+	setup->initramfs_fd = kt_close(setup->initramfs_fd);
+	free(setup->cmdline);
+	free(setup->template_dir);
+}
+
+int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr)
+{
+	if (setup->initramfs_fd >= 0)
+		return 0;
+	return kt_image_initramfs(setup->image, &setup->initramfs_fd, reterr);
+}
+
+struct kt_machine_topology kt_setup_topology(const struct kt_test *test)
+{
+	struct kt_topology topology = kt_test_topology(test);
+
+	return (struct kt_machine_topology){
+		.numa_nodes = topology.numa_nodes,
+		.llcs = topology.llcs,
+		.cores = topology.cores,
+		.threads = topology.threads,
+	};
+}
+
+unsigned int kt_setup_memory_mib(const struct kt_test *test)
+{
+	return test->memory_mib ?: DEFAULT_MEMORY_MIB;
+}
+
+unsigned int kt_setup_vcpus(const struct kt_test *test)
+{
+	struct kt_topology topology = kt_test_topology(test);
+
+	return kt_topology_cpus(&topology);
+}
+
+struct kt_machine_config kt_setup_machine(const struct kt_setup *setup, const struct kt_test *test)
+{
+	return (struct kt_machine_config){
+		.kernel = setup->kernel.boot,
+		.initramfs_fd = setup->initramfs_fd,
+		.cmdline = setup->cmdline,
+		.topology = kt_setup_topology(test),
+		.memory_mib = kt_setup_memory_mib(test),
+		.accel = setup->host.accel,
+		.qemu = setup->host.qemu.path,
+		.tcg_single_thread = setup->host.tcg_single_thread,
+		.ram_fd = -1,
+	};
+}
+
+/* The machine must be what the test asked for, or nothing that it measures means what it says. */
+int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *hello,
+			    struct kt_err *reterr)
+{
+	struct kt_machine_topology want = kt_setup_topology(test);
+	unsigned int cpus = kt_setup_vcpus(test);
+
+	if (hello->cpus == cpus && hello->llcs == want.llcs && hello->cores == want.cores &&
+	    hello->threads == want.threads && hello->numa_nodes == want.numa_nodes)
+		return 0;
+	return kt_err_set(
+		reterr, -EINVAL,
+		"wrong topology: the test wants %u NUMA nodes, %u LLCs, %u cores each, %u "
+		"threads each (%u CPUs); the guest sees %u, %u, %u, %u (%u CPUs)",
+		want.numa_nodes, want.llcs, want.cores, want.threads, cpus, hello->numa_nodes,
+		hello->llcs, hello->cores, hello->threads, hello->cpus);
+}
+
+/* Guests carry the host's CPU in them: in what KVM shows of it, and in the speed of their clock. */
+static char *host_cpu(void)
+{
+	KT_FREE char *text = NULL;
+	char *at;
+
+	if (kt_file_read("/proc/cpuinfo", 1 << 24, &text, NULL) < 0 ||
+	    !(at = strstr(text, "model name")))
+		return strdup("unknown");
+	return strndup(at, strcspn(at, "\n"));
+}
+
+char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_test *test)
+{
+	const struct kt_host *host = &setup->host;
+	struct kt_machine_topology topology = kt_setup_topology(test);
+	KT_FREE char *cpu = host_cpu();
+
+	if (!cpu)
+		return NULL;
+	return kt_format("wire %d\nkernel %s %s\ncmdline %s\ntopology %u %u %u %u\nmemory %u\n"
+			 "qemu %u.%u %s %s%s\nhost %s\n",
+			 KT_WIRE_VERSION, setup->kernel.facts.release, setup->kernel.facts.build_id,
+			 setup->cmdline, topology.numa_nodes, topology.llcs, topology.cores,
+			 topology.threads, kt_setup_memory_mib(test), host->qemu.major,
+			 host->qemu.minor, host->qemu.path, kt_accel_name(host->accel),
+			 host->tcg_single_thread ? " single" : "", cpu);
+}
+
+uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_test *test)
+{
+	uint64_t ms = test->timeout_ms ?: kt_test_duration_ms(test) + DEFAULT_TIMEOUT_MS;
+
+	if (setup->options->timeout_ns)
+		return setup->options->timeout_ns;
+	return (uint64_t)((double)ms * setup->timeout_multiplier) * KT_NSEC_PER_MSEC;
+}

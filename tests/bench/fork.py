@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What a test costs: one line of JSON for each figure, with what it is to be at most.
+
+usage: fork.py [--quick] KTESTS SAMPLE [FIGURE...]
+
+The figures mean something on a quiet host only. --quick tries everything, with few repetitions, and
+leaves out what takes minutes.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def run(*command, **kwargs):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, **kwargs)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def first_instructions(output):
+    """[(seconds of waiting in the pool, milliseconds from asking to the first instruction)]"""
+    found = re.findall(r"ready ([\d.]+) s.*first instruction after ([\d.]+) s", output)
+    return [(float(ready), float(after) * 1e3) for ready, after in found]
+
+
+class Bench:
+    def __init__(self, ktests, sample, quick):
+        self.ktests, self.sample, self.quick = ktests, sample, quick
+
+    def times(self, n):
+        return 3 if self.quick else n
+
+    def exec_to_verdict_ms(self):
+        """exec of the runner to its end, for one trivial test with a warm template: median"""
+        took = []
+        for _ in range(self.times(30)):
+            began = time.monotonic()
+            run(self.ktests, "--exact", "trivial")
+            took.append((time.monotonic() - began) * 1e3)
+        return statistics.median(took), 150
+
+    def first_instruction_ms(self):
+        """from asking for a machine to the first instruction of the test, no pool: median"""
+        output = "".join(run(self.ktests, "-v", "--exact", "trivial", "--pool", "0") for _ in range(self.times(30)))
+        return statistics.median(after for _, after in first_instructions(output)), 80
+
+    def first_instruction_pool_ms(self):
+        """the same for machines that were waiting in the pool: median"""
+        waited = []
+        while len(waited) < self.times(20):
+            output = run(self.ktests, "-v", "-j", "2", "--exact", "leftover_children", "topology_default",
+                         "--stress-count", "8")
+            waited += [after for ready, after in first_instructions(output) if ready > 0.03]
+        return statistics.median(waited), 15
+
+    def trivial_200_s(self):
+        """200 trivial tests, each in a machine of its own"""
+        n = 20 if self.quick else 200
+        began = time.monotonic()
+        run(self.ktests, "--exact", "trivial", "--stress-count", str(n))
+        return (time.monotonic() - began) * 200 / n, 20
+
+    def private_memory_mib(self):
+        """private memory of a machine whose test runs (smaps_rollup of QEMU): largest"""
+        largest = 0
+        for _ in range(self.times(5)):
+            process = subprocess.Popen([self.sample, "--exact", "hangs", "--timeout", "1s", "--no-capture"],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for line in process.stderr:
+                if "waiting for what never comes" in line:
+                    break
+            session = children(process.pid)[0]
+            rollup = pathlib.Path(f"/proc/{children(session)[0]}/smaps_rollup").read_text()
+            private = sum(int(kib) for kib in re.findall(r"^Private_\w+: +(\d+) kB", rollup, re.M)) / 1024
+            largest = max(largest, private)
+            process.communicate()
+        return largest, 60
+
+    def edit_to_verdict_s(self):
+        """one test is edited, then ./dev run -t it, the compiler included: median; in a copy of the tree"""
+        took = []
+        with tempfile.TemporaryDirectory() as directory:
+            for name in run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines():
+                target = pathlib.Path(directory, name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, target)
+            run("./dev", "run", "-t", "trivial", cwd=directory)
+            source = pathlib.Path(directory, "tests/suites/guest.c")
+            text = source.read_text()
+            for i in range(self.times(9)):
+                source.write_text(f"{text}\nKTEST(edited, .summary = \"edit {i}\", ONE_CPU, .run = own_children_run);\n")
+                began = time.monotonic()
+                run("./dev", "run", "-t", "edited", cwd=directory)
+                took.append(time.monotonic() - began)
+        return statistics.median(took), 1.5
+
+    def failures_in_1000(self):
+        """failures of one trivial test in 1000 runs, without retries"""
+        n = 10 if self.quick else 1000
+        output = run(self.ktests, "--exact", "trivial", "--stress-count", str(n), "--status-level", "fail")
+        return n - int(re.search(r"(\d+) passed", output)[1]), 0
+
+
+SLOW = ("edit_to_verdict_s",)  # left out by --quick
+
+
+def children(pid):
+    return [int(child) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+            for child in path.read_text().split()]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("ktests", type=os.path.realpath)
+    parser.add_argument("sample", type=os.path.realpath)
+    parser.add_argument("figures", nargs="*")
+    arguments = parser.parse_args()
+    bench = Bench(arguments.ktests, arguments.sample, arguments.quick)
+    figures = [name for name, member in vars(Bench).items() if callable(member) and member.__doc__]
+    for program, test in ((bench.ktests, "trivial"), (bench.sample, "warning_is_expected")):
+        # With as many attempts the template is made for just this binary.
+        run(program, "--exact", test, "--stress-count", "20")
+    for name in arguments.figures or figures:
+        if arguments.quick and name in SLOW:
+            continue
+        value, limit = getattr(bench, name)()
+        print(json.dumps({"figure": name, "value": round(value, 2), "at_most": limit,
+                          "what": " ".join(getattr(Bench, name).__doc__.split())}), flush=True)
+
+
+main()

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/leaks.h"
+#include "tests/unit/tiny_guest.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+#include "vmm/mem.h"
+#include "vmm/ramfile.h"
+
+UNIT_SUITE(machine);
+UNIT_SUITE(mem);
+UNIT_SUITE(ramfile);
+
+#define GIB (UINT64_C(1) << 30)
+
+/* ---- running ----------------------------------------------------------------------------------
+ */
+
+Test(machine, a_running_guests_memory_is_seen)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+	struct vm vm;
+	uint32_t count;
+
+	vm_start(&vm, &config);
+	cr_assert(zero(int, vm.mem.pid), "this process has the memory too");
+	await_counter_above(&vm, 0, "after its start");
+	cr_assert(eq(u32, peek(&vm, TINY_GUEST_WORD), TINY_GUEST_MAGIC));
+	count = peek(&vm, TINY_GUEST_COUNTER);
+	await_counter_above(&vm, count, "while it runs");
+	vm_close(&vm);
+}
+
+Test(machine, a_paused_guest_stands_still_until_it_is_resumed)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+	uint32_t count;
+
+	vm_start(&vm, &config);
+	await_counter_above(&vm, 0, "after its start");
+	for (int i = 0; i < 3; i++) {
+		cr_assert(zero(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err)),
+			  "%s", err.text);
+		count = peek(&vm, TINY_GUEST_COUNTER);
+		let_pass(&vm, VM_PAUSE_NS);
+		cr_assert(eq(u32, peek(&vm, TINY_GUEST_COUNTER), count));
+		poke(&vm, TINY_GUEST_COUNTER, 0x80000000); /* is what it goes on from */
+		cr_assert(zero(int, kt_machine_resume(vm.machine, kt_now_ns() + VM_PATIENCE, &err)),
+			  "%s", err.text);
+		await_counter_above(&vm, 0x80000000, "when it is resumed");
+	}
+	vm_close(&vm);
+}
+
+/* ---- ending -----------------------------------------------------------------------------------
+ */
+
+static void check_ends(const struct kt_machine_config *config, enum kt_exit_reason reason)
+{
+	struct vm vm;
+
+	vm_start(&vm, config);
+	await_exit(&vm);
+	cr_assert(eq(int, (int)vm.exit.reason, (int)reason), "%s", vm.exit.detail);
+	vm_close(&vm);
+}
+
+Test(machine, powering_off_is_no_reset)
+{
+	struct kt_machine_config powers_off = TINY_GUEST_CONFIG(TINY_GUEST_POWERS_OFF, -1);
+
+	check_ends(&powers_off, KT_EXIT_SHUTDOWN);
+}
+
+Test(machine, a_triple_fault_is_one)
+{
+	struct kt_machine_config faults = TINY_GUEST_CONFIG(TINY_GUEST_FAULTS, -1);
+
+	check_ends(&faults, KT_EXIT_RESET);
+}
+
+/* The child of this thread, which a machine is. */
+static pid_t only_child(void)
+{
+	KT_FREE char *path = kt_format("/proc/self/task/%d/children", (int)gettid());
+	KT_FREE char *text = NULL;
+	int pid, n;
+
+	if (kt_file_read(path, 4096, &text, NULL) < 0)
+		cr_skip_test("the host's kernel does not list children");
+	cr_assert(eq(int, sscanf(text, "%d %n", &pid, &n), 1));
+	cr_assert(eq(str, text + n, ""));
+	return pid;
+}
+
+Test(machine, one_killed_from_outside_says_so)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+
+	vm_start(&vm, &config);
+	await_counter_above(&vm, 0, "after its start");
+	cr_assert(zero(int, kill(only_child(), SIGKILL)));
+	await_exit(&vm);
+	cr_assert(eq(int, (int)vm.exit.reason, KT_EXIT_VMM_ERROR));
+	cr_assert(strstr(vm.exit.detail, "killed by signal 9") != NULL, "%s", vm.exit.detail);
+	(void)signal(SIGPIPE, SIG_IGN); /* as framework/main.c does */
+	cr_assert(lt(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err), 0));
+	cr_assert(ne(str, err.text, ""));
+	vm_close(&vm);
+}
+
+Test(machine, one_destroyed_leaves_no_process_and_says_nothing)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+	struct vm vm;
+	pid_t pid;
+
+	vm_start(&vm, &config);
+	pid = only_child();
+	vm_close(&vm);
+	cr_assert(eq(int, kill(pid, 0), -1));
+	cr_assert(zero(u32, vm.n_exits));
+}
+
+/* ---- saving and restoring ---------------------------------------------------------------------
+ */
+
+Test(machine, two_are_restored_from_one_image_and_do_not_share)
+{
+	struct kt_machine_config config;
+	struct kt_machine_image image = save_guest(&config);
+	uint32_t saved = peek_file(image.ram_fd, TINY_GUEST_COUNTER);
+	struct vm vms[2];
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(vms); i++)
+		vm_restore(&vms[i], &config, &image);
+	for (size_t i = 0; i < KT_ARRAY_LEN(vms); i++) {
+		cr_assert(gt(int, vms[i].mem.pid, 0), "its memory is in its own process only");
+		cr_assert(ge(u32, peek(&vms[i], TINY_GUEST_COUNTER), saved));
+		cr_assert(eq(u32, peek(&vms[i], TINY_GUEST_WORD), TINY_GUEST_MAGIC));
+		cr_assert(eq(u32, peek(&vms[i], TINY_GUEST_SPARE), 0x600d));
+		await_counter_above(&vms[i], saved, "after it was restored");
+	}
+	cr_assert(ne(int, vms[0].mem.pid, vms[1].mem.pid));
+	poke(&vms[0], TINY_GUEST_SPARE, 0xabcd);
+	cr_assert(eq(u32, peek(&vms[0], TINY_GUEST_SPARE), 0xabcd));
+	cr_assert(eq(u32, peek(&vms[1], TINY_GUEST_SPARE), 0x600d));
+	cr_assert(eq(u32, peek_file(image.ram_fd, TINY_GUEST_SPARE), 0x600d));
+	cr_assert(eq(u32, peek_file(image.ram_fd, TINY_GUEST_COUNTER), saved));
+	for (size_t i = 0; i < KT_ARRAY_LEN(vms); i++)
+		vm_close(&vms[i]);
+	close_image(&image);
+}
+
+/* As a template is made from another one: the copy is changed by the guest, and nothing else is. */
+Test(machine, one_restored_with_a_copy_of_the_ram_keeps_it_there)
+{
+	struct kt_machine_config config;
+	struct kt_machine_image image = save_guest(&config);
+	uint32_t saved = peek_file(image.ram_fd, TINY_GUEST_COUNTER), count;
+	struct vm vm;
+
+	config.ram_fd = new_memfd();
+	cr_assert(zero(int, kt_ramfile_copy(image.ram_fd, config.ram_fd)));
+	vm_restore(&vm, &config, &image);
+	cr_assert(zero(int, vm.mem.pid));
+	await_counter_above(&vm, saved, "after it was restored");
+	count = peek(&vm, TINY_GUEST_COUNTER);
+	vm_close(&vm);
+	cr_assert(ge(u32, peek_file(config.ram_fd, TINY_GUEST_COUNTER), count));
+	cr_assert(eq(u32, peek_file(image.ram_fd, TINY_GUEST_COUNTER), saved));
+	(void)close(config.ram_fd);
+	close_image(&image);
+}
+
+Test(machine, a_state_that_is_none_is_refused)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+	struct kt_machine_image image = { .ram_fd = new_memfd(), .state_fd = new_memfd() };
+	uint64_t deadline_ns = kt_now_ns() + VM_PATIENCE;
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+
+	cr_assert(zero(int, ftruncate(image.ram_fd, (off_t)TINY_GUEST_MIB << 20)));
+	cr_assert(zero(int, kt_write_full(image.state_fd, "no state at all", 15)));
+	vm_open(&vm);
+	cr_assert(lt(int, kt_machine_restore(vm.machine, &config, &image, deadline_ns, &err), 0));
+	cr_assert(lt(u64, kt_now_ns(), deadline_ns), "it fails at once: %s", err.text);
+	cr_assert(ne(str, err.text, ""));
+	cr_assert(strchr(err.text, '\n') == NULL);
+	vm_close(&vm);
+	close_image(&image);
+}
+
+/* ---- the bounds of memory ---------------------------------------------------------------------
+ */
+
+Test(mem, ram_is_split_where_the_machine_splits_it)
+{
+	static const struct {
+		uint64_t ram, low, high;
+	} cases[] = {
+		{ GIB / 2, GIB / 2, 0 },
+		{ 11 * GIB / 4 - 1, 11 * GIB / 4 - 1, 0 },
+		{ 11 * GIB / 4, 2 * GIB, 3 * GIB / 4 },
+		{ 4 * GIB, 2 * GIB, 2 * GIB },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		struct kt_mem_layout layout = kt_mem_layout(cases[i].ram);
+
+		cr_assert(eq(u64, layout.low_len, cases[i].low), "case %zu", i);
+		cr_assert(eq(u64, layout.high_len, cases[i].high), "case %zu", i);
+	}
+}
+
+/* Guests of 3 GiB have 0..2 GiB and 4..5 GiB. */
+#define RAM_LEN (3 * GIB)
+
+static void check_refused(const struct kt_mem *mem, uint64_t gpa, size_t len, uint64_t named)
+{
+	uint8_t bytes[16], untouched[16], before[16] = "", after[16] = "";
+	size_t n_good = named - gpa < 16 ? (size_t)(named - gpa) : 0;
+	char address[32];
+	struct kt_err err = KT_ERR_NULL;
+
+	(void)snprintf(address, sizeof(address), "0x%" PRIx64 " ", named);
+	memset(bytes, 0xee, sizeof(bytes));
+	memset(untouched, 0xee, sizeof(untouched));
+	cr_assert(eq(int, kt_mem_read(mem, gpa, bytes, len, &err), -EFAULT), "0x%" PRIx64, gpa);
+	cr_assert(zero(int, memcmp(bytes, untouched, sizeof(bytes))), "0x%" PRIx64, gpa);
+	cr_assert(strstr(err.text, address) != NULL, "0x%" PRIx64 ": %s", gpa, err.text);
+	err = KT_ERR_NULL;
+	cr_assert(zero(int, kt_mem_read(mem, gpa, before, n_good, NULL)));
+	cr_assert(eq(int, kt_mem_write(mem, gpa, bytes, len, &err), -EFAULT), "0x%" PRIx64, gpa);
+	cr_assert(strstr(err.text, address) != NULL, "0x%" PRIx64 ": %s", gpa, err.text);
+	cr_assert(zero(int, kt_mem_read(mem, gpa, after, n_good, NULL)));
+	cr_assert(zero(int, memcmp(before, after, sizeof(after))), "0x%" PRIx64, gpa);
+}
+
+static void check_works(const struct kt_mem *mem, uint64_t gpa, size_t len)
+{
+	uint8_t bytes[16], back[16] = "";
+
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (uint8_t)(gpa >> 28 ^ (i + 1));
+	cr_assert(zero(int, kt_mem_write(mem, gpa, bytes, len, NULL)), "0x%" PRIx64, gpa);
+	cr_assert(zero(int, kt_mem_read(mem, gpa, back, len, NULL)), "0x%" PRIx64, gpa);
+	cr_assert(zero(int, memcmp(bytes, back, len)), "0x%" PRIx64, gpa);
+}
+
+static void check_bounds(const struct kt_mem *mem)
+{
+	static const struct {
+		uint64_t gpa;
+		size_t len;
+		uint64_t named; /* the first that is no RAM */
+	} refused[] = {
+		{ 2 * GIB, 1, 2 * GIB },
+		{ 2 * GIB - 4, 8, 2 * GIB },
+		{ 3 * GIB, 8, 3 * GIB },
+		{ 4 * GIB - 4, 8, 4 * GIB - 4 },
+		{ 5 * GIB, 1, 5 * GIB },
+		{ 5 * GIB - 4, 8, 5 * GIB },
+		{ UINT64_MAX - 1, 8, UINT64_MAX - 1 },
+		{ UINT64_MAX, 1, UINT64_MAX },
+		{ 0, SIZE_MAX, 2 * GIB },
+		{ 4 * GIB, SIZE_MAX, 5 * GIB },
+	};
+	static const uint64_t nothing[] = { 0, 2 * GIB, 3 * GIB, 5 * GIB, UINT64_MAX - 1 };
+	char byte = 'x';
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(refused); i++)
+		check_refused(mem, refused[i].gpa, refused[i].len, refused[i].named);
+	check_works(mem, 0, 8);
+	check_works(mem, 3 * GIB / 2 - 4, 8); /* where the second node's RAM begins */
+	check_works(mem, 2 * GIB - 8, 8);
+	check_works(mem, 4 * GIB, 8);
+	check_works(mem, 5 * GIB - 8, 8);
+	for (size_t i = 0; i < KT_ARRAY_LEN(nothing); i++) {
+		cr_assert(zero(int, kt_mem_read(mem, nothing[i], &byte, 0, NULL)));
+		cr_assert(zero(int, kt_mem_write(mem, nothing[i], &byte, 0, NULL)));
+		cr_assert(eq(int, byte, 'x'));
+	}
+}
+
+/* An empty RAM file but for two words, which lie at 0x1000 and at 0x1000 of what is above 4 GiB. */
+static int new_ram(void)
+{
+	int fd = new_memfd();
+
+	cr_assert(zero(int, ftruncate(fd, (off_t)RAM_LEN)));
+	cr_assert(eq(long, pwrite(fd, "low", 4, 0x1000), 4));
+	cr_assert(eq(long, pwrite(fd, "high", 5, (off_t)(2 * GIB + 0x1000)), 5));
+	return fd;
+}
+
+static void check_words(const struct kt_mem *mem)
+{
+	char word[8];
+
+	cr_assert(zero(int, kt_mem_read(mem, 0x1000, word, sizeof(word), NULL)));
+	cr_assert(eq(str, word, "low"));
+	cr_assert(zero(int, kt_mem_read(mem, KT_MEM_HIGH + 0x1000, word, sizeof(word), NULL)));
+	cr_assert(eq(str, word, "high"));
+}
+
+Test(mem, nothing_outside_a_mapped_file_is_reached)
+{
+	struct kt_mem mem = KT_MEM_NULL;
+	int fd = new_ram();
+
+	cr_assert(zero(int, kt_mem_map_file(&mem, fd, RAM_LEN, NULL)));
+	cr_assert(zero(int, mem.pid));
+	check_words(&mem);
+	check_bounds(&mem);
+	cr_assert(zero(int, kt_mem_write(&mem, KT_MEM_HIGH + 0x2000, "\xcd\xab\0\0", 4, NULL)));
+	cr_assert(eq(u32, peek_file(fd, 2 * GIB + 0x2000), 0xabcd));
+	kt_mem_deinit(&mem);
+	(void)close(fd);
+}
+
+/* A process that maps @fd privately as two nodes' memory, and ends with the byte at 0x3000. */
+static pid_t start_owner(int fd, const int *until_closed)
+{
+	const int flags = MAP_PRIVATE | MAP_NORESERVE, access = PROT_READ | PROT_WRITE;
+	pid_t pid;
+	char end;
+
+	pid = fork();
+	if (pid == 0) {
+		const char *second = mmap(NULL, RAM_LEN / 2, access, flags, fd, RAM_LEN / 2);
+		const char *first = mmap(NULL, RAM_LEN / 2, access, flags, fd, 0);
+
+		(void)close(until_closed[1]);
+		if (first == MAP_FAILED || second == MAP_FAILED)
+			_exit(255);
+		(void)read(until_closed[0], &end, 1);
+		_exit(*(const volatile uint8_t *)(first + 0x3000));
+	}
+	return pid;
+}
+
+/* The owner maps it some time after it was started. */
+static void find_in(pid_t pid, int fd, struct kt_mem *mem)
+{
+	uint64_t deadline_ns = kt_now_ns() + VM_PATIENCE;
+	struct kt_err err = KT_ERR_NULL;
+
+	while (kt_mem_find_in_process(mem, pid, fd, RAM_LEN, &err) == -ENXIO) {
+		cr_assert(lt(u64, kt_now_ns(), deadline_ns), "timed out waiting for RAM: %s",
+			  err.text);
+		(void)kt_poll(NULL, 0, kt_now_ns() + KT_NSEC_PER_MSEC);
+	}
+	cr_assert(eq(int, mem->pid, pid), "%s", err.text);
+}
+
+Test(mem, nothing_outside_another_processs_ram_is_reached)
+{
+	struct kt_mem mem = KT_MEM_NULL;
+	int fd = new_ram(), until_closed[2], status;
+	char byte = 0x5a;
+	pid_t pid;
+
+	cr_assert(zero(int, pipe(until_closed)));
+	pid = start_owner(fd, until_closed);
+	find_in(pid, fd, &mem);
+	check_words(&mem);
+	check_bounds(&mem);
+	cr_assert(zero(int, kt_mem_write(&mem, 0x3000, &byte, 1, NULL)));
+	cr_assert(zero(u32, peek_file(fd, 0x3000)), "the file is not changed");
+	(void)close(until_closed[1]);
+	cr_assert(eq(int, waitpid(pid, &status, 0), pid));
+	cr_assert(eq(int, WEXITSTATUS(status), 0x5a), "it is the process's own memory");
+	cr_assert(eq(int, kt_mem_read(&mem, 0x3000, &byte, 1, NULL), -ESRCH));
+	kt_mem_deinit(&mem);
+	(void)close(until_closed[0]);
+	(void)close(fd);
+}
+
+Test(mem, a_process_without_all_of_the_ram_is_refused)
+{
+	struct kt_mem mem = KT_MEM_NULL;
+	struct kt_err err = KT_ERR_NULL;
+	int fd = new_ram();
+	void *half = mmap(NULL, RAM_LEN / 2, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	cr_assert(ne(ptr, half, MAP_FAILED));
+	cr_assert(eq(int, kt_mem_find_in_process(&mem, getpid(), fd, RAM_LEN, &err), -ENXIO));
+	cr_assert(strstr(err.text, "1610612736 of 3221225472") != NULL, "%s", err.text);
+	(void)munmap(half, RAM_LEN / 2);
+	(void)close(fd);
+}
+
+/* ---- RAM files --------------------------------------------------------------------------------
+ */
+
+#define PAGE             4096
+#define FILE_LEN         (256 * PAGE)
+#define BLOCKS_OF(pages) ((pages)*PAGE / 512)
+
+/* Two pages that are not zero; the others are holes, or are written. */
+static int new_ramfile(bool with_holes)
+{
+	static const char zeroes[FILE_LEN];
+	int fd = new_memfd();
+
+	cr_assert(zero(int, ftruncate(fd, FILE_LEN)));
+	if (!with_holes)
+		cr_assert(eq(long, pwrite(fd, zeroes, FILE_LEN, 0), FILE_LEN));
+	cr_assert(eq(long, pwrite(fd, "first", 5, 7 * PAGE), 5));
+	cr_assert(eq(long, pwrite(fd, "last", 4, FILE_LEN - 4), 4));
+	return fd;
+}
+
+static long blocks_of(int fd)
+{
+	struct stat st;
+
+	cr_assert(zero(int, fstat(fd, &st)));
+	cr_assert(eq(long, st.st_size, FILE_LEN));
+	return st.st_blocks;
+}
+
+static uint64_t hash_of(int fd)
+{
+	uint64_t hash = 0, used = 0;
+
+	cr_assert(zero(int, kt_ramfile_hash(fd, &hash, &used)));
+	cr_assert(eq(u64, used, 2 * PAGE));
+	return hash;
+}
+
+Test(ramfile, a_hash_is_of_the_contents_and_not_of_the_holes)
+{
+	int sparse = new_ramfile(true), full = new_ramfile(false);
+	uint64_t hash = hash_of(sparse);
+	char page[PAGE] = "first";
+
+	cr_assert(eq(long, blocks_of(sparse), BLOCKS_OF(2)));
+	cr_assert(eq(long, blocks_of(full), BLOCKS_OF(256)));
+	cr_assert(eq(u64, hash_of(full), hash));
+	cr_assert(eq(long, pwrite(sparse, "F", 1, 7 * PAGE), 1));
+	cr_assert(ne(u64, hash_of(sparse), hash), "another byte");
+	cr_assert(eq(long, pwrite(full, "\0\0\0\0\0", 5, 7 * PAGE), 5));
+	cr_assert(eq(long, pwrite(full, page, PAGE, 8 * PAGE), PAGE));
+	cr_assert(ne(u64, hash_of(full), hash), "another place");
+	(void)close(sparse);
+	(void)close(full);
+}
+
+Test(ramfile, punching_makes_holes_of_zeroes_and_nothing_else)
+{
+	int fd = new_ramfile(false);
+	uint64_t hash = hash_of(fd);
+
+	kt_ramfile_punch(fd);
+	cr_assert(eq(long, blocks_of(fd), BLOCKS_OF(2)));
+	cr_assert(eq(u64, hash_of(fd), hash));
+	(void)close(fd);
+}
+
+Test(ramfile, a_copy_has_the_contents_and_the_holes)
+{
+	int fd = new_ramfile(true), copy = new_memfd();
+	char *a, *b;
+
+	cr_assert(zero(int, kt_ramfile_copy(fd, copy)));
+	cr_assert(eq(long, blocks_of(copy), BLOCKS_OF(2)));
+	a = mmap(NULL, FILE_LEN, PROT_READ, MAP_SHARED, fd, 0);
+	b = mmap(NULL, FILE_LEN, PROT_READ, MAP_SHARED, copy, 0);
+	cr_assert(zero(int, memcmp(a, b, FILE_LEN)));
+	(void)munmap(a, FILE_LEN);
+	(void)munmap(b, FILE_LEN);
+	(void)close(fd);
+	(void)close(copy);
+}

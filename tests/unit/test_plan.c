@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "framework/plan.h"
+#include "framework/queue.h"
+#include "framework/shard.h"
+#include "tests/unit/leaks.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+UNIT_SUITE(plan);
+UNIT_SUITE(queue);
+
+/* ---- plans ------------------------------------------------------------------------------------
+ */
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyz"
+#define N_KINDS 3 /* of machines, '0' to '2'; '3' and '4' say what '0' has by default */
+
+/* Tests with one letter for a name: an order is a word. */
+struct letters {
+	char names[sizeof(LETTERS) - 1][2];
+	struct kt_test tests[sizeof(LETTERS) - 1];
+	const struct kt_test *list[sizeof(LETTERS) - 1];
+	struct kt_selection selection;
+};
+
+/* @kinds has a digit for each letter of @names, the machine of that test. */
+static void letters_init(struct letters *letters, const char *names, const char *kinds)
+{
+	static const struct kt_test machines[] = {
+		{ .name = NULL },
+		{ .topology = { .llcs = 2, .cores = 2 } },
+		{ .memory_mib = 1024 },
+		{ .topology = { .numa_nodes = 1, .llcs = 1, .cores = 2, .threads = 1 } },
+		{ .memory_mib = 512 },
+	};
+	size_t n = strlen(names);
+
+	for (size_t i = 0; i < n; i++) {
+		letters->names[i][0] = names[i];
+		letters->names[i][1] = '\0';
+		letters->tests[i] = machines[kinds[i] - '0'];
+		letters->tests[i].name = letters->names[i];
+		letters->list[i] = &letters->tests[i];
+	}
+	letters->selection = (struct kt_selection){ .tests = letters->list, .n = n };
+}
+
+static const struct kt_options unshuffled = { .shard = { KT_PARTITION_SLICE, 1, 1 } };
+
+static struct kt_options shuffled(uint64_t seed)
+{
+	struct kt_options options = unshuffled;
+
+	options.shuffle = true;
+	options.seed = seed;
+	return options;
+}
+
+/* The letters of the plan in its order; @word has room for all. */
+static char *plan_word(const struct letters *letters, const struct kt_options *options, char *word)
+{
+	struct kt_plan plan;
+
+	cr_assert(zero(int, kt_plan_init(&plan, &letters->selection, options)));
+	cr_assert(eq(sz, plan.n_before, letters->selection.n));
+	for (size_t i = 0; i < plan.n; i++)
+		word[i] = plan.tests[i]->name[0];
+	word[plan.n] = '\0';
+	kt_plan_deinit(&plan);
+	return word;
+}
+
+Test(plan, tests_of_one_machine_come_together)
+{
+	static const struct {
+		const char *names, *kinds, *order;
+	} cases[] = {
+		{ "", "", "" },
+		{ "abcd", "0000", "abcd" },
+		{ "abc", "012", "abc" },
+		{ "abcdef", "010101", "acebdf" },
+		{ "abcdef", "012210", "afbecd" },
+		{ "fedcba", "001122", "fedcba" },
+		{ "abcd", "1210", "acbd" },
+		{ "abc", "013", "acb" },
+		{ "abc", "024", "acb" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		char word[sizeof(LETTERS)];
+		struct letters letters;
+
+		letters_init(&letters, cases[i].names, cases[i].kinds);
+		cr_assert(eq(str, plan_word(&letters, &unshuffled, word), (char *)cases[i].order));
+	}
+}
+
+static int compare_chars(const void *a, const void *b)
+{
+	return *(const char *)a - *(const char *)b;
+}
+
+Test(plan, shuffling_loses_and_doubles_nothing)
+{
+	static const char kinds[] = "01201201201201201201201201";
+
+	for (uint64_t seed = 0; seed < 50; seed++) {
+		struct kt_options options = shuffled(seed);
+		char word[sizeof(LETTERS)];
+		struct letters letters;
+		unsigned int changes = 0;
+
+		letters_init(&letters, LETTERS, kinds);
+		(void)plan_word(&letters, &options, word);
+		for (size_t i = 1; word[i]; i++)
+			changes += kinds[word[i] - 'a'] != kinds[word[i - 1] - 'a'];
+		cr_assert(eq(u32, changes, N_KINDS - 1), "%s", word);
+		qsort(word, strlen(word), 1, compare_chars);
+		cr_assert(eq(str, word, LETTERS));
+	}
+}
+
+Test(plan, a_seed_is_an_order)
+{
+	struct kt_options seven = shuffled(7), eight = shuffled(8);
+	char first[sizeof(LETTERS)], second[sizeof(LETTERS)];
+	struct letters letters;
+
+	letters_init(&letters, LETTERS, "00000000000000000000000000");
+	(void)plan_word(&letters, &seven, first);
+	cr_assert(ne(str, first, LETTERS));
+	cr_assert(eq(str, plan_word(&letters, &seven, second), first));
+	cr_assert(ne(str, plan_word(&letters, &eight, second), first));
+	seven.shuffle = false;
+	cr_assert(eq(str, plan_word(&letters, &seven, second), LETTERS));
+}
+
+/* Machines that share the work agree on who has what, whatever seed each draws. */
+Test(plan, the_shard_is_taken_before_the_shuffle)
+{
+	struct kt_options first = shuffled(1), second = shuffled(2);
+	char word[2 * sizeof(LETTERS)];
+	struct letters letters;
+
+	letters_init(&letters, LETTERS, "01200120012001200120012001");
+	first.shard = (struct kt_shard){ KT_PARTITION_HASH, 1, 2 };
+	second.shard = (struct kt_shard){ KT_PARTITION_HASH, 2, 2 };
+	(void)plan_word(&letters, &first, word);
+	cr_assert(lt(sz, strlen(word), sizeof(LETTERS) - 1));
+	(void)plan_word(&letters, &second, word + strlen(word));
+	qsort(word, strlen(word), 1, compare_chars);
+	cr_assert(eq(str, word, LETTERS));
+}
+
+Test(plan, every_attempt_has_a_seed_of_its_own)
+{
+	enum { ROUNDS = 20, ATTEMPTS = 5 };
+	uint64_t seeds[ROUNDS * ATTEMPTS];
+
+	cr_assert(eq(u64, kt_plan_seed(42, 1, 1), 42), "--seed of it begins as the run did");
+	cr_assert(zero(u64, kt_plan_seed(0, 1, 1)));
+	for (unsigned int i = 0; i < KT_ARRAY_LEN(seeds); i++) {
+		seeds[i] = kt_plan_seed(42, i / ATTEMPTS + 1, i % ATTEMPTS + 1);
+		for (unsigned int k = 0; k < i; k++)
+			cr_assert(ne(u64, seeds[k], seeds[i]), "%u and %u", k, i);
+	}
+}
+
+Test(plan, tests_draw_different_numbers)
+{
+	const struct kt_test first = { .name = "first" }, second = { .name = "second" };
+	const struct kt_test again = { .name = "first", .memory_mib = 1024 };
+
+	cr_assert(ne(u64, kt_plan_test_seed(1, &first), kt_plan_test_seed(1, &second)));
+	cr_assert(ne(u64, kt_plan_test_seed(1, &first), kt_plan_test_seed(2, &first)));
+	cr_assert(eq(u64, kt_plan_test_seed(1, &first), kt_plan_test_seed(1, &again)));
+}
+
+/* ---- queues -----------------------------------------------------------------------------------
+ */
+
+struct queue_fixture {
+	struct letters letters;
+	struct kt_plan plan;
+	struct kt_setup setup;
+	struct kt_group *groups;
+	struct kt_queue queue;
+};
+
+static void fixture_init(struct queue_fixture *fixture, const char *names, const char *kinds)
+{
+	*fixture = (struct queue_fixture){ .setup = KT_SETUP_NULL };
+	fixture->setup.cmdline = (char *)"quiet";
+	letters_init(&fixture->letters, names, kinds);
+	cr_assert(
+		zero(int, kt_plan_init(&fixture->plan, &fixture->letters.selection, &unshuffled)));
+	kt_queue_init(&fixture->queue);
+}
+
+static void fixture_deinit(struct queue_fixture *fixture)
+{
+	(void)kt_queue_deinit(&fixture->queue);
+	kt_groups_free(fixture->groups);
+	kt_plan_deinit(&fixture->plan);
+}
+
+static void add_round(struct queue_fixture *fixture)
+{
+	cr_assert(zero(int, kt_queue_add_round(&fixture->queue, &fixture->plan, &fixture->groups,
+					       &fixture->setup)));
+}
+
+/* "a1b1a2": the tests and their rounds, in order. */
+static char *queue_word(const struct kt_queue *queue)
+{
+	static char word[64];
+	size_t len = 0;
+
+	word[0] = '\0';
+	for (const struct kt_item *at = queue->first; at && len < sizeof(word); at = at->next)
+		len += (size_t)snprintf(word + len, sizeof(word) - len, "%s%u", at->test->name,
+					at->iteration);
+	return word;
+}
+
+Test(queue, rounds_follow_each_other)
+{
+	struct queue_fixture fixture;
+
+	fixture_init(&fixture, "abc", "010");
+	add_round(&fixture);
+	add_round(&fixture);
+	cr_assert(eq(str, queue_word(&fixture.queue), "a1c1b1a2c2b2"));
+	cr_assert(eq(u32, fixture.queue.rounds, 2));
+	for (const struct kt_item *at = fixture.queue.first; at; at = at->next)
+		cr_assert(eq(u32, at->attempt, 1));
+	cr_assert(eq(u32, kt_queue_deinit(&fixture.queue), 6));
+	cr_assert(eq(str, queue_word(&fixture.queue), ""));
+	fixture_deinit(&fixture);
+}
+
+/* Takes the item @skip links from the front out and frees it. */
+static void drop(struct kt_queue *queue, unsigned int skip)
+{
+	struct kt_item **at = &queue->first, *item;
+
+	while (skip--)
+		at = &(*at)->next;
+	item = kt_queue_take(queue, at);
+	cr_assert(eq(ptr, item->next, NULL));
+	kt_item_free(item);
+}
+
+/* Digits: how many links from the front each item is that is taken. */
+Test(queue, what_comes_after_a_take_is_appended)
+{
+	static char *const cases[][2] = {
+		{ "0", "b1c1a2b2c2" }, { "1", "a1c1a2b2c2" }, { "2", "a1b1a2b2c2" },
+		{ "21", "a1a2b2c2" },  { "20", "b1a2b2c2" },  { "000", "a2b2c2" },
+		{ "210", "a2b2c2" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		struct queue_fixture fixture;
+
+		fixture_init(&fixture, "abc", "000");
+		add_round(&fixture);
+		for (const char *at = cases[i][0]; *at; at++)
+			drop(&fixture.queue, (unsigned int)(*at - '0'));
+		add_round(&fixture);
+		cr_assert(eq(str, queue_word(&fixture.queue), cases[i][1]), "case %zu", i);
+		fixture_deinit(&fixture);
+	}
+}
+
+Test(queue, what_is_pushed_comes_first)
+{
+	struct queue_fixture fixture;
+	struct kt_item *first, *last;
+
+	fixture_init(&fixture, "ab", "00");
+	add_round(&fixture);
+	last = kt_queue_take(&fixture.queue, &fixture.queue.first->next);
+	kt_queue_push_front(&fixture.queue, last);
+	cr_assert(eq(str, queue_word(&fixture.queue), "b1a1"));
+	last = kt_queue_take(&fixture.queue, &fixture.queue.first);
+	first = kt_queue_take(&fixture.queue, &fixture.queue.first);
+	kt_item_free(last);
+	kt_queue_push_front(&fixture.queue,
+			    first); /* into an empty queue: it is the last one, too */
+	add_round(&fixture);
+	cr_assert(eq(str, queue_word(&fixture.queue), "a1a2b2"));
+	fixture_deinit(&fixture);
+}
+
+Test(queue, items_are_counted_by_machine)
+{
+	struct queue_fixture fixture;
+	struct kt_group *ordinary, *large;
+
+	fixture_init(&fixture, "abcd", "0102");
+	fixture.letters.tests[3].disabled = "it needs no machine";
+	add_round(&fixture);
+	ordinary = kt_group_get(&fixture.groups, &fixture.setup, &fixture.letters.tests[2]);
+	large = kt_group_get(&fixture.groups, &fixture.setup, &fixture.letters.tests[1]);
+	cr_assert(ne(ptr, ordinary, large));
+	cr_assert(eq(u32, kt_queue_count(&fixture.queue, ordinary), 2));
+	cr_assert(eq(u32, kt_queue_count(&fixture.queue, large), 1));
+	cr_assert(zero(u32, kt_queue_count(&fixture.queue, fixture.groups->next->next)));
+	drop(&fixture.queue, 0);
+	cr_assert(eq(u32, kt_queue_count(&fixture.queue, ordinary), 1));
+	add_round(&fixture);
+	cr_assert(eq(u32, kt_queue_count(&fixture.queue, ordinary), 3));
+	fixture_deinit(&fixture);
+}
+
+/* The leak check and the number of open descriptors see to it. */
+Test(queue, an_item_frees_its_earlier_attempts)
+{
+	struct queue_fixture fixture;
+	int before = dup(0), after;
+
+	(void)close(before);
+	fixture_init(&fixture, "a", "0");
+	add_round(&fixture);
+	for (int i = 0; i < 2; i++) {
+		struct kt_outcome outcome, *kept;
+
+		cr_assert(zero(int, kt_outcome_init(&outcome, fixture.plan.tests[0], NULL)));
+		kept = kt_outcome_take(&outcome);
+		kept->previous = fixture.queue.first->previous;
+		fixture.queue.first->previous = kept;
+	}
+	fixture_deinit(&fixture);
+	after = dup(0);
+	(void)close(after);
+	cr_assert(eq(int, after, before), "a capture is still open");
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A guest of a few bytes: it is there as soon as the firmware is, and what it does can be read from
+ * its memory. Its kernel is an ELF with a PVH entry, where QEMU starts it in 32-bit protected mode
+ * without paging (Linux: Documentation/arch/x86/booting.rst has PVH's; Xen: misc/pvh.html).
+ */
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <elf.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "util/clock.h"
+#include "util/loop.h"
+#include "vmm/machine.h"
+#include "vmm/qemu/qemu.h"
+#include "wire/message.h"
+
+#define TINY_GUEST_MAGIC   0x12345678u
+#define TINY_GUEST_MIB     64u
+#define TINY_GUEST_ENTRY   0x100000u
+#define TINY_GUEST_WORD    0x200000u /* gets the magic number */
+#define TINY_GUEST_COUNTER 0x200004u /* counts for ever after that */
+#define TINY_GUEST_SPARE   0x200008u /* not touched, as is all behind it */
+
+/* movl $MAGIC, WORD; 1: incl COUNTER; jmp 1b */
+#define TINY_GUEST_COUNTS "\xc7\x05\x00\x00\x20\x00\x78\x56\x34\x12\xff\x05\x04\x00\x20\x00\xeb\xf8"
+/* movl $KT_WIRE_EXIT_VALUE, %eax; outl %eax, $KT_WIRE_EXIT_PORT */
+#define TINY_GUEST_POWERS_OFF "\xb8\x20\x00\x00\x00\xe7\xf4\xeb\xfe"
+/* lidt of no interrupts, int3: no fault can be handled */
+#define TINY_GUEST_FAULTS "\x0f\x01\x1d\x10\x00\x20\x00\xcc\xeb\xfe"
+
+struct tiny_guest_file {
+	Elf64_Ehdr header;
+	Elf64_Phdr segments[2];
+	struct {
+		Elf64_Nhdr header;
+		char name[4];
+		uint64_t entry;
+	} __attribute__((packed)) note;
+	uint8_t code[64];
+	uint8_t padding[8192]; /* QEMU looks for a boot protocol in so much */
+};
+
+/* An open file that is the kernel whose code is @code. */
+static inline int tiny_guest_kernel(const void *code, size_t len)
+{
+	struct tiny_guest_file file = {
+		.header = {
+			.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				     EV_CURRENT },
+			.e_type = ET_EXEC,
+			.e_machine = EM_X86_64,
+			.e_version = EV_CURRENT,
+			.e_entry = TINY_GUEST_ENTRY,
+			.e_phoff = offsetof(struct tiny_guest_file, segments),
+			.e_ehsize = sizeof(Elf64_Ehdr),
+			.e_phentsize = sizeof(Elf64_Phdr),
+			.e_phnum = 2,
+		},
+		.segments = {
+			{ PT_LOAD, PF_R | PF_W | PF_X, offsetof(struct tiny_guest_file, code),
+			  TINY_GUEST_ENTRY, TINY_GUEST_ENTRY, sizeof(file.code), sizeof(file.code),
+			  4 },
+			{ PT_NOTE, PF_R, offsetof(struct tiny_guest_file, note), 0, 0,
+			  sizeof(file.note), sizeof(file.note), 4 },
+		},
+		.note = {
+			.header = { sizeof("Xen"), sizeof(uint64_t), 18 }, /* PHYS32_ENTRY */
+			.name = "Xen",
+			.entry = TINY_GUEST_ENTRY,
+		},
+	};
+	int fd = memfd_create("tiny-guest", MFD_CLOEXEC);
+
+	memcpy(file.code, code, len);
+	cr_assert(write(fd, &file, sizeof(file)) == sizeof(file), "cannot write a kernel");
+	return fd;
+}
+
+/*
+ * A machine with that guest, or a test that is skipped where there is no QEMU. Its files stay open
+ * as long as the test's process.
+ */
+static inline struct kt_machine_config tiny_guest_config(const void *code, size_t len, int ram_fd)
+{
+	static struct kt_qemu_program qemu;
+	static char kernel[64];
+	struct kt_machine_config config = {
+		.kernel = kernel,
+		.initramfs_fd = memfd_create("tiny-initramfs", MFD_CLOEXEC),
+		.cmdline = "",
+		.topology = { 1, 1, 1, 1 },
+		.memory_mib = TINY_GUEST_MIB,
+		.accel = KT_ACCEL_TCG,
+		.qemu = qemu.path,
+		.ram_fd = ram_fd,
+	};
+
+	_Static_assert(KT_WIRE_EXIT_PORT == 0xf4 && KT_WIRE_EXIT_VALUE == 0x20, "in the code");
+	if (kt_qemu_find(KT_QEMU_DEFAULT, &qemu, NULL) < 0)
+		cr_skip_test("no " KT_QEMU_DEFAULT);
+	(void)snprintf(kernel, sizeof(kernel), "/proc/%d/fd/%d", (int)getpid(),
+		       tiny_guest_kernel(code, len));
+	cr_assert(write(config.initramfs_fd, "none", 4) == 4);
+	return config;
+}
+
+#define TINY_GUEST_CONFIG(code, ram_fd) tiny_guest_config(code, sizeof(code), ram_fd)
+
+#define VM_PATIENCE (20 * KT_NSEC_PER_SEC) /* for what takes 0.1 s on a host that is not busy */
+#define VM_PAUSE_NS (50 * KT_NSEC_PER_MSEC)
+
+/* ---- a machine and what can be seen of it -----------------------------------------------------
+ */
+
+struct vm {
+	struct kt_loop *loop;
+	struct kt_machine *machine;
+	struct kt_mem mem;
+	struct kt_machine_exit exit;
+	unsigned int n_exits;
+};
+
+static inline void ignore_bytes(void *data, const uint8_t *bytes, size_t len)
+{
+	(void)data;
+	(void)bytes;
+	(void)len;
+}
+
+static inline void on_exited(void *data, const struct kt_machine_exit *exit)
+{
+	struct vm *vm = data;
+
+	vm->exit = *exit;
+	vm->n_exits++;
+}
+
+static const struct kt_machine_events vm_events = {
+	.port = ignore_bytes,
+	.console = ignore_bytes,
+	.exited = on_exited,
+};
+
+static inline void vm_open(struct vm *vm)
+{
+	*vm = (struct vm){ .mem = KT_MEM_NULL };
+	cr_assert(zero(int, kt_loop_new(&vm->loop)));
+	cr_assert(zero(int, kt_machine_new(vm->loop, &vm_events, vm, &vm->machine, NULL)));
+}
+
+static inline void vm_close(struct vm *vm)
+{
+	kt_mem_deinit(&vm->mem);
+	vm->machine = kt_machine_destroy(vm->machine);
+	vm->loop = kt_loop_free(vm->loop);
+}
+
+static inline void vm_find_memory(struct vm *vm)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(zero(int, kt_machine_memory(vm->machine, &vm->mem, &err)), "%s", err.text);
+}
+
+static inline void vm_start(struct vm *vm, const struct kt_machine_config *config)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	vm_open(vm);
+	cr_assert(zero(int, kt_machine_start(vm->machine, config, &err)), "%s", err.text);
+	vm_find_memory(vm);
+}
+
+static inline void vm_restore(struct vm *vm, const struct kt_machine_config *config,
+			      const struct kt_machine_image *image)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	vm_open(vm);
+	cr_assert(zero(int, kt_machine_restore(vm->machine, config, image,
+					       kt_now_ns() + VM_PATIENCE, &err)),
+		  "%s", err.text);
+	vm_find_memory(vm);
+}
+
+static inline uint32_t peek(const struct vm *vm, uint64_t gpa)
+{
+	struct kt_err err = KT_ERR_NULL;
+	uint32_t value = 0;
+
+	cr_assert(zero(int, kt_mem_read(&vm->mem, gpa, &value, sizeof(value), &err)), "%s",
+		  err.text);
+	return value;
+}
+
+static inline void poke(const struct vm *vm, uint64_t gpa, uint32_t value)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(zero(int, kt_mem_write(&vm->mem, gpa, &value, sizeof(value), &err)), "%s",
+		  err.text);
+}
+
+/* Memory tells nobody that it changes: it is looked at until the deadline. */
+static inline void await_counter_above(struct vm *vm, uint32_t value, const char *when)
+{
+	uint64_t deadline_ns = kt_now_ns() + VM_PATIENCE;
+
+	while (peek(vm, TINY_GUEST_COUNTER) <= value) {
+		cr_assert(zero(u32, vm->n_exits), "the guest ended %s: %s", when, vm->exit.detail);
+		cr_assert(lt(u64, kt_now_ns(), deadline_ns),
+			  "timed out waiting for the guest to count beyond %u %s", value, when);
+		(void)kt_loop_step(vm->loop, kt_now_ns() + KT_NSEC_PER_MSEC);
+	}
+}
+
+static inline void let_pass(struct vm *vm, uint64_t ns)
+{
+	uint64_t until_ns = kt_now_ns() + ns;
+
+	while (kt_now_ns() < until_ns)
+		(void)kt_loop_step(vm->loop, until_ns);
+}
+
+static inline void await_exit(struct vm *vm)
+{
+	uint64_t deadline_ns = kt_now_ns() + VM_PATIENCE;
+
+	while (!vm->n_exits)
+		cr_assert(zero(int, kt_loop_step(vm->loop, deadline_ns)),
+			  "timed out waiting for the machine's end");
+	let_pass(vm, VM_PAUSE_NS);
+	cr_assert(eq(u32, vm->n_exits, 1));
+}
+
+static inline int new_memfd(void)
+{
+	int fd = memfd_create("ktest-unit", MFD_CLOEXEC);
+
+	cr_assert(ge(int, fd, 0));
+	return fd;
+}
+
+static inline uint32_t peek_file(int fd, uint64_t offset)
+{
+	uint32_t value = 0;
+
+	cr_assert(eq(long, pread(fd, &value, sizeof(value), (off_t)offset), sizeof(value)));
+	return value;
+}
+
+/* Runs the guest for a while and saves it; every file of the image is to be closed. */
+static inline struct kt_machine_image save_guest(struct kt_machine_config *config)
+{
+	struct kt_machine_image image = { .ram_fd = new_memfd(), .state_fd = new_memfd() };
+	struct kt_qemu_program qemu;
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+
+	*config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, image.ram_fd);
+	cr_assert(zero(int, kt_qemu_find(KT_QEMU_DEFAULT, &qemu, NULL)));
+	cr_assert(zero(int, kt_qemu_version(&qemu, &err)), "%s", err.text);
+	if (!kt_qemu_can_save(&qemu))
+		cr_skip_test("QEMU is too old to save machines");
+	vm_start(&vm, config);
+	await_counter_above(&vm, 0, "after its start");
+	poke(&vm, TINY_GUEST_SPARE, 0x600d);
+	cr_assert(zero(int, kt_machine_save(vm.machine, image.state_fd, kt_now_ns() + VM_PATIENCE,
+					    &err)),
+		  "%s", err.text);
+	vm_close(&vm);
+	config->ram_fd = -1;
+	return image;
+}
+
+static inline void close_image(struct kt_machine_image *image)
+{
+	(void)close(image->ram_fd);
+	(void)close(image->state_fd);
+}

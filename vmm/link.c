@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "util/clock.h"
+
+struct kt_link {
+	struct kt_machine *machine;
+	const struct kt_link_events *events;
+	void *data;
+	struct kt_frame_rx rx;
+	struct kt_frame_tx tx;
+};
+
+static void on_port(void *data, const uint8_t *bytes, size_t len)
+{
+	struct kt_link *link = data;
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_frame frame;
+	int r;
+
+	if (link->rx.fault)
+		return;
+	while ((r = kt_frame_rx_take(&link->rx, &bytes, &len, &frame, &err)) > 0)
+		link->events->frame(link->data, &frame);
+	if (r < 0)
+		link->events->broken(link->data, err.text);
+}
+
+static void on_console(void *data, const uint8_t *bytes, size_t len)
+{
+	struct kt_link *link = data;
+
+	link->events->console(link->data, bytes, len);
+}
+
+static void on_exited(void *data, const struct kt_machine_exit *exit)
+{
+	struct kt_link *link = data;
+
+	link->events->exited(link->data, exit);
+}
+
+static const struct kt_machine_events machine_events = {
+	.port = on_port,
+	.console = on_console,
+	.exited = on_exited,
+};
+
+int kt_link_new(struct kt_loop *loop, const struct kt_link_events *events, void *data,
+		struct kt_link **ret_link, struct kt_err *reterr)
+{
+	struct kt_link *link = calloc(1, sizeof(*link));
+	int r;
+
+	if (!link)
+		return kt_err_oom(reterr);
+	link->events = events;
+	link->data = data;
+	r = kt_machine_new(loop, &machine_events, link, &link->machine, reterr);
+	if (r < 0) {
+		free(link);
+		return r;
+	}
+	*ret_link = link;
+	return 0;
+}
+
+struct kt_link *kt_link_free(struct kt_link *link)
+{
+	if (!link)
+		return NULL;
+	link->machine = kt_machine_destroy(link->machine);
+	kt_frame_rx_deinit(&link->rx);
+	free(link);
+	return NULL;
+}
+
+struct kt_machine *kt_link_machine(const struct kt_link *link)
+{
+	return link->machine;
+}
+
+struct kt_link_position kt_link_position(const struct kt_link *link)
+{
+	return (struct kt_link_position){ link->rx.sequence, link->tx.sequence };
+}
+
+void kt_link_set_position(struct kt_link *link, struct kt_link_position position)
+{
+	link->rx.sequence = position.received;
+	link->tx.sequence = position.sent;
+}
+
+int kt_link_send(struct kt_link *link, enum kt_message type, const void *payload, size_t len)
+{
+	uint8_t header[KT_FRAME_HEADER_LEN];
+	const struct iovec frame[2] = {
+		{ .iov_base = header, .iov_len = sizeof(header) },
+		{ .iov_base = (void *)payload, .iov_len = len },
+	};
+
+	if (len > KT_FRAME_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	kt_frame_seal(&link->tx, type, payload, (uint32_t)len, header);
+	return kt_machine_port_write(link->machine, frame, len ? 2 : 1);
+}
+
+int kt_link_make_wake(struct kt_msg_wake *ret_wake)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	ret_wake->realtime_ns = (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+	return getrandom(ret_wake->entropy, sizeof(ret_wake->entropy), 0) ==
+			       (ssize_t)sizeof(ret_wake->entropy)
+		       ? 0
+		       : -EIO;
+}

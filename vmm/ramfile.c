@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#define XXH_INLINE_ALL
+#include "vmm/ramfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "util/cleanup.h"
+
+#define PAGE_LEN 4096u
+
+static bool is_zero(const char *page)
+{
+	return !page[0] && !memcmp(page, page + 1, PAGE_LEN - 1);
+}
+
+/* All of a file, mapped; a RAM file is whole pages. */
+static int map_whole(int fd, char **ret_map, uint64_t *ret_len)
+{
+	struct stat st;
+	char *map;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size % PAGE_LEN)
+		return -EINVAL;
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	*ret_map = map;
+	*ret_len = (uint64_t)st.st_size;
+	return 0;
+}
+
+/*
+ * The next pages from *@at on that hold data, *@at being moved behind them. A file system with smaller
+ * blocks may have holes within a page: it counts as data, once.
+ */
+static bool next_data(int fd, off_t *at, off_t *ret_begin)
+{
+	off_t data = lseek(fd, *at, SEEK_DATA);
+	off_t hole = data < 0 ? data : lseek(fd, data, SEEK_HOLE);
+
+	if (hole < 0)
+		return false;
+	*ret_begin = KT_MAX(*at, data & -(off_t)PAGE_LEN);
+	*at = (hole + PAGE_LEN - 1) & -(off_t)PAGE_LEN;
+	return true;
+}
+
+struct digest {
+	XXH3_state_t *state;
+	uint64_t n_bytes;
+};
+
+static void digest_page(struct digest *digest, uint64_t offset, const char *page)
+{
+	(void)XXH3_64bits_update(digest->state, &offset, sizeof(offset));
+	(void)XXH3_64bits_update(digest->state, page, PAGE_LEN);
+	digest->n_bytes += PAGE_LEN;
+}
+
+int kt_ramfile_hash(int fd, uint64_t *ret_hash, uint64_t *ret_used)
+{
+	struct digest digest = { .state = XXH3_createState() };
+	off_t at = 0, begin;
+	uint64_t len = 0;
+	char *map = NULL;
+	int r;
+
+	if (!digest.state)
+		return -ENOMEM;
+	(void)XXH3_64bits_reset(digest.state);
+	r = map_whole(fd, &map, &len);
+	while (r == 0 && next_data(fd, &at, &begin)) {
+		for (; begin < at; begin += PAGE_LEN) {
+			if (!is_zero(map + begin))
+				digest_page(&digest, (uint64_t)begin, map + begin);
+		}
+	}
+	if (map)
+		(void)munmap(map, len);
+	*ret_hash = XXH3_64bits_digest(digest.state);
+	*ret_used = digest.n_bytes;
+	(void)XXH3_freeState(digest.state);
+	return r;
+}
+
+static void punch(int fd, off_t begin, off_t end)
+{
+	if (end > begin)
+		(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, begin, end - begin);
+}
+
+void kt_ramfile_punch(int fd)
+{
+	off_t at = 0, begin;
+	uint64_t len;
+	char *map;
+
+	if (map_whole(fd, &map, &len) < 0)
+		return;
+	while (next_data(fd, &at, &begin)) {
+		off_t zeroes = begin; /* where the present run of them began */
+
+		for (; begin < at; begin += PAGE_LEN) {
+			if (is_zero(map + begin))
+				continue;
+			punch(fd, zeroes, begin);
+			zeroes = begin + PAGE_LEN;
+		}
+		punch(fd, zeroes, at);
+	}
+	(void)munmap(map, len);
+}
+
+int kt_ramfile_copy(int from, int to)
+{
+	off_t at = 0;
+	struct stat st;
+
+	if (fstat(from, &st) < 0 || ftruncate(to, st.st_size) < 0)
+		return -errno;
+	while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
+		off_t end = lseek(from, at, SEEK_HOLE), in = at, out = at;
+
+		while (in < end) {
+			ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - in), 0);
+
+			if (n <= 0)
+				return n < 0 ? -errno : -EIO;
+		}
+		at = end;
+	}
+	return 0;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/template_build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/cache.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+#include "vmm/ramfile.h"
+
+#define RESTORE_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
+#define SETTLE_TIMEOUT_NS  (60 * KT_NSEC_PER_SEC)
+#define SAVE_TIMEOUT_NS    (30 * KT_NSEC_PER_SEC)
+
+/*
+ * The guest says HELO when it is up, and is asked to settle; when it says that it has, it waits for
+ * the next frame, and that is the moment that is saved.
+ */
+struct builder {
+	const struct kt_template_build *build;
+	const char *stage;
+	struct kt_loop *loop;
+	struct kt_link *link;
+	struct kt_timer deadline;
+	const char *waiting_for;
+	struct kt_template template; /* what will be recorded; without its files' descriptors */
+	int ram_fd;
+	struct kt_err *reterr;
+};
+
+static void fail(struct builder *builder, int r)
+{
+	kt_loop_stop(builder->loop, r);
+}
+
+static void await(struct builder *builder, const char *what, uint64_t timeout_ns)
+{
+	builder->waiting_for = what;
+	kt_timer_arm(builder->loop, &builder->deadline, kt_now_ns() + timeout_ns);
+}
+
+static void on_deadline(void *data)
+{
+	struct builder *builder = data;
+
+	fail(builder, kt_err_set(builder->reterr, -ETIMEDOUT,
+				 "timed out waiting for the guest to %s", builder->waiting_for));
+}
+
+static void on_hello(struct builder *builder, const struct kt_frame *frame)
+{
+	const struct kt_template_build *build = builder->build;
+	struct kt_hello *hello = &builder->template.hello;
+	int r;
+
+	r = kt_hello_decode(frame->payload, frame->len, hello, builder->reterr);
+	if (r == 0)
+		r = build->accept(build->data, hello, builder->reterr);
+	if (r == 0 && kt_link_send(builder->link, KT_MSG_SETTLE, NULL, 0) < 0)
+		r = kt_err_oom(builder->reterr);
+	if (r < 0)
+		fail(builder, r);
+	else
+		await(builder, "settle", SETTLE_TIMEOUT_NS);
+}
+
+static void on_frame(void *data, const struct kt_frame *frame)
+{
+	struct builder *builder = data;
+	char type[5];
+
+	if (frame->type == KT_MSG_HELLO)
+		on_hello(builder, frame);
+	else if (frame->type == KT_MSG_SETTLED)
+		kt_loop_stop(builder->loop, 0);
+	else
+		fail(builder,
+		     kt_err_set(builder->reterr, -EPROTO, "the guest sent '%s' before any test",
+				kt_frame_type_text(frame->type, type)));
+}
+
+static void on_console(void *data, const uint8_t *bytes, size_t len)
+{
+	const struct builder *builder = data;
+
+	builder->build->console(builder->build->data, bytes, len);
+}
+
+static void on_broken(void *data, const char *why)
+{
+	struct builder *builder = data;
+
+	fail(builder, kt_err_set(builder->reterr, -EBADMSG, "%s", why));
+}
+
+static void on_exited(void *data, const struct kt_machine_exit *exit)
+{
+	struct builder *builder = data;
+
+	fail(builder, kt_err_set(builder->reterr, -EIO, "%s before it could %s", exit->detail,
+				 builder->waiting_for));
+}
+
+static const struct kt_link_events link_events = {
+	.frame = on_frame,
+	.console = on_console,
+	.broken = on_broken,
+	.exited = on_exited,
+};
+
+static int open_stage(const struct builder *builder, const char *name, int *ret_fd,
+		      struct kt_err *reterr)
+{
+	KT_FREE char *path = kt_format("%s/%s", builder->stage, name);
+
+	if (!path)
+		return kt_err_oom(reterr);
+	*ret_fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "'%s': %m", path) : 0;
+}
+
+static int boot(struct builder *builder)
+{
+	struct kt_machine_config machine = builder->build->machine;
+
+	machine.ram_fd = builder->ram_fd;
+	await(builder, "boot", builder->build->boot_timeout_ns);
+	return kt_machine_start(kt_link_machine(builder->link), &machine, builder->reterr);
+}
+
+/* The base's RAM is copied, and the copy shared with the machine, so that it is whole at the end.
+ */
+static int restore_base(struct builder *builder)
+{
+	const struct kt_template_build *build = builder->build;
+	struct kt_machine_image image = {
+		.ram_fd = builder->ram_fd,
+		.state_fd = build->base->image.state_fd,
+	};
+	struct kt_machine_config machine = build->machine;
+	int r;
+
+	r = kt_ramfile_copy(build->base->image.ram_fd, builder->ram_fd);
+	if (r < 0)
+		return kt_err_set(builder->reterr, r, "copying the RAM of a template to '%s': %m",
+				  builder->stage);
+	machine.ram_fd = builder->ram_fd;
+	kt_link_set_position(builder->link, build->base->position);
+	await(builder, "run newer files", RESTORE_TIMEOUT_NS);
+	r = kt_machine_restore(kt_link_machine(builder->link), &machine, &image,
+			       kt_now_ns() + RESTORE_TIMEOUT_NS, builder->reterr);
+	if (r == 0)
+		r = build->update(build->data, builder->link, builder->reterr);
+	if (r == 0 && kt_link_send(builder->link, KT_MSG_EXEC, NULL, 0) < 0)
+		r = kt_err_oom(builder->reterr);
+	return r;
+}
+
+static int save(struct builder *builder)
+{
+	KT_CLOSE int state_fd = -1;
+	int r = open_stage(builder, "state", &state_fd, builder->reterr);
+
+	if (r < 0)
+		return r;
+	builder->template.position = kt_link_position(builder->link);
+	return kt_machine_save(kt_link_machine(builder->link), state_fd,
+			       kt_now_ns() + SAVE_TIMEOUT_NS, builder->reterr);
+}
+
+static int run(struct builder *builder)
+{
+	int r;
+
+	r = kt_loop_new(&builder->loop);
+	if (r < 0)
+		return kt_err_set(builder->reterr, r, "event loop: %m");
+	r = kt_link_new(builder->loop, &link_events, builder, &builder->link, builder->reterr);
+	if (r == 0)
+		r = open_stage(builder, "ram", &builder->ram_fd, builder->reterr);
+	if (r == 0)
+		r = builder->build->base ? restore_base(builder) : boot(builder);
+	if (r == 0)
+		r = kt_loop_run(builder->loop);
+	if (r == 0)
+		r = save(builder);
+	builder->link = kt_link_free(builder->link);
+	builder->loop = kt_loop_free(builder->loop);
+	builder->ram_fd = kt_close(builder->ram_fd);
+	return r;
+}
+
+int kt_template_build(const struct kt_template_build *build, struct kt_err *reterr)
+{
+	KT_FREE char *path = kt_template_path(&build->id), *stage = NULL;
+	uint64_t began_ns = kt_now_ns();
+	struct builder builder = {
+		.build = build,
+		.template = KT_TEMPLATE_NULL,
+		.ram_fd = -1,
+		.reterr = reterr,
+	};
+	int r;
+
+	if (!path)
+		return kt_err_oom(reterr);
+	r = kt_cache_stage(path, &stage, reterr);
+	if (r < 0)
+		return r;
+	builder.stage = stage;
+	builder.deadline = (struct kt_timer){ .fn = on_deadline, .data = &builder };
+	r = run(&builder);
+	if (r == 0) {
+		builder.template.files = build->files;
+		builder.template.build_ns = kt_now_ns() - began_ns;
+		r = kt_template_publish(&build->id, stage, &builder.template, reterr);
+	}
+	if (r < 0)
+		(void)kt_remove_all(stage);
+	return r;
+}
