@@ -11,7 +11,7 @@
 #include "guest/ctx.h"
 #include "guest/lifetime.h"
 #include "guest/op.h"
-#include "guest/worker.h"
+#include "guest/worktype.h"
 
 #define CPUS_MAX       255u
 #define MEMORY_MIB_MIN 64u
@@ -96,7 +96,8 @@ static void check_def(struct validation *v, unsigned int step, const struct kt_c
 {
 	add_cgroup(v, step, def->name);
 	for (const struct kt_work *work = def->work; work && !work->end; work++) {
-		const char *why = kt_work_fault(work);
+		struct kt_topology topology = kt_test_topology(v->test);
+		const char *why = kt_work_fault(work, &topology);
 
 		if (why)
 			fault(v, "step %u: work of cgroup \"%s\": %s", step, def->name ?: "", why);

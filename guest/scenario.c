@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "guest/cgroup.h"
+#include "guest/cpuset.h"
 #include "guest/lifetime.h"
 #include "guest/op.h"
 #include "guest/worker.h"
@@ -53,6 +54,7 @@ struct kt_scenario {
 	const struct kt_step *steps;
 	struct live_cgroup *live; /* newest first */
 	struct step_record *records, **records_end;
+	struct kt_reports reports;
 };
 
 int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario)
@@ -67,6 +69,11 @@ int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario
 	ctx->scenario = scenario;
 	*ret_scenario = scenario;
 	return 0;
+}
+
+const struct kt_reports *kt_scenario_reports(const struct kt_scenario *scenario)
+{
+	return &scenario->reports;
 }
 
 uint64_t kt_scenario_op_deadline_ns(const struct kt_scenario *scenario)
@@ -89,7 +96,8 @@ static void stop_workers(struct kt_scenario *scenario, struct live_cgroup *live,
 	uint64_t deadline_ns = frozen ? 0 : kt_ctx_deadline_ns(scenario->ctx, STOP_TIMEOUT_MS);
 
 	while (live->n_groups)
-		(void)kt_worker_group_stop(live->groups[--live->n_groups], deadline_ns);
+		(void)kt_worker_group_stop(live->groups[--live->n_groups], deadline_ns,
+					   &scenario->reports.at, &scenario->reports.n);
 }
 
 static void live_free(struct live_cgroup *live)
@@ -107,8 +115,8 @@ static unsigned int last_step_of(const struct kt_scenario *scenario, const char 
 	return kt_lifetime_end(scenario->steps, (unsigned int)scenario->ctx->step, name);
 }
 
-static int start_groups(struct live_cgroup *live, const struct kt_cgroup_def *def,
-			struct kt_err *reterr)
+static int start_groups(struct kt_scenario *scenario, struct live_cgroup *live,
+			const struct kt_cgroup_def *def, struct kt_err *reterr)
 {
 	for (const struct kt_work *work = def->work; work && !work->end; work++) {
 		struct kt_worker_group **grown =
@@ -118,7 +126,13 @@ static int start_groups(struct live_cgroup *live, const struct kt_cgroup_def *de
 		if (!grown)
 			return kt_err_oom(reterr);
 		live->groups = grown;
-		r = kt_worker_group_start(work, live->name, &grown[live->n_groups], reterr);
+		struct kt_worker_place place = { .cgroup = live->name,
+						 .topology = &scenario->ctx->topology,
+						 .seed = scenario->ctx->seed };
+		kt_cpuset_resolve(&(const struct kt_cpuset){ .kind = KT_CPUS_UNSET },
+				  place.topology, &place.cpus, NULL);
+		r = kt_worker_group_start(work, &place, kt_scenario_op_deadline_ns(scenario),
+					  &grown[live->n_groups], reterr);
 		if (r < 0)
 			return kt_err_prefix(reterr, r, "starting workers");
 		live->n_groups++;
@@ -146,7 +160,7 @@ int kt_scenario_add_cgroup(struct kt_scenario *scenario, const struct kt_cgroup_
 	live->last_step = last_step_of(scenario, def->name);
 	live->next = scenario->live;
 	scenario->live = live;
-	return start_groups(live, def, reterr);
+	return start_groups(scenario, live, def, reterr);
 }
 
 int kt_scenario_stop_cgroup(struct kt_scenario *scenario, const char *name, struct kt_err *reterr)
@@ -240,6 +254,7 @@ struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
 		free(record);
 	}
 	scenario->ctx->scenario = NULL;
+	kt_reports_deinit(&scenario->reports);
 	free(scenario);
 	return NULL;
 }
@@ -564,4 +579,18 @@ int kt_hold_ms(struct kt_ctx *ctx, unsigned int ms)
 		return -ENOTSUP;
 	r = kt_scenario_hold(ctx->scenario, ms * KT_NSEC_PER_MSEC, &err);
 	return r < 0 ? fail_at(ctx->scenario, &err, "hold") : 0;
+}
+
+const struct kt_worker_report *kt_worker_reports(const struct kt_ctx *ctx, size_t *ret_n)
+{
+	const struct kt_reports *reports =
+		ctx->scenario ? kt_scenario_reports(ctx->scenario) : NULL;
+
+	*ret_n = reports ? reports->n : 0;
+	return reports ? reports->at : NULL;
+}
+
+bool kt_sum_reports(const struct kt_ctx *ctx, const char *cgroup, struct kt_worker_report *ret_sum)
+{
+	return ctx->scenario && kt_reports_sum(kt_scenario_reports(ctx->scenario), cgroup, ret_sum);
 }

@@ -6,6 +6,7 @@
 
 #include "guest/ctx.h"
 #include "guest/port.h"
+#include "guest/report.h"
 
 /* @port may be NULL: then no step frames are sent. */
 int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario);
@@ -27,6 +28,9 @@ json_t *kt_scenario_report(const struct kt_scenario *scenario);
 
 const struct kt_cgroup_usage *kt_scenario_usage(const struct kt_scenario *scenario,
 						unsigned int step, const char *cgroup);
+
+/* Of the workers that have ended. */
+const struct kt_reports *kt_scenario_reports(const struct kt_scenario *scenario);
 
 /* For the operations. */
 int kt_scenario_add_cgroup(struct kt_scenario *scenario, const struct kt_cgroup_def *def,

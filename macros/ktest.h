@@ -7,9 +7,13 @@
  */
 
 #include <ktest/assert.h>
+#include <ktest/cpuset.h>
 #include <ktest/ctx.h>
+#include <ktest/custom.h>
+#include <ktest/report.h>
 #include <ktest/scenario.h>
 #include <ktest/test.h>
 #include <ktest/topology.h>
+#include <ktest/work.h>
 
 #define KT_VERSION "0.1.0"

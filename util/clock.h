@@ -36,3 +36,12 @@ static inline int kt_left_ms(uint64_t deadline_ns)
 	ms = (kt_left_ns(deadline_ns) + KT_NSEC_PER_MSEC - 1) / KT_NSEC_PER_MSEC;
 	return ms > INT32_MAX ? INT32_MAX : (int)ms;
 }
+
+/* A point on the clock, for system calls that wait until then. */
+static inline struct timespec kt_timespec(uint64_t ns)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / KT_NSEC_PER_SEC),
+		.tv_nsec = (long)(ns % KT_NSEC_PER_SEC),
+	};
+}

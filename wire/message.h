@@ -30,11 +30,11 @@ enum kt_message {
 	KT_MSG_WOKE = KT_FRAME_TYPE('W', 'O', 'K', 'E'),       /* empty */
 
 	/* host to guest */
-	KT_MSG_SETTLE = KT_FRAME_TYPE('S', 'E', 'T', 'L'),     /* empty: become small and quiet */
-	KT_MSG_FILE = KT_FRAME_TYPE('F', 'I', 'L', 'E'),       /* struct kt_msg_file, path, bytes */
-	KT_MSG_EXEC = KT_FRAME_TYPE('E', 'X', 'E', 'C'),       /* empty: run /init anew, say HELO */
-	KT_MSG_WAKE = KT_FRAME_TYPE('W', 'A', 'K', 'E'),       /* struct kt_msg_wake; answer: WOKE */
-	KT_MSG_RUN = KT_FRAME_TYPE('R', 'U', 'N', ' '),        /* wire/run.h */
+	KT_MSG_SETTLE = KT_FRAME_TYPE('S', 'E', 'T', 'L'), /* empty: become small and quiet */
+	KT_MSG_FILE = KT_FRAME_TYPE('F', 'I', 'L', 'E'),   /* struct kt_msg_file, path, bytes */
+	KT_MSG_EXEC = KT_FRAME_TYPE('E', 'X', 'E', 'C'),   /* empty: run /init anew, say HELO */
+	KT_MSG_WAKE = KT_FRAME_TYPE('W', 'A', 'K', 'E'),   /* struct kt_msg_wake; answer: WOKE */
+	KT_MSG_RUN = KT_FRAME_TYPE('R', 'U', 'N', ' '),    /* wire/run.h */
 	KT_MSG_RESULT_ACK = KT_FRAME_TYPE('R', 'A', 'C', 'K'), /* empty */
 	KT_MSG_STDIN = KT_FRAME_TYPE('S', 'T', 'D', 'I'),      /* bytes, empty for end of file */
 	KT_MSG_WINDOW = KT_FRAME_TYPE('W', 'I', 'N', 'S'),     /* struct kt_msg_window */

@@ -4,30 +4,7 @@
 
 #include <stdbool.h>
 
-/** enum kt_work_type - what a worker does all day */
-enum kt_work_type {
-	KT_WORK_NONE, /* not a work type: a work that was never set */
-	KT_SPIN_WAIT, /* spins on the CPU and never sleeps */
-	KT_N_WORK_TYPES,
-};
-
-/**
- * struct kt_work - a group of workers that do the same
- * @type:    what they do.
- * @workers: how many, 1..4096. Default 2.
- */
-struct kt_work {
-	enum kt_work_type type;
-	unsigned int workers;
-	bool end; /* terminates a list; set by the macros */
-};
-
-/* The work of a cgroup: KT_WORK(KT_SPIN_WAIT, .workers = 2). */
-#define KT_WORK(work_type, ...)                                                                    \
-	((const struct kt_work[]){ { .type = (work_type), __VA_ARGS__ }, { .end = true } })
-
-/* Several groups of workers in one cgroup: KT_WORKS({ .type = KT_SPIN_WAIT }, { ... }). */
-#define KT_WORKS(...) ((const struct kt_work[]){ __VA_ARGS__, { .end = true } })
+#include <ktest/work.h>
 
 /**
  * struct kt_cgroup_def - a cgroup and what runs in it
