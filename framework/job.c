@@ -66,7 +66,8 @@ static void end_if_complete(struct kt_job *job)
 	if (job->process.fd >= 0 || job->pipe.fd >= 0)
 		return;
 	kt_timer_disarm(job->loop, &job->watchdog);
-	job->outcome.total_ns = kt_now_ns() - job->began_ns;
+	/* Waiting in the pool is the run's time, not the test's. */
+	job->outcome.total_ns = kt_now_ns() - job->began_ns - job->outcome.phase_ns[KT_PHASE_READY];
 	if (!job->has_outcome)
 		explain_death(job);
 	/* Whatever it has left behind in its group: a machine, children of .post_vm. */

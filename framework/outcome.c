@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
 #include "wire/json.h"
 
 static const char *const phase_names[KT_N_PHASES] = {
@@ -80,4 +83,31 @@ int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 		outcome->phase_ns[i] = (uint64_t)ns;
 	}
 	return kt_result_from_json(json_object_get(json, "result"), &outcome->result, reterr);
+}
+
+static bool host_explains(const struct kt_failure *failure, uint64_t stolen_ns, uint64_t run_ns)
+{
+	if (failure->excess_ns)
+		return stolen_ns >= failure->excess_ns;
+	return failure->excess_share > 0 && run_ns &&
+	       (double)stolen_ns / (double)run_ns >= failure->excess_share;
+}
+
+void kt_outcome_judge_host(struct kt_outcome *outcome, uint64_t stolen_ns, uint64_t run_ns)
+{
+	struct kt_result *result = &outcome->result;
+	KT_FREE char *reason = NULL;
+
+	if (result->verdict != KT_VERDICT_FAIL || !result->n_failures)
+		return;
+	for (size_t i = 0; i < result->n_failures; i++) {
+		if (!host_explains(&result->failures[i], stolen_ns, run_ns))
+			return;
+	}
+	reason = kt_format(
+		"the host kept the machine waiting %.0f ms of %.0f, which is more than the "
+		"limits were missed by",
+		(double)stolen_ns / KT_NSEC_PER_MSEC, (double)run_ns / KT_NSEC_PER_MSEC);
+	result->verdict = KT_VERDICT_INCONCLUSIVE;
+	kt_result_set_reason(result, reason);
 }

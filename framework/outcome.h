@@ -53,6 +53,13 @@ struct kt_outcome {
 int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, struct kt_err *reterr);
 void kt_outcome_deinit(struct kt_outcome *outcome);
 
+/*
+ * Of a test that has failed limits only that a slow host can make it miss, and by no more than what the
+ * host has taken from its machine (@stolen_ns of the @run_ns that it ran), nothing is known: it becomes
+ * INCONCLUSIVE, with the reason. Its failures stay.
+ */
+void kt_outcome_judge_host(struct kt_outcome *outcome, uint64_t stolen_ns, uint64_t run_ns);
+
 /* Moves all of it to a new one on the heap, leaving KT_OUTCOME_NULL; NULL when out of memory. */
 struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome);
 

@@ -43,10 +43,12 @@ struct session {
 	uint64_t wanted_ns; /* when the runner asked for the test to be run */
 	uint64_t phase_began_ns;
 	uint64_t phase_limit_ns;
-	int step;          /* running in the guest, -1 outside the steps */
-	bool judged;       /* the guest's result is in */
-	bool ended;        /* a verdict was given without it */
-	bool awaits_hello; /* of a boot, or of a newer program */
+	int step; /* running in the guest, -1 outside the steps */
+	uint64_t run_began_ns;
+	uint64_t stolen_ns; /* by the host, before that */
+	bool judged;        /* the guest's result is in */
+	bool ended;         /* a verdict was given without it */
+	bool awaits_hello;  /* of a boot, or of a newer program */
 	bool awaits_woke;
 };
 
@@ -170,6 +172,8 @@ static void send_run(struct session *session)
 		end(session, KT_VERDICT_ERROR, "cannot make RUN: %s", strerror(-r));
 		return;
 	}
+	session->run_began_ns = kt_now_ns();
+	session->stolen_ns = kt_machine_stolen_ns(kt_link_machine(session->link));
 	enter(session, KT_PHASE_RUN, kt_setup_run_limit_ns(session->setup, session->outcome->test));
 	send_frame(session, KT_MSG_RUN, data, len);
 }
@@ -280,6 +284,10 @@ static void on_result(struct session *session, const struct kt_frame *frame)
 	}
 	kt_result_deinit(&session->outcome->result);
 	session->outcome->result = result;
+	kt_outcome_judge_host(session->outcome,
+			      kt_machine_stolen_ns(kt_link_machine(session->link)) -
+				      session->stolen_ns,
+			      kt_now_ns() - session->run_began_ns);
 	session->judged = true;
 	session->step = -1;
 	session->outcome->begin_ns = kt_now_ns() - session->wanted_ns - result.since_begin_ns;

@@ -8,10 +8,14 @@
 #include <string.h>
 
 #include "guest/cgroup.h"
+#include "guest/check.h"
+#include "guest/cpuset.h"
 #include "guest/ctx.h"
 #include "guest/lifetime.h"
 #include "guest/op.h"
 #include "guest/worktype.h"
+#include "util/cleanup.h"
+#include "util/io.h"
 
 #define CPUS_MAX       255u
 #define MEMORY_MIB_MIN 64u
@@ -23,9 +27,11 @@ struct validation {
 	const struct kt_test *test;
 	FILE *out;
 	unsigned int n_faults;
-	/* Names that exist at this point of the steps; borrowed from the test. */
+	/* Names that exist at this point of the steps, the backdrop's first; borrowed from the test. */
 	const char *cgroups[CGROUPS_MAX];
 	size_t n_cgroups;
+	size_t n_backdrop;
+	bool names_unknown; /* functions create cgroups too */
 };
 
 __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, const char *format,
@@ -76,56 +82,116 @@ static size_t find_cgroup(const struct validation *v, const char *name)
 	return i;
 }
 
-static void add_cgroup(struct validation *v, unsigned int step, const char *name)
+static void add_cgroup(struct validation *v, const char *where, const char *name)
 {
 	const char *why = kt_cgroup_name_fault(name);
 
 	if (why) {
-		fault(v, "step %u: cgroup name \"%s\": %s", step, name ?: "", why);
+		fault(v, "%s: cgroup name \"%s\": %s", where, name ?: "", why);
 		return;
 	}
 	if (find_cgroup(v, name) < v->n_cgroups)
-		fault(v, "step %u: cgroup \"%s\" exists already", step, name);
+		fault(v, "%s: cgroup \"%s\" exists already", where, name);
 	else if (v->n_cgroups == CGROUPS_MAX)
-		fault(v, "step %u: more than %u cgroups", step, CGROUPS_MAX);
+		fault(v, "%s: more than %u cgroups", where, CGROUPS_MAX);
 	else
 		v->cgroups[v->n_cgroups++] = name;
 }
 
-static void check_def(struct validation *v, unsigned int step, const struct kt_cgroup_def *def)
+/* The order of the others stays: the backdrop's come first. */
+static void forget_cgroup(struct validation *v, size_t at)
 {
-	add_cgroup(v, step, def->name);
-	for (const struct kt_work *work = def->work; work && !work->end; work++) {
-		struct kt_topology topology = kt_test_topology(v->test);
+	if (at >= v->n_cgroups)
+		return;
+	v->n_backdrop -= at < v->n_backdrop;
+	memmove(&v->cgroups[at], &v->cgroups[at + 1],
+		(--v->n_cgroups - at) * sizeof(v->cgroups[0]));
+}
+
+static void check_works(struct validation *v, const char *where, const struct kt_work *works,
+			const char *cgroup)
+{
+	struct kt_topology topology = kt_test_topology(v->test);
+
+	for (const struct kt_work *work = works; work && !work->end; work++) {
 		const char *why = kt_work_fault(work, &topology);
 
 		if (why)
-			fault(v, "step %u: work of cgroup \"%s\": %s", step, def->name ?: "", why);
+			fault(v, "%s: work of cgroup \"%s\": %s", where, cgroup ?: "", why);
 	}
 }
 
-static void check_op(struct validation *v, unsigned int step, unsigned int index,
+static void check_def(struct validation *v, const char *where, const struct kt_cgroup_def *def)
+{
+	struct kt_topology topology = kt_test_topology(v->test);
+	const char *why = kt_cgroup_limits_fault(def);
+	struct kt_err err = KT_ERR_NULL;
+	cpu_set_t cpus;
+
+	add_cgroup(v, where, def->name);
+	check_works(v, where, def->work, def->name);
+	if (why)
+		fault(v, "%s: cgroup \"%s\": %s", where, def->name ?: "", why);
+	if (kt_cpuset_resolve(&def->cpuset, &topology, &cpus, &err) < 0)
+		fault(v, "%s: cgroup \"%s\": %s", where, def->name ?: "", err.text);
+	if (def->mems && kt_cpuset_parse(def->mems, topology.numa_nodes, "node", &cpus, &err) < 0)
+		fault(v, "%s: cgroup \"%s\": .mems: %s", where, def->name ?: "", err.text);
+}
+
+/* Whether a name in an operation is one that exists here. */
+static bool is_known(const struct validation *v, const char *name, bool takes_runner)
+{
+	if (!name)
+		return false;
+	if (*name && v->names_unknown)
+		return true;
+	return *name ? find_cgroup(v, name) < v->n_cgroups : takes_runner;
+}
+
+static void check_known(struct validation *v, const char *where, const char *text, const char *name,
+			bool takes_runner)
+{
+	if (is_known(v, name, takes_runner))
+		return;
+	if (name && !*name)
+		fault(v, "%s: %s: \"\", where PID 1 is, is no cgroup for that", where, text);
+	else
+		fault(v, "%s: %s: no step before creates the cgroup \"%s\"", where, text,
+		      name ?: "");
+}
+
+static void check_names(struct validation *v, const char *where, const struct kt_op *op,
+			const struct kt_op_ops *ops, const char *text)
+{
+	check_known(v, where, text, op->cgroup, ops->takes_runner);
+	if (ops->uses_to)
+		check_known(v, where, text, op->to, false);
+	if (ops->effect == KT_OP_REMOVES && op->cgroup)
+		forget_cgroup(v, find_cgroup(v, op->cgroup));
+}
+
+static void check_op(struct validation *v, const char *step, unsigned int index,
 		     const struct kt_op *op)
 {
 	const struct kt_op_ops *ops = kt_op_ops(op->kind);
-	size_t at;
+	struct kt_topology topology = kt_test_topology(v->test);
+	KT_FREE char *text = ops ? kt_op_text(op) : NULL;
+	struct kt_err err = KT_ERR_NULL;
+	char where[64];
 
+	(void)snprintf(where, sizeof(where), "%s, operation %u", step, index);
 	if (!ops) {
-		fault(v,
-		      "step %u, operation %u: it has no kind; use the macros, as KT_ADD_CGROUP()",
-		      step, index);
+		fault(v, "%s: it has no kind; use the macros, as KT_ADD_CGROUP()", where);
 		return;
 	}
-	if (ops->effect == KT_OP_CREATES) {
-		add_cgroup(v, step, op->cgroup);
-		return;
-	}
-	at = op->cgroup ? find_cgroup(v, op->cgroup) : v->n_cgroups;
-	if (at == v->n_cgroups)
-		fault(v, "step %u, operation %u: %s(\"%s\"): no step before creates that cgroup",
-		      step, index, ops->name, op->cgroup ?: "");
-	else if (ops->effect == KT_OP_REMOVES)
-		v->cgroups[at] = v->cgroups[--v->n_cgroups];
+	if (ops->check && ops->check(op, &topology, &err) < 0)
+		fault(v, "%s: %s: %s", where, text ?: ops->name, err.text);
+	if (op->def)
+		check_def(v, where, op->def);
+	else if (ops->effect == KT_OP_CREATES)
+		add_cgroup(v, where, op->cgroup);
+	else if (ops->effect != KT_OP_NAMES_NONE)
+		check_names(v, where, op, ops, text ?: ops->name);
 }
 
 static double check_hold(struct validation *v, unsigned int step, const struct kt_hold *hold)
@@ -141,6 +207,10 @@ static double check_hold(struct validation *v, unsigned int step, const struct k
 		return 0;
 	case KT_HOLD_FIXED:
 		return (double)hold->ms / kt_test_duration_ms(v->test);
+	case KT_HOLD_REPEAT:
+		if (!hold->ms)
+			fault(v, "step %u: .hold repeats every 0 ms", step);
+		return 0;
 	}
 	fault(v, "step %u: .hold has no kind; use KT_HOLD_FRAC() or KT_HOLD_MS()", step);
 	return 0;
@@ -149,18 +219,39 @@ static double check_hold(struct validation *v, unsigned int step, const struct k
 /* Forgets the cgroups that end with step @now: their names are free again. */
 static void end_lifetimes(struct validation *v, unsigned int now)
 {
-	for (size_t i = 0; i < v->n_cgroups;) {
+	for (size_t i = v->n_backdrop; i < v->n_cgroups;) {
 		if (kt_lifetime_end(v->test->steps, now, v->cgroups[i]) > now)
 			i++;
 		else
-			v->cgroups[i] = v->cgroups[--v->n_cgroups];
+			forget_cgroup(v, i);
 	}
 }
 
 static bool is_empty(const struct kt_step *step)
 {
-	return (!step->setup || step->setup->end) && (!step->ops || step->ops->end) &&
-	       step->hold.kind == KT_HOLD_NONE;
+	return (!step->setup || step->setup->end) && !step->setup_fn &&
+	       (!step->ops || step->ops->end) && step->hold.kind == KT_HOLD_NONE;
+}
+
+/* What a function will create is not known before it is called: names are the guest's business then. */
+static bool has_factory(const struct kt_test *test)
+{
+	for (const struct kt_step *step = test->steps; !step->end; step++) {
+		if (step->setup_fn)
+			return true;
+	}
+	return false;
+}
+
+static void check_lists(struct validation *v, const char *where, const struct kt_cgroup_def *setup,
+			const struct kt_op *ops)
+{
+	unsigned int index = 0;
+
+	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++)
+		check_def(v, where, def);
+	for (const struct kt_op *op = ops; op && !op->end; op++)
+		check_op(v, where, index++, op);
 }
 
 static void check_steps(struct validation *v)
@@ -170,16 +261,19 @@ static void check_steps(struct validation *v)
 
 	if (v->test->steps->end)
 		fault(v, ".steps has no steps");
+	v->names_unknown = has_factory(v->test);
+	check_lists(v, "backdrop", v->test->backdrop.setup, v->test->backdrop.ops);
+	v->n_backdrop = v->n_cgroups;
 	for (const struct kt_step *step = v->test->steps; !step->end; step++, index++) {
-		unsigned int op_index = 0;
+		char where[32];
 
+		(void)snprintf(where, sizeof(where), "step %u", index);
 		if (is_empty(step))
 			fault(v, "step %u is empty: it has no setup, no operations and no hold",
 			      index);
-		for (const struct kt_cgroup_def *def = step->setup; def && !def->end; def++)
-			check_def(v, index, def);
-		for (const struct kt_op *op = step->ops; op && !op->end; op++)
-			check_op(v, index, op_index++, op);
+		if (step->setup && step->setup_fn)
+			fault(v, "step %u has both .setup and .setup_fn", index);
+		check_lists(v, where, step->setup, step->ops);
 		sum += check_hold(v, index, &step->hold);
 		end_lifetimes(v, index);
 	}
@@ -212,6 +306,8 @@ static unsigned int check_test(const struct kt_test_node *tests, const struct kt
 	check_name(&v, tests);
 	check_topology(&v);
 	check_memory(&v);
+	if (kt_checks_fault(&test->checks))
+		fault(&v, ".checks: %s", kt_checks_fault(&test->checks));
 	if (!test->steps && !test->run)
 		fault(&v, "it does nothing: give it .steps or .run");
 	if (test->steps && test->run)

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,9 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+
+#define LIST_MAX    (1u << 20)
+#define MOVE_ROUNDS 100 /* in each, what was forked during the one before is moved */
 
 const char *kt_cgroup_name_fault(const char *name)
 {
@@ -169,9 +173,73 @@ bool kt_cgroup_is_frozen(const char *name)
 int kt_cgroup_attach(const char *name, pid_t pid, struct kt_err *reterr)
 {
 	char text[16];
+	int r;
 
 	(void)snprintf(text, sizeof(text), "%d", (int)pid);
-	return write_file(name, "cgroup.procs", text, reterr);
+	if (*name)
+		return write_file(name, "cgroup.procs", text, reterr);
+	r = kt_file_write("/sys/fs/cgroup/cgroup.procs", text);
+	return r < 0 ? kt_err_set(reterr, r, "moving process %d to the root cgroup: %m", (int)pid)
+		     : 0;
+}
+
+int kt_cgroup_list(const char *name, const char *file, pid_t **ret_pids, size_t *ret_n,
+		   struct kt_err *reterr)
+{
+	KT_FREE char *text = NULL;
+	KT_FREE pid_t *pids = NULL;
+	char path[PATH_MAX];
+	size_t n = 0;
+	int r;
+
+	cgroup_path(path, name, file);
+	r = kt_file_read(path, LIST_MAX, &text, NULL);
+	if (r < 0)
+		return kt_err_set(reterr, r, "cgroup '%s': cannot read %s: %m", name, file);
+	pids = calloc(strlen(text) / 2 + 1, sizeof(*pids)); /* a digit and a newline each */
+	if (!pids)
+		return kt_err_oom(reterr);
+	for (char *save, *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save))
+		pids[n++] = (pid_t)strtol(line, NULL, 10);
+	*ret_pids = kt_steal(pids);
+	*ret_n = n;
+	return 0;
+}
+
+int kt_cgroup_move_all(const char *from, const char *to, struct kt_err *reterr)
+{
+	for (int round = 0; round < MOVE_ROUNDS; round++) {
+		KT_FREE pid_t *pids = NULL;
+		size_t n;
+		int r = kt_cgroup_list(from, "cgroup.procs", &pids, &n, reterr);
+
+		if (r < 0 || !n)
+			return r;
+		for (size_t i = 0; i < n; i++) {
+			r = kt_cgroup_attach(to, pids[i], reterr);
+			if (r < 0 && r != -ESRCH) /* it has ended meanwhile */
+				return r;
+		}
+	}
+	return kt_err_set(reterr, -EAGAIN,
+			  "cgroup '%s' forks faster than its processes can be moved to '%s'", from,
+			  to);
+}
+
+int kt_cgroup_read_cpuset(const char *name, char **ret_text, struct kt_err *reterr)
+{
+	char path[PATH_MAX];
+	int r;
+
+	cgroup_path(path, name, "cpuset.cpus");
+	r = kt_file_read(path, 4096, ret_text, NULL);
+	if (r == -ENOENT) /* no cgroup beside it has a cpuset either */
+		r = (*ret_text = strdup("")) ? 0 : -ENOMEM;
+	if (r < 0)
+		return kt_err_set(reterr, r, "cgroup '%s': cannot read cpuset.cpus: %m", name);
+	(*ret_text)[strcspn(*ret_text, "\n")] = '\0';
+	return 0;
 }
 
 int kt_cgroup_remove(const char *name, uint64_t deadline_ns, struct kt_err *reterr)

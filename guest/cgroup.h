@@ -2,11 +2,14 @@
 #pragma once
 /* Control groups (v2) as the scenario uses them: a directory each, below one root. */
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include <ktest/ctx.h>
+#include <ktest/scenario.h>
+#include <ktest/topology.h>
 
 #include "util/err.h"
 
@@ -24,7 +27,7 @@ int kt_cgroup_create(const char *name, struct kt_err *reterr);
  */
 int kt_cgroup_remove(const char *name, uint64_t deadline_ns, struct kt_err *reterr);
 
-/* Moves a process. */
+/* Moves a process; "" is where PID 1 is. */
 int kt_cgroup_attach(const char *name, pid_t pid, struct kt_err *reterr);
 
 /*
@@ -36,6 +39,31 @@ int kt_cgroup_freeze(const char *name, bool freeze, uint64_t deadline_ns, struct
 
 /* Whether it or one above it is to be frozen, by their cgroup.freeze. */
 bool kt_cgroup_is_frozen(const char *name);
+
+/* ---- guest/cgroup_limits.c ---------------------------------------------------------------------- */
+
+/* Sets all that the definition says of the cgroup's limits, controllers being enabled as needed. */
+int kt_cgroup_limit(const struct kt_cgroup_def *def, const struct kt_topology *topology,
+		    struct kt_err *reterr);
+
+/* Why such limits cannot be, or NULL; for validation, on the host. */
+const char *kt_cgroup_limits_fault(const struct kt_cgroup_def *def);
+
+/* -EINVAL when the kernel does not let it have all of them. */
+int kt_cgroup_set_cpuset(const char *name, const cpu_set_t *cpus, struct kt_err *reterr);
+int kt_cgroup_clear_cpuset(const char *name, struct kt_err *reterr);
+
+/* ---- guest/cgroup.c, again ----------------------------------------------------------------------- */
+
+/* *@ret_pids, to be freed, are those in its cgroup.procs or cgroup.threads (@file). */
+int kt_cgroup_list(const char *name, const char *file, pid_t **ret_pids, size_t *ret_n,
+		   struct kt_err *reterr);
+
+/* Moves every process, also those that are forked meanwhile. */
+int kt_cgroup_move_all(const char *from, const char *to, struct kt_err *reterr);
+
+/* cpuset.cpus as it was written, "" for none, to be freed. */
+int kt_cgroup_read_cpuset(const char *name, char **ret_text, struct kt_err *reterr);
 
 /* CPU time since the creation of the cgroup (cpu.stat). */
 int kt_cgroup_usage(const char *name, struct kt_cgroup_usage *ret_usage, struct kt_err *reterr);

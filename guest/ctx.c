@@ -87,10 +87,36 @@ bool kt_vm_failed(const struct kt_ctx *ctx)
 	return ctx->view && ctx->result.verdict > KT_VERDICT_PASS;
 }
 
+static void add_failure(struct kt_ctx *ctx, const struct kt_failure *failure)
+{
+	(void)pthread_mutex_lock(&ctx->lock);
+	(void)kt_result_add_failure(&ctx->result, failure);
+	(void)pthread_mutex_unlock(&ctx->lock);
+}
+
+void kt_ctx_fail_limit(struct kt_ctx *ctx, struct kt_where where, const char *what,
+		       const char *expected, const char *got, uint64_t excess_ns,
+		       double excess_share)
+{
+	const struct kt_failure failure = {
+		.file = (char *)where.file,
+		.line = where.line,
+		.what = (char *)what,
+		.expected = (char *)expected,
+		.got = (char *)got,
+		.step = -1,
+		.elapsed_ns = kt_elapsed_ns(ctx),
+		.excess_ns = excess_ns,
+		.excess_share = excess_share,
+	};
+
+	add_failure(ctx, &failure);
+}
+
 int kt_fail_values(struct kt_ctx *ctx, struct kt_where where, const char *what,
 		   const char *expected, const char *got)
 {
-	struct kt_failure failure = {
+	const struct kt_failure failure = {
 		.file = (char *)where.file,
 		.line = where.line,
 		.what = (char *)what,
@@ -100,9 +126,7 @@ int kt_fail_values(struct kt_ctx *ctx, struct kt_where where, const char *what,
 		.elapsed_ns = kt_elapsed_ns(ctx),
 	};
 
-	(void)pthread_mutex_lock(&ctx->lock);
-	(void)kt_result_add_failure(&ctx->result, &failure);
-	(void)pthread_mutex_unlock(&ctx->lock);
+	add_failure(ctx, &failure);
 	return KT_FAILED;
 }
 

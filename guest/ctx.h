@@ -24,6 +24,8 @@ struct kt_ctx {
 	uint64_t seed;
 	uint64_t began_ns; /* CLOCK_MONOTONIC */
 	unsigned int time_scale_percent;
+	enum kt_work_type
+		work_type;    /* of swappable workers, instead of their own; or KT_WORK_NONE */
 	int step;             /* running now, -1 outside the steps */
 	pthread_mutex_t lock; /* of result */
 	struct kt_result result;
@@ -42,6 +44,11 @@ unsigned int kt_test_duration_ms(const struct kt_test *test);
 
 /* A deadline @ms from now, longer where the machine is slow. */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
+
+/* As kt_fail_values(), for a limit that a slow host can make a test miss; see struct kt_failure. */
+void kt_ctx_fail_limit(struct kt_ctx *ctx, struct kt_where where, const char *what,
+		       const char *expected, const char *got, uint64_t excess_ns,
+		       double excess_share);
 
 /*
  * Calls one of the test's functions and turns what it returns into a verdict: a negative result

@@ -16,6 +16,11 @@ static bool names(const char *cgroup, const char *name)
 	return cgroup && (is_within(cgroup, name) || is_within(name, cgroup));
 }
 
+static bool creates(const struct kt_op *op)
+{
+	return op->kind == KT_OP_ADD_CGROUP || op->kind == KT_OP_ADD_CGROUP_DEF;
+}
+
 enum mention {
 	NOT_NAMED,
 	NAMED,
@@ -30,9 +35,9 @@ static enum mention find_mention(const struct kt_step *step, const char *name)
 	}
 	for (const struct kt_op *op = step->ops; op && !op->end; op++) {
 		if (names(op->cgroup, name))
-			return op->kind == KT_OP_ADD_CGROUP && !strcmp(op->cgroup, name)
-				       ? CREATED_ANEW
-				       : NAMED;
+			return creates(op) && !strcmp(op->cgroup, name) ? CREATED_ANEW : NAMED;
+		if (names(op->to, name))
+			return NAMED;
 	}
 	return NOT_NAMED;
 }

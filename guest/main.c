@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/check.h"
 #include "guest/crash.h"
 #include "guest/ctx.h"
 #include "guest/kmsg.h"
@@ -286,13 +287,16 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 	}
 	ctx->began_ns = guest->began_ns = kt_now_ns();
 	if (ctx->test->steps)
-		r = kt_scenario_run(scenario, ctx->test->steps);
+		r = kt_scenario_run(scenario, ctx->test);
 	else
 		r = kt_ctx_call(ctx, ctx->test->run, "run");
+	kt_scenario_tear_down(scenario); /* all have ended, and have reported */
+	if (r == 0)
+		kt_check_reports(ctx, &scenario->live.reports);
 	if (r == 0)
 		(void)kt_ctx_call(ctx, ctx->test->check, "check");
 	ctx->result.duration_ns = kt_elapsed_ns(ctx);
-	ctx->result.steps = kt_scenario_report(scenario);
+	ctx->result.scenario = kt_scenario_report(scenario);
 	(void)kt_scenario_free(scenario);
 }
 

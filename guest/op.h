@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The operations of a step: one row each. */
+/* The operations of a scenario: one row each. */
 
 #include <ktest/scenario.h>
+#include <ktest/topology.h>
 
 #include "util/err.h"
 
@@ -13,13 +14,28 @@ enum kt_op_effect {
 	KT_OP_CREATES,
 	KT_OP_USES,
 	KT_OP_REMOVES,
+	KT_OP_NAMES_NONE,
 };
 
 struct kt_op_ops {
 	const char *name; /* the macro's */
 	enum kt_op_effect effect;
+	bool takes_runner; /* "" may stand for where PID 1 is */
+	bool uses_to;      /* it names a second cgroup, which must exist */
 	int (*apply)(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr);
+	/* What is wrong with it by itself; for validation, on the host. NULL: nothing can be. */
+	int (*check)(const struct kt_op *op, const struct kt_topology *topology,
+		     struct kt_err *reterr);
 };
 
 /* NULL for a kind that does not exist. */
 const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind);
+
+int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr);
+
+/* Creates what a definition says: cgroup, limits, workers, payload. */
+int kt_op_set_up(struct kt_scenario *scenario, const struct kt_cgroup_def *def,
+		 struct kt_err *reterr);
+
+/* As it is written: KT_MOVE_ALL_TASKS("a", "b"). To be freed. */
+char *kt_op_text(const struct kt_op *op);

@@ -27,7 +27,7 @@ static void add(struct kt_worker_report *sum, const struct kt_worker_report *one
 	sum->migrations += one->migrations;
 	sum->node_migrations += one->node_migrations;
 	for (size_t i = 0; i < KT_ARRAY_LEN(sum->cpus); i++)
-		sum->cpus[i] |= one->cpus[i];
+		sum->cpus[i] |= one->cpus[i], sum->allowed[i] |= one->allowed[i];
 	if (one->max_gap_ns > sum->max_gap_ns) {
 		sum->max_gap_ns = one->max_gap_ns;
 		sum->max_gap_at_ns = one->max_gap_at_ns;

@@ -48,7 +48,8 @@ struct kt_worker_group {
 	struct kt_work work;
 	const struct kt_work_ops *ops;
 	struct kt_worker_place place;
-	unsigned int n; /* workers */
+	cpu_set_t allowed; /* CPUs of all cpusets that it was in */
+	unsigned int n;    /* workers */
 	unsigned int n_processes;
 	struct process *processes;
 	int epoll_fd; /* over all pidfds */
@@ -264,6 +265,7 @@ static int group_new(const struct kt_work *work, const struct kt_worker_place *p
 	group->work = *work;
 	group->ops = kt_work_ops(work->type);
 	group->place = *place;
+	group->allowed = place->cpus;
 	group->n = kt_work_count(work, (unsigned int)CPU_COUNT(&place->cpus));
 	group->n_processes = work->threads ? 1 : group->n;
 	group->unit_size = kt_work_unit_size(work);
@@ -410,6 +412,12 @@ int kt_worker_group_move(struct kt_worker_group *group, const char *cgroup, stru
 	return 0;
 }
 
+void kt_worker_group_allow(struct kt_worker_group *group, const cpu_set_t *cpus)
+{
+	CPU_OR(&group->allowed, &group->allowed, cpus);
+	group->place.cpus = *cpus;
+}
+
 int kt_worker_group_set_affinity(struct kt_worker_group *group, const struct kt_affinity *affinity,
 				 const struct kt_worker_place *place, struct kt_err *reterr)
 {
@@ -500,10 +508,15 @@ static void append_reports(const struct kt_worker_group *group, uint64_t (*sched
 		*report = (struct kt_worker_report){
 			.cgroup = strdup(group->place.cgroup ?: ""),
 			.work = group->ops->name,
+			.group = group->place.number,
 			.index = i,
 			.killed = process->killed,
 			.status = process->killed || process->ended_itself ? process->status : 0,
 		};
+		for (unsigned int cpu = 0; cpu < KT_REPORT_CPUS; cpu++) {
+			if (CPU_ISSET(cpu, &group->allowed))
+				report->allowed[cpu / 64] |= UINT64_C(1) << cpu % 64;
+		}
 		kt_telemetry_report(&group->telemetry[i], schedstats[i], report);
 	}
 }

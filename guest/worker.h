@@ -22,6 +22,7 @@ struct kt_worker_place {
 	const struct kt_topology *topology; /* of the machine */
 	cpu_set_t cpus;                     /* the cgroup's cpuset */
 	uint64_t seed;
+	unsigned int number; /* of the group, in the test */
 };
 
 /*
@@ -49,6 +50,9 @@ uint64_t kt_worker_group_iterations(const struct kt_worker_group *group);
 
 /* Moves all its processes; what has ended meanwhile is passed over. */
 int kt_worker_group_move(struct kt_worker_group *group, const char *cgroup, struct kt_err *reterr);
+
+/* Its workers may be seen on these CPUs too. */
+void kt_worker_group_allow(struct kt_worker_group *group, const cpu_set_t *cpus);
 
 /* Gives every worker that is alive the affinity, anew. */
 int kt_worker_group_set_affinity(struct kt_worker_group *group, const struct kt_affinity *affinity,

@@ -7,6 +7,7 @@
  */
 
 #include <ktest/assert.h>
+#include <ktest/check.h>
 #include <ktest/cpuset.h>
 #include <ktest/ctx.h>
 #include <ktest/custom.h>

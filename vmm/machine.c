@@ -56,6 +56,11 @@ int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct k
 	return machine->ops->resume(machine, deadline_ns, reterr);
 }
 
+uint64_t kt_machine_stolen_ns(struct kt_machine *machine)
+{
+	return machine->ops->stolen_ns(machine);
+}
+
 struct kt_machine *kt_machine_destroy(struct kt_machine *machine)
 {
 	if (machine)

@@ -92,6 +92,7 @@ struct kt_machine_ops {
 	int (*port_write)(struct kt_machine *machine, const struct iovec *parts, size_t n);
 	int (*pause)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 	int (*resume)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+	uint64_t (*stolen_ns)(struct kt_machine *machine);
 	void (*destroy)(struct kt_machine *machine);
 };
 
@@ -136,6 +137,12 @@ int kt_machine_port_write(struct kt_machine *machine, const struct iovec *parts,
 /* Returns when every vCPU is parked, or -ETIMEDOUT naming what is not. */
 int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+
+/*
+ * How long the host has kept one of its threads waiting for a CPU since it was started: the largest of
+ * all of them. What the guest measures may be off by as much. 0 when nobody knows.
+ */
+uint64_t kt_machine_stolen_ns(struct kt_machine *machine);
 
 /* Ends it, whatever it does, and frees it; @exited is not called any more. NULL is allowed. */
 struct kt_machine *kt_machine_destroy(struct kt_machine *machine);

@@ -44,7 +44,7 @@ void kt_result_deinit(struct kt_result *result)
 		failure_deinit(&result->failures[i]);
 	free(result->failures);
 	free(result->reason);
-	json_decref(result->steps);
+	json_decref(result->scenario);
 	*result = KT_RESULT_NULL;
 }
 
@@ -92,6 +92,8 @@ int kt_result_add_failure(struct kt_result *result, const struct kt_failure *fai
 		.got = copy_text(failure->got),
 		.step = failure->step,
 		.elapsed_ns = failure->elapsed_ns,
+		.excess_ns = failure->excess_ns,
+		.excess_share = failure->excess_share,
 	};
 	return 0;
 }
@@ -104,10 +106,21 @@ static json_t *optional_text(const char *text)
 
 static json_t *failure_to_json(const struct kt_failure *failure)
 {
-	return json_pack("{so* si so so* so* si sI}", "file", optional_text(failure->file), "line",
-			 (int)failure->line, "what", optional_text(failure->what ?: ""), "expected",
-			 optional_text(failure->expected), "got", optional_text(failure->got),
-			 "step", failure->step, "elapsed_ns", (json_int_t)failure->elapsed_ns);
+	return json_pack("{so* si so so* so* si sI sI sf}", "file", optional_text(failure->file),
+			 "line", (int)failure->line, "what", optional_text(failure->what ?: ""),
+			 "expected", optional_text(failure->expected), "got",
+			 optional_text(failure->got), "step", failure->step, "elapsed_ns",
+			 (json_int_t)failure->elapsed_ns, "excess_ns",
+			 (json_int_t)failure->excess_ns, "excess_share", failure->excess_share);
+}
+
+bool kt_result_is_limits_only(const struct kt_result *result)
+{
+	for (size_t i = 0; i < result->n_failures; i++) {
+		if (!result->failures[i].excess_ns && !(result->failures[i].excess_share > 0))
+			return false;
+	}
+	return result->n_failures > 0;
 }
 
 json_t *kt_result_to_json(const struct kt_result *result)
@@ -120,7 +133,7 @@ json_t *kt_result_to_json(const struct kt_result *result)
 			 "reason", optional_text(result->reason), "failures", failures,
 			 "duration_ns", (json_int_t)result->duration_ns, "since_begin_ns",
 			 (json_int_t)result->since_begin_ns, "exit_status", result->exit_status,
-			 "steps", result->steps);
+			 "scenario", result->scenario);
 }
 
 /*
@@ -144,7 +157,7 @@ int kt_result_encode(const struct kt_result *result, void **ret_data, size_t *re
 		.duration_ns = result->duration_ns,
 		.since_begin_ns = result->since_begin_ns,
 	};
-	bool says_more = result->reason || result->n_failures || json_array_size(result->steps);
+	bool says_more = result->reason || result->n_failures || result->scenario;
 	KT_JSON json_t *json = says_more ? kt_result_to_json(result) : NULL;
 	KT_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	size_t text_len = text ? strlen(text) : 0;
@@ -169,13 +182,13 @@ static const char *text_member(const json_t *json, const char *name)
 
 static int failure_from_json(const json_t *json, struct kt_result *result)
 {
-	int64_t line, step, elapsed;
+	int64_t line, step, elapsed, excess;
 	struct kt_failure failure;
 
 	if (kt_json_get_int(json, "line", 0, INT32_MAX, &line) ||
 	    kt_json_get_int(json, "step", -1, INT32_MAX, &step) ||
 	    kt_json_get_int(json, "elapsed_ns", 0, INT64_MAX, &elapsed) ||
-	    !text_member(json, "what"))
+	    kt_json_get_int(json, "excess_ns", 0, INT64_MAX, &excess) || !text_member(json, "what"))
 		return -EBADMSG;
 	failure = (struct kt_failure){
 		.file = (char *)text_member(json, "file"),
@@ -185,6 +198,8 @@ static int failure_from_json(const json_t *json, struct kt_result *result)
 		.got = (char *)text_member(json, "got"),
 		.step = (int)step,
 		.elapsed_ns = (uint64_t)elapsed,
+		.excess_ns = (uint64_t)excess,
+		.excess_share = json_number_value(json_object_get(json, "excess_share")),
 	};
 	return kt_result_add_failure(result, &failure);
 }
@@ -210,7 +225,7 @@ static int failures_from_json(const json_t *json, struct kt_result *result)
 int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct kt_err *reterr)
 {
 	struct kt_result result = KT_RESULT_NULL;
-	json_t *steps = json_object_get(json, "steps");
+	json_t *scenario = json_object_get(json, "scenario");
 	enum kt_verdict verdict;
 	int64_t duration, since, status;
 	int r;
@@ -226,14 +241,16 @@ int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct
 		kt_result_deinit(&result);
 		return kt_err_set(reterr, r, "result with malformed failures");
 	}
-	result.verdict = KT_MAX(verdict, result.verdict);
+	if (verdict != KT_VERDICT_INCONCLUSIVE || !kt_result_is_limits_only(&result))
+		verdict = KT_MAX(verdict, result.verdict);
+	result.verdict = verdict;
 	if (verdict == KT_VERDICT_SKIP && !result.n_failures)
 		result.verdict = verdict;
 	result.reason = copy_text(text_member(json, "reason"));
 	result.duration_ns = (uint64_t)duration;
 	result.since_begin_ns = (uint64_t)since;
 	result.exit_status = (int)status;
-	result.steps = json_is_array(steps) ? json_incref(steps) : NULL;
+	result.scenario = json_is_object(scenario) ? json_incref(scenario) : NULL;
 	*ret_result = result;
 	return 0;
 }

@@ -3,6 +3,7 @@
 /* RSLT: what came out of a test, and how verdicts merge. */
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,12 @@ struct kt_failure {
 	char *got;
 	int step;            /* -1 outside the steps */
 	uint64_t elapsed_ns; /* since the test began */
+	/*
+	 * A limit that a slow host can make a test miss: by how much it was missed, in time or as a
+	 * share (1 is all of it). 0 and 0: it has nothing to do with the host.
+	 */
+	uint64_t excess_ns;
+	double excess_share;
 };
 
 struct kt_result {
@@ -41,7 +48,7 @@ struct kt_result {
 	uint64_t duration_ns;    /* of the test in the guest */
 	uint64_t since_begin_ns; /* from the test's first instruction to the sending of this */
 	int exit_status;         /* of a shell or a command: 0..255 */
-	json_t *steps;           /* array of per-step statistics, or NULL */
+	json_t *scenario;        /* object of statistics of steps and workers, or NULL */
 };
 
 #define KT_RESULT_NULL ((struct kt_result){ .verdict = KT_VERDICT_PASS })
@@ -62,6 +69,9 @@ void kt_result_set_reason(struct kt_result *result, const char *reason);
  * verdict being raised all the same.
  */
 int kt_result_add_failure(struct kt_result *result, const struct kt_failure *failure);
+
+/* Whether it has failures, and all of them are limits that a slow host can make a test miss. */
+bool kt_result_is_limits_only(const struct kt_result *result);
 
 json_t *kt_result_to_json(const struct kt_result *result);
 int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct kt_err *reterr);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <ktest/scenario.h>
 #include <ktest/topology.h>
@@ -64,6 +65,25 @@ struct kt_cgroup_usage {
  */
 const struct kt_cgroup_usage *kt_step_usage(const struct kt_ctx *ctx, unsigned int step,
 					    const char *cgroup);
+
+/**
+ * kt_apply() - an operation, now: kt_apply(ctx, KT_FREEZE_CGROUP("w"))
+ *
+ * For .run functions, whose scenarios depend on what they observe. What it creates lives until the end
+ * of the test. Returns 0, or KT_FAILED with the failure recorded. Guest only.
+ */
+#define kt_apply(ctx, ...)                                                                         \
+	kt_apply_op((ctx), (struct kt_where){ __FILE__, __LINE__ },                                \
+		    &(const struct kt_op)__VA_ARGS__)
+int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *op);
+
+/**
+ * kt_captured() - what KT_CAPTURE_CGROUP_PROCS() or _THREADS() has remembered as @tag
+ * @ret_n: how many there are.
+ *
+ * The latest of that name; NULL when there is none. Valid until the end of the test. Guest only.
+ */
+const pid_t *kt_captured(const struct kt_ctx *ctx, const char *tag, size_t *ret_n);
 
 /** kt_vm_stdout() and kt_vm_stderr() - what the test printed. .post_vm only; NULL elsewhere. */
 const char *kt_vm_stdout(const struct kt_ctx *ctx);

@@ -30,6 +30,7 @@ struct kt_ctx;
  * @switches:      how many times it was put on a CPU (schedstat).
  * @migrations:    how many times it was seen on another CPU than before.
  * @cpus:          the CPUs it was seen on, a bit each.
+ * @allowed:       the CPUs of all cpusets that it was in.
  * @max_gap_ns:    the longest that it waited on a runqueue in one stretch in which it was to run, to
  *                 the resolution of a millisecond; @max_gap_cpu where it ran next; @max_gap_at_ns when,
  *                 since its start.
@@ -55,6 +56,7 @@ struct kt_worker_report {
 	uint64_t switches;
 	uint64_t migrations;
 	uint64_t cpus[KT_REPORT_CPUS / 64];
+	uint64_t allowed[KT_REPORT_CPUS / 64];
 	uint64_t max_gap_ns;
 	uint64_t max_gap_at_ns;
 	unsigned int max_gap_cpu;

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include <ktest/check.h>
 #include <ktest/scenario.h>
 #include <ktest/topology.h>
 
@@ -25,7 +26,9 @@ struct kt_ctx; /* the running test; see ktest/ctx.h */
  * @duration_ms: what the fractions of the steps' holds are of. Default 2000.
  * @timeout_ms:  limit from the start of the test to its result. Default duration_ms + 10 000. Both
  *               are multiplied where there is no hardware virtualisation (--timeout-multiplier).
+ * @backdrop:    what is there through all steps: .backdrop = { KT_SETUP(...), KT_OPS(...) }.
  * @steps:       KT_STEPS(): the scenario. Exclusive with @run.
+ * @checks:      limits on what the workers report at the end: .checks = { .not_starved = KT_ON }.
  * @run:         guest: the test as a function instead of steps. 0, or KT_FAILED after an assertion,
  *               or a negative errno, which fails the test.
  * @check:       guest: called after the steps or @run if those succeeded; result as for @run.
@@ -44,7 +47,9 @@ struct kt_test {
 	unsigned int memory_mib;
 	unsigned int duration_ms;
 	unsigned int timeout_ms;
+	struct kt_backdrop backdrop;
 	const struct kt_step *steps;
+	struct kt_checks checks;
 	int (*run)(struct kt_ctx *ctx);
 	int (*check)(struct kt_ctx *ctx);
 	int (*post_vm)(struct kt_ctx *ctx);

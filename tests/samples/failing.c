@@ -56,6 +56,51 @@ static int run_error(struct kt_ctx *ctx)
 }
 FAILING(run_fails, .summary = "a .run that returns an error", .run = run_error);
 
+/* ---- scenarios and checks --------------------------------------------------------------------- */
+
+FAILING(moves_to_a_step, .summary = "what the backdrop owns cannot move to a cgroup of a step",
+	.duration_ms = 100,
+	.backdrop = { KT_SETUP({ .name = "stays", .work = KT_WORK(KT_SPIN_WAIT, .workers = 1) }) },
+	.steps = KT_STEPS({ KT_SETUP({ .name = "goes" }),
+			    KT_OPS(KT_MOVE_ALL_TASKS("stays", "goes")), .hold = KT_HOLD_FULL }));
+
+KTEST(cpuset_of_others, .summary = "a cgroup cannot have more CPUs than the one above it",
+      .duration_ms = 100,
+      .steps = KT_STEPS({ KT_SETUP({ .name = "a", .cpuset = KT_CPUSET_EXACT("0") },
+				   { .name = "a/b", .cpuset = KT_CPUSET_EXACT("1") }),
+			  .hold = KT_HOLD_FULL }));
+
+FAILING(limits_below_processes, .summary = "no controller is handed down beside processes",
+	.duration_ms = 100,
+	.steps = KT_STEPS({ KT_SETUP({ .name = "a", .work = KT_WORK(KT_SPIN_WAIT, .workers = 1) },
+				     { .name = "a/b", .memory_max = 16 << 20 }),
+			    .hold = KT_HOLD_FULL }));
+
+FAILING(no_such_irq, .summary = "an interrupt that nobody has", .duration_ms = 100,
+	.steps = KT_STEPS({ KT_OPS(KT_STEER_IRQ_BY_LABEL("flux capacitor", 0)) }));
+
+static int removes_unknown_run(struct kt_ctx *ctx)
+{
+	return kt_apply(ctx, KT_REMOVE_CGROUP("unknown"));
+}
+FAILING(removes_unknown, .summary = "removing what is not there is an error where it happens",
+	.run = removes_unknown_run);
+
+/* One of two spinners has the lower priority, and waits nearly all the time. */
+FAILING(unfair, .summary = "a limit on gaps", .duration_ms = 700,
+	.steps = KT_STEPS({ KT_SETUP({ .name = "w",
+				       .work = KT_WORKS({ .type = KT_SPIN_WAIT,
+							  .workers = 1,
+							  .sched = { KT_SCHED_FIFO, 10 } },
+							{ .type = KT_SPIN_WAIT, .workers = 2 }) }),
+			    .hold = KT_HOLD_FULL }),
+	.checks = { .max_gap_ms = 200 });
+
+FAILING(nothing_measured, .summary = "a limit on what was not measured", .duration_ms = 100,
+	.steps = KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = 1) }),
+			    .hold = KT_HOLD_FULL }),
+	.checks = { .max_wake_p99_us = 100 });
+
 static int flaky_run(struct kt_ctx *ctx)
 {
 	printf("attempt %s\n", getenv("KTESTS_ATTEMPT"));

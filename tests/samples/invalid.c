@@ -34,6 +34,52 @@ KTEST(fraction_over_one, .steps = ONE_STEP(.hold = KT_HOLD_FRAC(1.5)));
 KTEST(fraction_not_a_number, .steps = ONE_STEP(.hold = KT_HOLD_FRAC(__builtin_nan(""))));
 KTEST(too_long, .duration_ms = 1000,
       .steps = KT_STEPS({ .hold = KT_HOLD_FRAC(0.6) }, { .hold = KT_HOLD_MS(500) }));
+
+/* An operation on a cgroup that exists. */
+#define ON_W(...)   ONE_STEP(KT_SETUP({ .name = "w" }), KT_OPS(__VA_ARGS__))
+#define CPUSET(...) ONE_STEP(KT_SETUP({ .name = "w", .cpuset = __VA_ARGS__ }))
+#define WORK(...)   ONE_STEP(KT_SETUP({ .name = "w", .work = KT_WORKS({ __VA_ARGS__ }) }))
+#define LIMIT(...)  ONE_STEP(KT_SETUP({ .name = "w", __VA_ARGS__ }))
+
+KTEST(cpuset_llc, .steps = CPUSET(KT_CPUSET_LLC(1)));
+KTEST(cpuset_node, .steps = CPUSET(KT_CPUSET_NUMA(1)));
+KTEST(cpuset_not_a_number, .steps = CPUSET(KT_CPUSET_RANGE(0, __builtin_nan(""))));
+KTEST(cpuset_backwards, .steps = CPUSET(KT_CPUSET_RANGE(0.5, 0.5)));
+KTEST(cpuset_empty, .steps = CPUSET(KT_CPUSET_RANGE(0, 0.1)));
+KTEST(cpuset_part, .steps = CPUSET(KT_CPUSET_DISJOINT(2, 2)));
+KTEST(cpuset_more_parts_than_cpus, .steps = CPUSET(KT_CPUSET_DISJOINT(0, 3)));
+KTEST(cpuset_overlap, .steps = CPUSET(KT_CPUSET_OVERLAP(0, 2, 1.5)));
+KTEST(cpuset_list, .steps = CPUSET(KT_CPUSET_EXACT("0-")));
+KTEST(cpuset_no_such_cpu, .steps = CPUSET(KT_CPUSET_EXACT("0-2")));
+KTEST(cpuset_unsaid, .steps = ON_W({ .kind = KT_OP_SET_CPUSET, .cgroup = "w" }));
+KTEST(mems, .steps = LIMIT(.mems = "0,1"));
+KTEST(weight, .steps = LIMIT(.cpu_weight = 10001));
+KTEST(quotas, .steps = LIMIT(.cpu_quota_pct = 50, .cpu_quota_us = 5000));
+KTEST(quota_period, .steps = LIMIT(.cpu_quota_us = 5000, .cpu_period_us = 10));
+KTEST(swap_itself, .steps = ON_W(KT_SWAP_CPUSETS("w", "w")));
+KTEST(move_itself, .steps = ON_W(KT_MOVE_ALL_TASKS("w", "w")));
+KTEST(move_runner_to_itself, .steps = ON_W(KT_MOVE_ALL_TASKS("", "")));
+KTEST(move_nowhere, .steps = ON_W(KT_MOVE_ALL_TASKS("w", "elsewhere")));
+KTEST(freeze_runner, .steps = ON_W(KT_FREEZE_CGROUP("")));
+KTEST(no_tag, .steps = ON_W(KT_CAPTURE_CGROUP_PROCS("", "w")));
+KTEST(irq_no_such_cpu, .steps = ON_W(KT_STEER_IRQ(1, 2)));
+KTEST(affinity_of_none, .steps = ON_W(KT_SET_AFFINITY("w", KT_RANDOM_SUBSET(0, KT_CPUSET_LLC(0)))));
+KTEST(siblings_without_smt, .steps = ON_W(KT_SET_AFFINITY("w", KT_SMT_SIBLINGS)));
+KTEST(spawn_nothing, .steps = ON_W(KT_SPAWN("w", KT_WORK_NONE)));
+KTEST(spawn_share_of_nothing, .steps = ON_W(KT_SPAWN_IN_RUNNER(KT_SPIN_WAIT, .workers_pct = 50)));
+KTEST(priority, .steps = WORK(.type = KT_SPIN_WAIT, .sched = { KT_SCHED_FIFO, .priority = 100 }));
+KTEST(deadline, .steps = WORK(.type = KT_SPIN_WAIT,
+			      .sched = { KT_SCHED_DEADLINE, .runtime_us = 9, .deadline_us = 8 }));
+KTEST(nice, .steps = WORK(.type = KT_SPIN_WAIT, .nice = 20));
+KTEST(long_comm, .steps = WORK(.type = KT_SPIN_WAIT, .comm = "a name of sixteen"));
+KTEST(both_counts, .steps = WORK(.type = KT_SPIN_WAIT, .workers = 2, .workers_pct = 50));
+KTEST(custom_without_function, .steps = WORK(.type = KT_CUSTOM));
+KTEST(loop_without_interval, .steps = ONE_STEP(.hold = KT_HOLD_LOOP(0)));
+KTEST(backdrop_op, .backdrop = { KT_OPS(KT_STOP_CGROUP("w")) },
+      .steps = ONE_STEP(.hold = KT_HOLD_FULL));
+KTEST(backdrop_shadowed, .backdrop = { KT_SETUP({ .name = "w" }) }, .steps = LIMIT(.pids_max = 9));
+KTEST(negative_limit, .checks = { .max_gap_ms = -5 }, .run = run);
+KTEST(share_over_one, .checks = { .min_page_locality = 2 }, .run = run);
 KTEST(valid, .run = run);
 
 /* The same name from another file. */

@@ -346,7 +346,7 @@ Test(result, round_trip)
 	cr_assert(eq(int, kt_result_add_failure(&result, &failure), 0));
 	result.duration_ns = 123456789;
 	result.exit_status = 42;
-	result.steps = json_pack("[{ss}]", "name", "first");
+	result.scenario = json_pack("{ss}", "name", "first");
 	cr_assert(eq(int, kt_result_encode(&result, &data, &len), 0));
 	cr_assert(eq(int, kt_result_decode(data, len, &back, NULL), 0));
 	cr_assert(eq(int, (int)back.verdict, KT_VERDICT_FAIL));
@@ -355,7 +355,7 @@ Test(result, round_trip)
 	cr_assert(zero(ptr, back.failures[0].expected));
 	cr_assert(eq(int, back.failures[0].step, 2));
 	cr_assert(eq(int, back.exit_status, 42));
-	cr_assert(json_equal(back.steps, result.steps));
+	cr_assert(json_equal(back.scenario, result.scenario));
 	kt_result_deinit(&result);
 	kt_result_deinit(&back);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmm/qemu/qemu.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -465,6 +467,28 @@ static int qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct 
 	return kt_qmp_execute(qemu_of(machine)->qmp, "cont", NULL, deadline_ns, NULL, reterr);
 }
 
+/* The kernel counts for each thread how long it waited on a runqueue. */
+static uint64_t qemu_stolen_ns(struct kt_machine *machine)
+{
+	KT_FREE char *path = kt_format("/proc/%d/task", (int)qemu_of(machine)->pid);
+	DIR *dir = path ? opendir(path) : NULL;
+	uint64_t most = 0;
+
+	if (!dir)
+		return 0;
+	for (struct dirent *ent; (ent = readdir(dir));) {
+		KT_FREE char *file = kt_format("%s/schedstat", ent->d_name), *text = NULL;
+		uint64_t waited;
+
+		if (ent->d_name[0] != '.' && file &&
+		    kt_file_read_at(dirfd(dir), file, 256, &text, NULL) == 0 &&
+		    sscanf(text, "%*u %" SCNu64, &waited) == 1)
+			most = KT_MAX(most, waited);
+	}
+	(void)closedir(dir);
+	return most;
+}
+
 static void qemu_destroy(struct kt_machine *machine)
 {
 	struct qemu *qemu = qemu_of(machine);
@@ -499,6 +523,7 @@ static const struct kt_machine_ops qemu_ops = {
 	.port_write = qemu_port_write,
 	.pause = qemu_pause,
 	.resume = qemu_resume,
+	.stolen_ns = qemu_stolen_ns,
 	.destroy = qemu_destroy,
 };
 
