@@ -83,6 +83,8 @@ static int make_reporters(const struct kt_options *options, bool color, struct k
 		r = kt_report_junit_new(options->junit, list_end(list));
 	if (r == 0 && options->gtest_output)
 		r = kt_report_gtest_new(options->gtest_output, list_end(list));
+	if (r == 0 && options->output_dir)
+		r = kt_report_sidecar_new(options->output_dir, list_end(list));
 	return r;
 }
 

@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
+#include "guest/worktype.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/parse.h"
@@ -68,6 +70,7 @@ static const char help[] =
 	"                           limit of the whole run\n"
 	"      --shuffle            in random order\n"
 	"      --seed N             of the order, and of what is random in tests\n"
+	"      --work-type TYPE     of workers that are declared swappable, instead of their own\n"
 	"      --no-capture         show the guest's output as it comes; one test at a time\n"
 	"\n"
 	"Reporting:\n"
@@ -76,6 +79,7 @@ static const char help[] =
 	"  -v, --verbose            also show the output of tests that pass, and boot times\n"
 	"      --tap                TAP on standard output\n"
 	"      --junit FILE         JUnit XML\n"
+	"  -o, --output-dir DIR     a JSON file for each test (KTESTS_OUTPUT_DIR)\n"
 	"      --gtest_output=xml:FILE\n"
 	"                           GoogleTest's XML\n"
 	"\n"
@@ -134,6 +138,7 @@ enum {
 	OPT_SEED,
 	OPT_PARTITION,
 	OPT_SHARD,
+	OPT_WORK_TYPE,
 	OPT_VERSION,
 };
 
@@ -179,6 +184,8 @@ static const struct option long_options[] = {
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "partition", required_argument, NULL, OPT_PARTITION },
 	{ "shard", required_argument, NULL, OPT_SHARD },
+	{ "work-type", required_argument, NULL, OPT_WORK_TYPE },
+	{ "output-dir", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -317,6 +324,21 @@ static int parse_stress_count(const char *text, unsigned int *ret_value, struct 
 	return parse_number("--stress-count", text, 1, STRESS_COUNT_MAX, ret_value, reterr);
 }
 
+static int parse_work_type(const char *text, enum kt_work_type *ret_type, struct kt_err *reterr)
+{
+	for (int type = KT_WORK_NONE + 1; type < KT_N_WORK_TYPES; type++) {
+		const struct kt_work_ops *ops = kt_work_ops((enum kt_work_type)type);
+
+		if (ops && !strcasecmp(ops->name, text)) {
+			*ret_type = (enum kt_work_type)type;
+			return 0;
+		}
+	}
+	return kt_err_set(reterr, -EINVAL,
+			  "--work-type '%s' is none of those in docs/workloads.md, as SpinWait",
+			  text);
+}
+
 static int parse_bytes(const char *what, const char *text, uint64_t *ret_bytes,
 		       struct kt_err *reterr)
 {
@@ -425,6 +447,8 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 		return set_text(&o->junit, text);
 	case OPT_GTEST_OUTPUT:
 		return parse_gtest_output(text, &o->gtest_output, reterr);
+	case 'o':
+		return set_text(&o->output_dir, text);
 	case OPT_GTEST_LIST:
 		o->list_format = KT_LIST_GTEST;
 		return set_command(o, KT_COMMAND_LIST);
@@ -447,6 +471,8 @@ static int apply_repeating(struct kt_options *o, int option, const char *text,
 	case OPT_STRESS_COUNT:
 		o->stress_count_given = true;
 		return parse_stress_count(text, &o->stress_count, reterr);
+	case OPT_WORK_TYPE:
+		return parse_work_type(text, &o->work_type, reterr);
 	case OPT_STRESS_DURATION:
 		return parse_time("--stress-duration", text, &o->stress_duration_ns, reterr);
 	case OPT_GLOBAL_TIMEOUT:
@@ -544,7 +570,7 @@ static int apply_environment(struct kt_options *o, struct kt_err *reterr)
 	} variables[] = {
 		{ "KTESTS_KERNEL", 'k' },       { "KTESTS_ACCEL", OPT_ACCEL },
 		{ "KTESTS_TEST_THREADS", 'j' }, { "KTESTS_RETRIES", OPT_RETRIES },
-		{ "KTESTS_SHARD", OPT_SHARD },
+		{ "KTESTS_SHARD", OPT_SHARD },  { "KTESTS_OUTPUT_DIR", 'o' },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(variables); i++) {
@@ -563,7 +589,7 @@ static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_e
 
 	optind = 0; /* GNU: start afresh */
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":t:lk:j:vh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":t:lk:j:o:vh", long_options, NULL)) != -1) {
 		const char *given = argv[optind - 1];
 		int r;
 

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <ktest/work.h>
+
 #include "framework/host.h"
 #include "framework/shard.h"
 #include "util/err.h"
@@ -98,6 +100,7 @@ struct kt_options {
 	bool shuffle;
 	uint64_t seed; /* of everything random */
 	bool no_capture;
+	enum kt_work_type work_type; /* of swappable workers; KT_WORK_NONE: their own */
 
 	/* reporting */
 	enum kt_status_level status_level;
@@ -106,6 +109,7 @@ struct kt_options {
 	bool tap;
 	const char *junit;
 	const char *gtest_output;
+	const char *output_dir; /* -o */
 	enum kt_list_format list_format;
 
 	/* ktests shell */

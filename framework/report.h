@@ -59,6 +59,9 @@ int kt_report_tap_new(FILE *out, struct kt_reporter **ret_reporter);
 int kt_report_junit_new(const char *path, struct kt_reporter **ret_reporter);
 int kt_report_gtest_new(const char *path, struct kt_reporter **ret_reporter);
 
+/* A file DIR/TEST.json for each test (docs/results.md). */
+int kt_report_sidecar_new(const char *dir, struct kt_reporter **ret_reporter);
+
 /* The list of reporters as one; the first failure is returned, all are called. */
 int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info);
 int kt_reporters_outcome(struct kt_reporter *first, const struct kt_outcome *outcome);
@@ -75,6 +78,9 @@ char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_ou
  * own, and where in the steps it was. To be freed.
  */
 char *kt_report_failure_text(const struct kt_test *test, const struct kt_failure *failure);
+
+/* What the workers did, a line for each group of them; nothing when there were none. */
+void kt_report_put_workers(FILE *out, const struct kt_result *result);
 
 /* The captured output as clean text, to be freed; never NULL unless out of memory. */
 char *kt_report_capture_text(const struct kt_capture *capture);

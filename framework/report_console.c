@@ -108,6 +108,7 @@ static void put_details(const struct console *console, const struct kt_outcome *
 	put_capture(console, "host", &outcome->host, OUTPUT_LINES);
 	if (passed)
 		return;
+	kt_report_put_workers(console->out, &outcome->result);
 	put_capture(console, "kernel log of the test", &outcome->dmesg, OUTPUT_LINES);
 	put_capture(console, "console", &outcome->console, CONSOLE_LINES);
 	command = kt_report_rerun_command(console->reporter.info, outcome);

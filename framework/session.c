@@ -152,6 +152,7 @@ static int encode_run(const struct session *session, void **ret_data, size_t *re
 		.test = outcome->test->name,
 		.seed = kt_plan_test_seed(outcome->seed, outcome->test),
 		.attempt = outcome->attempt,
+		.work_type = session->setup->options->work_type,
 		.time_scale_percent =
 			(uint32_t)KT_MAX(session->setup->timeout_multiplier * 100, 100.0),
 		.environment = environment,

@@ -227,6 +227,21 @@ int kt_cgroup_move_all(const char *from, const char *to, struct kt_err *reterr)
 			  to);
 }
 
+int kt_cgroup_await_left(const char *name, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	KT_FREE pid_t *pids = NULL;
+	char path[PATH_MAX];
+	struct stat st;
+	size_t n;
+	int r = kt_cgroup_list(name, "cgroup.procs", &pids, &n, reterr);
+
+	cgroup_path(path, name, "");
+	/* A directory has a link from each directory in it. */
+	if (r < 0 || n || stat(path, &st) < 0 || st.st_nlink > 2)
+		return r;
+	return wait_event(name, "populated", 0, deadline_ns, reterr);
+}
+
 int kt_cgroup_read_cpuset(const char *name, char **ret_text, struct kt_err *reterr)
 {
 	char path[PATH_MAX];

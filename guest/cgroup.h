@@ -65,5 +65,11 @@ int kt_cgroup_move_all(const char *from, const char *to, struct kt_err *reterr);
 /* cpuset.cpus as it was written, "" for none, to be freed. */
 int kt_cgroup_read_cpuset(const char *name, char **ret_text, struct kt_err *reterr);
 
+/*
+ * When its last process has been reaped, waits until it has left: what it still runs to do so is charged
+ * to the cgroup. Nothing to wait for when there are others, or cgroups below.
+ */
+int kt_cgroup_await_left(const char *name, uint64_t deadline_ns, struct kt_err *reterr);
+
 /* CPU time since the creation of the cgroup (cpu.stat). */
 int kt_cgroup_usage(const char *name, struct kt_cgroup_usage *ret_usage, struct kt_err *reterr);

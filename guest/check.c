@@ -108,7 +108,7 @@ static void fail(const struct checker *checker, const char *check, int worker, c
 
 	describe(checker, check, worker, what, sizeof(what));
 	kt_ctx_fail_limit(checker->ctx, (struct kt_where){ test->file, test->line }, what, expected,
-			  got, (uint64_t)excess.ns, excess.share);
+			  got, (uint64_t)ceil(excess.ns), excess.share);
 }
 
 static void nothing_measured(const struct checker *checker, const char *check, const char *of_what)

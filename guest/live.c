@@ -171,9 +171,13 @@ static void stop_workers(struct kt_live *live, struct kt_live_cgroup *cgroup, bo
 					   &live->reports.at, &live->reports.n);
 }
 
-void kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup)
+int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_err *reterr)
 {
 	stop_workers(live, cgroup, *cgroup->name && kt_cgroup_is_frozen(cgroup->name));
+	if (!*cgroup->name)
+		return 0;
+	return kt_cgroup_await_left(cgroup->name, kt_ctx_deadline_ns(live->ctx, OP_TIMEOUT_MS),
+				    reterr);
 }
 
 /* ---- cgroups ------------------------------------------------------------------------------------ */

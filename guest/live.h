@@ -50,8 +50,8 @@ int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned 
 int kt_live_spawn(struct kt_live *live, struct kt_live_cgroup *cgroup, const struct kt_work *work,
 		  struct kt_err *reterr);
 
-/* Stops its workers. */
-void kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup);
+/* Stops its workers, and waits until they have left it. */
+int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_err *reterr);
 
 /* Stops its workers, kills what else runs in it, and removes it. */
 int kt_live_remove(struct kt_live *live, const char *name, struct kt_err *reterr);

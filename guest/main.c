@@ -313,6 +313,9 @@ static void run_test(struct guest *guest, struct kt_result *ret_result)
 	kt_kmsg_begin(guest->kmsg);
 	kt_ctx_init(&ctx, test);
 	ctx.seed = guest->run.seed;
+	ctx.work_type = guest->run.work_type < KT_N_WORK_TYPES
+				? (enum kt_work_type)guest->run.work_type
+				: KT_WORK_NONE;
 	ctx.time_scale_percent = guest->run.time_scale_percent;
 	kt_crash_watch_step(&ctx.step);
 	run_body(guest, &ctx);

@@ -47,9 +47,7 @@ static int stop_cgroup(struct kt_scenario *scenario, const struct kt_op *op, str
 	struct kt_live_cgroup *cgroup;
 	int r = kt_live_get(&scenario->live, op->cgroup, &cgroup, reterr);
 
-	if (r == 0)
-		kt_live_stop(&scenario->live, cgroup);
-	return r;
+	return r ?: kt_live_stop(&scenario->live, cgroup, reterr);
 }
 
 static int freeze(struct kt_scenario *scenario, const struct kt_op *op, bool frozen,

@@ -8,6 +8,7 @@
 #include "guest/hold.h"
 #include "guest/lifetime.h"
 #include "guest/op.h"
+#include "guest/urgent.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -249,12 +250,14 @@ int kt_scenario_run(struct kt_scenario *scenario, const struct kt_test *test)
 {
 	int r;
 
+	kt_urgent_begin();
 	scenario->steps = test->steps;
 	r = set_up_backdrop(scenario, &test->backdrop);
 	for (unsigned int i = 0; r == 0 && !test->steps[i].end; i++)
 		r = run_step(scenario, i);
 	scenario->ctx->step = -1;
 	scenario->steps = NULL;
+	kt_urgent_end();
 	return r;
 }
 

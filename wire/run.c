@@ -22,7 +22,7 @@ struct run_header {
 	uint16_t columns;
 	struct kt_msg_wake wake;
 	uint32_t n_texts;
-	uint32_t reserved;
+	uint32_t work_type;
 };
 
 _Static_assert(sizeof(struct run_header) == 24 + sizeof(struct kt_msg_wake) + 8, "wire format");
@@ -48,6 +48,7 @@ int kt_run_request_encode(const struct kt_run_request *run, void **ret_data, siz
 		.mode = run->mode,
 		.attempt = run->attempt,
 		.seed = run->seed,
+		.work_type = run->work_type,
 		.time_scale_percent = run->time_scale_percent,
 		.rows = run->rows,
 		.columns = run->columns,
@@ -124,6 +125,7 @@ int kt_run_request_decode(const void *data, size_t len, struct kt_run_request *r
 		.mode = (enum kt_run_mode)header.mode,
 		.attempt = header.attempt,
 		.seed = header.seed,
+		.work_type = header.work_type,
 		.time_scale_percent = header.time_scale_percent,
 		.rows = header.rows,
 		.columns = header.columns,

@@ -23,7 +23,8 @@ struct kt_run_request {
 	const char *terminal; /* KT_RUN_SHELL: value of TERM */
 	uint16_t rows;        /* KT_RUN_SHELL: size of the terminal */
 	uint16_t columns;
-	uint64_t seed;               /* of everything random in the test */
+	uint64_t seed;                  /* of everything random in the test */
+	uint32_t work_type;             /* enum kt_work_type of swappable workers; 0: their own */
 	uint32_t attempt;            /* counts from 1 */
 	uint32_t time_scale_percent; /* how much longer than on hardware waits may take, >= 100 */
 	struct kt_msg_wake wake;     /* for a guest that has not had WAKE */
