@@ -7,6 +7,8 @@
 
 #include "framework/setup.h"
 #include "guest/ctx.h"
+#include "guest/op.h"
+#include "guest/worktype.h"
 #include "util/cleanup.h"
 #include "wire/json.h"
 
@@ -32,10 +34,39 @@ static json_t *test_to_json(const struct kt_test *test)
 			 (int)kt_test_duration_ms(test));
 }
 
+/* What scenarios of this version can be made of. */
+static json_t *operations_to_json(void)
+{
+	json_t *array = json_array();
+
+	for (int kind = 0; array && kind < KT_N_OP_KINDS; kind++) {
+		const struct kt_op_ops *ops = kt_op_ops((enum kt_op_kind)kind);
+
+		if (ops)
+			(void)json_array_append_new(array, json_string(ops->name));
+	}
+	return array;
+}
+
+static json_t *work_types_to_json(void)
+{
+	json_t *array = json_array();
+
+	for (int type = 0; array && type < KT_N_WORK_TYPES; type++) {
+		const struct kt_work_ops *ops = kt_work_ops((enum kt_work_type)type);
+
+		if (ops)
+			(void)json_array_append_new(array, json_string(ops->name));
+	}
+	return array;
+}
+
 static int list_json(const struct kt_selection *selection, FILE *out)
 {
 	json_t *array = json_array();
-	KT_JSON json_t *json = json_pack("{si so}", "version", 1, "tests", array);
+	KT_JSON json_t *json =
+		json_pack("{si so so so}", "version", 1, "operations", operations_to_json(),
+			  "work_types", work_types_to_json(), "tests", array);
 
 	for (size_t i = 0; json && i < selection->n; i++)
 		(void)json_array_append_new(array, test_to_json(selection->tests[i]));

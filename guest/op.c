@@ -341,6 +341,7 @@ int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_
 	if (!ops)
 		return kt_err_set(reterr, -EINVAL, "it has no kind; use the macros");
 	r = ops->check ? ops->check(op, &scenario->ctx->topology, reterr) : 0;
+	scenario->applied |= UINT64_C(1) << op->kind;
 	return r ?: ops->apply(scenario, op, reterr);
 }
 

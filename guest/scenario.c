@@ -285,13 +285,28 @@ static json_t *workers_to_json(const struct kt_reports *reports)
 	return array;
 }
 
+/* Which kinds were applied. */
+static json_t *operations_to_json(uint64_t applied)
+{
+	json_t *array = json_array();
+
+	for (int kind = 0; array && kind < KT_N_OP_KINDS; kind++) {
+		const struct kt_op_ops *ops = kt_op_ops((enum kt_op_kind)kind);
+
+		if (ops && applied & UINT64_C(1) << kind)
+			(void)json_array_append_new(array, json_string(ops->name));
+	}
+	return array;
+}
+
 json_t *kt_scenario_report(const struct kt_scenario *scenario)
 {
 	const struct kt_reports *reports = &scenario->live.reports;
 
-	if (!scenario->records.first && !reports->n)
+	if (!scenario->records.first && !reports->n && !scenario->applied)
 		return NULL;
-	return json_pack("{so so sI}", "steps", kt_records_to_json(&scenario->records), "workers",
+	return json_pack("{so so so sI}", "operations", operations_to_json(scenario->applied),
+			 "steps", kt_records_to_json(&scenario->records), "workers",
 			 workers_to_json(reports), "n_workers", (json_int_t)reports->n);
 }
 

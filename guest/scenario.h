@@ -18,6 +18,7 @@ struct kt_scenario {
 	struct kt_live live;
 	struct kt_records records;
 	struct kt_pid_list *captures;
+	uint64_t applied; /* operations: bit enum kt_op_kind */
 };
 
 /* @port may be NULL: then no step frames are sent. */

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Every operation and every work type is used by a test of the suite that passes.
+
+usage: coverage.py KTESTS RESULTS_DIR
+
+RESULTS_DIR is what the suite has written; without it, the suite is run first.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+
+def main():
+    ktests, results = sys.argv[1], pathlib.Path(sys.argv[2])
+    if not list(results.glob("*.json")):
+        subprocess.run([ktests, "--status-level", "fail", "--output-dir", results], timeout=1200)
+    listed = json.loads(subprocess.run([ktests, "--list", "--format", "json"], capture_output=True, check=True,
+                                       text=True).stdout)
+    used, worked, n = set(), set(), 0
+    for path in results.glob("*.json"):
+        result = json.loads(path.read_text())
+        if result["verdict"] != "pass":
+            continue
+        scenario = result["attempts"][-1]["result"].get("scenario", {})
+        used |= set(scenario.get("operations", []))
+        worked |= {worker["work"] for worker in scenario.get("workers", []) if worker["iterations"]}
+        n += 1
+    missing = sorted(set(listed["operations"]) - used) + sorted(set(listed["work_types"]) - worked)
+    for name in missing:
+        print(f"no test that passes uses {name}")
+    print(f"{len(used)} operations and {len(worked)} work types in {n} tests")
+    return bool(missing) or n < 30  # finding few results is a fault of this check
+
+
+sys.exit(main())
