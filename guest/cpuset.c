@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,8 +147,8 @@ static int resolve_part(const struct kt_cpuset *spec, double overlap, unsigned i
 				  spec->of);
 	if (!within(overlap, 0, 1))
 		return kt_err_set(reterr, -EINVAL, "the overlap %g is not within 0..1", overlap);
-	begin = spec->index * n / spec->of;
-	end = (spec->index + 1) * n / spec->of;
+	begin = (unsigned int)((uint64_t)spec->index * n / spec->of);
+	end = (unsigned int)((spec->index + UINT64_C(1)) * n / spec->of);
 	reach = (unsigned int)((end - begin) * overlap + 0.5);
 	set_range(ret_cpus, begin > reach ? begin - reach : 0, KT_MIN(end + reach, n));
 	if (begin == end)

@@ -14,8 +14,9 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define GAP_MIN_NS KT_NSEC_PER_MSEC /* shorter ones are not looked into */
-#define SUB_BITS   4                /* of a bucket's place within its octave */
+#define GAP_MIN_NS KT_NSEC_PER_MSEC        /* shorter ones are not looked into */
+#define LOOK_NS    (10 * KT_NSEC_PER_MSEC) /* schedstat is not older at a look into a gap */
+#define SUB_BITS   4                       /* of a bucket's place within its octave */
 
 static void parse_schedstat(const char *text, uint64_t values[3])
 {
@@ -29,6 +30,24 @@ static void read_own_schedstat(const struct kt_telemetry *telemetry, uint64_t va
 
 	(void)!pread(telemetry->schedstat_fd, text, sizeof(text) - 1, 0);
 	parse_schedstat(text, values);
+}
+
+/*
+ * As of one moment, which it returns: a worker that was preempted between the file and the clock would
+ * find its waiting in one of them only, and looks again.
+ */
+static uint64_t look_at_schedstat(struct kt_telemetry *telemetry, uint64_t values[3])
+{
+	uint64_t begin_ns, now_ns = kt_now_ns();
+	unsigned int tries = 3;
+
+	do {
+		begin_ns = now_ns;
+		read_own_schedstat(telemetry, values);
+		now_ns = kt_now_ns();
+	} while (now_ns - begin_ns > GAP_MIN_NS && --tries);
+	telemetry->looked_ns = telemetry->tick_ns = now_ns;
+	return now_ns;
 }
 
 void kt_telemetry_schedstat(pid_t pid, pid_t tid, uint64_t values[3])
@@ -58,10 +77,9 @@ static void look_at_cpu(struct kt_telemetry *telemetry, bool first)
 void kt_telemetry_begin(struct kt_telemetry *telemetry)
 {
 	telemetry->schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	read_own_schedstat(telemetry, telemetry->begin_schedstat);
-	telemetry->tick_run_delay_ns = telemetry->begin_schedstat[1];
 	look_at_cpu(telemetry, true);
-	telemetry->begin_ns = telemetry->tick_ns = kt_now_ns();
+	telemetry->begin_ns = look_at_schedstat(telemetry, telemetry->begin_schedstat);
+	telemetry->tick_run_delay_ns = telemetry->begin_schedstat[1];
 }
 
 void kt_telemetry_end(struct kt_telemetry *telemetry)
@@ -74,12 +92,12 @@ void kt_telemetry_end(struct kt_telemetry *telemetry)
  * The wall clock alone cannot tell the guest's scheduler, which left the worker on a runqueue, from a
  * host that stopped the whole CPU: the kernel's count of the time on runqueues can.
  */
-static void look_into_gap(struct kt_telemetry *telemetry, uint64_t now_ns, uint64_t gap_ns)
+static void look_into_gap(struct kt_telemetry *telemetry)
 {
-	uint64_t schedstat[3], waited_ns;
+	uint64_t schedstat[3], since_ns = telemetry->tick_ns;
+	uint64_t now_ns = look_at_schedstat(telemetry, schedstat), gap_ns = now_ns - since_ns;
+	uint64_t waited_ns = KT_MIN(schedstat[1] - telemetry->tick_run_delay_ns, gap_ns);
 
-	read_own_schedstat(telemetry, schedstat);
-	waited_ns = KT_MIN(schedstat[1] - telemetry->tick_run_delay_ns, gap_ns);
 	telemetry->tick_run_delay_ns = schedstat[1];
 	telemetry->max_stall_ns = KT_MAX(telemetry->max_stall_ns, gap_ns - waited_ns);
 	if (waited_ns <= telemetry->max_gap_ns)
@@ -89,20 +107,29 @@ static void look_into_gap(struct kt_telemetry *telemetry, uint64_t now_ns, uint6
 	telemetry->max_gap_cpu = telemetry->cpu;
 }
 
+/* Also once in a while without a gap: what was waited before must not be taken for one's own. */
 void kt_telemetry_tick(struct kt_telemetry *telemetry)
 {
-	uint64_t now_ns = kt_now_ns(), gap_ns = now_ns - telemetry->tick_ns;
+	uint64_t now_ns = kt_now_ns();
+
+	look_at_cpu(telemetry, false);
+	if (now_ns - telemetry->tick_ns > GAP_MIN_NS || now_ns - telemetry->looked_ns > LOOK_NS)
+		look_into_gap(telemetry);
+	else
+		telemetry->tick_ns = now_ns;
+}
+
+/* The wake-up that came before is no gap, but it may have waited for the CPU. */
+void kt_telemetry_resume(struct kt_telemetry *telemetry)
+{
+	uint64_t schedstat[3], now_ns = kt_now_ns();
 
 	look_at_cpu(telemetry, false);
 	telemetry->tick_ns = now_ns;
-	if (gap_ns > GAP_MIN_NS)
-		look_into_gap(telemetry, now_ns, gap_ns);
-}
-
-void kt_telemetry_resume(struct kt_telemetry *telemetry)
-{
-	look_at_cpu(telemetry, false);
-	telemetry->tick_ns = kt_now_ns();
+	if (now_ns - telemetry->looked_ns <= LOOK_NS)
+		return;
+	(void)look_at_schedstat(telemetry, schedstat);
+	telemetry->tick_run_delay_ns = schedstat[1];
 }
 
 /* Exact below 16 ns, then 16 buckets for each power of two. */

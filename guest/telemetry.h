@@ -21,7 +21,8 @@ struct kt_telemetry {
 	uint64_t end_ns; /* 0: it has not ended by itself */
 	/* the last look at the clock */
 	uint64_t tick_ns;
-	uint64_t tick_run_delay_ns; /* as of the last look at schedstat */
+	uint64_t looked_ns;         /* when schedstat was looked at last */
+	uint64_t tick_run_delay_ns; /* as it was then */
 	int32_t schedstat_fd;
 	uint32_t cpu;
 	uint32_t node;

@@ -41,7 +41,6 @@ struct process {
 	int pidfd;
 	int status; /* once reaped */
 	bool killed;
-	bool ended_itself; /* while it was to work */
 };
 
 struct kt_worker_group {
@@ -245,6 +244,10 @@ static int group_alloc(struct kt_worker_group *group)
 
 static int prepare_units(struct kt_worker_group *group, struct kt_err *reterr)
 {
+	const char *lacks = group->ops->lacks ? group->ops->lacks(&group->work) : NULL;
+
+	if (lacks)
+		return kt_err_set(reterr, -ENOTSUP, "%s: %s", group->ops->name, lacks);
 	for (unsigned int i = 0; group->ops->prepare && i < group->n_units; i++) {
 		int r = group->ops->prepare(&group->work, &group->units[i]);
 
@@ -455,7 +458,6 @@ int kt_worker_group_lost(struct kt_worker_group *group, int *ret_status)
 
 		if (process->pid && waitpid(process->pid, &process->status, WNOHANG) > 0) {
 			process->pid = 0;
-			process->ended_itself = true;
 			*ret_status = process->status;
 			return (int)i;
 		}
@@ -511,7 +513,7 @@ static void append_reports(const struct kt_worker_group *group, uint64_t (*sched
 			.group = group->place.number,
 			.index = i,
 			.killed = process->killed,
-			.status = process->killed || process->ended_itself ? process->status : 0,
+			.status = process->status,
 		};
 		for (unsigned int cpu = 0; cpu < KT_REPORT_CPUS; cpu++) {
 			if (CPU_ISSET(cpu, &group->allowed))

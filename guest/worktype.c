@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <math.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -154,6 +155,17 @@ void kt_worker_done(struct kt_worker *worker)
 {
 	(void)atomic_fetch_add_explicit(&worker->telemetry->iterations, 1, memory_order_relaxed);
 	kt_telemetry_tick(worker->telemetry);
+}
+
+/* PID 1 sees a process that has ended by itself, which fails the test. */
+void kt_worker_fail(const struct kt_worker *worker, const char *what)
+{
+	const struct kt_work_ops *ops = kt_work_ops(worker->work->type);
+
+	(void)fprintf(stderr, "%s, worker %u: %s: %s\n", ops->name, worker->index, what,
+		      strerror(errno));
+	(void)fflush(stderr);
+	_exit(1);
 }
 
 void kt_worker_spin(struct kt_worker *worker, unsigned int n)

@@ -59,6 +59,8 @@ struct kt_work_ops {
 	int (*prepare)(const struct kt_work *work, struct kt_unit *unit);
 	/* Why it cannot be run like that, or NULL; for validation, on the host. */
 	const char *(*fault)(const struct kt_work *work, const struct kt_topology *topology);
+	/* What the machine lacks to run it, or NULL; in the guest, before the fork. */
+	const char *(*lacks)(const struct kt_work *work);
 	bool processes_only;
 };
 
@@ -95,6 +97,9 @@ void kt_worker_done(struct kt_worker *worker);
 
 /* Looks at the clock and the CPU; at least once in a millisecond of running. kt_worker_spin() does. */
 void kt_worker_tick(struct kt_worker *worker);
+
+/* What cannot be gone on without: says so on stderr, with errno's text, and ends the process. */
+__attribute__((noreturn)) void kt_worker_fail(const struct kt_worker *worker, const char *what);
 
 /* @n pauses of the CPU, or fewer when it is to stop. */
 void kt_worker_spin(struct kt_worker *worker, unsigned int n);

@@ -41,7 +41,7 @@ struct kt_ctx;
  * @pages, @local_pages: of memory whose place it has looked up, and of those on the node of its CPU.
  * @node_migrations: how many times it was seen on another node than before.
  * @killed:        it did not end when it was asked to.
- * @status:        how it ended, as from waitpid(2), if it ended by itself or was killed.
+ * @status:        how it ended, as from waitpid(2): 0 unless it failed, crashed or was killed.
  */
 struct kt_worker_report {
 	const char *cgroup;
