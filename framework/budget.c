@@ -20,6 +20,7 @@
 #define MEMORY_BASE 65536 /* where the bytes for memory begin */
 #define SLOTS_MAX   16384u
 #define GATE        (2 * MEMORY_BASE) /* the byte that is locked while slots are being taken */
+#define TURNSTILE   (GATE + 1)        /* and the one by who could not have enough, until it has */
 
 /* A run of bytes of the file; @held says which are locked by this runner. */
 struct slots {
@@ -38,6 +39,7 @@ struct kt_budget {
 	int fd;
 	int inotify_fd;
 	bool contended;
+	bool waiting; /* has the turnstile */
 	struct slots vcpus;
 	struct slots memory;
 };
@@ -171,22 +173,63 @@ static bool take_both(struct kt_budget *budget, unsigned int vcpus, unsigned int
 	return false;
 }
 
+/* Whether another runner waits for its turn. */
+static bool others_wait(struct kt_budget *budget)
+{
+	if (budget->waiting)
+		return false;
+	if (!lock_slot(budget->fd, TURNSTILE, F_WRLCK))
+		return true;
+	(void)lock_slot(budget->fd, TURNSTILE, F_UNLCK);
+	return false;
+}
+
+static void take_turn(struct kt_budget *budget, bool wait)
+{
+	if (wait == budget->waiting)
+		return;
+	if (wait) {
+		budget->waiting = lock_slot(budget->fd, TURNSTILE, F_WRLCK);
+		return;
+	}
+	(void)lock_slot(budget->fd, TURNSTILE, F_UNLCK);
+	budget->waiting = false;
+	(void)pwrite(budget->fd, "", 1, 0); /* the others' event */
+}
+
 /* One at a time: two that take some each, and not enough, would refuse one another what is free. */
-bool kt_budget_take(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
-		    struct kt_share *share)
+static bool take_in_gate(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
+			 bool in_turn, struct kt_share *share)
 {
 	unsigned int slots = memory_slots(budget, mib);
-	bool taken;
+	bool taken = false;
 
 	vcpus = kt_budget_cap_vcpus(budget, vcpus);
 	(void)lock_byte(budget->fd, F_OFD_SETLKW, GATE, F_WRLCK);
-	taken = take_both(budget, vcpus, slots);
+	if (others_wait(budget))
+		budget->contended = true;
+	else
+		taken = take_both(budget, vcpus, slots);
+	if (in_turn && budget->contended)
+		take_turn(budget, !taken);
 	(void)lock_byte(budget->fd, F_OFD_SETLK, GATE, F_UNLCK);
 	if (!taken)
 		return false;
 	share->vcpus += vcpus;
 	share->mib += slots * SLOT_MIB;
 	return true;
+}
+
+bool kt_budget_take(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
+		    struct kt_share *share)
+{
+	return take_in_gate(budget, vcpus, mib, true, share);
+}
+
+bool kt_budget_try(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
+		   struct kt_share *share)
+{
+	return take_in_gate(budget, vcpus, mib, false, share);
 }
 
 void kt_budget_give(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,

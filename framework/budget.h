@@ -26,11 +26,17 @@ int kt_budget_open(unsigned int vcpus, unsigned int mib, struct kt_budget **ret_
 struct kt_budget *kt_budget_close(struct kt_budget *budget);
 
 /*
- * Takes all of it or nothing; false when there is not enough. What is more than the whole budget counts
+ * Takes all of it or nothing, in turn: while a runner waits for what it could not have, no other one takes
+ * anything, or a large machine would wait for ever beside small ones. What cannot be had is to be asked
+ * for again. kt_budget_try() is for what nobody waits for: it neither waits in turn nor takes its turn.
+ *
+ * False when there is not enough. What is more than the whole budget counts
  * as the whole budget: a large machine runs alone. @share is added to.
  */
 bool kt_budget_take(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 		    struct kt_share *share);
+bool kt_budget_try(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
+		   struct kt_share *share);
 
 /* Gives back so much of @share, at most what is in it. */
 void kt_budget_give(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,

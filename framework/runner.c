@@ -481,7 +481,7 @@ static bool warm_up(struct runner *runner, struct kt_item **at)
 
 	if (item->group->state != KT_GROUP_READY || runner->options->no_capture ||
 	    count_warm(runner) >= runner->options->pool ||
-	    !kt_budget_take(runner->budget, 1, job_mib(item->test), &share))
+	    !kt_budget_try(runner->budget, 1, job_mib(item->test), &share))
 		return false;
 	(void)kt_queue_take(&runner->queue, at);
 	start_attempt(runner, item, share, true);

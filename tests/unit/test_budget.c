@@ -52,7 +52,7 @@ static unsigned int free_vcpus(struct kt_budget *budget)
 
 	unsigned int n;
 
-	while (kt_budget_take(budget, 1, 0, &all))
+	while (kt_budget_try(budget, 1, 0, &all))
 		;
 	n = all.vcpus;
 	kt_budget_give(budget, n, 0, &all);
@@ -61,12 +61,12 @@ static unsigned int free_vcpus(struct kt_budget *budget)
 
 static bool take_vcpus(struct kt_budget *budget, unsigned int vcpus)
 {
-	return kt_budget_take(budget, vcpus, 0, &(struct kt_share){ 0, 0 });
+	return kt_budget_try(budget, vcpus, 0, &(struct kt_share){ 0, 0 });
 }
 
 static bool take_mib(struct kt_budget *budget, unsigned int mib)
 {
-	return kt_budget_take(budget, 0, mib, &(struct kt_share){ 0, 0 });
+	return kt_budget_try(budget, 0, mib, &(struct kt_share){ 0, 0 });
 }
 
 /* Whether the watch @fd tells something until the deadline. */
@@ -202,7 +202,7 @@ Test(budget, memory_that_one_holds_the_other_cannot_take)
 	struct kt_share share = { 0, 0 };
 
 	cr_assert(kt_budget_take(first, 0, 3 * SLOT_MIB, &share));
-	cr_assert(not(kt_budget_take(second, 4, 2 * SLOT_MIB, &(struct kt_share){ 0, 0 })));
+	cr_assert(not(kt_budget_try(second, 4, 2 * SLOT_MIB, &(struct kt_share){ 0, 0 })));
 	cr_assert(kt_budget_is_contended(second));
 	cr_assert(take_vcpus(first, 4), "the refused one kept CPUs");
 	cr_assert(take_mib(second, SLOT_MIB), "the refused one kept memory");
@@ -210,6 +210,41 @@ Test(budget, memory_that_one_holds_the_other_cannot_take)
 	cr_assert(take_mib(second, 2 * SLOT_MIB));
 	(void)kt_budget_close(first);
 	(void)kt_budget_close(second);
+}
+
+Test(budget, who_waits_for_much_is_next)
+{
+	struct kt_budget *small = open_budget(2, PLENTY_MIB), *large = open_budget(2, PLENTY_MIB);
+	struct kt_share two = { 0, 0 }, one = { 0, 0 }, all = { 0, 0 };
+
+	cr_assert(kt_budget_take(small, 1, 0, &one));
+	cr_assert(kt_budget_take(small, 1, 0, &two));
+	cr_assert(not(kt_budget_take(large, 2, 0, &all)));
+	kt_budget_give(small, 1, 0, &one);
+	cr_assert(not(kt_budget_take(small, 1, 0, &one)), "it would never be the large one's turn");
+	cr_assert(not(kt_budget_try(small, 1, 0, &one)));
+	cr_assert(not(kt_budget_take(large, 2, 0, &all)));
+	kt_budget_give(small, 1, 0, &two);
+	cr_assert(kt_budget_take(large, 2, 0, &all));
+	cr_assert(not(kt_budget_take(small, 1, 0, &one)));
+	kt_budget_give(large, 2, 0, &all);
+	cr_assert(not(kt_budget_take(large, 2, 0, &all)), "now the small one is next");
+	cr_assert(kt_budget_take(small, 1, 0, &one));
+	(void)kt_budget_close(small);
+	(void)kt_budget_close(large);
+}
+
+Test(budget, who_waited_and_is_gone_is_in_nobodys_way)
+{
+	struct kt_budget *small = open_budget(2, PLENTY_MIB), *large = open_budget(2, PLENTY_MIB);
+	struct kt_share one = { 0, 0 };
+
+	cr_assert(kt_budget_take(small, 1, 0, &one));
+	cr_assert(not(kt_budget_take(large, 2, 0, &(struct kt_share){ 0, 0 })));
+	cr_assert(not(kt_budget_take(small, 1, 0, &one)));
+	(void)kt_budget_close(large);
+	cr_assert(kt_budget_take(small, 1, 0, &one));
+	(void)kt_budget_close(small);
 }
 
 Test(budget, only_another_runner_makes_it_contended)
