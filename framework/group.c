@@ -6,7 +6,9 @@
 
 #include "guest/ctx.h"
 
-#define RENEW_MIN 5u /* attempts for which a template with other files is made anew */
+/* Attempts, or bytes to be sent for each, for which a template with other files is made anew. */
+#define RENEW_MIN   5u
+#define RENEW_BYTES (8u << 20)
 
 static bool is_for(const struct kt_group *group, const struct kt_test *test)
 {
@@ -16,6 +18,17 @@ static bool is_for(const struct kt_group *group, const struct kt_test *test)
 	       kt_setup_memory_mib(group->test) == kt_setup_memory_mib(test);
 }
 
+/* Beyond what the machine's RAM can hold of all of them, each of its tests is sent its own. */
+static void add_packages(struct kt_group *group, const struct kt_setup *setup,
+			 const struct kt_test *test)
+{
+	uint64_t packages = group->packages | kt_payloads_packages(&setup->payloads, test);
+
+	if (packages != group->packages &&
+	    kt_image_bytes(setup->image, packages, NULL) <= kt_setup_files_max(test))
+		group->packages = packages;
+}
+
 struct kt_group *kt_group_get(struct kt_group **groups, const struct kt_setup *setup,
 			      const struct kt_test *test)
 {
@@ -23,12 +36,15 @@ struct kt_group *kt_group_get(struct kt_group **groups, const struct kt_setup *s
 
 	while (*groups && !is_for(*groups, test))
 		groups = &(*groups)->next;
-	if (*groups)
+	if (*groups) {
+		add_packages(*groups, setup, test);
 		return *groups;
+	}
 	group = calloc(1, sizeof(*group));
 	if (!group)
 		return NULL;
 	group->test = test;
+	add_packages(group, setup, test);
 	group->state = setup->template_dir ? KT_GROUP_NEW : KT_GROUP_COLD;
 	group->template = KT_TEMPLATE_NULL;
 	group->machine = kt_setup_machine_text(setup, test);
@@ -65,6 +81,17 @@ struct kt_template_id kt_group_template_id(const struct kt_group *group,
 	};
 }
 
+/* Of many bytes it may be payloads that are missing, which change less often than the program. */
+static bool is_worth_renewing(const struct kt_group *group, const struct kt_setup *setup,
+			      unsigned int n_attempts)
+{
+	const json_t *files = group->template.files;
+
+	if (n_attempts >= RENEW_MIN)
+		return kt_image_differs(setup->image, group->packages, files);
+	return kt_image_bytes(setup->image, group->packages, files) > RENEW_BYTES;
+}
+
 void kt_group_look(struct kt_group *group, const struct kt_setup *setup, unsigned int n_attempts,
 		   struct kt_err *reterr)
 {
@@ -74,7 +101,7 @@ void kt_group_look(struct kt_group *group, const struct kt_setup *setup, unsigne
 	if (kt_template_find(&id, &group->template, reterr) <= 0 &&
 	    kt_template_find_sibling(&id, &group->template, reterr) <= 0)
 		return;
-	if (n_attempts < RENEW_MIN || !kt_image_differs(setup->image, group->template.files))
+	if (!n_attempts || !is_worth_renewing(group, setup, n_attempts))
 		group->state = KT_GROUP_READY;
 	else
 		kt_template_deinit(&group->template);

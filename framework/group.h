@@ -18,13 +18,15 @@ struct kt_group {
 	struct kt_group *next;
 	const struct kt_test *test; /* the first */
 	enum kt_group_state state;
-	char *machine; /* the text that the template depends on */
+	uint64_t packages; /* what the files of its tests are in the image */
+	char *machine;     /* the text that the template depends on */
 	struct kt_template template;
 	struct kt_outcome *failure; /* FAILED: what became of the making of the template; owned */
 };
 
 /*
- * The group of @test in the list *@groups, made if need be, in the order of making. With no template
+ * The group of @test in the list *@groups, made if need be, in the order of making; its packages include those of
+ * @test from then on. With no template
  * directory in @setup it is COLD. NULL when out of memory.
  */
 struct kt_group *kt_group_get(struct kt_group **groups, const struct kt_setup *setup,
@@ -37,7 +39,7 @@ struct kt_template_id kt_group_template_id(const struct kt_group *group,
 /*
  * Looks for the template of a group that is NEW or BUILDING, and sets the state. One with other files
  * in it serves @n_attempts if they are few: each is sent the files, which takes some milliseconds; for
- * many it pays to make it anew. @reterr tells about a template that could not be used.
+ * many, or many bytes, it pays to make it anew. With 0, what is there has to do. @reterr tells about a template that could not be used.
  */
 void kt_group_look(struct kt_group *group, const struct kt_setup *setup, unsigned int n_attempts,
 		   struct kt_err *reterr);

@@ -31,7 +31,10 @@ struct item {
 	size_t len;
 	size_t packed; /* bytes of it that go into the guest */
 	XXH128_hash_t hash;
+	uint64_t packages; /* those that it belongs to; ALL: it is in every guest */
 };
+
+#define ALL UINT64_MAX
 
 struct kt_image {
 	char *program;
@@ -39,15 +42,19 @@ struct kt_image {
 	size_t n;
 };
 
+static void item_deinit(struct item *item)
+{
+	if (item->len)
+		(void)munmap(item->data, item->len);
+	free(item->guest);
+}
+
 struct kt_image *kt_image_free(struct kt_image *image)
 {
 	if (!image)
 		return NULL;
-	for (size_t i = 0; i < image->n; i++) {
-		if (image->items[i].len)
-			(void)munmap(image->items[i].data, image->items[i].len);
-		free(image->items[i].guest);
-	}
+	for (size_t i = 0; i < image->n; i++)
+		item_deinit(&image->items[i]);
 	free(image->items);
 	free(image->program);
 	free(image);
@@ -115,26 +122,56 @@ static int map_item(struct item *item, const char *host)
 	return 0;
 }
 
-static int add_item(struct kt_image *image, const char *host, const char *guest,
-		    struct kt_err *reterr)
+static int read_item(const char *host, const char *guest, struct item *item, struct kt_err *reterr)
 {
-	struct item *grown = reallocarray(image->items, image->n + 1, sizeof(*grown));
-	struct item *item;
 	int r;
 
+	item->guest = strdup(guest);
+	if (!item->guest)
+		return kt_err_oom(reterr);
+	r = map_item(item, host);
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot pack '%s': %m", host);
+	cut_to_loaded(item);
+	item->hash = XXH3_128bits(item->data, item->packed);
+	return 0;
+}
+
+/* 1 when the image has a file of that place, which is then @item's too. */
+static int merge_item(struct kt_image *image, const struct item *item, const char *host,
+		      struct kt_err *reterr)
+{
+	for (size_t i = 0; i < image->n; i++) {
+		struct item *have = &image->items[i];
+
+		if (strcmp(have->guest, item->guest))
+			continue;
+		if (have->mode != item->mode || !XXH128_isEqual(have->hash, item->hash))
+			return kt_err_set(reterr, -EEXIST,
+					  "'%s' is to be '%s' in the guest, as another file is",
+					  host, item->guest);
+		have->packages |= item->packages;
+		return 1;
+	}
+	return 0;
+}
+
+static int add_item(struct kt_image *image, const char *host, const char *guest, uint64_t packages,
+		    struct kt_err *reterr)
+{
+	KT_CLEANUP(item_deinit) struct item item = { .packages = packages };
+	struct item *grown;
+	int r;
+
+	r = read_item(host, guest, &item, reterr) ?: merge_item(image, &item, host, reterr);
+	if (r)
+		return r < 0 ? r : 0;
+	grown = reallocarray(image->items, image->n + 1, sizeof(*grown));
 	if (!grown)
 		return kt_err_oom(reterr);
 	image->items = grown;
-	item = &grown[image->n];
-	*item = (struct item){ .guest = strdup(guest) };
-	r = item->guest ? map_item(item, host) : -ENOMEM;
-	if (r < 0) {
-		free(item->guest);
-		return kt_err_set(reterr, r, "cannot pack '%s': %m", host);
-	}
-	cut_to_loaded(item);
-	item->hash = XXH3_128bits(item->data, item->packed);
-	image->n++;
+	grown[image->n++] = item;
+	item = (struct item){ .guest = NULL };
 	return 0;
 }
 
@@ -146,8 +183,9 @@ static bool is_elf(const char *path)
 	return fd >= 0 && read(fd, head, SELFMAG) == SELFMAG && !memcmp(head, ELFMAG, SELFMAG);
 }
 
+/* A file, and if it is a program or library what it needs. */
 static int add_program(struct kt_image *image, struct kt_closure *closure, const char *host,
-		       const char *guest, struct kt_err *reterr)
+		       const char *guest, uint64_t packages, struct kt_err *reterr)
 {
 	const char *slash = strrchr(guest, '/');
 	KT_FREE char *dir = strndup(guest, (size_t)(slash - guest));
@@ -155,10 +193,36 @@ static int add_program(struct kt_image *image, struct kt_closure *closure, const
 
 	if (!dir)
 		return kt_err_oom(reterr);
-	r = add_item(image, host, guest, reterr);
+	r = add_item(image, host, guest, packages, reterr);
 	if (r == 0 && is_elf(host))
 		r = kt_closure_add(closure, host, dir, reterr);
 	return r;
+}
+
+static int add_closure(struct kt_image *image, const struct kt_closure *closure, uint64_t packages,
+		       struct kt_err *reterr)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < closure->n; i++)
+		r = add_item(image, closure->files[i].host, closure->files[i].guest, packages,
+			     reterr);
+	return r;
+}
+
+/* What two packages need is looked up for each: run paths can give one name to two libraries. */
+static int add_package(struct kt_image *image, const struct kt_image_package *package, size_t index,
+		       struct kt_err *reterr)
+{
+	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
+	uint64_t packages = kt_image_package_bit(index);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < package->n_extras; i++)
+		r = add_program(image, &closure, package->extras[i].host, package->extras[i].guest,
+				packages, reterr);
+	r = r ?: add_closure(image, &closure, packages, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "%s", package->name) : 0;
 }
 
 static int collect(struct kt_image *image, const struct kt_image_options *options,
@@ -167,13 +231,19 @@ static int collect(struct kt_image *image, const struct kt_image_options *option
 	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
 	int r;
 
-	r = add_program(image, &closure, options->program, "/init", reterr);
+	r = add_program(image, &closure, options->program, "/init", ALL, reterr);
 	for (size_t i = 0; r == 0 && i < options->n_extras; i++)
 		r = add_program(image, &closure, options->extras[i].host, options->extras[i].guest,
-				reterr);
-	for (size_t i = 0; r == 0 && i < closure.n; i++)
-		r = add_item(image, closure.files[i].host, closure.files[i].guest, reterr);
+				ALL, reterr);
+	r = r ?: add_closure(image, &closure, ALL, reterr);
+	for (size_t i = 0; r == 0 && i < options->n_packages; i++)
+		r = add_package(image, &options->packages[i], i, reterr);
 	return r;
+}
+
+static bool is_wanted(const struct item *item, uint64_t packages)
+{
+	return item->packages == ALL || (item->packages & packages);
 }
 
 static char *initramfs_name(const struct kt_image *image)
@@ -187,6 +257,8 @@ static char *initramfs_name(const struct kt_image *image)
 	for (size_t i = 0; i < image->n; i++) {
 		const struct item *item = &image->items[i];
 
+		if (!is_wanted(item, 0))
+			continue;
 		(void)XXH3_128bits_update(state, item->guest, strlen(item->guest) + 1);
 		(void)XXH3_128bits_update(state, &item->mode, sizeof(item->mode));
 		(void)XXH3_128bits_update(state, &item->hash, sizeof(item->hash));
@@ -266,6 +338,8 @@ static int write_archive(const struct kt_image *image, FILE *out)
 	for (size_t i = 0; r == 0 && i < image->n; i++) {
 		const struct item *item = &image->items[i];
 
+		if (!is_wanted(item, 0))
+			continue;
 		r = write_parents(&cpio, &dirs, item->guest)
 			    ?: kt_cpio_file(&cpio, item->guest, item->mode, item->data,
 					    item->packed);
@@ -400,13 +474,15 @@ static json_t *item_hash(const struct item *item)
 			    (uint64_t)item->hash.low64);
 }
 
-json_t *kt_image_manifest(const struct kt_image *image)
+json_t *kt_image_manifest(const struct kt_image *image, uint64_t packages, const json_t *before)
 {
-	json_t *manifest = json_object();
+	json_t *manifest = before ? json_copy((json_t *)before) : json_object();
 
-	for (size_t i = 0; manifest && i < image->n; i++)
-		(void)json_object_set_new(manifest, image->items[i].guest,
-					  item_hash(&image->items[i]));
+	for (size_t i = 0; manifest && i < image->n; i++) {
+		if (is_wanted(&image->items[i], packages))
+			(void)json_object_set_new(manifest, image->items[i].guest,
+						  item_hash(&image->items[i]));
+	}
 	return manifest;
 }
 
@@ -419,13 +495,26 @@ static bool item_differs(const struct item *item, const json_t *manifest)
 	return !same;
 }
 
-bool kt_image_differs(const struct kt_image *image, const json_t *manifest)
+bool kt_image_differs(const struct kt_image *image, uint64_t packages, const json_t *manifest)
 {
 	for (size_t i = 0; i < image->n; i++) {
-		if (item_differs(&image->items[i], manifest))
+		if (is_wanted(&image->items[i], packages) &&
+		    item_differs(&image->items[i], manifest))
 			return true;
 	}
 	return false;
+}
+
+uint64_t kt_image_bytes(const struct kt_image *image, uint64_t packages, const json_t *manifest)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < image->n; i++) {
+		if (is_wanted(&image->items[i], packages) &&
+		    item_differs(&image->items[i], manifest))
+			bytes += image->items[i].packed;
+	}
+	return bytes;
 }
 
 static int send_piece(const struct item *item, size_t offset, size_t len, struct kt_link *link)
@@ -464,13 +553,15 @@ static int send_item(const struct item *item, struct kt_link *link)
 	return r;
 }
 
-int kt_image_send_changes(const struct kt_image *image, const json_t *manifest,
+int kt_image_send_changes(const struct kt_image *image, uint64_t packages, const json_t *manifest,
 			  struct kt_link *link, struct kt_err *reterr)
 {
 	for (size_t i = 0; i < image->n; i++) {
 		const struct item *item = &image->items[i];
 		int r = 0;
 
+		if (!is_wanted(item, packages))
+			continue;
 		if (strlen(item->guest) > KT_FILE_PATH_MAX)
 			r = -ENAMETOOLONG;
 		else if (item_differs(item, manifest))

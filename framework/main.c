@@ -29,19 +29,20 @@ static int fail(const char *program, const struct kt_err *err, enum kt_exit_stat
 
 /* Busybox is the shell of "ktests shell", and nothing that a test may rely on. */
 static int set_up(struct kt_setup *setup, const struct kt_options *options,
+		  const struct kt_test *const *tests, size_t n_tests,
 		  enum kt_exit_status *ret_status, struct kt_err *reterr)
 {
 	struct kt_image_extra busybox = { .guest = "/bin/busybox" };
+	struct kt_setup_wants wants = { .extras = &busybox, .tests = tests, .n_tests = n_tests };
 	char path[4096];
-	size_t n = 0;
 	int r;
 
 	if (options->command == KT_COMMAND_SHELL &&
 	    kt_process_find("busybox", path, sizeof(path)) == 0) {
 		busybox.host = path;
-		n = 1;
+		wants.n_extras = 1;
 	}
-	r = kt_setup_init(setup, options, &busybox, n, reterr);
+	r = kt_setup_init(setup, options, &wants, reterr);
 	*ret_status = r == -ENOENT ? KT_EXIT_STATUS_SKIPPED : KT_EXIT_STATUS_HARNESS;
 	return r;
 }
@@ -171,7 +172,7 @@ static int run(const char *program, const struct kt_options *options,
 		(void)fprintf(stderr, "warning: this shard is empty\n");
 		return KT_EXIT_STATUS_OK;
 	}
-	if (set_up(&setup, options, &status, &err) < 0)
+	if (set_up(&setup, options, plan.tests, plan.n, &status, &err) < 0)
 		return fail(program, &err, status);
 	return run_plan(program, &setup, selection, &plan);
 }
@@ -191,7 +192,7 @@ static int shell(const char *program, const struct kt_options *options,
 			      options->tests.at[0], selection->n);
 		return KT_EXIT_STATUS_NO_TESTS;
 	}
-	if (set_up(&setup, options, &setup_status, &err) < 0)
+	if (set_up(&setup, options, &test, test ? 1 : 0, &setup_status, &err) < 0)
 		return fail(program, &err, setup_status);
 	if (kt_shell_run(&setup, test, options->exec, &status, &err) < 0)
 		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
@@ -204,6 +205,8 @@ static int with_tests(const char *program, const struct kt_options *options)
 	const struct kt_test_node *tests = kt_registry();
 	struct kt_err err = KT_ERR_NULL;
 	unsigned int n_faults = kt_validate(tests, stderr);
+
+	n_faults += kt_payloads_validate(kt_payload_registry(), stderr);
 
 	if (!tests)
 		return KT_EXIT_STATUS_NO_TESTS;

@@ -16,6 +16,8 @@ void kt_item_free(struct kt_item *item)
 		kt_outcome_deinit(previous);
 		free(previous);
 	}
+	if (item)
+		free(item->obstacle);
 	free(item);
 }
 
@@ -47,6 +49,7 @@ int kt_queue_add_round(struct kt_queue *queue, const struct kt_plan *plan, struc
 		item->test = plan->tests[i];
 		item->iteration = queue->rounds;
 		item->attempt = 1;
+		item->obstacle = kt_setup_obstacle(setup, item->test);
 		item->group = kt_group_get(groups, setup, item->test);
 		*queue->end = item;
 		queue->end = &item->next;
@@ -80,6 +83,6 @@ unsigned int kt_queue_count(const struct kt_queue *queue, const struct kt_group 
 	unsigned int n = 0;
 
 	for (const struct kt_item *item = queue->first; item; item = item->next)
-		n += item->group == group && !item->test->disabled;
+		n += item->group == group && !item->obstacle;
 	return n;
 }

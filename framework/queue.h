@@ -10,6 +10,7 @@ struct kt_item {
 	struct kt_item *next;
 	const struct kt_test *test;
 	struct kt_group *group;
+	char *obstacle;              /* why it is skipped; NULL when it can run */
 	unsigned int iteration;      /* from 1 */
 	unsigned int attempt;        /* from 1 */
 	struct kt_outcome *previous; /* of the attempts before, latest first; owned */

@@ -4,6 +4,7 @@
 #include "guest/main.h"
 
 static struct kt_test_node *first, **end = &first;
+static struct kt_payload_node *first_payload, **payload_end = &first_payload;
 
 void kt_test_register(struct kt_test_node *node)
 {
@@ -23,6 +24,17 @@ size_t kt_registry_count(void)
 	for (const struct kt_test_node *at = first; at; at = at->next)
 		n++;
 	return n;
+}
+
+void kt_payload_register(struct kt_payload_node *node)
+{
+	*payload_end = node;
+	payload_end = &node->next;
+}
+
+const struct kt_payload_node *kt_payload_registry(void)
+{
+	return first_payload;
 }
 
 /*

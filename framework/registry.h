@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The tests of this binary. */
+/* The tests and payloads of this binary. */
 
 #include <stddef.h>
 
+#include <ktest/payload.h>
 #include <ktest/test.h>
 
 /* All, in the order of registration. */
 const struct kt_test_node *kt_registry(void);
 size_t kt_registry_count(void);
+const struct kt_payload_node *kt_payload_registry(void);

@@ -241,6 +241,7 @@ static int template_main(struct kt_job *job, int report_fd, int go_fd)
 		.setup = run->runner->setup,
 		.test = run->group->test,
 		.id = kt_group_template_id(run->group, run->runner->setup),
+		.packages = run->group->packages,
 		.outcome = &job->outcome,
 		.report_fd = report_fd,
 	};
@@ -417,6 +418,7 @@ static void start_attempt(struct runner *runner, struct kt_item *item, struct kt
 	struct run_job *job =
 		job_new(runner, JOB_ATTEMPT, item->group, item->test, &attempt_events);
 	struct kt_err err = KT_ERR_NULL;
+	uint64_t limit_ns, packages;
 
 	if (!job) {
 		kt_budget_give(runner->budget, share.vcpus, share.mib, &share);
@@ -437,9 +439,11 @@ static void start_attempt(struct runner *runner, struct kt_item *item, struct kt
 		job_free(job);
 		return;
 	}
-	kt_job_watch(&job->job, item->group->state == KT_GROUP_READY
-					? FORK_LIMIT_NS
-					: runner->options->boot_timeout_ns + SESSION_SLACK_NS);
+	limit_ns = item->group->state == KT_GROUP_READY
+			   ? FORK_LIMIT_NS
+			   : runner->options->boot_timeout_ns + SESSION_SLACK_NS;
+	packages = kt_payloads_packages(&runner->setup->payloads, item->test);
+	kt_job_watch(&job->job, limit_ns + kt_setup_send_limit_ns(runner->setup, packages));
 }
 
 /* ---- the pool --------------------------------------------------------------------------------- */
@@ -533,13 +537,6 @@ static enum step drop_item(struct runner *runner, struct kt_item **at, enum kt_v
 	return STEP_AGAIN;
 }
 
-static enum step skip_disabled(struct runner *runner, struct kt_item **at)
-{
-	KT_FREE char *reason = kt_format("disabled: %s", (*at)->test->disabled);
-
-	return drop_item(runner, at, KT_VERDICT_SKIP, reason ?: "disabled");
-}
-
 /* Its tests end as the making of their template did, with its console. */
 static enum step fail_item(struct runner *runner, struct kt_item **at)
 {
@@ -562,8 +559,8 @@ static enum step step_item(struct runner *runner, struct kt_item **at)
 	struct kt_group *group = (*at)->group;
 	struct kt_err err = KT_ERR_NULL;
 
-	if ((*at)->test->disabled)
-		return skip_disabled(runner, at);
+	if ((*at)->obstacle)
+		return drop_item(runner, at, KT_VERDICT_SKIP, (*at)->obstacle);
 	if (group->state == KT_GROUP_NEW) {
 		kt_group_look(group, runner->setup, count_attempts(runner, group), &err);
 		if (err.text[0])

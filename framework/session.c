@@ -18,6 +18,7 @@
 #include "util/io.h"
 #include "vmm/link.h"
 #include "wire/hello.h"
+#include "wire/json.h"
 #include "wire/run.h"
 
 #define RESTORE_TIMEOUT_NS  (10 * KT_NSEC_PER_SEC)
@@ -50,6 +51,8 @@ struct session {
 	bool ended;         /* a verdict was given without it */
 	bool awaits_hello;  /* of a boot, or of a newer program */
 	bool awaits_woke;
+	uint64_t packages; /* of the image, that the test needs */
+	bool sent_all;     /* with a newer program */
 };
 
 void kt_session_report(int report_fd, const char *kind, const char *text)
@@ -193,12 +196,36 @@ static void on_go(void *data, uint32_t events)
 	kt_loop_remove(session->loop, &session->go);
 }
 
-/* The guest is what it should be. What waits for its turn does everything ahead that it can. */
+/* What the guest lacks of the test's payloads, if that is not sent already. */
+static int send_payloads(struct session *session, bool *ret_sent, struct kt_err *reterr)
+{
+	const struct kt_image *image = session->setup->image;
+	KT_JSON json_t *files = NULL;
+
+	*ret_sent = false;
+	if (session->sent_all || !session->packages)
+		return 0;
+	files = session->template ? json_incref(session->template->files)
+				  : kt_image_manifest(image, 0, NULL);
+	if (!files)
+		return kt_err_oom(reterr);
+	*ret_sent = kt_image_differs(image, session->packages, files);
+	return kt_image_send_changes(image, session->packages, files, session->link, reterr);
+}
+
+/*
+ * The guest is what it should be. What waits for its turn does everything ahead that it can, and what is
+ * sent files answers when they are there: that is no time of the test.
+ */
 static void on_up(struct session *session)
 {
+	struct kt_err err = KT_ERR_NULL;
 	struct kt_msg_wake wake;
+	bool sent;
 
-	if (session->go.fd < 0) {
+	if (send_payloads(session, &sent, &err) < 0) {
+		end(session, KT_VERDICT_ERROR, "%s", err.text);
+	} else if (session->go.fd < 0 && !sent) {
 		send_run(session);
 	} else if (kt_link_make_wake(&wake) < 0) {
 		end(session, KT_VERDICT_ERROR, "no random bytes for the guest");
@@ -211,6 +238,10 @@ static void on_up(struct session *session)
 static void on_woke(struct session *session)
 {
 	session->awaits_woke = false;
+	if (session->go.fd < 0) {
+		send_run(session);
+		return;
+	}
 	enter(session, KT_PHASE_READY, UINT64_C(3600) * KT_NSEC_PER_SEC);
 	if (kt_loop_add(session->loop, &session->go) < 0)
 		end(session, KT_VERDICT_ERROR, "cannot wait for the runner");
@@ -460,6 +491,7 @@ static int restore(struct session *session, struct kt_err *reterr)
 {
 	const struct kt_template *template = session->template;
 	struct kt_machine_config machine = kt_setup_machine(session->setup, session->outcome->test);
+	const struct kt_image *image = session->setup->image;
 	int r;
 
 	kt_link_set_position(session->link, template->position);
@@ -467,12 +499,13 @@ static int restore(struct session *session, struct kt_err *reterr)
 			       kt_now_ns() + RESTORE_TIMEOUT_NS, reterr);
 	if (r < 0)
 		return r;
-	if (!kt_image_differs(session->setup->image, template->files)) {
+	if (!kt_image_differs(image, 0, template->files)) {
 		check_guest(session, &template->hello);
 		return 0;
 	}
 	session->awaits_hello = true;
-	r = kt_image_send_changes(session->setup->image, template->files, session->link, reterr);
+	session->sent_all = true;
+	r = kt_image_send_changes(image, session->packages, template->files, session->link, reterr);
 	if (r == 0)
 		send_frame(session, KT_MSG_EXEC, NULL, 0);
 	return r;
@@ -480,13 +513,14 @@ static int restore(struct session *session, struct kt_err *reterr)
 
 static void drive(struct session *session)
 {
+	uint64_t send_ns = kt_setup_send_limit_ns(session->setup, session->packages);
 	struct kt_err err = KT_ERR_NULL;
 	int r;
 
 	if (session->template)
-		enter(session, KT_PHASE_FORK, RESTORE_TIMEOUT_NS);
+		enter(session, KT_PHASE_FORK, RESTORE_TIMEOUT_NS + send_ns);
 	else
-		enter(session, KT_PHASE_BOOT, session->setup->options->boot_timeout_ns);
+		enter(session, KT_PHASE_BOOT, session->setup->options->boot_timeout_ns + send_ns);
 	r = kt_link_new(session->loop, &link_events, session, &session->link, &err);
 	if (r == 0)
 		r = session->template ? restore(session, &err) : boot(session, &err);
@@ -533,6 +567,7 @@ int kt_session_main(const struct kt_session *spec)
 		.report_fd = spec->report_fd,
 		.wanted_ns = spec->wanted_ns,
 		.step = -1,
+		.packages = kt_payloads_packages(&spec->setup->payloads, outcome->test),
 	};
 	KT_FREE char *text = NULL;
 

@@ -2,6 +2,7 @@
 #include "framework/setup.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,14 +44,45 @@ static int set_up_templates(struct kt_setup *setup, struct kt_err *reterr)
 	return kt_cache_path("templates", &setup->template_dir, reterr);
 }
 
-int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
-		  const struct kt_image_extra *extras, size_t n_extras, struct kt_err *reterr)
+/* The guest keeps its files in RAM, and would die of too many of them without a word. */
+static int check_memory(const struct kt_setup *setup, const struct kt_test *test,
+			struct kt_err *reterr)
+{
+	uint64_t packages = test ? kt_payloads_packages(&setup->payloads, test) : 0;
+	uint64_t bytes = kt_image_bytes(setup->image, packages, NULL);
+
+	if (!packages || bytes <= kt_setup_files_max(test))
+		return 0;
+	return kt_err_set(reterr, -E2BIG,
+			  "%s:%u: %s: its payloads take %" PRIu64 " MiB, more than half of the "
+			  "machine's %u; raise .memory_mib",
+			  test->file, test->line, test->name, bytes >> 20,
+			  kt_setup_memory_mib(test));
+}
+
+static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wants,
+			struct kt_err *reterr)
 {
 	struct kt_image_options image = {
 		.program = "/proc/self/exe",
-		.extras = extras,
-		.n_extras = n_extras,
+		.extras = wants->extras,
+		.n_extras = wants->n_extras,
 	};
+	int r = kt_payloads_init(&setup->payloads, wants->tests, wants->n_tests, reterr);
+
+	if (r < 0)
+		return r;
+	image.packages = setup->payloads.packages;
+	image.n_packages = setup->payloads.n;
+	r = kt_image_open(&image, &setup->image, reterr);
+	for (size_t i = 0; r == 0 && i < wants->n_tests; i++)
+		r = check_memory(setup, wants->tests[i], reterr);
+	return r;
+}
+
+int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
+		  const struct kt_setup_wants *wants, struct kt_err *reterr)
+{
 	int r;
 
 	setup->options = options;
@@ -67,7 +99,7 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 	setup->timeout_multiplier = options->timeout_multiplier > 0 ? options->timeout_multiplier
 				    : setup->host.accel == KT_ACCEL_KVM ? 1.0
 									: TCG_TIMEOUT_MULTIPLIER;
-	r = kt_image_open(&image, &setup->image, reterr) ?: set_up_templates(setup, reterr);
+	r = set_up_image(setup, wants, reterr) ?: set_up_templates(setup, reterr);
 	if (r == 0 && !setup->template_dir)
 		r = kt_setup_initramfs(setup, reterr);
 	return r == -ENOENT ? -ENODATA : r;
@@ -77,6 +109,7 @@ void kt_setup_deinit(struct kt_setup *setup)
 {
 	kt_kernel_deinit(&setup->kernel);
 	setup->image = kt_image_free(setup->image);
+	kt_payloads_deinit(&setup->payloads);
 	setup->initramfs_fd = kt_close(setup->initramfs_fd);
 	free(setup->cmdline);
 	free(setup->template_dir);
@@ -87,6 +120,13 @@ int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr)
 	if (setup->initramfs_fd >= 0)
 		return 0;
 	return kt_image_initramfs(setup->image, &setup->initramfs_fd, reterr);
+}
+
+char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_test *test)
+{
+	if (test->disabled)
+		return kt_format("disabled: %s", test->disabled);
+	return kt_payloads_missing(&setup->payloads, test);
 }
 
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test)
@@ -104,6 +144,11 @@ struct kt_machine_topology kt_setup_topology(const struct kt_test *test)
 unsigned int kt_setup_memory_mib(const struct kt_test *test)
 {
 	return test->memory_mib ?: DEFAULT_MEMORY_MIB;
+}
+
+uint64_t kt_setup_files_max(const struct kt_test *test)
+{
+	return (uint64_t)kt_setup_memory_mib(test) << 20 >> 1;
 }
 
 unsigned int kt_setup_vcpus(const struct kt_test *test)
@@ -182,4 +227,10 @@ uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_tes
 	if (setup->options->timeout_ns)
 		return setup->options->timeout_ns;
 	return (uint64_t)((double)ms * setup->timeout_multiplier) * KT_NSEC_PER_MSEC;
+}
+
+/* 15 MiB in a second are usual under TCG on a host that does nothing else. */
+uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, uint64_t packages)
+{
+	return (kt_image_bytes(setup->image, packages, NULL) >> 20) * 500 * KT_NSEC_PER_MSEC;
 }

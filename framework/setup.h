@@ -8,12 +8,14 @@
 #include "framework/image.h"
 #include "framework/kernel.h"
 #include "framework/options.h"
+#include "framework/payload.h"
 #include "vmm/template.h"
 
 struct kt_setup {
 	const struct kt_options *options;
 	struct kt_host host;
 	struct kt_kernel kernel;
+	struct kt_payloads payloads;
 	struct kt_image *image;
 	int initramfs_fd;   /* the image as an initramfs; -1 until kt_setup_initramfs() */
 	char *cmdline;      /* of the kernel */
@@ -23,20 +25,32 @@ struct kt_setup {
 
 #define KT_SETUP_NULL ((struct kt_setup){ .kernel = KT_KERNEL_NULL, .initramfs_fd = -1 })
 
+/* What a run wants beyond the program itself. */
+struct kt_setup_wants {
+	const struct kt_image_extra *extras; /* to be packed for every guest */
+	size_t n_extras;
+	const struct kt_test *const *tests; /* whose payloads are packed */
+	size_t n_tests;
+};
+
 /*
- * Finds everything, @extras to be packed besides. -ENOENT when the host has no QEMU, which is no
+ * Finds everything. -ENOENT when the host has no QEMU, which is no
  * fault of a test.
  */
 int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
-		  const struct kt_image_extra *extras, size_t n_extras, struct kt_err *reterr);
+		  const struct kt_setup_wants *wants, struct kt_err *reterr);
 void kt_setup_deinit(struct kt_setup *setup);
 
 /* Makes the initramfs, for machines that boot. Harmless when it is there. */
 int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr);
 
+/* Why the test is skipped before anything is started, to be freed; NULL when it can run. */
+char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_test *test);
+
 /* The machine of a test; it borrows from @setup. */
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test);
 unsigned int kt_setup_memory_mib(const struct kt_test *test);
+uint64_t kt_setup_files_max(const struct kt_test *test); /* bytes, as the files are in its RAM */
 unsigned int kt_setup_vcpus(const struct kt_test *test);
 struct kt_machine_config kt_setup_machine(const struct kt_setup *setup, const struct kt_test *test);
 
@@ -46,6 +60,9 @@ int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *h
 
 /* The text of everything that the saved machine of a test depends on, to be freed. */
 char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_test *test);
+
+/* How long files may take to be sent to a guest that has none of @packages. */
+uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, uint64_t packages);
 
 /* How long the test may take from its start to its result. */
 uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_test *test);

@@ -19,6 +19,7 @@
 #include "util/io.h"
 #include "vmm/link.h"
 #include "wire/hello.h"
+#include "wire/json.h"
 #include "wire/result.h"
 #include "wire/run.h"
 
@@ -37,6 +38,7 @@ struct shell {
 	struct kt_capture console;
 	struct termios saved; /* of the terminal */
 	bool raw;             /* it is to be restored */
+	uint64_t packages;    /* of the image, that a guest which was booted is sent */
 	bool booted;
 	int status; /* of the shell; negative: *err says why there is none */
 	struct kt_err err;
@@ -117,6 +119,17 @@ static struct winsize window_size(void)
 	return size;
 }
 
+/* The guest takes what comes before RUN in order. */
+static void send_packages(struct shell *shell)
+{
+	const struct kt_image *image = shell->setup->image;
+	KT_JSON json_t *files = kt_image_manifest(image, 0, NULL);
+	struct kt_err err = KT_ERR_NULL;
+
+	if (!files || kt_image_send_changes(image, shell->packages, files, shell->link, &err) < 0)
+		fail(shell, -ENOMEM, err.text);
+}
+
 static void send_run(struct shell *shell)
 {
 	struct winsize size = window_size();
@@ -172,6 +185,7 @@ static void on_frame(void *data, const struct kt_frame *frame)
 
 	switch (frame->type) {
 	case KT_MSG_HELLO:
+		send_packages(shell);
 		send_run(shell);
 		break;
 	case KT_MSG_STDOUT:
@@ -276,8 +290,9 @@ static int restore(struct shell *shell, const struct kt_test *test,
 	r = kt_machine_restore(kt_link_machine(shell->link), &machine, &template->image,
 			       kt_now_ns() + RESTORE_TIMEOUT_NS, reterr);
 	if (r == 0)
-		r = kt_image_send_changes(shell->setup->image, template->files, shell->link,
-					  reterr);
+		r = kt_image_send_changes(shell->setup->image,
+					  kt_payloads_packages(&shell->setup->payloads, test),
+					  template->files, shell->link, reterr);
 	if (r == 0)
 		send_frame(shell, KT_MSG_EXEC, NULL, 0);
 	return r;
@@ -291,6 +306,7 @@ static int boot(struct shell *shell, const struct kt_test *test, struct kt_err *
 	if (r < 0)
 		return r;
 	machine = kt_setup_machine(shell->setup, test);
+	shell->packages = kt_payloads_packages(&shell->setup->payloads, test);
 	return kt_machine_start(kt_link_machine(shell->link), &machine, reterr);
 }
 

@@ -17,8 +17,8 @@
 
 struct builder {
 	const struct kt_template_job *job;
-	const json_t *base_files; /* of the template that it begins with */
-	bool guest_is_up;         /* what fails then is not the guest's fault */
+	const json_t *files; /* that the guest has before it is sent others */
+	bool guest_is_up;    /* what fails then is not the guest's fault */
 };
 
 static int on_accept(void *data, const struct kt_hello *hello, struct kt_err *reterr)
@@ -63,19 +63,25 @@ static int on_update(void *data, struct kt_link *link, struct kt_err *reterr)
 {
 	const struct builder *builder = data;
 
-	return kt_image_send_changes(builder->job->setup->image, builder->base_files, link, reterr);
+	return kt_image_send_changes(builder->job->setup->image, builder->job->packages,
+				     builder->files, link, reterr);
 }
 
 static int build(struct builder *builder, const struct kt_template *base, struct kt_err *reterr)
 {
 	const struct kt_template_job *job = builder->job;
-	KT_JSON json_t *manifest = kt_image_manifest(job->setup->image);
+	const struct kt_image *image = job->setup->image;
+	KT_JSON json_t *before =
+		base ? json_incref(base->files) : kt_image_manifest(image, 0, NULL);
+	/* What the guest has beyond its needs stays there, and saves others the sending. */
+	KT_JSON json_t *manifest = kt_image_manifest(image, job->packages, before);
 	struct kt_template_build spec = {
 		.id = job->id,
 		.machine = kt_setup_machine(job->setup, job->test),
 		.files = manifest,
 		.boot_timeout_ns = job->setup->options->boot_timeout_ns,
 		.base = base,
+		.update_timeout_ns = kt_setup_send_limit_ns(job->setup, job->packages),
 		.update = on_update,
 		.accept = on_accept,
 		.console = on_console,
@@ -83,9 +89,9 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	};
 	int r;
 
-	if (!manifest)
+	if (!before || !manifest)
 		return kt_err_oom(reterr);
-	builder->base_files = base ? base->files : NULL;
+	builder->files = before;
 	r = check_disk(job, reterr);
 	if (r < 0) {
 		builder->guest_is_up = true; /* for all we know */
@@ -97,16 +103,31 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	return r;
 }
 
+/*
+ * What other selections of tests have left in the guest stays in it from one renewal to the next, while
+ * there is room.
+ */
+static bool is_cluttered(const struct kt_template_job *job, const struct kt_template *base)
+{
+	KT_JSON json_t *own = kt_image_manifest(job->setup->image, job->packages, NULL);
+	KT_JSON json_t *all = kt_image_manifest(job->setup->image, job->packages, base->files);
+
+	return json_object_size(all) > json_object_size(own) &&
+	       base->ram_used > kt_setup_files_max(job->test);
+}
+
 /* 1 when there is nothing to do: somebody else has built it while this waited for the lock. */
 static int find_base(const struct kt_template_job *job, struct kt_template *base,
 		     struct kt_err *reterr)
 {
 	int r = kt_template_find(&job->id, base, reterr);
 
-	if (r > 0 && !kt_image_differs(job->setup->image, base->files))
+	if (r > 0 && !kt_image_differs(job->setup->image, job->packages, base->files))
 		return 1;
 	if (r == 0)
 		r = kt_template_find_sibling(&job->id, base, reterr);
+	if (r > 0 && is_cluttered(job, base))
+		kt_template_deinit(base);
 	return r < 0 ? r : 0;
 }
 

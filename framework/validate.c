@@ -163,7 +163,8 @@ static void check_known(struct validation *v, const char *where, const char *tex
 static void check_names(struct validation *v, const char *where, const struct kt_op *op,
 			const struct kt_op_ops *ops, const char *text)
 {
-	check_known(v, where, text, op->cgroup, ops->takes_runner);
+	if (op->cgroup || !ops->takes_any)
+		check_known(v, where, text, op->cgroup, ops->takes_runner);
 	if (ops->uses_to)
 		check_known(v, where, text, op->to, false);
 	if (ops->effect == KT_OP_REMOVES && op->cgroup)

@@ -34,8 +34,8 @@ static int group_has(void *data, struct kt_live_cgroup *cgroup, struct kt_worker
 	return kt_worker_group_has(group, *(const pid_t *)data);
 }
 
-/* PID 1 inherits every orphan. Workers are left alone: their end is somebody's news. */
-static void reap_orphans(struct kt_live *live, int signals)
+/* PID 1 inherits every orphan. Workers and payloads are left alone: their end is somebody's news. */
+static void reap_orphans(struct kt_live *live, const struct kt_payload_set *payloads, int signals)
 {
 	struct signalfd_siginfo signal;
 
@@ -45,7 +45,8 @@ static void reap_orphans(struct kt_live *live, int signals)
 		siginfo_t info = { 0 };
 
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid ||
-		    kt_live_for_each_group(live, group_has, &info.si_pid))
+		    kt_live_for_each_group(live, group_has, &info.si_pid) ||
+		    kt_payload_set_has(payloads, info.si_pid))
 			return;
 		(void)waitpid(info.si_pid, NULL, 0);
 	}
@@ -88,7 +89,8 @@ static int collect_fds(struct kt_live *live, int signals, struct fds *fds)
 }
 
 /* Nothing wakes PID 1 meanwhile but the end of a process: it would be load of its own. */
-static int wait_until(struct kt_live *live, uint64_t end_ns, int signals, struct kt_err *reterr)
+static int wait_until(struct kt_live *live, const struct kt_payload_set *payloads, uint64_t end_ns,
+		      int signals, struct kt_err *reterr)
 {
 	struct fds fds = { NULL, 0 };
 	int r = collect_fds(live, signals, &fds);
@@ -100,7 +102,7 @@ static int wait_until(struct kt_live *live, uint64_t end_ns, int signals, struct
 		if (r < 0)
 			break;
 		if (signals >= 0)
-			reap_orphans(live, signals);
+			reap_orphans(live, payloads, signals);
 	}
 	free(fds.at);
 	if (r < 0 && r != -ECHILD)
@@ -108,7 +110,8 @@ static int wait_until(struct kt_live *live, uint64_t end_ns, int signals, struct
 	return r;
 }
 
-int kt_hold_until(struct kt_live *live, uint64_t end_ns, bool reap, struct kt_err *reterr)
+int kt_hold_until(struct kt_live *live, const struct kt_payload_set *payloads, uint64_t end_ns,
+		  struct kt_err *reterr)
 {
 	KT_CLOSE int signals = -1;
 	sigset_t child, old;
@@ -117,9 +120,9 @@ int kt_hold_until(struct kt_live *live, uint64_t end_ns, bool reap, struct kt_er
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &child, &old);
-	if (reap)
+	if (payloads)
 		signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
-	r = wait_until(live, end_ns, signals, reterr);
+	r = wait_until(live, payloads, end_ns, signals, reterr);
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
 	return r;
 }

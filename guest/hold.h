@@ -3,9 +3,11 @@
 /* Letting time pass while workers run. */
 
 #include "guest/live.h"
+#include "guest/payload_set.h"
 
 /*
- * Returns at @end_ns; earlier with -ECHILD when a worker ends, which none should. @reap: the end of other
- * children is PID 1's business; else they are left alone.
+ * Returns at @end_ns; earlier with -ECHILD when a worker ends, which none should. Orphans are reaped, but not
+ * @payloads; with NULL other children are left alone.
  */
-int kt_hold_until(struct kt_live *live, uint64_t end_ns, bool reap, struct kt_err *reterr);
+int kt_hold_until(struct kt_live *live, const struct kt_payload_set *payloads, uint64_t end_ns,
+		  struct kt_err *reterr);

@@ -19,8 +19,18 @@
 int kt_op_set_up(struct kt_scenario *scenario, const struct kt_cgroup_def *def,
 		 struct kt_err *reterr)
 {
-	return kt_live_add(&scenario->live, def, kt_scenario_last_step(scenario, def->name),
-			   reterr);
+	int r = kt_live_add(&scenario->live, def, kt_scenario_last_step(scenario, def->name),
+			    reterr);
+
+	if (r == 0 && def->payload)
+		r = kt_payload_set_start(&scenario->payloads, def->payload, def->payload_args,
+					 def->name, reterr);
+	return r;
+}
+
+static bool is_in(void *data, const char *cgroup)
+{
+	return !strcmp(data, cgroup);
 }
 
 static int add_cgroup(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
@@ -39,6 +49,7 @@ static int add_cgroup_def(struct kt_scenario *scenario, const struct kt_op *op,
 static int remove_cgroup(struct kt_scenario *scenario, const struct kt_op *op,
 			 struct kt_err *reterr)
 {
+	kt_payload_set_end(&scenario->payloads, is_in, (void *)op->cgroup);
 	return kt_live_remove(&scenario->live, op->cgroup, reterr);
 }
 
@@ -47,7 +58,10 @@ static int stop_cgroup(struct kt_scenario *scenario, const struct kt_op *op, str
 	struct kt_live_cgroup *cgroup;
 	int r = kt_live_get(&scenario->live, op->cgroup, &cgroup, reterr);
 
-	return r ?: kt_live_stop(&scenario->live, cgroup, reterr);
+	if (r < 0)
+		return r;
+	kt_payload_set_end(&scenario->payloads, is_in, (void *)op->cgroup);
+	return kt_live_stop(&scenario->live, cgroup, reterr);
 }
 
 static int freeze(struct kt_scenario *scenario, const struct kt_op *op, bool frozen,
@@ -236,7 +250,53 @@ static int move_all_tasks(struct kt_scenario *scenario, const struct kt_op *op,
 			"'%s' is the backdrop's, and '%s' goes with a step: its tasks would "
 			"be left without a cgroup; declare '%s' in the backdrop too",
 			op->cgroup, op->to, op->to);
-	return kt_live_move(&scenario->live, from, to, reterr);
+	r = kt_live_move(&scenario->live, from, to, reterr);
+	if (r == 0 && *op->cgroup &&
+	    kt_payload_set_move(&scenario->payloads, op->cgroup, op->to) < 0)
+		r = kt_err_oom(reterr);
+	return r;
+}
+
+/* ---- payloads ----------------------------------------------------------------------------------- */
+
+static int run_payload(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
+{
+	unsigned int last = kt_scenario_last_step(scenario, op->cgroup);
+	struct kt_live_cgroup *cgroup;
+	int r = kt_live_get(&scenario->live, op->cgroup, &cgroup, reterr);
+
+	if (r < 0)
+		return r;
+	if (!*op->cgroup)
+		cgroup->last_step = KT_MAX(cgroup->last_step, last);
+	return kt_payload_set_start(&scenario->payloads, op->payload, op->args, op->cgroup, reterr);
+}
+
+static int wait_payload(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
+{
+	struct kt_live_payload *live;
+
+	return kt_payload_set_find(&scenario->payloads, op->payload, op->cgroup, &live, reterr)
+		       ?: kt_payload_set_wait(&scenario->payloads, live, op->timeout_ms, reterr);
+}
+
+static int kill_payload(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
+{
+	struct kt_live_payload *live;
+
+	return kt_payload_set_find(&scenario->payloads, op->payload, op->cgroup, &live, reterr)
+		       ?: kt_payload_set_kill(&scenario->payloads, live, reterr);
+}
+
+static int check_payload(const struct kt_op *op, const struct kt_topology *topology,
+			 struct kt_err *reterr)
+{
+	(void)topology;
+	if (!op->payload)
+		return kt_err_set(reterr, -EINVAL, "it names no payload");
+	if (op->kind == KT_OP_WAIT_PAYLOAD && !op->timeout_ms)
+		return kt_err_set(reterr, -EINVAL, "it waits for 0 ms");
+	return 0;
 }
 
 /* ---- looking, and interrupts -------------------------------------------------------------------- */
@@ -315,8 +375,14 @@ static const struct kt_op_ops op_table[KT_N_OP_KINDS] = {
 	[KT_OP_SPAWN] = { "KT_SPAWN", KT_OP_USES, true, .apply = spawn, .check = check_spawn },
 	[KT_OP_SET_AFFINITY] = { "KT_SET_AFFINITY", KT_OP_USES, true, .apply = set_affinity,
 				 .check = check_affinity },
-	[KT_OP_MOVE_ALL_TASKS] = { "KT_MOVE_ALL_TASKS", KT_OP_USES, true, true, move_all_tasks,
-				   check_self },
+	[KT_OP_MOVE_ALL_TASKS] = { "KT_MOVE_ALL_TASKS", KT_OP_USES, true, .uses_to = true,
+				   .apply = move_all_tasks, .check = check_self },
+	[KT_OP_RUN_PAYLOAD] = { "KT_RUN_PAYLOAD", KT_OP_USES, true, .apply = run_payload,
+				.check = check_payload },
+	[KT_OP_WAIT_PAYLOAD] = { "KT_WAIT_PAYLOAD", KT_OP_USES, true, .takes_any = true,
+				 .apply = wait_payload, .check = check_payload },
+	[KT_OP_KILL_PAYLOAD] = { "KT_KILL_PAYLOAD", KT_OP_USES, true, .takes_any = true,
+				 .apply = kill_payload, .check = check_payload },
 	[KT_OP_CAPTURE_CGROUP_PROCS] = { "KT_CAPTURE_CGROUP_PROCS", KT_OP_USES,
 					 .apply = capture_procs, .check = check_tag },
 	[KT_OP_CAPTURE_CGROUP_THREADS] = { "KT_CAPTURE_CGROUP_THREADS", KT_OP_USES,
@@ -354,6 +420,9 @@ char *kt_op_text(const struct kt_op *op)
 		return op->irq_label
 			       ? kt_format("%s_BY_LABEL(\"%s\", %u)", name, op->irq_label, op->cpu)
 			       : kt_format("%s(%u, %u)", name, op->irq, op->cpu);
+	if (op->payload)
+		return op->cgroup ? kt_format("%s(%s, \"%s\")", name, op->payload->name, op->cgroup)
+				  : kt_format("%s(%s, NULL)", name, op->payload->name);
 	if (op->tag)
 		return kt_format("%s(\"%s\", \"%s\")", name, op->tag, op->cgroup);
 	if (op->to)

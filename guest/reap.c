@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +25,14 @@ static void on_alarm(int signal)
 	(void)signal;
 }
 
-/*
- * Ends a waitpid() of this thread. SIGCHLD would not do for waiting: another thread that has not
- * blocked it may take it.
- */
-static int set_alarm(uint64_t deadline_ns, timer_t *ret_timer)
+/* Ends a waitpid() of this thread. A test may use SIGALRM itself, so its action is put back. */
+struct alarm {
+	timer_t timer;
+	struct sigaction before;
+};
+
+/* SIGCHLD would not do for waiting: another thread that has not blocked it may take it. */
+static int set_alarm(uint64_t deadline_ns, struct alarm *alarm)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
@@ -37,12 +41,24 @@ static int set_alarm(uint64_t deadline_ns, timer_t *ret_timer)
 		.it_value.tv_nsec = (long)(deadline_ns % KT_NSEC_PER_SEC),
 		.it_interval.tv_nsec = 10 * (long)KT_NSEC_PER_MSEC, /* it may come too early once */
 	};
+	int r;
 
 	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-	if (sigaction(SIGALRM, &action, NULL) < 0 ||
-	    timer_create(CLOCK_MONOTONIC, &event, ret_timer) < 0)
+	if (timer_create(CLOCK_MONOTONIC, &event, &alarm->timer) < 0)
 		return -errno;
-	return timer_settime(*ret_timer, TIMER_ABSTIME, &when, NULL) < 0 ? -errno : 0;
+	if (sigaction(SIGALRM, &action, &alarm->before) == 0 &&
+	    timer_settime(alarm->timer, TIMER_ABSTIME, &when, NULL) == 0)
+		return 0;
+	r = -errno;
+	(void)timer_delete(alarm->timer);
+	return r;
+}
+
+/* A signal that is pending by now was taken: it is not blocked. */
+static void clear_alarm(struct alarm *alarm)
+{
+	(void)timer_delete(alarm->timer);
+	(void)sigaction(SIGALRM, &alarm->before, NULL);
 }
 
 /* "pid (name) state", of a process that is neither PID 1 nor the kernel's own. */
@@ -78,19 +94,49 @@ static int name_survivor(struct kt_err *reterr)
 
 int kt_reap_all(uint64_t deadline_ns, struct kt_err *reterr)
 {
-	timer_t timer;
+	struct alarm alarm;
 	int r;
 
 	/* Every process is a descendant, so without a child there is none. */
 	if (waitpid(-1, NULL, WNOHANG) < 0)
 		return 0;
-	r = set_alarm(deadline_ns, &timer);
+	r = set_alarm(deadline_ns, &alarm);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot set a timer: %m");
 	(void)kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || (errno == EINTR && kt_left_ns(deadline_ns)))
 		;
 	r = errno == ECHILD ? 0 : name_survivor(reterr);
-	(void)timer_delete(timer);
+	clear_alarm(&alarm);
 	return r;
+}
+
+int kt_reap_group(pid_t group, uint64_t deadline_ns, int *ret_status, struct kt_err *reterr)
+{
+	bool seen = false;
+	struct alarm alarm;
+	int status, r;
+	pid_t pid;
+
+	r = set_alarm(deadline_ns, &alarm);
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot set a timer: %m");
+	(void)kill(-group, SIGKILL);
+	/* Children of those that die become this process's, and are still of the group. */
+	while ((pid = waitpid(-group, &status, 0)) > 0 ||
+	       (errno == EINTR && kt_left_ns(deadline_ns))) {
+		if (pid != group)
+			continue;
+		seen = true;
+		if (ret_status)
+			*ret_status = status;
+	}
+	r = errno == ECHILD ? 0 : -ETIMEDOUT;
+	clear_alarm(&alarm);
+	if (r < 0)
+		return kt_err_set(reterr, r, "process group %d does not die", (int)group);
+	if (ret_status && !seen)
+		return kt_err_set(reterr, -ECHILD, "somebody else has reaped process %d",
+				  (int)group);
+	return 0;
 }

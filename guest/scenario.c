@@ -24,6 +24,7 @@ int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario
 	scenario->ctx = ctx;
 	scenario->port = port;
 	kt_live_init(&scenario->live, ctx);
+	kt_payload_set_init(&scenario->payloads, ctx);
 	kt_records_init(&scenario->records);
 	ctx->scenario = scenario;
 	*ret_scenario = scenario;
@@ -34,6 +35,7 @@ struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
 {
 	if (!scenario)
 		return NULL;
+	kt_payload_set_deinit(&scenario->payloads);
 	kt_records_deinit(&scenario->records);
 	kt_pid_lists_free(scenario->captures);
 	kt_live_deinit(&scenario->live);
@@ -53,8 +55,18 @@ static int fail_at(struct kt_scenario *scenario, const struct kt_err *err, const
 
 struct teardown {
 	struct kt_scenario *scenario;
+	unsigned int step;
 	int first;
 };
+
+/* Payloads go with their cgroup, and before it. */
+static bool is_ending(void *data, const char *name)
+{
+	const struct teardown *teardown = data;
+	const struct kt_live_cgroup *cgroup = kt_live_find(&teardown->scenario->live, name);
+
+	return !cgroup || cgroup->last_step <= teardown->step;
+}
 
 static void on_teardown_failed(void *data, const struct kt_err *err)
 {
@@ -66,8 +78,9 @@ static void on_teardown_failed(void *data, const struct kt_err *err)
 
 static int tear_down(struct kt_scenario *scenario, unsigned int step)
 {
-	struct teardown teardown = { scenario, 0 };
+	struct teardown teardown = { scenario, step, 0 };
 
+	kt_payload_set_end(&scenario->payloads, is_ending, &teardown);
 	kt_live_tear_down(&scenario->live, step, on_teardown_failed, &teardown);
 	return teardown.first;
 }
@@ -103,7 +116,11 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 	int index = 0;
 
 	for (const struct kt_op *op = ops; op && !op->end; op++, index++) {
-		if (kt_op_apply(scenario, op, &err) < 0) {
+		int r = kt_op_apply(scenario, op, &err);
+
+		if (r == KT_FAILED) /* what was wrong is recorded */
+			return r;
+		if (r < 0) {
 			KT_FREE char *text = kt_op_text(op);
 			KT_FREE char *what = kt_format("operation %d %s", index, text ?: "");
 
@@ -172,7 +189,8 @@ static uint64_t hold_ns(const struct kt_scenario *scenario, const struct kt_hold
 /* In a .run function other children are its own to wait for. */
 static int hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct kt_err *reterr)
 {
-	return kt_hold_until(&scenario->live, end_ns, scenario->steps != NULL, reterr);
+	return kt_hold_until(&scenario->live, scenario->steps ? &scenario->payloads : NULL, end_ns,
+			     reterr);
 }
 
 int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *reterr)
@@ -305,9 +323,10 @@ json_t *kt_scenario_report(const struct kt_scenario *scenario)
 
 	if (!scenario->records.first && !reports->n && !scenario->applied)
 		return NULL;
-	return json_pack("{so so so sI}", "operations", operations_to_json(scenario->applied),
+	return json_pack("{so so so sI sO*}", "operations", operations_to_json(scenario->applied),
 			 "steps", kt_records_to_json(&scenario->records), "workers",
-			 workers_to_json(reports), "n_workers", (json_int_t)reports->n);
+			 workers_to_json(reports), "n_workers", (json_int_t)reports->n, "payloads",
+			 scenario->payloads.done);
 }
 
 /* ---- what tests can ask ------------------------------------------------------------------------- */
@@ -358,11 +377,13 @@ int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *o
 {
 	KT_FREE char *text = NULL;
 	struct kt_err err = KT_ERR_NULL;
+	int r;
 
 	if (!ctx->scenario)
 		return kt_fail(ctx, where, "there is no guest any more");
-	if (kt_op_apply(ctx->scenario, op, &err) == 0)
-		return 0;
+	r = kt_op_apply(ctx->scenario, op, &err);
+	if (r == 0 || r == KT_FAILED)
+		return r;
 	text = kt_op_text(op);
 	return kt_fail(ctx, where, "%s: %s", text ?: "operation", err.text);
 }

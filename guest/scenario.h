@@ -6,6 +6,7 @@
 
 #include "guest/ctx.h"
 #include "guest/live.h"
+#include "guest/payload_set.h"
 #include "guest/pidlist.h"
 #include "guest/port.h"
 #include "guest/record.h"
@@ -16,6 +17,7 @@ struct kt_scenario {
 	const struct kt_step *steps; /* NULL outside them */
 	bool in_backdrop;            /* what is created now lives on */
 	struct kt_live live;
+	struct kt_payload_set payloads;
 	struct kt_records records;
 	struct kt_pid_list *captures;
 	uint64_t applied; /* operations: bit enum kt_op_kind */

@@ -11,6 +11,7 @@
 #include <ktest/cpuset.h>
 #include <ktest/ctx.h>
 #include <ktest/custom.h>
+#include <ktest/payload.h>
 #include <ktest/report.h>
 #include <ktest/scenario.h>
 #include <ktest/test.h>

@@ -60,12 +60,14 @@ static void on_hello(struct builder *builder, const struct kt_frame *frame)
 	r = kt_hello_decode(frame->payload, frame->len, hello, builder->reterr);
 	if (r == 0)
 		r = build->accept(build->data, hello, builder->reterr);
+	if (r == 0 && !build->base)
+		r = build->update(build->data, builder->link, builder->reterr);
 	if (r == 0 && kt_link_send(builder->link, KT_MSG_SETTLE, NULL, 0) < 0)
 		r = kt_err_oom(builder->reterr);
 	if (r < 0)
 		fail(builder, r);
 	else
-		await(builder, "settle", SETTLE_TIMEOUT_NS);
+		await(builder, "settle", SETTLE_TIMEOUT_NS + build->update_timeout_ns);
 }
 
 static void on_frame(void *data, const struct kt_frame *frame)
@@ -150,7 +152,7 @@ static int restore_base(struct builder *builder)
 				  builder->stage);
 	machine.ram_fd = builder->ram_fd;
 	kt_link_set_position(builder->link, build->base->position);
-	await(builder, "run newer files", RESTORE_TIMEOUT_NS);
+	await(builder, "run newer files", RESTORE_TIMEOUT_NS + build->update_timeout_ns);
 	r = kt_machine_restore(kt_link_machine(builder->link), &machine, &image,
 			       kt_now_ns() + RESTORE_TIMEOUT_NS, builder->reterr);
 	if (r == 0)

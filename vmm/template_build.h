@@ -12,9 +12,11 @@ struct kt_template_build {
 	uint64_t boot_timeout_ns;
 	/*
 	 * A template of the same machine to begin with instead of booting; NULL to boot. @update
-	 * then sends the files that differ; EXEC is sent behind it.
+	 * sends the files that differ from what the guest has then, within @update_timeout_ns; behind
+	 * it EXEC is sent to a guest that was not booted.
 	 */
 	const struct kt_template *base;
+	uint64_t update_timeout_ns;
 	int (*update)(void *data, struct kt_link *link, struct kt_err *reterr);
 	/* Whether the guest is what was wanted; its error ends the building. */
 	int (*accept)(void *data, const struct kt_hello *hello, struct kt_err *reterr);

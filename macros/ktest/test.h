@@ -12,7 +12,8 @@
 extern "C" {
 #endif
 
-struct kt_ctx; /* the running test; see ktest/ctx.h */
+struct kt_ctx;     /* the running test; see ktest/ctx.h */
+struct kt_payload; /* a program of the host; see ktest/payload.h */
 
 /**
  * struct kt_test - one test; written with KTEST()
@@ -33,6 +34,8 @@ struct kt_ctx; /* the running test; see ktest/ctx.h */
  *               or a negative errno, which fails the test.
  * @check:       guest: called after the steps or @run if those succeeded; result as for @run.
  * @post_vm:     host: called after the machine is gone, whatever the verdict; result as for @run.
+ * @payloads:    KT_PAYLOADS(): those that its functions use; what its steps name is known. Where one is
+ *               not installed, the test is skipped.
  * @expect_kernel_warning: a WARN, BUG, lockdep or stall report of the kernel during the test does
  *               not fail it, and its absence does. The text must contain this string.
  */
@@ -53,6 +56,7 @@ struct kt_test {
 	int (*run)(struct kt_ctx *ctx);
 	int (*check)(struct kt_ctx *ctx);
 	int (*post_vm)(struct kt_ctx *ctx);
+	const struct kt_payload *const *payloads;
 	const char *expect_kernel_warning;
 };
 

@@ -28,6 +28,7 @@ REPLACEMENTS = [
     (r"\[ *\d+\.\d+s\]", "[TIME]"),
     (r"\[ *\d+\.\d+\]", "[TIME]"),
     (r"\d+\.\d{3} s into", "TIME s into"),
+    (r"still runs after [\d.]+ s \(process \d+\)", "still runs after TIME s (process N)"),
     (r"\+0x[0-9a-f]+", "+0xN"),
     (r"( < \S+){2,}", " < ..."),
     (r"mm/page_alloc\.c:\d+ at .*", "mm/page_alloc.c:LINE at FUNCTION"),

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ktest/payload.h>
+
+#include "framework/payload.h"
+#include "framework/registry.h"
+#include "tests/unit/leaks.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+UNIT_SUITE(payloads);
+
+KT_PAYLOAD(listed, .binary = "/bin/true");
+
+static const struct kt_payload shell = {
+	.name = "shell",
+	.binary = "sh",
+	.files = KT_ARGS("/etc/passwd"),
+};
+static const struct kt_payload self = { .name = "self", .binary = "/proc/self/exe" };
+static const struct kt_payload missing = {
+	.name = "missing",
+	.binary = "ktest-no-such-program",
+	.package = "nothing",
+};
+
+static const struct kt_test uses_shell = { .name = "a", .payloads = KT_PAYLOADS(&shell) };
+static const struct kt_test uses_both = { .name = "b", .payloads = KT_PAYLOADS(&shell, &self) };
+static const struct kt_test uses_missing = { .name = "c",
+					     .payloads = KT_PAYLOADS(&self, &missing) };
+static const struct kt_test uses_none = { .name = "d" };
+
+static struct kt_image *open_image(const struct kt_payloads *payloads)
+{
+	const struct kt_image_options options = {
+		.program = "/bin/true",
+		.packages = payloads->packages,
+		.n_packages = payloads->n,
+	};
+	struct kt_image *image = NULL;
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(zero(int, kt_image_open(&options, &image, &err)), "%s", err.text);
+	return image;
+}
+
+static bool has(const json_t *manifest, const char *path)
+{
+	return json_object_get(manifest, path) != NULL;
+}
+
+Test(payloads, they_register_themselves)
+{
+	cr_assert(ne(ptr, (void *)kt_payload_registry(), NULL));
+	cr_assert(eq(ptr, (void *)kt_payload_registry()->payload, (void *)KT_PAYLOAD_REF(listed)));
+}
+
+Test(payloads, a_test_gets_its_own_and_the_libraries_that_they_need)
+{
+	const struct kt_test *const tests[] = { &uses_shell, &uses_both, &uses_none };
+	KT_CLEANUP(kt_payloads_deinit) struct kt_payloads payloads = KT_PAYLOADS_NULL;
+	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
+	json_t *none, *a, *both;
+
+	cr_assert(zero(int, kt_payloads_init(&payloads, tests, KT_ARRAY_LEN(tests), NULL)));
+	image = open_image(&payloads);
+	none = kt_image_manifest(image, kt_payloads_packages(&payloads, &uses_none), NULL);
+	a = kt_image_manifest(image, kt_payloads_packages(&payloads, &uses_shell), NULL);
+	both = kt_image_manifest(image, kt_payloads_packages(&payloads, &uses_both), NULL);
+	cr_assert(has(none, "/init") && !has(none, "/payloads/shell/sh"));
+	cr_assert(has(a, "/payloads/shell/sh") && has(a, "/payloads/shell/passwd"));
+	cr_assert(not(has(a, "/payloads/self/exe")));
+	cr_assert(has(both, "/payloads/shell/sh") && has(both, "/payloads/self/exe"));
+	/* This program needs jansson, /bin/true does not. */
+	cr_assert(gt(sz, json_object_size(both), json_object_size(a) + 3));
+	cr_assert(not(kt_image_differs(image, kt_payloads_packages(&payloads, &uses_shell), both)));
+	cr_assert(kt_image_differs(image, kt_payloads_packages(&payloads, &uses_both), a));
+	cr_assert(
+		zero(u64, kt_image_bytes(image, kt_payloads_packages(&payloads, &uses_shell), a)));
+	cr_assert(gt(u64, kt_image_bytes(image, kt_payloads_packages(&payloads, &uses_both), a),
+		     10000));
+	json_decref(none);
+	json_decref(a);
+	json_decref(both);
+}
+
+/* A template that is renewed keeps what it had: another selection's test finds it there. */
+Test(payloads, a_manifest_keeps_what_the_guest_has)
+{
+	const struct kt_test *const tests[] = { &uses_both };
+	KT_CLEANUP(kt_payloads_deinit) struct kt_payloads payloads = KT_PAYLOADS_NULL;
+	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
+	json_t *before, *after;
+
+	cr_assert(zero(int, kt_payloads_init(&payloads, tests, KT_ARRAY_LEN(tests), NULL)));
+	image = open_image(&payloads);
+	before = json_pack("{ss ss}", "/payloads/other/other", "755:1", "/init", "755:1");
+	after = kt_image_manifest(image, 0, before);
+	cr_assert(has(after, "/payloads/other/other"));
+	cr_assert(
+		not(json_equal(json_object_get(after, "/init"), json_object_get(before, "/init"))));
+	cr_assert(not(kt_image_differs(image, 0, after)));
+	cr_assert(not(has(before, "/payloads/self/exe")));
+	json_decref(before);
+	json_decref(after);
+}
+
+Test(payloads, one_that_is_not_installed_is_told_and_its_test_packs_nothing)
+{
+	const struct kt_test *const tests[] = { &uses_missing, &uses_shell };
+	KT_CLEANUP(kt_payloads_deinit) struct kt_payloads payloads = KT_PAYLOADS_NULL;
+	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
+	KT_FREE char *text = NULL;
+	json_t *all;
+
+	cr_assert(zero(int, kt_payloads_init(&payloads, tests, KT_ARRAY_LEN(tests), NULL)));
+	text = kt_payloads_missing(&payloads, &uses_missing);
+	cr_assert(eq(str, text,
+		     "payload missing: 'ktest-no-such-program' is not installed; install nothing"));
+	cr_assert(zero(ptr, (void *)kt_payloads_missing(&payloads, &uses_shell)));
+	cr_assert(zero(ptr, (void *)kt_payloads_missing(&payloads, &uses_none)));
+	image = open_image(&payloads);
+	all = kt_image_manifest(image, UINT64_MAX, NULL);
+	cr_assert(has(all, "/payloads/shell/sh") && !has(all, "/payloads/self/exe"));
+	json_decref(all);
+}
+
+/* ---- what cannot be packed ---------------------------------------------------------------------- */
+
+static void expect_refused(const struct kt_payload *payload, const char *why)
+{
+	const struct kt_test test = { .name = "t", .payloads = KT_PAYLOADS(payload) };
+	const struct kt_test *const tests[] = { &test };
+	KT_CLEANUP(kt_payloads_deinit) struct kt_payloads payloads = KT_PAYLOADS_NULL;
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(lt(int, kt_payloads_init(&payloads, tests, 1, &err), 0));
+	cr_assert(strstr(err.text, why) != NULL, "%s", err.text);
+	cr_assert(strstr(err.text, "payload bad: ") == err.text, "%s", err.text);
+}
+
+Test(payloads, scripts_and_what_is_no_program_are_refused)
+{
+	char script[] = "/tmp/ktest-script-XXXXXX", text[] = "/tmp/ktest-text-XXXXXX";
+	struct kt_payload bad = { .name = "bad", .binary = script };
+	int fd = mkstemp(script);
+
+	cr_assert(zero(int, kt_write_full(fd, "#!/usr/bin/python3 -u\nprint()\n", 30)));
+	cr_assert(zero(int, fchmod(fd, 0755)));
+	expect_refused(&bad, "is a script (#!/usr/bin/python3 -u), which cannot be packed");
+	(void)close(fd);
+	fd = mkstemp(text);
+	cr_assert(zero(int, kt_write_full(fd, "hi", 2)));
+	cr_assert(zero(int, fchmod(fd, 0755)));
+	bad.binary = text;
+	expect_refused(&bad, "is no ELF program");
+	(void)close(fd);
+	bad.binary = "/bin/true";
+	bad.files = KT_ARGS("/nonexistent/data");
+	expect_refused(&bad, "the file '/nonexistent/data': No such file");
+	bad.files = KT_ARGS("/tmp");
+	expect_refused(&bad, "'/tmp' is no regular file");
+	(void)unlink(script);
+	(void)unlink(text);
+}
+
+Test(payloads, two_files_of_one_name_are_refused)
+{
+	const struct kt_image_extra extras[] = {
+		{ "/etc/passwd", "/payloads/twice/x" },
+		{ "/etc/group", "/payloads/twice/x" },
+	};
+	const struct kt_image_package package = {
+		.name = "payload twice",
+		.extras = extras,
+		.n_extras = 2,
+	};
+	const struct kt_image_options options = {
+		.program = "/bin/true",
+		.packages = &package,
+		.n_packages = 1,
+	};
+	struct kt_image *image = NULL;
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(eq(int, kt_image_open(&options, &image, &err), -EEXIST));
+	cr_assert(eq(str, err.text,
+		     "payload twice: '/etc/group' is to be '/payloads/twice/x' in the guest, as "
+		     "another file is"));
+}
+
+/* ---- declarations ------------------------------------------------------------------------------- */
+
+static unsigned int validate(const struct kt_payload *payload, char *text, size_t room)
+{
+	static const struct kt_payload first = {
+		.name = "first",
+		.file = "f.c",
+		.line = 1,
+		.binary = "true",
+	};
+	struct kt_payload_node second = { payload, NULL };
+	const struct kt_payload_node node = { &first, &second };
+	FILE *out = fmemopen(text, room, "w");
+	unsigned int n = kt_payloads_validate(&node, out);
+
+	(void)fclose(out);
+	return n;
+}
+
+Test(payloads, faults_of_declarations_are_told)
+{
+	const struct {
+		struct kt_payload payload;
+		const char *why; /* NULL: none */
+	} cases[] = {
+		{ { .name = "p", .binary = "x" }, NULL },
+		{ { .name = "p",
+		    .binary = "x",
+		    .output = KT_OUTPUT_JSON,
+		    .checks = KT_PAYLOAD_CHECKS(KT_METRIC_RANGE("a", 1, 1), KT_EXIT_CODE(255)) },
+		  NULL },
+		{ { .name = "first", .binary = "x" }, "the name is taken by f.c:1" },
+		{ { .name = "p" }, ".binary names no program" },
+		{ { .name = "p", .binary = "/bin/" }, ".binary names no program" },
+		{ { .name = "p", .binary = "x", .checks = KT_PAYLOAD_CHECKS({ .min = 1 }) },
+		  "check 0: use the macros" },
+		{ { .name = "p",
+		    .binary = "x",
+		    .checks = KT_PAYLOAD_CHECKS(KT_METRIC_MIN("a", 1)) },
+		  "KT_OUTPUT_JSON" },
+		{ { .name = "p",
+		    .binary = "x",
+		    .output = KT_OUTPUT_JSON,
+		    .checks = KT_PAYLOAD_CHECKS(KT_METRIC_EXISTS(NULL)) },
+		  "it names no metric" },
+		{ { .name = "p",
+		    .binary = "x",
+		    .output = KT_OUTPUT_JSON,
+		    .checks = KT_PAYLOAD_CHECKS(KT_METRIC_RANGE("a", 2, 1)) },
+		  "no number is within 2..1" },
+		{ { .name = "p", .binary = "x", .checks = KT_PAYLOAD_CHECKS(KT_EXIT_CODE(256)) },
+		  "within 0..255, not 256" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		struct kt_payload payload = cases[i].payload;
+		char text[1024] = "";
+
+		payload.file = "p.c";
+		payload.line = 7;
+		cr_assert(eq(u32, validate(&payload, text, sizeof(text)), cases[i].why ? 1 : 0),
+			  "case %zu: %s", i, text);
+		if (cases[i].why)
+			cr_assert(strstr(text, cases[i].why) != NULL, "case %zu: %s", i, text);
+	}
+}
