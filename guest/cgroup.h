@@ -22,8 +22,9 @@ const char *kt_cgroup_name_fault(const char *name);
 int kt_cgroup_create(const char *name, struct kt_err *reterr);
 
 /*
- * Removes the directory: kills what still runs in it, waits until it is empty. A parent that was
- * created only for it stays. -ENOENT when there is none.
+ * Removes the directory: kills what still runs in it, waits until it is empty. Cgroups below it that
+ * workers made (their names begin with a dot) go with it. A parent that was created only for it stays.
+ * -ENOENT when there is none.
  */
 int kt_cgroup_remove(const char *name, uint64_t deadline_ns, struct kt_err *reterr);
 

@@ -161,11 +161,21 @@ static int start_groups(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	return 0;
 }
 
-/* What is frozen cannot end by itself: it is killed at once. */
+static void ask_to_end(const struct kt_live_cgroup *cgroup)
+{
+	for (size_t i = 0; i < cgroup->n_groups; i++)
+		kt_worker_group_ask_to_end(cgroup->groups[i]);
+}
+
+/*
+ * What is frozen cannot end by itself: it is killed at once. All are asked before any is waited for: a
+ * SCHED_IDLE worker does not get to end while those of another group spin.
+ */
 static void stop_workers(struct kt_live *live, struct kt_live_cgroup *cgroup, bool frozen)
 {
 	uint64_t deadline_ns = frozen ? 0 : kt_ctx_deadline_ns(live->ctx, STOP_TIMEOUT_MS);
 
+	ask_to_end(cgroup);
 	while (cgroup->n_groups)
 		(void)kt_worker_group_stop(cgroup->groups[--cgroup->n_groups], deadline_ns,
 					   &live->reports.at, &live->reports.n);
@@ -313,6 +323,12 @@ void kt_live_tear_down(struct kt_live *live, unsigned int step,
 		if (ends_with(cgroup, step))
 			(void)kt_cgroup_freeze(cgroup->name, false, 0, NULL);
 	}
+	for (const struct kt_live_cgroup *cgroup = live->first; cgroup; cgroup = cgroup->next) {
+		if (ends_with(cgroup, step))
+			ask_to_end(cgroup);
+	}
+	if (ends_with(&live->runner, step))
+		ask_to_end(&live->runner);
 	while (*at) {
 		struct kt_err err = KT_ERR_NULL;
 

@@ -58,6 +58,8 @@ struct kt_worker_group {
 	struct kt_group_shared *shared;
 	struct kt_telemetry *telemetry; /* of each worker */
 	size_t shared_len;              /* of all that is shared */
+	uint64_t (*schedstats)[3];      /* of each worker, as it is asked to end */
+	bool asked;                     /* to end */
 };
 
 static void futex_wait(_Atomic uint32_t *futex, uint32_t while_value, uint64_t deadline_ns)
@@ -203,6 +205,7 @@ static void group_free(struct kt_worker_group *group)
 	(void)kt_close(group->epoll_fd);
 	free(group->processes);
 	free(group->units);
+	free(group->schedstats);
 	free(group);
 }
 
@@ -228,12 +231,13 @@ static int group_alloc(struct kt_worker_group *group)
 {
 	group->processes = calloc(group->n_processes, sizeof(*group->processes));
 	group->units = calloc(group->n_units, sizeof(*group->units));
+	group->schedstats = calloc(group->n, sizeof(*group->schedstats));
 	group->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	group->shared_len = sizeof(*group->shared) + group->n * sizeof(*group->telemetry) +
 			    group->n_units * group->unit_len;
 	group->shared = mmap(NULL, group->shared_len, PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!group->processes || !group->units || group->epoll_fd < 0 ||
+	if (!group->processes || !group->units || !group->schedstats || group->epoll_fd < 0 ||
 	    group->shared == MAP_FAILED)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < group->n_processes; i++)
@@ -488,15 +492,15 @@ static const struct process *process_of(const struct kt_worker_group *group, uns
 }
 
 /* What the kernel knows of a worker goes with it. */
-static void read_schedstats(const struct kt_worker_group *group, uint64_t (*schedstats)[3])
+static void read_schedstats(struct kt_worker_group *group)
 {
 	for (unsigned int i = 0; i < group->n; i++)
 		kt_telemetry_schedstat(process_of(group, i)->pid, group->telemetry[i].tid,
-				       schedstats[i]);
+				       group->schedstats[i]);
 }
 
-static void append_reports(const struct kt_worker_group *group, uint64_t (*schedstats)[3],
-			   struct kt_worker_report **reports, size_t *n)
+static void append_reports(const struct kt_worker_group *group, struct kt_worker_report **reports,
+			   size_t *n)
 {
 	struct kt_worker_report *grown = reallocarray(*reports, *n + group->n, sizeof(*grown));
 
@@ -519,20 +523,16 @@ static void append_reports(const struct kt_worker_group *group, uint64_t (*sched
 			if (CPU_ISSET(cpu, &group->allowed))
 				report->allowed[cpu / 64] |= UINT64_C(1) << cpu % 64;
 		}
-		kt_telemetry_report(&group->telemetry[i], schedstats[i], report);
+		kt_telemetry_report(&group->telemetry[i], group->schedstats[i], report);
 	}
 }
 
-struct kt_worker_group *kt_worker_group_stop(struct kt_worker_group *group, uint64_t deadline_ns,
-					     struct kt_worker_report **reports, size_t *n)
+void kt_worker_group_ask_to_end(struct kt_worker_group *group)
 {
-	KT_FREE uint64_t(*schedstats)[3] = NULL;
-
-	if (!group)
-		return NULL;
-	schedstats = reports ? calloc(group->n, sizeof(*schedstats)) : NULL;
-	if (schedstats)
-		read_schedstats(group, schedstats);
+	if (group->asked)
+		return;
+	group->asked = true;
+	read_schedstats(group);
 	atomic_store(&group->shared->stop, 1);
 	futex_set(&group->shared->stage, STAGE_GO);
 	for (unsigned int i = 0; i < group->n; i++) {
@@ -540,10 +540,18 @@ struct kt_worker_group *kt_worker_group_stop(struct kt_worker_group *group, uint
 			(void)tgkill(process_of(group, i)->pid, group->telemetry[i].tid,
 				     STOP_SIGNAL);
 	}
+}
+
+struct kt_worker_group *kt_worker_group_stop(struct kt_worker_group *group, uint64_t deadline_ns,
+					     struct kt_worker_report **reports, size_t *n)
+{
+	if (!group)
+		return NULL;
+	kt_worker_group_ask_to_end(group);
 	for (unsigned int i = 0; i < group->n_processes; i++)
 		reap(&group->processes[i], deadline_ns);
-	if (schedstats)
-		append_reports(group, schedstats, reports, n);
+	if (reports)
+		append_reports(group, reports, n);
 	group_free(group);
 	return NULL;
 }

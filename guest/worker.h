@@ -34,6 +34,9 @@ int kt_worker_group_start(const struct kt_work *work, const struct kt_worker_pla
 			  uint64_t deadline_ns, struct kt_worker_group **ret_group,
 			  struct kt_err *reterr);
 
+/* Asks every worker to end; kt_worker_group_stop() does so first if that has not been done. */
+void kt_worker_group_ask_to_end(struct kt_worker_group *group);
+
 /*
  * Asks every worker to end, kills those that have not by @deadline_ns, reaps all, frees the group. What
  * they have done is appended to *@reports, an array of *@n, which is to be freed with the cgroups' names

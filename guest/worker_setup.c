@@ -142,6 +142,8 @@ int kt_worker_set_sched(const struct kt_sched *sched)
 	if (sched->policy == KT_SCHED_UNSET)
 		return 0;
 	attr.sched_policy = policies[sched->policy];
+	/* The call sets it too, of normal and batch policies. */
+	attr.sched_nice = getpriority(PRIO_PROCESS, 0);
 	attr.sched_priority = sched->priority;
 	attr.sched_runtime = sched->runtime_us * USEC;
 	attr.sched_deadline = sched->deadline_us * USEC;

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workers that change how they are scheduled: another worker, on another CPU, looks at them meanwhile.
+ * Each of its iterations is something it has seen.
+ */
+#include "tests/suites/work/look.h"
+
+#include <stdint.h>
+#include <unistd.h>
+
+#define TWO_CPUS .topology = { .llcs = 1, .cores = 2, .threads = 1 }
+#define ON_CPU_0 .affinity = KT_EXACT_CPUS(KT_CPUSET_EXACT("0"))
+#define EYE(look, ...)                                                                             \
+	{                                                                                          \
+		.name = "eye",                                                                     \
+		.work = KT_WORK(KT_CUSTOM, .workers = 1, .custom = (look),                         \
+				.affinity = KT_EXACT_CPUS(KT_CPUSET_EXACT("1")), __VA_ARGS__)      \
+	}
+/* The eye comes first: it is there before the worker, and stopped after it. */
+#define SEEN_BY(look, ...)                                                                         \
+	.duration_ms = 600,                                                                        \
+	.steps = KT_STEPS({ KT_SETUP(look, { .name = "w", .work = KT_WORK(__VA_ARGS__) }),         \
+			    .hold = KT_HOLD_FULL })
+
+/* ---- NiceSweep, AffinityChurn, PolicyChurn ------------------------------------------------------ */
+
+/* Counts the different values of a field of /proc/PID/stat, which is .arg. */
+static void see_values(struct kt_custom *self)
+{
+	uint64_t seen = 0;
+
+	while (!kt_custom_stopping(self)) {
+		char pid[16];
+		int value;
+
+		(void)snprintf(pid, sizeof(pid), "%d", look_process("w"));
+		if (look_stat(pid, (int)kt_custom_arg(self), &value) &&
+		    !(seen >> (value + 20) & 1)) {
+			seen |= UINT64_C(1) << (value + 20);
+			kt_custom_done(self);
+		}
+		kt_custom_spin(self, 1 + (unsigned int)(kt_custom_random(self) % 256));
+	}
+}
+
+static int nice_check(struct kt_ctx *ctx)
+{
+	KT_EXPECT_GT(ctx, look_iterations(ctx, "w"), 40);
+	KT_EXPECT_GT(ctx, look_iterations(ctx, "eye"), 10);
+	return 0;
+}
+
+KTEST(work_nice_sweep, .summary = "NiceSweep is seen with many nice values", TWO_CPUS,
+      SEEN_BY(EYE(see_values, .arg = STAT_NICE), KT_NICE_SWEEP, .workers = 1, ON_CPU_0),
+      .check = nice_check);
+
+static int policy_check(struct kt_ctx *ctx)
+{
+	KT_EXPECT_GT(ctx, look_iterations(ctx, "w"), 10);
+	/* OTHER, FIFO, RR, BATCH, IDLE */
+	KT_EXPECT_EQ(ctx, look_iterations(ctx, "eye"), 5);
+	return 0;
+}
+
+KTEST(work_policy_churn, .summary = "PolicyChurn is seen with each of five policies", TWO_CPUS,
+      SEEN_BY(EYE(see_values, .arg = STAT_POLICY), KT_POLICY_CHURN, .workers = 1, ON_CPU_0),
+      .check = policy_check);
+
+static int affinity_check(struct kt_ctx *ctx)
+{
+	struct kt_worker_report sum;
+
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
+	/* Alone, it would stay where it is. One of four CPUs is the one where it is. */
+	KT_EXPECT_GT(ctx, sum.iterations, 20);
+	KT_EXPECT_GT(ctx, sum.migrations, sum.iterations / 2);
+	KT_EXPECT_EQ(ctx, sum.cpus[0], 0xf);
+	return 0;
+}
+
+KTEST(work_affinity_churn, .summary = "AffinityChurn moves itself from CPU to CPU",
+      .topology = { .llcs = 1, .cores = 4 }, .duration_ms = 600,
+      .steps = KT_STEPS({ KT_SETUP({ .name = "w",
+				     .work = KT_WORK(KT_AFFINITY_CHURN, .workers = 1) }),
+			  .hold = KT_HOLD_FULL }),
+      .check = affinity_check);
+
+/* ---- ForkExit, CgroupAttachStorm ---------------------------------------------------------------- */
+
+/* The kernel numbers processes one after the other: none of the children came before their parent. */
+static int fork_check(struct kt_ctx *ctx)
+{
+	const struct kt_worker_report *report = look_report(ctx, "w", 0);
+	char text[128];
+
+	KT_ASSERT(ctx, report);
+	KT_EXPECT_GT(ctx, report->iterations, 10);
+	KT_ASSERT(ctx, look_read("/proc/loadavg", text, sizeof(text)));
+	/* Its last word is the newest process. */
+	KT_EXPECT_GE(ctx, strtoull(strrchr(text, ' '), NULL, 10), report->tid + report->iterations);
+	return 0;
+}
+
+#define FORKS(...)                                                                                 \
+	.topology = { .llcs = 1, .cores = 1 }, .duration_ms = 600,                                 \
+	.steps =                                                                                   \
+		KT_STEPS({ KT_SETUP({ .name = "w",                                                 \
+				      .work = KT_WORK(KT_FORK_EXIT, .workers = 1, __VA_ARGS__) }), \
+			   .hold = KT_HOLD_FULL })
+
+KTEST(work_fork_exit, .summary = "each iteration of ForkExit is a process of the kernel's",
+      FORKS(.reap = false), .check = fork_check);
+
+KTEST(work_fork_exit_reap, .summary = "so it is when ForkExit waits for its children",
+      FORKS(.reap = true), .check = fork_check);
+
+static int attach_check(struct kt_ctx *ctx)
+{
+	const struct kt_cgroup_usage *usage = kt_step_usage(ctx, 0, "dest");
+
+	KT_ASSERT(ctx, usage);
+	KT_EXPECT_GT(ctx, look_iterations(ctx, "w"), 5);
+	/* No process began there: what was used there, those used that were moved there. */
+	KT_EXPECT_GT(ctx, usage->usage_us, 0);
+	return 0;
+}
+
+#define STORM(...)                                                                                 \
+	.topology = { .llcs = 1, .cores = 1 }, .duration_ms = 600,                                 \
+	.steps = KT_STEPS(                                                                         \
+		{ KT_SETUP({ .name = "dest" }, { .name = "w",                                      \
+						 .work = KT_WORK(KT_CGROUP_ATTACH_STORM,           \
+								 .dest = "dest", __VA_ARGS__) }),  \
+		  .hold = KT_HOLD_FULL })
+
+KTEST(work_cgroup_attach_storm, .summary = "children that are ending end in another cgroup",
+      STORM(.workers = 2), .check = attach_check);
+
+KTEST(work_cgroup_attach_storm_reap, .summary = "so it is when they are waited for",
+      STORM(.workers = 2, .reap = true), .check = attach_check);
+
+/* ---- CgroupChurn -------------------------------------------------------------------------------- */
+
+/* Counts how often the worker was found in the other cgroup than before. */
+static void see_moves(struct kt_custom *self)
+{
+	int where = -1;
+
+	while (!kt_custom_stopping(self)) {
+		int now = look_process("w/.churn-0") ? 0 : look_process("w/.churn-1") ? 1 : where;
+
+		if (now != where)
+			kt_custom_done(self);
+		where = now;
+		kt_custom_sleep_us(self, 2000);
+	}
+}
+
+static int churn_check(struct kt_ctx *ctx)
+{
+	KT_EXPECT_GT(ctx, look_iterations(ctx, "eye"), 4);
+	KT_EXPECT_EQ(ctx, access(ROOT "w", F_OK), -1);
+	return 0;
+}
+
+KTEST(work_cgroup_churn, .summary = "CgroupChurn moves itself from cgroup to cgroup", TWO_CPUS,
+      SEEN_BY(EYE(see_moves), KT_CGROUP_CHURN, .workers = 1, .period_ms = 20),
+      .check = churn_check);
+
+static int killed_check(struct kt_ctx *ctx)
+{
+	struct kt_worker_report sum;
+
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
+	KT_EXPECT(ctx, sum.killed);
+	KT_EXPECT_EQ(ctx, access(ROOT "w", F_OK), -1);
+	return 0;
+}
+
+KTEST(work_cgroup_churn_killed, .summary = "the cgroups that killed workers leave go with theirs",
+      TWO_CPUS,
+      .steps = KT_STEPS({ KT_SETUP({ .name = "w",
+				     .work = KT_WORK(KT_CGROUP_CHURN, .groups = 3,
+						     .period_ms = 10) }),
+			  .hold = KT_HOLD_MS(100) },
+			{ KT_OPS(KT_FREEZE_CGROUP("w"), KT_STOP_CGROUP("w"), KT_REMOVE_CGROUP("w")),
+			  .hold = KT_HOLD_MS(1) }),
+      .check = killed_check);
+
+/* A child that was frozen as it was moved does not end: the worker does all the same. */
+static int frozen_check(struct kt_ctx *ctx)
+{
+	struct kt_worker_report sum;
+
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
+	KT_EXPECT(ctx, !sum.killed);
+	return 0;
+}
+
+KTEST(work_cgroup_attach_frozen, .summary = "CgroupAttachStorm ends when its child cannot",
+      .topology = { .llcs = 1, .cores = 1 },
+      .steps = KT_STEPS(
+	      { KT_SETUP({ .name = "dest" },
+			 { .name = "w", .work = KT_WORK(KT_CGROUP_ATTACH_STORM, .dest = "dest") }),
+		.hold = KT_HOLD_MS(100) },
+	      { KT_OPS(KT_FREEZE_CGROUP("dest")), .hold = KT_HOLD_MS(200) },
+	      { KT_OPS(KT_STOP_CGROUP("w"), KT_REMOVE_CGROUP("w"), KT_UNFREEZE_CGROUP("dest")),
+		.hold = KT_HOLD_MS(1) }),
+      .check = frozen_check);
