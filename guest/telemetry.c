@@ -84,6 +84,7 @@ void kt_telemetry_begin(struct kt_telemetry *telemetry)
 
 void kt_telemetry_end(struct kt_telemetry *telemetry)
 {
+	read_own_schedstat(telemetry, telemetry->end_schedstat);
 	telemetry->end_ns = kt_now_ns();
 	(void)kt_close(telemetry->schedstat_fd);
 }
@@ -186,19 +187,26 @@ static double variation(const struct kt_telemetry *telemetry)
 	return n > 0 && mean > 0 && variance > 0 ? sqrt(variance) / mean : 0;
 }
 
+/* PID 1 may have looked before the worker did for the first time. */
+static uint64_t since(uint64_t now, uint64_t begin)
+{
+	return now > begin ? now - begin : 0;
+}
+
 void kt_telemetry_report(const struct kt_telemetry *telemetry, const uint64_t schedstat[3],
 			 struct kt_worker_report *report)
 {
 	uint64_t end_ns = telemetry->end_ns ?: kt_now_ns();
 
+	/* Its own look is of the same moment as its iterations. */
+	if (telemetry->end_schedstat[2])
+		schedstat = telemetry->end_schedstat;
 	report->tid = telemetry->tid;
 	report->iterations = telemetry->iterations;
 	report->wall_ns = telemetry->begin_ns ? end_ns - telemetry->begin_ns : 0;
-	if (schedstat[2]) {
-		report->cpu_ns = schedstat[0] - telemetry->begin_schedstat[0];
-		report->run_delay_ns = schedstat[1] - telemetry->begin_schedstat[1];
-		report->switches = schedstat[2] - telemetry->begin_schedstat[2];
-	}
+	report->cpu_ns = since(schedstat[0], telemetry->begin_schedstat[0]);
+	report->run_delay_ns = since(schedstat[1], telemetry->begin_schedstat[1]);
+	report->switches = since(schedstat[2], telemetry->begin_schedstat[2]);
 	report->migrations = telemetry->migrations;
 	report->node_migrations = telemetry->node_migrations;
 	memcpy(report->cpus, telemetry->cpus, sizeof(report->cpus));

@@ -27,6 +27,7 @@ struct kt_telemetry {
 	uint32_t cpu;
 	uint32_t node;
 	uint64_t begin_schedstat[3]; /* CPU time, run delay, switches */
+	uint64_t end_schedstat[3];   /* at @end_ns */
 	/* as in struct kt_worker_report */
 	uint64_t max_gap_ns, max_gap_at_ns, max_stall_ns;
 	uint32_t max_gap_cpu;
@@ -53,6 +54,6 @@ void kt_telemetry_latency(struct kt_telemetry *telemetry, uint64_t ns);
 /* The three numbers of /proc/PID/task/TID/schedstat; all 0 when it is gone. */
 void kt_telemetry_schedstat(pid_t pid, pid_t tid, uint64_t values[3]);
 
-/* Fills in what comes from here; @schedstat as read last. */
+/* Fills in what comes from here; @schedstat as read last, for one that has not ended by itself. */
 void kt_telemetry_report(const struct kt_telemetry *telemetry, const uint64_t schedstat[3],
 			 struct kt_worker_report *report);

@@ -41,7 +41,7 @@ static const struct kt_work_ops custom_works[KT_N_WORK_TYPES] = {
 };
 
 static const struct kt_work_ops *const families[] = {
-	kt_spin_works, kt_sleep_works, kt_wakeup_works, kt_memory_works,
+	kt_spin_works, kt_sleep_works, kt_wakeup_works, kt_queue_works, kt_memory_works,
 	kt_lock_works, kt_churn_works, kt_file_works,   custom_works,
 };
 
@@ -141,6 +141,7 @@ const char *kt_work_fault(const struct kt_work *work, const struct kt_topology *
 		return "this type forks or moves processes; its workers cannot be threads";
 	why = ops->fault ? ops->fault(work, topology) : NULL;
 	return why ?: count_fault(work, topology) ?: sched_fault(&work->sched) ?:
+	       sched_fault(&work->sched2) ?:
 	       affinity_fault(&work->affinity, topology);
 }
 
@@ -202,19 +203,26 @@ void kt_worker_unblock(struct kt_worker *worker)
  * Who stops a group sends each worker a signal, which interrupts what it waits in. One that comes between
  * the look at the flag and the wait is lost: hence the second look, after LOOK_NS.
  */
-void kt_worker_sleep_us(struct kt_worker *worker, unsigned int us)
+bool kt_worker_sleep_until(struct kt_worker *worker, uint64_t at_ns)
 {
-	uint64_t end_ns = kt_now_ns() + us * KT_NSEC_PER_USEC, now_ns = 0;
+	uint64_t now_ns = 0;
 
 	kt_worker_block(worker);
-	while (!kt_worker_stopping(worker) && (now_ns = kt_now_ns()) < end_ns) {
-		struct timespec until = kt_timespec(KT_MIN(end_ns, now_ns + LOOK_NS));
+	while (!kt_worker_stopping(worker) && (now_ns = kt_now_ns()) < at_ns) {
+		struct timespec until = kt_timespec(KT_MIN(at_ns, now_ns + LOOK_NS));
 
 		(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 	}
 	kt_worker_unblock(worker);
-	if (now_ns >= end_ns)
-		kt_worker_latency(worker, now_ns - end_ns);
+	return now_ns >= at_ns;
+}
+
+void kt_worker_sleep_us(struct kt_worker *worker, unsigned int us)
+{
+	uint64_t end_ns = kt_now_ns() + us * KT_NSEC_PER_USEC;
+
+	if (kt_worker_sleep_until(worker, end_ns))
+		kt_worker_latency(worker, kt_now_ns() - end_ns);
 }
 
 void kt_worker_latency(struct kt_worker *worker, uint64_t ns)

@@ -16,7 +16,7 @@
 #include <ktest/topology.h>
 #include <ktest/work.h>
 
-#define KT_UNIT_FDS 16
+#define KT_UNIT_FDS 64
 
 /* What PID 1 and all workers of a group share. */
 struct kt_group_shared {
@@ -68,6 +68,7 @@ struct kt_work_ops {
 extern const struct kt_work_ops kt_spin_works[KT_N_WORK_TYPES];
 extern const struct kt_work_ops kt_sleep_works[KT_N_WORK_TYPES];
 extern const struct kt_work_ops kt_wakeup_works[KT_N_WORK_TYPES];
+extern const struct kt_work_ops kt_queue_works[KT_N_WORK_TYPES];
 extern const struct kt_work_ops kt_memory_works[KT_N_WORK_TYPES];
 extern const struct kt_work_ops kt_lock_works[KT_N_WORK_TYPES];
 extern const struct kt_work_ops kt_churn_works[KT_N_WORK_TYPES];
@@ -113,6 +114,9 @@ void kt_worker_unblock(struct kt_worker *worker);
 
 /* Sleeps, and measures how late it woke up. Returns early when it is to stop. */
 void kt_worker_sleep_us(struct kt_worker *worker, unsigned int us);
+
+/* Sleeps until then (CLOCK_MONOTONIC) and measures nothing; false when it is to stop. */
+bool kt_worker_sleep_until(struct kt_worker *worker, uint64_t at_ns);
 
 /* A wake-up that took so long. */
 void kt_worker_latency(struct kt_worker *worker, uint64_t ns);

@@ -30,7 +30,7 @@ enum kt_work_type {
 	KT_TIMER_LATENCY, /* wakes by a timer, measures how late */
 	KT_SEQUENCE,      /* phases of other kinds, one after the other */
 
-	/* waking one another: guest/work/wakeup.c */
+	/* waking one another: guest/work/wakeup.c and guest/work/queue.c */
 	KT_PIPE_IO,          /* (2) a byte to and fro through pipes */
 	KT_FUTEX_PING_PONG,  /* (2) to and fro through a futex */
 	KT_FUTEX_FAN_OUT,    /* (fan_out + 1) one wakes all */

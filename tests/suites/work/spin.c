@@ -49,9 +49,9 @@ static int yield_check(struct kt_ctx *ctx)
 	struct kt_worker_report sum;
 
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
-	/* Each yield lets the other one run. */
-	KT_EXPECT_GT(ctx, sum.switches, 200);
-	KT_EXPECT_GT(ctx, sum.iterations, 200);
+	/* Each yield lets the other one run; how many there are in 300 ms is the host's business. */
+	KT_EXPECT_GT(ctx, sum.iterations, 20);
+	KT_EXPECT_GT(ctx, sum.switches, sum.iterations / 4);
 	return 0;
 }
 
