@@ -16,6 +16,7 @@ struct kt_scenario {
 	struct kt_port *port;
 	const struct kt_step *steps; /* NULL outside them */
 	bool in_backdrop;            /* what is created now lives on */
+	uint64_t hold_ns;            /* when the first hold began; 0: none has */
 	struct kt_live live;
 	struct kt_payload_set payloads;
 	struct kt_records records;

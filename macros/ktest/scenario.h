@@ -274,7 +274,10 @@ struct kt_hold {
 		.kind = KT_HOLD_FIXED, .ms = (n)                                                   \
 	}
 #define KT_HOLD_FULL KT_HOLD_FRAC(1.0)
-/* Setup once, then the operations every @n milliseconds until the duration of the test is over. */
+/*
+ * Setup once, then the operations every @n milliseconds until the duration of the test is over, counted from
+ * the first hold of the test.
+ */
 #define KT_HOLD_LOOP(n)                                                                            \
 	{                                                                                          \
 		.kind = KT_HOLD_REPEAT, .ms = (n)                                                  \

@@ -380,7 +380,8 @@ static int shares_check(struct kt_ctx *ctx)
 		/* Neither keeps the other from ending. */
 		KT_EXPECT(ctx, !reports[i].killed);
 	}
-	KT_EXPECT_GT(ctx, cpu_ns[1], 0);
+	/* An idle one may have had nothing at all. */
+	KT_EXPECT_GT(ctx, cpu_ns[0], 100000000);
 	KT_EXPECT_GT(ctx, cpu_ns[0], 4 * cpu_ns[1]);
 	return 0;
 }

@@ -91,6 +91,7 @@ static int slack_check(struct kt_ctx *ctx)
 	KT_EXPECT_GT(ctx, sum.iterations, 0);
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "sees usual", &sum));
 	KT_EXPECT_EQ(ctx, sum.iterations, 0);
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "b", &sum));
 	KT_EXPECT_GE(ctx, sum.latency_max_ns, 50000);
 	return 0;
 }
