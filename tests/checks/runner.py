@@ -5,6 +5,7 @@
 usage: runner.py KTESTS SAMPLE
 """
 
+import json
 import os
 import pathlib
 import pty
@@ -104,6 +105,24 @@ def again(sample, directory):
           "--global-timeout ends the run", done)
 
 
+def results(ktests, directory):
+    """Files of results, and work types that are put in place of others."""
+    for work_type, expected in ((None, "SpinWait"), ("yieldheavy", "YieldHeavy"), ("PipeIo", "PipeIo"),
+                                ("FutexFanOut", "SpinWait")):  # five belong together, there are two
+        done = run(ktests, "--exact", "op_swappable", "-o", str(directory / "out"),
+                   *(["--work-type", work_type] if work_type else []))
+        check(done.returncode == 0, f"--work-type {work_type}", done)
+        result = json.loads((directory / "out/op_swappable.json").read_text())
+        workers = result["attempts"][-1]["result"]["scenario"]["workers"]
+        check({w["work"] for w in workers if w["cgroup"] == "w"} == {expected}
+              and {w["work"] for w in workers if w["cgroup"] == "own"} == {"SpinWait"}
+              and result["verdict"] == "pass" and result["version"] == 1, f"the results say {expected}")
+    done = run(ktests, "--work-type", "nonsense", "--exact", "op_swappable")
+    check(done.returncode == 2 and "--work-type 'nonsense'" in done.stderr, "a work type that there is not", done)
+    done = run(ktests, "--exact", "trivial", "-o", "/proc/nowhere")
+    check(done.returncode == 110 and "/proc/nowhere" in done.stderr, "results that cannot be written", done)
+
+
 def sharded(ktests):
     names = run(ktests, "--list", "--format", "names").stdout.split()
     for partition in ("slice", "hash", "count"):
@@ -175,6 +194,7 @@ def main():
     terminal(ktests)
     with tempfile.TemporaryDirectory() as directory:
         again(sample, pathlib.Path(directory))
+        results(ktests, pathlib.Path(directory))
         sharded(ktests)
         old_qemu(ktests, pathlib.Path(directory))
         unprivileged(ktests, pathlib.Path(directory))

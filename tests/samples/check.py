@@ -24,6 +24,7 @@ REPLACEMENTS = [
     (r"^kernel \S+, accel: .*, \d+ CPUs, seed \d+", "kernel KERNEL, accel: ACCEL, N CPUs, seed SEED"),
     (r"--seed \d+( --boot cold)?", "--seed SEED"),
     (r"got: \d+(\.\d+)? ms, ending on CPU 0 at \d+ ms", "got: GAP ms, ending on CPU 0 at TIME ms"),
+    (r"^(    \S+ +\S+ +\d+)( +-?[\d.]+){7}$", r"\1 NUMBERS"),
     (r"malformed frame \d+", "malformed frame N"),
     (r"\[ *\d+\.\d+s\]", "[TIME]"),
     (r"\[ *\d+\.\d+\]", "[TIME]"),

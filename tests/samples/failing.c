@@ -92,7 +92,7 @@ FAILING(unfair, .summary = "a limit on gaps", .duration_ms = 700,
 				       .work = KT_WORKS({ .type = KT_SPIN_WAIT,
 							  .workers = 1,
 							  .sched = { KT_SCHED_FIFO, 10 } },
-							{ .type = KT_SPIN_WAIT, .workers = 2 }) }),
+							{ .type = KT_SPIN_WAIT, .workers = 1 }) }),
 			    .hold = KT_HOLD_FULL }),
 	.checks = { .max_gap_ms = 200 });
 

@@ -170,6 +170,13 @@ KTEST(op_spawn, .summary = "KT_SPAWN starts workers in a cgroup, or where PID 1 
 			  .hold = KT_HOLD_FULL }),
       .check = spawn_check);
 
+/* tests/checks/runner.py runs it with another type. */
+KTEST(op_swappable, .summary = "a swappable work is done by any type that --work-type names",
+      ONE_CPU, .duration_ms = 100,
+      .steps = KT_STEPS({ KT_SETUP({ .name = "w", .swappable = true, SPINNERS(2) },
+				   { .name = "own", SPINNERS(1) }),
+			  .hold = KT_HOLD_FULL }));
+
 static int affinity_run(struct kt_ctx *ctx)
 {
 	char text[4096];

@@ -97,15 +97,17 @@ static int slack_check(struct kt_ctx *ctx)
 }
 
 KTEST(work_precise, .summary = "precise sleepers have the smallest timer slack", .duration_ms = 300,
-      .steps = KT_STEPS(
-	      { KT_SETUP({ .name = "a",
-			   .work = KT_WORK(KT_IDLE_CHURN, .comm = "precise", .precise = true) },
-			 { .name = "b", .work = KT_WORK(KT_IDLE_CHURN, .comm = "usual") },
-			 { .name = "sees precise",
-			   .work = KT_WORK(KT_CUSTOM, .workers = 1, .custom = witness_precise) },
-			 { .name = "sees usual",
-			   .work = KT_WORK(KT_CUSTOM, .workers = 1, .custom = witness_usual) }),
-		.hold = KT_HOLD_FULL }),
+      .steps = KT_STEPS({ KT_SETUP({ .name = "a",
+				     .work = KT_WORK(KT_IDLE_CHURN, .comm = "precise",
+						     .precise = true) },
+				   { .name = "b", .work = KT_WORK(KT_IDLE_CHURN, .comm = "usual") },
+				   { .name = "sees precise",
+				     .work = KT_WORK(KT_CUSTOM, .workers = 1, .nice = -20,
+						     .custom = witness_precise) },
+				   { .name = "sees usual",
+				     .work = KT_WORK(KT_CUSTOM, .workers = 1, .nice = -20,
+						     .custom = witness_usual) }),
+			  .hold = KT_HOLD_FULL }),
       .check = slack_check);
 
 /* ---- timers ------------------------------------------------------------------------------------- */
@@ -217,7 +219,7 @@ KTEST(work_sequence_io, .summary = "Sequence writes 64 KiB between short sleeps"
 				     .work = KT_WORK(KT_SEQUENCE, .workers = 1,
 						     .phases = KT_PHASES({ KT_SEQ_IO, 20000 })) },
 				   { .name = "witness",
-				     .work = KT_WORK(KT_CUSTOM, .workers = 1,
+				     .work = KT_WORK(KT_CUSTOM, .workers = 1, .nice = -20,
 						     .custom = witness_io) }),
 			  .hold = KT_HOLD_FULL }),
       .check = sequence_io_check);

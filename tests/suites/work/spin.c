@@ -337,7 +337,7 @@ static int smt_check(struct kt_ctx *ctx)
 		KT_STEPS({ KT_SETUP({ .name = "w",                                                 \
 				      .work = KT_WORK(KT_SMT_SIBLING_SPIN, .workers = SMT_WORKERS, \
 						      .threads = (threads_or_not)) },              \
-				    WORKER("look", KT_CUSTOM, .custom = look_at_pins,              \
+				    WORKER("look", KT_CUSTOM, .nice = -20, .custom = look_at_pins, \
 					   .arg = (threads_or_not))),                              \
 			   .hold = KT_HOLD_FULL }),                                                \
 	.check = smt_check

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * A worker of another cgroup that looks at the ones under test while they run, through what the kernel
- * says of them in /proc. What it has seen are its iterations and latencies.
+ * says of them in /proc. What it has seen are its iterations and latencies. It is to be nice -20: a look
+ * takes milliseconds under TCG, and those it looks at leave it little CPU time otherwise.
  */
 
 #include <dirent.h>
