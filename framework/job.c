@@ -112,7 +112,8 @@ static void set_phase(struct kt_job *job, const char *name)
 			job->phase = (enum kt_phase)i;
 	}
 	job->step = -1;
-	job->events->phase(job);
+	if (job->events->phase)
+		job->events->phase(job);
 }
 
 static void on_line(struct kt_job *job, const char *line)

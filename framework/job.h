@@ -18,7 +18,7 @@
 struct kt_job;
 
 struct kt_job_events {
-	void (*phase)(struct kt_job *job); /* a phase has begun: job->phase */
+	void (*phase)(struct kt_job *job); /* a phase has begun: job->phase; may be NULL */
 	void (*ended)(struct kt_job *job); /* job->outcome is complete; may free the job */
 };
 

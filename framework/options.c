@@ -675,6 +675,8 @@ static int take_words(struct kt_options *o, char **words, int n, struct kt_err *
 		{ 0 },
 	};
 
+	if (o->command == KT_COMMAND_HELP) /* of whatever */
+		return 0;
 	/* Behind "--" there are only names. */
 	if (!n || !strcmp(words[-1], "--"))
 		return take_names(o, words, n, reterr);

@@ -10,21 +10,12 @@
 #include "framework/setup.h"
 #include "guest/ctx.h"
 #include "util/cleanup.h"
-
-/* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014). */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
+#include "util/random.h"
 
 static void shuffle(struct kt_plan *plan, uint64_t seed)
 {
 	for (size_t i = plan->n; i > 1; i--) {
-		size_t k = next_random(&seed) % i;
+		size_t k = kt_random_next(&seed) % i;
 		const struct kt_test *other = plan->tests[k];
 
 		plan->tests[k] = plan->tests[i - 1];

@@ -280,13 +280,7 @@ static void on_template_ended(struct kt_job *job)
 	start_more(runner);
 }
 
-static void on_template_phase(struct kt_job *job)
-{
-	(void)job;
-}
-
 static const struct kt_job_events template_events = {
-	.phase = on_template_phase,
 	.ended = on_template_ended,
 };
 

@@ -28,15 +28,19 @@ static int write_piece(const char *path, const struct kt_msg_file *file, const u
 {
 	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (file->offset ? 0 : O_TRUNC);
 	KT_CLOSE int fd = open(path, flags, 0600);
+	off_t at = (off_t)file->offset;
 
 	if (fd < 0)
 		return -errno;
 	while (len) {
-		ssize_t n = pwrite(fd, bytes, len, (off_t)file->offset);
+		ssize_t n = pwrite(fd, bytes, len, at);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
 			return -errno;
 		bytes += n;
+		at += n;
 		len -= (size_t)n;
 	}
 	return 0;
@@ -54,8 +58,8 @@ int kt_update_file(const struct kt_frame *frame, struct kt_err *reterr)
 	if (frame->len < sizeof(file))
 		return kt_err_set(reterr, -EPROTO, "FILE of %u bytes", frame->len);
 	memcpy(&file, frame->payload, sizeof(file));
-	if (file.path_len > KT_FILE_PATH_MAX || file.path_len > frame->len - sizeof(file) ||
-	    frame->payload[sizeof(file)] != '/')
+	if (!file.path_len || file.path_len > KT_FILE_PATH_MAX ||
+	    file.path_len > frame->len - sizeof(file) || frame->payload[sizeof(file)] != '/')
 		return kt_err_set(reterr, -EPROTO, "FILE with a bad path");
 	memcpy(path, frame->payload + sizeof(file), file.path_len);
 	path[file.path_len] = '\0';

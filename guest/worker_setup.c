@@ -14,6 +14,7 @@
 #include "guest/cpuset.h"
 #include "guest/worktype.h"
 #include "util/cleanup.h"
+#include "util/random.h"
 
 /* Newer than the headers of Debian 12 (kernel: include/uapi/linux/{sched,mempolicy}.h). */
 #define POLICY_EXT               7
@@ -22,15 +23,6 @@
 #define USEC                     1000ull
 
 /* ---- affinity ----------------------------------------------------------------------------------- */
-
-static uint64_t mix(uint64_t seed, uint64_t index)
-{
-	uint64_t z = seed + (index + 1) * UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
 
 static int random_subset(const cpu_set_t *from, unsigned int count, uint64_t seed,
 			 cpu_set_t *ret_cpus, struct kt_err *reterr)
@@ -42,7 +34,7 @@ static int random_subset(const cpu_set_t *from, unsigned int count, uint64_t see
 				  CPU_COUNT(from));
 	CPU_ZERO(ret_cpus);
 	while (count--) {
-		unsigned int cpu = kt_cpuset_nth(&left, (unsigned int)(mix(seed, count) >> 32));
+		unsigned int cpu = kt_cpuset_nth(&left, (unsigned int)(kt_random_next(&seed) >> 32));
 
 		CPU_SET(cpu, ret_cpus);
 		CPU_CLR(cpu, &left);
@@ -89,7 +81,7 @@ static int resolve(const struct kt_affinity *affinity, const struct kt_worker_pl
 		if (r < 0)
 			return r;
 		CPU_AND(&from, &from, &place->cpus);
-		return random_subset(&from, affinity->count, mix(place->seed, index), ret_cpus,
+		return random_subset(&from, affinity->count, place->seed + index, ret_cpus,
 				     reterr);
 	case KT_AFFINITY_LLC_ALIGNED:
 		return dealt_out(kt_cpuset_llc, topology->llcs, place, index, ret_cpus);

@@ -17,6 +17,7 @@
 #include "guest/telemetry.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/random.h"
 
 #define DEFAULT_WORKERS 2u
 #define WORKERS_MAX     4096u
@@ -236,14 +237,9 @@ void kt_worker_pages(struct kt_worker *worker, uint64_t pages, uint64_t local)
 	worker->telemetry->local_pages += local;
 }
 
-/* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014). */
 uint64_t kt_worker_random(struct kt_worker *worker)
 {
-	uint64_t z = worker->random += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
+	return kt_random_next(&worker->random);
 }
 
 bool kt_worker_futex_wait(struct kt_worker *worker, _Atomic uint32_t *futex, uint32_t value,

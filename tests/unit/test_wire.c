@@ -443,7 +443,8 @@ Test(result, a_pass_with_failures_is_a_fail)
 {
 	static const char text[] =
 		"{\"verdict\":\"pass\",\"failures\":[{\"line\":1,\"what\":\"w\","
-		"\"step\":-1,\"elapsed_ns\":0}],\"duration_ns\":0,\"since_begin_ns\":0,"
+		"\"step\":-1,\"elapsed_ns\":0,\"excess_ns\":0}],\"duration_ns\":0,"
+		"\"since_begin_ns\":0,"
 		"\"exit_status\":0}";
 	struct kt_result result;
 

@@ -9,32 +9,6 @@ UNIT_SUITE(work);
 
 static const struct kt_topology two_cpus = { .numa_nodes = 1, .llcs = 1, .cores = 2, .threads = 1 };
 
-Test(work, defaults_have_no_fault)
-{
-	static const enum kt_work_type types[] = {
-		KT_BURSTY,
-		KT_IDLE_CHURN,
-		KT_TIMER_LATENCY,
-		KT_PIPE_IO,
-		KT_FUTEX_PING_PONG,
-		KT_FUTEX_FAN_OUT,
-		KT_FAN_OUT_COMPUTE,
-		KT_THUNDERING_HERD,
-		KT_WAKE_CHAIN,
-		KT_ASYMMETRIC_WAKER,
-		KT_EPOLL_STORM,
-		KT_SIGNAL_STORM,
-		KT_PRODUCER_CONSUMER,
-	};
-
-	for (size_t i = 0; i < KT_ARRAY_LEN(types); i++) {
-		const struct kt_work work = { .type = types[i] };
-
-		cr_assert(eq(ptr, (void *)kt_work_fault(&work, &two_cpus), NULL), "type %d",
-			  (int)types[i]);
-	}
-}
-
 Test(work, how_many_belong_together)
 {
 	static const struct {
@@ -96,4 +70,49 @@ Test(work, parameters_that_cannot_be)
 
 		cr_assert(why && strstr(why, cases[i].text), "case %zu: %s", i, why ?: "none");
 	}
+}
+
+static const struct kt_topology four_cpus = {
+	.numa_nodes = 1, .llcs = 1, .cores = 4, .threads = 1
+};
+
+/* @text: a part of what is wrong; NULL: nothing is. */
+static void expect(const char *text, struct kt_work work)
+{
+	const char *why = kt_work_fault(&work, &four_cpus);
+
+	if (!text)
+		cr_assert_null(why, "%s", why ?: "");
+	else
+		cr_assert(why && strstr(why, text), "\"%s\" holds no \"%s\"", why ?: "", text);
+}
+
+Test(work, locks_and_priorities)
+{
+	expect(NULL, (struct kt_work){ .type = KT_MUTEX_CONTENTION, .workers = 8 });
+	expect("no multiple", (struct kt_work){ .type = KT_MUTEX_CONTENTION, .workers = 5 });
+	expect("no multiple", (struct kt_work){ .type = KT_PRIORITY_INVERSION, .workers = 4 });
+	expect(NULL, (struct kt_work){ .type = KT_PRIORITY_INVERSION, .workers = 4, .medium = 2 });
+	expect("above 20", (struct kt_work){ .type = KT_PRIORITY_INVERSION, .rt_priority = 20 });
+	expect("1..99", (struct kt_work){ .type = KT_PRIORITY_INVERSION, .rt_priority = 100 });
+	expect("root", (struct kt_work){ .type = KT_RT_STARVATION, .uid = 1 });
+	expect("1..99", (struct kt_work){ .type = KT_PREEMPT_STORM, .rt_priority = 100 });
+	expect("no multiple", (struct kt_work){ .type = KT_PREEMPT_STORM, .cfs = 3, .workers = 3 });
+}
+
+Test(work, what_churns)
+{
+	expect("root", (struct kt_work){ .type = KT_NICE_SWEEP, .uid = 1 });
+	expect("root", (struct kt_work){ .type = KT_POLICY_CHURN, .uid = 1 });
+	expect("1..99", (struct kt_work){ .type = KT_POLICY_CHURN, .rt_priority = 100 });
+	expect(NULL, (struct kt_work){ .type = KT_AFFINITY_CHURN, .uid = 1, .threads = true });
+	expect("threads", (struct kt_work){ .type = KT_FORK_EXIT, .threads = true });
+	expect("threads", (struct kt_work){ .type = KT_CGROUP_CHURN, .threads = true });
+	expect("at least 2", (struct kt_work){ .type = KT_CGROUP_CHURN, .groups = 1 });
+	expect("at most 1000", (struct kt_work){ .type = KT_CGROUP_CHURN, .groups = 1001 });
+	expect(".period_ms", (struct kt_work){ .type = KT_CGROUP_CHURN, .period_ms = 2000000 });
+	expect(".dest", (struct kt_work){ .type = KT_CGROUP_ATTACH_STORM });
+	expect(".dest", (struct kt_work){ .type = KT_CGROUP_ATTACH_STORM, .dest = "../x" });
+	expect("root", (struct kt_work){ .type = KT_CGROUP_ATTACH_STORM, .dest = "d", .uid = 1 });
+	expect(NULL, (struct kt_work){ .type = KT_CGROUP_ATTACH_STORM, .dest = "d" });
 }

@@ -326,7 +326,9 @@ static int smt_check(struct kt_ctx *ctx)
 		/* It was somewhere else before it was pinned, or not. */
 		KT_EXPECT_LE(ctx, reports[i].migrations, 1);
 		KT_EXPECT_GT(ctx, reports[i].iterations, 0);
-		KT_EXPECT_GT(ctx, reports[i].cpu_ns, reports[i].wall_ns / 4);
+		/* It wants its CPU all the time; how much of it the one that looks leaves is another matter. */
+		KT_EXPECT_GT(ctx, reports[i].cpu_ns + reports[i].run_delay_ns,
+			     reports[i].wall_ns / 2);
 	}
 	return 0;
 }
