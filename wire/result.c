@@ -241,11 +241,12 @@ int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct
 		kt_result_deinit(&result);
 		return kt_err_set(reterr, r, "result with malformed failures");
 	}
-	if (verdict != KT_VERDICT_INCONCLUSIVE || !kt_result_is_limits_only(&result))
-		verdict = KT_MAX(verdict, result.verdict);
-	result.verdict = verdict;
-	if (verdict == KT_VERDICT_SKIP && !result.n_failures)
+	/* Failures make it one, unless they are limits that the host explains. */
+	if (!result.n_failures ||
+	    (verdict == KT_VERDICT_INCONCLUSIVE && kt_result_is_limits_only(&result)))
 		result.verdict = verdict;
+	else
+		result.verdict = KT_MAX(verdict, result.verdict);
 	result.reason = copy_text(text_member(json, "reason"));
 	result.duration_ns = (uint64_t)duration;
 	result.since_begin_ns = (uint64_t)since;

@@ -476,3 +476,22 @@ Test(json, text_of_any_bytes_becomes_a_string)
 		cr_assert(eq(str, (char *)json_string_value(json), (char *)cases[i].out));
 	}
 }
+
+Test(result, every_verdict_survives_both_forms)
+{
+	for (int verdict = 0; verdict < KT_N_VERDICTS; verdict++) {
+		for (int says_more = 0; says_more < 2; says_more++) {
+			struct kt_result result = KT_RESULT_NULL, back;
+			KT_FREE void *data = NULL;
+			size_t len;
+
+			result.verdict = (enum kt_verdict)verdict;
+			kt_result_set_reason(&result, says_more ? "a reason" : NULL);
+			cr_assert(eq(int, kt_result_encode(&result, &data, &len), 0));
+			cr_assert(eq(int, kt_result_decode(data, len, &back, NULL), 0));
+			cr_assert(eq(int, (int)back.verdict, verdict));
+			kt_result_deinit(&result);
+			kt_result_deinit(&back);
+		}
+	}
+}
