@@ -197,20 +197,26 @@ static void take_turn(struct kt_budget *budget, bool wait)
 	(void)pwrite(budget->fd, "", 1, 0); /* the others' event */
 }
 
+enum turn {
+	TURN_WAIT, /* behind who waits already, before who comes later */
+	TURN_NONE, /* behind all who wait, and without a place among them */
+	TURN_OVER, /* before all */
+};
+
 /* One at a time: two that take some each, and not enough, would refuse one another what is free. */
 static bool take_in_gate(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
-			 bool in_turn, struct kt_share *share)
+			 enum turn turn, struct kt_share *share)
 {
 	unsigned int slots = memory_slots(budget, mib);
 	bool taken = false;
 
 	vcpus = kt_budget_cap_vcpus(budget, vcpus);
 	(void)lock_byte(budget->fd, F_OFD_SETLKW, GATE, F_WRLCK);
-	if (others_wait(budget))
+	if (turn != TURN_OVER && others_wait(budget))
 		budget->contended = true;
 	else
 		taken = take_both(budget, vcpus, slots);
-	if (in_turn && budget->contended)
+	if (turn != TURN_NONE && budget->contended)
 		take_turn(budget, !taken);
 	(void)lock_byte(budget->fd, F_OFD_SETLK, GATE, F_UNLCK);
 	if (!taken)
@@ -223,13 +229,19 @@ static bool take_in_gate(struct kt_budget *budget, unsigned int vcpus, unsigned 
 bool kt_budget_take(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 		    struct kt_share *share)
 {
-	return take_in_gate(budget, vcpus, mib, true, share);
+	return take_in_gate(budget, vcpus, mib, TURN_WAIT, share);
 }
 
 bool kt_budget_try(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 		   struct kt_share *share)
 {
-	return take_in_gate(budget, vcpus, mib, false, share);
+	return take_in_gate(budget, vcpus, mib, TURN_NONE, share);
+}
+
+bool kt_budget_complete(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
+			struct kt_share *share)
+{
+	return take_in_gate(budget, vcpus, mib, TURN_OVER, share);
 }
 
 void kt_budget_give(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,

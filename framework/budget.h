@@ -38,6 +38,13 @@ bool kt_budget_take(struct kt_budget *budget, unsigned int vcpus, unsigned int m
 bool kt_budget_try(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 		   struct kt_share *share);
 
+/*
+ * Likewise, for more of what a share has some of already, and before all who wait: they may be waiting for
+ * just that.
+ */
+bool kt_budget_complete(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
+			struct kt_share *share);
+
 /* Gives back so much of @share, at most what is in it. */
 void kt_budget_give(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 		    struct kt_share *share);

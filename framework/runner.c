@@ -462,8 +462,8 @@ static bool hand_out(struct runner *runner)
 		if (!at->is_warm)
 			continue;
 		vcpus = kt_budget_cap_vcpus(runner->budget, kt_setup_vcpus(at->job.outcome.test));
-		if (!kt_budget_take(runner->budget, vcpus - KT_MIN(vcpus, at->share.vcpus), 0,
-				    &at->share))
+		if (!kt_budget_complete(runner->budget, vcpus - KT_MIN(vcpus, at->share.vcpus), 0,
+					&at->share))
 			return false;
 		at->is_warm = false;
 		kt_job_go(&at->job);

@@ -234,6 +234,23 @@ Test(budget, who_waits_for_much_is_next)
 	(void)kt_budget_close(large);
 }
 
+/* Who waits for memory does not keep those from ending who have it. */
+Test(budget, what_is_begun_is_completed_first)
+{
+	struct kt_budget *first = open_budget(2, 4 * SLOT_MIB),
+			 *second = open_budget(2, 4 * SLOT_MIB);
+	struct kt_share warm = { 0, 0 }, other = { 0, 0 };
+
+	cr_assert(kt_budget_take(first, 0, 3 * SLOT_MIB, &warm));
+	cr_assert(not(kt_budget_take(second, 1, 2 * SLOT_MIB, &other)));
+	cr_assert(not(kt_budget_take(first, 1, SLOT_MIB, &other)), "it is the second one's turn");
+	cr_assert(kt_budget_complete(first, 2, 0, &warm));
+	kt_budget_give(first, warm.vcpus, warm.mib, &warm);
+	cr_assert(kt_budget_take(second, 1, 2 * SLOT_MIB, &other));
+	(void)kt_budget_close(first);
+	(void)kt_budget_close(second);
+}
+
 Test(budget, who_waited_and_is_gone_is_in_nobodys_way)
 {
 	struct kt_budget *small = open_budget(2, PLENTY_MIB), *large = open_budget(2, PLENTY_MIB);
