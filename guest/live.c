@@ -11,7 +11,6 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define OP_TIMEOUT_MS   5000u
 #define STOP_TIMEOUT_MS 5000u
 
 void kt_live_init(struct kt_live *live, struct kt_ctx *ctx)
@@ -124,7 +123,7 @@ static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	if (!grown)
 		return kt_err_oom(reterr);
 	cgroup->groups = grown;
-	r = kt_worker_group_start(work, &place, kt_ctx_deadline_ns(live->ctx, OP_TIMEOUT_MS),
+	r = kt_worker_group_start(work, &place, kt_ctx_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
 				  &grown[cgroup->n_groups], reterr);
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "starting %s in cgroup '%s'",
@@ -134,31 +133,27 @@ static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	return 0;
 }
 
+/* @def: NULL for workers that are started into a cgroup that is there. */
+static int start_groups(struct kt_live *live, struct kt_live_cgroup *cgroup,
+			const struct kt_work *work, const struct kt_cgroup_def *def,
+			struct kt_err *reterr)
+{
+	int r = 0;
+
+	for (; r == 0 && work && !work->end; work++) {
+		struct kt_work merged = def ? merge_defaults(work, def) : *work;
+
+		if (def)
+			override_type(live, &merged);
+		r = start_group(live, cgroup, &merged, reterr);
+	}
+	return r;
+}
+
 int kt_live_spawn(struct kt_live *live, struct kt_live_cgroup *cgroup, const struct kt_work *work,
 		  struct kt_err *reterr)
 {
-	for (; work && !work->end; work++) {
-		int r = start_group(live, cgroup, work, reterr);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int start_groups(struct kt_live *live, struct kt_live_cgroup *cgroup,
-			const struct kt_cgroup_def *def, struct kt_err *reterr)
-{
-	for (const struct kt_work *work = def->work; work && !work->end; work++) {
-		struct kt_work merged = merge_defaults(work, def);
-		int r;
-
-		override_type(live, &merged);
-		r = start_group(live, cgroup, &merged, reterr);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return start_groups(live, cgroup, work, NULL, reterr);
 }
 
 static void ask_to_end(const struct kt_live_cgroup *cgroup)
@@ -186,7 +181,7 @@ int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_
 	stop_workers(live, cgroup, *cgroup->name && kt_cgroup_is_frozen(cgroup->name));
 	if (!*cgroup->name)
 		return 0;
-	return kt_cgroup_await_left(cgroup->name, kt_ctx_deadline_ns(live->ctx, OP_TIMEOUT_MS),
+	return kt_cgroup_await_left(cgroup->name, kt_ctx_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
 				    reterr);
 }
 
@@ -244,7 +239,7 @@ int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned 
 		    ?: kt_cgroup_limit(def, &live->ctx->topology, reterr);
 	if (r == 0 && def->cpuset.kind != KT_CPUS_UNSET)
 		r = kt_cpuset_resolve(&def->cpuset, &live->ctx->topology, &cgroup->cpus, reterr);
-	return r ?: start_groups(live, cgroup, def, reterr);
+	return r ?: start_groups(live, cgroup, def->work, def, reterr);
 }
 
 static int remove_at(struct kt_live *live, struct kt_live_cgroup **at, struct kt_err *reterr)
@@ -254,7 +249,7 @@ static int remove_at(struct kt_live *live, struct kt_live_cgroup **at, struct kt
 
 	r = kt_cgroup_freeze(cgroup->name, false, 0, reterr);
 	stop_workers(live, cgroup, r < 0 || kt_cgroup_is_frozen(cgroup->name));
-	r2 = kt_cgroup_remove(cgroup->name, kt_ctx_deadline_ns(live->ctx, OP_TIMEOUT_MS),
+	r2 = kt_cgroup_remove(cgroup->name, kt_ctx_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
 			      r < 0 ? NULL : reterr);
 	*at = cgroup->next;
 	live_free(cgroup);
@@ -278,18 +273,18 @@ static int take_groups(struct kt_live_cgroup *from, struct kt_live_cgroup *to)
 	if (!grown)
 		return -ENOMEM;
 	to->groups = grown;
-	for (size_t i = 0; i < from->n_groups; i++)
+	for (size_t i = 0; i < from->n_groups; i++) {
+		kt_worker_group_set_cgroup(from->groups[i], to->name);
 		grown[to->n_groups++] = from->groups[i];
+	}
 	from->n_groups = 0;
 	return 0;
 }
 
-int kt_live_move(struct kt_live *live, struct kt_live_cgroup *from, struct kt_live_cgroup *to,
-		 struct kt_err *reterr)
+int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct kt_err *reterr)
 {
 	int r = 0;
 
-	(void)live;
 	for (size_t i = 0; r == 0 && i < from->n_groups; i++)
 		r = kt_worker_group_move(from->groups[i], to->name, reterr);
 	if (r == 0 && *from->name) /* and what the workers have forked, and payloads */

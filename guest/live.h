@@ -9,7 +9,8 @@
 #include "guest/report.h"
 #include "guest/worker.h"
 
-#define KT_LIVES_ON UINT32_MAX /* to the end of the test */
+#define KT_LIVES_ON      UINT32_MAX /* to the end of the test */
+#define KT_OP_TIMEOUT_MS 5000u /* for the kernel and the workers to do what an operation asks */
 
 /* The one with the name "" stands for where PID 1 is; it is always there, and is no directory. */
 struct kt_live_cgroup {
@@ -47,6 +48,7 @@ int kt_live_get(struct kt_live *live, const char *name, struct kt_live_cgroup **
 int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned int last_step,
 		struct kt_err *reterr);
 
+/* Starts the workers of @work, an array with an end. */
 int kt_live_spawn(struct kt_live *live, struct kt_live_cgroup *cgroup, const struct kt_work *work,
 		  struct kt_err *reterr);
 
@@ -57,8 +59,7 @@ int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_
 int kt_live_remove(struct kt_live *live, const char *name, struct kt_err *reterr);
 
 /* Moves all tasks; the workers are @to's from then on. */
-int kt_live_move(struct kt_live *live, struct kt_live_cgroup *from, struct kt_live_cgroup *to,
-		 struct kt_err *reterr);
+int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct kt_err *reterr);
 
 /* What the cgroup would have without a cpuset of its own: that of the nearest above that has one. */
 const cpu_set_t *kt_live_cpus_above(struct kt_live *live, const char *name);

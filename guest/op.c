@@ -12,8 +12,6 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define OP_TIMEOUT_MS 5000u
-
 /* ---- cgroups ------------------------------------------------------------------------------------ */
 
 int kt_op_set_up(struct kt_scenario *scenario, const struct kt_cgroup_def *def,
@@ -71,7 +69,7 @@ static int freeze(struct kt_scenario *scenario, const struct kt_op *op, bool fro
 
 	return kt_live_get(&scenario->live, op->cgroup, &cgroup, reterr)
 		       ?: kt_cgroup_freeze(op->cgroup, frozen,
-					   kt_ctx_deadline_ns(scenario->ctx, OP_TIMEOUT_MS),
+					   kt_ctx_deadline_ns(scenario->ctx, KT_OP_TIMEOUT_MS),
 					   reterr);
 }
 
@@ -156,17 +154,24 @@ static int check_cpuset(const struct kt_op *op, const struct kt_topology *topolo
 
 /* ---- workers ------------------------------------------------------------------------------------ */
 
+/* Where something is to be started. What PID 1 has of it lives as long as the last that needs it. */
+static int get_place(struct kt_scenario *scenario, const char *name,
+		     struct kt_live_cgroup **ret_cgroup, struct kt_err *reterr)
+{
+	int r = kt_live_get(&scenario->live, name, ret_cgroup, reterr);
+
+	if (r == 0 && !*name)
+		(*ret_cgroup)->last_step =
+			KT_MAX((*ret_cgroup)->last_step, kt_scenario_last_step(scenario, name));
+	return r;
+}
+
 static int spawn(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
 {
-	unsigned int last = kt_scenario_last_step(scenario, op->cgroup);
 	struct kt_live_cgroup *cgroup;
-	int r = kt_live_get(&scenario->live, op->cgroup, &cgroup, reterr);
 
-	if (r < 0)
-		return r;
-	if (!*op->cgroup)
-		cgroup->last_step = KT_MAX(cgroup->last_step, last);
-	return kt_live_spawn(&scenario->live, cgroup, op->work, reterr);
+	return get_place(scenario, op->cgroup, &cgroup, reterr)
+		       ?: kt_live_spawn(&scenario->live, cgroup, op->work, reterr);
 }
 
 static int check_spawn(const struct kt_op *op, const struct kt_topology *topology,
@@ -250,7 +255,7 @@ static int move_all_tasks(struct kt_scenario *scenario, const struct kt_op *op,
 			"'%s' is the backdrop's, and '%s' goes with a step: its tasks would "
 			"be left without a cgroup; declare '%s' in the backdrop too",
 			op->cgroup, op->to, op->to);
-	r = kt_live_move(&scenario->live, from, to, reterr);
+	r = kt_live_move(from, to, reterr);
 	if (r == 0 && *op->cgroup &&
 	    kt_payload_set_move(&scenario->payloads, op->cgroup, op->to) < 0)
 		r = kt_err_oom(reterr);
@@ -261,15 +266,11 @@ static int move_all_tasks(struct kt_scenario *scenario, const struct kt_op *op,
 
 static int run_payload(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
 {
-	unsigned int last = kt_scenario_last_step(scenario, op->cgroup);
 	struct kt_live_cgroup *cgroup;
-	int r = kt_live_get(&scenario->live, op->cgroup, &cgroup, reterr);
 
-	if (r < 0)
-		return r;
-	if (!*op->cgroup)
-		cgroup->last_step = KT_MAX(cgroup->last_step, last);
-	return kt_payload_set_start(&scenario->payloads, op->payload, op->args, op->cgroup, reterr);
+	return get_place(scenario, op->cgroup, &cgroup, reterr)
+		       ?: kt_payload_set_start(&scenario->payloads, op->payload, op->args,
+					       op->cgroup, reterr);
 }
 
 static int wait_payload(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)

@@ -415,8 +415,12 @@ int kt_worker_group_move(struct kt_worker_group *group, const char *cgroup, stru
 		if (r < 0 && r != -ESRCH)
 			return r;
 	}
-	group->place.cgroup = cgroup;
 	return 0;
+}
+
+void kt_worker_group_set_cgroup(struct kt_worker_group *group, const char *cgroup)
+{
+	group->place.cgroup = cgroup;
 }
 
 void kt_worker_group_allow(struct kt_worker_group *group, const cpu_set_t *cpus)

@@ -54,6 +54,9 @@ uint64_t kt_worker_group_iterations(const struct kt_worker_group *group);
 /* Moves all its processes; what has ended meanwhile is passed over. */
 int kt_worker_group_move(struct kt_worker_group *group, const char *cgroup, struct kt_err *reterr);
 
+/* The name that its reports bear. */
+void kt_worker_group_set_cgroup(struct kt_worker_group *group, const char *cgroup);
+
 /* Its workers may be seen on these CPUs too. */
 void kt_worker_group_allow(struct kt_worker_group *group, const cpu_set_t *cpus);
 

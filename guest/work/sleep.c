@@ -7,17 +7,18 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "guest/work/alu.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define BURSTY_BURST_US     50000u
-#define BURSTY_SLEEP_US     100000u
-#define CHURN_BURST_US      1000u
-#define CHURN_SLEEP_US      5000u
-#define TIMER_INTERVAL_US   1000u
-#define IO_LEN              (64 * 1024)
-#define IO_PAUSE_US         100u
-#define MULTIPLIES_PER_TICK 4096u
+#define BURSTY_BURST_US    50000u
+#define BURSTY_SLEEP_US    100000u
+#define CHURN_BURST_US     1000u
+#define CHURN_SLEEP_US     5000u
+#define TIMER_INTERVAL_US  1000u
+#define IO_LEN             (64 * 1024)
+#define IO_PAUSE_US        100u
+#define ALU_STEPS_PER_TICK 128u
 
 /* ---- bursts and sleeps -------------------------------------------------------------------------- */
 
@@ -89,12 +90,12 @@ static void write_until(struct kt_worker *worker, int fd, uint64_t end_ns)
 
 static void multiply_until(struct kt_worker *worker, uint64_t end_ns)
 {
-	uint64_t product = worker->index;
+	const struct kt_alu *alu = kt_alu_find(KT_ALU_SCALAR, kt_alu_available());
+	uint64_t state[KT_ALU_LANES];
 
+	kt_alu_init(state, worker->index);
 	while (kt_left_ns(end_ns) && !kt_worker_stopping(worker)) {
-		for (unsigned int i = 0; i < MULTIPLIES_PER_TICK; i++)
-			product = product * UINT64_C(6364136223846793005) + i;
-		__asm__ volatile("" : : "r"(product)); /* somebody wants it */
+		alu->run(state, ALU_STEPS_PER_TICK);
 		kt_worker_tick(worker);
 	}
 }

@@ -17,7 +17,7 @@
 
 static int cpuset_run(struct kt_ctx *ctx)
 {
-	char text[4096];
+	char text[LOOK_LEN];
 	const pid_t *pids;
 	size_t n;
 
@@ -41,7 +41,7 @@ KTEST(op_cpuset, .summary = "KT_SET_CPUSET and KT_CLEAR_CPUSET change what worke
 
 static int swap_run(struct kt_ctx *ctx)
 {
-	char text[4096];
+	char text[LOOK_LEN];
 
 	APPLY(KT_ADD_CGROUP_DEF("a", .cpuset = KT_CPUSET_EXACT("0")));
 	APPLY(KT_ADD_CGROUP_DEF("b", .cpuset = KT_CPUSET_EXACT("1-2")));
@@ -56,7 +56,7 @@ KTEST(op_swap_cpusets, .summary = "KT_SWAP_CPUSETS gives each what the other had
 
 static int kinds_run(struct kt_ctx *ctx)
 {
-	char text[4096];
+	char text[LOOK_LEN];
 
 	/* Of four CPUs, three are usable. */
 	APPLY(KT_ADD_CGROUP_DEF("numa", .cpuset = KT_CPUSET_NUMA(1)));
@@ -80,7 +80,7 @@ KTEST(op_cpuset_kinds, .summary = "every way to say a cpuset gives the CPUs that
 
 static int limits_run(struct kt_ctx *ctx)
 {
-	char text[4096];
+	char text[LOOK_LEN];
 
 	APPLY(KT_ADD_CGROUP_DEF("a", .cpu_quota_pct = 50, .cpu_weight = 250, .pids_max = 40,
 				.memory_max = 64 << 20, .memory_high = 48 << 20,
@@ -106,7 +106,7 @@ KTEST(op_limits, .summary = "a definition's limits are in the cgroup's files, al
 /* The value behind a word of a cgroup's cpu.stat. */
 static long cpu_stat(const char *cgroup, const char *word)
 {
-	char text[4096];
+	char text[LOOK_LEN];
 	const char *at = strstr(look_cgroup(text, cgroup, "cpu.stat"), word);
 
 	return at ? atol(at + strlen(word)) : -1;
@@ -128,7 +128,7 @@ KTEST(op_quota, .summary = "a cgroup with a CPU quota is throttled, one without 
 
 static int defaults_run(struct kt_ctx *ctx)
 {
-	char text[4096];
+	char text[LOOK_LEN];
 	const pid_t *pids;
 	size_t n;
 
@@ -179,7 +179,7 @@ KTEST(op_swappable, .summary = "a swappable work is done by any type that --work
 
 static int affinity_run(struct kt_ctx *ctx)
 {
-	char text[4096];
+	char text[LOOK_LEN];
 	const pid_t *pids;
 	size_t n;
 
@@ -204,7 +204,7 @@ KTEST(op_set_affinity, .summary = "KT_SET_AFFINITY changes which CPUs each worke
 static int move_run(struct kt_ctx *ctx)
 {
 	struct kt_worker_report sum;
-	char text[4096];
+	char text[LOOK_LEN];
 	size_t n;
 
 	APPLY(KT_ADD_CGROUP_DEF("a", SPINNERS(2)));

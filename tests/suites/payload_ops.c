@@ -28,7 +28,7 @@ static size_t count(struct kt_ctx *ctx, const char *cgroup)
 static int lifecycle_run(struct kt_ctx *ctx)
 {
 	const pid_t *pids;
-	char text[4096];
+	char text[LOOK_LEN];
 	size_t n;
 
 	APPLY(KT_ADD_CGROUP("a"));

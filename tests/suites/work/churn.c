@@ -3,7 +3,7 @@
  * Workers that change how they are scheduled: another worker, on another CPU, looks at them meanwhile.
  * Each of its iterations is something it has seen.
  */
-#include "tests/suites/work/look.h"
+#include "tests/suites/look.h"
 
 #include <stdint.h>
 #include <unistd.h>
@@ -30,11 +30,9 @@ static void see_values(struct kt_custom *self)
 	uint64_t seen = 0;
 
 	while (!kt_custom_stopping(self)) {
-		char pid[16];
 		int value;
 
-		(void)snprintf(pid, sizeof(pid), "%d", look_process("w"));
-		if (look_stat(pid, (int)kt_custom_arg(self), &value) &&
+		if (look_stat(look_process("w"), (int)kt_custom_arg(self), &value) &&
 		    !(seen >> (value + 20) & 1)) {
 			seen |= UINT64_C(1) << (value + 20);
 			kt_custom_done(self);
@@ -91,11 +89,11 @@ KTEST(work_affinity_churn, .summary = "AffinityChurn moves itself from CPU to CP
 static int fork_check(struct kt_ctx *ctx)
 {
 	const struct kt_worker_report *report = look_report(ctx, "w", 0);
-	char text[128];
+	char text[LOOK_LEN];
 
 	KT_ASSERT(ctx, report);
 	KT_EXPECT_GT(ctx, report->iterations, 10);
-	KT_ASSERT(ctx, look_read("/proc/loadavg", text, sizeof(text)));
+	KT_ASSERT(ctx, *look(text, "/proc/loadavg"));
 	/* Its last word is the newest process. */
 	KT_EXPECT_GE(ctx, strtoull(strrchr(text, ' '), NULL, 10), report->tid + report->iterations);
 	return 0;
@@ -159,7 +157,7 @@ static void see_moves(struct kt_custom *self)
 static int churn_check(struct kt_ctx *ctx)
 {
 	KT_EXPECT_GT(ctx, look_iterations(ctx, "eye"), 4);
-	KT_EXPECT_EQ(ctx, access(ROOT "w", F_OK), -1);
+	KT_EXPECT_EQ(ctx, access(LOOK_ROOT "w", F_OK), -1);
 	return 0;
 }
 
@@ -173,7 +171,7 @@ static int killed_check(struct kt_ctx *ctx)
 
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
 	KT_EXPECT(ctx, sum.killed);
-	KT_EXPECT_EQ(ctx, access(ROOT "w", F_OK), -1);
+	KT_EXPECT_EQ(ctx, access(LOOK_ROOT "w", F_OK), -1);
 	return 0;
 }
 

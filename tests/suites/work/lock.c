@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Locks and priorities: who gets the CPU, and how long a lock takes to get. */
-#include "tests/suites/work/look.h"
+#include "tests/suites/look.h"
 
 /* The workers have CPU 0 for themselves; CPU 1 is PID 1's, which they would starve. */
 #define ON_CPU_0  .affinity = KT_EXACT_CPUS(KT_CPUSET_EXACT("0"))

@@ -3,7 +3,7 @@
  * How workers are set up. Each worker of a test looks at itself in the kernel's own files, once, and counts
  * an iteration if it is what it is to be; if not, it says what it is.
  */
-#include "tests/suites/work/look.h"
+#include "tests/suites/look.h"
 
 #include <linux/sched/types.h>
 #include <sched.h>
@@ -65,21 +65,20 @@ static int all_check(struct kt_ctx *ctx)
 
 static void look_process_of_its_own(struct kt_custom *self)
 {
-	char text[4096];
+	char text[LOOK_LEN];
 
-	judge(self,
-	      getpid() == gettid() && !strcmp(look_status("Threads", text, sizeof(text)), "1"),
+	judge(self, getpid() == gettid() && !strcmp(look_status(text, gettid(), "Threads"), "1"),
 	      "pid %d, tid %d", getpid(), gettid());
 }
 
 static void look_thread(struct kt_custom *self)
 {
-	char text[4096], threads[16];
+	char text[LOOK_LEN], threads[16];
 
 	(void)snprintf(threads, sizeof(threads), "%u", (unsigned int)kt_custom_arg(self));
 	judge(self,
 	      (getpid() == gettid()) == (kt_custom_index(self) == 0) &&
-		      !strcmp(look_status("Threads", text, sizeof(text)), threads),
+		      !strcmp(look_status(text, gettid(), "Threads"), threads),
 	      "pid %d, tid %d", getpid(), gettid());
 }
 
@@ -140,11 +139,9 @@ KTEST(work_setup_groups, .summary = "a report says which group its worker was of
 /* .arg is the name. */
 static void look_comm(struct kt_custom *self)
 {
-	char path[64], text[64];
+	char text[LOOK_LEN];
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", getpid(), gettid());
-	(void)look_read(path, text, sizeof(text));
-	text[strcspn(text, "\n")] = '\0';
+	(void)look(text, "/proc/%d/task/%d/comm", getpid(), gettid());
 	judge(self, !strcmp(text, (const char *)(uintptr_t)kt_custom_arg(self)), "comm %s", text);
 }
 
@@ -159,9 +156,9 @@ static void look_ids(struct kt_custom *self)
 {
 	unsigned int uid = (unsigned int)kt_custom_arg(self) >> 16;
 	unsigned int gid = (unsigned int)kt_custom_arg(self) & 0xffff;
-	char want_uid[64], want_gid[64], status[4096], status2[4096];
-	const char *uids = look_status("Uid", status, sizeof(status));
-	const char *gids = look_status("Gid", status2, sizeof(status2));
+	char want_uid[64], want_gid[64], status[LOOK_LEN], status2[LOOK_LEN];
+	const char *uids = look_status(status, gettid(), "Uid");
+	const char *gids = look_status(status2, gettid(), "Gid");
 
 	(void)snprintf(want_uid, sizeof(want_uid), "%u\t%u\t%u\t%u", uid, uid, uid, uid);
 	(void)snprintf(want_gid, sizeof(want_gid), "%u\t%u\t%u\t%u", gid, gid, gid, gid);
@@ -181,8 +178,8 @@ KTEST(work_setup_ids, .summary = "workers are who they are to be", ONE_CPU,
 static void look_affinity(struct kt_custom *self)
 {
 	const char *want = (const char *)(uintptr_t)kt_custom_arg(self), *next;
-	char text[4096];
-	const char *is = look_status("Cpus_allowed_list", text, sizeof(text));
+	char text[LOOK_LEN];
+	const char *is = look_status(text, gettid(), "Cpus_allowed_list");
 
 	for (unsigned int i = kt_custom_index(self); i && (next = strchr(want, ' ')); i--)
 		want = next + 1;
@@ -279,9 +276,9 @@ static void look_sched(struct kt_custom *self)
 	uint64_t want = kt_custom_arg(self);
 	int policy = -1, priority = -1, nice = -1;
 
-	(void)look_stat("thread-self", STAT_POLICY, &policy);
-	(void)look_stat("thread-self", STAT_RT_PRIORITY, &priority);
-	(void)look_stat("thread-self", STAT_NICE, &nice);
+	(void)look_stat(gettid(), STAT_POLICY, &policy);
+	(void)look_stat(gettid(), STAT_RT_PRIORITY, &priority);
+	(void)look_stat(gettid(), STAT_NICE, &nice);
 	judge(self,
 	      policy == (int)(want >> 16) && priority == (int)(want >> 8 & 0xff) &&
 		      nice == (int)(want & 0xff) - 20,

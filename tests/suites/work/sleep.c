@@ -64,9 +64,9 @@ KTEST(work_idle_churn, .summary = "IdleChurn runs for 1 ms and sleeps for 5", ON
 /* One nanosecond counts as done; any other slack is a latency of as much. */
 static void look_at_slack(struct kt_custom *worker, pid_t pid)
 {
-	char text[32];
+	char text[LOOK_LEN];
 
-	witness_read(pid, "timerslack_ns", NULL, text, sizeof(text));
+	(void)look(text, "/proc/%d/timerslack_ns", (int)pid);
 	if (!strcmp(text, "1"))
 		kt_custom_done(worker);
 	else
@@ -115,8 +115,8 @@ KTEST(work_precise, .summary = "precise sleepers have the smallest timer slack",
 /* What runs at a real-time priority for 30 ms keeps a timer's task waiting for as long. */
 static int timer_check(struct kt_ctx *ctx)
 {
-	const struct kt_worker_report *alone = report_of(ctx, "alone", 0);
-	const struct kt_worker_report *beaten = report_of(ctx, "beaten", 0);
+	const struct kt_worker_report *alone = look_report(ctx, "alone", 0);
+	const struct kt_worker_report *beaten = look_report(ctx, "beaten", 0);
 
 	KT_ASSERT(ctx, alone && beaten);
 	KT_EXPECT_GT(ctx, alone->iterations, 10);
@@ -183,11 +183,11 @@ KTEST(work_sequence_yield, .summary = "Sequence yields for as long as it is told
 /* How much it has written, by the kernel's account. */
 static void look_at_written(struct kt_custom *worker, pid_t pid)
 {
-	char text[64];
+	char text[LOOK_LEN];
+	const char *written = look_key(look(text, "/proc/%d/io", (int)pid), "wchar");
 
-	witness_read(pid, "io", "wchar:", text, sizeof(text));
-	if (text[0])
-		kt_custom_latency(worker, strtoull(text + strlen("wchar:"), NULL, 10));
+	if (*written)
+		kt_custom_latency(worker, strtoull(written, NULL, 10));
 }
 
 static void witness_io(struct kt_custom *worker)

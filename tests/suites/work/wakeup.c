@@ -24,12 +24,12 @@
 
 /* ---- what it waits in --------------------------------------------------------------------------- */
 
-/* The number of the system call that it is blocked in, counted if it is .ops = 60, .fan_outnumber. */
+/* Counts when it is blocked in that system call. */
 static void look_for_syscall(struct kt_custom *worker, pid_t pid, int number)
 {
-	char text[160], *end;
+	char text[LOOK_LEN], *end;
 
-	witness_read(pid, "syscall", NULL, text, sizeof(text));
+	(void)look(text, "/proc/%d/syscall", (int)pid);
 	if (strtol(text, &end, 10) == number && end > text)
 		kt_custom_done(worker);
 }
@@ -99,7 +99,7 @@ static int expect_ring(struct kt_ctx *ctx, const char *cgroup, unsigned int size
 	/* It has waited for its turn where it was not the one preempted. */
 	KT_EXPECT_GT(ctx, sum.n_latencies, sum.iterations / 3);
 	for (unsigned int i = 0; i < size; i++) {
-		const struct kt_worker_report *report = report_of(ctx, cgroup, i);
+		const struct kt_worker_report *report = look_report(ctx, cgroup, i);
 
 		KT_ASSERT(ctx, report);
 		KT_ASSERT_OK(ctx, expect_woken(ctx, report));
@@ -125,8 +125,8 @@ KTEST(work_futex_ping_pong, .summary = "FutexPingPong passes a turn to and fro",
 static int threads_check(struct kt_ctx *ctx)
 {
 	for (unsigned int i = 0; i < 4; i += 2) {
-		const struct kt_worker_report *one = report_of(ctx, "w", i);
-		const struct kt_worker_report *other = report_of(ctx, "w", i + 1);
+		const struct kt_worker_report *one = look_report(ctx, "w", i);
+		const struct kt_worker_report *other = look_report(ctx, "w", i + 1);
 
 		KT_ASSERT(ctx, one && other);
 		KT_ASSERT_OK(ctx, expect_woken(ctx, one));
@@ -167,14 +167,15 @@ static int chains_check(struct kt_ctx *ctx)
 	KT_EXPECT_EQ(ctx, sum.index, 24);
 	KT_EXPECT_LE(ctx, (sum.iterations / 8 - 1) * 100000, sum.wall_ns / sum.index);
 	for (unsigned int i = 0; i < 24; i++) {
-		const struct kt_worker_report *report = report_of(ctx, "w", i);
+		const struct kt_worker_report *report = look_report(ctx, "w", i);
 
 		KT_ASSERT(ctx, report);
 		KT_EXPECT_GT(ctx, report->iterations, 2);
 		KT_EXPECT_GE(ctx, report->switches + 2, report->iterations / 2);
 		if (i % 3)
 			KT_EXPECT(ctx,
-				  report_of(ctx, "w", i - 1)->iterations - report->iterations <= 1);
+				  look_report(ctx, "w", i - 1)->iterations - report->iterations <=
+					  1);
 	}
 	return 0;
 }
@@ -217,18 +218,18 @@ KTEST(work_asymmetric_waker, .summary = "AsymmetricWaker's two are of different 
 /* Each round wakes each of the others, and none begins before all have answered. */
 static int fan_out_check(struct kt_ctx *ctx)
 {
-	const struct kt_worker_report *waker = report_of(ctx, "w", 0);
+	const struct kt_worker_report *waker = look_report(ctx, "w", 0);
 
 	KT_ASSERT(ctx, waker);
 	KT_ASSERT_OK(ctx, expect_woken(ctx, waker));
 	for (unsigned int i = 1; i <= 4; i++) {
-		const struct kt_worker_report *woken = report_of(ctx, "w", i);
+		const struct kt_worker_report *woken = look_report(ctx, "w", i);
 
 		KT_ASSERT(ctx, woken);
 		KT_ASSERT_OK(ctx, expect_woken(ctx, woken));
 		KT_EXPECT(ctx, woken->iterations - waker->iterations <= 1);
 	}
-	KT_EXPECT(ctx, !report_of(ctx, "w", 5));
+	KT_EXPECT(ctx, !look_report(ctx, "w", 5));
 	return 0;
 }
 
@@ -264,14 +265,14 @@ KTEST(work_fan_out_compute, .summary = "FanOutCompute multiplies matrices in eac
 /* All seven are woken in each round, whether the one before has let them run or not. */
 static int herd_check(struct kt_ctx *ctx)
 {
-	const struct kt_worker_report *waker = report_of(ctx, "w", 0);
+	const struct kt_worker_report *waker = look_report(ctx, "w", 0);
 
 	KT_ASSERT(ctx, waker);
 	KT_EXPECT_GT(ctx, waker->iterations, 20);
 	KT_EXPECT_LE(ctx, waker->iterations * 5000000, waker->wall_ns);
 	KT_EXPECT_EQ(ctx, waker->n_latencies, 0);
 	for (unsigned int i = 1; i <= 7; i++) {
-		const struct kt_worker_report *woken = report_of(ctx, "w", i);
+		const struct kt_worker_report *woken = look_report(ctx, "w", i);
 
 		KT_ASSERT(ctx, woken);
 		KT_EXPECT_GE(ctx, woken->iterations, waker->iterations / 2);
@@ -280,7 +281,7 @@ static int herd_check(struct kt_ctx *ctx)
 		KT_EXPECT_GE(ctx, woken->n_latencies, woken->iterations / 2);
 		KT_EXPECT_LT(ctx, woken->cpu_ns, woken->wall_ns / 4);
 	}
-	KT_EXPECT(ctx, !report_of(ctx, "w", 8));
+	KT_EXPECT(ctx, !look_report(ctx, "w", 8));
 	return 0;
 }
 
@@ -292,8 +293,8 @@ KTEST(work_thundering_herd, .summary = "ThunderingHerd wakes seven at once every
 /* A consumer that is faster sleeps between the pieces of work, and takes each. */
 static int fast_consumer_check(struct kt_ctx *ctx)
 {
-	const struct kt_worker_report *a = report_of(ctx, "w", 0), *b = report_of(ctx, "w", 1);
-	const struct kt_worker_report *consumer = report_of(ctx, "w", 2);
+	const struct kt_worker_report *a = look_report(ctx, "w", 0), *b = look_report(ctx, "w", 1);
+	const struct kt_worker_report *consumer = look_report(ctx, "w", 2);
 
 	KT_ASSERT(ctx, a && b && consumer);
 	KT_EXPECT_GT(ctx, a->iterations, 5);
@@ -307,7 +308,7 @@ static int fast_consumer_check(struct kt_ctx *ctx)
 	KT_EXPECT_LE(ctx, consumer->iterations, consumer->n_latencies);
 	KT_EXPECT_GT(ctx, consumer->latency_p50_ns, 0);
 	KT_EXPECT_LT(ctx, consumer->cpu_ns, consumer->wall_ns / 2);
-	KT_EXPECT(ctx, !report_of(ctx, "w", 3));
+	KT_EXPECT(ctx, !look_report(ctx, "w", 3));
 	return 0;
 }
 
@@ -317,8 +318,8 @@ KTEST(work_producer_consumer, .summary = "ProducerConsumer hands over what is pr
 /* One that is slower has a full queue before it: all that is in there is as late as it is long. */
 static int slow_consumer_check(struct kt_ctx *ctx)
 {
-	const struct kt_worker_report *a = report_of(ctx, "w", 0), *b = report_of(ctx, "w", 1);
-	const struct kt_worker_report *consumer = report_of(ctx, "w", 2);
+	const struct kt_worker_report *a = look_report(ctx, "w", 0), *b = look_report(ctx, "w", 1);
+	const struct kt_worker_report *consumer = look_report(ctx, "w", 2);
 	uint64_t produced;
 
 	KT_ASSERT(ctx, a && b && consumer);
@@ -338,8 +339,8 @@ KTEST(work_slow_consumer, .summary = "a slow consumer holds its producers up",
 /* A burst of 32 is consumed before the next one comes, by both consumers. */
 static int epoll_check(struct kt_ctx *ctx)
 {
-	const struct kt_worker_report *producer = report_of(ctx, "w", 0);
-	const struct kt_worker_report *a = report_of(ctx, "w", 1), *b = report_of(ctx, "w", 2);
+	const struct kt_worker_report *producer = look_report(ctx, "w", 0);
+	const struct kt_worker_report *a = look_report(ctx, "w", 1), *b = look_report(ctx, "w", 2);
 	uint64_t consumed;
 
 	KT_ASSERT(ctx, producer && a && b);
@@ -352,7 +353,7 @@ static int epoll_check(struct kt_ctx *ctx)
 	KT_EXPECT_GT(ctx, b->iterations, 10);
 	KT_EXPECT_GT(ctx, a->n_latencies + b->n_latencies, 0);
 	KT_EXPECT_GE(ctx, a->switches + b->switches, a->n_latencies + b->n_latencies);
-	KT_EXPECT(ctx, !report_of(ctx, "w", 3));
+	KT_EXPECT(ctx, !look_report(ctx, "w", 3));
 	return 0;
 }
 
@@ -402,7 +403,7 @@ KTEST(work_signal_storm, .summary = "SignalStorm's two send each other signals",
 /* On two, a signal interrupts: it is taken while its sender runs. */
 static int signal_threads_check(struct kt_ctx *ctx)
 {
-	const struct kt_worker_report *a = report_of(ctx, "w", 0), *b = report_of(ctx, "w", 1);
+	const struct kt_worker_report *a = look_report(ctx, "w", 0), *b = look_report(ctx, "w", 1);
 
 	KT_ASSERT(ctx, a && b);
 	KT_EXPECT_GT(ctx, a->n_latencies, 10);
