@@ -22,7 +22,7 @@ static bool is_for(const struct kt_group *group, const struct kt_test *test)
 static void add_packages(struct kt_group *group, const struct kt_setup *setup,
 			 const struct kt_test *test)
 {
-	uint64_t packages = group->packages | kt_payloads_packages(&setup->payloads, test);
+	uint64_t packages = group->packages | kt_cargo_packages(&setup->cargo, test);
 
 	if (packages != group->packages &&
 	    kt_image_bytes(setup->image, packages, NULL) <= kt_setup_files_max(test))

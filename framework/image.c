@@ -175,12 +175,14 @@ static int add_item(struct kt_image *image, const char *host, const char *guest,
 	return 0;
 }
 
-static bool is_elf(const char *path)
+/* An object file, as those of BPF programs, needs no libraries. */
+static bool may_need_libraries(const char *path)
 {
 	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char head[SELFMAG];
+	Elf64_Ehdr head;
 
-	return fd >= 0 && read(fd, head, SELFMAG) == SELFMAG && !memcmp(head, ELFMAG, SELFMAG);
+	return fd >= 0 && read(fd, &head, sizeof(head)) == (ssize_t)sizeof(head) &&
+	       !memcmp(head.e_ident, ELFMAG, SELFMAG) && head.e_type != ET_REL;
 }
 
 /* A file, and if it is a program or library what it needs. */
@@ -194,7 +196,7 @@ static int add_program(struct kt_image *image, struct kt_closure *closure, const
 	if (!dir)
 		return kt_err_oom(reterr);
 	r = add_item(image, host, guest, packages, reterr);
-	if (r == 0 && is_elf(host))
+	if (r == 0 && may_need_libraries(host))
 		r = kt_closure_add(closure, host, dir, reterr);
 	return r;
 }

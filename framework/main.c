@@ -11,8 +11,10 @@
 #include "framework/exit_status.h"
 #include "framework/kernel_command.h"
 #include "framework/list.h"
+#include "framework/payload.h"
 #include "framework/registry.h"
 #include "framework/runner.h"
+#include "framework/scheduler.h"
 #include "framework/shell.h"
 #include "framework/template_command.h"
 #include "framework/validate.h"
@@ -207,6 +209,7 @@ static int with_tests(const char *program, const struct kt_options *options)
 	unsigned int n_faults = kt_validate(tests, stderr);
 
 	n_faults += kt_payloads_validate(kt_payload_registry(), stderr);
+	n_faults += kt_schedulers_validate(kt_scheduler_registry(), stderr);
 
 	if (!tests)
 		return KT_EXIT_STATUS_NO_TESTS;

@@ -27,6 +27,8 @@ int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, stru
 	       kt_capture_init(&outcome->err, "ktest-stderr", reterr) ?:
 	       kt_capture_init(&outcome->console, "ktest-console", reterr) ?:
 	       kt_capture_init(&outcome->dmesg, "ktest-dmesg", reterr) ?:
+	       kt_capture_init(&outcome->scx_log, "ktest-scheduler", reterr) ?:
+	       kt_capture_init(&outcome->scx_dump, "ktest-dump", reterr) ?:
 	       kt_capture_init(&outcome->host, "ktest-host", reterr);
 }
 
@@ -37,6 +39,8 @@ void kt_outcome_deinit(struct kt_outcome *outcome)
 	kt_capture_deinit(&outcome->err);
 	kt_capture_deinit(&outcome->console);
 	kt_capture_deinit(&outcome->dmesg);
+	kt_capture_deinit(&outcome->scx_log);
+	kt_capture_deinit(&outcome->scx_dump);
 	kt_capture_deinit(&outcome->host);
 }
 

@@ -33,6 +33,8 @@ struct kt_outcome {
 	struct kt_capture err;
 	struct kt_capture console;
 	struct kt_capture dmesg;     /* kernel log of a failed test */
+	struct kt_capture scx_log;   /* what its schedulers have printed */
+	struct kt_capture scx_dump;  /* what the kernel has dumped of them */
 	struct kt_capture host;      /* what the session process itself printed, as .post_vm does */
 	struct kt_outcome *previous; /* attempts of this test before, latest first; not owned */
 };
@@ -46,6 +48,8 @@ struct kt_outcome {
 		.err = KT_CAPTURE_NULL,                                                            \
 		.console = KT_CAPTURE_NULL,                                                        \
 		.dmesg = KT_CAPTURE_NULL,                                                          \
+		.scx_log = KT_CAPTURE_NULL,                                                        \
+		.scx_dump = KT_CAPTURE_NULL,                                                       \
 		.host = KT_CAPTURE_NULL,                                                           \
 	})
 

@@ -5,6 +5,7 @@
 
 static struct kt_test_node *first, **end = &first;
 static struct kt_payload_node *first_payload, **payload_end = &first_payload;
+static struct kt_scheduler_node *first_scheduler, **scheduler_end = &first_scheduler;
 
 void kt_test_register(struct kt_test_node *node)
 {
@@ -35,6 +36,17 @@ void kt_payload_register(struct kt_payload_node *node)
 const struct kt_payload_node *kt_payload_registry(void)
 {
 	return first_payload;
+}
+
+void kt_scheduler_register(struct kt_scheduler_node *node)
+{
+	*scheduler_end = node;
+	scheduler_end = &node->next;
+}
+
+const struct kt_scheduler_node *kt_scheduler_registry(void)
+{
+	return first_scheduler;
 }
 
 /*

@@ -82,5 +82,11 @@ char *kt_report_failure_text(const struct kt_test *test, const struct kt_failure
 /* What the workers did, a line for each group of them; nothing when there were none. */
 void kt_report_put_workers(FILE *out, const struct kt_result *result);
 
+/*
+ * What the test's schedulers have printed, and the beginning of what the kernel has dumped of them; nothing
+ * when there is nothing. @output_dir: where all of it is; NULL: nowhere.
+ */
+void kt_report_put_scheduler(FILE *out, const struct kt_outcome *outcome, const char *output_dir);
+
 /* The captured output as clean text, to be freed; never NULL unless out of memory. */
 char *kt_report_capture_text(const struct kt_capture *capture);

@@ -94,12 +94,31 @@ static int write_outcome(struct sidecar *sidecar, const struct kt_outcome *outco
 	return kt_file_publish(path, text, strlen(text), &sidecar->err);
 }
 
+/* Whole and as they are; nothing is written when there is nothing. */
+static int write_capture(struct sidecar *sidecar, const struct kt_outcome *outcome,
+			 const struct kt_capture *capture, const char *ending)
+{
+	KT_FREE char *text = kt_capture_text(capture);
+	KT_FREE char *path = kt_format("%s/%s.%s", sidecar->dir, outcome->test->name, ending);
+
+	if (!text || !path)
+		return kt_err_oom(&sidecar->err);
+	return *text ? kt_file_publish(path, text, strlen(text), &sidecar->err) : 0;
+}
+
+static int write_all(struct sidecar *sidecar, const struct kt_outcome *outcome)
+{
+	return write_outcome(sidecar, outcome)
+		       ?: write_capture(sidecar, outcome, &outcome->scx_log, "scheduler.log")
+		       ?: write_capture(sidecar, outcome, &outcome->scx_dump, "dump");
+}
+
 static int sidecar_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
 {
 	struct sidecar *sidecar = (struct sidecar *)reporter;
 
 	if (!sidecar->failed)
-		sidecar->failed = write_outcome(sidecar, outcome) < 0;
+		sidecar->failed = write_all(sidecar, outcome) < 0;
 	return 0;
 }
 

@@ -436,7 +436,7 @@ static void start_attempt(struct runner *runner, struct kt_item *item, struct kt
 	limit_ns = item->group->state == KT_GROUP_READY
 			   ? FORK_LIMIT_NS
 			   : runner->options->boot_timeout_ns + SESSION_SLACK_NS;
-	packages = kt_payloads_packages(&runner->setup->payloads, item->test);
+	packages = kt_cargo_packages(&runner->setup->cargo, item->test);
 	kt_job_watch(&job->job, limit_ns + kt_setup_send_limit_ns(runner->setup, packages));
 }
 

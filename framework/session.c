@@ -375,6 +375,12 @@ static void on_frame(void *data, const struct kt_frame *frame)
 	case KT_MSG_DMESG:
 		(void)kt_capture_append(&session->outcome->dmesg, frame->payload, frame->len);
 		return;
+	case KT_MSG_SCX_LOG:
+		(void)kt_capture_append(&session->outcome->scx_log, frame->payload, frame->len);
+		return;
+	case KT_MSG_SCX_DUMP:
+		(void)kt_capture_append(&session->outcome->scx_dump, frame->payload, frame->len);
+		return;
 	case KT_MSG_CRASH:
 		on_crash(session, frame);
 		return;
@@ -538,7 +544,7 @@ static void drive(struct session *session)
 static void run_post_vm(struct session *session)
 {
 	struct kt_outcome *outcome = session->outcome;
-	KT_FREE char *out = NULL, *err = NULL, *console = NULL;
+	KT_FREE char *out = NULL, *err = NULL, *console = NULL, *log = NULL, *dump = NULL;
 	struct kt_vm_view view;
 	struct kt_ctx ctx;
 
@@ -547,7 +553,15 @@ static void run_post_vm(struct session *session)
 	out = kt_capture_text(&outcome->out);
 	err = kt_capture_text(&outcome->err);
 	console = kt_capture_text(&outcome->console);
-	view = (struct kt_vm_view){ .out = out ?: "", .err = err ?: "", .console = console ?: "" };
+	log = kt_capture_text(&outcome->scx_log);
+	dump = kt_capture_text(&outcome->scx_dump);
+	view = (struct kt_vm_view){
+		.out = out ?: "",
+		.err = err ?: "",
+		.console = console ?: "",
+		.scheduler_log = log ?: "",
+		.scheduler_dump = dump ?: "",
+	};
 	kt_ctx_init(&ctx, outcome->test);
 	ctx.view = &view;
 	ctx.result = outcome->result;
@@ -567,7 +581,7 @@ int kt_session_main(const struct kt_session *spec)
 		.report_fd = spec->report_fd,
 		.wanted_ns = spec->wanted_ns,
 		.step = -1,
-		.packages = kt_payloads_packages(&spec->setup->payloads, outcome->test),
+		.packages = kt_cargo_packages(&spec->setup->cargo, outcome->test),
 	};
 	KT_FREE char *text = NULL;
 

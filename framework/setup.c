@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "framework/scheduler.h"
 #include "guest/ctx.h"
 #include "guest/main.h"
 #include "util/cache.h"
@@ -48,7 +49,7 @@ static int set_up_templates(struct kt_setup *setup, struct kt_err *reterr)
 static int check_memory(const struct kt_setup *setup, const struct kt_test *test,
 			struct kt_err *reterr)
 {
-	uint64_t packages = test ? kt_payloads_packages(&setup->payloads, test) : 0;
+	uint64_t packages = test ? kt_cargo_packages(&setup->cargo, test) : 0;
 	uint64_t bytes = kt_image_bytes(setup->image, packages, NULL);
 
 	if (!packages || bytes <= kt_setup_files_max(test))
@@ -68,13 +69,14 @@ static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wan
 		.extras = wants->extras,
 		.n_extras = wants->n_extras,
 	};
-	int r = kt_payloads_init(&setup->payloads, wants->tests, wants->n_tests, reterr);
+	int r = kt_cargo_init(&setup->cargo, wants->tests, wants->n_tests, reterr);
 
 	if (r < 0)
 		return r;
-	image.packages = setup->payloads.packages;
-	image.n_packages = setup->payloads.n;
-	r = kt_image_open(&image, &setup->image, reterr);
+	image.packages = setup->cargo.packages;
+	image.n_packages = setup->cargo.n;
+	r = kt_schedulers_check(&setup->cargo, wants->tests, wants->n_tests, reterr)
+		    ?: kt_image_open(&image, &setup->image, reterr);
 	for (size_t i = 0; r == 0 && i < wants->n_tests; i++)
 		r = check_memory(setup, wants->tests[i], reterr);
 	return r;
@@ -109,7 +111,7 @@ void kt_setup_deinit(struct kt_setup *setup)
 {
 	kt_kernel_deinit(&setup->kernel);
 	setup->image = kt_image_free(setup->image);
-	kt_payloads_deinit(&setup->payloads);
+	kt_cargo_deinit(&setup->cargo);
 	setup->initramfs_fd = kt_close(setup->initramfs_fd);
 	free(setup->cmdline);
 	free(setup->template_dir);
@@ -126,7 +128,8 @@ char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_test *test
 {
 	if (test->disabled)
 		return kt_format("disabled: %s", test->disabled);
-	return kt_payloads_missing(&setup->payloads, test);
+	return kt_cargo_missing(&setup->cargo, test)
+		       ?: kt_schedulers_obstacle(&setup->cargo, &setup->kernel, test);
 }
 
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test)

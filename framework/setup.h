@@ -4,18 +4,18 @@
 
 #include <ktest/test.h>
 
+#include "framework/cargo.h"
 #include "framework/host.h"
 #include "framework/image.h"
 #include "framework/kernel.h"
 #include "framework/options.h"
-#include "framework/payload.h"
 #include "vmm/template.h"
 
 struct kt_setup {
 	const struct kt_options *options;
 	struct kt_host host;
 	struct kt_kernel kernel;
-	struct kt_payloads payloads;
+	struct kt_cargo cargo;
 	struct kt_image *image;
 	int initramfs_fd;   /* the image as an initramfs; -1 until kt_setup_initramfs() */
 	char *cmdline;      /* of the kernel */

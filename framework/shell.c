@@ -291,7 +291,7 @@ static int restore(struct shell *shell, const struct kt_test *test,
 			       kt_now_ns() + RESTORE_TIMEOUT_NS, reterr);
 	if (r == 0)
 		r = kt_image_send_changes(shell->setup->image,
-					  kt_payloads_packages(&shell->setup->payloads, test),
+					  kt_cargo_packages(&shell->setup->cargo, test),
 					  template->files, shell->link, reterr);
 	if (r == 0)
 		send_frame(shell, KT_MSG_EXEC, NULL, 0);
@@ -306,7 +306,7 @@ static int boot(struct shell *shell, const struct kt_test *test, struct kt_err *
 	if (r < 0)
 		return r;
 	machine = kt_setup_machine(shell->setup, test);
-	shell->packages = kt_payloads_packages(&shell->setup->payloads, test);
+	shell->packages = kt_cargo_packages(&shell->setup->cargo, test);
 	return kt_machine_start(kt_link_machine(shell->link), &machine, reterr);
 }
 

@@ -17,11 +17,12 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define CPUS_MAX       255u
-#define MEMORY_MIB_MIN 64u
-#define MEMORY_MIB_MAX 65536u
-#define CGROUPS_MAX    1024u
-#define FRACTION_SLACK 1e-9 /* three thirds are one */
+#define CPUS_MAX        255u
+#define MEMORY_MIB_MIN  64u
+#define MEMORY_MIB_MAX  65536u
+#define CGROUPS_MAX     1024u
+#define WATCHDOG_MS_MAX 30000u /* SCX_WATCHDOG_MAX_TIMEOUT, kernel/sched/ext_internal.h */
+#define FRACTION_SLACK  1e-9   /* three thirds are one */
 
 struct validation {
 	const struct kt_test *test;
@@ -307,6 +308,9 @@ static unsigned int check_test(const struct kt_test_node *tests, const struct kt
 	check_name(&v, tests);
 	check_topology(&v);
 	check_memory(&v);
+	if (test->watchdog_ms > WATCHDOG_MS_MAX)
+		fault(&v, ".watchdog_ms is %u; the kernel takes 1..%u", test->watchdog_ms,
+		      WATCHDOG_MS_MAX);
 	if (kt_checks_fault(&test->checks))
 		fault(&v, ".checks: %s", kt_checks_fault(&test->checks));
 	if (!test->steps && !test->run)

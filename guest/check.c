@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <ktest/check.h>
+#include <ktest/scheduler.h>
 
 #include "guest/cpuset.h"
 #include "util/cleanup.h"
@@ -39,21 +40,30 @@ static double *const *number_members(struct kt_checks *checks, double *members[1
 	return members;
 }
 
-struct kt_checks kt_checks_of(const struct kt_test *test)
+/* What @own says counts instead. */
+static void merge(struct kt_checks *merged, struct kt_checks own)
 {
-	struct kt_checks merged = defaults, own = test->checks;
 	double *to[16], *from[16];
 
 	if (own.not_starved != KT_UNSET)
-		merged.not_starved = own.not_starved;
+		merged->not_starved = own.not_starved;
 	if (own.isolation != KT_UNSET)
-		merged.isolation = own.isolation;
-	(void)number_members(&merged, to);
+		merged->isolation = own.isolation;
+	(void)number_members(merged, to);
 	(void)number_members(&own, from);
 	for (size_t i = 0; from[i]; i++) {
 		if (*from[i] != 0)
 			*to[i] = *from[i];
 	}
+}
+
+struct kt_checks kt_checks_of(const struct kt_test *test)
+{
+	struct kt_checks merged = defaults;
+
+	if (test->scheduler)
+		merge(&merged, test->scheduler->checks);
+	merge(&merged, test->checks);
 	return merged;
 }
 

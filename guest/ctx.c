@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <ktest/scheduler.h>
+
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -31,8 +33,14 @@ void kt_ctx_deinit(struct kt_ctx *ctx)
 
 struct kt_topology kt_test_topology(const struct kt_test *test)
 {
+	static const struct kt_topology unset;
 	struct kt_topology topology = test->topology;
+	const struct kt_topology *other = test->scheduler ? &test->scheduler->topology : &unset;
 
+	topology.llcs = topology.llcs ?: other->llcs;
+	topology.cores = topology.cores ?: other->cores;
+	topology.threads = topology.threads ?: other->threads;
+	topology.numa_nodes = topology.numa_nodes ?: other->numa_nodes;
 	if (!topology.llcs && !topology.cores && !topology.threads && !topology.numa_nodes) {
 		topology.llcs = 1;
 		topology.cores = 2;
@@ -75,6 +83,16 @@ const char *kt_vm_stdout(const struct kt_ctx *ctx)
 const char *kt_vm_stderr(const struct kt_ctx *ctx)
 {
 	return ctx->view ? ctx->view->err : NULL;
+}
+
+const char *kt_vm_scheduler_log(const struct kt_ctx *ctx)
+{
+	return ctx->view ? ctx->view->scheduler_log : NULL;
+}
+
+const char *kt_vm_scheduler_dump(const struct kt_ctx *ctx)
+{
+	return ctx->view ? ctx->view->scheduler_dump : NULL;
 }
 
 const char *kt_vm_console(const struct kt_ctx *ctx)

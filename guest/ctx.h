@@ -16,6 +16,8 @@ struct kt_vm_view {
 	const char *out;
 	const char *err;
 	const char *console;
+	const char *scheduler_log;
+	const char *scheduler_dump;
 };
 
 struct kt_ctx {

@@ -34,8 +34,8 @@ static int group_has(void *data, struct kt_live_cgroup *cgroup, struct kt_worker
 	return kt_worker_group_has(group, *(const pid_t *)data);
 }
 
-/* PID 1 inherits every orphan. Workers and payloads are left alone: their end is somebody's news. */
-static void reap_orphans(struct kt_live *live, const struct kt_payload_set *payloads, int signals)
+/* PID 1 inherits every orphan. Workers, payloads and schedulers are left alone: their end is somebody's news. */
+static void reap_orphans(const struct kt_hold_watch *watch, int signals)
 {
 	struct signalfd_siginfo signal;
 
@@ -45,8 +45,9 @@ static void reap_orphans(struct kt_live *live, const struct kt_payload_set *payl
 		siginfo_t info = { 0 };
 
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid ||
-		    kt_live_for_each_group(live, group_has, &info.si_pid) ||
-		    kt_payload_set_has(payloads, info.si_pid))
+		    kt_live_for_each_group(watch->live, group_has, &info.si_pid) ||
+		    kt_scheduler_set_has(watch->schedulers, info.si_pid) ||
+		    kt_payload_set_has(watch->payloads, info.si_pid))
 			return;
 		(void)waitpid(info.si_pid, NULL, 0);
 	}
@@ -74,44 +75,60 @@ static int add_fd(void *data, struct kt_live_cgroup *cgroup, struct kt_worker_gr
 	return 0;
 }
 
-/* One for each group of workers, and one for the ends of other children. */
-static int collect_fds(struct kt_live *live, int signals, struct fds *fds)
+/* The ends of other children, what tells of the scheduler, and one for each group of workers. */
+static int collect_fds(const struct kt_hold_watch *watch, int signals, struct fds *fds)
 {
-	size_t n = 1;
+	int scheduler[2];
+	size_t n = 3;
 
-	(void)kt_live_for_each_group(live, count_fd, &n);
+	(void)kt_live_for_each_group(watch->live, count_fd, &n);
 	fds->at = calloc(n, sizeof(*fds->at));
 	if (!fds->at)
 		return -ENOMEM;
 	fds->at[0] = (struct pollfd){ .fd = signals, .events = POLLIN };
 	fds->n = 1;
-	return kt_live_for_each_group(live, add_fd, fds);
+	for (size_t i = 0; i < kt_scheduler_set_fds(watch->schedulers, scheduler); i++)
+		fds->at[fds->n++] = (struct pollfd){ .fd = scheduler[i], .events = POLLIN };
+	return kt_live_for_each_group(watch->live, add_fd, fds);
 }
 
-/* Nothing wakes PID 1 meanwhile but the end of a process: it would be load of its own. */
-static int wait_until(struct kt_live *live, const struct kt_payload_set *payloads, uint64_t end_ns,
-		      int signals, struct kt_err *reterr)
+/* One look at everything that can have happened. */
+static int look(const struct kt_hold_watch *watch, int signals, struct kt_err *reterr)
+{
+	int r = kt_scheduler_set_check(watch->schedulers)
+			?: kt_live_for_each_group(watch->live, check_group, reterr);
+
+	if (r == 0 && signals >= 0)
+		reap_orphans(watch, signals);
+	return r;
+}
+
+/* Nothing wakes PID 1 meanwhile but an event: it would be load of its own. */
+static int wait_until(const struct kt_hold_watch *watch, uint64_t end_ns, int signals,
+		      struct kt_err *reterr)
 {
 	struct fds fds = { NULL, 0 };
-	int r = collect_fds(live, signals, &fds);
+	int r = collect_fds(watch, signals, &fds);
 
 	if (r < 0)
 		return kt_err_oom(reterr);
 	while ((r = kt_poll(fds.at, fds.n, end_ns)) > 0) {
-		r = kt_live_for_each_group(live, check_group, reterr);
+		r = look(watch, signals, reterr);
 		if (r < 0)
 			break;
-		if (signals >= 0)
-			reap_orphans(live, payloads, signals);
+		/* A scheduler that ended as it should has nothing to tell any more. */
+		free(fds.at);
+		r = collect_fds(watch, signals, &fds);
+		if (r < 0)
+			return kt_err_oom(reterr);
 	}
 	free(fds.at);
-	if (r < 0 && r != -ECHILD)
+	if (r < 0 && r != -ECHILD && r != KT_FAILED)
 		return kt_err_set(reterr, r, "poll: %m");
 	return r;
 }
 
-int kt_hold_until(struct kt_live *live, const struct kt_payload_set *payloads, uint64_t end_ns,
-		  struct kt_err *reterr)
+int kt_hold_until(const struct kt_hold_watch *watch, uint64_t end_ns, struct kt_err *reterr)
 {
 	KT_CLOSE int signals = -1;
 	sigset_t child, old;
@@ -120,9 +137,9 @@ int kt_hold_until(struct kt_live *live, const struct kt_payload_set *payloads, u
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &child, &old);
-	if (payloads)
+	if (watch->payloads)
 		signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
-	r = wait_until(live, payloads, end_ns, signals, reterr);
+	r = wait_until(watch, end_ns, signals, reterr);
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
 	return r;
 }

@@ -4,10 +4,17 @@
 
 #include "guest/live.h"
 #include "guest/payload_set.h"
+#include "guest/scheduler_set.h"
+
+/* What is looked after meanwhile. */
+struct kt_hold_watch {
+	struct kt_live *live;
+	struct kt_scheduler_set *schedulers;
+	const struct kt_payload_set *payloads; /* NULL: other children are left alone */
+};
 
 /*
- * Returns at @end_ns; earlier with -ECHILD when a worker ends, which none should. Orphans are reaped, but not
- * @payloads; with NULL other children are left alone.
+ * Returns at @end_ns; earlier with -ECHILD when a worker ends, which none should, and with KT_FAILED when a
+ * scheduler does that should not. Orphans are reaped, but not payloads and schedulers.
  */
-int kt_hold_until(struct kt_live *live, const struct kt_payload_set *payloads, uint64_t end_ns,
-		  struct kt_err *reterr);
+int kt_hold_until(const struct kt_hold_watch *watch, uint64_t end_ns, struct kt_err *reterr);

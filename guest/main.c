@@ -286,15 +286,17 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 		return;
 	}
 	ctx->began_ns = guest->began_ns = kt_now_ns();
-	if (ctx->test->steps)
+	r = kt_scenario_begin(scenario);
+	if (r == 0 && ctx->test->steps)
 		r = kt_scenario_run(scenario, ctx->test);
-	else
+	else if (r == 0)
 		r = kt_ctx_call(ctx, ctx->test->run, "run");
 	kt_scenario_tear_down(scenario); /* all have ended, and have reported */
 	if (r == 0)
 		kt_check_reports(ctx, &scenario->live.reports);
 	if (r == 0)
 		(void)kt_ctx_call(ctx, ctx->test->check, "check");
+	kt_scheduler_set_finish(&scenario->schedulers);
 	ctx->result.duration_ns = kt_elapsed_ns(ctx);
 	ctx->result.scenario = kt_scenario_report(scenario);
 	(void)kt_scenario_free(scenario);

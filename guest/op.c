@@ -2,9 +2,11 @@
 #include "guest/op.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest/bpf_map.h"
 #include "guest/cpuset.h"
 #include "guest/irq.h"
 #include "guest/scenario.h"
@@ -359,6 +361,76 @@ static int check_self(const struct kt_op *op, const struct kt_topology *topology
 	return kt_err_set(reterr, -EINVAL, "both cgroups are \"%s\"", op->cgroup ?: "");
 }
 
+/* ---- schedulers and their maps ------------------------------------------------------------------ */
+
+static int attach_scheduler(struct kt_scenario *scenario, const struct kt_op *op,
+			    struct kt_err *reterr)
+{
+	return kt_scheduler_set_attach(&scenario->schedulers, op->scheduler, op->args, reterr);
+}
+
+static int detach_scheduler(struct kt_scenario *scenario, const struct kt_op *op,
+			    struct kt_err *reterr)
+{
+	if (op->if_any && !kt_scheduler_attached(scenario->ctx))
+		return 0;
+	return kt_scheduler_set_detach(&scenario->schedulers, reterr);
+}
+
+static int restart_scheduler(struct kt_scenario *scenario, const struct kt_op *op,
+			     struct kt_err *reterr)
+{
+	(void)op;
+	return kt_scheduler_set_restart(&scenario->schedulers, reterr);
+}
+
+static int replace_scheduler(struct kt_scenario *scenario, const struct kt_op *op,
+			     struct kt_err *reterr)
+{
+	return kt_scheduler_set_replace(&scenario->schedulers, op->scheduler, op->args, reterr);
+}
+
+static int check_scheduler(const struct kt_op *op, const struct kt_topology *topology,
+			   struct kt_err *reterr)
+{
+	(void)topology;
+	return op->scheduler ? 0 : kt_err_set(reterr, -EINVAL, "it names no scheduler");
+}
+
+static int await_scheduler_exit(struct kt_scenario *scenario, const struct kt_op *op,
+				struct kt_err *reterr)
+{
+	return kt_scheduler_set_await_end(&scenario->schedulers, op->timeout_ms, reterr);
+}
+
+static int check_timeout(const struct kt_op *op, const struct kt_topology *topology,
+			 struct kt_err *reterr)
+{
+	(void)topology;
+	return op->timeout_ms ? 0 : kt_err_set(reterr, -EINVAL, "it waits for 0 ms");
+}
+
+static int pin_bpf_map(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
+{
+	return kt_scheduler_set_pin(&scenario->schedulers, op->bpf.map, reterr);
+}
+
+static int write_bpf_map(struct kt_scenario *scenario, const struct kt_op *op,
+			 struct kt_err *reterr)
+{
+	KT_CLOSE int fd = -1;
+	int r = kt_scheduler_set_open_map(&scenario->schedulers, &op->bpf, &fd, reterr);
+
+	return r ?: kt_bpf_map_write_number(fd, &op->bpf, op->value, reterr);
+}
+
+static int check_map(const struct kt_op *op, const struct kt_topology *topology,
+		     struct kt_err *reterr)
+{
+	(void)topology;
+	return op->bpf.map && *op->bpf.map ? 0 : kt_err_set(reterr, -EINVAL, "it names no map");
+}
+
 /* ---- the table ---------------------------------------------------------------------------------- */
 
 static const struct kt_op_ops op_table[KT_N_OP_KINDS] = {
@@ -390,6 +462,20 @@ static const struct kt_op_ops op_table[KT_N_OP_KINDS] = {
 					   .apply = capture_threads, .check = check_tag },
 	[KT_OP_STEER_IRQ] = { "KT_STEER_IRQ", KT_OP_NAMES_NONE, .apply = steer_irq,
 			      .check = check_irq },
+	[KT_OP_ATTACH_SCHEDULER] = { "KT_ATTACH_SCHEDULER", KT_OP_NAMES_NONE,
+				     .apply = attach_scheduler, .check = check_scheduler },
+	[KT_OP_DETACH_SCHEDULER] = { "KT_DETACH_SCHEDULER", KT_OP_NAMES_NONE,
+				     .apply = detach_scheduler },
+	[KT_OP_RESTART_SCHEDULER] = { "KT_RESTART_SCHEDULER", KT_OP_NAMES_NONE,
+				      .apply = restart_scheduler },
+	[KT_OP_REPLACE_SCHEDULER] = { "KT_REPLACE_SCHEDULER", KT_OP_NAMES_NONE,
+				      .apply = replace_scheduler, .check = check_scheduler },
+	[KT_OP_AWAIT_SCHEDULER_EXIT] = { "KT_AWAIT_SCHEDULER_EXIT", KT_OP_NAMES_NONE,
+					 .apply = await_scheduler_exit, .check = check_timeout },
+	[KT_OP_PIN_BPF_MAP] = { "KT_PIN_BPF_MAP", KT_OP_NAMES_NONE, .apply = pin_bpf_map,
+				.check = check_map },
+	[KT_OP_WRITE_BPF_MAP] = { "KT_WRITE_BPF_MAP", KT_OP_NAMES_NONE, .apply = write_bpf_map,
+				  .check = check_map },
 };
 
 const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind)
@@ -421,6 +507,17 @@ char *kt_op_text(const struct kt_op *op)
 		return op->irq_label
 			       ? kt_format("%s_BY_LABEL(\"%s\", %u)", name, op->irq_label, op->cpu)
 			       : kt_format("%s(%u, %u)", name, op->irq, op->cpu);
+	if (op->scheduler)
+		return kt_format("%s(%s)", name, op->scheduler->name);
+	if (op->bpf.map && op->kind == KT_OP_WRITE_BPF_MAP)
+		return kt_format("%s(\"%s\", \"%s\", %" PRId64 ")", name, op->bpf.map,
+				 op->bpf.field ?: "", (int64_t)op->value);
+	if (op->bpf.map)
+		return kt_format("%s(\"%s\")", name, op->bpf.map);
+	if (op->kind == KT_OP_AWAIT_SCHEDULER_EXIT)
+		return kt_format("%s(%u)", name, op->timeout_ms);
+	if (ops && ops->effect == KT_OP_NAMES_NONE)
+		return kt_format("%s()", name);
 	if (op->payload)
 		return op->cgroup ? kt_format("%s(%s, \"%s\")", name, op->payload->name, op->cgroup)
 				  : kt_format("%s(%s, NULL)", name, op->payload->name);

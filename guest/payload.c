@@ -2,27 +2,23 @@
 #include "guest/payload.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest/cgroup.h"
 #include "guest/ctx.h"
+#include "guest/program.h"
 #include "guest/reap.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
 
-#define PAYLOAD_DIR      "/payloads" /* framework/payload.h packs them there */
-#define OUTPUT_DIR       "/tmp"
+#define PAYLOAD_DIR      "/payloads" /* framework/cargo.h packs them there */
 #define DEATH_TIMEOUT_NS (3 * KT_NSEC_PER_SEC)
 
 /*
@@ -48,166 +44,30 @@ void kt_payload_outcome_deinit(struct kt_payload_outcome *outcome)
 
 /* ---- start -------------------------------------------------------------------------------------- */
 
-static int make_argv(const struct kt_payload *payload, const char *const *args,
-		     const char ***ret_argv)
-{
-	const char *slash = strrchr(payload->binary, '/');
-	size_t n = 0, room = 2;
-	const char **argv;
-
-	for (const char *const *at = payload->args; at && *at; at++)
-		room++;
-	for (const char *const *at = args; at && *at; at++)
-		room++;
-	argv = calloc(room, sizeof(*argv));
-	if (!argv)
-		return -ENOMEM;
-	argv[n++] = slash ? slash + 1 : payload->binary;
-	for (const char *const *at = payload->args; at && *at; at++)
-		argv[n++] = *at;
-	for (const char *const *at = args; at && *at; at++)
-		argv[n++] = *at;
-	*ret_argv = argv;
-	return 0;
-}
-
-/* What the child needs, made before the fork: PID 1 has threads, and their locks may be held. */
-struct start {
-	const char *cgroup;
-	char *dir;
-	char *path;
-	char *search; /* PATH=... */
-	const char **argv;
-	const char **environment;
-	int in, out, err, report;
-};
-
-static void start_deinit(struct start *start)
-{
-	free(start->dir);
-	free(start->path);
-	free(start->search);
-	free(start->argv);
-	free(start->environment);
-	(void)kt_close(start->in);
-}
-
-static int make_environment(struct start *start)
-{
-	size_t n = 0, k = 0;
-
-	while (environ[n])
-		n++;
-	start->environment = calloc(n + 2, sizeof(*start->environment));
-	if (!start->environment)
-		return -ENOMEM;
-	start->environment[k++] = start->search;
-	for (char **at = environ; *at; at++) {
-		if (strncmp(*at, "PATH=", 5))
-			start->environment[k++] = *at;
-	}
-	return 0;
-}
-
-static int prepare(struct start *start, const struct kt_payload *payload, const char *const *args)
-{
-	const char *path = getenv("PATH");
-
-	if (make_argv(payload, args, &start->argv) < 0)
-		return -ENOMEM;
-	start->dir = kt_format(PAYLOAD_DIR "/%s", payload->name);
-	start->path = kt_format(PAYLOAD_DIR "/%s/%s", payload->name, start->argv[0]);
-	start->search = kt_format("PATH=" PAYLOAD_DIR "/%s%s%s", payload->name, path ? ":" : "",
-				  path ?: "");
-	if (!start->dir || !start->path || !start->search)
-		return -ENOMEM;
-	start->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	return start->in < 0 ? -errno : make_environment(start);
-}
-
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* Tells a failure through @report, which the exec closes. */
-__attribute__((noreturn)) static void child_main(const struct start *start)
-{
-	struct kt_err err = KT_ERR_NULL;
-	int r;
-
-	(void)setpgid(0, 0);
-	reset_signals();
-	r = start->cgroup ? kt_cgroup_attach(start->cgroup, 0, &err) : 0;
-	if (r == 0 && chdir(start->dir) < 0)
-		(void)kt_err_set(&err, -errno,
-				 "%s: %m; is the payload in the .payloads of the test?",
-				 start->dir);
-	else if (r == 0 &&
-		 (dup2(start->in, 0) < 0 || dup2(start->out, 1) < 0 || dup2(start->err, 2) < 0))
-		(void)kt_err_set(&err, -errno, "its standard streams: %m");
-	else if (r == 0 && execve(start->path, (char *const *)start->argv,
-				  (char *const *)start->environment) < 0)
-		(void)kt_err_set(&err, -errno, "cannot execute %s: %m", start->path);
-	(void)kt_write_full(start->report, &err, sizeof(err));
-	_exit(127);
-}
-
-/* Waits until the child is the program. */
-static int fork_child(struct kt_payload_run *run, struct start *start, struct kt_err *reterr)
-{
-	KT_CLOSE int report = -1;
-	struct kt_err failure;
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return kt_err_set(reterr, -errno, "pipe: %m");
-	report = ends[0];
-	start->report = ends[1];
-	run->began_ns = kt_now_ns();
-	run->pid = fork();
-	if (run->pid == 0)
-		child_main(start);
-	(void)kt_close(ends[1]);
-	if (run->pid < 0) {
-		run->pid = 0;
-		return kt_err_set(reterr, -errno, "fork: %m");
-	}
-	(void)setpgid(run->pid, run->pid); /* here too: who kills the group must not be too early */
-	run->pidfd = (int)syscall(SYS_pidfd_open, run->pid, 0);
-	if (run->pidfd < 0)
-		return kt_err_set(reterr, -errno, "pidfd_open: %m");
-	if (kt_read_full(report, &failure, sizeof(failure)) < 0)
-		return 0;
-	return kt_err_set(reterr, -ENOEXEC, "%s", failure.text);
-}
-
-static int open_output(int *ret_fd, struct kt_err *reterr)
-{
-	/* Appending: a shell's "> /dev/stderr" opens it anew, from the beginning. */
-	*ret_fd = open(OUTPUT_DIR, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
-	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "a file in " OUTPUT_DIR ": %m") : 0;
-}
-
 static int start_run(struct kt_payload_run *run, const char *const *args, const char *cgroup,
 		     struct kt_err *reterr)
 {
-	KT_CLEANUP(start_deinit) struct start start = { .cgroup = cgroup, .in = -1 };
-	int r = prepare(&start, run->payload, args);
+	const struct kt_payload *payload = run->payload;
+	const char *slash = strrchr(payload->binary, '/');
+	KT_FREE char *dir = kt_format(PAYLOAD_DIR "/%s", payload->name);
+	struct kt_program program = {
+		.dir = dir,
+		.binary = slash ? slash + 1 : payload->binary,
+		.args = payload->args,
+		.more_args = args,
+		.cgroup = cgroup,
+	};
+	int r;
 
-	if (r < 0)
-		return kt_err_set(reterr, r, "preparing it: %m");
-	r = open_output(&run->out, reterr) ?: open_output(&run->err, reterr);
+	if (!dir)
+		return kt_err_oom(reterr);
+	r = kt_program_output(&run->out, reterr) ?: kt_program_output(&run->err, reterr);
 	if (r < 0)
 		return r;
-	start.out = run->out;
-	start.err = run->err;
-	return fork_child(run, &start, reterr);
+	program.out = run->out;
+	program.err = run->err;
+	run->began_ns = kt_now_ns();
+	return kt_program_start(&program, &run->pid, &run->pidfd, reterr);
 }
 
 int kt_payload_start(const struct kt_payload *payload, const char *const *args, const char *cgroup,

@@ -122,9 +122,10 @@ json_t *kt_records_to_json(const struct kt_records *records)
 	json_t *array = json_array();
 
 	for (const struct kt_step_record *at = records->first; array && at; at = at->next)
-		(void)json_array_append_new(array, json_pack("{ss* sI sI so}", "name", at->name,
-							     "begin_ns", (json_int_t)at->begin_ns,
-							     "end_ns", (json_int_t)at->end_ns,
-							     "cgroups", cgroups_to_json(at)));
+		(void)json_array_append_new(array, json_pack("{ss* ss* sI sI so}", "name", at->name,
+							     "scheduler", at->scheduler, "begin_ns",
+							     (json_int_t)at->begin_ns, "end_ns",
+							     (json_int_t)at->end_ns, "cgroups",
+							     cgroups_to_json(at)));
 	return array;
 }

@@ -16,7 +16,8 @@ struct kt_cgroup_record {
 struct kt_step_record {
 	struct kt_step_record *next;
 	const char *name;
-	uint64_t begin_ns; /* of the hold, since the test began */
+	const char *scheduler; /* when the hold began; NULL: the kernel's own */
+	uint64_t begin_ns;     /* of the hold, since the test began */
 	uint64_t end_ns;
 	struct kt_cgroup_record *cgroups;
 };

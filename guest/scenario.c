@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest/bpf_map.h"
 #include "guest/hold.h"
 #include "guest/lifetime.h"
 #include "guest/op.h"
@@ -25,6 +26,7 @@ int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario
 	scenario->port = port;
 	kt_live_init(&scenario->live, ctx);
 	kt_payload_set_init(&scenario->payloads, ctx);
+	kt_scheduler_set_init(&scenario->schedulers, ctx, port);
 	kt_records_init(&scenario->records);
 	ctx->scenario = scenario;
 	*ret_scenario = scenario;
@@ -35,6 +37,7 @@ struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
 {
 	if (!scenario)
 		return NULL;
+	kt_scheduler_set_deinit(&scenario->schedulers);
 	kt_payload_set_deinit(&scenario->payloads);
 	kt_records_deinit(&scenario->records);
 	kt_pid_lists_free(scenario->captures);
@@ -95,6 +98,20 @@ unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const cha
 	if (!scenario->steps || scenario->in_backdrop)
 		return KT_LIVES_ON;
 	return kt_lifetime_end(scenario->steps, (unsigned int)scenario->ctx->step, name);
+}
+
+int kt_scenario_begin(struct kt_scenario *scenario)
+{
+	const struct kt_scheduler *scheduler = scenario->ctx->test->scheduler;
+	struct kt_err err = KT_ERR_NULL;
+	int r;
+
+	if (!scheduler)
+		return 0;
+	r = kt_scheduler_set_attach(&scenario->schedulers, scheduler, NULL, &err);
+	if (r < 0 && r != KT_FAILED)
+		kt_result_merge(&scenario->ctx->result, KT_VERDICT_ERROR, err.text);
+	return r;
 }
 
 /* ---- one step ----------------------------------------------------------------------------------- */
@@ -189,8 +206,13 @@ static uint64_t hold_ns(const struct kt_scenario *scenario, const struct kt_hold
 /* In a .run function other children are its own to wait for. */
 static int hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct kt_err *reterr)
 {
-	return kt_hold_until(&scenario->live, scenario->steps ? &scenario->payloads : NULL, end_ns,
-			     reterr);
+	const struct kt_hold_watch watch = {
+		.live = &scenario->live,
+		.schedulers = &scenario->schedulers,
+		.payloads = scenario->steps ? &scenario->payloads : NULL,
+	};
+
+	return kt_hold_until(&watch, end_ns, reterr);
 }
 
 int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *reterr)
@@ -228,6 +250,8 @@ static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 
 	scenario->hold_ns = scenario->hold_ns ?: kt_now_ns();
 	r = kt_record_begin(&scenario->records, &scenario->live, step->name, &record, &err);
+	if (r == 0 && scenario->schedulers.scheduler)
+		record->scheduler = scenario->schedulers.scheduler->name;
 	if (r == 0)
 		r = step->hold.kind == KT_HOLD_REPEAT
 			    ? loop_step(scenario, step, &err)
@@ -243,7 +267,7 @@ static int run_step(struct kt_scenario *scenario, unsigned int index)
 	int r, r2;
 
 	scenario->ctx->step = (int)index;
-	r = set_up_step(scenario, step);
+	r = kt_scheduler_set_check(&scenario->schedulers) ?: set_up_step(scenario, step);
 	if (r == 0 && step->hold.kind != KT_HOLD_REPEAT)
 		r = apply_ops(scenario, step->ops);
 	send_step(scenario, KT_MSG_STEP_BEGIN, step);
@@ -323,12 +347,14 @@ json_t *kt_scenario_report(const struct kt_scenario *scenario)
 {
 	const struct kt_reports *reports = &scenario->live.reports;
 
-	if (!scenario->records.first && !reports->n && !scenario->applied)
+	if (!scenario->records.first && !reports->n && !scenario->applied &&
+	    !json_array_size(scenario->schedulers.history))
 		return NULL;
-	return json_pack("{so so so sI sO*}", "operations", operations_to_json(scenario->applied),
-			 "steps", kt_records_to_json(&scenario->records), "workers",
+	return json_pack("{so so so sI sO* sO*}", "operations",
+			 operations_to_json(scenario->applied), "steps",
+			 kt_records_to_json(&scenario->records), "workers",
 			 workers_to_json(reports), "n_workers", (json_int_t)reports->n, "payloads",
-			 scenario->payloads.done);
+			 scenario->payloads.done, "schedulers", scenario->schedulers.history);
 }
 
 /* ---- what tests can ask ------------------------------------------------------------------------- */
@@ -364,15 +390,26 @@ const pid_t *kt_captured(const struct kt_ctx *ctx, const char *tag, size_t *ret_
 	return list ? list->pids : NULL;
 }
 
+const struct kt_scheduler *kt_scheduler_attached(const struct kt_ctx *ctx)
+{
+	return ctx->scenario ? ctx->scenario->schedulers.scheduler : NULL;
+}
+
+const struct kt_scheduler_end *kt_scheduler_ended(const struct kt_ctx *ctx)
+{
+	return ctx->scenario && ctx->scenario->schedulers.has_ended ? &ctx->scenario->schedulers.end
+								    : NULL;
+}
+
 int kt_hold_ms(struct kt_ctx *ctx, unsigned int ms)
 {
 	struct kt_err err = KT_ERR_NULL;
+	int r;
 
 	if (!ctx->scenario)
 		return -ENOTSUP;
-	if (kt_scenario_hold(ctx->scenario, ms * KT_NSEC_PER_MSEC, &err) < 0)
-		return fail_at(ctx->scenario, &err, "hold");
-	return 0;
+	r = kt_scenario_hold(ctx->scenario, ms * KT_NSEC_PER_MSEC, &err);
+	return r < 0 && r != KT_FAILED ? fail_at(ctx->scenario, &err, "hold") : r;
 }
 
 int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *op)
@@ -388,4 +425,59 @@ int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *o
 		return r;
 	text = kt_op_text(op);
 	return kt_fail(ctx, where, "%s: %s", text ?: "operation", err.text);
+}
+
+/* ---- BPF maps ----------------------------------------------------------------------------------- */
+
+static int fail_map(struct kt_ctx *ctx, struct kt_where where, const struct kt_err *err)
+{
+	return kt_fail(ctx, where, "%s", err->text);
+}
+
+static int open_map(const struct kt_ctx *ctx, const struct kt_bpf_ref *ref, int *ret_fd,
+		    struct kt_err *reterr)
+{
+	if (!ctx->scenario)
+		return kt_err_set(reterr, -ENOTSUP, "there is no guest any more");
+	return kt_scheduler_set_open_map(&ctx->scenario->schedulers, ref, ret_fd, reterr);
+}
+
+int kt_bpf_read_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
+		       uint64_t *ret_value)
+{
+	struct kt_err err = KT_ERR_NULL;
+	KT_CLOSE int fd = -1;
+	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_read_number(fd, &ref, ret_value, &err);
+
+	return r < 0 ? fail_map(ctx, where, &err) : 0;
+}
+
+int kt_bpf_write_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
+			uint64_t value)
+{
+	struct kt_err err = KT_ERR_NULL;
+	KT_CLOSE int fd = -1;
+	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_write_number(fd, &ref, value, &err);
+
+	return r < 0 ? fail_map(ctx, where, &err) : 0;
+}
+
+int kt_bpf_read_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref, void *data,
+		     size_t len)
+{
+	struct kt_err err = KT_ERR_NULL;
+	KT_CLOSE int fd = -1;
+	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_read_bytes(fd, &ref, data, len, &err);
+
+	return r < 0 ? fail_map(ctx, where, &err) : 0;
+}
+
+int kt_bpf_write_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
+		      const void *data, size_t len)
+{
+	struct kt_err err = KT_ERR_NULL;
+	KT_CLOSE int fd = -1;
+	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_write_bytes(fd, &ref, data, len, &err);
+
+	return r < 0 ? fail_map(ctx, where, &err) : 0;
 }

@@ -10,6 +10,7 @@
 #include "guest/pidlist.h"
 #include "guest/port.h"
 #include "guest/record.h"
+#include "guest/scheduler_set.h"
 
 struct kt_scenario {
 	struct kt_ctx *ctx;
@@ -19,6 +20,7 @@ struct kt_scenario {
 	uint64_t hold_ns;            /* when the first hold began; 0: none has */
 	struct kt_live live;
 	struct kt_payload_set payloads;
+	struct kt_scheduler_set schedulers;
 	struct kt_records records;
 	struct kt_pid_list *captures;
 	uint64_t applied; /* operations: bit enum kt_op_kind */
@@ -26,6 +28,9 @@ struct kt_scenario {
 
 /* @port may be NULL: then no step frames are sent. */
 int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario);
+
+/* Attaches the test's scheduler. What goes wrong is recorded in the test's result. */
+int kt_scenario_begin(struct kt_scenario *scenario);
 
 /* Tears down what is left, in reverse order of creation. Reports stay. */
 void kt_scenario_tear_down(struct kt_scenario *scenario);

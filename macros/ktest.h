@@ -14,6 +14,7 @@
 #include <ktest/payload.h>
 #include <ktest/report.h>
 #include <ktest/scenario.h>
+#include <ktest/scheduler.h>
 #include <ktest/test.h>
 #include <ktest/topology.h>
 #include <ktest/work.h>

@@ -8,7 +8,7 @@
 #include "wire/frame.h"
 
 /* Raised whenever a frame changes its meaning; both ends must agree exactly. */
-#define KT_WIRE_VERSION 1
+#define KT_WIRE_VERSION 2
 
 #define KT_WIRE_PORT_NAME "org.ktest.bulk"
 
@@ -23,6 +23,8 @@ enum kt_message {
 	KT_MSG_STEP_END = KT_FRAME_TYPE('S', 'T', 'E', 'N'),   /* struct kt_msg_step */
 	KT_MSG_STDOUT = KT_FRAME_TYPE('S', 'O', 'U', 'T'),     /* bytes, at most 4 KiB */
 	KT_MSG_STDERR = KT_FRAME_TYPE('S', 'E', 'R', 'R'),     /* bytes, at most 4 KiB */
+	KT_MSG_SCX_LOG = KT_FRAME_TYPE('S', 'L', 'O', 'G'),    /* what a scheduler has printed */
+	KT_MSG_SCX_DUMP = KT_FRAME_TYPE('S', 'D', 'M', 'P'),   /* what the kernel dumps of it */
 	KT_MSG_DMESG = KT_FRAME_TYPE('D', 'M', 'S', 'G'),      /* kernel log text */
 	KT_MSG_RESULT = KT_FRAME_TYPE('R', 'S', 'L', 'T'),     /* wire/result.h */
 	KT_MSG_CRASH = KT_FRAME_TYPE('C', 'R', 'S', 'H'),      /* struct kt_msg_crash */

@@ -10,7 +10,8 @@
 #include <ktest/work.h>
 
 struct kt_ctx;
-struct kt_payload; /* ktest/payload.h */
+struct kt_payload;   /* ktest/payload.h */
+struct kt_scheduler; /* ktest/scheduler.h */
 
 /* ---- cgroups ------------------------------------------------------------------------------------ */
 
@@ -65,6 +66,51 @@ struct kt_cgroup_def {
 	bool end; /* terminates a list; set by the macros */
 };
 
+/* ---- what schedulers are and have --------------------------------------------------------------- */
+
+/** enum kt_scx_exit - why the kernel has let go of a scheduler (enum scx_exit_kind, kernel/sched/ext_internal.h) */
+enum kt_scx_exit {
+	KT_SCX_EXIT_NONE = 0,           /* not said */
+	KT_SCX_EXIT_UNREG = 64,         /* its program has unregistered it */
+	KT_SCX_EXIT_UNREG_BPF = 65,     /* scx_bpf_exit() */
+	KT_SCX_EXIT_UNREG_KERN = 66,    /* the kernel, without a fault of the scheduler */
+	KT_SCX_EXIT_SYSRQ = 67,         /* sysrq-S */
+	KT_SCX_EXIT_ERROR = 1024,       /* it did what it must not */
+	KT_SCX_EXIT_ERROR_BPF = 1025,   /* scx_bpf_error() */
+	KT_SCX_EXIT_ERROR_STALL = 1026, /* the watchdog: a task was left waiting */
+	KT_SCX_EXIT_ANY = 0xfffe,       /* expected: whichever */
+	KT_SCX_EXIT_OTHER = 0xffff,     /* in words that are not known here */
+};
+
+/**
+ * struct kt_expected_exit - an end of a scheduler that a test is about
+ * @kind:            which; KT_SCX_EXIT_NONE with a @reason_contains: any.
+ * @reason_contains: a part of the kernel's reason or message; NULL: any.
+ */
+struct kt_expected_exit {
+	enum kt_scx_exit kind;
+	const char *reason_contains;
+};
+
+/**
+ * struct kt_bpf_ref - a place in a BPF map; written with KT_BPF()
+ * @map:    its name as the kernel has it: for the data of "fifo.bpf.o" "fifo.bss", "fifo.data" or
+ *          "fifo.rodata". The kernel keeps 15 characters; of a longer name that many count.
+ * @field:  the way to the field in the value: "stall", "cells[2].cpus". NULL: all of the value.
+ * @key:    index of an array, or key of a hash as a number. Default 0.
+ * @cpu:    of a per-CPU map, whose value. Default 0.
+ * @pinned: the one that KT_PIN_BPF_MAP() holds; else the newest of that name.
+ */
+struct kt_bpf_ref {
+	const char *map;
+	const char *field;
+	uint64_t key;
+	unsigned int cpu;
+	bool pinned;
+};
+
+#define KT_BPF(map_name, ...) ((struct kt_bpf_ref){ .map = (map_name), __VA_ARGS__ })
+
 /* ---- operations --------------------------------------------------------------------------------- */
 
 /** enum kt_op_kind - the operations of a step */
@@ -88,6 +134,13 @@ enum kt_op_kind {
 	KT_OP_CAPTURE_CGROUP_PROCS,
 	KT_OP_CAPTURE_CGROUP_THREADS,
 	KT_OP_STEER_IRQ,
+	KT_OP_ATTACH_SCHEDULER,
+	KT_OP_DETACH_SCHEDULER,
+	KT_OP_RESTART_SCHEDULER,
+	KT_OP_REPLACE_SCHEDULER,
+	KT_OP_AWAIT_SCHEDULER_EXIT,
+	KT_OP_PIN_BPF_MAP,
+	KT_OP_WRITE_BPF_MAP,
 	KT_N_OP_KINDS,
 };
 
@@ -113,6 +166,10 @@ struct kt_op {
 	const char *irq_label;
 	unsigned int irq;
 	unsigned int cpu;
+	const struct kt_scheduler *scheduler;
+	bool if_any;
+	struct kt_bpf_ref bpf;
+	uint64_t value;
 	bool end; /* terminates a list; set by the macros */
 };
 
@@ -241,6 +298,86 @@ struct kt_op {
 #define KT_STEER_IRQ_BY_LABEL(label, cpu_number)                                                   \
 	{                                                                                          \
 		.kind = KT_OP_STEER_IRQ, .irq_label = (label), .cpu = (cpu_number)                 \
+	}
+
+/*
+ * Starts a scheduler and waits until the kernel has enabled it. One that is attached already is an error, and
+ * a scheduler that does not get as far makes the test an ERROR, with what it has printed: the verifier's log.
+ */
+#define KT_ATTACH_SCHEDULER(scheduler_ref)                                                         \
+	{                                                                                          \
+		.kind = KT_OP_ATTACH_SCHEDULER, .scheduler = (scheduler_ref)                       \
+	}
+/* Likewise, with more arguments: for an object, more variables. */
+#define KT_ATTACH_SCHEDULER_WITH(scheduler_ref, ...)                                               \
+	{                                                                                          \
+		.kind = KT_OP_ATTACH_SCHEDULER, .scheduler = (scheduler_ref),                      \
+		.args = (const char *const[])                                                      \
+		{                                                                                  \
+			__VA_ARGS__, NULL                                                          \
+		}                                                                                  \
+	}
+/*
+ * Detaches the scheduler: the kernel is asked to let it go (sysrq-S), its program to end (SIGTERM), and it is
+ * killed if it has not within 10 s. It is an error if none is attached.
+ */
+#define KT_DETACH_SCHEDULER()                                                                      \
+	{                                                                                          \
+		.kind = KT_OP_DETACH_SCHEDULER                                                     \
+	}
+/* Likewise, and does nothing when none is attached. */
+#define KT_DETACH_SCHEDULER_IF_ANY()                                                               \
+	{                                                                                          \
+		.kind = KT_OP_DETACH_SCHEDULER, .if_any = true                                     \
+	}
+/* Detaches the scheduler that is attached, whichever, and attaches it anew with the same arguments. */
+#define KT_RESTART_SCHEDULER()                                                                     \
+	{                                                                                          \
+		.kind = KT_OP_RESTART_SCHEDULER                                                    \
+	}
+/* Detaches the scheduler that is attached and attaches another one. It is an error if none is. */
+#define KT_REPLACE_SCHEDULER(scheduler_ref)                                                        \
+	{                                                                                          \
+		.kind = KT_OP_REPLACE_SCHEDULER, .scheduler = (scheduler_ref)                      \
+	}
+/* Likewise, with more arguments. */
+#define KT_REPLACE_SCHEDULER_WITH(scheduler_ref, ...)                                              \
+	{                                                                                          \
+		.kind = KT_OP_REPLACE_SCHEDULER, .scheduler = (scheduler_ref),                     \
+		.args = (const char *const[])                                                      \
+		{                                                                                  \
+			__VA_ARGS__, NULL                                                          \
+		}                                                                                  \
+	}
+/*
+ * Waits until the scheduler ends by itself, for .expect_scheduler_exit; that it has not within so many
+ * milliseconds (more where the machine is slow) is an error.
+ */
+#define KT_AWAIT_SCHEDULER_EXIT(ms)                                                                \
+	{                                                                                          \
+		.kind = KT_OP_AWAIT_SCHEDULER_EXIT, .timeout_ms = (ms)                             \
+	}
+/*
+ * Holds a BPF map until the end of the test, so that it outlives its scheduler; see .pinned of struct
+ * kt_bpf_ref. Of several with that name the oldest. Holding it twice is holding it once.
+ */
+#define KT_PIN_BPF_MAP(map_name)                                                                   \
+	{                                                                                          \
+		.kind = KT_OP_PIN_BPF_MAP, .bpf = {.map = (map_name) }                             \
+	}
+/* Writes a number into a BPF map: KT_WRITE_BPF_MAP("fault.bss", "stall", 1). */
+#define KT_WRITE_BPF_MAP(map_name, field_path, number)                                             \
+	{                                                                                          \
+		.kind = KT_OP_WRITE_BPF_MAP, .value = (uint64_t)(number),                          \
+		.bpf = {.map = (map_name),                                                         \
+			.field = (field_path) }                                                    \
+	}
+/* Likewise, with the other members of struct kt_bpf_ref: KT_WRITE_BPF_MAP_AT(1, "m", .key = 3, .cpu = 1). */
+#define KT_WRITE_BPF_MAP_AT(number, map_name, ...)                                                 \
+	{                                                                                          \
+		.kind = KT_OP_WRITE_BPF_MAP, .value = (uint64_t)(number),                          \
+		.bpf = {.map = (map_name),                                                         \
+			__VA_ARGS__ }                                                              \
 	}
 
 /* ---- steps -------------------------------------------------------------------------------------- */

@@ -12,8 +12,9 @@
 extern "C" {
 #endif
 
-struct kt_ctx;     /* the running test; see ktest/ctx.h */
-struct kt_payload; /* a program of the host; see ktest/payload.h */
+struct kt_ctx;       /* the running test; see ktest/ctx.h */
+struct kt_payload;   /* a program of the host; see ktest/payload.h */
+struct kt_scheduler; /* see ktest/scheduler.h */
 
 /**
  * struct kt_test - one test; written with KTEST()
@@ -34,6 +35,14 @@ struct kt_payload; /* a program of the host; see ktest/payload.h */
  *               or a negative errno, which fails the test.
  * @check:       guest: called after the steps or @run if those succeeded; result as for @run.
  * @post_vm:     host: called after the machine is gone, whatever the verdict; result as for @run.
+ * @scheduler:   KT_SCHEDULER_REF(): attached before the test begins, and until .check is done. NULL: the
+ *               kernel's own.
+ * @schedulers:  KT_SCHEDULERS(): those that its functions use; what its steps name is known.
+ * @watchdog_ms: how long its schedulers may leave a task waiting before the kernel's watchdog ends them,
+ *               1..30 000; longer where the machine is slow, up to that. Default: as each has it, 30 s if it
+ *               says nothing.
+ * @expect_scheduler_exit: { .kind = KT_SCX_EXIT_ERROR_STALL }: that a scheduler ends so does not fail the
+ *               test, and its absence does.
  * @payloads:    KT_PAYLOADS(): those that its functions use; what its steps name is known. Where one is
  *               not installed, the test is skipped.
  * @expect_kernel_warning: a WARN, BUG, lockdep or stall report of the kernel during the test does
@@ -53,6 +62,10 @@ struct kt_test {
 	struct kt_backdrop backdrop;
 	const struct kt_step *steps;
 	struct kt_checks checks;
+	const struct kt_scheduler *scheduler;
+	const struct kt_scheduler *const *schedulers;
+	unsigned int watchdog_ms;
+	struct kt_expected_exit expect_scheduler_exit;
 	int (*run)(struct kt_ctx *ctx);
 	int (*check)(struct kt_ctx *ctx);
 	int (*post_vm)(struct kt_ctx *ctx);

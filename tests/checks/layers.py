@@ -14,10 +14,11 @@ MAY_INCLUDE = {
     "util": set(),
     "macros": set(),
     "wire": {"util"},
-    "guest": {"macros", "util", "wire"},
+    "schedulers": {"util"},
+    "guest": {"macros", "schedulers", "util", "wire"},
     "vmm": {"util", "wire"},
-    "framework": {"guest", "macros", "util", "vmm", "wire"},
-    "tests": {"framework", "guest", "macros", "util", "vmm", "wire"},
+    "framework": {"guest", "macros", "schedulers", "util", "vmm", "wire"},
+    "tests": {"framework", "guest", "macros", "schedulers", "util", "vmm", "wire"},
 }
 
 # A file of vmm/ may know a backend only if it lies in that backend's folder, or chooses among them.

@@ -24,7 +24,7 @@ def main():
         # A PATH that lacks meson and QEMU, and a pkg-config that knows no criterion.
         programs = directory / "bin"
         programs.mkdir()
-        for program in ("bash", "dirname", "readlink", "gcc", "g++", "clang", "ninja", "python3", "mkdir", "touch"):
+        for program in ("bash", "dirname", "readlink", "gcc", "g++", "clang", "llvm-strip", "bpftool", "ninja", "python3", "mkdir", "touch"):
             os.symlink(shutil.which(program), programs / program)
         (programs / "pkg-config").write_text('#!/bin/bash\n[[ "$*" != *criterion* ]] && exec /usr/bin/pkg-config "$@"\nexit 1\n')
         (programs / "pkg-config").chmod(0o755)

@@ -35,13 +35,16 @@ REPLACEMENTS = [
     (r"mm/page_alloc\.c:\d+ at .*", "mm/page_alloc.c:LINE at FUNCTION"),
     (r"got: \d{4,}$", "got: A LARGE NUMBER"),
     (r"build\S*/tests/samples/", "BUILD/"),
+    (r"; kernel backtrace: .*", "; kernel backtrace: BACKTRACE"),
+    (r"dump of \d+ lines", "dump of N lines"),
+    (r"failed to run for \d+\.\d+s", "failed to run for TIME"),
 ]
 
 # Lines that depend on what else the host does.
 IGNORED = ("warning: waiting for CPUs or memory that another run uses",)
 
 # Headings whose blocks hold the kernel's text.
-KERNEL_TEXT = ("  console:", "  console, last lines:", "  kernel log of the test:")
+KERNEL_TEXT = ("  dump of N lines, the first of them:", "  console:", "  console, last lines:", "  kernel log of the test:")
 
 
 def normalize(text):
@@ -56,6 +59,10 @@ def normalize(text):
         if kernel_lines is not None:
             lines.append("    KERNEL TEXT" + (" OF MORE THAN 20 LINES" if limited and kernel_lines > 20 else ""))
             kernel_lines = None
+        if lines and "BEGIN PROG LOAD LOG" in lines[-1] and "END PROG LOAD LOG" not in line:
+            continue  # the verifier's
+        for pattern, replacement in REPLACEMENTS[-2:-1]:
+            line = re.sub(pattern, replacement, line)
         if line in KERNEL_TEXT:
             kernel_lines = 0
             limited = "console" in line

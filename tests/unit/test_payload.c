@@ -8,6 +8,7 @@
 
 #include <ktest/payload.h>
 
+#include "framework/cargo.h"
 #include "framework/payload.h"
 #include "framework/registry.h"
 #include "tests/unit/leaks.h"
@@ -36,12 +37,12 @@ static const struct kt_test uses_missing = { .name = "c",
 					     .payloads = KT_PAYLOADS(&self, &missing) };
 static const struct kt_test uses_none = { .name = "d" };
 
-static struct kt_image *open_image(const struct kt_payloads *payloads)
+static struct kt_image *open_image(const struct kt_cargo *cargo)
 {
 	const struct kt_image_options options = {
 		.program = "/bin/true",
-		.packages = payloads->packages,
-		.n_packages = payloads->n,
+		.packages = cargo->packages,
+		.n_packages = cargo->n,
 	};
 	struct kt_image *image = NULL;
 	struct kt_err err = KT_ERR_NULL;
@@ -64,26 +65,26 @@ Test(payloads, they_register_themselves)
 Test(payloads, a_test_gets_its_own_and_the_libraries_that_they_need)
 {
 	const struct kt_test *const tests[] = { &uses_shell, &uses_both, &uses_none };
-	KT_CLEANUP(kt_payloads_deinit) struct kt_payloads payloads = KT_PAYLOADS_NULL;
+	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = KT_CARGO_NULL;
 	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
 	json_t *none, *a, *both;
 
-	cr_assert(zero(int, kt_payloads_init(&payloads, tests, KT_ARRAY_LEN(tests), NULL)));
-	image = open_image(&payloads);
-	none = kt_image_manifest(image, kt_payloads_packages(&payloads, &uses_none), NULL);
-	a = kt_image_manifest(image, kt_payloads_packages(&payloads, &uses_shell), NULL);
-	both = kt_image_manifest(image, kt_payloads_packages(&payloads, &uses_both), NULL);
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, KT_ARRAY_LEN(tests), NULL)));
+	image = open_image(&cargo);
+	none = kt_image_manifest(image, kt_cargo_packages(&cargo, &uses_none), NULL);
+	a = kt_image_manifest(image, kt_cargo_packages(&cargo, &uses_shell), NULL);
+	both = kt_image_manifest(image, kt_cargo_packages(&cargo, &uses_both), NULL);
 	cr_assert(has(none, "/init") && !has(none, "/payloads/shell/sh"));
 	cr_assert(has(a, "/payloads/shell/sh") && has(a, "/payloads/shell/passwd"));
 	cr_assert(not(has(a, "/payloads/self/exe")));
 	cr_assert(has(both, "/payloads/shell/sh") && has(both, "/payloads/self/exe"));
 	/* This program needs jansson, /bin/true does not. */
 	cr_assert(gt(sz, json_object_size(both), json_object_size(a) + 3));
-	cr_assert(not(kt_image_differs(image, kt_payloads_packages(&payloads, &uses_shell), both)));
-	cr_assert(kt_image_differs(image, kt_payloads_packages(&payloads, &uses_both), a));
+	cr_assert(not(kt_image_differs(image, kt_cargo_packages(&cargo, &uses_shell), both)));
+	cr_assert(kt_image_differs(image, kt_cargo_packages(&cargo, &uses_both), a));
 	cr_assert(
-		zero(u64, kt_image_bytes(image, kt_payloads_packages(&payloads, &uses_shell), a)));
-	cr_assert(gt(u64, kt_image_bytes(image, kt_payloads_packages(&payloads, &uses_both), a),
+		zero(u64, kt_image_bytes(image, kt_cargo_packages(&cargo, &uses_shell), a)));
+	cr_assert(gt(u64, kt_image_bytes(image, kt_cargo_packages(&cargo, &uses_both), a),
 		     10000));
 	json_decref(none);
 	json_decref(a);
@@ -94,12 +95,12 @@ Test(payloads, a_test_gets_its_own_and_the_libraries_that_they_need)
 Test(payloads, a_manifest_keeps_what_the_guest_has)
 {
 	const struct kt_test *const tests[] = { &uses_both };
-	KT_CLEANUP(kt_payloads_deinit) struct kt_payloads payloads = KT_PAYLOADS_NULL;
+	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = KT_CARGO_NULL;
 	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
 	json_t *before, *after;
 
-	cr_assert(zero(int, kt_payloads_init(&payloads, tests, KT_ARRAY_LEN(tests), NULL)));
-	image = open_image(&payloads);
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, KT_ARRAY_LEN(tests), NULL)));
+	image = open_image(&cargo);
 	before = json_pack("{ss ss}", "/payloads/other/other", "755:1", "/init", "755:1");
 	after = kt_image_manifest(image, 0, before);
 	cr_assert(has(after, "/payloads/other/other"));
@@ -114,18 +115,18 @@ Test(payloads, a_manifest_keeps_what_the_guest_has)
 Test(payloads, one_that_is_not_installed_is_told_and_its_test_packs_nothing)
 {
 	const struct kt_test *const tests[] = { &uses_missing, &uses_shell };
-	KT_CLEANUP(kt_payloads_deinit) struct kt_payloads payloads = KT_PAYLOADS_NULL;
+	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = KT_CARGO_NULL;
 	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
 	KT_FREE char *text = NULL;
 	json_t *all;
 
-	cr_assert(zero(int, kt_payloads_init(&payloads, tests, KT_ARRAY_LEN(tests), NULL)));
-	text = kt_payloads_missing(&payloads, &uses_missing);
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, KT_ARRAY_LEN(tests), NULL)));
+	text = kt_cargo_missing(&cargo, &uses_missing);
 	cr_assert(eq(str, text,
 		     "payload missing: 'ktest-no-such-program' is not installed; install nothing"));
-	cr_assert(zero(ptr, (void *)kt_payloads_missing(&payloads, &uses_shell)));
-	cr_assert(zero(ptr, (void *)kt_payloads_missing(&payloads, &uses_none)));
-	image = open_image(&payloads);
+	cr_assert(zero(ptr, (void *)kt_cargo_missing(&cargo, &uses_shell)));
+	cr_assert(zero(ptr, (void *)kt_cargo_missing(&cargo, &uses_none)));
+	image = open_image(&cargo);
 	all = kt_image_manifest(image, UINT64_MAX, NULL);
 	cr_assert(has(all, "/payloads/shell/sh") && !has(all, "/payloads/self/exe"));
 	json_decref(all);
@@ -137,10 +138,10 @@ static void expect_refused(const struct kt_payload *payload, const char *why)
 {
 	const struct kt_test test = { .name = "t", .payloads = KT_PAYLOADS(payload) };
 	const struct kt_test *const tests[] = { &test };
-	KT_CLEANUP(kt_payloads_deinit) struct kt_payloads payloads = KT_PAYLOADS_NULL;
+	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = KT_CARGO_NULL;
 	struct kt_err err = KT_ERR_NULL;
 
-	cr_assert(lt(int, kt_payloads_init(&payloads, tests, 1, &err), 0));
+	cr_assert(lt(int, kt_cargo_init(&cargo, tests, 1, &err), 0));
 	cr_assert(strstr(err.text, why) != NULL, "%s", err.text);
 	cr_assert(strstr(err.text, "payload bad: ") == err.text, "%s", err.text);
 }

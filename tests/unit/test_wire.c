@@ -215,8 +215,8 @@ Test(hello, hostile_input)
 		"\"HELO\"",
 		"{}",
 		"{\"version\":\"1\"}",
-		"{\"version\":1}",
-		"{\"version\":1,\"version\":1}",
+		"{\"version\":2}",
+		"{\"version\":2,\"version\":2}",
 		"{\"version\":-1}",
 		"{\"version\":70000}",
 	};

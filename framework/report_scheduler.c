@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "framework/report.h"
+#include "util/cleanup.h"
+
+#define LOG_LINES  40u /* the last: at the end stands why it ended */
+#define DUMP_LINES 30u /* the first: they say who has found what wrong */
+
+/* Around the dump in what a scheduler prints: schedulers/loader.c, and the kernel's own. */
+#define DUMP_HEAD "DEBUG DUMP"
+#define DUMP_RULE "=========="
+
+static bool begins(const char *line, const char *with)
+{
+	return !strncmp(line, with, strlen(with));
+}
+
+static const char *next_line(const char *line)
+{
+	line += strcspn(line, "\n");
+	return line + (*line == '\n');
+}
+
+/* Behind the second rule; the whole rest when there is none. */
+static const char *skip_dump(const char *line)
+{
+	unsigned int rules = 0;
+
+	while (*line && rules < 2) {
+		rules += begins(line, DUMP_RULE);
+		line = next_line(line);
+	}
+	return line;
+}
+
+/* Takes the dumps out, in place: they are shown on their own. */
+static void remove_dumps(char *text)
+{
+	char *to = text;
+	const char *line = text;
+
+	while (*line) {
+		const char *next = next_line(line);
+
+		if (begins(line, DUMP_HEAD)) {
+			line = skip_dump(next);
+			continue;
+		}
+		memmove(to, line, (size_t)(next - line));
+		to += next - line;
+		line = next;
+	}
+	*to = '\0';
+}
+
+/* At most @n lines, indented; those that are empty are left out. */
+static void put_lines(FILE *out, const char *text, unsigned int n)
+{
+	for (; *text && n; text = next_line(text)) {
+		size_t len = strcspn(text, "\n");
+
+		if (!len)
+			continue;
+		(void)fprintf(out, "    %.*s\n", (int)len, text);
+		n--;
+	}
+}
+
+static unsigned int count_lines(const char *text)
+{
+	unsigned int n = 0;
+
+	for (; *text; text = next_line(text))
+		n++;
+	return n;
+}
+
+void kt_report_put_scheduler(FILE *out, const struct kt_outcome *outcome, const char *output_dir)
+{
+	KT_FREE char *log = kt_report_capture_text(&outcome->scx_log);
+	KT_FREE char *dump = kt_report_capture_text(&outcome->scx_dump);
+	const char *tail;
+
+	if (log && *log) {
+		remove_dumps(log);
+		tail = kt_text_tail(log, LOG_LINES);
+		(void)fprintf(out, "  scheduler%s:\n", tail == log ? "" : ", last lines");
+		put_lines(out, tail, LOG_LINES);
+	}
+	if (dump && *dump) {
+		(void)fprintf(out, "  dump of %u lines, the first of them", count_lines(dump));
+		if (output_dir)
+			(void)fprintf(out, " (all: %s/%s.dump)", output_dir, outcome->test->name);
+		(void)fputs(":\n", out);
+		put_lines(out, dump, DUMP_LINES);
+	}
+}

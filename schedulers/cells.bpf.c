@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A queue for each cell. A cell is an LLC, for tasks that may run everywhere, or a set of CPUs, for tasks
+ * that may run on those only (by a cpuset or an affinity). A CPU serves the cells that it is in by turns,
+ * and other LLCs when it has nothing else to do.
+ */
+#include "schedulers/scx.bpf.h"
+
+#define CELLS 64u /* queues have the numbers from 0 on */
+#define LLCS  16u /* of them, the first */
+#define CPUS  64u /* as many as a mask has bits; tasks of others all go by their LLC */
+
+const volatile u64 slice_us = 20000;
+
+/* For tests to read. */
+struct cell {
+	u64 cpus;      /* a bit for each; 0: the cell is free */
+	u64 nr_queued; /* tasks that have waited in it */
+};
+
+struct cell cells[CELLS];
+u64 nr_direct;
+u64 all_cpus;
+u32 nr_cells; /* upper end of those in use */
+u32 turns[CPUS];
+
+extern int sd_llc_id __ksym; /* the first CPU of its LLC (kernel/sched/topology.c) */
+
+static inline u32 llc_of(s32 cpu)
+{
+	int *id = bpf_per_cpu_ptr(&sd_llc_id, cpu);
+
+	return id ? (u32)*id % CPUS : 0;
+}
+
+/* LLCs are numbered in the order of their first CPUs, as cells are. */
+static inline u32 llc_cell(s32 cpu)
+{
+	u64 bit = 1ULL << (llc_of(cpu) % CPUS);
+
+	for (u32 i = 0; i < LLCS; i++) {
+		if (cells[i].cpus & bit)
+			return i;
+	}
+	return 0;
+}
+
+static inline u32 cell_of(struct task_struct *p)
+{
+	u64 cpus = p->cpus_ptr->bits[0] & all_cpus;
+
+	if (cpus == all_cpus || !cpus)
+		return llc_cell(scx_bpf_task_cpu(p));
+	for (u32 i = LLCS; i < CELLS; i++) {
+		u64 there = __sync_val_compare_and_swap(&cells[i].cpus, 0, cpus);
+
+		if (!there && i >= nr_cells)
+			nr_cells = i + 1;
+		if (!there || there == cpus)
+			return i;
+	}
+	return llc_cell(scx_bpf_task_cpu(p)); /* there are too many */
+}
+
+s32 SCX_CALLBACK(cells_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	bool is_idle = false;
+	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+
+	if (is_idle) {
+		count(&nr_direct);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_us * 1000, 0);
+	}
+	return cpu;
+}
+
+void SCX_CALLBACK(cells_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	u32 cell = cell_of(p) % CELLS;
+
+	count(&cells[cell].nr_queued);
+	scx_bpf_dsq_insert(p, cell, slice_us * 1000, enq_flags);
+}
+
+void SCX_CALLBACK(cells_dispatch, s32 cpu, struct task_struct *prev)
+{
+	u64 bit = 1ULL << ((u32)cpu % CPUS);
+	u32 first = turns[(u32)cpu % CPUS]++;
+
+	for (u32 i = 0; i < CELLS; i++) {
+		u32 cell = (first + i) % CELLS;
+
+		if (cells[cell].cpus & bit && scx_bpf_dsq_move_to_local(cell))
+			return;
+	}
+	for (u32 i = 0; i < LLCS; i++) {
+		if (cells[i].cpus && scx_bpf_dsq_move_to_local(i))
+			return;
+	}
+}
+
+static inline void add_cpu(u32 cpu)
+{
+	u32 first = llc_of((s32)cpu);
+
+	all_cpus |= 1ULL << (cpu % CPUS);
+	for (u32 i = 0; i < LLCS; i++) {
+		if (!cells[i].cpus || cells[i].cpus & (1ULL << first)) {
+			cells[i].cpus |= 1ULL << (cpu % CPUS);
+			return;
+		}
+	}
+}
+
+s32 SCX_SLEEPABLE(cells_init)
+{
+	u32 n = scx_bpf_nr_cpu_ids();
+	s32 r;
+
+	for (u32 cpu = 0; cpu < CPUS && cpu < n; cpu++)
+		add_cpu(cpu);
+	nr_cells = LLCS;
+	for (u32 i = 0; i < CELLS; i++) {
+		r = scx_bpf_create_dsq(i, -1);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+void SCX_CALLBACK(cells_exit, struct scx_exit_info *info)
+{
+	scx_note_exit(info);
+}
+
+SCX_SCHEDULER(cells_ops, .select_cpu = (void *)cells_select_cpu, .enqueue = (void *)cells_enqueue,
+	      .dispatch = (void *)cells_dispatch, .init = (void *)cells_init,
+	      .exit = (void *)cells_exit, .name = "cells");

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* One queue for all CPUs: who waits longest runs next. An idle CPU takes what is woken at once. */
+#include "schedulers/scx.bpf.h"
+
+#define QUEUE 0
+
+const volatile u64 slice_us = 20000;
+
+u64 nr_direct; /* went to an idle CPU at once */
+u64 nr_queued; /* had to wait */
+
+s32 SCX_CALLBACK(fifo_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	bool is_idle = false;
+	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+
+	if (is_idle) {
+		count(&nr_direct);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_us * 1000, 0);
+	}
+	return cpu;
+}
+
+void SCX_CALLBACK(fifo_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	count(&nr_queued);
+	scx_bpf_dsq_insert(p, QUEUE, slice_us * 1000, enq_flags);
+}
+
+void SCX_CALLBACK(fifo_dispatch, s32 cpu, struct task_struct *prev)
+{
+	scx_bpf_dsq_move_to_local(QUEUE);
+}
+
+s32 SCX_SLEEPABLE(fifo_init)
+{
+	return scx_bpf_create_dsq(QUEUE, -1);
+}
+
+void SCX_CALLBACK(fifo_exit, struct scx_exit_info *info)
+{
+	scx_note_exit(info);
+}
+
+SCX_SCHEDULER(fifo_ops, .select_cpu = (void *)fifo_select_cpu, .enqueue = (void *)fifo_enqueue,
+	      .dispatch = (void *)fifo_dispatch, .init = (void *)fifo_init,
+	      .exit = (void *)fifo_exit, .name = "fifo");

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+#include "schedulers/loader.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "schedulers/field.h"
+#include "schedulers/scx.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define OPS_TYPE         "sched_ext_ops"
+#define EXIT_ERROR       1024u  /* SCX_EXIT_ERROR: from here on the scheduler is to blame */
+#define DUMP_DEFAULT_LEN 32768u /* SCX_EXIT_DUMP_DFL_LEN */
+#define VERIFIER_LOG_LEN (16u << 20)
+#define RULE             "================================================================================\n"
+
+struct load {
+	const struct kt_loader *loader;
+	struct bpf_object *object;
+	struct bpf_map *ops;
+	struct bpf_link *link;
+	int signals;
+	int watch;
+};
+
+static enum kt_loader_status refuse(const struct load *load, const struct kt_err *err)
+{
+	(void)fprintf(stderr, "%s: %s\n", load->loader->object, err->text);
+	return KT_LOADER_REFUSED;
+}
+
+/* ---- what the object has ------------------------------------------------------------------------ */
+
+static const char *type_name(const struct btf *btf, uint32_t type_id)
+{
+	const struct btf_type *type = btf__type_by_id(btf, type_id);
+
+	return type ? btf__name_by_offset(btf, type->name_off) : "";
+}
+
+static int find_ops(struct load *load, struct kt_err *reterr)
+{
+	const struct btf *btf = bpf_object__btf(load->object);
+	const char *other = NULL;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, load->object)
+	{
+		const char *name = type_name(btf, bpf_map__btf_value_type_id(map));
+
+		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
+			continue;
+		if (strcmp(name, OPS_TYPE)) {
+			other = name;
+			continue;
+		}
+		if (load->ops)
+			return kt_err_set(reterr, -EINVAL,
+					  "it has two schedulers, %s and %s; one can be attached",
+					  bpf_map__name(load->ops), bpf_map__name(map));
+		load->ops = map;
+	}
+	if (load->ops)
+		return 0;
+	if (other)
+		return kt_err_set(reterr, -EINVAL, "it is no scheduler: its struct_ops is a %s",
+				  other);
+	return kt_err_set(reterr, -EINVAL,
+			  "it is no scheduler: it has no struct_ops (a struct " OPS_TYPE
+			  " in the section .struct_ops.link)");
+}
+
+static void add_names(const struct btf *btf, const struct btf_type *section, char *names,
+		      size_t room)
+{
+	const struct btf_var_secinfo *at = btf_var_secinfos(section);
+
+	for (unsigned int i = 0; i < btf_vlen(section); i++, at++) {
+		const char *name = type_name(btf, at->type);
+		size_t len = strlen(names);
+
+		/* The exit information is nothing to be set. */
+		if (*name && strncmp(name, "uei", 3) && len + strlen(name) + 3 < room)
+			(void)snprintf(names + len, room - len, "%s%s", len ? ", " : "", name);
+	}
+}
+
+static int complain_of_variable(const struct load *load, const char *path, struct kt_err *reterr)
+{
+	const struct btf *btf = bpf_object__btf(load->object);
+	char names[512] = "";
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, load->object)
+	{
+		const struct btf_type *type = btf__type_by_id(btf, bpf_map__btf_value_type_id(map));
+
+		if (type && btf_is_datasec(type))
+			add_names(btf, type, names, sizeof(names));
+	}
+	return kt_err_set(reterr, -ENOENT, "it has no variable '%s', but %s", path,
+			  *names ? names : "none at all");
+}
+
+static bool has_variable(const struct btf *btf, const struct btf_type *section, const char *path)
+{
+	const struct btf_var_secinfo *at = btf_var_secinfos(section);
+	size_t len = strcspn(path, ".[");
+
+	for (unsigned int i = 0; i < btf_vlen(section); i++, at++) {
+		const char *name = type_name(btf, at->type);
+
+		if (strlen(name) == len && !memcmp(name, path, len))
+			return true;
+	}
+	return false;
+}
+
+/* A variable of any of its data sections. */
+static int find_variable(const struct load *load, const char *path, struct bpf_map **ret_map,
+			 struct kt_field *ret_field, struct kt_err *reterr)
+{
+	const struct btf *btf = bpf_object__btf(load->object);
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, load->object)
+	{
+		uint32_t type_id = bpf_map__btf_value_type_id(map);
+		const struct btf_type *type = btf__type_by_id(btf, type_id);
+
+		if (!type || !btf_is_datasec(type) || !has_variable(btf, type, path))
+			continue;
+		*ret_map = map;
+		return kt_field_find(btf, type_id, path, ret_field, reterr);
+	}
+	return complain_of_variable(load, path, reterr);
+}
+
+/* ---- what it is told ---------------------------------------------------------------------------- */
+
+static int set_variable(const struct load *load, const char *assignment, struct kt_err *reterr)
+{
+	size_t len = strcspn(assignment, "="), room;
+	KT_FREE char *name = strndup(assignment, len);
+	struct kt_field field;
+	struct bpf_map *map;
+	void *data;
+	int r;
+
+	if (!name)
+		return kt_err_oom(reterr);
+	if (!assignment[len] || !len)
+		return kt_err_set(reterr, -EINVAL, "'%s' is not VARIABLE=VALUE", assignment);
+	r = find_variable(load, name, &map, &field, reterr);
+	if (r < 0)
+		return r;
+	data = bpf_map__initial_value(map, &room);
+	if (!data)
+		return kt_err_set(reterr, -EINVAL, "variable '%s': it cannot be set", name);
+	r = kt_field_set_text(&field, data, room, assignment + len + 1, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "variable '%s'", name) : 0;
+}
+
+static int set_variables(const struct load *load, struct kt_err *reterr)
+{
+	int r = 0;
+
+	for (const char *const *at = load->loader->variables; r == 0 && at && *at; at++)
+		r = set_variable(load, *at, reterr);
+	return r;
+}
+
+static int ops_member(const struct load *load, const char *name, struct kt_field *ret_field,
+		      void **ret_data, size_t *ret_len, struct kt_err *reterr)
+{
+	*ret_data = bpf_map__initial_value(load->ops, ret_len);
+	if (!*ret_data)
+		return kt_err_set(reterr, -ENOTSUP,
+				  "this libbpf does not let struct_ops be changed (1.4 does)");
+	return kt_field_find(bpf_object__btf(load->object), bpf_map__btf_value_type_id(load->ops),
+			     name, ret_field, reterr);
+}
+
+static int set_ops_member(const struct load *load, const char *name, uint64_t number,
+			  struct kt_err *reterr)
+{
+	struct kt_field field;
+	void *data;
+	size_t len;
+
+	return ops_member(load, name, &field, &data, &len, reterr)
+		       ?: kt_field_set(&field, data, len, number, reterr);
+}
+
+/* The array for the dump is as long as what the kernel writes, if the object has one. */
+static int size_dump(const struct load *load, struct kt_err *reterr)
+{
+	struct bpf_map *array = bpf_object__find_map_by_name(load->object, ".data.uei_dump"), *map;
+	struct kt_field field;
+	uint64_t len = 0;
+	size_t room;
+	void *data;
+	int r;
+
+	r = ops_member(load, "exit_dump_len", &field, &data, &room, reterr)
+		    ?: kt_field_get(&field, data, room, &len, reterr);
+	len = len ?: DUMP_DEFAULT_LEN;
+	if (r < 0 || !array || find_variable(load, "uei_dump_len", &map, &field, NULL) < 0)
+		return r;
+	r = bpf_map__set_value_size(array, (uint32_t)len);
+	if (r < 0)
+		return kt_err_set(reterr, r, "the array for the dump: %m");
+	data = bpf_map__initial_value(map, &room);
+	return kt_field_set(&field, data, room, len, reterr);
+}
+
+static int configure(struct load *load, struct kt_err *reterr)
+{
+	const struct kt_loader *loader = load->loader;
+	int r = find_ops(load, reterr) ?: set_variables(load, reterr);
+
+	if (r == 0 && loader->watchdog_ms)
+		r = set_ops_member(load, "timeout_ms", loader->watchdog_ms, reterr);
+	if (r == 0 && loader->dump_kib)
+		r = set_ops_member(load, "exit_dump_len", (uint64_t)loader->dump_kib << 10, reterr);
+	return r ?: size_dump(load, reterr);
+}
+
+/* ---- how it ends -------------------------------------------------------------------------------- */
+
+/* The data section of a variable as it is now, to be freed: what libbpf has of it is how it began. */
+static void *read_section(const struct load *load, const char *path, struct kt_field *ret_field,
+			  size_t *ret_len)
+{
+	const uint32_t first = 0;
+	struct bpf_map *map;
+	void *data;
+
+	if (find_variable(load, path, &map, ret_field, NULL) < 0 || bpf_map__fd(map) < 0)
+		return NULL;
+	*ret_len = bpf_map__value_size(map);
+	data = malloc(*ret_len);
+	if (data && bpf_map_lookup_elem(bpf_map__fd(map), &first, data) == 0)
+		return data;
+	free(data);
+	return NULL;
+}
+
+/* To be freed; NULL when there is none. */
+static char *read_text(const struct load *load, const char *path)
+{
+	struct kt_field field;
+	size_t len;
+	KT_FREE char *data = read_section(load, path, &field, &len);
+	uint64_t at = data ? field.bit_offset / 8 : 0;
+
+	return data && at < len && data[at] ? strndup(data + at, len - at) : NULL;
+}
+
+static uint64_t read_number(const struct load *load, const char *path)
+{
+	struct kt_field field;
+	uint64_t number;
+	size_t len;
+	KT_FREE void *data = read_section(load, path, &field, &len);
+
+	return data && kt_field_get(&field, data, len, &number, NULL) == 0 ? number : 0;
+}
+
+/* What its exit callback has noted, in the words of the kernel's own schedulers. */
+static enum kt_loader_status report_exit(const struct load *load)
+{
+	uint64_t kind = read_number(load, "uei.kind");
+	KT_FREE char *dump = read_text(load, "uei_dump"), *reason = read_text(load, "uei.reason");
+	KT_FREE char *message = read_text(load, "uei.msg");
+
+	if (!kind)
+		return KT_LOADER_ENDED;
+	if (dump)
+		(void)fprintf(stderr, "\nDEBUG DUMP\n" RULE "\n%s\n" RULE "\n", dump);
+	(void)fprintf(stderr, "EXIT: %s%s%s%s, kind %" PRIu64 ", code %" PRId64 "\n",
+		      reason ?: "no reason", message ? " (" : "", message ?: "", message ? ")" : "",
+		      kind, (int64_t)read_number(load, "uei.exit_code"));
+	return kind >= EXIT_ERROR ? KT_LOADER_DISABLED : KT_LOADER_ENDED;
+}
+
+/* ---- verification ------------------------------------------------------------------------------- */
+
+static void print_verified(const struct bpf_program *program, const char *log)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int fd = bpf_program__fd(program);
+	const char *stats = strstr(log, "processed ");
+
+	if (fd < 0 || bpf_prog_get_info_by_fd(fd, &info, &len) < 0)
+		(void)printf("program %s: not loaded\n", bpf_program__name(program));
+	else
+		(void)printf("program %s: verified %u instructions\n", bpf_program__name(program),
+			     info.verified_insns);
+	if (stats)
+		(void)printf("%.*s\n", (int)strcspn(stats, "\n"), stats);
+}
+
+/* With a log of its own for each program, libbpf prints none. */
+static enum kt_loader_status verify(struct load *load)
+{
+	struct bpf_program *program;
+	int r;
+
+	bpf_object__for_each_program(program, load->object)
+	{
+		char *log = calloc(1, VERIFIER_LOG_LEN);
+
+		if (!log)
+			return KT_LOADER_REFUSED;
+		(void)bpf_program__set_log_buf(program, log, VERIFIER_LOG_LEN);
+		(void)bpf_program__set_log_level(program, 1 | 4); /* BPF_LOG_LEVEL1, _STATS */
+	}
+	r = bpf_object__load(load->object);
+	bpf_object__for_each_program(program, load->object)
+	{
+		size_t len;
+		const char *log = bpf_program__log_buf(program, &len);
+
+		print_verified(program, log);
+		if (r < 0 && bpf_program__fd(program) < 0 && *log)
+			(void)printf("log of %s:\n%s\n", bpf_program__name(program), log);
+		free((void *)log);
+	}
+	return r < 0 ? KT_LOADER_REFUSED : KT_LOADER_ENDED;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------- */
+
+static int open_object(struct load *load, struct kt_err *reterr)
+{
+	char why[128];
+
+	load->object = bpf_object__open_file(load->loader->object, NULL);
+	if (load->object)
+		return 0;
+	(void)libbpf_strerror(errno, why, sizeof(why)); /* it has errors of its own */
+	return kt_err_set(reterr, -EINVAL, "it is no BPF object that libbpf can open: %s", why);
+}
+
+static int attach(struct load *load, struct kt_err *reterr)
+{
+	int r = bpf_object__load(load->object);
+
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot load it: %m");
+	load->link = bpf_map__attach_struct_ops(load->ops);
+	if (load->link)
+		return 0;
+	r = -errno;
+	if (r == -EBUSY)
+		return kt_err_set(reterr, r, "cannot attach it: another scheduler is attached");
+	return kt_err_set(reterr, r, "cannot attach it: %m");
+}
+
+static int prepare_to_wait(struct load *load, struct kt_err *reterr)
+{
+	sigset_t ends;
+
+	(void)sigemptyset(&ends);
+	(void)sigaddset(&ends, SIGTERM);
+	(void)sigaddset(&ends, SIGINT);
+	(void)sigprocmask(SIG_BLOCK, &ends, NULL);
+	load->signals = signalfd(-1, &ends, SFD_CLOEXEC);
+	if (load->signals < 0)
+		return kt_err_set(reterr, -errno, "signalfd: %m");
+	load->watch = kt_scx_watch(reterr);
+	return load->watch < 0 ? load->watch : 0;
+}
+
+static void wait_for_end(const struct load *load)
+{
+	struct pollfd fds[] = {
+		{ .fd = load->signals, .events = POLLIN },
+		{ .fd = load->watch, .events = POLLIN },
+	};
+
+	while (!kt_scx_has_gone()) {
+		(void)kt_poll(fds, KT_ARRAY_LEN(fds), UINT64_MAX);
+		if (fds[0].revents)
+			return;
+		kt_scx_watch_drain(load->watch);
+	}
+}
+
+static enum kt_loader_status run(struct load *load)
+{
+	struct kt_err err = KT_ERR_NULL;
+	char name[128];
+
+	if (kt_scx_state() == KT_SCX_NONE) {
+		(void)kt_err_set(&err, 0, "this kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT)");
+		return refuse(load, &err);
+	}
+	if (open_object(load, &err) < 0 || configure(load, &err) < 0)
+		return refuse(load, &err);
+	if (load->loader->verify)
+		return verify(load);
+	if (prepare_to_wait(load, &err) < 0)
+		return refuse(load, &err);
+	if (attach(load, &err) < 0) {
+		(void)report_exit(load);
+		return refuse(load, &err);
+	}
+	kt_scx_ops(name);
+	if (*name) { /* an init that fails is seen after it was attached */
+		(void)fprintf(stderr, "scheduler %s is attached\n", name);
+		(void)fflush(stderr);
+	}
+	wait_for_end(load);
+	(void)bpf_link__destroy(load->link); /* the exit callback has run when this returns */
+	load->link = NULL;
+	return report_exit(load);
+}
+
+enum kt_loader_status kt_loader_run(const struct kt_loader *loader)
+{
+	struct load load = { .loader = loader, .signals = -1, .watch = -1 };
+	enum kt_loader_status status = run(&load);
+
+	(void)bpf_link__destroy(load.link);
+	bpf_object__close(load.object);
+	(void)kt_close(load.signals);
+	(void)kt_close(load.watch);
+	(void)fflush(NULL);
+	return status;
+}
+
+static int say_nothing(enum libbpf_print_level level, const char *format, va_list ap)
+{
+	(void)level;
+	(void)format;
+	(void)ap;
+	return 0;
+}
+
+int kt_loader_check(const struct kt_loader *loader, struct kt_err *reterr)
+{
+	struct load load = { .loader = loader, .signals = -1, .watch = -1 };
+	libbpf_print_fn_t print = libbpf_set_print(say_nothing);
+	int r = open_object(&load, reterr) ?: configure(&load, reterr);
+
+	bpf_object__close(load.object);
+	(void)libbpf_set_print(print);
+	return r;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What the schedulers here have in common: the kernel's kfuncs (kernel/sched/ext.c), how a callback is
+ * written, and what is left behind at the end.
+ */
+
+/* vmlinux.h is made from the BTF of the kernel at build time; its prototypes depend on who has made it. */
+#define BPF_NO_KFUNC_PROTOTYPES
+#include <vmlinux.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+/* ---- kfuncs ------------------------------------------------------------------------------------- */
+
+s32 scx_bpf_create_dsq(u64 dsq_id, s32 node) __ksym;
+void scx_bpf_dsq_insert(struct task_struct *p, u64 dsq_id, u64 slice, u64 enq_flags) __ksym;
+void scx_bpf_dsq_insert_vtime(struct task_struct *p, u64 dsq_id, u64 slice, u64 vtime,
+			      u64 enq_flags) __ksym;
+bool scx_bpf_dsq_move_to_local(u64 dsq_id) __ksym;
+s32 scx_bpf_select_cpu_dfl(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
+			   bool *is_idle) __ksym;
+int bpf_iter_scx_dsq_new(struct bpf_iter_scx_dsq *it, u64 dsq_id, u64 flags) __ksym;
+struct task_struct *bpf_iter_scx_dsq_next(struct bpf_iter_scx_dsq *it) __ksym;
+void bpf_iter_scx_dsq_destroy(struct bpf_iter_scx_dsq *it) __ksym;
+void scx_bpf_kick_cpu(s32 cpu, u64 flags) __ksym;
+s32 scx_bpf_task_cpu(const struct task_struct *p) __ksym;
+u32 scx_bpf_nr_cpu_ids(void) __ksym;
+void scx_bpf_error_bstr(char *format, unsigned long long *data, u32 data__sz) __ksym;
+void scx_bpf_exit_bstr(s64 exit_code, char *format, unsigned long long *data, u32 data__sz) __ksym;
+
+/* ---- callbacks ---------------------------------------------------------------------------------- */
+
+#define SCX_CALLBACK(name, ...)  SEC("struct_ops/" #name) BPF_PROG(name, ##__VA_ARGS__)
+#define SCX_SLEEPABLE(name, ...) SEC("struct_ops.s/" #name) BPF_PROG(name, ##__VA_ARGS__)
+
+/*
+ * The scheduler itself. The loader fills in .timeout_ms and .exit_dump_len when it is told to.
+ */
+#define SCX_SCHEDULER(variable, ...)                                                               \
+	SEC(".struct_ops.link") struct sched_ext_ops variable = { __VA_ARGS__ }
+
+char _license[] SEC("license") = "GPL"; /* the kfuncs are for GPL-compatible programs only */
+
+/* ---- the end ------------------------------------------------------------------------------------ */
+
+/*
+ * Why the scheduler was disabled, where the loader finds it: the names and the shape are those that
+ * schedulers built with the kernel's tools/sched_ext have, so that the loader knows one kind only.
+ */
+struct user_exit_info {
+	int kind;
+	s64 exit_code;
+	char reason[128];
+	char msg[1024];
+};
+
+/* The loader makes the array as long as the dump may become. */
+const volatile u32 uei_dump_len;
+char uei_dump[1] SEC(".data.uei_dump");
+struct user_exit_info uei SEC(".data");
+
+static inline void scx_note_exit(const struct scx_exit_info *info)
+{
+	bpf_probe_read_kernel_str(uei.reason, sizeof(uei.reason), info->reason);
+	bpf_probe_read_kernel_str(uei.msg, sizeof(uei.msg), info->msg);
+	if (uei_dump_len > 1)
+		bpf_probe_read_kernel_str(uei_dump, uei_dump_len, info->dump);
+	if (bpf_core_field_exists(info->exit_code))
+		uei.exit_code = info->exit_code;
+	/* Last, and seen by all as last: who reads it finds the others there. */
+	__sync_lock_test_and_set(&uei.kind, info->kind);
+}
+
+/* ---- counters ----------------------------------------------------------------------------------- */
+
+/* For tests to read: what the scheduler has done so far. */
+static inline void count(u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}

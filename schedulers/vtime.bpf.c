@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Weighted fairness: one queue for all CPUs in the order of virtual time, which runs the slower for a
+ * task the greater its weight is (cpu.weight does not count: the task's own weight, by nice, does).
+ */
+#include "schedulers/scx.bpf.h"
+
+#define QUEUE          0
+#define DEFAULT_WEIGHT 100
+
+const volatile u64 slice_us = 20000;
+
+u64 nr_direct, nr_queued;
+u64 vtime_now; /* of the task that was put on a CPU last */
+
+static inline bool is_before(u64 a, u64 b)
+{
+	return (s64)(a - b) < 0;
+}
+
+s32 SCX_CALLBACK(vtime_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	bool is_idle = false;
+	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+
+	if (is_idle) {
+		count(&nr_direct);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_us * 1000, 0);
+	}
+	return cpu;
+}
+
+void SCX_CALLBACK(vtime_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	u64 vtime = p->scx.dsq_vtime;
+
+	/* Who has slept for long may not save up more than one slice. */
+	if (is_before(vtime, vtime_now - slice_us * 1000))
+		vtime = vtime_now - slice_us * 1000;
+	count(&nr_queued);
+	scx_bpf_dsq_insert_vtime(p, QUEUE, slice_us * 1000, vtime, enq_flags);
+}
+
+static inline u64 vtime_of(struct task_struct *p, u64 ran_ns)
+{
+	return p->scx.dsq_vtime + ran_ns * DEFAULT_WEIGHT / p->scx.weight;
+}
+
+/* Whether somebody is waiting whose turn it is before one of that virtual time. */
+static inline bool somebody_waits(u64 vtime)
+{
+	struct task_struct *p;
+	bool waits = false;
+
+	bpf_for_each(scx_dsq, p, QUEUE, 0)
+	{
+		waits = is_before(p->scx.dsq_vtime, vtime);
+		break; /* the first has the least */
+	}
+	return waits;
+}
+
+/*
+ * The task that has used up its slice is in no queue yet. Unless it is asked first, two tasks on one CPU take
+ * turns whatever their weights are.
+ */
+void SCX_CALLBACK(vtime_dispatch, s32 cpu, struct task_struct *prev)
+{
+	u64 vtime;
+
+	if (prev && prev->scx.flags & SCX_TASK_QUEUED && !prev->scx.slice) {
+		vtime = vtime_of(prev, slice_us * 1000);
+		if (!somebody_waits(vtime)) {
+			prev->scx.dsq_vtime = vtime;
+			prev->scx.slice = slice_us * 1000;
+			return;
+		}
+	}
+	scx_bpf_dsq_move_to_local(QUEUE);
+}
+
+void SCX_CALLBACK(vtime_running, struct task_struct *p)
+{
+	if (is_before(vtime_now, p->scx.dsq_vtime))
+		vtime_now = p->scx.dsq_vtime;
+}
+
+void SCX_CALLBACK(vtime_stopping, struct task_struct *p, bool runnable)
+{
+	u64 used = slice_us * 1000 - p->scx.slice;
+
+	/* A slice may have been refilled meanwhile. */
+	if (p->scx.slice > slice_us * 1000)
+		used = 0;
+	p->scx.dsq_vtime = vtime_of(p, used);
+}
+
+void SCX_CALLBACK(vtime_enable, struct task_struct *p)
+{
+	p->scx.dsq_vtime = vtime_now;
+}
+
+s32 SCX_SLEEPABLE(vtime_init)
+{
+	return scx_bpf_create_dsq(QUEUE, -1);
+}
+
+void SCX_CALLBACK(vtime_exit, struct scx_exit_info *info)
+{
+	scx_note_exit(info);
+}
+
+SCX_SCHEDULER(vtime_ops, .select_cpu = (void *)vtime_select_cpu, .enqueue = (void *)vtime_enqueue,
+	      .dispatch = (void *)vtime_dispatch, .running = (void *)vtime_running,
+	      .stopping = (void *)vtime_stopping, .enable = (void *)vtime_enable,
+	      .init = (void *)vtime_init, .exit = (void *)vtime_exit, .name = "vtime");

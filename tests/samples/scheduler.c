@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Schedulers with which something is wrong; see golden/. */
+#include <ktest.h>
+
+#define FIXTURE(name) "../../schedulers/" name ".bpf.o"
+
+static int nothing(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+KT_SCHEDULER(absent, .object = "no-such-scheduler.bpf.o", .package = "such-schedulers");
+KTEST(scheduler_is_absent, .scheduler = KT_SCHEDULER_REF(absent), .run = nothing);
+
+KT_SCHEDULER(no_ops, .object = "no_ops.bpf.o");
+KTEST(scheduler_without_ops, .scheduler = KT_SCHEDULER_REF(no_ops), .run = nothing);
+
+KT_SCHEDULER(no_object, .object = "/etc/passwd");
+KTEST(scheduler_is_no_object, .scheduler = KT_SCHEDULER_REF(no_object), .run = nothing);
+
+KT_SCHEDULER(unknown_variable, .object = FIXTURE("fifo"), .args = KT_ARGS("slices_us=5"));
+KTEST(scheduler_unknown_variable, .scheduler = KT_SCHEDULER_REF(unknown_variable), .run = nothing);
+
+KT_SCHEDULER(no_number, .object = FIXTURE("fifo"), .args = KT_ARGS("slice_us=short"));
+KTEST(scheduler_no_number, .scheduler = KT_SCHEDULER_REF(no_number), .run = nothing);
+
+KT_SCHEDULER(too_large, .object = FIXTURE("fault"), .args = KT_ARGS("init_error=3000000000"));
+KTEST(scheduler_too_large, .scheduler = KT_SCHEDULER_REF(too_large), .run = nothing);
+
+KT_SCHEDULER(refused, .object = "refused.bpf.o");
+KTEST(scheduler_is_refused, .scheduler = KT_SCHEDULER_REF(refused), .run = nothing);
+
+KT_SCHEDULER(init_fails, .object = FIXTURE("fault"), .args = KT_ARGS("init_error=-22"));
+KTEST(scheduler_init_fails, .scheduler = KT_SCHEDULER_REF(init_fails), .run = nothing);
+
+KT_SCHEDULER(no_scheduler, .binary = "sleep", .args = KT_ARGS("0.1"));
+KTEST(scheduler_never_attaches, .scheduler = KT_SCHEDULER_REF(no_scheduler), .run = nothing);
+
+KT_SCHEDULER(good, .object = FIXTURE("fault"));
+KTEST(scheduler_dies, .scheduler = KT_SCHEDULER_REF(good),
+      .steps = KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(KT_YIELD_HEAVY, .workers = 3) }),
+			  KT_OPS(KT_WRITE_BPF_MAP("fault.bss", "error", 7)),
+			  .hold = KT_HOLD_FULL }));
+
+KTEST(scheduler_does_not_die, .scheduler = KT_SCHEDULER_REF(good),
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL },
+      .steps = KT_STEPS({ .hold = KT_HOLD_MS(50) }));
+
+KTEST(scheduler_dies_otherwise, .scheduler = KT_SCHEDULER_REF(good),
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL },
+      .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP("fault.bss", "exit_code", 7),
+				 KT_AWAIT_SCHEDULER_EXIT(5000)) }));
+
+KTEST(scheduler_twice, .scheduler = KT_SCHEDULER_REF(good),
+      .steps = KT_STEPS({ KT_OPS(KT_ATTACH_SCHEDULER(KT_SCHEDULER_REF(good))) }));
+
+KTEST(scheduler_detached_twice, .scheduler = KT_SCHEDULER_REF(good),
+      .steps = KT_STEPS({ KT_OPS(KT_DETACH_SCHEDULER(), KT_DETACH_SCHEDULER()) }));
+
+KTEST(scheduler_replaces_none, .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(good)),
+      .steps = KT_STEPS({ KT_OPS(KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(good))) }));
+
+KTEST(scheduler_restarts_none, .steps = KT_STEPS({ KT_OPS(KT_RESTART_SCHEDULER()) }));
+
+KTEST(map_is_unknown, .scheduler = KT_SCHEDULER_REF(good),
+      .steps = KT_STEPS({ KT_OPS(KT_PIN_BPF_MAP("no.such.map")) }));
+
+KTEST(map_without_field, .scheduler = KT_SCHEDULER_REF(good),
+      .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP("per_cpu", "no.such", 1)) }));
+
+KTEST(map_number_too_large, .scheduler = KT_SCHEDULER_REF(good),
+      .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP("fault.bss", "scratch[0]", 256)) }));
+
+KTEST(map_index_too_large, .scheduler = KT_SCHEDULER_REF(good),
+      .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP_AT(1, "per_cpu", .key = 4, .field = "word")) }));
+
+KTEST(map_is_read_only, .scheduler = KT_SCHEDULER_REF(good),
+      .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP("fault.rodata", "slice_us", 1)) }));

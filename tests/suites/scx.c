@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* sched_ext: schedulers that are attached, do their work, are swapped, and go. */
+#include "tests/suites/schedulers.h"
+
+#include <inttypes.h>
+
+#include "tests/suites/look.h"
+
+#define TWO_CPUS  .topology = { .llcs = 1, .cores = 2, .threads = 1 }
+#define FOUR_CPUS .topology = { .llcs = 2, .cores = 2, .threads = 1 }
+#define STATE     "/sys/kernel/sched_ext/state"
+#define OPS       "/sys/kernel/sched_ext/root/ops"
+#define EXT       7 /* SCHED_EXT */
+
+KT_SCHEDULER(fifo, .object = FIXTURE("fifo"));
+KT_SCHEDULER(short_slices, .object = FIXTURE("fifo"), .args = KT_ARGS("slice_us=1000"));
+KT_SCHEDULER(vtime, .object = FIXTURE("vtime"));
+KT_SCHEDULER(cells, .object = FIXTURE("cells"),
+	     .topology = { .llcs = 2, .cores = 2, .threads = 1 });
+
+#define SPINNERS(n) KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = (n)) })
+
+/* ---- what each does ----------------------------------------------------------------------------- */
+
+/* The kernel says of a worker that it is scheduled by the BPF program: in enabled sched_ext all are. */
+static int expect_scheduled(struct kt_ctx *ctx, const char *ops)
+{
+	char text[LOOK_LEN];
+
+	KT_ASSERT_STREQ(ctx, look(text, STATE), "enabled");
+	KT_ASSERT_STREQ(ctx, look(text, OPS), ops);
+	return 0;
+}
+
+static int fifo_run(struct kt_ctx *ctx)
+{
+	uint64_t before = 0, after = 0, direct = 0;
+	char text[LOOK_LEN];
+	const pid_t *pids;
+	size_t n;
+
+	KT_ASSERT_EQ(ctx, expect_scheduled(ctx, "fifo"), 0);
+	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("fifo.bss", .field = "nr_queued"), &before), 0);
+	KT_ASSERT_EQ(
+		ctx,
+		kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .work = KT_WORK(KT_SPIN_WAIT, .workers = 6))),
+		0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_CAPTURE_CGROUP_PROCS("p", "w")), 0);
+	KT_ASSERT_EQ(ctx, kt_hold_ms(ctx, 300), 0);
+	pids = kt_captured(ctx, "p", &n);
+	KT_ASSERT_EQ(ctx, n, 6);
+	for (size_t i = 0; i < n; i++) {
+		KT_ASSERT_CONTAINS(ctx, look(text, "/proc/%d/sched", pids[i]), "ext.enabled");
+		KT_ASSERT(ctx, strstr(text, "ext.enabled") &&
+				       atoi(strchr(strstr(text, "ext.enabled"), ':') + 1) == 1);
+	}
+	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("fifo.bss", .field = "nr_queued"), &after), 0);
+	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("fifo.bss", .field = "nr_direct"), &direct), 0);
+	KT_EXPECT_GT(ctx, after, before + 10);
+	KT_EXPECT_GT(ctx, direct, 0);
+	return 0;
+}
+
+KTEST(scx_fifo, .summary = "tasks run under fifo, whose counters say so", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(fifo), .run = fifo_run);
+
+/* The share of the CPU that a nice 0 worker gets beside a nice 10 one: by weight 1024 to 110. */
+static int share_check(struct kt_ctx *ctx)
+{
+	struct kt_worker_report rude, nice;
+
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "rude", &rude));
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "nice", &nice));
+	KT_EXPECT_GT(ctx, rude.cpu_ns, 3 * nice.cpu_ns);
+	KT_EXPECT_GT(ctx, nice.cpu_ns, 0);
+	return 0;
+}
+
+#define ON_CPU_0 .affinity = KT_EXACT_CPUS(KT_CPUSET_EXACT("0"))
+#define TWO_WEIGHTS                                                                                \
+	.steps = KT_STEPS(                                                                         \
+		{ KT_SETUP({ .name = "rude",                                                       \
+			     .work = KT_WORK(KT_SPIN_WAIT, .workers = 1, ON_CPU_0) },              \
+			   { .name = "nice",                                                       \
+			     .work = KT_WORK(KT_SPIN_WAIT, .workers = 1, .nice = 10, ON_CPU_0) }), \
+		  .hold = KT_HOLD_FULL })
+
+KTEST(scx_vtime, .summary = "vtime gives a nice task less, as its weight is", TWO_CPUS,
+      .duration_ms = 1000, .scheduler = KT_SCHEDULER_REF(vtime), TWO_WEIGHTS, .check = share_check);
+
+/* fifo knows no weights: what passes under vtime must not be the kernel's own doing. */
+static int equal_check(struct kt_ctx *ctx)
+{
+	struct kt_worker_report rude, nice;
+
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "rude", &rude));
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "nice", &nice));
+	KT_EXPECT_LT(ctx, rude.cpu_ns, 2 * nice.cpu_ns);
+	return 0;
+}
+
+KTEST(scx_fifo_knows_no_weight, .summary = "fifo gives a nice task as much as others", TWO_CPUS,
+      .duration_ms = 1000, .scheduler = KT_SCHEDULER_REF(fifo), TWO_WEIGHTS, .check = equal_check);
+
+/* Two LLCs are cells 0 and 1; a cpuset has one of its own, behind the sixteen for LLCs. */
+static int cells_check(struct kt_ctx *ctx)
+{
+	uint64_t cpus = 0, in_llcs = 0, n = 0, own = 0;
+
+	KT_ASSERT_EQ(ctx, expect_scheduled(ctx, "cells"), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		char field[64];
+
+		(void)snprintf(field, sizeof(field), "cells[%u].cpus", i);
+		KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("cells.bss", .field = field), &cpus), 0);
+		KT_EXPECT_EQ(ctx, cpus, i ? 0xc : 0x3);
+		(void)snprintf(field, sizeof(field), "cells[%u].nr_queued", i);
+		KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("cells.bss", .field = field), &n), 0);
+		in_llcs += n;
+	}
+	KT_EXPECT_GT(ctx, in_llcs, 0);
+	for (unsigned int i = 16; i < 64 && !own; i++) {
+		char field[64];
+
+		(void)snprintf(field, sizeof(field), "cells[%u].cpus", i);
+		KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("cells.bss", .field = field), &cpus), 0);
+		(void)snprintf(field, sizeof(field), "cells[%u].nr_queued", i);
+		if (cpus == 0x6)
+			KT_ASSERT_EQ(ctx,
+				     kt_bpf_read(ctx, KT_BPF("cells.bss", .field = field), &own),
+				     0);
+	}
+	KT_EXPECT_GT(ctx, own, 10);
+	return 0;
+}
+
+KTEST(scx_cells, .summary = "cells has a queue for each LLC, and one for a cpuset",
+      .scheduler = KT_SCHEDULER_REF(cells), .duration_ms = 600,
+      .checks = { .not_starved = KT_ON, .isolation = KT_ON },
+      .steps = KT_STEPS({ KT_SETUP({ .name = "all", .work = KT_WORK(KT_MIXED, .workers = 6) },
+				   { .name = "two",
+				     .cpuset = KT_CPUSET_EXACT("1-2"),
+				     .work = KT_WORK(KT_SPIN_WAIT, .workers = 4) }),
+			  .hold = KT_HOLD_FULL }),
+      .check = cells_check);
+
+static int slice_check(struct kt_ctx *ctx)
+{
+	uint64_t slice = 0;
+
+	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("fifo.rodata", .field = "slice_us"), &slice), 0);
+	KT_EXPECT_EQ(ctx, slice, 1000);
+	return 0;
+}
+
+KTEST(scx_variables, .summary = "variables are set before the scheduler is loaded", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(short_slices), .duration_ms = 100,
+      .steps = KT_STEPS({ SPINNERS(2), .hold = KT_HOLD_FULL }), .check = slice_check);
+
+/* ---- the same under each, and under none -------------------------------------------------------- */
+
+static int steady_check(struct kt_ctx *ctx)
+{
+	const struct kt_scheduler *scheduler = kt_scheduler_attached(ctx);
+	char text[LOOK_LEN];
+
+	KT_EXPECT_STREQ(ctx, look(text, STATE), scheduler ? "enabled" : "disabled");
+	KT_EXPECT_STREQ(ctx, look(text, OPS), scheduler ? scheduler->name : "");
+	return 0;
+}
+
+#define STEADY(test_name, ...)                                                                     \
+	KTEST(test_name, .summary = "every worker of a full machine gets on", TWO_CPUS,            \
+	      .duration_ms = 800, .checks = { .not_starved = KT_ON },                              \
+	      .steps = KT_STEPS(                                                                   \
+		      { KT_SETUP({ .name = "spin", .work = KT_WORK(KT_SPIN_WAIT, .workers = 3) },  \
+				 { .name = "pipe", .work = KT_WORK(KT_PIPE_IO, .workers = 2) },    \
+				 { .name = "burst",                                                \
+				   .work = KT_WORK(KT_BURSTY, .workers = 2, .burst_us = 2000,      \
+						   .sleep_us = 2000) }),                           \
+			.hold = KT_HOLD_FULL }),                                                   \
+	      .check = steady_check, ##__VA_ARGS__)
+
+STEADY(scx_steady_eevdf);
+STEADY(scx_steady_fifo, .scheduler = KT_SCHEDULER_REF(fifo));
+STEADY(scx_steady_vtime, .scheduler = KT_SCHEDULER_REF(vtime));
+STEADY(scx_steady_cells, .scheduler = KT_SCHEDULER_REF(cells));
+
+/* ---- coming and going --------------------------------------------------------------------------- */
+
+static int swaps_run(struct kt_ctx *ctx)
+{
+	char text[LOOK_LEN];
+
+	KT_ASSERT(ctx, !kt_scheduler_attached(ctx));
+	KT_ASSERT_EQ(ctx,
+		     kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .work = KT_WORK(KT_MIXED, .workers = 4))),
+		     0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_DETACH_SCHEDULER_IF_ANY()), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_ATTACH_SCHEDULER(KT_SCHEDULER_REF(fifo))), 0);
+	KT_ASSERT_EQ(ctx, expect_scheduled(ctx, "fifo"), 0);
+	KT_ASSERT(ctx, kt_scheduler_attached(ctx) == KT_SCHEDULER_REF(fifo));
+	KT_ASSERT_EQ(ctx, kt_hold_ms(ctx, 50), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(vtime))), 0);
+	KT_ASSERT_EQ(ctx, expect_scheduled(ctx, "vtime"), 0);
+	KT_ASSERT_EQ(ctx, kt_hold_ms(ctx, 50), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_RESTART_SCHEDULER()), 0);
+	KT_ASSERT_EQ(ctx, expect_scheduled(ctx, "vtime"), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_DETACH_SCHEDULER()), 0);
+	KT_ASSERT_STREQ(ctx, look(text, STATE), "disabled");
+	KT_ASSERT(ctx, !kt_scheduler_attached(ctx) && !kt_scheduler_ended(ctx));
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_DETACH_SCHEDULER_IF_ANY()), 0);
+	return 0;
+}
+
+KTEST(scx_swaps, .summary = "schedulers are attached, replaced, restarted and detached under load",
+      TWO_CPUS, .run = swaps_run,
+      .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fifo), KT_SCHEDULER_REF(vtime)));
+
+/* enable_seq counts how often a scheduler was enabled since the boot. */
+static unsigned long enabled_times(void)
+{
+	char text[LOOK_LEN];
+
+	return strtoul(look(text, "/sys/kernel/sched_ext/enable_seq"), NULL, 10);
+}
+
+static int restart_run(struct kt_ctx *ctx)
+{
+	unsigned long before = enabled_times();
+	uint64_t slice = 0;
+
+	KT_ASSERT_EQ(ctx,
+		     kt_apply(ctx, KT_ATTACH_SCHEDULER_WITH(KT_SCHEDULER_REF(short_slices),
+							    "slice_us=3000")),
+		     0);
+	KT_ASSERT_EQ(ctx, enabled_times(), before + 1);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_RESTART_SCHEDULER()), 0);
+	KT_ASSERT_EQ(ctx, enabled_times(), before + 2);
+	/* The last that ran, with all that it was told. */
+	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("fifo.rodata", .field = "slice_us"), &slice), 0);
+	KT_EXPECT_EQ(ctx, slice, 3000);
+	return 0;
+}
+
+KTEST(scx_restart, .summary = "a restart starts what ran last, with its arguments", TWO_CPUS,
+      .run = restart_run, .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(short_slices)));
+
+static int steps_check(struct kt_ctx *ctx)
+{
+	for (unsigned int i = 0; i < 4; i++)
+		KT_EXPECT_GT(ctx, kt_step_usage(ctx, i, "w")->usage_us, 10000);
+	return 0;
+}
+
+KTEST(scx_steps, .summary = "each step has its scheduler", TWO_CPUS, .duration_ms = 800,
+      .checks = { .not_starved = KT_ON }, .scheduler = KT_SCHEDULER_REF(fifo),
+      .steps = KT_STEPS(
+	      { SPINNERS(4), .hold = KT_HOLD_FRAC(0.25) },
+	      { KT_OPS(KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(vtime)), KT_FREEZE_CGROUP("w"),
+		       KT_UNFREEZE_CGROUP("w")),
+		.hold = KT_HOLD_FRAC(0.25) },
+	      { KT_OPS(KT_RESTART_SCHEDULER(), KT_FREEZE_CGROUP("w"), KT_UNFREEZE_CGROUP("w")),
+		.hold = KT_HOLD_FRAC(0.25) },
+	      { KT_OPS(KT_DETACH_SCHEDULER(), KT_FREEZE_CGROUP("w"), KT_UNFREEZE_CGROUP("w")),
+		.hold = KT_HOLD_FRAC(0.25) }),
+      .check = steps_check);
+
+KTEST(scx_loop, .summary = "a scheduler is replaced over and over under load", TWO_CPUS,
+      .duration_ms = 1500, .checks = { .not_starved = KT_ON }, .scheduler = KT_SCHEDULER_REF(fifo),
+      .backdrop = { KT_SETUP({ .name = "w", .work = KT_WORK(KT_MIXED, .workers = 4) }) },
+      .steps = KT_STEPS({ KT_OPS(KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(vtime)),
+				 KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(fifo))),
+			  .hold = KT_HOLD_LOOP(200) }));

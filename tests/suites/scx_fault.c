@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/* What a scheduler can do wrong, and what a test can do to one: with the scheduler "fault", told by its maps. */
+#include "tests/suites/schedulers.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/stat.h>
+
+#include "tests/suites/look.h"
+
+#define TWO_CPUS  .topology = { .llcs = 1, .cores = 2, .threads = 1 }
+#define FOUR_CPUS .topology = { .llcs = 1, .cores = 4, .threads = 1 }
+#define AWAIT_MS  20000
+
+KT_SCHEDULER(fault, .object = FIXTURE("fault"));
+KT_SCHEDULER(other, .object = FIXTURE("fault"));
+KT_SCHEDULER(instead, .object = FIXTURE("fifo"));
+KT_SCHEDULER(brief, .object = FIXTURE("fault"), .args = KT_ARGS("slice_us=2000"));
+KT_SCHEDULER(wordy, .object = FIXTURE("fault"), .dump_kib = 8192);
+
+#define MIXED(n)            KT_SETUP({ .name = "w", .work = KT_WORK(KT_MIXED, .workers = (n)) })
+#define TELL(field, number) KT_WRITE_BPF_MAP("fault.bss", field, number)
+
+static uint64_t counter(struct kt_ctx *ctx, const char *field)
+{
+	uint64_t value = 0;
+
+	(void)kt_bpf_read(ctx, KT_BPF("fault.bss", .field = field), &value);
+	return value;
+}
+
+/* ---- ends --------------------------------------------------------------------------------------- */
+
+#define ENDS(what, ...)                                                                            \
+	.scheduler = KT_SCHEDULER_REF(fault), .duration_ms = 400,                                  \
+	.expect_scheduler_exit = __VA_ARGS__,                                                      \
+	.steps = KT_STEPS(                                                                         \
+		{ MIXED(3), .hold = KT_HOLD_MS(50) },                                              \
+		{ KT_OPS(what, KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)), .hold = KT_HOLD_MS(50) })
+
+static int disabled_check(struct kt_ctx *ctx)
+{
+	const struct kt_scheduler_end *end = kt_scheduler_ended(ctx);
+	char text[LOOK_LEN];
+
+	KT_ASSERT(ctx, end);
+	KT_EXPECT(ctx, end->scheduler == KT_SCHEDULER_REF(fault));
+	KT_EXPECT(ctx, !kt_scheduler_attached(ctx));
+	KT_EXPECT_STREQ(ctx, look(text, "/sys/kernel/sched_ext/state"), "disabled");
+	return 0;
+}
+
+/* The kernel says who was left waiting, and where it noticed. */
+static int stall_check(struct kt_ctx *ctx)
+{
+	const struct kt_scheduler_end *end = kt_scheduler_ended(ctx);
+
+	KT_ASSERT_EQ(ctx, disabled_check(ctx), 0);
+	KT_EXPECT_EQ(ctx, end->kind, KT_SCX_EXIT_ERROR_STALL);
+	KT_EXPECT_STREQ(ctx, end->reason, "runnable task stall");
+	/* Whoever notices first: the watchdog's own work may be among those left waiting. */
+	KT_EXPECT(ctx, strstr(end->message, "failed to run for 1.") ||
+			       strstr(end->message, "watchdog failed to check in for 1."));
+	KT_EXPECT_CONTAINS(ctx, end->backtrace, "scx_exit+");
+	return 0;
+}
+
+/* Three seconds would pass if the watchdog were not told. */
+KTEST(scx_fault_stall, .summary = "the watchdog ends a scheduler that dispatches nothing", TWO_CPUS,
+      .watchdog_ms = 500, ENDS(TELL("stall", 1), { .kind = KT_SCX_EXIT_ERROR_STALL }),
+      .check = stall_check);
+
+static int error_check(struct kt_ctx *ctx)
+{
+	const struct kt_scheduler_end *end = kt_scheduler_ended(ctx);
+
+	KT_ASSERT_EQ(ctx, disabled_check(ctx), 0);
+	KT_EXPECT_EQ(ctx, end->kind, KT_SCX_EXIT_ERROR_BPF);
+	KT_EXPECT_STREQ(ctx, end->message, "the fault scheduler was told to fail with 4711");
+	KT_EXPECT_CONTAINS(ctx, end->backtrace, "scx_bpf_error");
+	return 0;
+}
+
+static int error_post_vm(struct kt_ctx *ctx)
+{
+	/* As the kernel's own schedulers say it. */
+	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_log(ctx), "DEBUG DUMP\n=====");
+	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_log(ctx),
+			   "EXIT: scx_bpf_error (the fault scheduler was told to fail with 4711), "
+			   "kind 1025, code 0");
+	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_dump(ctx), "triggered exit kind 1025:\n");
+	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_dump(ctx), "CPU states\n");
+	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_dump(ctx), "Event counters\n");
+	return 0;
+}
+
+KTEST(scx_fault_error, .summary = "scx_bpf_error() is told with its message and the dump", TWO_CPUS,
+      ENDS(TELL("error", 4711), { .kind = KT_SCX_EXIT_ERROR_BPF, .reason_contains = "4711" }),
+      .check = error_check, .post_vm = error_post_vm);
+
+static int exit_check(struct kt_ctx *ctx)
+{
+	KT_ASSERT_EQ(ctx, disabled_check(ctx), 0);
+	KT_EXPECT_EQ(ctx, kt_scheduler_ended(ctx)->kind, KT_SCX_EXIT_UNREG_BPF);
+	return 0;
+}
+
+static int exit_post_vm(struct kt_ctx *ctx)
+{
+	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_log(ctx),
+			   "(the fault scheduler was told to leave with -3), kind 65, code -3");
+	return 0;
+}
+
+KTEST(scx_fault_exit, .summary = "scx_bpf_exit() is an end of its own kind", TWO_CPUS,
+      ENDS(TELL("exit_code", -3), { .kind = KT_SCX_EXIT_UNREG_BPF }), .check = exit_check,
+      .post_vm = exit_post_vm);
+
+static int wrong_cpu_check(struct kt_ctx *ctx)
+{
+	KT_ASSERT_EQ(ctx, disabled_check(ctx), 0);
+	KT_EXPECT_EQ(ctx, kt_scheduler_ended(ctx)->kind, KT_SCX_EXIT_ERROR);
+	KT_EXPECT_STREQ(ctx, kt_scheduler_ended(ctx)->reason, "runtime error");
+	return 0;
+}
+
+KTEST(scx_fault_wrong_cpu, .summary = "a CPU that a task may not use is an error", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(fault), .duration_ms = 400,
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR },
+      .steps = KT_STEPS({ KT_SETUP({ .name = "w",
+				     .cpuset = KT_CPUSET_EXACT("1"),
+				     .work = KT_WORK(KT_YIELD_HEAVY, .workers = 3) }),
+			  .hold = KT_HOLD_MS(50) },
+			{ KT_OPS(TELL("wrong_cpu", 1), KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)) }),
+      .check = wrong_cpu_check);
+
+/* A hold sees it too, and goes on to its end. */
+static int goes_on_check(struct kt_ctx *ctx)
+{
+	KT_ASSERT_EQ(ctx, disabled_check(ctx), 0);
+	KT_EXPECT_GT(ctx, kt_elapsed_ns(ctx), kt_scheduler_ended(ctx)->elapsed_ns + 300000000);
+	return 0;
+}
+
+KTEST(scx_fault_in_a_hold, .summary = "an expected end is seen while a step holds", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(fault), .duration_ms = 1000,
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ANY },
+      .steps = KT_STEPS({ MIXED(3), KT_OPS(TELL("error", 1)), .hold = KT_HOLD_FULL }),
+      .check = goes_on_check);
+
+static int attach_again_run(struct kt_ctx *ctx)
+{
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_ATTACH_SCHEDULER(KT_SCHEDULER_REF(fault))), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, TELL("error", 1)), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)), 0);
+	KT_ASSERT(ctx, !kt_scheduler_attached(ctx));
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_ATTACH_SCHEDULER(KT_SCHEDULER_REF(fault))), 0);
+	KT_ASSERT(ctx, kt_scheduler_attached(ctx) == KT_SCHEDULER_REF(fault));
+	KT_EXPECT_EQ(ctx, counter(ctx, "error"), 0);
+	return 0;
+}
+
+KTEST(scx_fault_attach_again, .summary = "after an end a scheduler can be attached again", TWO_CPUS,
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF }, .run = attach_again_run,
+      .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fault)));
+
+/* ---- misbehaviour that is no error -------------------------------------------------------------- */
+
+static int starve_run(struct kt_ctx *ctx)
+{
+	uint64_t us[2];
+	struct stat st;
+
+	KT_ASSERT_EQ(
+		ctx,
+		kt_apply(ctx, KT_ADD_CGROUP_DEF("a", .work = KT_WORK(KT_SPIN_WAIT, .workers = 2))),
+		0);
+	KT_ASSERT_EQ(
+		ctx,
+		kt_apply(ctx, KT_ADD_CGROUP_DEF("b", .work = KT_WORK(KT_SPIN_WAIT, .workers = 2))),
+		0);
+	KT_ASSERT_EQ(ctx, stat(LOOK_ROOT "a", &st), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, TELL("starve_cgroup", st.st_ino)), 0);
+	KT_ASSERT_EQ(ctx, kt_hold_ms(ctx, 100), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		char text[LOOK_LEN];
+
+		us[i] = strtoull(strchr(look_cgroup(text, "a", "cpu.stat"), ' '), NULL, 10);
+		KT_ASSERT_EQ(ctx, i ? 0 : kt_hold_ms(ctx, 600), 0);
+	}
+	/* Half of two CPUs would be 600 ms. */
+	KT_EXPECT_LT(ctx, us[1] - us[0], 200000);
+	KT_EXPECT_GT(ctx, counter(ctx, "nr_starved"), 0);
+	return 0;
+}
+
+KTEST(scx_fault_starve, .summary = "one cgroup can be starved", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(fault), .run = starve_run);
+
+/* All of them on one CPU get one CPU's time. */
+static int pile_up_check(struct kt_ctx *ctx)
+{
+	uint64_t before = kt_step_usage(ctx, 0, "w")->usage_us;
+	uint64_t after = kt_step_usage(ctx, 1, "w")->usage_us;
+
+	KT_EXPECT_LT(ctx, after, before * 3 / 4);
+	KT_EXPECT_GT(ctx, counter(ctx, "nr_piled"), 0);
+	return 0;
+}
+
+KTEST(scx_fault_pile_up, .summary = "all tasks can be sent to one CPU", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(fault), .duration_ms = 800,
+      .steps = KT_STEPS({ KT_SETUP({ .name = "w",
+				     .work = KT_WORK(KT_BURSTY, .workers = 6, .burst_us = 5000,
+						     .sleep_us = 1000) }),
+			  .hold = KT_HOLD_FRAC(0.5) },
+			{ KT_OPS(TELL("pile_up", 1), KT_FREEZE_CGROUP("w"),
+				 KT_UNFREEZE_CGROUP("w")),
+			  .hold = KT_HOLD_FRAC(0.5) }),
+      .check = pile_up_check);
+
+static int bounce_check(struct kt_ctx *ctx)
+{
+	struct kt_worker_report sum;
+
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
+	KT_EXPECT_GT(ctx, counter(ctx, "nr_bounced"), 50);
+	KT_EXPECT_GT(ctx, sum.migrations, 50);
+	return 0;
+}
+
+KTEST(scx_fault_bounce, .summary = "tasks can be sent from CPU to CPU", FOUR_CPUS,
+      .scheduler = KT_SCHEDULER_REF(brief), .duration_ms = 500,
+      .steps = KT_STEPS({ KT_OPS(TELL("bounce", 1)) },
+			{ KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = 8) }),
+			  .hold = KT_HOLD_FULL }),
+      .check = bounce_check);
+
+static int slow_init_run(struct kt_ctx *ctx)
+{
+	uint64_t began_ns = kt_elapsed_ns(ctx);
+
+	KT_ASSERT_EQ(ctx,
+		     kt_apply(ctx, KT_ATTACH_SCHEDULER_WITH(KT_SCHEDULER_REF(fault),
+							    "slow_init_ms=700")),
+		     0);
+	KT_EXPECT_GE(ctx, kt_elapsed_ns(ctx) - began_ns, 700000000);
+	return 0;
+}
+
+KTEST(scx_fault_slow_init, .summary = "an attach waits for a slow init", TWO_CPUS,
+      .run = slow_init_run, .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fault)));
+
+/* ---- maps --------------------------------------------------------------------------------------- */
+
+#define NUMBER(field_path, number)                                                                 \
+	do {                                                                                       \
+		uint64_t value_ = ~UINT64_C(0);                                                    \
+		struct kt_bpf_ref ref_ = ref;                                                      \
+		ref_.field = (field_path);                                                         \
+		KT_ASSERT_EQ(ctx, kt_bpf_write(ctx, ref_, (uint64_t)(number)), 0);                 \
+		KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, ref_, &value_), 0);                             \
+		KT_EXPECT_EQ(ctx, value_, (uint64_t)(number));                                     \
+	} while (0)
+
+/* Every width, and that the neighbours stay what they were. */
+static int write_all(struct kt_ctx *ctx, struct kt_bpf_ref ref, bool in_data)
+{
+#define IN(field) (in_data ? "scratch_record." field : field)
+	NUMBER(IN("byte"), 0xfe);
+	NUMBER(IN("half"), 0xfedc);
+	NUMBER(IN("word"), 0xfedcba98);
+	NUMBER(IN("quad"), UINT64_C(0xfedcba9876543210));
+	NUMBER(IN("negative"), -5);
+	NUMBER(IN("low"), 5);
+	NUMBER(IN("high"), 21);
+	NUMBER(IN("nested.inner[3]"), 77);
+	NUMBER(IN("low"), 2);
+	ref.field = IN("high");
+	{
+		uint64_t value = 0;
+
+		KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, ref, &value), 0);
+		KT_EXPECT_EQ(ctx, value, 21);
+	}
+	return 0;
+#undef IN
+}
+
+static int maps_run(struct kt_ctx *ctx)
+{
+	char text[16] = "fifteen letters", back[16];
+	uint64_t value;
+
+	KT_ASSERT_EQ(ctx, write_all(ctx, KT_BPF("fault.bss"), true), 0);
+	KT_ASSERT_EQ(ctx, write_all(ctx, KT_BPF("per_cpu", .key = 2, .cpu = 1), false), 0);
+	KT_ASSERT_EQ(ctx, write_all(ctx, KT_BPF("table", .key = 0x1122334455), false), 0);
+	KT_ASSERT_EQ(ctx,
+		     kt_bpf_write_bytes(ctx, KT_BPF("table", .key = 3, .field = "text"), text, 16),
+		     0);
+	KT_ASSERT_EQ(ctx,
+		     kt_bpf_read_bytes(ctx, KT_BPF("table", .key = 3, .field = "text"), back, 16),
+		     0);
+	KT_EXPECT_STREQ(ctx, back, text);
+	/* The other CPU, the other index and the other key are others. */
+	KT_ASSERT_EQ(
+		ctx,
+		kt_bpf_read(ctx, KT_BPF("per_cpu", .key = 2, .cpu = 0, .field = "quad"), &value),
+		0);
+	KT_EXPECT_EQ(ctx, value, 0);
+	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("table", .key = 3, .field = "quad"), &value), 0);
+	KT_EXPECT_EQ(ctx, value, 0);
+	KT_ASSERT_EQ(ctx, kt_bpf_write(ctx, KT_BPF("fault.bss", .field = "scratch[4095]"), 9), 0);
+	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("fault.bss", .field = "scratch[4095]"), &value),
+		     0);
+	KT_EXPECT_EQ(ctx, value, 9);
+	return 0;
+}
+
+KTEST(scx_maps, .summary = "arrays, per-CPU arrays and hashes are written and read by BTF",
+      TWO_CPUS, .scheduler = KT_SCHEDULER_REF(fault), .run = maps_run);
+
+static int map_op_check(struct kt_ctx *ctx)
+{
+	uint64_t value = 0;
+
+	KT_ASSERT_EQ(
+		ctx,
+		kt_bpf_read(ctx, KT_BPF("per_cpu", .key = 1, .cpu = 1, .field = "half"), &value),
+		0);
+	KT_EXPECT_EQ(ctx, value, 515);
+	KT_EXPECT_EQ(ctx, counter(ctx, "scratch[7]"), 200);
+	return 0;
+}
+
+KTEST(scx_map_operations, .summary = "operations write maps", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(fault),
+      .steps = KT_STEPS({ KT_OPS(TELL("scratch[7]", 200),
+				 KT_WRITE_BPF_MAP_AT(515, "per_cpu", .key = 1, .cpu = 1,
+						     .field = "half")) }),
+      .check = map_op_check);
+
+/* The pinned map is that of the first scheduler, and of its own value, after that is gone. */
+static int pin_check(struct kt_ctx *ctx)
+{
+	uint64_t old = 0, now = 1;
+
+	KT_ASSERT_EQ(
+		ctx,
+		kt_bpf_read(ctx, KT_BPF("fault.bss", .field = "scratch[0]", .pinned = true), &old),
+		0);
+	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("fault.bss", .field = "scratch[0]"), &now), 0);
+	KT_EXPECT_EQ(ctx, old, 123);
+	KT_EXPECT_EQ(ctx, now, 0);
+	return 0;
+}
+
+KTEST(scx_pinned_map, .summary = "a pinned map outlives its scheduler", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(fault),
+      .steps = KT_STEPS({ KT_OPS(TELL("scratch[0]", 123), KT_PIN_BPF_MAP("fault.bss")) },
+			{ KT_OPS(KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(other)),
+				 KT_PIN_BPF_MAP("fault.bss")) }),
+      .check = pin_check);
+
+/* ---- payloads and dumps ------------------------------------------------------------------------- */
+
+KT_PAYLOAD(dd, .binary = "dd", .package = "coreutils",
+	   .args = KT_ARGS("if=/dev/zero", "of=/dev/null", "bs=64k", "count=40000"),
+	   .output = KT_OUTPUT_EXIT_CODE);
+
+KTEST(scx_swap_under_a_payload, .summary = "a payload goes on while schedulers are swapped",
+      TWO_CPUS, .scheduler = KT_SCHEDULER_REF(fault), .duration_ms = 300,
+      .backdrop = { KT_SETUP({ .name = "p" }), KT_OPS(KT_RUN_PAYLOAD(KT_PAYLOAD_REF(dd), "p")) },
+      .steps = KT_STEPS({ .hold = KT_HOLD_FRAC(0.5) },
+			{ KT_OPS(KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(instead))),
+			  .hold = KT_HOLD_FRAC(0.5) },
+			{ KT_OPS(KT_WAIT_PAYLOAD(KT_PAYLOAD_REF(dd), "p", 20000)) }));
+
+/* Each task that waits has some lines in the dump; its first and last tell whether it is all there. */
+static int dump_post_vm(struct kt_ctx *ctx)
+{
+	const char *log = kt_vm_scheduler_log(ctx), *dump = kt_vm_scheduler_dump(ctx);
+	const char *begin = strstr(log, "DEBUG DUMP");
+	unsigned int tasks = 0;
+
+	KT_ASSERT(ctx, begin);
+	KT_EXPECT_GT(ctx, strlen(begin), 2 << 20);
+	KT_EXPECT_GT(ctx, strlen(dump), 2 << 20);
+	KT_EXPECT(ctx, !strstr(begin, "TRUNCATED"));
+	for (const char *at = dump; (at = strstr(at, "\n      cpus=")); at++)
+		tasks++;
+	KT_EXPECT_GE(ctx, tasks, 5000);
+	tasks = 0;
+	for (const char *at = begin; (at = strstr(at, "\n      cpus=")); at++)
+		tasks++;
+	KT_EXPECT_GE(ctx, tasks, 5000);
+	KT_EXPECT_CONTAINS(ctx, begin, "EXIT: scx_bpf_error");
+	return 0;
+}
+
+#define CROWD 5600
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
+static bool is_open;
+
+static void *wait_at_the_gate(void *unused)
+{
+	(void)pthread_mutex_lock(&gate);
+	while (!is_open)
+		(void)pthread_cond_wait(&opened, &gate);
+	(void)pthread_mutex_unlock(&gate);
+	return unused;
+}
+
+/*
+ * Thousands of threads are woken up under a scheduler that lets nobody run any more, and then it fails. This
+ * thread must be none of those that wait.
+ */
+static int big_dump_run(struct kt_ctx *ctx)
+{
+	struct sched_param urgent = { .sched_priority = 1 }, usual = { 0 };
+	static pthread_t threads[CROWD];
+	pthread_attr_t small;
+
+	(void)pthread_attr_init(&small);
+	(void)pthread_attr_setstacksize(&small, 32 << 10);
+	for (unsigned int i = 0; i < CROWD; i++)
+		KT_ASSERT_EQ(ctx, pthread_create(&threads[i], &small, wait_at_the_gate, NULL), 0);
+	KT_ASSERT_EQ(ctx, sched_setscheduler(0, SCHED_FIFO, &urgent), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, TELL("stall", 1)), 0);
+	(void)pthread_mutex_lock(&gate);
+	is_open = true;
+	(void)pthread_cond_broadcast(&opened);
+	(void)pthread_mutex_unlock(&gate);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, TELL("error", 1)), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)), 0);
+	KT_ASSERT_EQ(ctx, sched_setscheduler(0, SCHED_OTHER, &usual), 0);
+	for (unsigned int i = 0; i < CROWD; i++)
+		(void)pthread_join(threads[i], NULL);
+	return 0;
+}
+
+KTEST(scx_big_dump, .summary = "a dump of 2 MB arrives whole, both ways", TWO_CPUS,
+      .memory_mib = 1024, .timeout_ms = 30000, .scheduler = KT_SCHEDULER_REF(wordy),
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF }, .run = big_dump_run,
+      .post_vm = dump_post_vm);
