@@ -10,11 +10,12 @@
 #define RENEW_MIN   5u
 #define RENEW_BYTES (8u << 20)
 
-static bool is_for(const struct kt_group *group, const struct kt_test *test)
+static bool is_for(const struct kt_group *group, const struct kt_kernel *kernel,
+		   const struct kt_test *test)
 {
 	struct kt_topology left = kt_test_topology(group->test), right = kt_test_topology(test);
 
-	return !memcmp(&left, &right, sizeof(left)) &&
+	return group->kernel == kernel && !memcmp(&left, &right, sizeof(left)) &&
 	       kt_setup_memory_mib(group->test) == kt_setup_memory_mib(test);
 }
 
@@ -30,11 +31,11 @@ static void add_packages(struct kt_group *group, const struct kt_setup *setup,
 }
 
 struct kt_group *kt_group_get(struct kt_group **groups, const struct kt_setup *setup,
-			      const struct kt_test *test)
+			      const struct kt_kernel *kernel, const struct kt_test *test)
 {
 	struct kt_group *group;
 
-	while (*groups && !is_for(*groups, test))
+	while (*groups && !is_for(*groups, kernel, test))
 		groups = &(*groups)->next;
 	if (*groups) {
 		add_packages(*groups, setup, test);
@@ -43,11 +44,12 @@ struct kt_group *kt_group_get(struct kt_group **groups, const struct kt_setup *s
 	group = calloc(1, sizeof(*group));
 	if (!group)
 		return NULL;
+	group->kernel = kernel;
 	group->test = test;
 	add_packages(group, setup, test);
 	group->state = setup->template_dir ? KT_GROUP_NEW : KT_GROUP_COLD;
 	group->template = KT_TEMPLATE_NULL;
-	group->machine = kt_setup_machine_text(setup, test);
+	group->machine = kt_setup_machine_text(setup, kernel, test);
 	if (!group->machine) {
 		free(group);
 		return NULL;

@@ -16,6 +16,7 @@ enum kt_group_state {
 
 struct kt_group {
 	struct kt_group *next;
+	const struct kt_kernel *kernel;
 	const struct kt_test *test; /* the first */
 	enum kt_group_state state;
 	uint64_t packages; /* what the files of its tests are in the image */
@@ -25,12 +26,11 @@ struct kt_group {
 };
 
 /*
- * The group of @test in the list *@groups, made if need be, in the order of making; its packages include those of
- * @test from then on. With no template
- * directory in @setup it is COLD. NULL when out of memory.
+ * The group of @test on @kernel in the list *@groups, made if need be, in the order of making; its packages
+ * include those of @test from then on. With no template directory in @setup it is COLD. NULL when out of memory.
  */
 struct kt_group *kt_group_get(struct kt_group **groups, const struct kt_setup *setup,
-			      const struct kt_test *test);
+			      const struct kt_kernel *kernel, const struct kt_test *test);
 void kt_groups_free(struct kt_group *groups);
 
 struct kt_template_id kt_group_template_id(const struct kt_group *group,

@@ -17,8 +17,11 @@
 #include "util/clock.h"
 
 int kt_job_init(struct kt_job *job, struct kt_loop *loop, const struct kt_job_events *events,
-		const struct kt_test *test, enum kt_phase first_phase, struct kt_err *reterr)
+		const struct kt_test *test, const char *name, const struct kt_kernel *kernel,
+		enum kt_phase first_phase, struct kt_err *reterr)
 {
+	int r;
+
 	*job = (struct kt_job){
 		.loop = loop,
 		.events = events,
@@ -31,7 +34,10 @@ int kt_job_init(struct kt_job *job, struct kt_loop *loop, const struct kt_job_ev
 		.pipe = KT_SOURCE_NULL,
 		.in = KT_BUFFER_NULL,
 	};
-	return kt_outcome_init(&job->outcome, test, reterr);
+	r = kt_outcome_init(&job->outcome, test, reterr);
+	job->outcome.name = name;
+	job->outcome.kernel = kernel;
+	return r;
 }
 
 void kt_job_deinit(struct kt_job *job)

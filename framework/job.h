@@ -46,9 +46,10 @@ struct kt_job {
 /* What the process does; its result is the exit status. */
 typedef int (*kt_job_main_fn)(struct kt_job *job, int report_fd, int go_fd);
 
-/* Makes the captures. @first_phase is where the process begins. */
+/* Makes the captures. @name is that of the outcome; @first_phase is where the process begins. */
 int kt_job_init(struct kt_job *job, struct kt_loop *loop, const struct kt_job_events *events,
-		const struct kt_test *test, enum kt_phase first_phase, struct kt_err *reterr);
+		const struct kt_test *test, const char *name, const struct kt_kernel *kernel,
+		enum kt_phase first_phase, struct kt_err *reterr);
 void kt_job_deinit(struct kt_job *job);
 
 /* @live: the process keeps this one's standard output; else its own output is captured. */

@@ -23,6 +23,7 @@ void kt_kernel_deinit(struct kt_kernel *kernel)
 	free(kernel->dir);
 	free(kernel->boot);
 	free(kernel->vmlinux);
+	free(kernel->label);
 	*kernel = KT_KERNEL_NULL;
 }
 

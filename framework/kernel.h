@@ -15,6 +15,8 @@ struct kt_kernel {
 	char *boot;    /* file to boot: the vmlinux if it has a PVH entry, else the bzImage */
 	char *vmlinux; /* for symbols and BTF; NULL when it could not be extracted */
 	struct kt_kernel_facts facts;
+	const char *spec; /* what was asked for; NULL: the default. Borrowed */
+	char *label;      /* in the names of tests, where there are several; else NULL */
 };
 
 #define KT_KERNEL_NULL ((struct kt_kernel){ .facts = KT_KERNEL_FACTS_NULL })

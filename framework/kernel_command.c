@@ -120,9 +120,12 @@ static int list(void)
 static int path(const struct kt_options *options)
 {
 	KT_CLEANUP(kt_kernel_deinit) struct kt_kernel kernel = KT_KERNEL_NULL;
+	const char *spec = options->kernel_version;
 	struct kt_err err = KT_ERR_NULL;
 
-	if (kt_kernel_resolve(options->kernel_version ?: options->kernel, &kernel, &err) < 0)
+	if (!spec && options->kernels.n)
+		spec = options->kernels.at[0];
+	if (kt_kernel_resolve(spec, &kernel, &err) < 0)
 		return fail(&err);
 	(void)printf("%s\n", kernel.dir ?: kernel.boot);
 	return KT_EXIT_STATUS_OK;

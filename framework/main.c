@@ -18,7 +18,10 @@
 #include "framework/shell.h"
 #include "framework/template_command.h"
 #include "framework/validate.h"
+#include "framework/verifier_command.h"
+#include "schedulers/loader.h"
 #include "util/cleanup.h"
+#include "util/io.h"
 #include "util/process.h"
 
 static int fail(const char *program, const struct kt_err *err, enum kt_exit_status status)
@@ -39,7 +42,7 @@ static int set_up(struct kt_setup *setup, const struct kt_options *options,
 	char path[4096];
 	int r;
 
-	if (options->command == KT_COMMAND_SHELL &&
+	if ((options->command == KT_COMMAND_SHELL || options->command == KT_COMMAND_VERIFIER) &&
 	    kt_process_find("busybox", path, sizeof(path)) == 0) {
 		busybox.host = path;
 		wants.n_extras = 1;
@@ -119,17 +122,33 @@ static void say_shard(const struct kt_options *options, const struct kt_plan *pl
 			      kt_partition_name(options->shard.partition));
 }
 
+static char *join_releases(const struct kt_setup *setup)
+{
+	char *text = strdup(setup->kernels[0].facts.release);
+
+	for (size_t i = 1; text && i < setup->n_kernels; i++) {
+		char *longer = kt_format("%s, %s", text, setup->kernels[i].facts.release);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
 static int run_plan(const char *program, struct kt_setup *setup,
 		    const struct kt_selection *selection, const struct kt_plan *plan)
 {
 	const struct kt_options *options = setup->options;
+	unsigned int n = (unsigned int)(plan->n * setup->n_kernels);
+	KT_FREE char *kernels = join_releases(setup);
 	struct kt_run_info info = {
 		.program = program,
 		.options = options,
 		.host = &setup->host,
-		.kernel = &setup->kernel,
-		.n_tests = (unsigned int)plan->n,
-		.n_attempts = (unsigned int)plan->n * options->stress_count,
+		.kernels_text = kernels,
+		.n_kernels = setup->n_kernels,
+		.n_tests = n,
+		.n_attempts = n * options->stress_count,
 		.n_filtered = selection->n_filtered,
 	};
 	bool color = wants_color(options), report_failed = false;
@@ -138,7 +157,7 @@ static int run_plan(const char *program, struct kt_setup *setup,
 	struct kt_err err = KT_ERR_NULL;
 	int signal = 0, r;
 
-	r = make_reporters(options, color, &reporters);
+	r = kernels ? make_reporters(options, color, &reporters) : -ENOMEM;
 	if (r == 0)
 		r = kt_reporters_begin(reporters, &info);
 	if (r < 0) {
@@ -196,7 +215,7 @@ static int shell(const char *program, const struct kt_options *options,
 	}
 	if (set_up(&setup, options, &test, test ? 1 : 0, &setup_status, &err) < 0)
 		return fail(program, &err, setup_status);
-	if (kt_shell_run(&setup, test, options->exec, &status, &err) < 0)
+	if (kt_shell_run(&setup, &setup.kernels[0], test, options->exec, &status, &err) < 0)
 		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
 	return status;
 }
@@ -235,6 +254,47 @@ static int with_tests(const char *program, const struct kt_options *options)
 	return run(program, options, &selection);
 }
 
+static int verifier(const char *program, const struct kt_options *options)
+{
+	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;
+	KT_CLEANUP(kt_verified_deinit) struct kt_verified verified = { .path = NULL };
+	const struct kt_test *test = &verified.test;
+	struct kt_err err = KT_ERR_NULL;
+	enum kt_exit_status status;
+
+	if (options->tests.n != 1) {
+		(void)kt_err_set(&err, 0,
+				 "verifier: one scheduler must follow, its name or an object file");
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	}
+	if (kt_verified_init(&verified, options->tests.at[0], &err) < 0)
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	if (set_up(&setup, options, &test, 1, &status, &err) < 0)
+		return fail(program, &err, status);
+	return kt_verifier_command(&setup, &verified);
+}
+
+/* As a command of this program the loader is there wherever the program is: in guests too. */
+static int load(const char *program, const struct kt_options *options)
+{
+	struct kt_err err = KT_ERR_NULL;
+	KT_FREE const char **words = calloc(options->tests.n + 1, sizeof(*words));
+	struct kt_loader loader = { .verify = options->verify };
+
+	if (!options->tests.n) {
+		(void)kt_err_set(&err, 0, "load: an object file must follow");
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	}
+	if (!words) {
+		(void)kt_err_oom(&err);
+		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
+	}
+	memcpy(words, options->tests.at, options->tests.n * sizeof(*words));
+	loader.object = words[0];
+	loader.variables = words + 1;
+	return kt_loader_run(&loader);
+}
+
 static int dispatch(const char *program, const struct kt_options *options)
 {
 	switch (options->command) {
@@ -248,6 +308,10 @@ static int dispatch(const char *program, const struct kt_options *options)
 	case KT_COMMAND_KERNEL_LIST:
 	case KT_COMMAND_KERNEL_PATH:
 		return kt_kernel_command(options);
+	case KT_COMMAND_VERIFIER:
+		return verifier(program, options);
+	case KT_COMMAND_LOAD:
+		return load(program, options);
 	case KT_COMMAND_TEMPLATE_LIST:
 	case KT_COMMAND_TEMPLATE_CLEAR:
 		return kt_template_command(options);

@@ -37,7 +37,8 @@ static const char help[] =
 	"\n"
 	"Machines:\n"
 	"  -k, --kernel KERNEL      bzImage, vmlinux, build tree or cached version "
-	"(KTESTS_KERNEL)\n"
+	"(KTESTS_KERNEL); repeated:\n"
+	"                           every test on each, as NAME[VERSION]\n"
 	"      --append ARGUMENTS   added to the kernel command line\n"
 	"      --accel auto|kvm|tcg accelerator (KTESTS_ACCEL)\n"
 	"      --qemu PROGRAM       QEMU to use\n"
@@ -96,6 +97,8 @@ void kt_options_help(const char *program, FILE *out)
 		      "usage: %1$s [run] [OPTIONS] [NAME-SUBSTRING...]\n"
 		      "       %1$s list [OPTIONS] [NAME-SUBSTRING...]\n"
 		      "       %1$s shell [-t NAME] [--exec COMMAND] [OPTIONS]\n"
+		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
+		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
 		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
 		      "       %1$s template list | clear\n",
 		      program);
@@ -139,6 +142,7 @@ enum {
 	OPT_PARTITION,
 	OPT_SHARD,
 	OPT_WORK_TYPE,
+	OPT_VERIFY,
 	OPT_VERSION,
 };
 
@@ -186,6 +190,7 @@ static const struct option long_options[] = {
 	{ "shard", required_argument, NULL, OPT_SHARD },
 	{ "work-type", required_argument, NULL, OPT_WORK_TYPE },
 	{ "output-dir", required_argument, NULL, 'o' },
+	{ "verify", no_argument, NULL, OPT_VERIFY },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -530,7 +535,7 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 	case 'l':
 		return set_command(o, KT_COMMAND_LIST);
 	case 'k':
-		return set_text(&o->kernel, text);
+		return add_string(&o->kernels, text, reterr);
 	case OPT_APPEND:
 		return set_text(&o->append, text);
 	case OPT_QEMU:
@@ -555,6 +560,8 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 		return set_text(&o->mirror, text);
 	case OPT_SUITE:
 		return set_text(&o->suite, text);
+	case OPT_VERIFY:
+		return set_flag(&o->verify);
 	case OPT_IGNORED:
 		return 0; /* foreign runners pass it */
 	}
@@ -580,6 +587,7 @@ static int apply_environment(struct kt_options *o, struct kt_err *reterr)
 		if (r < 0)
 			return kt_err_prefix(reterr, r, "%s", variables[i].name);
 	}
+	o->kernel_from_environment = o->kernels.n;
 	return 0;
 }
 
@@ -602,6 +610,10 @@ static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_e
 					  given);
 		if (option == ':')
 			return kt_err_set(reterr, -EINVAL, "option '%s' needs a value", given);
+		if (option == 'k' && o->kernel_from_environment) {
+			o->kernels.n = 0;
+			o->kernel_from_environment = false;
+		}
 		r = apply(o, option, optarg, reterr);
 		if (r < 0)
 			return r;
@@ -669,10 +681,9 @@ static int take_names(struct kt_options *o, char **words, int n, struct kt_err *
 static int take_words(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
 	static const struct word commands[] = {
-		{ "run", KT_COMMAND_RUN },
-		{ "list", KT_COMMAND_LIST },
-		{ "shell", KT_COMMAND_SHELL },
-		{ 0 },
+		{ "run", KT_COMMAND_RUN },     { "list", KT_COMMAND_LIST },
+		{ "shell", KT_COMMAND_SHELL }, { "verifier", KT_COMMAND_VERIFIER },
+		{ "load", KT_COMMAND_LOAD },   { 0 },
 	};
 
 	if (o->command == KT_COMMAND_HELP) /* of whatever */
@@ -759,5 +770,6 @@ void kt_options_deinit(struct kt_options *options)
 {
 	free(options->tests.at);
 	free(options->skips.at);
-	options->tests = options->skips = (struct kt_strings){ NULL, 0 };
+	free(options->kernels.at);
+	options->tests = options->skips = options->kernels = (struct kt_strings){ NULL, 0 };
 }

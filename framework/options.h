@@ -17,6 +17,8 @@ enum kt_command {
 	KT_COMMAND_RUN,
 	KT_COMMAND_LIST,
 	KT_COMMAND_SHELL,
+	KT_COMMAND_VERIFIER, /* the scheduler is in tests */
+	KT_COMMAND_LOAD,     /* object and variables are in tests */
 	KT_COMMAND_KERNEL_FETCH,
 	KT_COMMAND_KERNEL_LIST,
 	KT_COMMAND_KERNEL_PATH,
@@ -76,7 +78,8 @@ struct kt_options {
 	bool shard_auto;  /* --shard auto: the shard is still to be found out */
 
 	/* machines */
-	const char *kernel;
+	struct kt_strings kernels;    /* -k; none: the default */
+	bool kernel_from_environment; /* a -k takes the place of that one */
 	const char *append;
 	const char *qemu;
 	enum kt_boot boot;
@@ -114,6 +117,9 @@ struct kt_options {
 
 	/* ktests shell */
 	const char *exec;
+
+	/* ktests load */
+	bool verify;
 
 	/* ktests kernel */
 	const char *kernel_version;

@@ -20,11 +20,15 @@ enum kt_phase {
 /* "boot", "fork", "ready", "run", "teardown". */
 const char *kt_phase_name(enum kt_phase phase);
 
+struct kt_kernel; /* framework/kernel.h */
+
 struct kt_outcome {
 	const struct kt_test *test;
-	unsigned int iteration; /* of --stress-count, from 1 */
-	unsigned int attempt;   /* of --retries, from 1 */
-	uint64_t seed;          /* with --seed of it, a run's first attempt is this one */
+	const char *name; /* the test's, with the kernel's where there are several; borrowed */
+	const struct kt_kernel *kernel; /* on which; borrowed */
+	unsigned int iteration;         /* of --stress-count, from 1 */
+	unsigned int attempt;           /* of --retries, from 1 */
+	uint64_t seed;                  /* with --seed of it, a run's first attempt is this one */
 	struct kt_result result;
 	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each */
 	uint64_t total_ns;              /* from start to end of the attempt */

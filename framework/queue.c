@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "util/cleanup.h"
+#include "util/io.h"
 
 void kt_item_free(struct kt_item *item)
 {
@@ -16,8 +18,10 @@ void kt_item_free(struct kt_item *item)
 		kt_outcome_deinit(previous);
 		free(previous);
 	}
-	if (item)
+	if (item) {
 		free(item->obstacle);
+		free(item->name);
+	}
 	free(item);
 }
 
@@ -37,26 +41,38 @@ unsigned int kt_queue_deinit(struct kt_queue *queue)
 	return n;
 }
 
+static int add_item(struct kt_queue *queue, const struct kt_test *test,
+		    const struct kt_kernel *kernel, struct kt_group **groups,
+		    const struct kt_setup *setup)
+{
+	struct kt_item *item = calloc(1, sizeof(*item));
+
+	if (!item)
+		return -ENOMEM;
+	item->test = test;
+	item->kernel = kernel;
+	item->name =
+		kernel->label ? kt_format("%s[%s]", test->name, kernel->label) : strdup(test->name);
+	item->iteration = queue->rounds;
+	item->attempt = 1;
+	item->obstacle = kt_setup_obstacle(setup, kernel, test);
+	item->group = kt_group_get(groups, setup, kernel, test);
+	*queue->end = item;
+	queue->end = &item->next;
+	return item->group && item->name ? 0 : -ENOMEM;
+}
+
 int kt_queue_add_round(struct kt_queue *queue, const struct kt_plan *plan, struct kt_group **groups,
 		       const struct kt_setup *setup)
 {
-	queue->rounds++;
-	for (size_t i = 0; i < plan->n; i++) {
-		struct kt_item *item = calloc(1, sizeof(*item));
+	int r = 0;
 
-		if (!item)
-			return -ENOMEM;
-		item->test = plan->tests[i];
-		item->iteration = queue->rounds;
-		item->attempt = 1;
-		item->obstacle = kt_setup_obstacle(setup, item->test);
-		item->group = kt_group_get(groups, setup, item->test);
-		*queue->end = item;
-		queue->end = &item->next;
-		if (!item->group)
-			return -ENOMEM;
+	queue->rounds++;
+	for (size_t k = 0; k < setup->n_kernels; k++) {
+		for (size_t i = 0; r == 0 && i < plan->n; i++)
+			r = add_item(queue, plan->tests[i], &setup->kernels[k], groups, setup);
 	}
-	return 0;
+	return r;
 }
 
 void kt_queue_push_front(struct kt_queue *queue, struct kt_item *item)

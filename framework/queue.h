@@ -9,6 +9,8 @@
 struct kt_item {
 	struct kt_item *next;
 	const struct kt_test *test;
+	const struct kt_kernel *kernel;
+	char *name; /* the test's, and the kernel's where there are several */
 	struct kt_group *group;
 	char *obstacle;              /* why it is skipped; NULL when it can run */
 	unsigned int iteration;      /* from 1 */
@@ -29,7 +31,7 @@ void kt_queue_init(struct kt_queue *queue);
 /* Frees what is left; returns how many that were. */
 unsigned int kt_queue_deinit(struct kt_queue *queue);
 
-/* Appends all of the plan once more. Their groups are found in @groups, or added there. */
+/* Appends all of the plan once more, for every kernel. Their groups are found in @groups, or added there. */
 int kt_queue_add_round(struct kt_queue *queue, const struct kt_plan *plan, struct kt_group **groups,
 		       const struct kt_setup *setup);
 

@@ -72,12 +72,13 @@ void kt_reporters_free(struct kt_reporter *first)
 char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_outcome *outcome)
 {
 	const struct kt_options *options = info->options;
+	const char *spec = outcome->kernel ? outcome->kernel->spec : NULL;
 
 	return kt_format("%s --exact -t %s --seed %" PRIu64 "%s%s%s%s%s", info->program,
 			 outcome->test->name, outcome->seed,
 			 options->boot == KT_BOOT_COLD ? " --boot cold" : "",
-			 options->kernel ? " --kernel " : "", options->kernel ?: "",
-			 options->append ? " --append " : "", options->append ?: "");
+			 spec ? " --kernel " : "", spec ?: "", options->append ? " --append " : "",
+			 options->append ?: "");
 }
 
 static void put_place(FILE *out, const struct kt_test *test, const struct kt_failure *failure)

@@ -13,7 +13,8 @@ struct kt_run_info {
 	const char *program; /* as it was called */
 	const struct kt_options *options;
 	const struct kt_host *host;
-	const struct kt_kernel *kernel;
+	const char *kernels_text; /* their releases, with commas */
+	size_t n_kernels;
 	unsigned int
 		n_attempts; /* that are going to run, disabled ones included; 0: nobody knows */
 	unsigned int n_tests;

@@ -40,9 +40,9 @@ static int console_begin(struct kt_reporter *reporter, const struct kt_run_info 
 	struct console *console = (struct console *)reporter;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	(void)fprintf(console->out, "kernel %s, accel: %s, %ld CPUs, seed %" PRIu64 ", %u test%s",
-		      info->kernel->facts.release, info->host->accel_text, cpus,
-		      info->options->seed, info->n_tests, info->n_tests == 1 ? "" : "s");
+	(void)fprintf(console->out, "kernel%s %s, accel: %s, %ld CPUs, seed %" PRIu64 ", %u test%s",
+		      info->n_kernels > 1 ? "s" : "", info->kernels_text, info->host->accel_text,
+		      cpus, info->options->seed, info->n_tests, info->n_tests == 1 ? "" : "s");
 	if (info->options->stress_count > 1)
 		(void)fprintf(console->out, " x %u", info->options->stress_count);
 	else if (!info->options->stress_count)
@@ -157,7 +157,7 @@ static void put_heading(const struct console *console, const struct kt_outcome *
 
 	put_label(console, outcome, is_attempt);
 	(void)fprintf(console->out, " [%8.3fs] %s", (double)outcome->total_ns / KT_NSEC_PER_SEC,
-		      outcome->test->name);
+		      outcome->name);
 	if (options->stress_count > 1)
 		(void)fprintf(console->out, " (run %u of %u)", outcome->iteration,
 			      options->stress_count);

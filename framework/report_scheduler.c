@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "framework/report.h"
+#include "framework/verifier_log.h"
 #include "util/cleanup.h"
 
 #define LOG_LINES  40u /* the last: at the end stands why it ended */
@@ -81,18 +82,21 @@ void kt_report_put_scheduler(FILE *out, const struct kt_outcome *outcome, const 
 {
 	KT_FREE char *log = kt_report_capture_text(&outcome->scx_log);
 	KT_FREE char *dump = kt_report_capture_text(&outcome->scx_dump);
+	KT_FREE char *collapsed = NULL;
 	const char *tail;
 
 	if (log && *log) {
 		remove_dumps(log);
-		tail = kt_text_tail(log, LOG_LINES);
-		(void)fprintf(out, "  scheduler%s:\n", tail == log ? "" : ", last lines");
+		collapsed = kt_verifier_log_collapse(log);
+		tail = kt_text_tail(collapsed ?: log, LOG_LINES);
+		(void)fprintf(out, "  scheduler%s:\n",
+			      tail == (collapsed ?: log) ? "" : ", last lines");
 		put_lines(out, tail, LOG_LINES);
 	}
 	if (dump && *dump) {
 		(void)fprintf(out, "  dump of %u lines, the first of them", count_lines(dump));
 		if (output_dir)
-			(void)fprintf(out, " (all: %s/%s.dump)", output_dir, outcome->test->name);
+			(void)fprintf(out, " (all: %s/%s.dump)", output_dir, outcome->name);
 		(void)fputs(":\n", out);
 		put_lines(out, dump, DUMP_LINES);
 	}

@@ -71,9 +71,9 @@ static json_t *outcome_to_json(const struct kt_run_info *info, const struct kt_o
 	const struct kt_test *test = outcome->test;
 
 	return json_pack("{si ss ss si ss* ss ss ss so si si so}", "version", SIDECAR_VERSION,
-			 "test", test->name, "file", test->file, "line", (int)test->line, "summary",
-			 test->summary, "kernel", info->kernel->facts.release, "accel",
-			 info->host->accel_text, "verdict",
+			 "test", outcome->name, "file", test->file, "line", (int)test->line,
+			 "summary", test->summary, "kernel", outcome->kernel->facts.release,
+			 "accel", info->host->accel_text, "verdict",
 			 kt_verdict_name(outcome->result.verdict), "topology",
 			 topology_to_json(test), "iteration", (int)outcome->iteration, "n_attempts",
 			 (int)outcome->attempt, "attempts", attempts_to_json(outcome));
@@ -85,7 +85,7 @@ static int write_outcome(struct sidecar *sidecar, const struct kt_outcome *outco
 	KT_JSON json_t *json = outcome_to_json(info, outcome);
 	KT_FREE char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
 	KT_FREE char *path = info->options->stress_count == 1
-				     ? kt_format("%s/%s.json", sidecar->dir, outcome->test->name)
+				     ? kt_format("%s/%s.json", sidecar->dir, outcome->name)
 				     : kt_format("%s/%s@stress-%u.json", sidecar->dir,
 						 outcome->test->name, outcome->iteration);
 
@@ -99,7 +99,7 @@ static int write_capture(struct sidecar *sidecar, const struct kt_outcome *outco
 			 const struct kt_capture *capture, const char *ending)
 {
 	KT_FREE char *text = kt_capture_text(capture);
-	KT_FREE char *path = kt_format("%s/%s.%s", sidecar->dir, outcome->test->name, ending);
+	KT_FREE char *path = kt_format("%s/%s.%s", sidecar->dir, outcome->name, ending);
 
 	if (!text || !path)
 		return kt_err_oom(&sidecar->err);

@@ -21,8 +21,8 @@ static int tap_begin(struct kt_reporter *reporter, const struct kt_run_info *inf
 	(void)fputs("TAP version 13\n", tap->out);
 	if (info->n_attempts) /* else the plan comes at the end, when it is known */
 		(void)fprintf(tap->out, "1..%u\n", info->n_attempts);
-	(void)fprintf(tap->out, "# kernel %s, accel: %s, seed %" PRIu64 "\n",
-		      info->kernel->facts.release, info->host->accel_text, info->options->seed);
+	(void)fprintf(tap->out, "# kernel %s, accel: %s, seed %" PRIu64 "\n", info->kernels_text,
+		      info->host->accel_text, info->options->seed);
 	return fflush(tap->out);
 }
 
@@ -50,7 +50,7 @@ static int tap_outcome(struct kt_reporter *reporter, const struct kt_outcome *ou
 	bool skipped = result->verdict == KT_VERDICT_SKIP;
 	bool ok = skipped || result->verdict == KT_VERDICT_PASS;
 
-	(void)fprintf(tap->out, "%sok %u - %s", ok ? "" : "not ", ++tap->n, outcome->test->name);
+	(void)fprintf(tap->out, "%sok %u - %s", ok ? "" : "not ", ++tap->n, outcome->name);
 	if (reporter->info->options->stress_count != 1)
 		(void)fprintf(tap->out, " run %u", outcome->iteration);
 	if (skipped) {

@@ -189,9 +189,9 @@ static int xml_outcome(struct kt_reporter *reporter, const struct kt_outcome *ou
 	bool skipped = outcome->result.verdict == KT_VERDICT_SKIP;
 	char name[300], line[16];
 
-	(void)snprintf(name, sizeof(name), "%s", test->name);
+	(void)snprintf(name, sizeof(name), "%s", outcome->name);
 	if (reporter->info->options->stress_count != 1)
-		(void)snprintf(name, sizeof(name), "%.256s@stress-%u", test->name,
+		(void)snprintf(name, sizeof(name), "%.256s@stress-%u", outcome->name,
 			       outcome->iteration);
 	(void)snprintf(line, sizeof(line), "%u", test->line);
 	(void)fputs("    <testcase", xml->out);
@@ -249,7 +249,7 @@ static void put_document(const struct xml *xml, FILE *out, const struct kt_count
 	(void)fputs(">\n", out);
 	if (xml->dialect == DIALECT_JUNIT) {
 		(void)fputs("    <properties>\n", out);
-		put_property(out, "kernel.release", info->kernel->facts.release);
+		put_property(out, "kernel.release", info->kernels_text);
 		put_property(out, "accel", info->host->accel_text);
 		(void)snprintf(seed, sizeof(seed), "%" PRIu64, info->options->seed);
 		put_property(out, "seed", seed);

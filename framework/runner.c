@@ -28,7 +28,6 @@
 #define FORK_LIMIT_NS     (30 * KT_NSEC_PER_SEC)
 #define TEMPLATE_LIMIT_NS (180 * KT_NSEC_PER_SEC) /* beyond the boot: settling, saving, locks */
 #define READY_LIMIT_NS    (3600 * KT_NSEC_PER_SEC)
-#define OVERHEAD_MIB      64u /* of a machine beyond its guest's RAM */
 
 /*
  * One thread, one loop. What is to be run waits in a list, in order. An attempt starts when the
@@ -67,6 +66,7 @@ struct runner {
 	struct kt_group *groups;
 	struct kt_queue queue;
 	struct run_job *jobs, **jobs_end; /* in the order of their start */
+	unsigned int n_planned;           /* attempts; 0: without end */
 	uint64_t began_ns;
 	uint64_t first_ns; /* start of the first attempt; making templates comes before it */
 	struct kt_counts counts;
@@ -117,7 +117,7 @@ static void draw_progress(struct runner *runner)
 		if (!at->is_warm)
 			lines[n++] = (struct kt_progress_line){
 				.name = at->kind == JOB_TEMPLATE ? "template"
-								 : at->job.outcome.test->name,
+								 : at->job.outcome.name,
 				.phase = kt_phase_name(at->job.phase),
 				.step = at->job.step,
 				.began_ns = at->job.began_ns,
@@ -178,6 +178,8 @@ static void report_without_job(struct runner *runner, const struct kt_item *item
 	struct kt_outcome outcome = KT_OUTCOME_NULL;
 
 	outcome.test = item->test;
+	outcome.name = item->name;
+	outcome.kernel = item->kernel;
 	outcome.iteration = item->iteration;
 	outcome.attempt = item->attempt;
 	outcome.result.verdict = verdict;
@@ -189,7 +191,8 @@ static void report_without_job(struct runner *runner, const struct kt_item *item
 /* ---- jobs ------------------------------------------------------------------------------------- */
 
 static struct run_job *job_new(struct runner *runner, enum job_kind kind, struct kt_group *group,
-			       const struct kt_test *test, const struct kt_job_events *events)
+			       const struct kt_test *test, const char *name,
+			       const struct kt_job_events *events)
 {
 	enum kt_phase first = kind == JOB_ATTEMPT && group->state == KT_GROUP_READY ? KT_PHASE_FORK
 										    : KT_PHASE_BOOT;
@@ -200,7 +203,8 @@ static struct run_job *job_new(struct runner *runner, enum job_kind kind, struct
 	job->runner = runner;
 	job->kind = kind;
 	job->group = group;
-	if (kt_job_init(&job->job, runner->loop, events, test, first, NULL) < 0) {
+	if (kt_job_init(&job->job, runner->loop, events, test, name, group->kernel, first, NULL) <
+	    0) {
 		kt_outcome_deinit(&job->job.outcome);
 		free(job);
 		return NULL;
@@ -227,11 +231,6 @@ static void job_free(struct run_job *job)
 	free(job);
 }
 
-static unsigned int job_mib(const struct kt_test *test)
-{
-	return kt_setup_memory_mib(test) + OVERHEAD_MIB;
-}
-
 /* ---- templates -------------------------------------------------------------------------------- */
 
 static int template_main(struct kt_job *job, int report_fd, int go_fd)
@@ -240,6 +239,7 @@ static int template_main(struct kt_job *job, int report_fd, int go_fd)
 	const struct kt_template_job spec = {
 		.setup = run->runner->setup,
 		.test = run->group->test,
+		.kernel = run->group->kernel,
 		.id = kt_group_template_id(run->group, run->runner->setup),
 		.packages = run->group->packages,
 		.outcome = &job->outcome,
@@ -295,9 +295,10 @@ static bool start_template(struct runner *runner, struct kt_group *group)
 		fall_back(runner, group, err.text);
 		return true;
 	}
-	if (!kt_budget_take(runner->budget, 1, job_mib(group->test), &share))
+	if (!kt_budget_take(runner->budget, 1, kt_setup_machine_mib(group->test), &share))
 		return false;
-	job = job_new(runner, JOB_TEMPLATE, group, group->test, &template_events);
+	job = job_new(runner, JOB_TEMPLATE, group, group->test, group->test->name,
+		      &template_events);
 	if (!job) {
 		note_fault(runner, -ENOMEM);
 		return false;
@@ -410,7 +411,7 @@ static void start_attempt(struct runner *runner, struct kt_item *item, struct kt
 			  bool warm)
 {
 	struct run_job *job =
-		job_new(runner, JOB_ATTEMPT, item->group, item->test, &attempt_events);
+		job_new(runner, JOB_ATTEMPT, item->group, item->test, item->name, &attempt_events);
 	struct kt_err err = KT_ERR_NULL;
 	uint64_t limit_ns, packages;
 
@@ -479,7 +480,7 @@ static bool warm_up(struct runner *runner, struct kt_item **at)
 
 	if (item->group->state != KT_GROUP_READY || runner->options->no_capture ||
 	    count_warm(runner) >= runner->options->pool ||
-	    !kt_budget_try(runner->budget, 1, job_mib(item->test), &share))
+	    !kt_budget_try(runner->budget, 1, kt_setup_machine_mib(item->test), &share))
 		return false;
 	(void)kt_queue_take(&runner->queue, at);
 	start_attempt(runner, item, share, true);
@@ -512,8 +513,8 @@ static enum step start_item(struct runner *runner, struct kt_item **at)
 
 	if (runner->options->no_capture && runner->jobs)
 		return STEP_STOP;
-	if (!kt_budget_take(runner->budget, kt_setup_vcpus(item->test), job_mib(item->test),
-			    &share))
+	if (!kt_budget_take(runner->budget, kt_setup_vcpus(item->test),
+			    kt_setup_machine_mib(item->test), &share))
 		return warm_up(runner, at) ? STEP_AGAIN : STEP_STOP;
 	(void)kt_queue_take(&runner->queue, at);
 	start_attempt(runner, item, share, false);
@@ -541,6 +542,8 @@ static enum step fail_item(struct runner *runner, struct kt_item **at)
 		return drop_item(runner, at, KT_VERDICT_ERROR, "the guest does not get up");
 	(void)kt_queue_take(&runner->queue, at);
 	failure->test = item->test;
+	failure->name = item->name;
+	failure->kernel = item->kernel;
 	failure->iteration = item->iteration;
 	failure->seed = kt_plan_seed(runner->options->seed, item->iteration, item->attempt);
 	report_final(runner, failure);
@@ -735,8 +738,7 @@ static int runner_init(struct runner *runner, bool color, struct kt_err *reterr)
 	runner->redraw = (struct kt_timer){ .fn = on_redraw, .data = runner };
 	runner->kill = (struct kt_timer){ .fn = on_kill, .data = runner };
 	runner->global = (struct kt_timer){ .fn = on_global_timeout, .data = runner };
-	kt_progress_init(&runner->progress, color,
-			 (unsigned int)runner->plan->n * runner->options->stress_count);
+	kt_progress_init(&runner->progress, color, runner->n_planned);
 	return kt_budget_open(runner->options->budget_vcpus, runner->options->memory_budget_mib,
 			      &runner->budget, reterr);
 }
@@ -745,9 +747,7 @@ static void runner_deinit(struct runner *runner)
 {
 	runner->counts.n_not_run = kt_queue_deinit(&runner->queue);
 	if (runner->options->stress_count && !runner->options->stress_duration_ns)
-		runner->counts.n_not_run =
-			(unsigned int)runner->plan->n * runner->options->stress_count -
-			runner->counts.total;
+		runner->counts.n_not_run = runner->n_planned - runner->counts.total;
 	kt_groups_free(runner->groups);
 	(void)kt_close(runner->signals.fd);
 	runner->budget = kt_budget_close(runner->budget);
@@ -779,6 +779,8 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 		.plan = plan,
 		.setup = setup,
 		.options = setup->options,
+		.n_planned =
+			(unsigned int)(plan->n * setup->n_kernels) * setup->options->stress_count,
 		.reporters = reporters,
 		.signals = KT_SOURCE_NULL,
 		.budget_source = KT_SOURCE_NULL,

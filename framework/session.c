@@ -486,7 +486,8 @@ static int watch_signals(struct session *session)
 
 static int boot(struct session *session, struct kt_err *reterr)
 {
-	struct kt_machine_config machine = kt_setup_machine(session->setup, session->outcome->test);
+	struct kt_machine_config machine =
+		kt_setup_machine(session->setup, session->outcome->kernel, session->outcome->test);
 
 	session->awaits_hello = true;
 	return kt_machine_start(kt_link_machine(session->link), &machine, reterr);
@@ -496,7 +497,8 @@ static int boot(struct session *session, struct kt_err *reterr)
 static int restore(struct session *session, struct kt_err *reterr)
 {
 	const struct kt_template *template = session->template;
-	struct kt_machine_config machine = kt_setup_machine(session->setup, session->outcome->test);
+	struct kt_machine_config machine =
+		kt_setup_machine(session->setup, session->outcome->kernel, session->outcome->test);
 	const struct kt_image *image = session->setup->image;
 	int r;
 

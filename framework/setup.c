@@ -18,6 +18,7 @@
 #define TCG_TIMEOUT_MULTIPLIER 3.0
 #define DEFAULT_TIMEOUT_MS     10000u /* beyond the duration */
 #define DEFAULT_MEMORY_MIB     512u
+#define OVERHEAD_MIB           64u /* of a machine beyond its guest's RAM */
 
 /*
  * A throw-away guest has nothing to protect from itself, and under TCG page table isolation alone
@@ -82,6 +83,49 @@ static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wan
 	return r;
 }
 
+/* "7.0.13" of 7.0.13+deb13-cloud-amd64; all of it when another kernel has the same version. */
+static char *make_label(const struct kt_setup *setup, const struct kt_kernel *kernel)
+{
+	const char *release = kernel->facts.release;
+	size_t len = strcspn(release, "+-");
+
+	for (size_t i = 0; i < setup->n_kernels; i++) {
+		const struct kt_kernel *other = &setup->kernels[i];
+
+		if (other != kernel && !strncmp(other->facts.release, release, len) &&
+		    strcspn(other->facts.release, "+-") == len)
+			return strcmp(other->facts.release, release)
+				       ? strdup(release)
+				       : kt_format("%s %s", release, kernel->spec);
+	}
+	return strndup(release, len);
+}
+
+static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
+{
+	const struct kt_strings *specs = &setup->options->kernels;
+	size_t n = specs->n ?: 1;
+
+	setup->kernels = calloc(n, sizeof(*setup->kernels));
+	if (!setup->kernels)
+		return kt_err_oom(reterr);
+	for (; setup->n_kernels < n; setup->n_kernels++) {
+		struct kt_kernel *kernel = &setup->kernels[setup->n_kernels];
+		const char *spec = specs->n ? specs->at[setup->n_kernels] : NULL;
+		int r = kt_kernel_resolve(spec, kernel, reterr);
+
+		if (r < 0)
+			return r;
+		kernel->spec = spec;
+	}
+	for (size_t i = 0; n > 1 && i < n; i++) {
+		setup->kernels[i].label = make_label(setup, &setup->kernels[i]);
+		if (!setup->kernels[i].label)
+			return kt_err_oom(reterr);
+	}
+	return 0;
+}
+
 int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 		  const struct kt_setup_wants *wants, struct kt_err *reterr)
 {
@@ -91,7 +135,7 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 	r = kt_host_probe(options->accel, options->qemu, &setup->host, reterr);
 	if (r < 0)
 		return r;
-	r = kt_kernel_resolve(options->kernel, &setup->kernel, reterr);
+	r = set_up_kernels(setup, reterr);
 	if (r < 0) /* -ENOENT is the missing QEMU's */
 		return r == -ENOENT ? -ENODATA : r;
 	setup->cmdline =
@@ -109,7 +153,9 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 
 void kt_setup_deinit(struct kt_setup *setup)
 {
-	kt_kernel_deinit(&setup->kernel);
+	for (size_t i = 0; i < setup->n_kernels; i++)
+		kt_kernel_deinit(&setup->kernels[i]);
+	free(setup->kernels);
 	setup->image = kt_image_free(setup->image);
 	kt_cargo_deinit(&setup->cargo);
 	setup->initramfs_fd = kt_close(setup->initramfs_fd);
@@ -124,12 +170,13 @@ int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr)
 	return kt_image_initramfs(setup->image, &setup->initramfs_fd, reterr);
 }
 
-char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_test *test)
+char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *kernel,
+			const struct kt_test *test)
 {
 	if (test->disabled)
 		return kt_format("disabled: %s", test->disabled);
 	return kt_cargo_missing(&setup->cargo, test)
-		       ?: kt_schedulers_obstacle(&setup->cargo, &setup->kernel, test);
+		       ?: kt_schedulers_obstacle(&setup->cargo, kernel, test);
 }
 
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test)
@@ -149,6 +196,11 @@ unsigned int kt_setup_memory_mib(const struct kt_test *test)
 	return test->memory_mib ?: DEFAULT_MEMORY_MIB;
 }
 
+unsigned int kt_setup_machine_mib(const struct kt_test *test)
+{
+	return kt_setup_memory_mib(test) + OVERHEAD_MIB;
+}
+
 uint64_t kt_setup_files_max(const struct kt_test *test)
 {
 	return (uint64_t)kt_setup_memory_mib(test) << 20 >> 1;
@@ -161,10 +213,12 @@ unsigned int kt_setup_vcpus(const struct kt_test *test)
 	return kt_topology_cpus(&topology);
 }
 
-struct kt_machine_config kt_setup_machine(const struct kt_setup *setup, const struct kt_test *test)
+struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
+					  const struct kt_kernel *kernel,
+					  const struct kt_test *test)
 {
 	return (struct kt_machine_config){
-		.kernel = setup->kernel.boot,
+		.kernel = kernel->boot,
 		.initramfs_fd = setup->initramfs_fd,
 		.cmdline = setup->cmdline,
 		.topology = kt_setup_topology(test),
@@ -206,7 +260,8 @@ static char *host_cpu(void)
 	return strndup(at, strcspn(at, "\n"));
 }
 
-char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_test *test)
+char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel *kernel,
+			    const struct kt_test *test)
 {
 	const struct kt_host *host = &setup->host;
 	struct kt_machine_topology topology = kt_setup_topology(test);
@@ -216,7 +271,7 @@ char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_test *
 		return NULL;
 	return kt_format("wire %d\nkernel %s %s\ncmdline %s\ntopology %u %u %u %u\nmemory %u\n"
 			 "qemu %u.%u %s %s%s\nhost %s\n",
-			 KT_WIRE_VERSION, setup->kernel.facts.release, setup->kernel.facts.build_id,
+			 KT_WIRE_VERSION, kernel->facts.release, kernel->facts.build_id,
 			 setup->cmdline, topology.numa_nodes, topology.llcs, topology.cores,
 			 topology.threads, kt_setup_memory_mib(test), host->qemu.major,
 			 host->qemu.minor, host->qemu.path, kt_accel_name(host->accel),

@@ -29,6 +29,7 @@
 /* Frames one way and the other between a machine and this process's standard streams. */
 struct shell {
 	struct kt_setup *setup;
+	const struct kt_kernel *kernel;
 	const char *command; /* NULL: interactive */
 	struct kt_loop *loop;
 	struct kt_link *link;
@@ -283,7 +284,7 @@ static int watch_signals(struct shell *shell)
 static int restore(struct shell *shell, const struct kt_test *test,
 		   const struct kt_template *template, struct kt_err *reterr)
 {
-	struct kt_machine_config machine = kt_setup_machine(shell->setup, test);
+	struct kt_machine_config machine = kt_setup_machine(shell->setup, shell->kernel, test);
 	int r;
 
 	kt_link_set_position(shell->link, template->position);
@@ -305,7 +306,7 @@ static int boot(struct shell *shell, const struct kt_test *test, struct kt_err *
 
 	if (r < 0)
 		return r;
-	machine = kt_setup_machine(shell->setup, test);
+	machine = kt_setup_machine(shell->setup, shell->kernel, test);
 	shell->packages = kt_cargo_packages(&shell->setup->cargo, test);
 	return kt_machine_start(kt_link_machine(shell->link), &machine, reterr);
 }
@@ -326,7 +327,7 @@ static int start(struct shell *shell, const struct kt_test *test, struct kt_err 
 		return r;
 	kt_timer_arm(shell->loop, &shell->deadline,
 		     kt_now_ns() + shell->setup->options->boot_timeout_ns);
-	if (!kt_group_get(&group, shell->setup, test))
+	if (!kt_group_get(&group, shell->setup, shell->kernel, test))
 		return kt_err_oom(reterr);
 	if (group->state == KT_GROUP_NEW)
 		kt_group_look(group, shell->setup, 1, NULL);
@@ -347,11 +348,12 @@ static void show_console(const struct shell *shell)
 	(void)fputs(kt_text_tail(text, 20), stderr);
 }
 
-int kt_shell_run(struct kt_setup *setup, const struct kt_test *test, const char *command,
-		 int *ret_status, struct kt_err *reterr)
+int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const struct kt_test *test,
+		 const char *command, int *ret_status, struct kt_err *reterr)
 {
 	struct shell shell = {
 		.setup = setup,
+		.kernel = kernel,
 		.command = command,
 		.input = KT_SOURCE_NULL,
 		.signals = KT_SOURCE_NULL,

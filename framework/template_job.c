@@ -77,7 +77,7 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	KT_JSON json_t *manifest = kt_image_manifest(image, job->packages, before);
 	struct kt_template_build spec = {
 		.id = job->id,
-		.machine = kt_setup_machine(job->setup, job->test),
+		.machine = kt_setup_machine(job->setup, job->kernel, job->test),
 		.files = manifest,
 		.boot_timeout_ns = job->setup->options->boot_timeout_ns,
 		.base = base,

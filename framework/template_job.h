@@ -9,6 +9,7 @@ struct kt_outcome;
 struct kt_template_job {
 	const struct kt_setup *setup;
 	const struct kt_test *test; /* one of those that the template is for */
+	const struct kt_kernel *kernel;
 	struct kt_template_id id;
 	uint64_t packages;          /* of the image that are to be in it */
 	struct kt_outcome *outcome; /* its verdict, reason and console say what became of it */

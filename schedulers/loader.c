@@ -224,6 +224,93 @@ static int size_dump(const struct load *load, struct kt_err *reterr)
 	return kt_field_set(&field, data, room, len, reterr);
 }
 
+/* ---- enumerators -------------------------------------------------------------------------------- */
+
+#define ENUM_PREFIX "__SCX_"
+
+static bool has_prefix(const struct btf *btf, const struct btf_type *section)
+{
+	const struct btf_var_secinfo *at = btf_var_secinfos(section);
+
+	for (unsigned int i = 0; i < btf_vlen(section); i++, at++) {
+		if (!strncmp(type_name(btf, at->type), ENUM_PREFIX, strlen(ENUM_PREFIX)))
+			return true;
+	}
+	return false;
+}
+
+static bool has_enumerators(const struct load *load)
+{
+	const struct btf *btf = bpf_object__btf(load->object);
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, load->object)
+	{
+		const struct btf_type *type = btf__type_by_id(btf, bpf_map__btf_value_type_id(map));
+
+		if (type && btf_is_datasec(type) && has_prefix(btf, type))
+			return true;
+	}
+	return false;
+}
+
+static void set_enumerator(const struct load *load, const char *name, uint64_t number)
+{
+	struct kt_field field;
+	struct bpf_map *map;
+	char variable[128];
+	void *data;
+	size_t room;
+
+	(void)snprintf(variable, sizeof(variable), "__%s", name);
+	if (find_variable(load, variable, &map, &field, NULL) < 0)
+		return;
+	data = bpf_map__initial_value(map, &room);
+	if (data)
+		(void)kt_field_set(&field, data, room, number, NULL);
+}
+
+static void set_all_of(const struct load *load, const struct btf *kernel,
+		       const struct btf_type *type)
+{
+	bool wide = btf_is_enum64(type);
+
+	for (unsigned int i = 0; i < btf_vlen(type); i++) {
+		uint32_t at = wide ? btf_enum64(type)[i].name_off : btf_enum(type)[i].name_off;
+		const char *name = btf__name_by_offset(kernel, at);
+
+		if (!strncmp(name, ENUM_PREFIX + 2, strlen(ENUM_PREFIX) - 2))
+			set_enumerator(load, name,
+				       wide ? btf_enum64_value(&btf_enum64(type)[i])
+					    : (uint64_t)(int64_t)btf_enum(type)[i].val);
+	}
+}
+
+/*
+ * Objects that are built with the scx project's headers have variables that stand for enumerators of the
+ * kernel, as __SCX_DSQ_LOCAL for SCX_DSQ_LOCAL, which their programs fill in before they load them: the
+ * numbers differ from kernel to kernel. One that the kernel does not have stays 0, which is how the objects
+ * see that.
+ */
+static int set_enumerators(const struct load *load, struct kt_err *reterr)
+{
+	struct btf *kernel;
+
+	if (!has_enumerators(load))
+		return 0;
+	kernel = btf__load_vmlinux_btf();
+	if (!kernel)
+		return kt_err_set(reterr, -errno, "the kernel's BTF: %m");
+	for (uint32_t id = 1; id < btf__type_cnt(kernel); id++) {
+		const struct btf_type *type = btf__type_by_id(kernel, id);
+
+		if (btf_is_any_enum(type))
+			set_all_of(load, kernel, type);
+	}
+	btf__free(kernel);
+	return 0;
+}
+
 static int configure(struct load *load, struct kt_err *reterr)
 {
 	const struct kt_loader *loader = load->loader;
@@ -408,7 +495,8 @@ static enum kt_loader_status run(struct load *load)
 		(void)kt_err_set(&err, 0, "this kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT)");
 		return refuse(load, &err);
 	}
-	if (open_object(load, &err) < 0 || configure(load, &err) < 0)
+	if (open_object(load, &err) < 0 || configure(load, &err) < 0 ||
+	    set_enumerators(load, &err) < 0)
 		return refuse(load, &err);
 	if (load->loader->verify)
 		return verify(load);

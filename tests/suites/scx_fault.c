@@ -399,7 +399,7 @@ static int dump_post_vm(struct kt_ctx *ctx)
 	return 0;
 }
 
-#define CROWD 5600
+#define CROWD 6000
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;

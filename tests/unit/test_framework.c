@@ -133,7 +133,7 @@ Test(options, the_command_line_overrides_the_environment)
 	(void)setenv("KTESTS_KERNEL", "6.16", 1);
 	(void)setenv("KTESTS_ACCEL", "tcg", 1);
 	cr_assert(eq(int, PARSE(&o, NULL, "-k", "7.0"), 0));
-	cr_assert(eq(str, (char *)o.kernel, "7.0"));
+	cr_assert(eq(str, (char *)o.kernels.at[0], "7.0"));
 	cr_assert(eq(int, (int)o.accel, KT_ACCEL_CHOICE_TCG));
 	kt_options_deinit(&o);
 	(void)setenv("KTESTS_ACCEL", "magic", 1);

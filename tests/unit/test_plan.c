@@ -188,6 +188,7 @@ Test(plan, tests_draw_different_numbers)
 struct queue_fixture {
 	struct letters letters;
 	struct kt_plan plan;
+	struct kt_kernel kernels[2];
 	struct kt_setup setup;
 	struct kt_group *groups;
 	struct kt_queue queue;
@@ -197,6 +198,8 @@ static void fixture_init(struct queue_fixture *fixture, const char *names, const
 {
 	*fixture = (struct queue_fixture){ .setup = KT_SETUP_NULL };
 	fixture->setup.cmdline = (char *)"quiet";
+	fixture->setup.kernels = fixture->kernels;
+	fixture->setup.n_kernels = 1;
 	letters_init(&fixture->letters, names, kinds);
 	cr_assert(
 		zero(int, kt_plan_init(&fixture->plan, &fixture->letters.selection, &unshuffled)));
@@ -307,8 +310,10 @@ Test(queue, items_are_counted_by_machine)
 	fixture_init(&fixture, "abcd", "0102");
 	fixture.letters.tests[3].disabled = "it needs no machine";
 	add_round(&fixture);
-	ordinary = kt_group_get(&fixture.groups, &fixture.setup, &fixture.letters.tests[2]);
-	large = kt_group_get(&fixture.groups, &fixture.setup, &fixture.letters.tests[1]);
+	ordinary = kt_group_get(&fixture.groups, &fixture.setup, fixture.setup.kernels,
+				&fixture.letters.tests[2]);
+	large = kt_group_get(&fixture.groups, &fixture.setup, fixture.setup.kernels,
+			     &fixture.letters.tests[1]);
 	cr_assert(ne(ptr, ordinary, large));
 	cr_assert(eq(u32, kt_queue_count(&fixture.queue, ordinary), 2));
 	cr_assert(eq(u32, kt_queue_count(&fixture.queue, large), 1));
@@ -341,4 +346,23 @@ Test(queue, an_item_frees_its_earlier_attempts)
 	after = dup(0);
 	(void)close(after);
 	cr_assert(eq(int, after, before), "a capture is still open");
+}
+
+Test(queue, every_kernel_has_all_tests_and_groups_of_its_own)
+{
+	struct queue_fixture fixture;
+	char names[256] = "";
+
+	fixture_init(&fixture, "ab", "11");
+	fixture.setup.n_kernels = 2;
+	fixture.kernels[0].label = (char *)"6.16.12";
+	fixture.kernels[1].label = (char *)"7.0.13";
+	add_round(&fixture);
+	for (struct kt_item *item = fixture.queue.first; item; item = item->next) {
+		(void)strcat(strcat(names, item->name), " ");
+		cr_assert(item->group->kernel == item->kernel);
+	}
+	cr_assert(eq(str, names, "a[6.16.12] b[6.16.12] a[7.0.13] b[7.0.13] "));
+	cr_assert(ne(ptr, fixture.queue.first->group, fixture.queue.first->next->next->group));
+	fixture_deinit(&fixture);
 }

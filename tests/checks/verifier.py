@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""ktests verifier and ktests load: what they say of schedulers that are accepted, refused, or none.
+
+usage: verifier.py KTESTS SAMPLE_DIR
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def check(condition, what, text):
+    print(what)
+    if not condition:
+        sys.exit(f"failed: {what}\n{text}")
+
+
+def main():
+    ktests, samples = sys.argv[1], pathlib.Path(sys.argv[2])
+    status, text = run(ktests, "verifier", "fifo")
+    insns = dict(re.findall(r"^  (fifo_\w+) +(\d+)", text, re.M))
+    check(status == 0 and len(insns) == 5 and all(int(n) > 0 for n in insns.values()),
+          "an accepted scheduler has its instructions counted, program by program", text)
+
+    status, text = run(ktests, "verifier", str(samples / "refused.bpf.o"))
+    check(status == 100 and "unbounded memory access" in text and "the verifier refuses it" in text,
+          "a refused one comes with the end of the verifier's log", text)
+
+    status, text = run(ktests, "verifier", str(samples / "no_ops.bpf.o"))
+    check(status == 99 and "it is no scheduler" in text, "what is no scheduler is told before anything boots", text)
+
+    status, text = run(ktests, "verifier", "no_such_scheduler")
+    check(status == 2 and "no scheduler of this binary and no file" in text, "so is a name that nothing has", text)
+
+    status, text = run(ktests, "load", str(samples / "refused.bpf.o"))
+    check(status == 1 and "no sched_ext" in text or status in (1, 3), "load runs on the host too", text)
+
+
+main()
