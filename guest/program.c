@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@ struct start {
 	char *search; /* PATH=... */
 	const char **argv;
 	const char **environment;
-	int in, report;
+	int in, report, socket;
 };
 
 static void start_deinit(struct start *start)
@@ -91,6 +92,65 @@ static int prepare(struct start *start)
 	return make_argv(start) ?: make_environment(start);
 }
 
+/* ---- a descriptor, from the child to PID 1: unix(7), SCM_RIGHTS ---------------------------------- */
+
+union rights {
+	char bytes[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+static int send_fd(int socket, int fd)
+{
+	union rights rights = { .bytes = "" };
+	char byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = rights.bytes,
+				  .msg_controllen = sizeof(rights.bytes) };
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+	return sendmsg(socket, &message, 0) < 0 ? -errno : 0;
+}
+
+/* -1 when the other end was closed without one. */
+static int receive_fd(int socket)
+{
+	union rights rights = { .bytes = "" };
+	char byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = rights.bytes,
+				  .msg_controllen = sizeof(rights.bytes) };
+	struct cmsghdr *header;
+	int fd = -1;
+
+	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) <= 0)
+		return -1;
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+	return fd;
+}
+
+static int hand_over(const struct start *start, struct kt_err *reterr)
+{
+	int fd = start->program->hand_over ? start->program->hand_over() : -EBADF;
+
+	if (!start->program->hand_over)
+		return 0;
+	if (fd < 0)
+		return kt_err_set(reterr, fd, "seccomp: %m");
+	return send_fd(start->socket, fd) < 0 ? kt_err_set(reterr, -errno, "sendmsg: %m") : 0;
+}
+
+/* ---- the child ---------------------------------------------------------------------------------- */
+
 static void reset_signals(void)
 {
 	sigset_t none;
@@ -130,7 +190,7 @@ __attribute__((noreturn)) static void child_main(const struct start *start)
 	else if (r == 0 &&
 		 (dup2(start->in, 0) < 0 || dup2(program->out, 1) < 0 || dup2(program->err, 2) < 0))
 		(void)kt_err_set(&err, -errno, "its standard streams: %m");
-	else if (r == 0)
+	else if (r == 0 && hand_over(start, &err) == 0)
 		become(start, &err);
 	(void)kt_write_full(start->report, &err, sizeof(err));
 	_exit(127);
@@ -138,19 +198,26 @@ __attribute__((noreturn)) static void child_main(const struct start *start)
 
 static int fork_child(struct start *start, pid_t *ret_pid, int *ret_pidfd, struct kt_err *reterr)
 {
-	KT_CLOSE int report = -1;
+	KT_CLOSE int report = -1, socket = -1;
 	struct kt_err failure;
-	int ends[2];
+	int ends[2], sockets[2];
 	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return kt_err_set(reterr, -errno, "pipe: %m");
 	report = ends[0];
 	start->report = ends[1];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0) {
+		(void)kt_close(ends[1]);
+		return kt_err_set(reterr, -errno, "socketpair: %m");
+	}
+	socket = sockets[0];
+	start->socket = sockets[1];
 	pid = fork();
 	if (pid == 0)
 		child_main(start);
 	(void)kt_close(ends[1]);
+	(void)kt_close(sockets[1]);
 	if (pid < 0)
 		return kt_err_set(reterr, -errno, "fork: %m");
 	*ret_pid = pid;
@@ -158,6 +225,8 @@ static int fork_child(struct start *start, pid_t *ret_pid, int *ret_pidfd, struc
 	*ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (*ret_pidfd < 0)
 		return kt_err_set(reterr, -errno, "pidfd_open: %m");
+	if (start->program->hand_over)
+		*start->program->ret_handed = receive_fd(socket);
 	if (kt_read_full(report, &failure, sizeof(failure)) < 0)
 		return 0;
 	return kt_err_set(reterr, -ENOEXEC, "%s", failure.text);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest/ops_hook.h"
 #include "guest/program.h"
 #include "guest/reap.h"
 #include "schedulers/loader.h"
@@ -31,6 +32,7 @@ struct kt_scheduler_run {
 	int pidfd;
 	int log; /* standard output and error */
 	int status;
+	struct kt_ops_hook *hook; /* of a program whose watchdog is to be set */
 };
 
 /* ---- start -------------------------------------------------------------------------------------- */
@@ -78,6 +80,7 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 		.loader = { .object = slash ? slash + 1 : path,
 			    .variables = variables,
 			    .watchdog_ms = start->watchdog_ms,
+			    .hurry = true,
 			    .dump_kib = scheduler->dump_kib ?: DEFAULT_DUMP_KIB },
 		.comm = scheduler->name,
 	};
@@ -92,9 +95,21 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 		.data = &load,
 	};
 
+	int handed = -1, r;
+
 	if (!dir || !variables)
 		return kt_err_oom(reterr);
-	return kt_program_start(&program, &run->pid, &run->pidfd, reterr);
+	if (scheduler->binary && start->watchdog_ms) {
+		program.hand_over = kt_ops_hook_install;
+		program.ret_handed = &handed;
+	}
+	r = kt_program_start(&program, &run->pid, &run->pidfd, reterr);
+	if (r < 0 || handed < 0) {
+		(void)kt_close(handed);
+		return r;
+	}
+	return kt_ops_hook_start(run->pid, run->pidfd, handed, start->watchdog_ms, &run->hook,
+				 reterr);
 }
 
 static int explain_end(struct kt_scheduler_run *run, struct kt_err *reterr)
@@ -171,6 +186,10 @@ int kt_scheduler_start(const struct kt_scheduler_start *start, struct kt_schedul
 	*ret_run = run;
 	r = kt_program_output(&run->log, reterr) ?: start_process(run, start, reterr) ?:
 	    await_enabled(run, start, reterr);
+	if (r == 0 && run->hook && !kt_ops_hook_count(run->hook)) {
+		kt_scheduler_bury(run, 0);
+		r = kt_err_set(reterr, -ENOTSUP, "its watchdog could not be set");
+	}
 	return r < 0 ? kt_err_prefix(reterr, r, "scheduler %s", start->scheduler->name) : 0;
 }
 
@@ -205,6 +224,7 @@ static void reap(struct kt_scheduler_run *run)
 	if (run->pid)
 		(void)kt_reap_group(run->pid, kt_now_ns() + KILL_TIMEOUT_NS, &run->status, NULL);
 	run->pid = 0;
+	run->hook = kt_ops_hook_free(run->hook);
 }
 
 int kt_scheduler_stop(struct kt_scheduler_run *run, uint64_t deadline_ns, struct kt_err *reterr)

@@ -34,6 +34,32 @@ void kt_scheduler_set_init(struct kt_scheduler_set *set, struct kt_ctx *ctx, str
 	};
 }
 
+static void free_args(char **args)
+{
+	for (char **at = args; at && *at; at++)
+		free(*at);
+	free(args);
+}
+
+/* Those of an operation may be gone when the scheduler is started again. */
+static char **copy_args(const char *const *args)
+{
+	size_t n = 0;
+	char **copy;
+
+	while (args && args[n])
+		n++;
+	copy = calloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; copy && i < n; i++) {
+		copy[i] = strdup(args[i]);
+		if (!copy[i]) {
+			free_args(copy);
+			return NULL;
+		}
+	}
+	return copy;
+}
+
 void kt_scheduler_set_deinit(struct kt_scheduler_set *set)
 {
 	if (set->run)
@@ -48,6 +74,7 @@ void kt_scheduler_set_deinit(struct kt_scheduler_set *set)
 		free(pin->name);
 		free(pin);
 	}
+	free_args(set->args);
 	kt_scx_exit_deinit(&set->exit);
 	set->dump = kt_scx_dump_close(set->dump);
 	set->kmsg = kt_kmsg_close(set->kmsg);
@@ -179,7 +206,11 @@ static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *sched
 		.deadline_ns = kt_ctx_deadline_ns(set->ctx, ATTACH_TIMEOUT_MS),
 	};
 	struct kt_scheduler_run *run = NULL;
-	int r = kt_scheduler_start(&start, &run, reterr);
+	char **kept = copy_args(args);
+	int r = kept ? kt_scheduler_start(&start, &run, reterr) : kt_err_oom(reterr);
+
+	if (r < 0)
+		free_args(kept);
 
 	if (r < 0 && run) {
 		send_log(set, run, scheduler->name);
@@ -192,7 +223,8 @@ static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *sched
 		return r;
 	set->run = run;
 	set->scheduler = scheduler;
-	set->args = args;
+	free_args(set->args);
+	set->args = kept;
 	note_start(set, scheduler, replaces, began_ns);
 	return 0;
 }
@@ -252,7 +284,8 @@ int kt_scheduler_set_restart(struct kt_scheduler_set *set, struct kt_err *reterr
 {
 	if (!set->run)
 		return kt_err_set(reterr, -ESRCH, "no scheduler is attached");
-	return kt_scheduler_set_replace(set, set->scheduler, set->args, reterr);
+	return kt_scheduler_set_replace(set, set->scheduler, (const char *const *)set->args,
+					reterr);
 }
 
 /* ---- an end by itself --------------------------------------------------------------------------- */

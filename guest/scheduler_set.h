@@ -23,7 +23,7 @@ struct kt_scheduler_set {
 	struct kt_port *port;                 /* NULL: nobody is told */
 	struct kt_scheduler_run *run;         /* attached; NULL: none */
 	const struct kt_scheduler *scheduler; /* of that */
-	const char *const *args;              /* that it was started with, besides its own */
+	char **args;                          /* that it was started with, besides its own; owned */
 	int watch_fd;                         /* for uevents; -1 until a scheduler is started */
 	struct kt_kmsg *kmsg;
 	struct kt_scx_dump *dump;     /* NULL: the kernel has no such tracepoint */

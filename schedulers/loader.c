@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -490,6 +491,7 @@ static enum kt_loader_status run(struct load *load)
 {
 	struct kt_err err = KT_ERR_NULL;
 	char name[128];
+	int r;
 
 	if (kt_scx_state() == KT_SCX_NONE) {
 		(void)kt_err_set(&err, 0, "this kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT)");
@@ -502,7 +504,12 @@ static enum kt_loader_status run(struct load *load)
 		return verify(load);
 	if (prepare_to_wait(load, &err) < 0)
 		return refuse(load, &err);
-	if (attach(load, &err) < 0) {
+	if (load->loader->hurry)
+		(void)setpriority(PRIO_PROCESS, 0, -20);
+	r = attach(load, &err);
+	if (load->loader->hurry)
+		(void)setpriority(PRIO_PROCESS, 0, 0);
+	if (r < 0) {
 		(void)report_exit(load);
 		return refuse(load, &err);
 	}

@@ -22,6 +22,7 @@ struct kt_loader {
 	const char *const *variables; /* NAME=VALUE, up to a NULL; may be NULL */
 	unsigned int watchdog_ms;     /* ops.timeout_ms; 0: as the object has it */
 	unsigned int dump_kib;        /* room for the dump of an error; 0: as the object has it */
+	bool hurry;                   /* be nice -20 until it is attached: others may be busy */
 	bool verify;                  /* only has it verified, and prints what that took */
 };
 

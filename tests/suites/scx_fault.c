@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "tests/suites/look.h"
@@ -164,6 +165,30 @@ static int attach_again_run(struct kt_ctx *ctx)
 KTEST(scx_fault_attach_again, .summary = "after an end a scheduler can be attached again", TWO_CPUS,
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF }, .run = attach_again_run,
       .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fault)));
+
+/* The process of a scheduler is called as it is declared. */
+static int killed_run(struct kt_ctx *ctx)
+{
+	const struct kt_scheduler_end *end;
+	char text[LOOK_LEN];
+	pid_t pid;
+
+	for (pid = 2; pid < 4096; pid++) {
+		if (!strcmp(look(text, "/proc/%d/comm", pid), "fault"))
+			break;
+	}
+	KT_ASSERT_EQ(ctx, kill(pid, SIGKILL), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)), 0);
+	end = kt_scheduler_ended(ctx);
+	KT_ASSERT(ctx, end);
+	KT_EXPECT_EQ(ctx, end->kind, KT_SCX_EXIT_UNREG);
+	KT_EXPECT_STREQ(ctx, look(text, "/sys/kernel/sched_ext/state"), "disabled");
+	return 0;
+}
+
+KTEST(scx_fault_killed, .summary = "a scheduler goes with its process", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(fault), .expect_scheduler_exit = { .kind = KT_SCX_EXIT_UNREG },
+      .run = killed_run);
 
 /* ---- misbehaviour that is no error -------------------------------------------------------------- */
 

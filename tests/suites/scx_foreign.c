@@ -11,7 +11,6 @@
 KT_SCHEDULER(simple_program, .binary = "scx_simple");
 KT_SCHEDULER(simple_fifo, .binary = "scx_simple", .args = KT_ARGS("-f"));
 KT_SCHEDULER(simple_object, .object = "scx_simple.bpf.o");
-KT_SCHEDULER(central_program, .binary = "scx_central");
 KT_SCHEDULER(qmap_program, .binary = "scx_qmap");
 KT_SCHEDULER(qmap_object, .object = "scx_qmap.bpf.o");
 
@@ -28,11 +27,6 @@ static int expect_ops(struct kt_ctx *ctx, const char *ops)
 static int is_simple(struct kt_ctx *ctx)
 {
 	return expect_ops(ctx, "simple");
-}
-
-static int is_central(struct kt_ctx *ctx)
-{
-	return expect_ops(ctx, "central");
 }
 
 static int is_qmap(struct kt_ctx *ctx)
@@ -53,7 +47,6 @@ static int is_qmap(struct kt_ctx *ctx)
 STEADY(scx_foreign_simple, simple_program, is_simple);
 STEADY(scx_foreign_simple_fifo, simple_fifo, is_simple);
 STEADY(scx_foreign_simple_object, simple_object, is_simple);
-STEADY(scx_foreign_central, central_program, is_central);
 STEADY(scx_foreign_qmap, qmap_program, is_qmap);
 STEADY(scx_foreign_qmap_object, qmap_object, is_qmap);
 
@@ -64,10 +57,10 @@ KTEST(scx_foreign_swap, .summary = "programs and objects take one another's plac
       .steps = KT_STEPS({ .hold = KT_HOLD_FRAC(0.3) },
 			{ KT_OPS(KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(qmap_object))),
 			  .hold = KT_HOLD_FRAC(0.3) },
-			{ KT_OPS(KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(central_program)),
+			{ KT_OPS(KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(qmap_program)),
 				 KT_RESTART_SCHEDULER()),
 			  .hold = KT_HOLD_FRAC(0.3) }),
-      .check = is_central);
+      .check = is_qmap);
 
 /* qmap can be told to stall; it sets a timeout of 5 s itself, which the test makes shorter. */
 KT_SCHEDULER(qmap_stalls, .binary = "scx_qmap", .args = KT_ARGS("-t", "3"));
