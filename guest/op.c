@@ -424,10 +424,22 @@ static int write_bpf_map(struct kt_scenario *scenario, const struct kt_op *op,
 	return r ?: kt_bpf_map_write_number(fd, &op->bpf, op->value, reterr);
 }
 
+static int read_bpf_map(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
+{
+	KT_CLOSE int fd = -1;
+	uint64_t value;
+	int r = kt_scheduler_set_open_map(&scenario->schedulers, &op->bpf, &fd, reterr)
+			?: kt_bpf_map_read_number(fd, &op->bpf, &value, reterr);
+
+	return r ?: kt_scheduler_set_remember(&scenario->schedulers, op->tag, value, reterr);
+}
+
 static int check_map(const struct kt_op *op, const struct kt_topology *topology,
 		     struct kt_err *reterr)
 {
 	(void)topology;
+	if (op->kind == KT_OP_READ_BPF_MAP && !(op->tag && *op->tag))
+		return kt_err_set(reterr, -EINVAL, "its tag is empty");
 	return op->bpf.map && *op->bpf.map ? 0 : kt_err_set(reterr, -EINVAL, "it names no map");
 }
 
@@ -474,6 +486,8 @@ static const struct kt_op_ops op_table[KT_N_OP_KINDS] = {
 					 .apply = await_scheduler_exit, .check = check_timeout },
 	[KT_OP_PIN_BPF_MAP] = { "KT_PIN_BPF_MAP", KT_OP_NAMES_NONE, .apply = pin_bpf_map,
 				.check = check_map },
+	[KT_OP_READ_BPF_MAP] = { "KT_READ_BPF_MAP", KT_OP_NAMES_NONE, .apply = read_bpf_map,
+				 .check = check_map },
 	[KT_OP_WRITE_BPF_MAP] = { "KT_WRITE_BPF_MAP", KT_OP_NAMES_NONE, .apply = write_bpf_map,
 				  .check = check_map },
 };
@@ -512,6 +526,9 @@ char *kt_op_text(const struct kt_op *op)
 	if (op->bpf.map && op->kind == KT_OP_WRITE_BPF_MAP)
 		return kt_format("%s(\"%s\", \"%s\", %" PRId64 ")", name, op->bpf.map,
 				 op->bpf.field ?: "", (int64_t)op->value);
+	if (op->bpf.map && op->tag)
+		return kt_format("%s(\"%s\", \"%s\", \"%s\")", name, op->tag, op->bpf.map,
+				 op->bpf.field ?: "");
 	if (op->bpf.map)
 		return kt_format("%s(\"%s\")", name, op->bpf.map);
 	if (op->kind == KT_OP_AWAIT_SCHEDULER_EXIT)

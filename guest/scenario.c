@@ -429,6 +429,17 @@ int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *o
 
 /* ---- BPF maps ----------------------------------------------------------------------------------- */
 
+bool kt_bpf_captured(const struct kt_ctx *ctx, const char *tag, uint64_t *ret_value)
+{
+	const struct kt_bpf_number *at = ctx->scenario ? ctx->scenario->schedulers.numbers : NULL;
+
+	while (at && strcmp(at->tag, tag))
+		at = at->next;
+	if (at)
+		*ret_value = at->value;
+	return at;
+}
+
 static int fail_map(struct kt_ctx *ctx, struct kt_where where, const struct kt_err *err)
 {
 	return kt_fail(ctx, where, "%s", err->text);

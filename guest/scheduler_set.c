@@ -74,6 +74,13 @@ void kt_scheduler_set_deinit(struct kt_scheduler_set *set)
 		free(pin->name);
 		free(pin);
 	}
+	while (set->numbers) {
+		struct kt_bpf_number *number = set->numbers;
+
+		set->numbers = number->next;
+		free(number->tag);
+		free(number);
+	}
 	free_args(set->args);
 	kt_scx_exit_deinit(&set->exit);
 	set->dump = kt_scx_dump_close(set->dump);
@@ -494,4 +501,19 @@ int kt_scheduler_set_open_map(const struct kt_scheduler_set *set, const struct k
 		return kt_err_set(reterr, -ENOENT, "no BPF map '%s' is pinned", ref->map);
 	*ret_fd = fcntl(pin->fd, F_DUPFD_CLOEXEC, 0);
 	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "BPF map '%s': %m", ref->map) : 0;
+}
+
+int kt_scheduler_set_remember(struct kt_scheduler_set *set, const char *tag, uint64_t value,
+			      struct kt_err *reterr)
+{
+	struct kt_bpf_number *number = calloc(1, sizeof(*number));
+
+	if (number)
+		*number = (struct kt_bpf_number){ set->numbers, strdup(tag), value };
+	if (!number || !number->tag) {
+		free(number);
+		return kt_err_oom(reterr);
+	}
+	set->numbers = number;
+	return 0;
 }

@@ -18,6 +18,13 @@ struct kt_pinned_map {
 	int fd;
 };
 
+/* A number of a map, by the name that it was to be remembered by. */
+struct kt_bpf_number {
+	struct kt_bpf_number *next; /* remembered before this */
+	char *tag;
+	uint64_t value;
+};
+
 struct kt_scheduler_set {
 	struct kt_ctx *ctx;
 	struct kt_port *port;                 /* NULL: nobody is told */
@@ -32,6 +39,7 @@ struct kt_scheduler_set {
 	struct kt_scx_exit_info exit; /* how, the last time */
 	struct kt_scheduler_end end;
 	struct kt_pinned_map *pins;
+	struct kt_bpf_number *numbers;
 	json_t *history; /* array: one object for each that was attached */
 };
 
@@ -82,3 +90,6 @@ int kt_scheduler_set_pin(struct kt_scheduler_set *set, const char *map, struct k
 /* A map for an access, to be closed: the pinned one of that name or the newest. */
 int kt_scheduler_set_open_map(const struct kt_scheduler_set *set, const struct kt_bpf_ref *ref,
 			      int *ret_fd, struct kt_err *reterr);
+
+int kt_scheduler_set_remember(struct kt_scheduler_set *set, const char *tag, uint64_t value,
+			      struct kt_err *reterr);

@@ -141,6 +141,7 @@ enum kt_op_kind {
 	KT_OP_AWAIT_SCHEDULER_EXIT,
 	KT_OP_PIN_BPF_MAP,
 	KT_OP_WRITE_BPF_MAP,
+	KT_OP_READ_BPF_MAP,
 	KT_N_OP_KINDS,
 };
 
@@ -376,6 +377,21 @@ struct kt_op {
 #define KT_WRITE_BPF_MAP_AT(number, map_name, ...)                                                 \
 	{                                                                                          \
 		.kind = KT_OP_WRITE_BPF_MAP, .value = (uint64_t)(number),                          \
+		.bpf = {.map = (map_name),                                                         \
+			__VA_ARGS__ }                                                              \
+	}
+
+/* Remembers a number of a BPF map under a name, for kt_bpf_captured(): KT_READ_BPF_MAP("n", "a.bss", "nr"). */
+#define KT_READ_BPF_MAP(tag_name, map_name, field_path)                                            \
+	{                                                                                          \
+		.kind = KT_OP_READ_BPF_MAP, .tag = (tag_name),                                     \
+		.bpf = {.map = (map_name),                                                         \
+			.field = (field_path) }                                                    \
+	}
+/* Likewise, with the other members of struct kt_bpf_ref. */
+#define KT_READ_BPF_MAP_AT(tag_name, map_name, ...)                                                \
+	{                                                                                          \
+		.kind = KT_OP_READ_BPF_MAP, .tag = (tag_name),                                     \
 		.bpf = {.map = (map_name),                                                         \
 			__VA_ARGS__ }                                                              \
 	}

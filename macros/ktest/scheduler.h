@@ -147,6 +147,13 @@ int kt_bpf_write_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf
 			uint64_t value);
 
 /**
+ * kt_bpf_captured() - what KT_READ_BPF_MAP() has remembered as @tag
+ *
+ * The latest of that name. Returns false, and leaves *@ret_value, when there is none. Guest only.
+ */
+bool kt_bpf_captured(const struct kt_ctx *ctx, const char *tag, uint64_t *ret_value);
+
+/**
  * kt_bpf_read_bytes(), kt_bpf_write_bytes() - likewise a field of any type and width, as it lies in memory
  * @len: must be the width of the field.
  */

@@ -113,6 +113,24 @@ class Bench:
         output = run(self.ktests, "--exact", "trivial", "--stress-count", str(n), "--status-level", "fail")
         return n - int(re.search(r"(\d+) passed", output)[1]), 0
 
+    def scheduler_entries(self, test):
+        """What the sidecar says of the schedulers of a test, run by run."""
+        for _ in range(self.times(15)):
+            with tempfile.TemporaryDirectory() as directory:
+                run(self.ktests, "--exact", test, "--output-dir", directory)
+                result = json.loads(pathlib.Path(directory, f"{test}.json").read_text())
+            yield result["attempts"][0]["result"]["scenario"]["schedulers"]
+
+    def scheduler_attach_ms(self):
+        """from asking for a scheduler (fifo) to its being enabled, in a fresh fork: median"""
+        return statistics.median((entries[0]["enabled_ns"] - entries[0]["asked_ns"]) / 1e6
+                                 for entries in self.scheduler_entries("scx_variables")), None
+
+    def scheduler_replace_ms(self):
+        """from asking for the detaching of one (fifo) to the other one's being enabled, nothing else running: median"""
+        return statistics.median((entries[1]["enabled_ns"] - entries[1]["asked_ns"]) / 1e6
+                                 for entries in self.scheduler_entries("scx_restart")), None
+
 
 SLOW = ("edit_to_verdict_s",)  # left out by --quick
 
@@ -130,7 +148,8 @@ def main():
     parser.add_argument("figures", nargs="*")
     arguments = parser.parse_args()
     bench = Bench(arguments.ktests, arguments.sample, arguments.quick)
-    figures = [name for name, member in vars(Bench).items() if callable(member) and member.__doc__]
+    figures = [name for name, member in vars(Bench).items() if callable(member) and member.__doc__ and
+               name != "scheduler_entries"]
     for program, test in ((bench.ktests, "trivial"), (bench.sample, "warning_is_expected")):
         # With as many attempts the template is made for just this binary.
         run(program, "--exact", test, "--stress-count", "20")

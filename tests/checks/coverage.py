@@ -13,6 +13,22 @@ import subprocess
 import sys
 
 
+def check_phases(results):
+    """The steps of scx_steps are tagged with the scheduler that ran in each, and swaps are one entry."""
+    path = results / "scx_steps.json"
+    if not path.exists():
+        return []
+    scenario = json.loads(path.read_text())["attempts"][-1]["result"]["scenario"]
+    tags = [step.get("scheduler") for step in scenario["steps"]]
+    swaps = [(entry["name"], entry.get("replaces"), entry["step"]) for entry in scenario["schedulers"]]
+    faults = []
+    if tags != ["fifo", "vtime", "vtime", None]:
+        faults.append(f"scx_steps: its steps are tagged {tags}")
+    if swaps != [("fifo", None, -1), ("vtime", "fifo", 1), ("vtime", "vtime", 2)]:
+        faults.append(f"scx_steps: its swaps are {swaps}")
+    return faults
+
+
 def main():
     ktests, results = sys.argv[1], pathlib.Path(sys.argv[2])
     if not list(results.glob("*.json")):
@@ -31,8 +47,10 @@ def main():
     missing = sorted(set(listed["operations"]) - used) + sorted(set(listed["work_types"]) - worked)
     for name in missing:
         print(f"no test that passes uses {name}")
+    faults = check_phases(results)
+    print("\n".join(faults))
     print(f"{len(used)} operations and {len(worked)} work types in {n} tests")
-    return bool(missing) or n < 30  # finding few results is a fault of this check
+    return bool(missing or faults) or n < 30  # finding few results is a fault of this check
 
 
 sys.exit(main())

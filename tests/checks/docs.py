@@ -8,6 +8,7 @@ usage: docs.py SOURCE_ROOT KTESTS PREFIX_DIR
 PREFIX_DIR holds an installed libktest (see install.py).
 """
 
+import os
 import pathlib
 import re
 import subprocess
@@ -40,7 +41,9 @@ def check_c(page, prefix, faults):
         if run.returncode:
             faults.append(f"{page.name}: its C does not compile:\n{run.stderr}")
             return 1
-        run = subprocess.run([program], text=True, capture_output=True, timeout=300)
+        (schedulers,) = pathlib.Path(prefix).rglob("fifo.bpf.o")
+        env = dict(os.environ, KTESTS_SCHEDULER_PATH=str(schedulers.parent))
+        run = subprocess.run([program], text=True, capture_output=True, timeout=300, env=env)
         if run.returncode:
             faults.append(f"{page.name}: its tests exit with {run.returncode}:\n{run.stdout}{run.stderr}")
     return source.count("KTEST(")

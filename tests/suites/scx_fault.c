@@ -355,15 +355,23 @@ static int map_op_check(struct kt_ctx *ctx)
 		kt_bpf_read(ctx, KT_BPF("per_cpu", .key = 1, .cpu = 1, .field = "half"), &value),
 		0);
 	KT_EXPECT_EQ(ctx, value, 515);
+	/* As it was in between. */
+	KT_ASSERT(ctx, kt_bpf_captured(ctx, "first", &value));
+	KT_EXPECT_EQ(ctx, value, 100);
+	KT_ASSERT(ctx, kt_bpf_captured(ctx, "half", &value));
+	KT_EXPECT_EQ(ctx, value, 515);
+	KT_EXPECT(ctx, !kt_bpf_captured(ctx, "none", &value));
 	KT_EXPECT_EQ(ctx, counter(ctx, "scratch[7]"), 200);
 	return 0;
 }
 
-KTEST(scx_map_operations, .summary = "operations write maps", TWO_CPUS,
+KTEST(scx_map_operations, .summary = "operations write and read maps", TWO_CPUS,
       .scheduler = KT_SCHEDULER_REF(fault),
-      .steps = KT_STEPS({ KT_OPS(TELL("scratch[7]", 200),
-				 KT_WRITE_BPF_MAP_AT(515, "per_cpu", .key = 1, .cpu = 1,
-						     .field = "half")) }),
+      .steps = KT_STEPS({ KT_OPS(
+	      TELL("scratch[7]", 100), KT_READ_BPF_MAP("first", "fault.bss", "scratch[7]"),
+	      TELL("scratch[7]", 200),
+	      KT_WRITE_BPF_MAP_AT(515, "per_cpu", .key = 1, .cpu = 1, .field = "half"),
+	      KT_READ_BPF_MAP_AT("half", "per_cpu", .key = 1, .cpu = 1, .field = "half")) }),
       .check = map_op_check);
 
 /* The pinned map is that of the first scheduler, and of its own value, after that is gone. */
