@@ -366,11 +366,18 @@ static char *backtrace_line(const char *backtrace)
 static int fail_for_end(const struct kt_scheduler_set *set)
 {
 	const struct kt_scheduler_end *end = &set->end;
+	const struct kt_expected_exit *expected = &set->ctx->test->expect_scheduler_exit;
 	KT_FREE char *trace = backtrace_line(end->backtrace);
+	KT_FREE char *other =
+		expected->kind || expected->reason_contains
+			? kt_format("; expected was %s%s%s", kt_scx_exit_name(expected->kind),
+				    expected->reason_contains ? " with " : "",
+				    expected->reason_contains ?: "")
+			: NULL;
 
-	return kt_fail(set->ctx, where_of(set), "scheduler %s has ended: %s (%s, %d)%s%s%s%s",
+	return kt_fail(set->ctx, where_of(set), "scheduler %s has ended: %s (%s, %d)%s%s%s%s%s",
 		       end->scheduler->name, end->reason, kt_scx_exit_name(end->kind),
-		       (int)end->kind, *end->message ? ": " : "", end->message,
+		       (int)end->kind, *end->message ? ": " : "", end->message, other ?: "",
 		       trace && *trace ? "; kernel backtrace: " : "", trace ?: "");
 }
 

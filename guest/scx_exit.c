@@ -32,7 +32,7 @@ const char *kt_scx_exit_name(enum kt_scx_exit kind)
 		if (kinds[i].kind == kind)
 			return kinds[i].name;
 	}
-	return kind == KT_SCX_EXIT_ANY ? "any" : "unknown";
+	return kind == KT_SCX_EXIT_OTHER ? "unknown" : "any";
 }
 
 static enum kt_scx_exit find_kind(const char *reason)

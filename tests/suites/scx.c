@@ -15,6 +15,7 @@
 KT_SCHEDULER(fifo, .object = FIXTURE("fifo"));
 KT_SCHEDULER(short_slices, .object = FIXTURE("fifo"), .args = KT_ARGS("slice_us=1000"));
 KT_SCHEDULER(vtime, .object = FIXTURE("vtime"));
+KT_SCHEDULER(global, .object = FIXTURE("global"));
 KT_SCHEDULER(cells, .object = FIXTURE("cells"),
 	     .topology = { .llcs = 2, .cores = 2, .threads = 1 });
 
@@ -182,6 +183,7 @@ static int steady_check(struct kt_ctx *ctx)
 	      .check = steady_check, ##__VA_ARGS__)
 
 STEADY(scx_steady_eevdf);
+STEADY(scx_steady_global, .scheduler = KT_SCHEDULER_REF(global));
 STEADY(scx_steady_fifo, .scheduler = KT_SCHEDULER_REF(fifo));
 STEADY(scx_steady_vtime, .scheduler = KT_SCHEDULER_REF(vtime));
 STEADY(scx_steady_cells, .scheduler = KT_SCHEDULER_REF(cells));
