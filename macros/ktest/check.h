@@ -28,7 +28,8 @@ enum kt_switch {
  * @min_page_locality:    share of a worker's pages on the node of its CPU, 0..1.
  * @max_cross_node_ratio: migrations between nodes, of all migrations, 0..1.
  *
- * The binary's KT_DEFAULT_CHECKS() hold where the test says nothing. A limit on something of which
+ * Where the test says nothing, the .checks of its scheduler hold, and where that says nothing, the binary's
+ * KT_DEFAULT_CHECKS(). A limit on something of which
  * nothing was measured makes the test INCONCLUSIVE. So does one that was missed by less than what the
  * host took away from the machine's CPUs meanwhile: a slow host is no failure.
  */

@@ -2,6 +2,10 @@
 /* Schedulers with which something is wrong; see golden/. */
 #include <ktest.h>
 
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #define FIXTURE(name) "../../schedulers/" name ".bpf.o"
 
 static int nothing(struct kt_ctx *ctx)
@@ -77,3 +81,22 @@ KTEST(map_index_too_large, .scheduler = KT_SCHEDULER_REF(good),
 
 KTEST(map_is_read_only, .scheduler = KT_SCHEDULER_REF(good),
       .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP("fault.rodata", "slice_us", 1)) }));
+
+/* Without capabilities the kernel does not show its maps: that is another thing than that there is none. */
+static int forbidden_run(struct kt_ctx *ctx)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct all[2], none[2];
+	int r;
+
+	KT_ASSERT_EQ(ctx, syscall(SYS_capget, &header, all), 0);
+	none[0] = all[0];
+	none[1] = all[1];
+	none[0].effective = none[1].effective = 0;
+	KT_ASSERT_EQ(ctx, syscall(SYS_capset, &header, none), 0);
+	r = kt_apply(ctx, KT_PIN_BPF_MAP("fault.bss"));
+	KT_ASSERT_EQ(ctx, syscall(SYS_capset, &header, all), 0);
+	return r;
+}
+
+KTEST(map_is_forbidden, .scheduler = KT_SCHEDULER_REF(good), .run = forbidden_run);

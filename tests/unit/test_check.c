@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ktest/scheduler.h>
+
 #include "framework/outcome.h"
 #include "guest/check.h"
 #include "tests/unit/leaks.h"
@@ -187,12 +189,23 @@ Test(check, the_tests_own_limits_come_over_the_binarys)
 	const struct kt_test silent = { .name = "a" };
 	const struct kt_test own = { .name = "b",
 				     .checks = { .not_starved = KT_OFF, .max_gap_ms = 99 } };
+	const struct kt_scheduler scheduler = {
+		.name = "s",
+		.checks = { .not_starved = KT_OFF, .max_gap_ms = 50, .max_spread_pct = 9 }
+	};
+	const struct kt_test scheduled = { .name = "c",
+					   .scheduler = &scheduler,
+					   .checks = { .max_spread_pct = 7 } };
 
 	kt_checks_set_default(&binary);
 	cr_assert(eq(int, (int)kt_checks_of(&silent).not_starved, KT_ON));
 	cr_assert(eq(dbl, kt_checks_of(&silent).max_gap_ms, 10));
 	cr_assert(eq(int, (int)kt_checks_of(&own).not_starved, KT_OFF));
 	cr_assert(eq(dbl, kt_checks_of(&own).max_gap_ms, 99));
+	/* A scheduler's come between. */
+	cr_assert(eq(int, (int)kt_checks_of(&scheduled).not_starved, KT_OFF));
+	cr_assert(eq(dbl, kt_checks_of(&scheduled).max_gap_ms, 50));
+	cr_assert(eq(dbl, kt_checks_of(&scheduled).max_spread_pct, 7));
 }
 
 /* ---- what the host may explain ------------------------------------------------------------------ */

@@ -149,6 +149,7 @@ Test(scheduler, only_kfuncs_that_it_calls_are_an_obstacle)
 /* A program holds its objects as bytes, wherever they are: the unit test is such a program. */
 Test(scheduler, kfuncs_are_found_inside_of_programs)
 {
+	static const char noise[] = "\177ELF is no header, this is";
 	char path[] = "/tmp/ktest-unit-XXXXXX";
 	KT_CLOSE int fd = mkstemp(path);
 	KT_FREE char *object = NULL;
@@ -156,7 +157,7 @@ Test(scheduler, kfuncs_are_found_inside_of_programs)
 	size_t len, n = 0;
 
 	cr_assert(zero(int, kt_file_read(KT_TEST_OBJECTS "/fifo.bpf.o", 1 << 24, &object, &len)));
-	cr_assert(zero(int, kt_write_full(fd, "\177ELF is no header, this is", 28)));
+	cr_assert(zero(int, kt_write_full(fd, noise, sizeof(noise))));
 	cr_assert(zero(int, kt_write_full(fd, object, len)));
 	cr_assert(zero(int, kt_write_full(fd, "and more", 8)));
 	cr_assert(zero(int, kt_scheduler_kfuncs(path, &names, NULL)));

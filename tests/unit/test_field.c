@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* Fields by BTF: that of a BPF object, whose data sections are maps' values. */
+#include <bpf/btf.h>
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "schedulers/field.h"
+#include "schedulers/loader.h"
+#include "tests/unit/leaks.h"
+#include "util/cleanup.h"
+
+UNIT_SUITE(field);
+UNIT_SUITE(loader);
+
+#ifdef KT_TEST_OBJECTS
+
+static uint8_t bytes[8192];
+
+/* The BTF of the scheduler "fault", and a struct in it that has fields of all kinds. */
+static struct btf *load(uint32_t *ret_type_id)
+{
+	struct btf *btf = btf__parse(KT_TEST_OBJECTS "/fault.bpf.o", NULL);
+	int id = btf__find_by_name_kind(btf, "scratch_record", BTF_KIND_STRUCT);
+
+	cr_assert(gt(int, id, 0));
+	*ret_type_id = (uint32_t)id;
+	memset(bytes, 0, sizeof(bytes));
+	return btf;
+}
+
+static int find(const struct btf *btf, uint32_t type_id, const char *path, struct kt_field *field,
+		struct kt_err *err)
+{
+	*err = KT_ERR_NULL;
+	return kt_field_find(btf, type_id, path, field, err);
+}
+
+static uint64_t set_and_get(const struct btf *btf, uint32_t type_id, const char *path,
+			    uint64_t number)
+{
+	struct kt_field field;
+	uint64_t got = 0;
+	struct kt_err err;
+
+	cr_assert(zero(int, find(btf, type_id, path, &field, &err)), "%s", err.text);
+	cr_assert(zero(int, kt_field_set(&field, bytes, sizeof(bytes), number, &err)), "%s",
+		  err.text);
+	cr_assert(zero(int, kt_field_get(&field, bytes, sizeof(bytes), &got, &err)));
+	return got;
+}
+
+Test(field, numbers_of_every_width)
+{
+	uint32_t id;
+	struct btf *btf = load(&id);
+
+	cr_assert(eq(u64, set_and_get(btf, id, "byte", 0xfe), 0xfe));
+	cr_assert(eq(u64, set_and_get(btf, id, "half", 0xfedc), 0xfedc));
+	cr_assert(eq(u64, set_and_get(btf, id, "word", 0xfedcba98), 0xfedcba98));
+	cr_assert(eq(u64, set_and_get(btf, id, "quad", UINT64_MAX), UINT64_MAX));
+	cr_assert(eq(u64, set_and_get(btf, id, "negative", (uint64_t)-7), (uint64_t)-7));
+	cr_assert(eq(u64, set_and_get(btf, id, "low", 7), 7));
+	cr_assert(eq(u64, set_and_get(btf, id, "high", 0), 0));
+	cr_assert(
+		eq(u64, set_and_get(btf, id, "low", 7), 7)); /* its neighbour has not touched it */
+	cr_assert(eq(u64, set_and_get(btf, id, "nested.inner[2]", 9), 9));
+	btf__free(btf);
+}
+
+Test(field, what_does_not_fit_is_refused)
+{
+	static const struct {
+		const char *path;
+		uint64_t number;
+	} cases[] = {
+		{ "byte", 256 },
+		{ "low", 8 },
+		{ "high", 32 },
+		{ "negative", UINT64_C(0x80000000) },
+		{ "negative", (uint64_t)INT64_MIN },
+		{ "half", (uint64_t)-1 },
+	};
+	uint32_t id;
+	struct btf *btf = load(&id);
+	struct kt_field field;
+	struct kt_err err;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		cr_assert(zero(int, find(btf, id, cases[i].path, &field, &err)));
+		cr_assert(eq(int, kt_field_set(&field, bytes, sizeof(bytes), cases[i].number, &err),
+			     -ERANGE),
+			  "%s", cases[i].path);
+	}
+	/* A value that is shorter than its type says. */
+	cr_assert(zero(int, find(btf, id, "quad", &field, &err)));
+	cr_assert(eq(int, kt_field_set(&field, bytes, 8, 1, &err), -ERANGE));
+	btf__free(btf);
+}
+
+Test(field, paths_that_lead_nowhere)
+{
+	static const struct {
+		const char *path;
+		int code;
+	} cases[] = {
+		{ "none", -ENOENT },
+		{ "nested.none", -ENOENT },
+		{ "byte.none", -ENOENT },
+		{ "nested.inner[4]", -ERANGE },
+		{ "byte[0]", -EINVAL },
+		{ "nested.inner[", -EINVAL },
+		{ "nested.inner[-1]", -EINVAL },
+		{ "nested.inner[1", -EINVAL },
+		{ "nested..inner", -EINVAL },
+		{ ".byte", -EINVAL },
+		{ "byte.", -EINVAL },
+		{ "nested.inner[99999999999999999999]", -EINVAL },
+	};
+	uint32_t id;
+	struct btf *btf = load(&id);
+	struct kt_field field;
+	struct kt_err err;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++)
+		cr_assert(eq(int, find(btf, id, cases[i].path, &field, &err), cases[i].code),
+			  "%s: %s", cases[i].path, err.text);
+	cr_assert(zero(int, find(btf, id, "nested", &field, &err)));
+	cr_assert(eq(int, kt_field_set(&field, bytes, sizeof(bytes), 1, &err), -EINVAL));
+	btf__free(btf);
+}
+
+static int set_text(const struct btf *btf, uint32_t id, const char *path, const char *text)
+{
+	struct kt_field field;
+	struct kt_err err;
+
+	cr_assert(zero(int, find(btf, id, path, &field, &err)));
+	return kt_field_set_text(&field, bytes, sizeof(bytes), text, &err);
+}
+
+Test(field, texts)
+{
+	uint32_t id;
+	struct btf *btf = load(&id);
+	struct kt_field field;
+	struct kt_err err;
+
+	cr_assert(zero(int, set_text(btf, id, "text", "fifteen letters")));
+	cr_assert(zero(int, find(btf, id, "text", &field, &err)));
+	cr_assert(eq(str, (char *)bytes + field.bit_offset / 8, "fifteen letters"));
+	cr_assert(eq(int, set_text(btf, id, "text", "sixteen letters!"), -ERANGE));
+	cr_assert(zero(int, set_text(btf, id, "word", "0x10")));
+	cr_assert(zero(int, set_text(btf, id, "byte", "true")));
+	cr_assert(zero(int, set_text(btf, id, "negative", "-5")));
+	cr_assert(eq(int, set_text(btf, id, "word", "-5"), -ERANGE));
+	cr_assert(eq(int, set_text(btf, id, "word", ""), -EINVAL));
+	cr_assert(eq(int, set_text(btf, id, "word", "5x"), -EINVAL));
+	cr_assert(eq(int, set_text(btf, id, "word", " 5"), -EINVAL));
+	cr_assert(eq(int, set_text(btf, id, "negative", "18446744073709551615"), -ERANGE));
+	btf__free(btf);
+}
+
+Test(loader, objects_are_checked_without_a_kernel)
+{
+	static const char *const good[] = { "slice_us=5", "scratch_record.half=3", NULL };
+	static const char *const unknown[] = { "slices_us=5", NULL };
+	static const char *const no_value[] = { "slice_us", NULL };
+	struct kt_loader loader = { .object = KT_TEST_OBJECTS "/fault.bpf.o", .variables = good };
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(zero(int, kt_loader_check(&loader, &err)), "%s", err.text);
+	loader.variables = unknown;
+	cr_assert(lt(int, kt_loader_check(&loader, &err), 0));
+	cr_assert(ne(ptr, strstr(err.text, "it has no variable 'slices_us', but slice_us"), NULL));
+	loader.variables = no_value;
+	cr_assert(lt(int, kt_loader_check(&loader, &err), 0));
+	loader.object = "/etc/passwd";
+	cr_assert(lt(int, kt_loader_check(&loader, &err), 0));
+	loader.object = "/no/such/file";
+	cr_assert(lt(int, kt_loader_check(&loader, &err), 0));
+}
+
+#endif
