@@ -372,9 +372,9 @@ static int attach_scheduler(struct kt_scenario *scenario, const struct kt_op *op
 static int detach_scheduler(struct kt_scenario *scenario, const struct kt_op *op,
 			    struct kt_err *reterr)
 {
-	if (op->if_any && !kt_scheduler_attached(scenario->ctx))
-		return 0;
-	return kt_scheduler_set_detach(&scenario->schedulers, reterr);
+	int r = kt_scheduler_set_detach(&scenario->schedulers, reterr);
+
+	return r == -ESRCH && op->if_any ? 0 : r;
 }
 
 static int restart_scheduler(struct kt_scenario *scenario, const struct kt_op *op,

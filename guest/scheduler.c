@@ -80,6 +80,7 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 		.loader = { .object = slash ? slash + 1 : path,
 			    .variables = variables,
 			    .watchdog_ms = start->watchdog_ms,
+			    .watchdog_default_ms = start->watchdog_default_ms,
 			    .hurry = true,
 			    .dump_kib = scheduler->dump_kib ?: DEFAULT_DUMP_KIB },
 		.comm = scheduler->name,

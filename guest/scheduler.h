@@ -14,9 +14,10 @@ struct kt_scheduler_run;
 
 struct kt_scheduler_start {
 	const struct kt_scheduler *scheduler;
-	const char *const *args;  /* besides its own; NULL: none */
-	unsigned int watchdog_ms; /* 0: as it has it */
-	int watch_fd;             /* of kt_scx_watch() */
+	const char *const *args;          /* besides its own; NULL: none */
+	unsigned int watchdog_ms;         /* 0: as it has it */
+	unsigned int watchdog_default_ms; /* of an object that says nothing */
+	int watch_fd;                     /* of kt_scx_watch() */
 	uint64_t deadline_ns;
 };
 

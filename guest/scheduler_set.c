@@ -20,9 +20,11 @@
 #define ATTACH_TIMEOUT_MS 30000u
 #define DETACH_TIMEOUT_MS 10000u
 #define BURY_TIMEOUT_MS   3000u /* for a scheduler that looks only now and then whether it is gone */
-#define WATCHDOG_MAX_MS   30000u /* SCX_WATCHDOG_MAX_TIMEOUT */
-#define DEFAULT_DUMP_KIB  1024u
-#define FRAME_BYTES       ((size_t)128 << 10)
+#define WATCHDOG_DEFAULT_MS                                                                        \
+	5000u                   /* so that it is the watchdog that tells, not the test's timeout */
+#define WATCHDOG_MAX_MS  30000u /* SCX_WATCHDOG_MAX_TIMEOUT */
+#define DEFAULT_DUMP_KIB 1024u
+#define FRAME_BYTES      ((size_t)128 << 10)
 
 void kt_scheduler_set_init(struct kt_scheduler_set *set, struct kt_ctx *ctx, struct kt_port *port)
 {
@@ -166,135 +168,6 @@ static void note_start(const struct kt_scheduler_set *set, const struct kt_sched
 			  (json_int_t)began_ns, "enabled_ns", (json_int_t)kt_elapsed_ns(set->ctx)));
 }
 
-/* ---- attach and detach -------------------------------------------------------------------------- */
-
-/* What a scheduler that is watched needs; once. */
-static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
-		 struct kt_err *reterr)
-{
-	struct kt_err none = KT_ERR_NULL;
-	int r;
-
-	if (set->watch_fd < 0) {
-		set->watch_fd = kt_scx_watch(reterr);
-		if (set->watch_fd < 0)
-			return set->watch_fd;
-	}
-	if (!set->kmsg) {
-		r = kt_kmsg_open(&set->kmsg, reterr);
-		if (r < 0)
-			return r;
-		kt_kmsg_begin(set->kmsg);
-	}
-	if (!set->dump) {
-		r = kt_scx_dump_open(scheduler->dump_kib ?: DEFAULT_DUMP_KIB, &set->dump, &none);
-		if (r < 0)
-			send_text(set, kt_err_prefix(&none, r, "no dumps") ? none.text : "");
-	}
-	return 0;
-}
-
-static unsigned int watchdog_ms(const struct kt_scheduler_set *set)
-{
-	uint64_t ms = (uint64_t)set->ctx->test->watchdog_ms * set->ctx->time_scale_percent / 100;
-
-	return (unsigned int)KT_MIN(ms, (uint64_t)WATCHDOG_MAX_MS);
-}
-
-static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
-		  const char *const *args, const struct kt_scheduler *replaces, uint64_t began_ns,
-		  struct kt_err *reterr)
-{
-	const struct kt_scheduler_start start = {
-		.scheduler = scheduler,
-		.args = args,
-		.watchdog_ms = watchdog_ms(set),
-		.watch_fd = set->watch_fd,
-		.deadline_ns = kt_ctx_deadline_ns(set->ctx, ATTACH_TIMEOUT_MS),
-	};
-	struct kt_scheduler_run *run = NULL;
-	char **kept = copy_args(args);
-	int r = kept ? kt_scheduler_start(&start, &run, reterr) : kt_err_oom(reterr);
-
-	if (r < 0)
-		free_args(kept);
-
-	if (r < 0 && run) {
-		send_log(set, run, scheduler->name);
-		kt_result_merge(&set->ctx->result, KT_VERDICT_ERROR,
-				reterr->text[0] ? reterr->text : "a scheduler was not attached");
-		(void)kt_scheduler_free(run);
-		return KT_FAILED;
-	}
-	if (r < 0)
-		return r;
-	set->run = run;
-	set->scheduler = scheduler;
-	free_args(set->args);
-	set->args = kept;
-	note_start(set, scheduler, replaces, began_ns);
-	return 0;
-}
-
-int kt_scheduler_set_attach(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
-			    const char *const *args, struct kt_err *reterr)
-{
-	uint64_t began_ns = kt_elapsed_ns(set->ctx);
-
-	if (set->run)
-		return kt_err_set(reterr, -EBUSY,
-				  "scheduler %s is attached already; detach it, or replace it",
-				  set->scheduler->name);
-	return watch(set, scheduler, reterr)
-		       ?: attach(set, scheduler, args, NULL, began_ns, reterr);
-}
-
-/* From now on its end is nobody's news. */
-static struct kt_scheduler_run *let_go(struct kt_scheduler_set *set)
-{
-	set->scheduler = NULL;
-	return kt_steal(set->run);
-}
-
-int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
-{
-	const struct kt_scheduler *scheduler = set->scheduler;
-	struct kt_scheduler_run *run;
-	int r;
-
-	if (!set->run)
-		return kt_err_set(reterr, -ESRCH, "no scheduler is attached");
-	if (kt_scheduler_set_check(set) < 0)
-		return KT_FAILED;
-	run = let_go(set);
-	if (!run)
-		return kt_err_set(reterr, -ESRCH, "scheduler %s has ended by itself before",
-				  scheduler->name);
-	r = kt_scheduler_stop(run, kt_ctx_deadline_ns(set->ctx, DETACH_TIMEOUT_MS), reterr);
-	note_time(set, "detached_ns");
-	send_log(set, run, scheduler->name);
-	(void)kt_scheduler_free(run);
-	return r;
-}
-
-int kt_scheduler_set_replace(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
-			     const char *const *args, struct kt_err *reterr)
-{
-	const struct kt_scheduler *old = set->scheduler;
-	uint64_t began_ns = kt_elapsed_ns(set->ctx);
-
-	return kt_scheduler_set_detach(set, reterr)
-		       ?: attach(set, scheduler, args, old, began_ns, reterr);
-}
-
-int kt_scheduler_set_restart(struct kt_scheduler_set *set, struct kt_err *reterr)
-{
-	if (!set->run)
-		return kt_err_set(reterr, -ESRCH, "no scheduler is attached");
-	return kt_scheduler_set_replace(set, set->scheduler, (const char *const *)set->args,
-					reterr);
-}
-
 /* ---- an end by itself --------------------------------------------------------------------------- */
 
 /* The kernel's own words; a process can also end and take its scheduler along, which is UNREG. */
@@ -381,6 +254,180 @@ static int fail_for_end(const struct kt_scheduler_set *set)
 		       trace && *trace ? "; kernel backtrace: " : "", trace ?: "");
 }
 
+/* All that is known of it goes to the host; a failure of the test, unless it should be so. */
+static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
+		  const struct kt_scheduler *scheduler)
+{
+	note_end(set, scheduler);
+	send_dump(set, last_entry(set));
+	send_log(set, run, scheduler->name);
+	(void)kt_scheduler_free(run);
+	set->has_ended = true;
+	if (!is_expected(set))
+		return fail_for_end(set);
+	set->was_expected = true;
+	return 0;
+}
+
+/* An error in the moment in which it was to go anyway is an error all the same. */
+static bool has_failed_meanwhile(struct kt_scheduler_set *set)
+{
+	KT_FREE char *log = NULL;
+
+	kt_scx_exit_deinit(&set->exit);
+	return kt_kmsg_read(set->kmsg, &log, NULL) == 0 && log &&
+	       kt_scx_exit_parse(log, &set->exit) == 0 && set->exit.kind >= KT_SCX_EXIT_ERROR &&
+	       set->exit.kind < KT_SCX_EXIT_ANY;
+}
+
+/* ---- attach and detach -------------------------------------------------------------------------- */
+
+/* The buffer does not shrink: what the one before has dumped is gone to the host already. */
+static void make_room(struct kt_scheduler_set *set, unsigned int kib)
+{
+	struct kt_err err = KT_ERR_NULL;
+	int r;
+
+	if (kib <= set->dump_kib)
+		return;
+	set->dump = kt_scx_dump_close(set->dump);
+	set->dump_kib = kib;
+	r = kt_scx_dump_open(kib, &set->dump, &err);
+	if (r < 0) {
+		KT_FREE char *text = kt_format("no dumps by tracepoint: %s\n", err.text);
+
+		send_text(set, text ?: "");
+	}
+}
+
+/* What a scheduler that is watched needs; once. */
+static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+		 struct kt_err *reterr)
+{
+	int r;
+
+	if (set->watch_fd < 0) {
+		set->watch_fd = kt_scx_watch(reterr);
+		if (set->watch_fd < 0)
+			return set->watch_fd;
+	}
+	if (!set->kmsg) {
+		r = kt_kmsg_open(&set->kmsg, reterr);
+		if (r < 0)
+			return r;
+		kt_kmsg_begin(set->kmsg);
+	}
+	make_room(set, scheduler->dump_kib ?: DEFAULT_DUMP_KIB);
+	return 0;
+}
+
+/* More where the machine is slow: what the kernel counts is the machine's time. */
+static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned int watchdog_ms)
+{
+	uint64_t ms = (uint64_t)watchdog_ms * set->ctx->time_scale_percent / 100;
+
+	return (unsigned int)KT_MIN(ms, (uint64_t)WATCHDOG_MAX_MS);
+}
+
+static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+		  const char *const *args, const struct kt_scheduler *replaces, uint64_t began_ns,
+		  struct kt_err *reterr)
+{
+	const struct kt_scheduler_start start = {
+		.scheduler = scheduler,
+		.args = args,
+		.watchdog_ms = scale_watchdog(set, set->ctx->test->watchdog_ms),
+		.watchdog_default_ms = scale_watchdog(set, WATCHDOG_DEFAULT_MS),
+		.watch_fd = set->watch_fd,
+		.deadline_ns = kt_ctx_deadline_ns(set->ctx, ATTACH_TIMEOUT_MS),
+	};
+	struct kt_scheduler_run *run = NULL;
+	char **kept = copy_args(args);
+	int r = kept ? kt_scheduler_start(&start, &run, reterr) : kt_err_oom(reterr);
+
+	if (r < 0)
+		free_args(kept);
+
+	if (r < 0 && run) {
+		send_log(set, run, scheduler->name);
+		kt_result_merge(&set->ctx->result, KT_VERDICT_ERROR,
+				reterr->text[0] ? reterr->text : "a scheduler was not attached");
+		(void)kt_scheduler_free(run);
+		return KT_FAILED;
+	}
+	if (r < 0)
+		return r;
+	set->run = run;
+	set->scheduler = scheduler;
+	free_args(set->args);
+	set->args = kept;
+	note_start(set, scheduler, replaces, began_ns);
+	return 0;
+}
+
+int kt_scheduler_set_attach(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+			    const char *const *args, struct kt_err *reterr)
+{
+	uint64_t began_ns = kt_elapsed_ns(set->ctx);
+
+	if (set->run)
+		return kt_err_set(reterr, -EBUSY,
+				  "scheduler %s is attached already; detach it, or replace it",
+				  set->scheduler->name);
+	return watch(set, scheduler, reterr)
+		       ?: attach(set, scheduler, args, NULL, began_ns, reterr);
+}
+
+/* From now on its end is nobody's news. */
+static struct kt_scheduler_run *let_go(struct kt_scheduler_set *set)
+{
+	set->scheduler = NULL;
+	return kt_steal(set->run);
+}
+
+int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
+{
+	const struct kt_scheduler *scheduler = set->scheduler;
+	struct kt_scheduler_run *run;
+	int r;
+
+	if (!set->run)
+		return kt_err_set(reterr, -ESRCH, "no scheduler is attached");
+	if (kt_scheduler_set_check(set) < 0)
+		return KT_FAILED;
+	run = let_go(set);
+	if (!run)
+		return kt_err_set(reterr, -ESRCH, "scheduler %s has ended by itself before",
+				  scheduler->name);
+	r = kt_scheduler_stop(run, kt_ctx_deadline_ns(set->ctx, DETACH_TIMEOUT_MS), reterr);
+	note_time(set, "detached_ns");
+	if (has_failed_meanwhile(set))
+		return on_end(set, run, scheduler);
+	send_log(set, run, scheduler->name);
+	(void)kt_scheduler_free(run);
+	return r;
+}
+
+int kt_scheduler_set_replace(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+			     const char *const *args, struct kt_err *reterr)
+{
+	const struct kt_scheduler *old = set->scheduler;
+	uint64_t began_ns = kt_elapsed_ns(set->ctx);
+
+	return kt_scheduler_set_detach(set, reterr)
+		       ?: attach(set, scheduler, args, old, began_ns, reterr);
+}
+
+int kt_scheduler_set_restart(struct kt_scheduler_set *set, struct kt_err *reterr)
+{
+	if (!set->run)
+		return kt_err_set(reterr, -ESRCH, "no scheduler is attached");
+	return kt_scheduler_set_replace(set, set->scheduler, (const char *const *)set->args,
+					reterr);
+}
+
+/* ---- watching ----------------------------------------------------------------------------------- */
+
 int kt_scheduler_set_check(struct kt_scheduler_set *set)
 {
 	const struct kt_scheduler *scheduler = set->scheduler;
@@ -393,15 +440,7 @@ int kt_scheduler_set_check(struct kt_scheduler_set *set)
 	run = let_go(set);
 	kt_scheduler_bury(run, kt_ctx_deadline_ns(set->ctx, BURY_TIMEOUT_MS));
 	find_reason(set, run);
-	note_end(set, scheduler);
-	send_dump(set, last_entry(set));
-	send_log(set, run, scheduler->name);
-	(void)kt_scheduler_free(run);
-	set->has_ended = true;
-	if (!is_expected(set))
-		return fail_for_end(set);
-	set->was_expected = true;
-	return 0;
+	return on_end(set, run, scheduler);
 }
 
 int kt_scheduler_set_await_end(struct kt_scheduler_set *set, unsigned int timeout_ms,

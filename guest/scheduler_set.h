@@ -33,6 +33,7 @@ struct kt_scheduler_set {
 	char **args;                          /* that it was started with, besides its own; owned */
 	int watch_fd;                         /* for uevents; -1 until a scheduler is started */
 	struct kt_kmsg *kmsg;
+	unsigned int dump_kib;        /* room for it; 0: nobody has asked for any */
 	struct kt_scx_dump *dump;     /* NULL: the kernel has no such tracepoint */
 	bool has_ended;               /* one, by itself */
 	bool was_expected;            /* and so it should have */

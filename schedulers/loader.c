@@ -312,13 +312,26 @@ static int set_enumerators(const struct load *load, struct kt_err *reterr)
 	return 0;
 }
 
+static int set_watchdog(const struct load *load, struct kt_err *reterr)
+{
+	unsigned int ms = load->loader->watchdog_ms;
+	struct kt_field field;
+	uint64_t own = 0;
+	size_t room;
+	void *data;
+	int r = ops_member(load, "timeout_ms", &field, &data, &room, reterr)
+			?: kt_field_get(&field, data, room, &own, reterr);
+
+	if (r == 0 && !ms && !own)
+		ms = load->loader->watchdog_default_ms;
+	return r == 0 && ms ? kt_field_set(&field, data, room, ms, reterr) : r;
+}
+
 static int configure(struct load *load, struct kt_err *reterr)
 {
 	const struct kt_loader *loader = load->loader;
-	int r = find_ops(load, reterr) ?: set_variables(load, reterr);
+	int r = find_ops(load, reterr) ?: set_variables(load, reterr) ?: set_watchdog(load, reterr);
 
-	if (r == 0 && loader->watchdog_ms)
-		r = set_ops_member(load, "timeout_ms", loader->watchdog_ms, reterr);
 	if (r == 0 && loader->dump_kib)
 		r = set_ops_member(load, "exit_dump_len", (uint64_t)loader->dump_kib << 10, reterr);
 	return r ?: size_dump(load, reterr);

@@ -18,12 +18,13 @@ enum kt_loader_status {
 };
 
 struct kt_loader {
-	const char *object;           /* the file */
-	const char *const *variables; /* NAME=VALUE, up to a NULL; may be NULL */
-	unsigned int watchdog_ms;     /* ops.timeout_ms; 0: as the object has it */
-	unsigned int dump_kib;        /* room for the dump of an error; 0: as the object has it */
-	bool hurry;                   /* be nice -20 until it is attached: others may be busy */
-	bool verify;                  /* only has it verified, and prints what that took */
+	const char *object;               /* the file */
+	const char *const *variables;     /* NAME=VALUE, up to a NULL; may be NULL */
+	unsigned int watchdog_ms;         /* ops.timeout_ms; 0: as the object has it */
+	unsigned int watchdog_default_ms; /* likewise of an object that says nothing */
+	unsigned int dump_kib; /* room for the dump of an error; 0: as the object has it */
+	bool hurry;            /* be nice -20 until it is attached: others may be busy */
+	bool verify;           /* only has it verified, and prints what that took */
 };
 
 /*

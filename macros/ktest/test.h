@@ -39,8 +39,8 @@ struct kt_scheduler; /* see ktest/scheduler.h */
  *               kernel's own.
  * @schedulers:  KT_SCHEDULERS(): those that its functions use; what its steps name is known.
  * @watchdog_ms: how long its schedulers may leave a task waiting before the kernel's watchdog ends them,
- *               1..30 000; longer where the machine is slow, up to that. Default: as each has it, 30 s if it
- *               says nothing.
+ *               1..30 000; longer where the machine is slow, up to that. Default: as each has it, 5000 for
+ *               an object that says nothing, so that it is the watchdog that tells and not @timeout_ms.
  * @expect_scheduler_exit: { .kind = KT_SCX_EXIT_ERROR_STALL }: that a scheduler ends so does not fail the
  *               test, and its absence does.
  * @payloads:    KT_PAYLOADS(): those that its functions use; what its steps name is known. Where one is
