@@ -78,11 +78,25 @@ static unsigned int count_lines(const char *text)
 	return n;
 }
 
+static json_int_t count_lost(const struct kt_result *result)
+{
+	const json_t *schedulers = json_object_get(result->scenario, "schedulers"), *entry;
+	json_int_t n = 0;
+	size_t i;
+
+	json_array_foreach(schedulers, i, entry)
+	{
+		n += json_integer_value(json_object_get(entry, "dump_lines_lost"));
+	}
+	return n;
+}
+
 void kt_report_put_scheduler(FILE *out, const struct kt_outcome *outcome, const char *output_dir)
 {
 	KT_FREE char *log = kt_report_capture_text(&outcome->scx_log);
 	KT_FREE char *dump = kt_report_capture_text(&outcome->scx_dump);
 	KT_FREE char *collapsed = NULL;
+	json_int_t lost = count_lost(&outcome->result);
 	const char *tail;
 
 	if (log && *log) {
@@ -93,6 +107,11 @@ void kt_report_put_scheduler(FILE *out, const struct kt_outcome *outcome, const 
 			      tail == (collapsed ?: log) ? "" : ", last lines");
 		put_lines(out, tail, LOG_LINES);
 	}
+	if (lost)
+		(void)fprintf(out,
+			      "  %" JSON_INTEGER_FORMAT " lines of the dump had no room; raise "
+			      ".dump_kib of the scheduler\n",
+			      lost);
 	if (dump && *dump) {
 		(void)fprintf(out, "  dump of %u lines, the first of them", count_lines(dump));
 		if (output_dir)

@@ -37,6 +37,7 @@ REPLACEMENTS = [
     (r"build\S*/tests/samples/", "BUILD/"),
     (r"; kernel backtrace: .*", "; kernel backtrace: BACKTRACE"),
     (r"dump of \d+ lines", "dump of N lines"),
+    (r"\d+ lines of the dump", "N lines of the dump"),
     (r"failed to run for \d+\.\d+s", "failed to run for TIME"),
 ]
 
@@ -44,7 +45,7 @@ REPLACEMENTS = [
 IGNORED = ("warning: waiting for CPUs or memory that another run uses",)
 
 # Headings whose blocks hold the kernel's text.
-KERNEL_TEXT = ("  dump of N lines, the first of them:", "  console:", "  console, last lines:", "  kernel log of the test:")
+KERNEL_TEXT = re.compile(r"  (dump of \d+ lines, the first of them|console|console, last lines|kernel log of the test):$")
 
 
 def normalize(text):
@@ -61,9 +62,7 @@ def normalize(text):
             kernel_lines = None
         if lines and "BEGIN PROG LOAD LOG" in lines[-1] and "END PROG LOAD LOG" not in line:
             continue  # the verifier's
-        for pattern, replacement in REPLACEMENTS[-2:-1]:
-            line = re.sub(pattern, replacement, line)
-        if line in KERNEL_TEXT:
+        if KERNEL_TEXT.match(line):
             kernel_lines = 0
             limited = "console" in line
             line = line.replace(", last lines", "")

@@ -47,6 +47,12 @@ KTEST(scheduler_dies, .scheduler = KT_SCHEDULER_REF(good),
 			  KT_OPS(KT_WRITE_BPF_MAP("fault.bss", "error", 7)),
 			  .hold = KT_HOLD_FULL }));
 
+KT_SCHEDULER(narrow, .object = FIXTURE("fault"), .dump_kib = 1);
+KTEST(dump_has_no_room, .scheduler = KT_SCHEDULER_REF(narrow),
+      .steps = KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = 100) }),
+			  KT_OPS(KT_WRITE_BPF_MAP("fault.bss", "error", 7)),
+			  .hold = KT_HOLD_FULL }));
+
 KTEST(scheduler_does_not_die, .scheduler = KT_SCHEDULER_REF(good),
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL },
       .steps = KT_STEPS({ .hold = KT_HOLD_MS(50) }));
