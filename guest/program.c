@@ -185,7 +185,8 @@ __attribute__((noreturn)) static void child_main(const struct start *start)
 	reset_signals();
 	r = program->cgroup ? kt_cgroup_attach(program->cgroup, 0, &err) : 0;
 	if (r == 0 && chdir(program->dir) < 0)
-		(void)kt_err_set(&err, -errno, "%s: %m; is it among those that the test lists?",
+		(void)kt_err_set(&err, -errno,
+				 "%s: %m; is it in .payloads or .schedulers of the test?",
 				 program->dir);
 	else if (r == 0 &&
 		 (dup2(start->in, 0) < 0 || dup2(program->out, 1) < 0 || dup2(program->err, 2) < 0))
