@@ -304,10 +304,14 @@ static int fast_consumer_check(struct kt_ctx *ctx)
 	KT_EXPECT_LE(ctx, consumer->iterations, a->iterations + b->iterations + 2);
 	/* What came while it waited for a CPU is still in the queue when all are stopped. */
 	KT_EXPECT_GE(ctx, consumer->iterations * 10, (a->iterations + b->iterations) * 9);
-	KT_EXPECT_GE(ctx, consumer->switches + 1, consumer->iterations / 3);
+	/*
+	 * One that did not sleep would have all of the CPU. How often it does depends on the host: producers that
+	 * were held up make up for it, and what they push in one go it takes in one go.
+	 */
+	KT_EXPECT_GT(ctx, consumer->switches, 5);
+	KT_EXPECT_LT(ctx, consumer->cpu_ns, consumer->wall_ns / 2);
 	KT_EXPECT_LE(ctx, consumer->iterations, consumer->n_latencies);
 	KT_EXPECT_GT(ctx, consumer->latency_p50_ns, 0);
-	KT_EXPECT_LT(ctx, consumer->cpu_ns, consumer->wall_ns / 2);
 	KT_EXPECT(ctx, !look_report(ctx, "w", 3));
 	return 0;
 }
