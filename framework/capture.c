@@ -65,12 +65,13 @@ int kt_capture_append(struct kt_capture *capture, const void *data, size_t len)
 	return 0;
 }
 
-char *kt_capture_text(const struct kt_capture *capture)
+char *kt_capture_read(const struct kt_capture *capture, size_t *ret_len)
 {
 	struct stat st;
 	char *text;
 	ssize_t n;
 
+	*ret_len = 0;
 	/* The length is asked of the file: another process may have filled it. */
 	if (capture->fd < 0 || fstat(capture->fd, &st) < 0)
 		return strdup("");
@@ -78,8 +79,16 @@ char *kt_capture_text(const struct kt_capture *capture)
 	if (!text)
 		return NULL;
 	n = pread(capture->fd, text, (size_t)st.st_size, 0);
-	text[n < 0 ? 0 : n] = '\0';
+	*ret_len = n < 0 ? 0 : (size_t)n;
+	text[*ret_len] = '\0';
 	return text;
+}
+
+char *kt_capture_text(const struct kt_capture *capture)
+{
+	size_t len;
+
+	return kt_capture_read(capture, &len);
 }
 
 /* The length of the escape sequence at @at (ECMA-48: CSI, OSC, and two-character ones). */

@@ -26,6 +26,9 @@ void kt_capture_deinit(struct kt_capture *capture);
 
 int kt_capture_append(struct kt_capture *capture, const void *data, size_t len);
 
+/* All of it, with a NUL behind; to be freed, NULL when out of memory. */
+char *kt_capture_read(const struct kt_capture *capture, size_t *ret_len);
+
 /* All of it as text with a NUL, to be freed; NULL when out of memory. */
 char *kt_capture_text(const struct kt_capture *capture);
 

@@ -213,6 +213,11 @@ static int shell(const char *program, const struct kt_options *options,
 			      options->tests.at[0], selection->n);
 		return KT_EXIT_STATUS_NO_TESTS;
 	}
+	if (options->kernels.n > 1) {
+		(void)kt_err_set(&err, 0, "shell: it has one kernel; --kernel is given %zu times",
+				 options->kernels.n);
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	}
 	if (set_up(&setup, options, &test, test ? 1 : 0, &setup_status, &err) < 0)
 		return fail(program, &err, setup_status);
 	if (kt_shell_run(&setup, &setup.kernels[0], test, options->exec, &status, &err) < 0)

@@ -79,15 +79,21 @@ static json_t *outcome_to_json(const struct kt_run_info *info, const struct kt_o
 			 (int)outcome->attempt, "attempts", attempts_to_json(outcome));
 }
 
+/* DIR/NAME.ENDING, and of a stress run DIR/NAME@stress-ROUND.ENDING. */
+static char *make_path(const struct sidecar *sidecar, const struct kt_outcome *outcome,
+		       const char *ending)
+{
+	if (sidecar->reporter.info->options->stress_count == 1)
+		return kt_format("%s/%s.%s", sidecar->dir, outcome->name, ending);
+	return kt_format("%s/%s@stress-%u.%s", sidecar->dir, outcome->name, outcome->iteration,
+			 ending);
+}
+
 static int write_outcome(struct sidecar *sidecar, const struct kt_outcome *outcome)
 {
-	const struct kt_run_info *info = sidecar->reporter.info;
-	KT_JSON json_t *json = outcome_to_json(info, outcome);
+	KT_JSON json_t *json = outcome_to_json(sidecar->reporter.info, outcome);
 	KT_FREE char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-	KT_FREE char *path = info->options->stress_count == 1
-				     ? kt_format("%s/%s.json", sidecar->dir, outcome->name)
-				     : kt_format("%s/%s@stress-%u.json", sidecar->dir,
-						 outcome->test->name, outcome->iteration);
+	KT_FREE char *path = make_path(sidecar, outcome, "json");
 
 	if (!text || !path)
 		return kt_err_oom(&sidecar->err);
@@ -98,12 +104,13 @@ static int write_outcome(struct sidecar *sidecar, const struct kt_outcome *outco
 static int write_capture(struct sidecar *sidecar, const struct kt_outcome *outcome,
 			 const struct kt_capture *capture, const char *ending)
 {
-	KT_FREE char *text = kt_capture_text(capture);
-	KT_FREE char *path = kt_format("%s/%s.%s", sidecar->dir, outcome->name, ending);
+	size_t len;
+	KT_FREE char *bytes = kt_capture_read(capture, &len);
+	KT_FREE char *path = make_path(sidecar, outcome, ending);
 
-	if (!text || !path)
+	if (!bytes || !path)
 		return kt_err_oom(&sidecar->err);
-	return *text ? kt_file_publish(path, text, strlen(text), &sidecar->err) : 0;
+	return len ? kt_file_publish(path, bytes, len, &sidecar->err) : 0;
 }
 
 static int write_all(struct sidecar *sidecar, const struct kt_outcome *outcome)

@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <gelf.h>
 #include <libelf.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "framework/declaration.h"
 #include "schedulers/loader.h"
 #include "util/buffer.h"
 #include "util/cleanup.h"
@@ -22,21 +22,10 @@
 
 /* ---- declarations ------------------------------------------------------------------------------- */
 
-static unsigned int fault(FILE *out, const struct kt_scheduler *scheduler, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static unsigned int fault(FILE *out, const struct kt_scheduler *scheduler, const char *format, ...)
-{
-	va_list ap;
-
-	(void)fprintf(out, "%s:%u: scheduler %s: ", scheduler->file, scheduler->line,
-		      scheduler->name);
-	va_start(ap, format);
-	(void)vfprintf(out, format, ap);
-	va_end(ap);
-	(void)fputc('\n', out);
-	return 1;
-}
+/* As the first argument of kt_declaration_fault(). */
+#define ABOUT(scheduler)                                                                           \
+	(&(const struct kt_declaration){ "scheduler", (scheduler)->name, (scheduler)->file,        \
+					 (scheduler)->line })
 
 static unsigned int check_scheduler(const struct kt_scheduler_node *nodes,
 				    const struct kt_scheduler *scheduler, FILE *out)
@@ -48,15 +37,18 @@ static unsigned int check_scheduler(const struct kt_scheduler_node *nodes,
 	while (at->scheduler != scheduler && strcmp(at->scheduler->name, scheduler->name))
 		at = at->next;
 	if (at->scheduler != scheduler)
-		n += fault(out, scheduler, "the name is taken by %s:%u", at->scheduler->file,
-			   at->scheduler->line);
+		n += kt_declaration_fault(ABOUT(scheduler), out, "the name is taken by %s:%u",
+					  at->scheduler->file, at->scheduler->line);
 	if (scheduler->object && scheduler->binary)
-		n += fault(out, scheduler, "it has both .object and .binary; which one is it?");
+		n += kt_declaration_fault(ABOUT(scheduler), out,
+					  "it has both .object and .binary; which one is it?");
 	else if (!path || !*path || path[strlen(path) - 1] == '/')
-		n += fault(out, scheduler, "it names no file: give it .object or .binary");
+		n += kt_declaration_fault(ABOUT(scheduler), out,
+					  "it names no file: give it .object or .binary");
 	if (scheduler->dump_kib > DUMP_KIB_MAX)
-		n += fault(out, scheduler, ".dump_kib is %u; it must be within 0..%u",
-			   scheduler->dump_kib, DUMP_KIB_MAX);
+		n += kt_declaration_fault(ABOUT(scheduler), out,
+					  ".dump_kib is %u; it must be within 0..%u",
+					  scheduler->dump_kib, DUMP_KIB_MAX);
 	return n;
 }
 

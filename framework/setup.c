@@ -83,22 +83,38 @@ static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wan
 	return r;
 }
 
-/* "7.0.13" of 7.0.13+deb13-cloud-amd64; all of it when another kernel has the same version. */
-static char *make_label(const struct kt_setup *setup, const struct kt_kernel *kernel)
+static bool same_release(const struct kt_kernel *a, const struct kt_kernel *b, size_t len)
 {
-	const char *release = kernel->facts.release;
-	size_t len = strcspn(release, "+-");
+	return !strncmp(a->facts.release, b->facts.release, len) &&
+	       (!b->facts.release[len] || strchr("+-", b->facts.release[len]));
+}
+
+/*
+ * "7.0.13" of 7.0.13+deb13-cloud-amd64; of several with that version all of it, and which of them it is, as
+ * two builds of a tree may say the same. It is to be part of file names.
+ */
+static char *make_label(const struct kt_setup *setup, size_t index)
+{
+	const struct kt_kernel *kernel = &setup->kernels[index];
+	size_t len = strcspn(kernel->facts.release, "+-");
 
 	for (size_t i = 0; i < setup->n_kernels; i++) {
-		const struct kt_kernel *other = &setup->kernels[i];
-
-		if (other != kernel && !strncmp(other->facts.release, release, len) &&
-		    strcspn(other->facts.release, "+-") == len)
-			return strcmp(other->facts.release, release)
-				       ? strdup(release)
-				       : kt_format("%s %s", release, kernel->spec);
+		if (i != index && same_release(kernel, &setup->kernels[i], len))
+			return kt_format("%s#%zu", kernel->facts.release, index + 1);
 	}
-	return strndup(release, len);
+	return strndup(kernel->facts.release, len);
+}
+
+static int check_new(const struct kt_setup *setup, const struct kt_kernel *kernel,
+		     struct kt_err *reterr)
+{
+	for (size_t i = 0; i < setup->n_kernels; i++) {
+		if (!strcmp(setup->kernels[i].boot, kernel->boot))
+			return kt_err_set(
+				reterr, -EINVAL, "--kernel %s and --kernel %s are the same (%s)",
+				setup->kernels[i].spec, kernel->spec, kernel->facts.release);
+	}
+	return 0;
 }
 
 static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
@@ -117,9 +133,14 @@ static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
 		if (r < 0)
 			return r;
 		kernel->spec = spec;
+		r = check_new(setup, kernel, reterr);
+		if (r < 0) {
+			kt_kernel_deinit(kernel);
+			return r;
+		}
 	}
 	for (size_t i = 0; n > 1 && i < n; i++) {
-		setup->kernels[i].label = make_label(setup, &setup->kernels[i]);
+		setup->kernels[i].label = make_label(setup, i);
 		if (!setup->kernels[i].label)
 			return kt_err_oom(reterr);
 	}

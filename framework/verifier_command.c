@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,10 +21,14 @@
 #include "framework/shell.h"
 #include "framework/verifier_log.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
 #include "wire/result.h"
 
 #define LOG_LINES  60u
 #define OUTPUT_MAX ((size_t)64 << 20)
+#define LOAD_TIMEOUT_NS                                                                            \
+	(120 * KT_NSEC_PER_SEC) /* a million instructions take the verifier some seconds */
 
 /* ---- what --------------------------------------------------------------------------------------- */
 
@@ -108,20 +116,47 @@ static int run_in_guest(struct kt_setup *setup, const struct kt_kernel *kernel,
 	return status;
 }
 
+/* Of its own it would wait as long as the guest does. */
+static void await_end(pid_t pid, uint64_t limit_ns, int *ret_status)
+{
+	struct pollfd waiting = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+
+	if (waiting.fd >= 0 && kt_poll(&waiting, 1, kt_now_ns() + limit_ns) == 0) {
+		(void)fprintf(stderr, "no answer within %.3g s; ended\n",
+			      (double)limit_ns / KT_NSEC_PER_SEC);
+		(void)kill(pid, SIGKILL); /* its machine goes with it */
+	}
+	(void)kt_close(waiting.fd);
+	while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+}
+
+static pid_t start_in_guest(struct kt_setup *setup, const struct kt_kernel *kernel,
+			    const struct kt_test *test, const char *command, int out)
+{
+	pid_t parent = getpid(), pid;
+
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid)
+		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(KT_EXIT_STATUS_HARNESS);
+	_exit(run_in_guest(setup, kernel, test, command, out));
+}
+
 static char *collect(struct kt_setup *setup, const struct kt_kernel *kernel,
 		     const struct kt_test *test, const char *command, int *ret_status)
 {
 	KT_CLOSE int out = memfd_create("ktest-verifier", MFD_CLOEXEC);
+	pid_t pid = out < 0 ? -1 : start_in_guest(setup, kernel, test, command, out);
 	char *text = NULL;
 	int status = 0;
-	pid_t pid;
 
-	(void)fflush(NULL);
-	pid = out < 0 ? -1 : fork();
-	if (pid == 0)
-		_exit(run_in_guest(setup, kernel, test, command, out));
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+	if (pid < 0)
 		return NULL;
+	await_end(pid, setup->options->boot_timeout_ns + LOAD_TIMEOUT_NS, &status);
 	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : KT_EXIT_STATUS_HARNESS;
 	text = calloc(1, OUTPUT_MAX + 1);
 	if (text && pread(out, text, OUTPUT_MAX, 0) < 0)

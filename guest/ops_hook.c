@@ -58,8 +58,7 @@ int kt_ops_hook_install(void)
 /* ---- in the parent ------------------------------------------------------------------------------ */
 
 struct kt_ops_hook {
-	pid_t pid;
-	int pidfd;
+	int pidfd; /* borrowed */
 	int fd;
 	int stop; /* an eventfd */
 	unsigned int timeout_ms;
@@ -161,15 +160,14 @@ static int start_thread(struct kt_ops_hook *hook)
 	return -r;
 }
 
-int kt_ops_hook_start(pid_t pid, int pidfd, int fd, unsigned int timeout_ms,
-		      struct kt_ops_hook **ret_hook, struct kt_err *reterr)
+int kt_ops_hook_start(int pidfd, int fd, unsigned int timeout_ms, struct kt_ops_hook **ret_hook,
+		      struct kt_err *reterr)
 {
 	struct kt_ops_hook *hook = calloc(1, sizeof(*hook));
 	int r = hook ? 0 : -ENOMEM;
 
 	if (hook)
 		*hook = (struct kt_ops_hook){
-			.pid = pid,
 			.pidfd = pidfd,
 			.fd = fd,
 			.stop = eventfd(0, EFD_CLOEXEC),

@@ -6,8 +6,6 @@
  * (seccomp_unotify(2)), and has set .timeout_ms if it is that map. The program knows nothing of it.
  */
 
-#include <sys/types.h>
-
 #include "util/err.h"
 
 /* In the child, before it becomes the program: a descriptor for the parent, or a negative errno. */
@@ -16,8 +14,8 @@ int kt_ops_hook_install(void);
 struct kt_ops_hook;
 
 /* In the parent: serves the child's descriptor @fd, which is taken over, until the hook is freed. */
-int kt_ops_hook_start(pid_t pid, int pidfd, int fd, unsigned int timeout_ms,
-		      struct kt_ops_hook **ret_hook, struct kt_err *reterr);
+int kt_ops_hook_start(int pidfd, int fd, unsigned int timeout_ms, struct kt_ops_hook **ret_hook,
+		      struct kt_err *reterr);
 
 /* After the process has ended; before that its calls would fail. */
 struct kt_ops_hook *kt_ops_hook_free(struct kt_ops_hook *hook);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +12,7 @@
 #include "guest/cgroup.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/process.h"
 
 #define OUTPUT_DIR "/tmp"
 
@@ -94,45 +94,54 @@ static int prepare(struct start *start)
 
 /* ---- a descriptor, from the child to PID 1: unix(7), SCM_RIGHTS ---------------------------------- */
 
-union rights {
-	char bytes[CMSG_SPACE(sizeof(int))];
-	struct cmsghdr align;
+/* A message of one byte, with room for a descriptor. */
+struct passing {
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} rights;
+	char byte;
+	struct iovec iov;
+	struct msghdr message;
 };
+
+static void passing_init(struct passing *passing)
+{
+	*passing = (struct passing){ .byte = 0 };
+	passing->iov = (struct iovec){ &passing->byte, 1 };
+	passing->message = (struct msghdr){
+		.msg_iov = &passing->iov,
+		.msg_iovlen = 1,
+		.msg_control = passing->rights.bytes,
+		.msg_controllen = sizeof(passing->rights.bytes),
+	};
+}
 
 static int send_fd(int socket, int fd)
 {
-	union rights rights = { .bytes = "" };
-	char byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = rights.bytes,
-				  .msg_controllen = sizeof(rights.bytes) };
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	struct passing passing;
+	struct cmsghdr *header;
 
+	passing_init(&passing);
+	header = CMSG_FIRSTHDR(&passing.message);
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof(fd));
 	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	return sendmsg(socket, &message, 0) < 0 ? -errno : 0;
+	return sendmsg(socket, &passing.message, 0) < 0 ? -errno : 0;
 }
 
 /* -1 when the other end was closed without one. */
 static int receive_fd(int socket)
 {
-	union rights rights = { .bytes = "" };
-	char byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = rights.bytes,
-				  .msg_controllen = sizeof(rights.bytes) };
+	struct passing passing;
 	struct cmsghdr *header;
 	int fd = -1;
 
-	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) <= 0)
+	passing_init(&passing);
+	if (recvmsg(socket, &passing.message, MSG_CMSG_CLOEXEC) <= 0)
 		return -1;
-	header = CMSG_FIRSTHDR(&message);
+	header = CMSG_FIRSTHDR(&passing.message);
 	if (header && header->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
 	return fd;
@@ -150,16 +159,6 @@ static int hand_over(const struct start *start, struct kt_err *reterr)
 }
 
 /* ---- the child ---------------------------------------------------------------------------------- */
-
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 /* Only returns when it fails. */
 static void become(const struct start *start, struct kt_err *reterr)
@@ -182,7 +181,7 @@ __attribute__((noreturn)) static void child_main(const struct start *start)
 	int r;
 
 	(void)setpgid(0, 0);
-	reset_signals();
+	kt_process_reset_signals();
 	r = program->cgroup ? kt_cgroup_attach(program->cgroup, 0, &err) : 0;
 	if (r == 0 && chdir(program->dir) < 0)
 		(void)kt_err_set(&err, -errno,

@@ -440,11 +440,6 @@ bool kt_bpf_captured(const struct kt_ctx *ctx, const char *tag, uint64_t *ret_va
 	return at;
 }
 
-static int fail_map(struct kt_ctx *ctx, struct kt_where where, const struct kt_err *err)
-{
-	return kt_fail(ctx, where, "%s", err->text);
-}
-
 static int open_map(const struct kt_ctx *ctx, const struct kt_bpf_ref *ref, int *ret_fd,
 		    struct kt_err *reterr)
 {
@@ -460,7 +455,7 @@ int kt_bpf_read_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_
 	KT_CLOSE int fd = -1;
 	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_read_number(fd, &ref, ret_value, &err);
 
-	return r < 0 ? fail_map(ctx, where, &err) : 0;
+	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
 }
 
 int kt_bpf_write_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
@@ -470,7 +465,7 @@ int kt_bpf_write_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf
 	KT_CLOSE int fd = -1;
 	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_write_number(fd, &ref, value, &err);
 
-	return r < 0 ? fail_map(ctx, where, &err) : 0;
+	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
 }
 
 int kt_bpf_read_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref, void *data,
@@ -480,7 +475,7 @@ int kt_bpf_read_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_re
 	KT_CLOSE int fd = -1;
 	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_read_bytes(fd, &ref, data, len, &err);
 
-	return r < 0 ? fail_map(ctx, where, &err) : 0;
+	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
 }
 
 int kt_bpf_write_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
@@ -490,5 +485,5 @@ int kt_bpf_write_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_r
 	KT_CLOSE int fd = -1;
 	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_write_bytes(fd, &ref, data, len, &err);
 
-	return r < 0 ? fail_map(ctx, where, &err) : 0;
+	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
 }

@@ -109,8 +109,7 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 		(void)kt_close(handed);
 		return r;
 	}
-	return kt_ops_hook_start(run->pid, run->pidfd, handed, start->watchdog_ms, &run->hook,
-				 reterr);
+	return kt_ops_hook_start(run->pidfd, handed, start->watchdog_ms, &run->hook, reterr);
 }
 
 static int explain_end(struct kt_scheduler_run *run, struct kt_err *reterr)

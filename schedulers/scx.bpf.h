@@ -81,3 +81,19 @@ static inline void count(u64 *counter)
 {
 	__sync_fetch_and_add(counter, 1);
 }
+
+/* ---- select_cpu --------------------------------------------------------------------------------- */
+
+/* The kernel's choice; a task that finds it idle goes there at once, and is counted. */
+static inline s32 scx_take_idle_cpu(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
+				    u64 slice_ns, u64 *nr_direct)
+{
+	bool is_idle = false;
+	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+
+	if (is_idle) {
+		count(nr_direct);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
+	}
+	return cpu;
+}

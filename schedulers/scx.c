@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,7 +35,7 @@ void kt_scx_ops(char *name)
 	if (kt_file_read(SCX_DIR "/root/ops", NAME_LEN, &text, NULL) < 0)
 		return;
 	text[strcspn(text, "\n")] = '\0';
-	memcpy(name, text, strlen(text) + 1);
+	(void)snprintf(name, NAME_LEN, "%s", text);
 }
 
 int kt_scx_watch(struct kt_err *reterr)

@@ -20,14 +20,7 @@ static inline bool is_before(u64 a, u64 b)
 
 s32 SCX_CALLBACK(vtime_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
-	bool is_idle = false;
-	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
-
-	if (is_idle) {
-		count(&nr_direct);
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_us * 1000, 0);
-	}
-	return cpu;
+	return scx_take_idle_cpu(p, prev_cpu, wake_flags, slice_us * 1000, &nr_direct);
 }
 
 void SCX_CALLBACK(vtime_enqueue, struct task_struct *p, u64 enq_flags)

@@ -51,7 +51,7 @@ static int place(int fd, int number)
 	return dup2(fd, number);
 }
 
-static void reset_signals(void)
+void kt_process_reset_signals(void)
 {
 	sigset_t none;
 
@@ -70,7 +70,7 @@ __attribute__((noreturn)) static void child_main(const struct kt_process_spec *s
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent) /* it died before the line above */
 		_exit(127);
-	reset_signals();
+	kt_process_reset_signals();
 	if (place(spec->in, 0) >= 0 && place(spec->out, 1) >= 0 && place(spec->err, 2) >= 0) {
 		for (size_t i = 0; i < spec->n_keep; i++)
 			(void)fcntl(spec->keep[i], F_SETFD, 0);

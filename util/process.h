@@ -11,6 +11,9 @@
 /* Looks @name up in PATH, unless it holds a slash. -ENOENT when nothing executable is there. */
 int kt_process_find(const char *name, char *path, size_t room);
 
+/* Default actions for all signals, and none blocked: for a child that becomes another program. */
+void kt_process_reset_signals(void);
+
 /* What a child gets; descriptors are not owned. */
 struct kt_process_spec {
 	const char *const *argv;

@@ -40,7 +40,16 @@ def main():
     check(status == 2 and "no scheduler of this binary and no file" in text, "so is a name that nothing has", text)
 
     status, text = run(ktests, "load", str(samples / "refused.bpf.o"))
-    check(status == 1 and "no sched_ext" in text or status in (1, 3), "load runs on the host too", text)
+    check(status == 1 and ("no sched_ext" in text or "cannot load it" in text), "load runs on the host too", text)
+
+    status, text = run(ktests, "load")
+    check(status == 2 and "an object file must follow" in text, "load wants an object", text)
+
+    status, text = run(ktests, "-k", "7", "-k", "7", "-t", "trivial")
+    check(status == 99 and "are the same" in text, "a kernel is not given twice", text)
+
+    status, text = run(ktests, "shell", "-k", "7", "-k", "6", "--exec", "true")
+    check(status == 2 and "one kernel" in text, "a shell has one", text)
 
 
 main()

@@ -80,6 +80,16 @@ KTEST(backdrop_op, .backdrop = { KT_OPS(KT_STOP_CGROUP("w")) },
 KTEST(backdrop_shadowed, .backdrop = { KT_SETUP({ .name = "w" }) }, .steps = LIMIT(.pids_max = 9));
 KTEST(negative_limit, .checks = { .max_gap_ms = -5 }, .run = run);
 KTEST(share_over_one, .checks = { .min_page_locality = 2 }, .run = run);
+KT_SCHEDULER(two_kinds, .object = "a.bpf.o", .binary = "b");
+KT_SCHEDULER(no_kind, .package = "none");
+KT_SCHEDULER(endless_dump, .object = "a.bpf.o", .dump_kib = 20000);
+KTEST(long_watchdog, .watchdog_ms = 40000, .run = run, .scheduler = KT_SCHEDULER_REF(endless_dump));
+KTEST(attaches_none, .steps = KT_STEPS({ KT_OPS(KT_ATTACH_SCHEDULER(NULL)) }));
+KTEST(awaits_0_ms, .steps = KT_STEPS({ KT_OPS(KT_AWAIT_SCHEDULER_EXIT(0)) }));
+KTEST(reads_no_map, .steps = KT_STEPS({ KT_OPS(KT_READ_BPF_MAP("", "m", "f")) },
+				      { KT_OPS(KT_WRITE_BPF_MAP("", "f", 1)) }));
+KTEST(watchdog_of_none, .watchdog_ms = 500, .run = run);
+KTEST(end_of_none, .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ANY }, .run = run);
 KTEST(valid, .run = run);
 
 /* The same name from another file. */
