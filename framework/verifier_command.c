@@ -25,7 +25,7 @@
 #include "util/io.h"
 #include "wire/result.h"
 
-#define LOG_LINES  60u
+#define LOG_LINES  100u
 #define OUTPUT_MAX ((size_t)64 << 20)
 #define LOAD_TIMEOUT_NS                                                                            \
 	(120 * KT_NSEC_PER_SEC) /* a million instructions take the verifier some seconds */

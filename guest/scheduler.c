@@ -22,7 +22,6 @@
 #include "util/io.h"
 
 #define SCHEDULER_DIR    "/schedulers" /* framework/cargo.h packs them there */
-#define DEFAULT_DUMP_KIB 1024u
 #define KILL_TIMEOUT_NS  (3 * KT_NSEC_PER_SEC)
 #define LAST_WORDS_LEN   4096u
 
@@ -82,7 +81,7 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 			    .watchdog_ms = start->watchdog_ms,
 			    .watchdog_default_ms = start->watchdog_default_ms,
 			    .hurry = true,
-			    .dump_kib = scheduler->dump_kib ?: DEFAULT_DUMP_KIB },
+			    .dump_kib = kt_scheduler_dump_kib(scheduler) },
 		.comm = scheduler->name,
 	};
 	struct kt_program program = {

@@ -12,6 +12,12 @@
 
 struct kt_scheduler_run;
 
+/* The room for its dump, KiB. */
+static inline unsigned int kt_scheduler_dump_kib(const struct kt_scheduler *scheduler)
+{
+	return scheduler->dump_kib ?: 1024;
+}
+
 struct kt_scheduler_start {
 	const struct kt_scheduler *scheduler;
 	const char *const *args;          /* besides its own; NULL: none */

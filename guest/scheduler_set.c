@@ -21,10 +21,9 @@
 #define DETACH_TIMEOUT_MS 10000u
 #define BURY_TIMEOUT_MS   3000u /* for a scheduler that looks only now and then whether it is gone */
 #define WATCHDOG_DEFAULT_MS                                                                        \
-	5000u                   /* so that it is the watchdog that tells, not the test's timeout */
-#define WATCHDOG_MAX_MS  30000u /* SCX_WATCHDOG_MAX_TIMEOUT */
-#define DEFAULT_DUMP_KIB 1024u
-#define FRAME_BYTES      ((size_t)128 << 10)
+	5000u                  /* so that it is the watchdog that tells, not the test's timeout */
+#define WATCHDOG_MAX_MS 30000u /* SCX_WATCHDOG_MAX_TIMEOUT */
+#define FRAME_BYTES     ((size_t)128 << 10)
 
 void kt_scheduler_set_init(struct kt_scheduler_set *set, struct kt_ctx *ctx, struct kt_port *port)
 {
@@ -170,30 +169,41 @@ static void note_start(const struct kt_scheduler_set *set, const struct kt_sched
 
 /* ---- an end by itself --------------------------------------------------------------------------- */
 
-/* The kernel's own words; a process can also end and take its scheduler along, which is UNREG. */
-static void find_reason(struct kt_scheduler_set *set, const struct kt_scheduler_run *run)
+/* The kernel's own words, in its log since the last look. */
+static int read_reason(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
 {
 	KT_FREE char *log = NULL;
-	int status = kt_scheduler_status(run);
+	int r = kt_kmsg_read(set->kmsg, &log, NULL);
 
-	kt_scx_exit_deinit(&set->exit);
-	if (kt_kmsg_read(set->kmsg, &log, NULL) == 0 && log &&
-	    kt_scx_exit_parse(log, &set->exit) == 0)
-		return;
-	set->exit.kind = KT_SCX_EXIT_OTHER;
-	set->exit.reason =
-		WIFSIGNALED(status)
-			? kt_format("its process was killed by signal %d", WTERMSIG(status))
-			: kt_format("its process ended with status %d", WEXITSTATUS(status));
-	set->exit.message = strdup("the kernel's log says nothing of it");
-	set->exit.backtrace = strdup("");
+	if (r < 0)
+		return r;
+	return log ? kt_scx_exit_parse(log, ret_exit) : -ENODATA;
 }
 
-static void note_end(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler)
+/* All that is known where the kernel has said nothing. */
+static struct kt_scx_exit_info explain_process(const struct kt_scheduler_run *run)
 {
-	const struct kt_scx_exit_info *exit = &set->exit;
+	int status = kt_scheduler_status(run);
+
+	return (struct kt_scx_exit_info){
+		.kind = KT_SCX_EXIT_OTHER,
+		.reason = WIFSIGNALED(status) ? kt_format("its process was killed by signal %d",
+							  WTERMSIG(status))
+					      : kt_format("its process ended with status %d",
+							  WEXITSTATUS(status)),
+		.message = strdup("the kernel's log says nothing of it"),
+		.backtrace = strdup(""),
+	};
+}
+
+/* Takes @exit over; the test has seen the one before by kt_scheduler_ended(), until now. */
+static void note_end(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+		     const struct kt_scx_exit_info *exit)
+{
 	json_t *entry = last_entry(set);
 
+	kt_scx_exit_deinit(&set->exit);
+	set->exit = *exit;
 	set->end = (struct kt_scheduler_end){
 		.scheduler = scheduler,
 		.kind = exit->kind,
@@ -254,11 +264,14 @@ static int fail_for_end(const struct kt_scheduler_set *set)
 		       trace && *trace ? "; kernel backtrace: " : "", trace ?: "");
 }
 
-/* All that is known of it goes to the host; a failure of the test, unless it should be so. */
+/*
+ * All that is known of it goes to the host; a failure of the test, unless it should be so. @run and @exit are
+ * taken over.
+ */
 static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
-		  const struct kt_scheduler *scheduler)
+		  const struct kt_scheduler *scheduler, const struct kt_scx_exit_info *exit)
 {
-	note_end(set, scheduler);
+	note_end(set, scheduler, exit);
 	send_dump(set, last_entry(set));
 	send_log(set, run, scheduler->name);
 	(void)kt_scheduler_free(run);
@@ -270,14 +283,14 @@ static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
 }
 
 /* An error in the moment in which it was to go anyway is an error all the same. */
-static bool has_failed_meanwhile(struct kt_scheduler_set *set)
+static bool has_failed_meanwhile(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
 {
-	KT_FREE char *log = NULL;
-
-	kt_scx_exit_deinit(&set->exit);
-	return kt_kmsg_read(set->kmsg, &log, NULL) == 0 && log &&
-	       kt_scx_exit_parse(log, &set->exit) == 0 && set->exit.kind >= KT_SCX_EXIT_ERROR &&
-	       set->exit.kind < KT_SCX_EXIT_ANY;
+	if (read_reason(set, ret_exit) < 0)
+		return false;
+	if (ret_exit->kind >= KT_SCX_EXIT_ERROR && ret_exit->kind < KT_SCX_EXIT_ANY)
+		return true;
+	kt_scx_exit_deinit(ret_exit);
+	return false;
 }
 
 /* ---- attach and detach -------------------------------------------------------------------------- */
@@ -317,7 +330,7 @@ static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *schedu
 			return r;
 		kt_kmsg_begin(set->kmsg);
 	}
-	make_room(set, scheduler->dump_kib ?: DEFAULT_DUMP_KIB);
+	make_room(set, kt_scheduler_dump_kib(scheduler));
 	return 0;
 }
 
@@ -388,6 +401,7 @@ static struct kt_scheduler_run *let_go(struct kt_scheduler_set *set)
 int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
 {
 	const struct kt_scheduler *scheduler = set->scheduler;
+	struct kt_scx_exit_info exit;
 	struct kt_scheduler_run *run;
 	int r;
 
@@ -401,8 +415,8 @@ int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
 				  scheduler->name);
 	r = kt_scheduler_stop(run, kt_ctx_deadline_ns(set->ctx, DETACH_TIMEOUT_MS), reterr);
 	note_time(set, "detached_ns");
-	if (has_failed_meanwhile(set))
-		return on_end(set, run, scheduler);
+	if (has_failed_meanwhile(set, &exit))
+		return on_end(set, run, scheduler, &exit);
 	send_log(set, run, scheduler->name);
 	(void)kt_scheduler_free(run);
 	return r;
@@ -431,6 +445,7 @@ int kt_scheduler_set_restart(struct kt_scheduler_set *set, struct kt_err *reterr
 int kt_scheduler_set_check(struct kt_scheduler_set *set)
 {
 	const struct kt_scheduler *scheduler = set->scheduler;
+	struct kt_scx_exit_info exit;
 	struct kt_scheduler_run *run;
 
 	if (set->watch_fd >= 0)
@@ -439,8 +454,9 @@ int kt_scheduler_set_check(struct kt_scheduler_set *set)
 		return 0;
 	run = let_go(set);
 	kt_scheduler_bury(run, kt_ctx_deadline_ns(set->ctx, BURY_TIMEOUT_MS));
-	find_reason(set, run);
-	return on_end(set, run, scheduler);
+	if (read_reason(set, &exit) < 0)
+		exit = explain_process(run);
+	return on_end(set, run, scheduler, &exit);
 }
 
 int kt_scheduler_set_await_end(struct kt_scheduler_set *set, unsigned int timeout_ms,

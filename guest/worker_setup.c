@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/mempolicy.h>
 #include <linux/sched.h>
-#include <linux/sched/types.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -15,6 +14,7 @@
 #include "guest/worktype.h"
 #include "util/cleanup.h"
 #include "util/random.h"
+#include "util/sched_attr.h"
 
 /* Newer than the headers of Debian 12 (kernel: include/uapi/linux/{sched,mempolicy}.h). */
 #define POLICY_EXT               7

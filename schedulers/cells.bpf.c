@@ -23,26 +23,22 @@ u64 nr_direct;
 u64 all_cpus;
 u32 nr_cells; /* upper end of those in use */
 u32 turns[CPUS];
+u32 llc_cells[CPUS]; /* the cell of each CPU's LLC */
+int llc_ids[LLCS];   /* of the LLC that a cell is for */
 
-extern int sd_llc_id __ksym; /* the first CPU of its LLC (kernel/sched/topology.c) */
+/* The same for the CPUs of an LLC, and for no others (kernel/sched/topology.c). */
+extern int sd_llc_id __ksym;
 
-static inline u32 llc_of(s32 cpu)
+static inline int llc_id(u32 cpu)
 {
 	int *id = bpf_per_cpu_ptr(&sd_llc_id, cpu);
 
-	return id ? (u32)*id % CPUS : 0;
+	return id ? *id : 0;
 }
 
-/* LLCs are numbered in the order of their first CPUs, as cells are. */
 static inline u32 llc_cell(s32 cpu)
 {
-	u64 bit = 1ULL << (llc_of(cpu) % CPUS);
-
-	for (u32 i = 0; i < LLCS; i++) {
-		if (cells[i].cpus & bit)
-			return i;
-	}
-	return 0;
+	return llc_cells[(u32)cpu % CPUS];
 }
 
 static inline u32 cell_of(struct task_struct *p)
@@ -92,14 +88,17 @@ void SCX_CALLBACK(cells_dispatch, s32 cpu, struct task_struct *prev)
 	}
 }
 
+/* LLCs get their cells in the order of their first CPUs. */
 static inline void add_cpu(u32 cpu)
 {
-	u32 first = llc_of((s32)cpu);
+	int id = llc_id(cpu);
 
 	all_cpus |= 1ULL << (cpu % CPUS);
 	for (u32 i = 0; i < LLCS; i++) {
-		if (!cells[i].cpus || cells[i].cpus & (1ULL << first)) {
+		if (!cells[i].cpus || llc_ids[i] == id) {
+			llc_ids[i] = id;
 			cells[i].cpus |= 1ULL << (cpu % CPUS);
+			llc_cells[cpu % CPUS] = i;
 			return;
 		}
 	}
@@ -108,9 +107,10 @@ static inline void add_cpu(u32 cpu)
 s32 SCX_SLEEPABLE(cells_init)
 {
 	u32 n = scx_bpf_nr_cpu_ids();
+	u32 cpu;
 	s32 r;
 
-	for (u32 cpu = 0; cpu < CPUS && cpu < n; cpu++)
+	bpf_for (cpu, 0, n < CPUS ? n : CPUS)
 		add_cpu(cpu);
 	nr_cells = LLCS;
 	for (u32 i = 0; i < CELLS; i++) {

@@ -112,7 +112,7 @@ struct kt_scheduler_end {
 /**
  * kt_scheduler_ended() - the last end of a scheduler that nobody had detached
  *
- * NULL when there was none. Valid until the end of the test. Guest only.
+ * NULL when there was none. Its texts are valid until the next such end, or that of the test. Guest only.
  */
 const struct kt_scheduler_end *kt_scheduler_ended(const struct kt_ctx *ctx);
 

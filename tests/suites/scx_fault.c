@@ -90,7 +90,7 @@ static int error_post_vm(struct kt_ctx *ctx)
 	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_log(ctx),
 			   "EXIT: scx_bpf_error (the fault scheduler was told to fail with 4711), "
 			   "kind 1025, code 0");
-	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_dump(ctx), "triggered exit kind 1025:\n");
+	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_dump(ctx), "triggered exit kind 1025");
 	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_dump(ctx), "CPU states\n");
 	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_dump(ctx), "Event counters\n");
 	return 0;
@@ -159,6 +159,12 @@ static int attach_again_run(struct kt_ctx *ctx)
 	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_ATTACH_SCHEDULER(KT_SCHEDULER_REF(fault))), 0);
 	KT_ASSERT(ctx, kt_scheduler_attached(ctx) == KT_SCHEDULER_REF(fault));
 	KT_EXPECT_EQ(ctx, counter(ctx, "error"), 0);
+
+	/* A detachment that was asked for leaves the end before it alone. */
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_DETACH_SCHEDULER()), 0);
+	KT_EXPECT_STREQ(ctx, kt_scheduler_ended(ctx)->reason, "scx_bpf_error");
+	KT_EXPECT_STREQ(ctx, kt_scheduler_ended(ctx)->message,
+			"the fault scheduler was told to fail with 1");
 	return 0;
 }
 

@@ -5,13 +5,14 @@
  */
 #include "tests/suites/look.h"
 
-#include <linux/sched/types.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "util/sched_attr.h"
 
 #define ONE_CPU    .topology = { .llcs = 1, .cores = 1 }
 #define FOUR_CPUS  .topology = { .llcs = 2, .cores = 2, .threads = 1 }
