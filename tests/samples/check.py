@@ -38,6 +38,7 @@ REPLACEMENTS = [
     (r"; kernel backtrace: .*", "; kernel backtrace: BACKTRACE"),
     (r"dump of \d+ lines", "dump of N lines"),
     (r"\d+ lines of the dump", "N lines of the dump"),
+    (r"(libbpf: .*: failed to load|libbpf: .* failed): (-13|-EACCES|Permission denied)$", r"\1: EACCES"),
     (r"failed to run for \d+\.\d+s", "failed to run for TIME"),
 ]
 
