@@ -537,11 +537,22 @@ static enum kt_loader_status run(struct load *load)
 	return report_exit(load);
 }
 
+/*
+ * Not its information: that an older kernel lacks callbacks which the object leaves empty stands there once for
+ * each, before what matters.
+ */
+static int print_warnings(enum libbpf_print_level level, const char *format, va_list ap)
+{
+	return level == LIBBPF_WARN ? vfprintf(stderr, format, ap) : 0;
+}
+
 enum kt_loader_status kt_loader_run(const struct kt_loader *loader)
 {
 	struct load load = { .loader = loader, .signals = -1, .watch = -1 };
+	libbpf_print_fn_t print = libbpf_set_print(print_warnings);
 	enum kt_loader_status status = run(&load);
 
+	(void)libbpf_set_print(print);
 	(void)bpf_link__destroy(load.link);
 	bpf_object__close(load.object);
 	(void)kt_close(load.signals);

@@ -33,6 +33,10 @@ def main():
     check(status == 100 and re.search("unbounded memory access|outside object bounds", text) and "the verifier refuses it" in text,
           "a refused one comes with the end of the verifier's log", text)
 
+    status, text = run(ktests, "verifier", "-k", "6.16", str(samples / "refused.bpf.o"))
+    check(status == 100 and "unbounded memory access" in text and "not found in kernel" not in text,
+          "callbacks that an older kernel lacks are not worth a line each", text)
+
     status, text = run(ktests, "verifier", str(samples / "no_ops.bpf.o"))
     check(status == 99 and "it is no scheduler" in text, "what is no scheduler is told before anything boots", text)
 

@@ -22,7 +22,7 @@ LIMIT_S = 30  # no sample may take longer
 REPLACEMENTS = [
     (r"\(\d+ filtered out\)", "(N filtered out)"),
     (r"^kernel \S+, accel: .*, \d+ CPUs, seed \d+", "kernel KERNEL, accel: ACCEL, N CPUs, seed SEED"),
-    (r"--seed \d+( --boot cold)?", "--seed SEED"),
+    (r"--seed \d+( --boot cold)?( --kernel \S+)?", "--seed SEED"),
     (r"got: \d+(\.\d+)? ms, ending on CPU 0 at \d+ ms", "got: GAP ms, ending on CPU 0 at TIME ms"),
     (r"^(    \S+ +\S+ +\d+)( +-?[\d.]+){7}$", r"\1 NUMBERS"),
     (r"malformed frame \d+", "malformed frame N"),
@@ -32,7 +32,8 @@ REPLACEMENTS = [
     (r"still runs after [\d.]+ s \(process \d+\)", "still runs after TIME s (process N)"),
     (r"\+0x[0-9a-f]+", "+0xN"),
     (r"( < \S+){2,}", " < ..."),
-    (r"mm/page_alloc\.c:\d+ at .*", "mm/page_alloc.c:LINE at FUNCTION"),
+    (r"WARNING: CPU: \d+ PID: \d+ at mm/page_alloc", "WARNING: mm/page_alloc"),  # before 7.0
+    (r"mm/page_alloc\.c:\d+ (at )?.*", "mm/page_alloc.c:LINE at FUNCTION"),
     (r"got: \d{4,}$", "got: A LARGE NUMBER"),
     (r"build\S*/tests/samples/", "BUILD/"),
     (r"; kernel backtrace: .*", "; kernel backtrace: BACKTRACE"),
