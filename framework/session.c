@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "framework/oops.h"
 #include "framework/plan.h"
 #include "framework/symbol.h"
 #include "guest/ctx.h"
@@ -49,6 +50,7 @@ struct session {
 	uint64_t stolen_ns; /* by the host, before that */
 	bool judged;        /* the guest's result is in */
 	bool ended;         /* a verdict was given without it */
+	bool is_broken;     /* the machine, which thus says nothing about the guest */
 	bool awaits_hello;  /* of a boot, or of a newer program */
 	bool awaits_woke;
 	uint64_t packages; /* of the image, that the test needs */
@@ -416,16 +418,12 @@ static void on_console(void *data, const uint8_t *bytes, size_t len)
 		copy_live(session, STDERR_FILENO, bytes, len);
 }
 
-/* The kernel's own words about its end, for people; no verdict hangs on them. */
-static void find_panic(const struct session *session, char *text, size_t room)
+/* Whether it was the emulator; who fakes it in the guest gains nothing. */
+static bool is_machine_broken(const struct session *session, const char *console, char *where,
+			      size_t room)
 {
-	static const char sign[] = "Kernel panic - not syncing: ";
-	KT_FREE char *console = kt_capture_text(&session->outcome->console);
-	const char *at = console ? strstr(console, sign) : NULL;
-
-	*text = '\0';
-	if (at)
-		(void)snprintf(text, room, ": %.*s", (int)strcspn(at, "\r\n"), at);
+	return session->setup->host.accel == KT_ACCEL_TCG &&
+	       kt_oops_is_stale_code(console, where, room);
 }
 
 static void on_exited(void *data, const struct kt_machine_exit *exit)
@@ -433,22 +431,29 @@ static void on_exited(void *data, const struct kt_machine_exit *exit)
 	struct session *session = data;
 	bool orderly = exit->reason == KT_EXIT_SHUTDOWN;
 	bool guest_died = exit->reason == KT_EXIT_RESET || exit->reason == KT_EXIT_PANIC;
-
-	char panic[200];
+	KT_FREE char *console = kt_capture_text(&session->outcome->console);
+	char panic[200], where[100];
 
 	if (session->ended)
 		return;
-	find_panic(session, panic, sizeof(panic));
+	kt_oops_panic(console ?: "", panic, sizeof(panic));
+	session->is_broken =
+		guest_died && is_machine_broken(session, console ?: "", where, sizeof(where));
 	if (session->phase == KT_PHASE_TEARDOWN && orderly)
 		kt_loop_stop(session->loop, 0);
+	else if (session->is_broken)
+		end(session, KT_VERDICT_ERROR,
+		    "QEMU has failed, not the guest: a vCPU ran a breakpoint before %s that is not "
+		    "in memory (docs/running.md); worth another try",
+		    where);
 	else if (session->phase < KT_PHASE_RUN)
-		end(session, KT_VERDICT_ERROR, "the guest did not %s: %s before it reported%s",
-		    kt_phase_name(session->phase), exit->detail, panic);
+		end(session, KT_VERDICT_ERROR, "the guest did not %s: %s before it reported%s%s",
+		    kt_phase_name(session->phase), exit->detail, *panic ? ": " : "", panic);
 	else
-		end(session, guest_died ? KT_VERDICT_FAIL : KT_VERDICT_ERROR, "%s %s%s",
+		end(session, guest_died ? KT_VERDICT_FAIL : KT_VERDICT_ERROR, "%s %s%s%s",
 		    exit->detail,
 		    session->phase == KT_PHASE_RUN ? "before the test was done" : "after the test",
-		    panic);
+		    *panic ? ": " : "", panic);
 }
 
 static void on_signal(void *data, uint32_t events)
@@ -542,7 +547,7 @@ static void drive(struct session *session)
 	session->outcome->phase_ns[session->phase] = kt_now_ns() - session->phase_began_ns;
 }
 
-/* The host's part of the test, whatever came before. */
+/* The host's part of the test, whatever came before; but not of what a broken machine has left. */
 static void run_post_vm(struct session *session)
 {
 	struct kt_outcome *outcome = session->outcome;
@@ -550,7 +555,7 @@ static void run_post_vm(struct session *session)
 	struct kt_vm_view view;
 	struct kt_ctx ctx;
 
-	if (!outcome->test->post_vm)
+	if (!outcome->test->post_vm || session->is_broken)
 		return;
 	out = kt_capture_text(&outcome->out);
 	err = kt_capture_text(&outcome->err);
