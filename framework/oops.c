@@ -10,7 +10,7 @@ void kt_oops_panic(const char *console, char *text, size_t room)
 
 	*text = '\0';
 	if (at)
-		(void)snprintf(text, room, "%.*s", (int)strcspn(at, "\r\n"), at);
+		(void)snprintf(text, room, ": %.*s", (int)strcspn(at, "\r\n"), at);
 }
 
 bool kt_oops_is_stale_code(const char *console, char *where, size_t room)

@@ -6,7 +6,7 @@
 #include "framework/verifier_log.h"
 #include "util/cleanup.h"
 
-#define LOG_LINES  80u /* the last: why it ended; of a refusal since 7.3 the verifier says on sixty */
+#define LOG_LINES  80u /* the last: they say why it ended; a refusal is explained on sixty (7.3) */
 #define DUMP_LINES 30u /* the first: they say who has found what wrong */
 
 /* Around the dump in what a scheduler prints: schedulers/loader.c, and the kernel's own. */

@@ -418,42 +418,44 @@ static void on_console(void *data, const uint8_t *bytes, size_t len)
 		copy_live(session, STDERR_FILENO, bytes, len);
 }
 
-/* Whether it was the emulator; who fakes it in the guest gains nothing. */
-static bool is_machine_broken(const struct session *session, const char *console, char *where,
-			      size_t room)
+/*
+ * The kernel's own words are for people. One verdict hangs on them: that it was the emulator, by which who fakes it
+ * in the guest gains nothing.
+ */
+static void explain_death(struct session *session, const struct kt_machine_exit *exit)
 {
-	return session->setup->host.accel == KT_ACCEL_TCG &&
-	       kt_oops_is_stale_code(console, where, room);
+	KT_FREE char *console = kt_capture_text(&session->outcome->console);
+	bool guest_died = exit->reason == KT_EXIT_RESET || exit->reason == KT_EXIT_PANIC;
+	char panic[200], where[100];
+
+	kt_oops_panic(console ?: "", panic, sizeof(panic));
+	session->is_broken = guest_died && session->setup->host.accel == KT_ACCEL_TCG &&
+			     kt_oops_is_stale_code(console ?: "", where, sizeof(where));
+	if (session->is_broken)
+		end(session, KT_VERDICT_ERROR,
+		    "QEMU has failed, most likely, and not the guest: a vCPU ran a breakpoint "
+		    "before %s that is in memory no more (docs/running.md); worth another try",
+		    where);
+	else if (session->phase < KT_PHASE_RUN)
+		end(session, KT_VERDICT_ERROR, "the guest did not %s: %s before it reported%s",
+		    kt_phase_name(session->phase), exit->detail, panic);
+	else
+		end(session, guest_died ? KT_VERDICT_FAIL : KT_VERDICT_ERROR, "%s %s%s",
+		    exit->detail,
+		    session->phase == KT_PHASE_RUN ? "before the test was done" : "after the test",
+		    panic);
 }
 
 static void on_exited(void *data, const struct kt_machine_exit *exit)
 {
 	struct session *session = data;
-	bool orderly = exit->reason == KT_EXIT_SHUTDOWN;
-	bool guest_died = exit->reason == KT_EXIT_RESET || exit->reason == KT_EXIT_PANIC;
-	KT_FREE char *console = kt_capture_text(&session->outcome->console);
-	char panic[200], where[100];
 
 	if (session->ended)
 		return;
-	kt_oops_panic(console ?: "", panic, sizeof(panic));
-	session->is_broken =
-		guest_died && is_machine_broken(session, console ?: "", where, sizeof(where));
-	if (session->phase == KT_PHASE_TEARDOWN && orderly)
+	if (session->phase == KT_PHASE_TEARDOWN && exit->reason == KT_EXIT_SHUTDOWN)
 		kt_loop_stop(session->loop, 0);
-	else if (session->is_broken)
-		end(session, KT_VERDICT_ERROR,
-		    "QEMU has failed, not the guest: a vCPU ran a breakpoint before %s that is not "
-		    "in memory (docs/running.md); worth another try",
-		    where);
-	else if (session->phase < KT_PHASE_RUN)
-		end(session, KT_VERDICT_ERROR, "the guest did not %s: %s before it reported%s%s",
-		    kt_phase_name(session->phase), exit->detail, *panic ? ": " : "", panic);
 	else
-		end(session, guest_died ? KT_VERDICT_FAIL : KT_VERDICT_ERROR, "%s %s%s%s",
-		    exit->detail,
-		    session->phase == KT_PHASE_RUN ? "before the test was done" : "after the test",
-		    *panic ? ": " : "", panic);
+		explain_death(session, exit);
 }
 
 static void on_signal(void *data, uint32_t events)

@@ -302,6 +302,18 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 	(void)kt_scenario_free(scenario);
 }
 
+/*
+ * The kernel's patience is in the machine's time, like ours: a dump of thousands of tasks, with interrupts off, is no
+ * stall on a slow one. 21 s is the kernel's default, 300 s its limit (kernel/rcu/tree_stall.h).
+ */
+static void scale_stall_timeout(unsigned int percent)
+{
+	KT_FREE char *text = kt_format("%u", KT_MIN(21 * percent / 100, 300u));
+
+	if (text)
+		(void)kt_file_write("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", text);
+}
+
 static void run_test(struct guest *guest, struct kt_result *ret_result)
 {
 	const struct kt_test *test = find_test(guest->tests, guest->run.test);
@@ -319,6 +331,7 @@ static void run_test(struct guest *guest, struct kt_result *ret_result)
 				? (enum kt_work_type)guest->run.work_type
 				: KT_WORK_NONE;
 	ctx.time_scale_percent = guest->run.time_scale_percent;
+	scale_stall_timeout(ctx.time_scale_percent);
 	kt_crash_watch_step(&ctx.step);
 	run_body(guest, &ctx);
 	end_processes(&ctx.result);

@@ -549,10 +549,10 @@ static int print_warnings(enum libbpf_print_level level, const char *format, va_
 enum kt_loader_status kt_loader_run(const struct kt_loader *loader)
 {
 	struct load load = { .loader = loader, .signals = -1, .watch = -1 };
-	libbpf_print_fn_t print = libbpf_set_print(print_warnings);
-	enum kt_loader_status status = run(&load);
+	enum kt_loader_status status;
 
-	(void)libbpf_set_print(print);
+	(void)libbpf_set_print(print_warnings);
+	status = run(&load);
 	(void)bpf_link__destroy(load.link);
 	bpf_object__close(load.object);
 	(void)kt_close(load.signals);

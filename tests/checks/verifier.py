@@ -30,7 +30,8 @@ def main():
           "an accepted scheduler has its instructions counted, program by program", text)
 
     status, text = run(ktests, "verifier", str(samples / "refused.bpf.o"))
-    check(status == 100 and re.search("unbounded memory access|outside object bounds", text) and "the verifier refuses it" in text,
+    check(status == 100 and re.search("unbounded memory access|outside object bounds", text) and
+          "the verifier refuses it" in text,
           "a refused one comes with the end of the verifier's log", text)
 
     status, text = run(ktests, "verifier", "-k", "6.16", str(samples / "refused.bpf.o"))

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/suites/look.h"
+
 #define ONE_CPU .topology = { .llcs = 1, .cores = 1 }
 
 /* The runner compares all of the topology before it lets a test run; here is the rest of the proof.
@@ -97,6 +99,21 @@ static int environment_run(struct kt_ctx *ctx)
 
 KTEST(environment, .summary = "a test finds its name, attempt and accelerator, and the time",
       ONE_CPU, .run = environment_run);
+
+static int patience_run(struct kt_ctx *ctx)
+{
+	char text[LOOK_LEN];
+	int seconds = atoi(look(text, "/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout"));
+
+	if (strcmp(getenv("KTESTS_ACCEL"), "tcg"))
+		KT_EXPECT_EQ(ctx, seconds, 21);
+	else
+		KT_EXPECT_GT(ctx, seconds, 21);
+	return 0;
+}
+
+KTEST(stall_timeout, .summary = "the kernel takes no slow machine for one that has stalled",
+      ONE_CPU, .run = patience_run);
 
 /* Both streams, more than every buffer on the way holds, and a last line without a newline. */
 #define OUTPUT_LINES 20000

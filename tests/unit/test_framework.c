@@ -758,7 +758,7 @@ Test(oops, its_last_words_are_one_line)
 	char text[200];
 
 	kt_oops_panic(OOPS("int3", "66 <90>"), text, sizeof(text));
-	cr_assert(eq(str, text, "Kernel panic - not syncing: Fatal exception in interrupt"));
+	cr_assert(eq(str, text, ": Kernel panic - not syncing: Fatal exception in interrupt"));
 	kt_oops_panic("all is well\r\n", text, sizeof(text));
 	cr_assert(eq(str, text, ""));
 }
