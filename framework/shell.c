@@ -287,9 +287,8 @@ static int restore(struct shell *shell, const struct kt_test *test,
 	struct kt_machine_config machine = kt_setup_machine(shell->setup, shell->kernel, test);
 	int r;
 
-	kt_link_set_position(shell->link, template->position);
-	r = kt_machine_restore(kt_link_machine(shell->link), &machine, &template->image,
-			       kt_now_ns() + RESTORE_TIMEOUT_NS, reterr);
+	r = kt_template_restore(template, shell->link, &machine, kt_now_ns() + RESTORE_TIMEOUT_NS,
+				reterr);
 	if (r == 0)
 		r = kt_image_send_changes(shell->setup->image,
 					  kt_cargo_packages(&shell->setup->cargo, test),

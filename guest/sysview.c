@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/ksym.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -121,21 +122,15 @@ static int view_kcore(struct kt_hello *hello)
 	return hello->page_offset_base ? 0 : -ENODATA;
 }
 
-static int view_text_address(struct kt_hello *hello)
+/* A trap that the kernel does not know ends in die(), and is looked up in kprobe_table first. */
+static void view_text(struct kt_hello *hello)
 {
-	FILE *symbols = fopen("/proc/kallsyms", "re");
-	char line[512], type, name[256];
-	int r = -ENOENT;
+	struct kt_ksym symbols[] = { { "_text" }, { "die" }, { "kprobe_table" } };
 
-	if (!symbols)
-		return -errno;
-	while (r && fgets(line, sizeof(line), symbols)) {
-		if (sscanf(line, "%" SCNx64 " %c %255s", &hello->text, &type, name) == 3 &&
-		    !strcmp(name, "_text"))
-			r = hello->text ? 0 : -EPERM;
-	}
-	(void)fclose(symbols);
-	return r;
+	kt_ksyms_find(symbols, KT_ARRAY_LEN(symbols));
+	hello->text = symbols[0].address;
+	hello->die = symbols[1].address;
+	hello->kprobe_table = symbols[2].address;
 }
 
 static int find_build_id(struct dl_phdr_info *info, size_t size, void *data)
@@ -184,8 +179,7 @@ int kt_sysview_hello(struct kt_hello *ret_hello, struct kt_err *reterr)
 	/* Left 0 on a kernel that hides them: only what looks into the guest from outside needs
 	 * them. */
 	(void)view_kcore(&hello);
-	if (view_text_address(&hello) < 0)
-		hello.text = 0;
+	view_text(&hello);
 	(void)clock_gettime(CLOCK_BOOTTIME, &boot);
 	hello.boot_ns = (uint64_t)boot.tv_sec * KT_NSEC_PER_SEC + (uint64_t)boot.tv_nsec;
 	*ret_hello = hello;

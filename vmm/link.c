@@ -7,6 +7,9 @@
 #include <time.h>
 
 #include "util/clock.h"
+#include "wire/hello.h"
+
+#define GUARD_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
 struct kt_link {
 	struct kt_machine *machine;
@@ -15,6 +18,18 @@ struct kt_link {
 	struct kt_frame_rx rx;
 	struct kt_frame_tx tx;
 };
+
+/* What else a HELO says, and whether it is one, is for the owner to see. */
+static int guard(struct kt_link *link, const struct kt_frame *frame, struct kt_err *reterr)
+{
+	struct kt_hello hello;
+
+	if (kt_hello_decode(frame->payload, frame->len, &hello, NULL) < 0)
+		return 0;
+	return kt_machine_guard(link->machine,
+				&(struct kt_machine_symbols){ hello.die, hello.kprobe_table },
+				kt_now_ns() + GUARD_TIMEOUT_NS, reterr);
+}
 
 static void on_port(void *data, const uint8_t *bytes, size_t len)
 {
@@ -25,8 +40,13 @@ static void on_port(void *data, const uint8_t *bytes, size_t len)
 
 	if (link->rx.fault)
 		return;
-	while ((r = kt_frame_rx_take(&link->rx, &bytes, &len, &frame, &err)) > 0)
+	while ((r = kt_frame_rx_take(&link->rx, &bytes, &len, &frame, &err)) > 0) {
+		if (frame.type == KT_MSG_HELLO)
+			r = link->rx.fault = guard(link, &frame, &err);
+		if (r < 0)
+			break;
 		link->events->frame(link->data, &frame);
+	}
 	if (r < 0)
 		link->events->broken(link->data, err.text);
 }

@@ -12,7 +12,9 @@ struct kt_link;
 struct kt_link_events {
 	void (*frame)(void *data, const struct kt_frame *frame);
 	void (*console)(void *data, const uint8_t *bytes, size_t len);
-	void (*broken)(void *data, const char *why); /* a malformed frame; nothing comes after it */
+	void (*broken)(
+		void *data,
+		const char *why); /* a malformed frame, or no guard; nothing comes after it */
 	void (*exited)(void *data, const struct kt_machine_exit *exit);
 };
 

@@ -20,7 +20,7 @@
 #include "vmm/ramfile.h"
 #include "wire/json.h"
 
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 #define META_MAX       (4u << 20)
 #define STATE_MAX      (64u << 20)
 
@@ -228,6 +228,20 @@ int kt_template_find(const struct kt_template_id *id, struct kt_template *ret_te
 	if (!path)
 		return kt_err_oom(reterr);
 	return load_or_remove(path, id->machine, id->program, ret_template, reterr);
+}
+
+int kt_template_restore(const struct kt_template *template, struct kt_link *link,
+			const struct kt_machine_config *config, uint64_t deadline_ns,
+			struct kt_err *reterr)
+{
+	struct kt_machine *machine = kt_link_machine(link);
+	const struct kt_machine_symbols symbols = { template->hello.die,
+						    template->hello.kprobe_table };
+
+	kt_link_set_position(link, template->position);
+	return kt_machine_guard(machine, &symbols, deadline_ns, reterr)
+		       ?: kt_machine_restore(machine, config, &template->image, deadline_ns,
+					     reterr);
 }
 
 /* ---- the directory of all ---------------------------------------------------------------------

@@ -46,6 +46,11 @@ int kt_template_find(const struct kt_template_id *id, struct kt_template *ret_te
 int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template *ret_template,
 			     struct kt_err *reterr);
 
+/* Continues its machine, and the frames spoken with it, in the machine of @link, which is new. */
+int kt_template_restore(const struct kt_template *template, struct kt_link *link,
+			const struct kt_machine_config *config, uint64_t deadline_ns,
+			struct kt_err *reterr);
+
 /* The path of the template, whether it exists or not; to be freed. NULL when out of memory. */
 char *kt_template_path(const struct kt_template_id *id);
 

@@ -143,7 +143,10 @@ static int restore_base(struct builder *builder)
 		.ram_fd = builder->ram_fd,
 		.state_fd = build->base->image.state_fd,
 	};
+	const struct kt_machine_symbols symbols = { build->base->hello.die,
+						    build->base->hello.kprobe_table };
 	struct kt_machine_config machine = build->machine;
+	uint64_t deadline_ns;
 	int r;
 
 	r = kt_ramfile_copy(build->base->image.ram_fd, builder->ram_fd);
@@ -153,8 +156,10 @@ static int restore_base(struct builder *builder)
 	machine.ram_fd = builder->ram_fd;
 	kt_link_set_position(builder->link, build->base->position);
 	await(builder, "run newer files", RESTORE_TIMEOUT_NS + build->update_timeout_ns);
-	r = kt_machine_restore(kt_link_machine(builder->link), &machine, &image,
-			       kt_now_ns() + RESTORE_TIMEOUT_NS, builder->reterr);
+	deadline_ns = kt_now_ns() + RESTORE_TIMEOUT_NS;
+	r = kt_machine_guard(kt_link_machine(builder->link), &symbols, deadline_ns, builder->reterr)
+		    ?: kt_machine_restore(kt_link_machine(builder->link), &machine, &image,
+					  deadline_ns, builder->reterr);
 	if (r == 0)
 		r = build->update(build->data, builder->link, builder->reterr);
 	if (r == 0 && kt_link_send(builder->link, KT_MSG_EXEC, NULL, 0) < 0)

@@ -9,13 +9,14 @@
 char *kt_hello_encode(const struct kt_hello *hello)
 {
 	KT_JSON json_t *json = json_pack(
-		"{si ss ss sI si s{si si si si} so so so}", "version", (int)hello->version,
+		"{si ss ss sI si s{si si si si} so so so so so}", "version", (int)hello->version,
 		"build_id", hello->build_id, "release", hello->release, "boot_ns",
 		(json_int_t)hello->boot_ns, "cpus", (int)hello->cpus, "topology", "numa_nodes",
 		(int)hello->numa_nodes, "llcs", (int)hello->llcs, "cores", (int)hello->cores,
 		"threads", (int)hello->threads, "phys_base", kt_json_hex(hello->phys_base),
 		"page_offset_base", kt_json_hex(hello->page_offset_base), "text",
-		kt_json_hex(hello->text));
+		kt_json_hex(hello->text), "die", kt_json_hex(hello->die), "kprobe_table",
+		kt_json_hex(hello->kprobe_table));
 
 	return json ? json_dumps(json, JSON_COMPACT) : NULL;
 }
@@ -57,7 +58,9 @@ static int decode_addresses(const json_t *json, struct kt_hello *hello)
 {
 	return kt_json_get_hex(json, "phys_base", &hello->phys_base) ?:
 	       kt_json_get_hex(json, "page_offset_base", &hello->page_offset_base) ?:
-	       kt_json_get_hex(json, "text", &hello->text);
+	       kt_json_get_hex(json, "text", &hello->text) ?:
+	       kt_json_get_hex(json, "die", &hello->die) ?:
+	       kt_json_get_hex(json, "kprobe_table", &hello->kprobe_table);
 }
 
 int kt_hello_decode(const void *data, size_t len, struct kt_hello *ret_hello, struct kt_err *reterr)

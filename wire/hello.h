@@ -22,6 +22,9 @@ struct kt_hello {
 	uint64_t phys_base;        /* physical address of the kernel image minus its link address */
 	uint64_t page_offset_base; /* where the direct map begins */
 	uint64_t text;             /* run-time address of _text */
+	/* More addresses of symbols; 0 when it is not known. */
+	uint64_t die;
+	uint64_t kprobe_table;
 };
 
 /* A JSON object; the result is to be freed. NULL when out of memory. */

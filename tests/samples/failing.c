@@ -242,24 +242,3 @@ FAILING(kernel_does_not_warn, .summary = "an expected warning does not come", .r
 	.expect_kernel_warning = "page_alloc");
 FAILING(warning_is_expected, .summary = "an expected warning comes (this one passes)",
 	.run = provoke_warning, .expect_kernel_warning = "page_alloc");
-
-/* What the kernel says when QEMU has run a breakpoint that is gone; docs/running.md. */
-static int die_of_the_machine(struct kt_ctx *ctx)
-{
-	static const char *const lines[] = {
-		"<1>Oops: int3: 0000 [#1] SMP NOPTI",
-		"<1>RIP: 0010:sched_tick+0xd6/0x250",
-		"<1>Code: 25 f4 03 00 e9 81 00 00 00 f6 45 2c 20 75 62 66 <90> 44 89 e7 e8 81",
-	};
-	int fd = open("/dev/kmsg", O_WRONLY);
-
-	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
-		KT_ASSERT_OK(ctx, write(fd, lines[i], strlen(lines[i])));
-	return panic(ctx);
-}
-static int complain(struct kt_ctx *ctx)
-{
-	KT_FAIL(ctx, "what a broken machine has left is judged");
-}
-FAILING(machine_fails, .summary = "QEMU fails, and not the guest", .run = die_of_the_machine,
-	.post_vm = complain);

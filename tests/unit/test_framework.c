@@ -8,7 +8,6 @@
 
 #include "framework/capture.h"
 #include "framework/kernel.h"
-#include "framework/oops.h"
 #include "framework/options.h"
 #include "framework/select.h"
 #include "framework/validate.h"
@@ -28,7 +27,6 @@ UNIT_SUITE(kmsg);
 UNIT_SUITE(capture);
 UNIT_SUITE(cache);
 UNIT_SUITE(kernel);
-UNIT_SUITE(oops);
 
 /* ---- options ----------------------------------------------------------------------------------
  */
@@ -743,42 +741,4 @@ Test(kernel, a_damaged_entry_says_what_to_do)
 	cr_assert(lt(int, kt_kernel_resolve("7.0", &kernel, &err), 0));
 	cr_assert(strstr(err.text, "damaged") != NULL, "%s", err.text);
 	(void)kt_remove_all(dir);
-}
-
-/* ---- the kernel's death ----------------------------------------------------------------------- */
-
-#define OOPS(what, code)                                                                           \
-	"[    9.462748] Oops: " what ": 0000 [#2] SMP NOPTI\r\n"                                   \
-	"[    9.462971] RIP: 0010:sched_tick+0xd6/0x250\r\n"                                       \
-	"[    9.462992] Code: 89 df e8 4d 2d 06 00 " code " 44 89 e7\r\n"                          \
-	"[    9.463239] Kernel panic - not syncing: Fatal exception in interrupt\r\n"
-
-Test(oops, its_last_words_are_one_line)
-{
-	char text[200];
-
-	kt_oops_panic(OOPS("int3", "66 <90>"), text, sizeof(text));
-	cr_assert(eq(str, text, ": Kernel panic - not syncing: Fatal exception in interrupt"));
-	kt_oops_panic("all is well\r\n", text, sizeof(text));
-	cr_assert(eq(str, text, ""));
-}
-
-static bool is_stale(const char *console)
-{
-	char where[100];
-
-	return kt_oops_is_stale_code(console, where, sizeof(where));
-}
-
-Test(oops, only_a_breakpoint_that_is_not_there_is_the_machines)
-{
-	char where[100];
-
-	cr_assert(kt_oops_is_stale_code(OOPS("int3", "66 <90>"), where, sizeof(where)));
-	cr_assert(eq(str, where, "sched_tick+0xd6"));
-	cr_assert(not(is_stale(OOPS("int3", "cc <90>"))));
-	cr_assert(not(is_stale(OOPS("invalid opcode", "66 <90>"))));
-	cr_assert(not(is_stale("Oops: int3: 0000\n")));
-	cr_assert(not(is_stale("Oops: int3: RIP: 0010:f+0x1 Code: <90>\n66 <90>\n")));
-	cr_assert(not(is_stale("Oops: int3: RIP: 0010:")));
 }

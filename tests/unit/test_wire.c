@@ -190,6 +190,8 @@ static struct kt_hello example_hello(void)
 		.phys_base = 0,
 		.page_offset_base = 0xff11000000000000,
 		.text = 0xffffffff81000000,
+		.die = 0xffffffff812d8a00,
+		.kprobe_table = 0xffffffff83d92120,
 	};
 }
 
@@ -200,6 +202,8 @@ Test(hello, round_trip)
 
 	cr_assert(eq(int, kt_hello_decode(text, strlen(text), &back, NULL), 0));
 	cr_assert(eq(u64, back.page_offset_base, 0xff11000000000000));
+	cr_assert(eq(u64, back.die, 0xffffffff812d8a00));
+	cr_assert(eq(u64, back.kprobe_table, 0xffffffff83d92120));
 	cr_assert(eq(str, back.release, hello.release));
 	again = kt_hello_encode(&back);
 	cr_assert(eq(str, again, text));

@@ -32,6 +32,24 @@
 #define TINY_GUEST_COUNTS "\xc7\x05\x00\x00\x20\x00\x78\x56\x34\x12\xff\x05\x04\x00\x20\x00\xeb\xf8"
 /* movl $KT_WIRE_EXIT_VALUE, %eax; outl %eax, $KT_WIRE_EXIT_PORT */
 #define TINY_GUEST_POWERS_OFF "\xb8\x20\x00\x00\x00\xe7\xf4\xeb\xfe"
+/*
+ * 1: waits for a word in TINY_GUEST_SPARE, which it takes away; reads TINY_GUEST_TABLE; die((char *)
+ * TINY_GUEST_STR, (struct pt_regs *)TINY_GUEST_REGS), with a return address of 64 bits. When that
+ * returns: clears EAX, calls TINY_GUEST_CODE, stores EAX in TINY_GUEST_EAX, counts; jmp 1b. Its die()
+ * counts too, and stops there.
+ */
+#define TINY_GUEST_DIES                                                                            \
+	"\xbc\x00\x00\x30\x00\x83\x3d\x08\x00\x20\x00\x00\x74\xf7\xc7\x05\x08\x00\x20\x00"         \
+	"\x00\x00\x00\x00\xa1\x00\x04\x20\x00\xbf\x00\x03\x20\x00\xbe\x00\x01\x20\x00\x6a"         \
+	"\x00\x68\x30\x00\x10\x00\xeb\x14\x31\xc0\xe8\xc9\x01\x10\x00\xa3\x10\x00\x20\x00"         \
+	"\xff\x05\x04\x00\x20\x00\xeb\xc1\xff\x05\x0c\x00\x20\x00\xeb\xfe"
+#define TINY_GUEST_DIE   0x100044u
+#define TINY_GUEST_DIED  0x20000cu /* counts */
+#define TINY_GUEST_EAX   0x200010u
+#define TINY_GUEST_REGS  0x200100u
+#define TINY_GUEST_CODE  0x200200u
+#define TINY_GUEST_STR   0x200300u
+#define TINY_GUEST_TABLE 0x200400u
 /* lidt of no interrupts, int3: no fault can be handled */
 #define TINY_GUEST_FAULTS "\x0f\x01\x1d\x10\x00\x20\x00\xcc\xeb\xfe"
 
@@ -43,7 +61,7 @@ struct tiny_guest_file {
 		char name[4];
 		uint64_t entry;
 	} __attribute__((packed)) note;
-	uint8_t code[64];
+	uint8_t code[128];
 	uint8_t padding[8192]; /* QEMU looks for a boot protocol in so much */
 };
 
@@ -125,6 +143,7 @@ struct vm {
 	struct kt_mem mem;
 	struct kt_machine_exit exit;
 	unsigned int n_exits;
+	char console[256]; /* beginning of it */
 };
 
 static inline void ignore_bytes(void *data, const uint8_t *bytes, size_t len)
@@ -132,6 +151,14 @@ static inline void ignore_bytes(void *data, const uint8_t *bytes, size_t len)
 	(void)data;
 	(void)bytes;
 	(void)len;
+}
+
+static inline void on_console(void *data, const uint8_t *bytes, size_t len)
+{
+	struct vm *vm = data;
+	size_t used = strlen(vm->console), room = sizeof(vm->console) - used;
+
+	(void)snprintf(vm->console + used, room, "%.*s", (int)len, (const char *)bytes);
 }
 
 static inline void on_exited(void *data, const struct kt_machine_exit *exit)
@@ -144,7 +171,7 @@ static inline void on_exited(void *data, const struct kt_machine_exit *exit)
 
 static const struct kt_machine_events vm_events = {
 	.port = ignore_bytes,
-	.console = ignore_bytes,
+	.console = on_console,
 	.exited = on_exited,
 };
 
@@ -209,16 +236,21 @@ static inline void poke(const struct vm *vm, uint64_t gpa, uint32_t value)
 }
 
 /* Memory tells nobody that it changes: it is looked at until the deadline. */
-static inline void await_counter_above(struct vm *vm, uint32_t value, const char *when)
+static inline void await_above(struct vm *vm, uint64_t gpa, uint32_t value, const char *when)
 {
 	uint64_t deadline_ns = kt_now_ns() + VM_PATIENCE;
 
-	while (peek(vm, TINY_GUEST_COUNTER) <= value) {
+	while (peek(vm, gpa) <= value) {
 		cr_assert(zero(u32, vm->n_exits), "the guest ended %s: %s", when, vm->exit.detail);
 		cr_assert(lt(u64, kt_now_ns(), deadline_ns),
 			  "timed out waiting for the guest to count beyond %u %s", value, when);
 		(void)kt_loop_step(vm->loop, kt_now_ns() + KT_NSEC_PER_MSEC);
 	}
+}
+
+static inline void await_counter_above(struct vm *vm, uint32_t value, const char *when)
+{
+	await_above(vm, TINY_GUEST_COUNTER, value, when);
 }
 
 static inline void let_pass(struct vm *vm, uint64_t ns)

@@ -133,6 +133,12 @@ static void add_channels(struct args *args, const struct kt_qemu_fds *fds)
 	add(args, "virtio-serial-pci,id=ports,max_ports=4");
 	add(args, "-device");
 	add(args, "virtserialport,bus=ports.0,chardev=bulk,name=" KT_WIRE_PORT_NAME);
+	if (fds->gdb >= 0) {
+		add(args, "-chardev");
+		add(args, "socket,id=gdb,fd=%d", fds->gdb);
+		add(args, "-gdb");
+		add(args, "chardev:gdb");
+	}
 	add(args, "-device");
 	add(args, "isa-debug-exit,iobase=0x%x,iosize=4", KT_WIRE_EXIT_PORT);
 }

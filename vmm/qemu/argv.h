@@ -11,6 +11,7 @@ struct kt_qemu_fds {
 	int qmp;
 	int console;
 	int port;
+	int gdb; /* -1: no gdbstub */
 	int ram;
 	bool ram_is_shared; /* else a copy-on-write view */
 };

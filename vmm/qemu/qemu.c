@@ -20,17 +20,21 @@
 #include "util/io.h"
 #include "util/process.h"
 #include "vmm/qemu/argv.h"
+#include "vmm/qemu/gdb.h"
 #include "vmm/qemu/qmp.h"
+#include "vmm/qemu/stale.h"
 #include "wire/message.h"
 
 /*
- * A QEMU child. Its channels are socket pairs: QMP, the console, the bulk port; its output is a
- * pipe. QEMU ends by itself when the guest shuts down or resets (-no-reboot), after an event that
+ * A QEMU child. Its channels are socket pairs: QMP, the console, the bulk port, and where it is of
+ * use the gdbstub; its output is a pipe. QEMU ends by itself when the guest shuts down or resets (-no-reboot), after an event that
  * says which it was; its own exit status says nothing about the guest. The end is reported when the
  * process is gone and its channels are read to the end, so that nothing it said is lost.
  */
 /* Of isa-debug-exit, which older QEMUs give no event for. */
 #define EXIT_PORT_STATUS ((KT_WIRE_EXIT_VALUE << 1 | 1) & 0xff)
+
+#define STOP_TIMEOUT_NS (10 * KT_NSEC_PER_SEC) /* for a few questions to a machine that stands */
 
 struct channel {
 	struct kt_source source;
@@ -44,6 +48,11 @@ struct qemu {
 	struct kt_source process;
 	struct kt_qmp *qmp;
 	struct kt_source qmp_source;
+	struct kt_gdb *gdb; /* NULL: vCPUs cannot run stale code */
+	struct kt_stale stale;
+	bool stopped; /* QMP has said so, and nobody has looked yet */
+	bool paused;  /* by the owner */
+	bool resumed; /* it runs, as it was asked to */
 	struct channel console;
 	struct channel port;
 	struct channel output; /* standard output and error of QEMU */
@@ -52,7 +61,6 @@ struct qemu {
 	bool ram_is_shared; /* with the file; else the file is only seen through it */
 	bool migrated;      /* a state was saved, or not */
 	bool migration_failed;
-	bool resumed;            /* a state was restored and runs */
 	struct kt_buffer unsent; /* for the port */
 	char said[1024];         /* beginning of the output */
 	size_t n_said;
@@ -76,21 +84,15 @@ static void on_qmp_event(void *owner, const char *event, const json_t *data)
 			       reason ?: "unknown");
 	else if (!strcmp(event, "GUEST_PANICKED"))
 		qemu->panicked = true;
-	else if (!strcmp(event, "RESUME"))
+	else if (!strcmp(event, "STOP"))
+		qemu->stopped = true;
+	else if (!strcmp(event, "RESUME")) {
+		qemu->stopped = false;
 		qemu->resumed = true;
-	else if (!strcmp(event, "MIGRATION") && status) {
+	} else if (!strcmp(event, "MIGRATION") && status) {
 		qemu->migration_failed |= !strcmp(status, "failed");
 		qemu->migrated |= !strcmp(status, "completed") || !strcmp(status, "failed");
 	}
-}
-
-static void on_qmp(void *data, uint32_t events)
-{
-	struct qemu *qemu = data;
-
-	(void)events;
-	if (kt_qmp_dispatch(qemu->qmp) < 0) /* the process's end says the rest */
-		kt_loop_remove(qemu->machine.loop, &qemu->qmp_source);
 }
 
 /* Reads once; false when there is nothing more to come, or nothing now. */
@@ -125,6 +127,83 @@ static void deliver_output(struct qemu *qemu, const uint8_t *bytes, size_t len)
 
 	memcpy(qemu->said + qemu->n_said, bytes, n);
 	qemu->n_said += n;
+}
+
+/* Whether it is a breakpoint that the machine has stopped at. */
+static int is_at_breakpoint(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	json_t *value = NULL;
+	const char *status;
+	int r = kt_qmp_execute(qemu->qmp, "query-status", NULL, deadline_ns, &value, reterr);
+
+	if (r < 0)
+		return r;
+	status = json_string_value(json_object_get(value, "status"));
+	r = status && !strcmp(status, "debug");
+	json_decref(value);
+	return r;
+}
+
+static void say_undone(struct qemu *qemu)
+{
+	char text[160];
+	int len = snprintf(text, sizeof(text),
+			   "\n[ktest: a vCPU ran a breakpoint at %" PRIx64
+			   " that is in memory no more, as QEMU has it; undone]\n",
+			   qemu->stale.last_ip - 1);
+
+	qemu->machine.events->console(qemu->machine.data, (const uint8_t *)text, (size_t)len);
+}
+
+static int on_stop(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	int r = is_at_breakpoint(qemu, deadline_ns, reterr);
+
+	if (r <= 0)
+		return r; /* it ends, or is being saved */
+	qemu->resumed = false;
+	r = kt_stale_on_stop(&qemu->stale, qemu->gdb, deadline_ns, reterr);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		say_undone(qemu);
+	return kt_qmp_wait(qemu->qmp, &qemu->resumed, "guest to run", deadline_ns, reterr);
+}
+
+/* When QEMU is gone, its end is reported by itself. */
+static bool is_gone(int r)
+{
+	return r == -EPIPE || r == -ECONNRESET;
+}
+
+/*
+ * Looks after a machine that has stopped and that nobody has asked to. An answer may bring the next stop
+ * with it.
+ */
+static void look_after(struct qemu *qemu)
+{
+	struct kt_err err = KT_ERR_NULL;
+	int r = 0;
+
+	while (r == 0 && qemu->gdb && qemu->stopped && !qemu->paused) {
+		qemu->stopped = false;
+		r = on_stop(qemu, kt_now_ns() + STOP_TIMEOUT_NS, &err);
+	}
+	if (r == 0 || is_gone(r))
+		return;
+	deliver_output(qemu, (const uint8_t *)err.text, strlen(err.text));
+	(void)kill(qemu->pid, SIGKILL);
+}
+
+static void on_qmp(void *data, uint32_t events)
+{
+	struct qemu *qemu = data;
+
+	(void)events;
+	if (kt_qmp_dispatch(qemu->qmp) < 0) /* the process's end says the rest */
+		kt_loop_remove(qemu->machine.loop, &qemu->qmp_source);
+	else
+		look_after(qemu);
 }
 
 static void on_console(void *data, uint32_t events)
@@ -258,10 +337,30 @@ static void close_far_ends(struct far_ends *far)
 	far->fds.qmp = kt_close(far->fds.qmp);
 	far->fds.console = kt_close(far->fds.console);
 	far->fds.port = kt_close(far->fds.port);
+	far->fds.gdb = kt_close(far->fds.gdb);
 	far->output = kt_close(far->output);
 }
 
-static int open_channels(struct qemu *qemu, struct far_ends *far)
+static int open_gdb(struct qemu *qemu, struct far_ends *far)
+{
+	int fd, r = make_pair(&fd, &far->fds.gdb);
+
+	if (r < 0)
+		return r;
+	r = kt_gdb_new(fd, &qemu->gdb);
+	if (r < 0)
+		(void)kt_close(fd);
+	return r;
+}
+
+/* One thread that translates for all vCPUs, or none that does, has nothing to race with. */
+static bool may_run_stale_code(const struct kt_machine_config *config)
+{
+	return config->accel == KT_ACCEL_TCG && !config->tcg_single_thread;
+}
+
+static int open_channels(struct qemu *qemu, const struct kt_machine_config *config,
+			 struct far_ends *far)
 {
 	int qmp_fd, output[2], r;
 
@@ -275,6 +374,8 @@ static int open_channels(struct qemu *qemu, struct far_ends *far)
 	}
 	r = make_pair(&qemu->console.fd, &far->fds.console)
 		    ?: make_pair(&qemu->port.fd, &far->fds.port);
+	if (r == 0 && may_run_stale_code(config))
+		r = open_gdb(qemu, far);
 	if (r < 0)
 		return r;
 	if (pipe2(output, O_CLOEXEC) < 0)
@@ -316,8 +417,8 @@ static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		 struct kt_err *reterr)
 {
 	char **argv = kt_qemu_argv(purpose, config, &far->fds);
-	const int keep[] = { far->fds.qmp, far->fds.console, far->fds.port, far->fds.ram,
-			     config->initramfs_fd };
+	const int keep[] = { far->fds.qmp, far->fds.console, far->fds.port,
+			     far->fds.ram, far->fds.gdb,     config->initramfs_fd };
 	struct kt_process_spec spec = {
 		.argv = (const char *const *)argv,
 		.in = -1,
@@ -340,10 +441,10 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		  const struct kt_machine_config *config, struct kt_err *reterr)
 {
 	struct far_ends far = {
-		.fds = { -1, -1, -1, qemu->ram_fd, qemu->ram_is_shared },
+		.fds = { -1, -1, -1, -1, qemu->ram_fd, qemu->ram_is_shared },
 		.output = -1,
 	};
-	int r = open_channels(qemu, &far);
+	int r = open_channels(qemu, config, &far);
 
 	if (r < 0)
 		(void)kt_err_set(reterr, r, "cannot set up a virtual machine: %m");
@@ -396,15 +497,31 @@ static json_t *state_uri(int fd)
 	return json_pack("{so}", "uri", json_sprintf("file:/proc/%d/fd/%d", (int)getpid(), fd));
 }
 
+/* Only while the machine stands. */
+static int begin_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	if (!qemu->gdb || !qemu->stale.symbols.die)
+		return 0;
+	return kt_stale_begin(&qemu->stale, qemu->gdb, deadline_ns, reterr);
+}
+
 /*
  * All is said at once: QEMU reads it as soon as it can, restores, and lets the guest run when it has
- * (it was not told to wait). Asking step by step would add a scheduling delay to each.
+ * (it was not told to wait). Asking step by step would add a scheduling delay to each; only the
+ * breakpoint must be there first.
  */
-static int ask_restore(struct qemu *qemu, int state_fd)
+static int ask_restore(struct qemu *qemu, int state_fd, uint64_t deadline_ns, struct kt_err *reterr)
 {
-	return kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL) ?:
-	       kt_qmp_send(qemu->qmp, "migrate-set-capabilities", capabilities(false)) ?:
-	       kt_qmp_send(qemu->qmp, "migrate-incoming", state_uri(state_fd));
+	int r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL)
+			?: kt_qmp_send(qemu->qmp, "migrate-set-capabilities", capabilities(false));
+
+	if (r < 0)
+		return kt_err_set(reterr, r, "QMP: %m");
+	r = begin_guard(qemu, deadline_ns, reterr);
+	if (r < 0)
+		return r;
+	r = kt_qmp_send(qemu->qmp, "migrate-incoming", state_uri(state_fd));
+	return r < 0 ? kt_err_set(reterr, r, "QMP: %m") : 0;
 }
 
 static int qemu_restore(struct kt_machine *machine, const struct kt_machine_config *config,
@@ -423,28 +540,12 @@ static int qemu_restore(struct kt_machine *machine, const struct kt_machine_conf
 	r = launch(qemu, KT_QEMU_RESTORE, config, reterr);
 	if (r < 0)
 		return r;
-	r = ask_restore(qemu, image->state_fd);
+	r = ask_restore(qemu, image->state_fd, deadline_ns, reterr)
+		    ?: kt_qmp_wait(qemu->qmp, &qemu->resumed, "guest to run", deadline_ns, reterr);
 	if (r < 0)
-		return kt_err_set(reterr, r, "QMP: %m");
-	r = kt_qmp_wait(qemu->qmp, &qemu->resumed, "guest to run", deadline_ns, reterr);
-	return r < 0 ? explain_loss(qemu, r, reterr) : 0;
-}
-
-static int qemu_save(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
-		     struct kt_err *reterr)
-{
-	struct qemu *qemu = qemu_of(machine);
-	struct kt_qmp *qmp = qemu->qmp;
-	int r;
-
-	/* Migrating stops the machine by itself. One that was told to stop would be restored so. */
-	r = kt_qmp_execute(qmp, "migrate-set-capabilities", capabilities(true), deadline_ns, NULL,
-			   reterr) ?:
-	    kt_qmp_execute(qmp, "migrate", state_uri(state_fd), deadline_ns, NULL, reterr) ?:
-	    kt_qmp_wait(qmp, &qemu->migrated, "saved state", deadline_ns, reterr);
-	if (r == 0 && qemu->migration_failed)
-		r = kt_err_set(reterr, -EIO, "QEMU could not save the state of the machine");
-	return r < 0 ? explain_loss(qemu, r, reterr) : 0;
+		return explain_loss(qemu, r, reterr);
+	look_after(qemu);
+	return 0;
 }
 
 static int qemu_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr)
@@ -458,13 +559,74 @@ static int qemu_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struc
 
 static int qemu_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
 {
+	struct qemu *qemu = qemu_of(machine);
+	int r;
+
 	/* QEMU answers when all vCPU threads are out of guest code. */
-	return kt_qmp_execute(qemu_of(machine)->qmp, "stop", NULL, deadline_ns, NULL, reterr);
+	qemu->paused = true;
+	r = kt_qmp_execute(qemu->qmp, "stop", NULL, deadline_ns, NULL, reterr);
+	if (r < 0)
+		qemu->paused = false;
+	return r;
 }
 
 static int qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
 {
-	return kt_qmp_execute(qemu_of(machine)->qmp, "cont", NULL, deadline_ns, NULL, reterr);
+	struct qemu *qemu = qemu_of(machine);
+	int r = kt_qmp_execute(qemu->qmp, "cont", NULL, deadline_ns, NULL, reterr);
+
+	if (r < 0)
+		return r;
+	qemu->paused = false;
+	look_after(qemu);
+	return 0;
+}
+
+/* A machine that a breakpoint has stopped would be restored so, which QEMU does not survive. */
+static int end_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	if (!qemu->gdb || !qemu->stale.symbols.die)
+		return 0;
+	return qemu_pause(&qemu->machine, deadline_ns, reterr) ?:
+	       kt_stale_end(&qemu->stale, qemu->gdb, deadline_ns, reterr) ?:
+	       qemu_resume(&qemu->machine, deadline_ns, reterr);
+}
+
+static int qemu_save(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
+		     struct kt_err *reterr)
+{
+	struct qemu *qemu = qemu_of(machine);
+	struct kt_qmp *qmp = qemu->qmp;
+	int r;
+
+	r = end_guard(qemu, deadline_ns, reterr);
+	if (r < 0)
+		return explain_loss(qemu, r, reterr);
+	/* Migrating stops the machine by itself. One that was told to stop would be restored so. */
+	r = kt_qmp_execute(qmp, "migrate-set-capabilities", capabilities(true), deadline_ns, NULL,
+			   reterr) ?:
+	    kt_qmp_execute(qmp, "migrate", state_uri(state_fd), deadline_ns, NULL, reterr) ?:
+	    kt_qmp_wait(qmp, &qemu->migrated, "saved state", deadline_ns, reterr);
+	if (r == 0 && qemu->migration_failed)
+		r = kt_err_set(reterr, -EIO, "QEMU could not save the state of the machine");
+	return r < 0 ? explain_loss(qemu, r, reterr) : 0;
+}
+
+static int qemu_guard(struct kt_machine *machine, const struct kt_machine_symbols *symbols,
+		      uint64_t deadline_ns, struct kt_err *reterr)
+{
+	struct qemu *qemu = qemu_of(machine);
+	int r;
+
+	if (qemu->stale.symbols.die)
+		return 0;
+	qemu->stale.symbols = *symbols;
+	if (!qemu->gdb || !symbols->die) /* not restored yet, or of no use */
+		return 0;
+	r = qemu_pause(machine, deadline_ns, reterr) ?:
+	    begin_guard(qemu, deadline_ns, reterr) ?:
+	    qemu_resume(machine, deadline_ns, reterr);
+	return is_gone(r) ? 0 : r;
 }
 
 /* The kernel counts for each thread how long it waited on a runqueue. */
@@ -506,6 +668,7 @@ static void qemu_destroy(struct kt_machine *machine)
 	}
 	(void)kt_close(qemu->pidfd);
 	qemu->qmp = kt_qmp_free(qemu->qmp);
+	qemu->gdb = kt_gdb_free(qemu->gdb);
 	(void)kt_close(qemu->console.fd);
 	(void)kt_close(qemu->port.fd);
 	(void)kt_close(qemu->output.fd);
@@ -519,6 +682,7 @@ static const struct kt_machine_ops qemu_ops = {
 	.start = qemu_start,
 	.restore = qemu_restore,
 	.save = qemu_save,
+	.guard = qemu_guard,
 	.memory = qemu_memory,
 	.port_write = qemu_port_write,
 	.pause = qemu_pause,

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "tests/unit/leaks.h"
+#include "tests/unit/tiny_guest.h"
+#include "util/cleanup.h"
+#include "vmm/qemu/gdb.h"
+
+UNIT_SUITE(gdb);
+UNIT_SUITE(stale);
+
+/* ---- the protocol -----------------------------------------------------------------------------
+ */
+
+#define SOON (kt_now_ns() + 50 * KT_NSEC_PER_MSEC)
+
+/* A client, and the far end of its socket with what the stub has said already. */
+static struct kt_gdb *new_gdb(int *ret_stub, const char *said)
+{
+	struct kt_gdb *gdb;
+	int ends[2];
+
+	cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)));
+	cr_assert(zero(int, kt_gdb_new(ends[0], &gdb)));
+	cr_assert(eq(long, write(ends[1], said, strlen(said)), (long)strlen(said)));
+	*ret_stub = ends[1];
+	return gdb;
+}
+
+Test(gdb, a_command_and_its_answer)
+{
+	static const uint8_t poem[] = { 0x90, 0x0f };
+	struct kt_err err = KT_ERR_NULL;
+	char heard[128] = "";
+	uint8_t bytes[4];
+	int stub;
+	/* The second is a stop reply, which older stubs send by themselves. */
+	struct kt_gdb *gdb = new_gdb(&stub, "+$OK#9a$T05thread:01;#07+$00ccFf7e#6e+$OK#9a");
+
+	cr_assert(zero(int, kt_gdb_set(gdb, KT_GDB_AT_CODE, 0xffffffff812d8a00, 1, SOON, &err)),
+		  "%s", err.text);
+	cr_assert(zero(int, kt_gdb_read(gdb, 0x10, bytes, sizeof(bytes), SOON, &err)), "%s",
+		  err.text);
+	cr_assert(zero(int, memcmp(bytes, "\x00\xcc\xff\x7e", 4)));
+	cr_assert(zero(int, kt_gdb_write(gdb, 0x20, poem, sizeof(poem), SOON, &err)), "%s",
+		  err.text);
+	cr_assert(gt(long, read(stub, heard, sizeof(heard) - 1), 0));
+	cr_assert(eq(str, heard, "$Z1,ffffffff812d8a00,1#3c$m10,4#2e$M20,2:900f#46"));
+	gdb = kt_gdb_free(gdb);
+	(void)close(stub);
+}
+
+Test(gdb, an_answer_that_is_none)
+{
+	static const struct {
+		const char *said;
+		int error;
+		const char *text;
+	} cases[] = {
+		{ "", -ETIMEDOUT, "no answer" },
+		{ "$OK#9", -ETIMEDOUT, "no answer" },
+		{ "$OK#9b", -EBADMSG, "malformed" },
+		{ "$E14#aa", -EREMOTEIO, "refused with E14" },
+		{ "$#00", -EREMOTEIO, "refused" },
+		{ "$0#30", -EBADMSG, "0 bytes of 1" },
+		{ "$zz#f4", -EBADMSG, "0 bytes of 1" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		struct kt_err err = KT_ERR_NULL;
+		uint8_t byte;
+		int stub;
+		struct kt_gdb *gdb = new_gdb(&stub, cases[i].said);
+
+		cr_assert(eq(int, kt_gdb_read(gdb, 0, &byte, 1, SOON, &err), cases[i].error),
+			  "%s: %s", cases[i].said, err.text);
+		cr_assert(strstr(err.text, cases[i].text) != NULL, "%s: %s", cases[i].said,
+			  err.text);
+		gdb = kt_gdb_free(gdb);
+		(void)close(stub);
+	}
+}
+
+Test(gdb, a_stub_that_floods_or_goes_away)
+{
+	static char flood[9000];
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_gdb *gdb;
+	uint8_t byte;
+	int stub;
+
+	memset(flood, 'a', sizeof(flood) - 1);
+	gdb = new_gdb(&stub, flood);
+	cr_assert(eq(int, kt_gdb_read(gdb, 0, &byte, 1, SOON, &err), -EMSGSIZE), "%s", err.text);
+	gdb = kt_gdb_free(gdb);
+	(void)close(stub);
+
+	gdb = new_gdb(&stub, "$O");
+	(void)shutdown(stub, SHUT_WR);
+	cr_assert(eq(int, kt_gdb_read(gdb, 0, &byte, 1, SOON, &err), -EPIPE), "%s", err.text);
+	gdb = kt_gdb_free(gdb);
+	(void)close(stub);
+}
+
+/* ---- deaths -----------------------------------------------------------------------------------
+ */
+
+#define PT_REGS_IP (TINY_GUEST_REGS + 128)
+#define OTHER_SITE 0x201280u
+#define INC_EAX    0xc340u /* and ret */
+#define DEC_EAX    0xc348u
+#define INT3       0xccu
+
+/* The guest is to die, saying @str, of what it has met at @site, where memory has @code by now. */
+static void poke_death(const struct vm *vm, const char *str, uint32_t site, uint32_t code)
+{
+	uint32_t word = 0;
+
+	memcpy(&word, str, sizeof(word));
+	poke(vm, TINY_GUEST_STR, word);
+	poke(vm, PT_REGS_IP, site + 1);
+	poke(vm, TINY_GUEST_CODE, INC_EAX);
+	poke(vm, site, code);
+}
+
+static void die(struct vm *vm, const char *str, uint32_t site, uint32_t code)
+{
+	poke_death(vm, str, site, code);
+	poke(vm, TINY_GUEST_SPARE, 1);
+}
+
+/* What is known of the kernel: die() alone, or the table that it looks into before it dies. */
+static const struct kt_machine_symbols only_die = { .die = TINY_GUEST_DIE };
+static const struct kt_machine_symbols both = { .die = TINY_GUEST_DIE,
+						.kprobe_table = TINY_GUEST_TABLE };
+
+static void guard(struct vm *vm, const struct kt_machine_symbols *symbols)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(
+		zero(int, kt_machine_guard(vm->machine, symbols, kt_now_ns() + VM_PATIENCE, &err)),
+		"%s", err.text);
+}
+
+static void start_guarded(struct vm *vm, const struct kt_machine_config *config,
+			  const struct kt_machine_symbols *symbols)
+{
+	vm_start(vm, config);
+	guard(vm, symbols);
+}
+
+static void check_undone(struct vm *vm, uint32_t before)
+{
+	await_counter_above(vm, before, "after its death");
+	cr_assert(eq(u32, peek(vm, PT_REGS_IP) & 0x7f, 0)); /* as the sites have it */
+	cr_assert(zero(u32, peek(vm, TINY_GUEST_DIED)));
+}
+
+static void check_all_undone(const struct kt_machine_symbols *symbols)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
+	struct vm vm;
+
+	start_guarded(&vm, &config, symbols);
+	for (uint32_t i = 0; i < 3; i++) {
+		die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
+		check_undone(&vm, i);
+	}
+	cr_assert(strstr(vm.console, "breakpoint at 200200 ") != NULL, "%s", vm.console);
+	vm_close(&vm);
+}
+
+Test(stale, a_breakpoint_that_is_gone_kills_nobody)
+{
+	check_all_undone(&both);
+}
+
+Test(stale, nor_does_it_in_a_kernel_without_kprobes)
+{
+	check_all_undone(&only_die);
+}
+
+/* The stub, which has let the machine go last, would discard all translations at the next stop. */
+static void pass_by_stub(struct vm *vm)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(zero(int, kt_machine_pause(vm->machine, kt_now_ns() + VM_PATIENCE, &err)), "%s",
+		  err.text);
+	cr_assert(zero(int, kt_machine_resume(vm->machine, kt_now_ns() + VM_PATIENCE, &err)), "%s",
+		  err.text);
+}
+
+/* QEMU has translated what is there, and is not told when this process changes it. */
+Test(stale, what_is_in_memory_is_what_is_run_then)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
+	struct vm vm;
+
+	start_guarded(&vm, &config, &only_die);
+	die(&vm, "int3", OTHER_SITE, INC_EAX);
+	check_undone(&vm, 0);
+	cr_assert(eq(u32, peek(&vm, TINY_GUEST_EAX), 1));
+	pass_by_stub(&vm);
+	poke_death(&vm, "int3", OTHER_SITE, INC_EAX);
+	poke(&vm, TINY_GUEST_CODE, DEC_EAX);
+	poke(&vm, TINY_GUEST_SPARE, 1);
+	check_undone(&vm, 1);
+	cr_assert(eq(u32, peek(&vm, TINY_GUEST_EAX), 1), "QEMU has looked into memory");
+	pass_by_stub(&vm);
+	die(&vm, "int3", TINY_GUEST_CODE, DEC_EAX);
+	check_undone(&vm, 2);
+	cr_assert(eq(u32, peek(&vm, TINY_GUEST_EAX), UINT32_MAX));
+	vm_close(&vm);
+}
+
+/* A kernel that has it over and over is wrong itself. */
+Test(stale, the_seventeenth_is_let_die)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
+	struct vm vm;
+
+	start_guarded(&vm, &config, &both);
+	for (uint32_t i = 0; i < 16; i++) {
+		die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
+		check_undone(&vm, i);
+	}
+	die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
+	await_above(&vm, TINY_GUEST_DIED, 0, "after a death that is its own");
+	vm_close(&vm);
+}
+
+Test(stale, a_true_breakpoint_is_met_twice)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
+	struct vm vm;
+
+	start_guarded(&vm, &config, &both);
+	die(&vm, "int3", OTHER_SITE, INT3);
+	check_undone(&vm, 0);
+	die(&vm, "int3", OTHER_SITE, INT3);
+	await_above(&vm, TINY_GUEST_DIED, 0, "after a death that is its own");
+	cr_assert(eq(u32, peek(&vm, TINY_GUEST_COUNTER), 1));
+	cr_assert(zero(ptr, strstr(vm.console, "ktest")), "%s", vm.console);
+	vm_close(&vm);
+}
+
+Test(stale, who_dies_of_something_else_dies)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
+	struct vm vm;
+
+	start_guarded(&vm, &config, &both);
+	die(&vm, "Oops", TINY_GUEST_CODE, INC_EAX);
+	await_above(&vm, TINY_GUEST_DIED, 0, "after a death that is its own");
+	cr_assert(zero(u32, peek(&vm, TINY_GUEST_COUNTER)));
+	cr_assert(zero(ptr, strstr(vm.console, "ktest")), "%s", vm.console);
+	vm_close(&vm);
+}
+
+/* One thread for all vCPUs does not do such things: nobody looks. */
+Test(stale, a_machine_of_one_thread_is_not_guarded)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
+	struct vm vm;
+
+	config.tcg_single_thread = true;
+	start_guarded(&vm, &config, &both);
+	die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
+	await_above(&vm, TINY_GUEST_DIED, 0, "after its death");
+	vm_close(&vm);
+}
+
+Test(stale, a_pause_hides_no_death)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+
+	start_guarded(&vm, &config, &only_die);
+	die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
+	check_undone(&vm, 0);
+	for (uint32_t i = 1; i < 16; i++) {
+		uint32_t count;
+
+		/* Now, or when it is resumed, or while it is being stopped. */
+		die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
+		cr_assert(zero(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err)),
+			  "%s", err.text);
+		count = peek(&vm, TINY_GUEST_COUNTER);
+		let_pass(&vm, 2 * KT_NSEC_PER_MSEC);
+		cr_assert(eq(u32, peek(&vm, TINY_GUEST_COUNTER), count));
+		cr_assert(zero(int, kt_machine_resume(vm.machine, kt_now_ns() + VM_PATIENCE, &err)),
+			  "%s", err.text);
+		check_undone(&vm, i);
+	}
+	vm_close(&vm);
+}
+
+Test(stale, a_restored_machine_is_guarded_from_its_first_instruction)
+{
+	struct kt_machine_image image = { .ram_fd = new_memfd(), .state_fd = new_memfd() };
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, image.ram_fd);
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_qemu_program qemu;
+	const uint32_t word = 1;
+	struct vm vm;
+
+	cr_assert(zero(int, kt_qemu_find(KT_QEMU_DEFAULT, &qemu, NULL)));
+	cr_assert(zero(int, kt_qemu_version(&qemu, &err)), "%s", err.text);
+	if (!kt_qemu_can_save(&qemu))
+		cr_skip_test("QEMU is too old to save machines");
+	start_guarded(&vm, &config, &both);
+	die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
+	check_undone(&vm, 0); /* it is out of its firmware, which a restored machine has none of */
+	poke_death(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
+	cr_assert(zero(int, kt_machine_save(vm.machine, image.state_fd, kt_now_ns() + VM_PATIENCE,
+					    &err)),
+		  "%s", err.text);
+	vm_close(&vm);
+	cr_assert(eq(long, pwrite(image.ram_fd, &word, sizeof(word), TINY_GUEST_SPARE), 4));
+	config.ram_fd = -1;
+
+	vm_open(&vm);
+	guard(&vm, &both);
+	cr_assert(zero(int, kt_machine_restore(vm.machine, &config, &image,
+					       kt_now_ns() + VM_PATIENCE, &err)),
+		  "%s", err.text);
+	vm_find_memory(&vm);
+	check_undone(&vm, 1);
+	vm_close(&vm);
+	close_image(&image);
+}

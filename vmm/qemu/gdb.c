@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/qemu/gdb.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define PACKET_MAX 4096u /* of QEMU's: MAX_PACKET_LENGTH */
+
+/*
+ * A packet is "$text#XX", XX the sum of the text's bytes. An answer needs no acknowledgement: the
+ * next command is one.
+ */
+struct kt_gdb {
+	int fd;
+	char in[2 * PACKET_MAX]; /* read, and not taken yet; NUL-terminated */
+	size_t n_in;
+	char answer[PACKET_MAX + 1];
+};
+
+int kt_gdb_new(int fd, struct kt_gdb **ret_gdb)
+{
+	struct kt_gdb *gdb = calloc(1, sizeof(*gdb));
+
+	if (!gdb)
+		return -ENOMEM;
+	gdb->fd = fd;
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+	*ret_gdb = gdb;
+	return 0;
+}
+
+struct kt_gdb *kt_gdb_free(struct kt_gdb *gdb)
+{
+	if (gdb)
+		(void)kt_close(gdb->fd);
+	free(gdb);
+	return NULL;
+}
+
+static unsigned int sum(const char *text, size_t len)
+{
+	unsigned int total = 0;
+
+	while (len--)
+		total += (unsigned char)*text++;
+	return total & 0xff;
+}
+
+static int send_packet(struct kt_gdb *gdb, const char *text)
+{
+	char packet[PACKET_MAX + 5];
+	size_t len = strlen(text);
+	int n = snprintf(packet, sizeof(packet), "$%s#%02x", text, sum(text, len));
+	ssize_t sent;
+
+	if ((size_t)n >= sizeof(packet))
+		return -EMSGSIZE;
+	do
+		sent = send(gdb->fd, packet, (size_t)n, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent == n ? 0 : -EAGAIN;
+}
+
+/* Moves a packet that is whole from what was read to the answer. */
+static int take_packet(struct kt_gdb *gdb)
+{
+	char *begin = memchr(gdb->in, '$', gdb->n_in);
+	char *end = begin ? memchr(begin, '#', gdb->n_in - (size_t)(begin - gdb->in)) : NULL;
+	size_t len, used;
+	unsigned int said;
+
+	if (!end || gdb->n_in - (size_t)(end - gdb->in) < 3)
+		return gdb->n_in < sizeof(gdb->in) - 1 ? 0 : -EMSGSIZE;
+	len = (size_t)(end - begin) - 1;
+	if (len > PACKET_MAX || sscanf(end + 1, "%2x", &said) != 1 || said != sum(begin + 1, len))
+		return -EBADMSG;
+	memcpy(gdb->answer, begin + 1, len);
+	gdb->answer[len] = '\0';
+	used = (size_t)(end + 3 - gdb->in);
+	memmove(gdb->in, gdb->in + used, gdb->n_in - used + 1);
+	gdb->n_in -= used;
+	return 1;
+}
+
+static int read_more(struct kt_gdb *gdb, uint64_t deadline_ns)
+{
+	struct pollfd waiting = { .fd = gdb->fd, .events = POLLIN };
+	int r = kt_poll(&waiting, 1, deadline_ns);
+	ssize_t n;
+
+	if (r <= 0)
+		return r ?: -ETIMEDOUT;
+	n = read(gdb->fd, gdb->in + gdb->n_in, sizeof(gdb->in) - 1 - gdb->n_in);
+	if (n <= 0)
+		return n == 0 || errno == ECONNRESET       ? -EPIPE
+		       : errno == EAGAIN || errno == EINTR ? 0
+							   : -errno;
+	gdb->n_in += (size_t)n;
+	gdb->in[gdb->n_in] = '\0';
+	return 0;
+}
+
+/* Of a stop after kt_gdb_continue() the stub tells by itself; nobody waits for that. */
+static int request(struct kt_gdb *gdb, const char *command, uint64_t deadline_ns,
+		   struct kt_err *reterr)
+{
+	int r = send_packet(gdb, command);
+
+	while (r == 0) {
+		r = take_packet(gdb);
+		if (r > 0 && *gdb->answer == 'T')
+			r = 0;
+		else if (r == 0)
+			r = read_more(gdb, deadline_ns);
+	}
+	if (r < 0)
+		return kt_err_set(reterr, r, "gdbstub, command '%.40s': %s: %m", command,
+				  r == -ETIMEDOUT ? "no answer"
+				  : r == -EPIPE   ? "QEMU went away"
+						  : "malformed answer");
+	if (*gdb->answer == 'E' || !*gdb->answer)
+		return kt_err_set(reterr, -EREMOTEIO, "gdbstub, command '%.40s': refused%s%s",
+				  command, *gdb->answer ? " with " : "", gdb->answer);
+	return 0;
+}
+
+static int change(struct kt_gdb *gdb, char what, enum kt_gdb_stop stop, uint64_t address,
+		  size_t len, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	char command[64];
+
+	(void)snprintf(command, sizeof(command), "%c%d,%" PRIx64 ",%zx", what, (int)stop, address,
+		       len);
+	return request(gdb, command, deadline_ns, reterr);
+}
+
+int kt_gdb_set(struct kt_gdb *gdb, enum kt_gdb_stop stop, uint64_t address, size_t len,
+	       uint64_t deadline_ns, struct kt_err *reterr)
+{
+	return change(gdb, 'Z', stop, address, len, deadline_ns, reterr);
+}
+
+int kt_gdb_unset(struct kt_gdb *gdb, enum kt_gdb_stop stop, uint64_t address, size_t len,
+		 uint64_t deadline_ns, struct kt_err *reterr)
+{
+	return change(gdb, 'z', stop, address, len, deadline_ns, reterr);
+}
+
+int kt_gdb_continue(struct kt_gdb *gdb, struct kt_err *reterr)
+{
+	int r = send_packet(gdb, "c");
+
+	return r < 0 ? kt_err_set(reterr, r, "gdbstub, command 'c': %m") : 0;
+}
+
+static void append_hex(char *text, const void *data, size_t len)
+{
+	const uint8_t *bytes = data;
+
+	text += strlen(text);
+	for (size_t i = 0; i < len; i++)
+		(void)sprintf(text + 2 * i, "%02x", bytes[i]);
+}
+
+/* The first @len bytes of the answer. */
+static int take_hex(const struct kt_gdb *gdb, void *data, size_t len, struct kt_err *reterr)
+{
+	uint8_t *bytes = data;
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned int byte;
+
+		if (strspn(gdb->answer + 2 * i, "0123456789abcdefABCDEF") < 2 ||
+		    sscanf(gdb->answer + 2 * i, "%2x", &byte) != 1)
+			return kt_err_set(reterr, -EBADMSG,
+					  "gdbstub: %zu bytes of %zu in the answer", i, len);
+		bytes[i] = (uint8_t)byte;
+	}
+	return 0;
+}
+
+int kt_gdb_read(struct kt_gdb *gdb, uint64_t address, void *data, size_t len, uint64_t deadline_ns,
+		struct kt_err *reterr)
+{
+	char command[64];
+
+	if (len > KT_GDB_MEMORY_MAX)
+		return kt_err_set(reterr, -E2BIG, "gdbstub: %zu bytes at once", len);
+	(void)snprintf(command, sizeof(command), "m%" PRIx64 ",%zx", address, len);
+	return request(gdb, command, deadline_ns, reterr) ?: take_hex(gdb, data, len, reterr);
+}
+
+int kt_gdb_write(struct kt_gdb *gdb, uint64_t address, const void *data, size_t len,
+		 uint64_t deadline_ns, struct kt_err *reterr)
+{
+	char command[64 + 2 * KT_GDB_MEMORY_MAX];
+
+	if (len > KT_GDB_MEMORY_MAX)
+		return kt_err_set(reterr, -E2BIG, "gdbstub: %zu bytes at once", len);
+	(void)snprintf(command, sizeof(command), "M%" PRIx64 ",%zx:", address, len);
+	append_hex(command, data, len);
+	return request(gdb, command, deadline_ns, reterr);
+}
+
+int kt_gdb_get_regs(struct kt_gdb *gdb, struct kt_gdb_regs *ret_regs, uint64_t deadline_ns,
+		    struct kt_err *reterr)
+{
+	return request(gdb, "g", deadline_ns, reterr)
+		       ?: take_hex(gdb, ret_regs, sizeof(*ret_regs), reterr);
+}
+
+/* The stub leaves registers alone that the command does not reach. */
+int kt_gdb_set_regs(struct kt_gdb *gdb, const struct kt_gdb_regs *regs, uint64_t deadline_ns,
+		    struct kt_err *reterr)
+{
+	char command[2 + 2 * sizeof(regs->at)] = "G";
+
+	append_hex(command, regs->at, sizeof(regs->at));
+	return request(gdb, command, deadline_ns, reterr);
+}
