@@ -26,9 +26,7 @@ static int guard(struct kt_link *link, const struct kt_frame *frame, struct kt_e
 
 	if (kt_hello_decode(frame->payload, frame->len, &hello, NULL) < 0)
 		return 0;
-	return kt_machine_guard(link->machine,
-				&(struct kt_machine_symbols){ hello.die, hello.kprobe_table },
-				kt_now_ns() + GUARD_TIMEOUT_NS, reterr);
+	return kt_machine_guard(link->machine, &hello, kt_now_ns() + GUARD_TIMEOUT_NS, reterr);
 }
 
 static void on_port(void *data, const uint8_t *bytes, size_t len)

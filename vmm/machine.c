@@ -36,10 +36,10 @@ int kt_machine_save(struct kt_machine *machine, int state_fd, uint64_t deadline_
 	return machine->ops->save(machine, state_fd, deadline_ns, reterr);
 }
 
-int kt_machine_guard(struct kt_machine *machine, const struct kt_machine_symbols *symbols,
-		     uint64_t deadline_ns, struct kt_err *reterr)
+int kt_machine_guard(struct kt_machine *machine, const struct kt_hello *hello, uint64_t deadline_ns,
+		     struct kt_err *reterr)
 {
-	return machine->ops->guard(machine, symbols, deadline_ns, reterr);
+	return machine->ops->guard(machine, hello, deadline_ns, reterr);
 }
 
 int kt_machine_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr)

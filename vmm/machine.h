@@ -13,6 +13,7 @@
 #include "util/err.h"
 #include "util/loop.h"
 #include "vmm/mem.h"
+#include "wire/hello.h"
 
 enum kt_accel {
 	KT_ACCEL_TCG, /* instruction translation: everywhere, some ten times slower */
@@ -56,12 +57,6 @@ struct kt_machine_image {
 	int state_fd;
 };
 
-/* Addresses in the guest's kernel; 0: not known. */
-struct kt_machine_symbols {
-	uint64_t die;
-	uint64_t kprobe_table;
-};
-
 /* Why a machine ended. Only KT_EXIT_SHUTDOWN is success. */
 enum kt_exit_reason {
 	KT_EXIT_SHUTDOWN,  /* the guest powered off */
@@ -94,8 +89,8 @@ struct kt_machine_ops {
 		       struct kt_err *reterr);
 	int (*save)(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
 		    struct kt_err *reterr);
-	int (*guard)(struct kt_machine *machine, const struct kt_machine_symbols *symbols,
-		     uint64_t deadline_ns, struct kt_err *reterr);
+	int (*guard)(struct kt_machine *machine, const struct kt_hello *hello, uint64_t deadline_ns,
+		     struct kt_err *reterr);
 	int (*memory)(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr);
 	int (*port_write)(struct kt_machine *machine, const struct iovec *parts, size_t n);
 	int (*pause)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
@@ -137,12 +132,12 @@ int kt_machine_save(struct kt_machine *machine, int state_fd, uint64_t deadline_
 		    struct kt_err *reterr);
 
 /*
- * Says what the machine has to know of the guest's kernel to undo a death that it has caused itself
- * (vmm/qemu/stale.h); on its console it says when it has. Before a restore, or while the guest runs, which is
- * paused for it. Without die() nothing changes; nor after a call that had it.
+ * Tells what the guest has said of its kernel, so that the machine can undo a death that it has caused
+ * itself (vmm/qemu/stale.h); on its console it says when it has. Before a restore, or while the guest
+ * runs, which is paused for it. Only the first that knows the kernel's die() counts.
  */
-int kt_machine_guard(struct kt_machine *machine, const struct kt_machine_symbols *symbols,
-		     uint64_t deadline_ns, struct kt_err *reterr);
+int kt_machine_guard(struct kt_machine *machine, const struct kt_hello *hello, uint64_t deadline_ns,
+		     struct kt_err *reterr);
 
 /* Access to the guest's RAM, good as long as the machine; to be released by kt_mem_deinit(). */
 int kt_machine_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr);

@@ -235,11 +235,9 @@ int kt_template_restore(const struct kt_template *template, struct kt_link *link
 			struct kt_err *reterr)
 {
 	struct kt_machine *machine = kt_link_machine(link);
-	const struct kt_machine_symbols symbols = { template->hello.die,
-						    template->hello.kprobe_table };
 
 	kt_link_set_position(link, template->position);
-	return kt_machine_guard(machine, &symbols, deadline_ns, reterr)
+	return kt_machine_guard(machine, &template->hello, deadline_ns, reterr)
 		       ?: kt_machine_restore(machine, config, &template->image, deadline_ns,
 					     reterr);
 }

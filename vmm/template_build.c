@@ -143,8 +143,6 @@ static int restore_base(struct builder *builder)
 		.ram_fd = builder->ram_fd,
 		.state_fd = build->base->image.state_fd,
 	};
-	const struct kt_machine_symbols symbols = { build->base->hello.die,
-						    build->base->hello.kprobe_table };
 	struct kt_machine_config machine = build->machine;
 	uint64_t deadline_ns;
 	int r;
@@ -157,7 +155,8 @@ static int restore_base(struct builder *builder)
 	kt_link_set_position(builder->link, build->base->position);
 	await(builder, "run newer files", RESTORE_TIMEOUT_NS + build->update_timeout_ns);
 	deadline_ns = kt_now_ns() + RESTORE_TIMEOUT_NS;
-	r = kt_machine_guard(kt_link_machine(builder->link), &symbols, deadline_ns, builder->reterr)
+	r = kt_machine_guard(kt_link_machine(builder->link), &build->base->hello, deadline_ns,
+			     builder->reterr)
 		    ?: kt_machine_restore(kt_link_machine(builder->link), &machine, &image,
 					  deadline_ns, builder->reterr);
 	if (r == 0)

@@ -21,10 +21,9 @@ struct kt_hello {
 	uint32_t threads;          /* per core; 0 when the cores differ */
 	uint64_t phys_base;        /* physical address of the kernel image minus its link address */
 	uint64_t page_offset_base; /* where the direct map begins */
-	uint64_t text;             /* run-time address of _text */
-	/* More addresses of symbols; 0 when it is not known. */
-	uint64_t die;
-	uint64_t kprobe_table;
+	uint64_t text;         /* run-time address of _text; 0, as of the next, when not known */
+	uint64_t die;          /* of die() */
+	uint64_t kprobe_table; /* of the table of that name */
 };
 
 /* A JSON object; the result is to be freed. NULL when out of memory. */

@@ -6,6 +6,7 @@
 #include "tests/unit/tiny_guest.h"
 #include "util/cleanup.h"
 #include "vmm/qemu/gdb.h"
+#include "vmm/template.h"
 
 UNIT_SUITE(gdb);
 UNIT_SUITE(stale);
@@ -30,12 +31,12 @@ static struct kt_gdb *new_gdb(int *ret_stub, const char *said)
 
 Test(gdb, a_command_and_its_answer)
 {
-	static const uint8_t poem[] = { 0x90, 0x0f };
+	static const uint8_t code[] = { 0x90, 0x0f };
 	struct kt_err err = KT_ERR_NULL;
 	char heard[128] = "";
 	uint8_t bytes[4];
 	int stub;
-	/* The second is a stop reply, which older stubs send by themselves. */
+	/* The second tells of a stop, which nobody waits for. */
 	struct kt_gdb *gdb = new_gdb(&stub, "+$OK#9a$T05thread:01;#07+$00ccFf7e#6e+$OK#9a");
 
 	cr_assert(zero(int, kt_gdb_set(gdb, KT_GDB_AT_CODE, 0xffffffff812d8a00, 1, SOON, &err)),
@@ -43,7 +44,7 @@ Test(gdb, a_command_and_its_answer)
 	cr_assert(zero(int, kt_gdb_read(gdb, 0x10, bytes, sizeof(bytes), SOON, &err)), "%s",
 		  err.text);
 	cr_assert(zero(int, memcmp(bytes, "\x00\xcc\xff\x7e", 4)));
-	cr_assert(zero(int, kt_gdb_write(gdb, 0x20, poem, sizeof(poem), SOON, &err)), "%s",
+	cr_assert(zero(int, kt_gdb_write(gdb, 0x20, code, sizeof(code), SOON, &err)), "%s",
 		  err.text);
 	cr_assert(gt(long, read(stub, heard, sizeof(heard) - 1), 0));
 	cr_assert(eq(str, heard, "$Z1,ffffffff812d8a00,1#3c$m10,4#2e$M20,2:900f#46"));
@@ -131,24 +132,22 @@ static void die(struct vm *vm, const char *str, uint32_t site, uint32_t code)
 }
 
 /* What is known of the kernel: die() alone, or the table that it looks into before it dies. */
-static const struct kt_machine_symbols only_die = { .die = TINY_GUEST_DIE };
-static const struct kt_machine_symbols both = { .die = TINY_GUEST_DIE,
-						.kprobe_table = TINY_GUEST_TABLE };
+static const struct kt_hello only_die = { .die = TINY_GUEST_DIE };
+static const struct kt_hello both = { .die = TINY_GUEST_DIE, .kprobe_table = TINY_GUEST_TABLE };
 
-static void guard(struct vm *vm, const struct kt_machine_symbols *symbols)
+static void guard(struct vm *vm, const struct kt_hello *hello)
 {
 	struct kt_err err = KT_ERR_NULL;
 
-	cr_assert(
-		zero(int, kt_machine_guard(vm->machine, symbols, kt_now_ns() + VM_PATIENCE, &err)),
-		"%s", err.text);
+	cr_assert(zero(int, kt_machine_guard(vm->machine, hello, kt_now_ns() + VM_PATIENCE, &err)),
+		  "%s", err.text);
 }
 
 static void start_guarded(struct vm *vm, const struct kt_machine_config *config,
-			  const struct kt_machine_symbols *symbols)
+			  const struct kt_hello *hello)
 {
 	vm_start(vm, config);
-	guard(vm, symbols);
+	guard(vm, hello);
 }
 
 static void check_undone(struct vm *vm, uint32_t before)
@@ -158,12 +157,12 @@ static void check_undone(struct vm *vm, uint32_t before)
 	cr_assert(zero(u32, peek(vm, TINY_GUEST_DIED)));
 }
 
-static void check_all_undone(const struct kt_machine_symbols *symbols)
+static void check_all_undone(const struct kt_hello *hello)
 {
 	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
 	struct vm vm;
 
-	start_guarded(&vm, &config, symbols);
+	start_guarded(&vm, &config, hello);
 	for (uint32_t i = 0; i < 3; i++) {
 		die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
 		check_undone(&vm, i);
@@ -232,6 +231,14 @@ Test(stale, the_seventeenth_is_let_die)
 	vm_close(&vm);
 }
 
+static void check_dead(struct vm *vm, uint32_t undone)
+{
+	await_above(vm, TINY_GUEST_DIED, 0, "after a death that is its own");
+	cr_assert(eq(u32, peek(vm, TINY_GUEST_COUNTER), undone));
+	cr_assert(zero(ptr, strstr(vm->console, "ktest")), "%s", vm->console);
+	vm_close(vm);
+}
+
 Test(stale, a_true_breakpoint_is_met_twice)
 {
 	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
@@ -241,10 +248,7 @@ Test(stale, a_true_breakpoint_is_met_twice)
 	die(&vm, "int3", OTHER_SITE, INT3);
 	check_undone(&vm, 0);
 	die(&vm, "int3", OTHER_SITE, INT3);
-	await_above(&vm, TINY_GUEST_DIED, 0, "after a death that is its own");
-	cr_assert(eq(u32, peek(&vm, TINY_GUEST_COUNTER), 1));
-	cr_assert(zero(ptr, strstr(vm.console, "ktest")), "%s", vm.console);
-	vm_close(&vm);
+	check_dead(&vm, 1);
 }
 
 Test(stale, who_dies_of_something_else_dies)
@@ -254,10 +258,7 @@ Test(stale, who_dies_of_something_else_dies)
 
 	start_guarded(&vm, &config, &both);
 	die(&vm, "Oops", TINY_GUEST_CODE, INC_EAX);
-	await_above(&vm, TINY_GUEST_DIED, 0, "after a death that is its own");
-	cr_assert(zero(u32, peek(&vm, TINY_GUEST_COUNTER)));
-	cr_assert(zero(ptr, strstr(vm.console, "ktest")), "%s", vm.console);
-	vm_close(&vm);
+	check_dead(&vm, 0);
 }
 
 /* One thread for all vCPUs does not do such things: nobody looks. */
@@ -269,8 +270,7 @@ Test(stale, a_machine_of_one_thread_is_not_guarded)
 	config.tcg_single_thread = true;
 	start_guarded(&vm, &config, &both);
 	die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
-	await_above(&vm, TINY_GUEST_DIED, 0, "after its death");
-	vm_close(&vm);
+	check_dead(&vm, 0);
 }
 
 Test(stale, a_pause_hides_no_death)
@@ -299,13 +299,22 @@ Test(stale, a_pause_hides_no_death)
 	vm_close(&vm);
 }
 
-Test(stale, a_restored_machine_is_guarded_from_its_first_instruction)
+static const struct kt_link_events link_events = {
+	.console = on_console,
+	.exited = on_exited,
+};
+
+Test(stale, a_fork_is_guarded_from_its_first_instruction)
 {
-	struct kt_machine_image image = { .ram_fd = new_memfd(), .state_fd = new_memfd() };
-	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, image.ram_fd);
+	struct kt_template template = {
+		.image = { .ram_fd = new_memfd(), .state_fd = new_memfd() },
+		.hello = both,
+	};
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, template.image.ram_fd);
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_qemu_program qemu;
 	const uint32_t word = 1;
+	struct kt_link *link;
 	struct vm vm;
 
 	cr_assert(zero(int, kt_qemu_find(KT_QEMU_DEFAULT, &qemu, NULL)));
@@ -316,20 +325,25 @@ Test(stale, a_restored_machine_is_guarded_from_its_first_instruction)
 	die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
 	check_undone(&vm, 0); /* it is out of its firmware, which a restored machine has none of */
 	poke_death(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
-	cr_assert(zero(int, kt_machine_save(vm.machine, image.state_fd, kt_now_ns() + VM_PATIENCE,
-					    &err)),
+	cr_assert(zero(int, kt_machine_save(vm.machine, template.image.state_fd,
+					    kt_now_ns() + VM_PATIENCE, &err)),
 		  "%s", err.text);
 	vm_close(&vm);
-	cr_assert(eq(long, pwrite(image.ram_fd, &word, sizeof(word), TINY_GUEST_SPARE), 4));
+	cr_assert(
+		eq(long, pwrite(template.image.ram_fd, &word, sizeof(word), TINY_GUEST_SPARE), 4));
 	config.ram_fd = -1;
 
-	vm_open(&vm);
-	guard(&vm, &both);
-	cr_assert(zero(int, kt_machine_restore(vm.machine, &config, &image,
-					       kt_now_ns() + VM_PATIENCE, &err)),
+	vm = (struct vm){ .mem = KT_MEM_NULL };
+	cr_assert(zero(int, kt_loop_new(&vm.loop)));
+	cr_assert(zero(int, kt_link_new(vm.loop, &link_events, &vm, &link, NULL)));
+	vm.machine = kt_link_machine(link);
+	cr_assert(zero(int, kt_template_restore(&template, link, &config, kt_now_ns() + VM_PATIENCE,
+						&err)),
 		  "%s", err.text);
 	vm_find_memory(&vm);
 	check_undone(&vm, 1);
-	vm_close(&vm);
-	close_image(&image);
+	kt_mem_deinit(&vm.mem);
+	link = kt_link_free(link);
+	vm.loop = kt_loop_free(vm.loop);
+	close_image(&template.image);
 }

@@ -26,10 +26,11 @@
 #include "wire/message.h"
 
 /*
- * A QEMU child. Its channels are socket pairs: QMP, the console, the bulk port, and where it is of
- * use the gdbstub; its output is a pipe. QEMU ends by itself when the guest shuts down or resets (-no-reboot), after an event that
- * says which it was; its own exit status says nothing about the guest. The end is reported when the
- * process is gone and its channels are read to the end, so that nothing it said is lost.
+ * A QEMU child. Its channels are socket pairs: QMP, the console, the bulk port, and where it is of use
+ * the gdbstub; its output is a pipe. QEMU ends by itself when the guest shuts down or resets
+ * (-no-reboot), after an event that says which it was; its own exit status says nothing about the
+ * guest. The end is reported when the process is gone and its channels are read to the end, so that
+ * nothing it said is lost.
  */
 /* Of isa-debug-exit, which older QEMUs give no event for. */
 #define EXIT_PORT_STATUS ((KT_WIRE_EXIT_VALUE << 1 | 1) & 0xff)
@@ -177,8 +178,8 @@ static bool is_gone(int r)
 }
 
 /*
- * Looks after a machine that has stopped and that nobody has asked to. An answer may bring the next stop
- * with it.
+ * Looks after a machine that has stopped and that nobody has asked to. An answer may bring the next
+ * stop with it.
  */
 static void look_after(struct qemu *qemu)
 {
@@ -500,7 +501,7 @@ static json_t *state_uri(int fd)
 /* Only while the machine stands. */
 static int begin_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
 {
-	if (!qemu->gdb || !qemu->stale.symbols.die)
+	if (!qemu->gdb || !qemu->stale.die)
 		return 0;
 	return kt_stale_begin(&qemu->stale, qemu->gdb, deadline_ns, reterr);
 }
@@ -585,7 +586,7 @@ static int qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct 
 /* A machine that a breakpoint has stopped would be restored so, which QEMU does not survive. */
 static int end_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
 {
-	if (!qemu->gdb || !qemu->stale.symbols.die)
+	if (!qemu->gdb || !qemu->stale.die)
 		return 0;
 	return qemu_pause(&qemu->machine, deadline_ns, reterr) ?:
 	       kt_stale_end(&qemu->stale, qemu->gdb, deadline_ns, reterr) ?:
@@ -612,16 +613,17 @@ static int qemu_save(struct kt_machine *machine, int state_fd, uint64_t deadline
 	return r < 0 ? explain_loss(qemu, r, reterr) : 0;
 }
 
-static int qemu_guard(struct kt_machine *machine, const struct kt_machine_symbols *symbols,
+static int qemu_guard(struct kt_machine *machine, const struct kt_hello *hello,
 		      uint64_t deadline_ns, struct kt_err *reterr)
 {
 	struct qemu *qemu = qemu_of(machine);
 	int r;
 
-	if (qemu->stale.symbols.die)
+	if (qemu->stale.die)
 		return 0;
-	qemu->stale.symbols = *symbols;
-	if (!qemu->gdb || !symbols->die) /* not restored yet, or of no use */
+	qemu->stale.die = hello->die;
+	qemu->stale.kprobe_table = hello->kprobe_table;
+	if (!qemu->gdb || !hello->die) /* not restored yet, or of no use */
 		return 0;
 	r = qemu_pause(machine, deadline_ns, reterr) ?:
 	    begin_guard(qemu, deadline_ns, reterr) ?:

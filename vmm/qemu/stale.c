@@ -2,6 +2,7 @@
 #include "vmm/qemu/stale.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define INT3             0xcc
@@ -60,6 +61,32 @@ static int undo(struct death *death, struct kt_gdb *gdb, uint64_t deadline_ns,
 	return kt_gdb_set_regs(gdb, &death->regs, deadline_ns, reterr);
 }
 
+static int watch(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_ns,
+		 struct kt_err *reterr)
+{
+	return kt_gdb_set(gdb, KT_GDB_ON_READ, stale->kprobe_table, KPROBE_TABLE_LEN, deadline_ns,
+			  reterr);
+}
+
+static int unwatch(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_ns,
+		   struct kt_err *reterr)
+{
+	return kt_gdb_unset(gdb, KT_GDB_ON_READ, stale->kprobe_table, KPROBE_TABLE_LEN, deadline_ns,
+			    reterr);
+}
+
+static int guard(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_ns,
+		 struct kt_err *reterr)
+{
+	return kt_gdb_set(gdb, KT_GDB_AT_CODE, stale->die, 1, deadline_ns, reterr);
+}
+
+static int unguard(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_ns,
+		   struct kt_err *reterr)
+{
+	return kt_gdb_unset(gdb, KT_GDB_AT_CODE, stale->die, 1, deadline_ns, reterr);
+}
+
 static int at_die(struct kt_stale *stale, struct death *death, struct kt_gdb *gdb,
 		  uint64_t deadline_ns, struct kt_err *reterr)
 {
@@ -67,9 +94,8 @@ static int at_die(struct kt_stale *stale, struct death *death, struct kt_gdb *gd
 
 	/* A kernel that hands over nonsense can be as broken as it likes. */
 	if (r == -EREMOTEIO || (r == 0 && !is_stale(stale, death))) {
-		stale->gave_up = true;
-		return kt_gdb_unset(gdb, KT_GDB_AT_CODE, stale->symbols.die, 1, deadline_ns,
-				    reterr);
+		stale->state = KT_STALE_OVER;
+		return unguard(stale, gdb, deadline_ns, reterr);
 	}
 	if (r == 0)
 		r = undo(death, gdb, deadline_ns, reterr);
@@ -80,18 +106,11 @@ static int at_die(struct kt_stale *stale, struct death *death, struct kt_gdb *gd
 	return death->byte != INT3;
 }
 
-static int guard(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_ns,
-		 struct kt_err *reterr)
-{
-	return kt_gdb_set(gdb, KT_GDB_AT_CODE, stale->symbols.die, 1, deadline_ns, reterr);
-}
-
 int kt_stale_begin(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_ns,
 		   struct kt_err *reterr)
 {
-	if (stale->symbols.kprobe_table)
-		return kt_gdb_set(gdb, KT_GDB_ON_READ, stale->symbols.kprobe_table,
-				  KPROBE_TABLE_LEN, deadline_ns, reterr);
+	if (stale->kprobe_table)
+		return watch(stale, gdb, deadline_ns, reterr);
 	stale->state = KT_STALE_GUARDING;
 	return guard(stale, gdb, deadline_ns, reterr);
 }
@@ -99,14 +118,18 @@ int kt_stale_begin(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline
 int kt_stale_end(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_ns,
 		 struct kt_err *reterr)
 {
-	int r = 0;
-
-	if (stale->state != KT_STALE_GUARDING)
-		r = kt_gdb_unset(gdb, KT_GDB_ON_READ, stale->symbols.kprobe_table, KPROBE_TABLE_LEN,
-				 deadline_ns, reterr);
-	if (r == 0 && stale->state != KT_STALE_WATCHING && !stale->gave_up)
-		r = kt_gdb_unset(gdb, KT_GDB_AT_CODE, stale->symbols.die, 1, deadline_ns, reterr);
-	return r;
+	switch (stale->state) {
+	case KT_STALE_WATCHING:
+		return unwatch(stale, gdb, deadline_ns, reterr);
+	case KT_STALE_SUSPECTED:
+		return unwatch(stale, gdb, deadline_ns, reterr)
+			       ?: unguard(stale, gdb, deadline_ns, reterr);
+	case KT_STALE_GUARDING:
+		return unguard(stale, gdb, deadline_ns, reterr);
+	case KT_STALE_OVER:
+		break;
+	}
+	return 0;
 }
 
 /*
@@ -123,9 +146,9 @@ static int change_state(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t dea
 		return guard(stale, gdb, deadline_ns, reterr);
 	case KT_STALE_SUSPECTED:
 		stale->state = KT_STALE_GUARDING;
-		return kt_gdb_unset(gdb, KT_GDB_ON_READ, stale->symbols.kprobe_table,
-				    KPROBE_TABLE_LEN, deadline_ns, reterr);
+		return unwatch(stale, gdb, deadline_ns, reterr);
 	case KT_STALE_GUARDING:
+	case KT_STALE_OVER:
 		break;
 	}
 	return 0;
@@ -140,7 +163,7 @@ int kt_stale_on_stop(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadli
 	r = change_state(stale, gdb, deadline_ns, reterr)
 		    ?: kt_gdb_get_regs(gdb, &death.regs, deadline_ns, reterr);
 	/* Another place is where it has read, or where a stop caught up with it that is done with. */
-	if (r == 0 && death.regs.at[KT_GDB_RIP] == stale->symbols.die)
+	if (r == 0 && stale->state == KT_STALE_GUARDING && death.regs.at[KT_GDB_RIP] == stale->die)
 		r = undone = at_die(stale, &death, gdb, deadline_ns, reterr);
 	if (r < 0)
 		return r;

@@ -19,23 +19,24 @@
  * the breakpoint slows every vCPU down, by a tenth at worst, from the first suspicion on (which a true
  * kprobe is too). Without a kprobe_table it is set at once.
  *
- * A kernel whose own patching is wrong can die of the same thing; it does, from the 17th time on. A pause
- * in the very moment of the first suspicion loses it.
+ * A kernel whose own patching is wrong can die of the same thing; it does, from the 17th time on. Not
+ * covered is what comes before HELO, of a machine that is booted; and a pause in the very moment of the
+ * first suspicion loses it.
  */
 
-#include <stdbool.h>
+#include <stdint.h>
 
-#include "vmm/machine.h"
 #include "vmm/qemu/gdb.h"
 
 struct kt_stale {
-	struct kt_machine_symbols symbols;
+	uint64_t die; /* addresses of the kernel's; 0: not known */
+	uint64_t kprobe_table;
 	enum {
 		KT_STALE_WATCHING,  /* kprobe_table */
 		KT_STALE_SUSPECTED, /* kprobe_table still, and die() */
 		KT_STALE_GUARDING,  /* die() */
+		KT_STALE_OVER,      /* nothing: a death was for good reason */
 	} state;
-	bool gave_up;     /* a death for good reason: die() is left alone */
 	uint64_t last_ip; /* behind the breakpoint that was undone last */
 	unsigned int n;   /* how many were */
 };
