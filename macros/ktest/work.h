@@ -16,7 +16,7 @@
 enum kt_work_type {
 	KT_WORK_NONE, /* not a work type: a work that was never set */
 
-	/* on the CPU: guest/work/spin.c */
+	/* on the CPU: guest/worker/work/spin.c */
 	KT_SPIN_WAIT,        /* spins, never sleeps */
 	KT_YIELD_HEAVY,      /* yields all the time */
 	KT_MIXED,            /* spins, then yields */
@@ -24,13 +24,13 @@ enum kt_work_type {
 	KT_IPC_VARIANCE,     /* alternates dense arithmetic with cache misses */
 	KT_SMT_SIBLING_SPIN, /* (2) spins on both threads of a core */
 
-	/* on and off it: guest/work/sleep.c */
+	/* on and off it: guest/worker/work/sleep.c */
 	KT_BURSTY,        /* spins for a burst, sleeps */
 	KT_IDLE_CHURN,    /* short bursts, short sleeps */
 	KT_TIMER_LATENCY, /* wakes by a timer, measures how late */
 	KT_SEQUENCE,      /* phases of other kinds, one after the other */
 
-	/* waking one another: guest/work/wakeup.c and guest/work/queue.c */
+	/* waking one another: guest/worker/work/wakeup.c and guest/worker/work/queue.c */
 	KT_PIPE_IO,          /* (2) a byte to and fro through pipes */
 	KT_FUTEX_PING_PONG,  /* (2) to and fro through a futex */
 	KT_FUTEX_FAN_OUT,    /* (fan_out + 1) one wakes all */
@@ -42,20 +42,20 @@ enum kt_work_type {
 	KT_EPOLL_STORM,       /* (producers + consumers) eventfds behind one epoll */
 	KT_SIGNAL_STORM,      /* (2) each sends the other signals */
 
-	/* memory: guest/work/memory.c */
+	/* memory: guest/worker/work/memory.c */
 	KT_CACHE_PRESSURE,   /* strides through a buffer */
 	KT_CACHE_YIELD,      /* likewise, and yields */
 	KT_CACHE_PIPE,       /* (2) likewise, and passes a byte on */
 	KT_PAGE_FAULT_CHURN, /* maps, touches, unmaps */
 	KT_NUMA_SWEEP,       /* NumaWorkingSetSweep: moves its working set from node to node */
 
-	/* locks and priorities: guest/work/lock.c */
+	/* locks and priorities: guest/worker/work/lock.c */
 	KT_MUTEX_CONTENTION,   /* (contenders) one futex lock */
 	KT_PRIORITY_INVERSION, /* (high + medium + low) a lock held at low priority */
 	KT_RT_STARVATION,      /* (rt + cfs) SCHED_FIFO bursts beside normal workers */
 	KT_PREEMPT_STORM,      /* (cfs + 1) a SCHED_FIFO worker that preempts all the time */
 
-	/* scheduling parameters: guest/work/churn.c */
+	/* scheduling parameters: guest/worker/work/churn.c */
 	KT_NICE_SWEEP,          /* walks through nice -20..19 */
 	KT_AFFINITY_CHURN,      /* changes its own affinity */
 	KT_POLICY_CHURN,        /* changes its scheduling policy */
@@ -63,7 +63,7 @@ enum kt_work_type {
 	KT_CGROUP_CHURN,        /* moves itself between cgroups; processes only */
 	KT_CGROUP_ATTACH_STORM, /* moves children that are ending; processes only */
 
-	/* files: guest/work/file.c */
+	/* files: guest/worker/work/file.c */
 	KT_IO_SYNC_WRITE, /* writes and syncs */
 	KT_IO_RAND_READ,  /* reads at random places */
 

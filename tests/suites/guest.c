@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest/sysview.h"
+#include "guest/init/sysview.h"
 #include "tests/suites/look.h"
 
 #define ONE_CPU .topology = { .llcs = 1, .cores = 1 }

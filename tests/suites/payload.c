@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest/payload.h"
+#include "guest/payload/payload.h"
 #include "util/clock.h"
 #include "util/err.h"
 

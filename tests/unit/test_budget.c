@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "framework/budget.h"
+#include "framework/run/budget.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/clock.h"

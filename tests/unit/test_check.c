@@ -4,8 +4,8 @@
 
 #include <ktest/scheduler.h>
 
-#include "framework/outcome.h"
-#include "guest/check.h"
+#include "framework/outcome/outcome.h"
+#include "guest/test/check.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/clock.h"

@@ -6,13 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "framework/capture.h"
-#include "framework/kernel.h"
-#include "framework/options.h"
-#include "framework/select.h"
-#include "framework/validate.h"
-#include "guest/kmsg.h"
-#include "guest/lifetime.h"
+#include "framework/declaration/validate.h"
+#include "framework/kernel/kernel.h"
+#include "framework/options/options.h"
+#include "framework/outcome/capture.h"
+#include "framework/select/select.h"
+#include "guest/scenario/lifetime.h"
+#include "guest/test/kmsg.h"
 #include "tests/unit/leaks.h"
 #include "util/cache.h"
 #include "util/cleanup.h"

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest/cpuset.h"
-#include "guest/telemetry.h"
-#include "guest/work/alu.h"
-#include "guest/worktype.h"
+#include "guest/cgroup/cpuset.h"
+#include "guest/worker/telemetry.h"
+#include "guest/worker/type.h"
+#include "guest/worker/work/alu.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 

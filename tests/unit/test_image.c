@@ -6,11 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "framework/closure.h"
-#include "framework/cpio.h"
-#include "framework/image.h"
-#include "framework/kernel_image.h"
-#include "framework/ldcache.h"
+#include "framework/image/closure.h"
+#include "framework/image/cpio.h"
+#include "framework/image/image.h"
+#include "framework/image/ldcache.h"
+#include "framework/kernel/image.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/io.h"

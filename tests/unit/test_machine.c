@@ -119,7 +119,7 @@ Test(machine, one_killed_from_outside_says_so)
 	await_exit(&vm);
 	cr_assert(eq(int, (int)vm.exit.reason, KT_EXIT_VMM_ERROR));
 	cr_assert(strstr(vm.exit.detail, "killed by signal 9") != NULL, "%s", vm.exit.detail);
-	(void)signal(SIGPIPE, SIG_IGN); /* as framework/main.c does */
+	(void)signal(SIGPIPE, SIG_IGN); /* as framework/cli/main.c does */
 	cr_assert(lt(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err), 0));
 	cr_assert(ne(str, err.text, ""));
 	vm_close(&vm);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest/metrics.h"
-#include "guest/payload.h"
+#include "guest/payload/metrics.h"
+#include "guest/payload/payload.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/clock.h"

@@ -8,9 +8,9 @@
 
 #include <ktest/payload.h>
 
-#include "framework/cargo.h"
-#include "framework/payload.h"
-#include "framework/registry.h"
+#include "framework/declaration/payload.h"
+#include "framework/declaration/registry.h"
+#include "framework/setup/cargo.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "framework/plan.h"
-#include "framework/queue.h"
-#include "framework/shard.h"
+#include "framework/options/shard.h"
+#include "framework/run/queue.h"
+#include "framework/select/plan.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "framework/scheduler.h"
-#include "framework/verifier_log.h"
-#include "guest/scx_exit.h"
+#include "framework/report/verifier_log.h"
+#include "framework/setup/object.h"
+#include "guest/scheduler/exit.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "framework/shard.h"
+#include "framework/options/shard.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "guest/worktype.h"
+#include "guest/worker/type.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/cli/list.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "framework/setup/setup.h"
+#include "guest/scenario/op.h"
+#include "guest/test/ctx.h"
+#include "guest/worker/type.h"
+#include "util/cleanup.h"
+#include "wire/json.h"
+
+static json_t *tags_to_json(const struct kt_test *test)
+{
+	json_t *array = json_array();
+
+	for (const char *const *tag = test->tags; array && tag && *tag; tag++)
+		(void)json_array_append_new(array, json_string(*tag));
+	return array;
+}
+
+static json_t *test_to_json(const struct kt_test *test)
+{
+	struct kt_topology topology = kt_test_topology(test);
+
+	return json_pack("{ss ss si ss* ss* so s{si si si si} si si}", "name", test->name, "file",
+			 test->file, "line", (int)test->line, "summary", test->summary, "disabled",
+			 test->disabled, "tags", tags_to_json(test), "topology", "numa_nodes",
+			 (int)topology.numa_nodes, "llcs", (int)topology.llcs, "cores",
+			 (int)topology.cores, "threads", (int)topology.threads, "memory_mib",
+			 (int)kt_setup_memory_mib(test), "duration_ms",
+			 (int)kt_test_duration_ms(test));
+}
+
+/* What scenarios of this version can be made of. */
+static json_t *operations_to_json(void)
+{
+	json_t *array = json_array();
+
+	for (int kind = 0; array && kind < KT_N_OP_KINDS; kind++) {
+		const struct kt_op_ops *ops = kt_op_ops((enum kt_op_kind)kind);
+
+		if (ops)
+			(void)json_array_append_new(array, json_string(ops->name));
+	}
+	return array;
+}
+
+static json_t *work_types_to_json(void)
+{
+	json_t *array = json_array();
+
+	for (int type = 0; array && type < KT_N_WORK_TYPES; type++) {
+		const struct kt_work_ops *ops = kt_work_ops((enum kt_work_type)type);
+
+		if (ops)
+			(void)json_array_append_new(array, json_string(ops->name));
+	}
+	return array;
+}
+
+static int list_json(const struct kt_selection *selection, FILE *out)
+{
+	json_t *array = json_array();
+	KT_JSON json_t *json =
+		json_pack("{si so so so}", "version", 1, "operations", operations_to_json(),
+			  "work_types", work_types_to_json(), "tests", array);
+
+	for (size_t i = 0; json && i < selection->n; i++)
+		(void)json_array_append_new(array, test_to_json(selection->tests[i]));
+	if (!json || json_dumpf(json, out, JSON_INDENT(2)) < 0)
+		return -ENOMEM;
+	(void)fputc('\n', out);
+	return 0;
+}
+
+int kt_list(const struct kt_selection *selection, enum kt_list_format format, FILE *out,
+	    struct kt_err *reterr)
+{
+	if (format == KT_LIST_JSON && list_json(selection, out) < 0)
+		return kt_err_oom(reterr);
+	if (format == KT_LIST_GTEST)
+		(void)fputs("ktest.\n", out);
+	for (size_t i = 0; format != KT_LIST_JSON && i < selection->n; i++) {
+		(void)fprintf(out, "%s%s%s\n", format == KT_LIST_GTEST ? "  " : "",
+			      selection->tests[i]->name, format == KT_LIST_TERSE ? ": test" : "");
+	}
+	if (fflush(out))
+		return kt_err_set(reterr, -errno, "standard output: %m");
+	return 0;
+}

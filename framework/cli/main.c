@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <ktest.h>
+
+#include "framework/cli/exit_status.h"
+#include "framework/cli/kernel.h"
+#include "framework/cli/list.h"
+#include "framework/cli/shell.h"
+#include "framework/cli/template.h"
+#include "framework/cli/verifier.h"
+#include "framework/declaration/payload.h"
+#include "framework/declaration/registry.h"
+#include "framework/declaration/validate.h"
+#include "framework/run/runner.h"
+#include "framework/setup/object.h"
+#include "schedulers/loader.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+#include "util/process.h"
+
+static int fail(const char *program, const struct kt_err *err, enum kt_exit_status status)
+{
+	const char *slash = strrchr(program, '/');
+
+	(void)fprintf(stderr, "%s: %s\n", slash ? slash + 1 : program, err->text);
+	return status;
+}
+
+/* Busybox is the shell of "ktests shell", and nothing that a test may rely on. */
+static int set_up(struct kt_setup *setup, const struct kt_options *options,
+		  const struct kt_test *const *tests, size_t n_tests,
+		  enum kt_exit_status *ret_status, struct kt_err *reterr)
+{
+	struct kt_image_extra busybox = { .guest = "/bin/busybox" };
+	struct kt_setup_wants wants = { .extras = &busybox, .tests = tests, .n_tests = n_tests };
+	char path[4096];
+	int r;
+
+	if ((options->command == KT_COMMAND_SHELL || options->command == KT_COMMAND_VERIFIER) &&
+	    kt_process_find("busybox", path, sizeof(path)) == 0) {
+		busybox.host = path;
+		wants.n_extras = 1;
+	}
+	r = kt_setup_init(setup, options, &wants, reterr);
+	*ret_status = r == -ENOENT ? KT_EXIT_STATUS_SKIPPED : KT_EXIT_STATUS_HARNESS;
+	return r;
+}
+
+static bool wants_color(const struct kt_options *options)
+{
+	const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE");
+
+	if (options->color != KT_COLOR_AUTO)
+		return options->color == KT_COLOR_ALWAYS;
+	if (no && *no)
+		return false;
+	return (force && strcmp(force, "0")) || isatty(STDOUT_FILENO);
+}
+
+/* Where the next reporter of the list goes. */
+static struct kt_reporter **list_end(struct kt_reporter **list)
+{
+	while (*list)
+		list = &(*list)->next;
+	return list;
+}
+
+/* Standard output belongs to one reporter; the text for people gives way to any other. */
+static bool stdout_is_taken(const struct kt_options *options)
+{
+	return options->tap || (options->junit && !strcmp(options->junit, "-")) ||
+	       (options->gtest_output && !strcmp(options->gtest_output, "-"));
+}
+
+static int make_reporters(const struct kt_options *options, bool color, struct kt_reporter **list)
+{
+	FILE *out = stdout_is_taken(options) ? stderr : stdout;
+	int r = kt_report_console_new(out, color, list_end(list));
+
+	if (r == 0 && options->tap)
+		r = kt_report_tap_new(stdout, list_end(list));
+	if (r == 0 && options->junit)
+		r = kt_report_junit_new(options->junit, list_end(list));
+	if (r == 0 && options->gtest_output)
+		r = kt_report_gtest_new(options->gtest_output, list_end(list));
+	if (r == 0 && options->output_dir)
+		r = kt_report_sidecar_new(options->output_dir, list_end(list));
+	return r;
+}
+
+/* Signal > failed > harness > report > skipped: a proven failure is never taken for trouble. */
+static int exit_status(const struct kt_options *options, const struct kt_counts *counts, int signal,
+		       bool report_failed)
+{
+	const unsigned int *by = counts->by_verdict;
+
+	if (signal)
+		return KT_EXIT_STATUS_SIGNAL + signal;
+	if (by[KT_VERDICT_FAIL] || (options->flaky_fails && counts->n_flaky))
+		return KT_EXIT_STATUS_FAILED;
+	if (by[KT_VERDICT_ERROR] || by[KT_VERDICT_INCONCLUSIVE] || counts->interrupted)
+		return KT_EXIT_STATUS_HARNESS;
+	if (report_failed)
+		return KT_EXIT_STATUS_REPORT;
+	return counts->total && by[KT_VERDICT_SKIP] == counts->total ? KT_EXIT_STATUS_SKIPPED
+								     : KT_EXIT_STATUS_OK;
+}
+
+static void say_shard(const struct kt_options *options, const struct kt_plan *plan)
+{
+	FILE *out = stdout_is_taken(options) ? stderr : stdout;
+
+	if (options->shard.total > 1)
+		(void)fprintf(out, "shard %u/%u: %zu of %zu tests (%s)\n", options->shard.index,
+			      options->shard.total, plan->n, plan->n_before,
+			      kt_partition_name(options->shard.partition));
+}
+
+static char *join_releases(const struct kt_setup *setup)
+{
+	char *text = strdup(setup->kernels[0].facts.release);
+
+	for (size_t i = 1; text && i < setup->n_kernels; i++) {
+		char *longer = kt_format("%s, %s", text, setup->kernels[i].facts.release);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static int run_plan(const char *program, struct kt_setup *setup,
+		    const struct kt_selection *selection, const struct kt_plan *plan)
+{
+	const struct kt_options *options = setup->options;
+	unsigned int n = (unsigned int)(plan->n * setup->n_kernels);
+	KT_FREE char *kernels = join_releases(setup);
+	struct kt_run_info info = {
+		.program = program,
+		.options = options,
+		.host = &setup->host,
+		.kernels_text = kernels,
+		.n_kernels = setup->n_kernels,
+		.n_tests = n,
+		.n_attempts = n * options->stress_count,
+		.n_filtered = selection->n_filtered,
+	};
+	bool color = wants_color(options), report_failed = false;
+	struct kt_reporter *reporters = NULL;
+	struct kt_counts counts = { .total = 0 };
+	struct kt_err err = KT_ERR_NULL;
+	int signal = 0, r;
+
+	r = kernels ? make_reporters(options, color, &reporters) : -ENOMEM;
+	if (r == 0)
+		r = kt_reporters_begin(reporters, &info);
+	if (r < 0) {
+		(void)kt_err_set(&err, r, "cannot report: %m");
+	} else {
+		r = kt_runner_run(plan, setup, reporters, color, &counts, &signal, &err);
+		report_failed = kt_reporters_end(reporters, &counts, r < 0 ? NULL : &err) < 0;
+	}
+	kt_reporters_free(reporters);
+	if (r < 0 || report_failed)
+		(void)fail(program, &err, KT_EXIT_STATUS_REPORT);
+	return exit_status(options, &counts, signal, r < 0 || report_failed);
+}
+
+static int run(const char *program, const struct kt_options *options,
+	       const struct kt_selection *selection)
+{
+	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;
+	KT_CLEANUP(kt_plan_deinit) struct kt_plan plan = { .n = 0 };
+	struct kt_err err = KT_ERR_NULL;
+	enum kt_exit_status status;
+
+	if (!selection->n) {
+		(void)fprintf(stderr, "no test matches; --list shows the names of all\n");
+		return KT_EXIT_STATUS_NO_TESTS;
+	}
+	if (kt_plan_init(&plan, selection, options) < 0) {
+		(void)kt_err_oom(&err);
+		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
+	}
+	say_shard(options, &plan);
+	if (!plan.n) {
+		(void)fprintf(stderr, "warning: this shard is empty\n");
+		return KT_EXIT_STATUS_OK;
+	}
+	if (set_up(&setup, options, plan.tests, plan.n, &status, &err) < 0)
+		return fail(program, &err, status);
+	return run_plan(program, &setup, selection, &plan);
+}
+
+static int shell(const char *program, const struct kt_options *options,
+		 const struct kt_selection *selection)
+{
+	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;
+	const struct kt_test *test = options->tests.n ? selection->tests[0] : NULL;
+	struct kt_err err = KT_ERR_NULL;
+	enum kt_exit_status setup_status;
+	int status = 0;
+
+	if (options->tests.n && selection->n != 1) {
+		(void)fprintf(stderr,
+			      "'%s' matches %zu tests; shell -t takes one (--exact helps)\n",
+			      options->tests.at[0], selection->n);
+		return KT_EXIT_STATUS_NO_TESTS;
+	}
+	if (options->kernels.n > 1) {
+		(void)kt_err_set(&err, 0, "shell: it has one kernel; --kernel is given %zu times",
+				 options->kernels.n);
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	}
+	if (set_up(&setup, options, &test, test ? 1 : 0, &setup_status, &err) < 0)
+		return fail(program, &err, setup_status);
+	if (kt_shell_run(&setup, &setup.kernels[0], test, options->exec, &status, &err) < 0)
+		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
+	return status;
+}
+
+static int with_tests(const char *program, const struct kt_options *options)
+{
+	KT_CLEANUP(kt_selection_deinit) struct kt_selection selection = { .n = 0 };
+	const struct kt_test_node *tests = kt_registry();
+	struct kt_err err = KT_ERR_NULL;
+	unsigned int n_faults = kt_validate(tests, stderr);
+
+	n_faults += kt_payloads_validate(kt_payload_registry(), stderr);
+	n_faults += kt_schedulers_validate(kt_scheduler_registry(), stderr);
+
+	if (!tests)
+		return KT_EXIT_STATUS_NO_TESTS;
+	if (kt_select(tests, options, &selection) < 0) {
+		(void)kt_err_oom(&err);
+		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
+	}
+	if (options->command == KT_COMMAND_LIST) {
+		kt_selection_keep_shard(&selection, &options->shard);
+		if (kt_list(&selection, options->list_format, stdout, &err) < 0)
+			return fail(program, &err, KT_EXIT_STATUS_REPORT);
+		if (!selection.n)
+			return KT_EXIT_STATUS_NO_TESTS;
+		return n_faults ? KT_EXIT_STATUS_USAGE : KT_EXIT_STATUS_OK;
+	}
+	if (n_faults) {
+		(void)fprintf(stderr, "%u fault%s in the declaration of tests; nothing was run\n",
+			      n_faults, n_faults == 1 ? "" : "s");
+		return KT_EXIT_STATUS_USAGE;
+	}
+	if (options->command == KT_COMMAND_SHELL)
+		return shell(program, options, &selection);
+	return run(program, options, &selection);
+}
+
+static int verifier(const char *program, const struct kt_options *options)
+{
+	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;
+	KT_CLEANUP(kt_verified_deinit) struct kt_verified verified = { .path = NULL };
+	const struct kt_test *test = &verified.test;
+	struct kt_err err = KT_ERR_NULL;
+	enum kt_exit_status status;
+
+	if (options->tests.n != 1) {
+		(void)kt_err_set(&err, 0,
+				 "verifier: one scheduler must follow, its name or an object file");
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	}
+	if (kt_verified_init(&verified, options->tests.at[0], &err) < 0)
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	if (set_up(&setup, options, &test, 1, &status, &err) < 0)
+		return fail(program, &err, status);
+	return kt_verifier_command(&setup, &verified);
+}
+
+/* As a command of this program the loader is there wherever the program is: in guests too. */
+static int load(const char *program, const struct kt_options *options)
+{
+	struct kt_err err = KT_ERR_NULL;
+	KT_FREE const char **words = calloc(options->tests.n + 1, sizeof(*words));
+	struct kt_loader loader = { .verify = options->verify };
+
+	if (!options->tests.n) {
+		(void)kt_err_set(&err, 0, "load: an object file must follow");
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	}
+	if (!words) {
+		(void)kt_err_oom(&err);
+		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
+	}
+	memcpy(words, options->tests.at, options->tests.n * sizeof(*words));
+	loader.object = words[0];
+	loader.variables = words + 1;
+	return kt_loader_run(&loader);
+}
+
+static int dispatch(const char *program, const struct kt_options *options)
+{
+	switch (options->command) {
+	case KT_COMMAND_HELP:
+		kt_options_help(program, stdout);
+		return KT_EXIT_STATUS_OK;
+	case KT_COMMAND_VERSION:
+		(void)printf("ktest " KT_VERSION "\n");
+		return KT_EXIT_STATUS_OK;
+	case KT_COMMAND_KERNEL_FETCH:
+	case KT_COMMAND_KERNEL_LIST:
+	case KT_COMMAND_KERNEL_PATH:
+		return kt_kernel_command(options);
+	case KT_COMMAND_VERIFIER:
+		return verifier(program, options);
+	case KT_COMMAND_LOAD:
+		return load(program, options);
+	case KT_COMMAND_TEMPLATE_LIST:
+	case KT_COMMAND_TEMPLATE_CLEAR:
+		return kt_template_command(options);
+	default:
+		return with_tests(program, options);
+	}
+}
+
+int kt_main(int argc, char **argv)
+{
+	const char *program = argc ? argv[0] : "ktests";
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_options options;
+	int status;
+
+	/* A reader that goes away is seen by the write that fails. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (kt_options_parse(argc, argv, &options, &err) < 0)
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	status = dispatch(program, &options);
+	kt_options_deinit(&options);
+	return status;
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/cli/shell.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "framework/outcome/capture.h"
+#include "framework/run/group.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+#include "vmm/link.h"
+#include "wire/hello.h"
+#include "wire/json.h"
+#include "wire/result.h"
+#include "wire/run.h"
+
+#define RESTORE_TIMEOUT_NS  (10 * KT_NSEC_PER_SEC)
+#define TEARDOWN_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
+
+/* Frames one way and the other between a machine and this process's standard streams. */
+struct shell {
+	struct kt_setup *setup;
+	const struct kt_kernel *kernel;
+	const char *command; /* NULL: interactive */
+	struct kt_loop *loop;
+	struct kt_link *link;
+	struct kt_timer deadline;
+	struct kt_source input;
+	struct kt_source signals;
+	struct kt_capture console;
+	struct termios saved; /* of the terminal */
+	bool raw;             /* it is to be restored */
+	uint64_t packages;    /* of the image, that a guest which was booted is sent */
+	bool booted;
+	int status; /* of the shell; negative: *err says why there is none */
+	struct kt_err err;
+};
+
+static const struct kt_test default_test = { .name = "shell" };
+
+static void fail(struct shell *shell, int code, const char *text)
+{
+	shell->status = kt_err_set(&shell->err, code, "%s", text);
+	kt_loop_stop(shell->loop, 0);
+}
+
+static void send_frame(struct shell *shell, enum kt_message type, const void *payload, size_t len)
+{
+	if (kt_link_send(shell->link, type, payload, len) < 0)
+		fail(shell, -ENOMEM, "out of memory");
+}
+
+static void on_input(void *data, uint32_t events)
+{
+	struct shell *shell = data;
+	char bytes[KT_STDIO_CHUNK_MAX];
+	ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
+
+	(void)events;
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0)
+		kt_loop_remove(shell->loop, &shell->input);
+	send_frame(shell, KT_MSG_STDIN, bytes, n > 0 ? (size_t)n : 0); /* empty: end of file */
+}
+
+static void set_raw(struct shell *shell)
+{
+	struct termios raw;
+
+	if (tcgetattr(STDIN_FILENO, &shell->saved) < 0)
+		return;
+	raw = shell->saved;
+	cfmakeraw(&raw);
+	/* A background process group would be stopped here. */
+	(void)signal(SIGTTOU, SIG_IGN);
+	shell->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+}
+
+static void restore_terminal(struct shell *shell)
+{
+	if (shell->raw)
+		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &shell->saved);
+	shell->raw = false;
+}
+
+static int watch_input(struct shell *shell)
+{
+	int r;
+
+	shell->input = (struct kt_source){
+		.fd = STDIN_FILENO,
+		.events = EPOLLIN,
+		.fn = on_input,
+		.data = shell,
+	};
+	r = kt_loop_add(shell->loop, &shell->input);
+	if (r == -EPERM) { /* a regular file or /dev/null: always readable */
+		shell->input.fd = -1;
+		on_input(shell, 0);
+		r = 0;
+	}
+	return r;
+}
+
+static struct winsize window_size(void)
+{
+	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+
+	(void)ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
+	return size;
+}
+
+/* The guest takes what comes before RUN in order. */
+static void send_packages(struct shell *shell)
+{
+	const struct kt_image *image = shell->setup->image;
+	KT_JSON json_t *files = kt_image_manifest(image, 0, NULL);
+	struct kt_err err = KT_ERR_NULL;
+
+	if (!files || kt_image_send_changes(image, shell->packages, files, shell->link, &err) < 0)
+		fail(shell, -ENOMEM, err.text);
+}
+
+static void send_run(struct shell *shell)
+{
+	struct winsize size = window_size();
+	const char *const environment[] = { "KTESTS=1", NULL };
+	struct kt_run_request run = {
+		.mode = shell->command ? KT_RUN_EXEC : KT_RUN_SHELL,
+		.command = shell->command,
+		.terminal = getenv("TERM") ?: "vt100",
+		.rows = size.ws_row,
+		.columns = size.ws_col,
+		.attempt = 1,
+		.time_scale_percent = 100,
+		.environment = environment,
+	};
+	KT_FREE void *data = NULL;
+	size_t len;
+
+	if (kt_link_make_wake(&run.wake) < 0 || kt_run_request_encode(&run, &data, &len) < 0) {
+		fail(shell, -ENOMEM, "out of memory");
+		return;
+	}
+	shell->booted = true;
+	kt_timer_disarm(shell->loop, &shell->deadline);
+	send_frame(shell, KT_MSG_RUN, data, len);
+	if (!shell->command)
+		set_raw(shell);
+	if (watch_input(shell) < 0)
+		fail(shell, -EIO, "cannot read standard input");
+}
+
+static void on_result(struct shell *shell, const struct kt_frame *frame)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_result result;
+
+	if (kt_result_decode(frame->payload, frame->len, &result, &err) < 0) {
+		fail(shell, -EBADMSG, err.text);
+		return;
+	}
+	kt_loop_remove(shell->loop, &shell->input);
+	shell->status = result.exit_status;
+	if (result.verdict != KT_VERDICT_PASS)
+		shell->status =
+			kt_err_set(&shell->err, -EREMOTEIO, "guest: %s", result.reason ?: "error");
+	kt_result_deinit(&result);
+	send_frame(shell, KT_MSG_RESULT_ACK, NULL, 0);
+	kt_timer_arm(shell->loop, &shell->deadline, kt_now_ns() + TEARDOWN_TIMEOUT_NS);
+}
+
+static void on_frame(void *data, const struct kt_frame *frame)
+{
+	struct shell *shell = data;
+
+	switch (frame->type) {
+	case KT_MSG_HELLO:
+		send_packages(shell);
+		send_run(shell);
+		break;
+	case KT_MSG_STDOUT:
+		(void)kt_write_full(STDOUT_FILENO, frame->payload, frame->len);
+		break;
+	case KT_MSG_STDERR:
+		(void)kt_write_full(STDERR_FILENO, frame->payload, frame->len);
+		break;
+	case KT_MSG_RESULT:
+		on_result(shell, frame);
+		break;
+	default: /* step and log frames are a test's */
+		break;
+	}
+}
+
+static void on_broken(void *data, const char *why)
+{
+	fail(data, -EBADMSG, why);
+}
+
+static void on_console(void *data, const uint8_t *bytes, size_t len)
+{
+	struct shell *shell = data;
+
+	(void)kt_capture_append(&shell->console, bytes, len);
+	if (shell->setup->options->verbose)
+		(void)kt_write_full(STDERR_FILENO, bytes, len);
+}
+
+static void on_exited(void *data, const struct kt_machine_exit *exit)
+{
+	struct shell *shell = data;
+
+	if (exit->reason != KT_EXIT_SHUTDOWN || !shell->booted)
+		fail(shell, -EIO, exit->detail);
+	else
+		kt_loop_stop(shell->loop, 0);
+}
+
+static void on_deadline(void *data)
+{
+	struct shell *shell = data;
+
+	fail(shell, -ETIMEDOUT,
+	     shell->booted ? "the guest does not power off" : "the guest has not booted in time");
+}
+
+static void on_signal(void *data, uint32_t events)
+{
+	struct shell *shell = data;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(shell->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (info.ssi_signo == SIGWINCH) {
+		struct winsize size = window_size();
+		struct kt_msg_window window = { .rows = size.ws_row, .columns = size.ws_col };
+
+		if (shell->booted && !shell->command)
+			send_frame(shell, KT_MSG_WINDOW, &window, sizeof(window));
+		return;
+	}
+	shell->status = 128 + (int)info.ssi_signo;
+	kt_loop_stop(shell->loop, 0);
+}
+
+static const struct kt_link_events link_events = {
+	.frame = on_frame,
+	.console = on_console,
+	.broken = on_broken,
+	.exited = on_exited,
+};
+
+static int watch_signals(struct shell *shell)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < KT_ARRAY_LEN(signals); i++)
+		(void)sigaddset(&set, signals[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	shell->signals = (struct kt_source){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.events = EPOLLIN,
+		.fn = on_signal,
+		.data = shell,
+	};
+	return shell->signals.fd < 0 ? -errno : kt_loop_add(shell->loop, &shell->signals);
+}
+
+/* The files of a shell are the test's and busybox, so that something is always sent. */
+static int restore(struct shell *shell, const struct kt_test *test,
+		   const struct kt_template *template, struct kt_err *reterr)
+{
+	struct kt_machine_config machine = kt_setup_machine(shell->setup, shell->kernel, test);
+	int r;
+
+	r = kt_template_restore(template, shell->link, &machine, kt_now_ns() + RESTORE_TIMEOUT_NS,
+				reterr);
+	if (r == 0)
+		r = kt_image_send_changes(shell->setup->image,
+					  kt_cargo_packages(&shell->setup->cargo, test),
+					  template->files, shell->link, reterr);
+	if (r == 0)
+		send_frame(shell, KT_MSG_EXEC, NULL, 0);
+	return r;
+}
+
+static int boot(struct shell *shell, const struct kt_test *test, struct kt_err *reterr)
+{
+	struct kt_machine_config machine;
+	int r = kt_setup_initramfs(shell->setup, reterr);
+
+	if (r < 0)
+		return r;
+	machine = kt_setup_machine(shell->setup, shell->kernel, test);
+	shell->packages = kt_cargo_packages(&shell->setup->cargo, test);
+	return kt_machine_start(kt_link_machine(shell->link), &machine, reterr);
+}
+
+static int start(struct shell *shell, const struct kt_test *test, struct kt_err *reterr)
+{
+	struct kt_group *group = NULL;
+	int r;
+
+	r = kt_loop_new(&shell->loop);
+	if (r == 0)
+		r = watch_signals(shell);
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot set up the shell: %m");
+	r = kt_capture_init(&shell->console, "ktest-console", reterr)
+		    ?: kt_link_new(shell->loop, &link_events, shell, &shell->link, reterr);
+	if (r < 0)
+		return r;
+	kt_timer_arm(shell->loop, &shell->deadline,
+		     kt_now_ns() + shell->setup->options->boot_timeout_ns);
+	if (!kt_group_get(&group, shell->setup, shell->kernel, test))
+		return kt_err_oom(reterr);
+	if (group->state == KT_GROUP_NEW)
+		kt_group_look(group, shell->setup, 1, NULL);
+	/* For one shell a template is used, but not made. */
+	r = group->state == KT_GROUP_READY ? restore(shell, test, &group->template, reterr)
+					   : boot(shell, test, reterr);
+	kt_groups_free(group);
+	return r;
+}
+
+static void show_console(const struct shell *shell)
+{
+	KT_FREE char *text = kt_capture_text(&shell->console);
+
+	if (!text || shell->setup->options->verbose)
+		return;
+	kt_text_sanitize(text);
+	(void)fputs(kt_text_tail(text, 20), stderr);
+}
+
+int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const struct kt_test *test,
+		 const char *command, int *ret_status, struct kt_err *reterr)
+{
+	struct shell shell = {
+		.setup = setup,
+		.kernel = kernel,
+		.command = command,
+		.input = KT_SOURCE_NULL,
+		.signals = KT_SOURCE_NULL,
+		.console = KT_CAPTURE_NULL,
+	};
+	int r;
+
+	shell.deadline = (struct kt_timer){ .fn = on_deadline, .data = &shell };
+	r = start(&shell, test ?: &default_test, reterr);
+	if (r == 0)
+		r = kt_loop_run(shell.loop);
+	restore_terminal(&shell);
+	shell.link = kt_link_free(shell.link);
+	if (r == 0 && shell.status < 0) {
+		show_console(&shell);
+		r = kt_err_set(reterr, shell.status, "%s", shell.err.text);
+	}
+	*ret_status = shell.status;
+	kt_capture_deinit(&shell.console);
+	(void)kt_close(shell.signals.fd);
+	shell.loop = kt_loop_free(shell.loop);
+	return r;
+}

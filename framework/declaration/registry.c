@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/declaration/registry.h"
+
+#include "guest/init/main.h"
+
+static struct kt_test_node *first, **end = &first;
+static struct kt_payload_node *first_payload, **payload_end = &first_payload;
+static struct kt_scheduler_node *first_scheduler, **scheduler_end = &first_scheduler;
+
+void kt_test_register(struct kt_test_node *node)
+{
+	*end = node;
+	end = &node->next;
+}
+
+const struct kt_test_node *kt_registry(void)
+{
+	return first;
+}
+
+size_t kt_registry_count(void)
+{
+	size_t n = 0;
+
+	for (const struct kt_test_node *at = first; at; at = at->next)
+		n++;
+	return n;
+}
+
+void kt_payload_register(struct kt_payload_node *node)
+{
+	*payload_end = node;
+	payload_end = &node->next;
+}
+
+const struct kt_payload_node *kt_payload_registry(void)
+{
+	return first_payload;
+}
+
+void kt_scheduler_register(struct kt_scheduler_node *node)
+{
+	*scheduler_end = node;
+	scheduler_end = &node->next;
+}
+
+const struct kt_scheduler_node *kt_scheduler_registry(void)
+{
+	return first_scheduler;
+}
+
+/*
+ * The same file is /init in the guest. Constructors without a priority run after those with one,
+ * so that every KTEST() is registered by now. It stands in this file because every test refers to
+ * it, and so the linker never leaves it out.
+ */
+__attribute__((constructor)) static void become_guest(void)
+{
+	if (kt_guest_is_me())
+		kt_guest_main(first);
+}

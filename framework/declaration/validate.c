@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/declaration/validate.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "framework/setup/cargo.h"
+#include "guest/cgroup/cgroup.h"
+#include "guest/cgroup/cpuset.h"
+#include "guest/scenario/lifetime.h"
+#include "guest/scenario/op.h"
+#include "guest/test/check.h"
+#include "guest/test/ctx.h"
+#include "guest/worker/type.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define CPUS_MAX        255u
+#define MEMORY_MIB_MIN  64u
+#define MEMORY_MIB_MAX  65536u
+#define CGROUPS_MAX     1024u
+#define WATCHDOG_MS_MAX 30000u /* SCX_WATCHDOG_MAX_TIMEOUT, kernel/sched/ext_internal.h */
+#define FRACTION_SLACK  1e-9   /* three thirds are one */
+
+struct validation {
+	const struct kt_test *test;
+	FILE *out;
+	unsigned int n_faults;
+	/* Names that exist at this point of the steps, the backdrop's first; borrowed from the test. */
+	const char *cgroups[CGROUPS_MAX];
+	size_t n_cgroups;
+	size_t n_backdrop;
+	bool names_unknown; /* functions create cgroups too */
+};
+
+__attribute__((format(printf, 2, 3))) static void fault(struct validation *v, const char *format,
+							...)
+{
+	va_list ap;
+
+	(void)fprintf(v->out, "%s:%u: %s: ", v->test->file, v->test->line, v->test->name);
+	va_start(ap, format);
+	(void)vfprintf(v->out, format, ap);
+	va_end(ap);
+	(void)fputc('\n', v->out);
+	v->n_faults++;
+}
+
+static void check_topology(struct validation *v)
+{
+	struct kt_topology topology = kt_test_topology(v->test);
+
+	if (!topology.llcs || !topology.cores) {
+		fault(v, ".topology has %u LLCs with %u cores each; both must be at least 1",
+		      topology.llcs, topology.cores);
+		return;
+	}
+	if (topology.llcs > CPUS_MAX || topology.cores > CPUS_MAX || topology.threads > CPUS_MAX ||
+	    kt_topology_cpus(&topology) > CPUS_MAX)
+		fault(v, ".topology has more than %u CPUs", CPUS_MAX);
+	if (topology.llcs % topology.numa_nodes)
+		fault(v, ".topology cannot deal %u LLCs out to %u NUMA nodes evenly", topology.llcs,
+		      topology.numa_nodes);
+}
+
+static void check_memory(struct validation *v)
+{
+	unsigned int mib = v->test->memory_mib;
+
+	if (mib && (mib < MEMORY_MIB_MIN || mib > MEMORY_MIB_MAX))
+		fault(v, ".memory_mib is %u; it must be within %u..%u", mib, MEMORY_MIB_MIN,
+		      MEMORY_MIB_MAX);
+}
+
+static size_t find_cgroup(const struct validation *v, const char *name)
+{
+	size_t i = 0;
+
+	while (i < v->n_cgroups && strcmp(v->cgroups[i], name))
+		i++;
+	return i;
+}
+
+static void add_cgroup(struct validation *v, const char *where, const char *name)
+{
+	const char *why = kt_cgroup_name_fault(name);
+
+	if (why) {
+		fault(v, "%s: cgroup name \"%s\": %s", where, name ?: "", why);
+		return;
+	}
+	if (find_cgroup(v, name) < v->n_cgroups)
+		fault(v, "%s: cgroup \"%s\" exists already", where, name);
+	else if (v->n_cgroups == CGROUPS_MAX)
+		fault(v, "%s: more than %u cgroups", where, CGROUPS_MAX);
+	else
+		v->cgroups[v->n_cgroups++] = name;
+}
+
+/* The order of the others stays: the backdrop's come first. */
+static void forget_cgroup(struct validation *v, size_t at)
+{
+	if (at >= v->n_cgroups)
+		return;
+	v->n_backdrop -= at < v->n_backdrop;
+	memmove(&v->cgroups[at], &v->cgroups[at + 1],
+		(--v->n_cgroups - at) * sizeof(v->cgroups[0]));
+}
+
+static void check_works(struct validation *v, const char *where, const struct kt_work *works,
+			const char *cgroup)
+{
+	struct kt_topology topology = kt_test_topology(v->test);
+
+	for (const struct kt_work *work = works; work && !work->end; work++) {
+		const char *why = kt_work_fault(work, &topology);
+
+		if (why)
+			fault(v, "%s: work of cgroup \"%s\": %s", where, cgroup ?: "", why);
+	}
+}
+
+static void check_def(struct validation *v, const char *where, const struct kt_cgroup_def *def)
+{
+	struct kt_topology topology = kt_test_topology(v->test);
+	const char *why = kt_cgroup_limits_fault(def);
+	struct kt_err err = KT_ERR_NULL;
+	cpu_set_t cpus;
+
+	add_cgroup(v, where, def->name);
+	check_works(v, where, def->work, def->name);
+	if (why)
+		fault(v, "%s: cgroup \"%s\": %s", where, def->name ?: "", why);
+	if (kt_cpuset_resolve(&def->cpuset, &topology, &cpus, &err) < 0)
+		fault(v, "%s: cgroup \"%s\": %s", where, def->name ?: "", err.text);
+	if (def->mems && kt_cpuset_parse(def->mems, topology.numa_nodes, "node", &cpus, &err) < 0)
+		fault(v, "%s: cgroup \"%s\": .mems: %s", where, def->name ?: "", err.text);
+}
+
+/* Whether a name in an operation is one that exists here. */
+static bool is_known(const struct validation *v, const char *name, bool takes_runner)
+{
+	if (!name)
+		return false;
+	if (*name && v->names_unknown)
+		return true;
+	return *name ? find_cgroup(v, name) < v->n_cgroups : takes_runner;
+}
+
+static void check_known(struct validation *v, const char *where, const char *text, const char *name,
+			bool takes_runner)
+{
+	if (is_known(v, name, takes_runner))
+		return;
+	if (name && !*name)
+		fault(v, "%s: %s: \"\", where PID 1 is, is no cgroup for that", where, text);
+	else
+		fault(v, "%s: %s: no step before creates the cgroup \"%s\"", where, text,
+		      name ?: "");
+}
+
+static void check_names(struct validation *v, const char *where, const struct kt_op *op,
+			const struct kt_op_ops *ops, const char *text)
+{
+	if (op->cgroup || !ops->takes_any)
+		check_known(v, where, text, op->cgroup, ops->takes_runner);
+	if (ops->uses_to)
+		check_known(v, where, text, op->to, false);
+	if (ops->effect == KT_OP_REMOVES && op->cgroup)
+		forget_cgroup(v, find_cgroup(v, op->cgroup));
+}
+
+static void check_op(struct validation *v, const char *step, unsigned int index,
+		     const struct kt_op *op)
+{
+	const struct kt_op_ops *ops = kt_op_ops(op->kind);
+	struct kt_topology topology = kt_test_topology(v->test);
+	KT_FREE char *text = ops ? kt_op_text(op) : NULL;
+	struct kt_err err = KT_ERR_NULL;
+	char where[64];
+
+	(void)snprintf(where, sizeof(where), "%s, operation %u", step, index);
+	if (!ops) {
+		fault(v, "%s: it has no kind; use the macros, as KT_ADD_CGROUP()", where);
+		return;
+	}
+	if (ops->check && ops->check(op, &topology, &err) < 0)
+		fault(v, "%s: %s: %s", where, text ?: ops->name, err.text);
+	if (op->def)
+		check_def(v, where, op->def);
+	else if (ops->effect == KT_OP_CREATES)
+		add_cgroup(v, where, op->cgroup);
+	else if (ops->effect != KT_OP_NAMES_NONE)
+		check_names(v, where, op, ops, text ?: ops->name);
+}
+
+static double check_hold(struct validation *v, unsigned int step, const struct kt_hold *hold)
+{
+	switch (hold->kind) {
+	case KT_HOLD_NONE:
+		return 0;
+	case KT_HOLD_FRACTION:
+		if (isgreater(hold->fraction, 0) && islessequal(hold->fraction, 1))
+			return hold->fraction;
+		fault(v, "step %u: .hold is the fraction %g; it must be within (0, 1]", step,
+		      hold->fraction);
+		return 0;
+	case KT_HOLD_FIXED:
+		return (double)hold->ms / kt_test_duration_ms(v->test);
+	case KT_HOLD_REPEAT:
+		if (!hold->ms)
+			fault(v, "step %u: .hold repeats every 0 ms", step);
+		return 0;
+	}
+	fault(v, "step %u: .hold has no kind; use KT_HOLD_FRAC() or KT_HOLD_MS()", step);
+	return 0;
+}
+
+/* Forgets the cgroups that end with step @now: their names are free again. */
+static void end_lifetimes(struct validation *v, unsigned int now)
+{
+	for (size_t i = v->n_backdrop; i < v->n_cgroups;) {
+		if (kt_lifetime_end(v->test->steps, now, v->cgroups[i]) > now)
+			i++;
+		else
+			forget_cgroup(v, i);
+	}
+}
+
+static bool is_empty(const struct kt_step *step)
+{
+	return (!step->setup || step->setup->end) && !step->setup_fn &&
+	       (!step->ops || step->ops->end) && step->hold.kind == KT_HOLD_NONE;
+}
+
+/* What a function will create is not known before it is called: names are the guest's business then. */
+static bool has_factory(const struct kt_test *test)
+{
+	for (const struct kt_step *step = test->steps; !step->end; step++) {
+		if (step->setup_fn)
+			return true;
+	}
+	return false;
+}
+
+static void check_lists(struct validation *v, const char *where, const struct kt_cgroup_def *setup,
+			const struct kt_op *ops)
+{
+	unsigned int index = 0;
+
+	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++)
+		check_def(v, where, def);
+	for (const struct kt_op *op = ops; op && !op->end; op++)
+		check_op(v, where, index++, op);
+}
+
+static void check_steps(struct validation *v)
+{
+	double sum = 0;
+	unsigned int index = 0;
+
+	if (v->test->steps->end)
+		fault(v, ".steps has no steps");
+	v->names_unknown = has_factory(v->test);
+	check_lists(v, "backdrop", v->test->backdrop.setup, v->test->backdrop.ops);
+	v->n_backdrop = v->n_cgroups;
+	for (const struct kt_step *step = v->test->steps; !step->end; step++, index++) {
+		char where[32];
+
+		(void)snprintf(where, sizeof(where), "step %u", index);
+		if (is_empty(step))
+			fault(v, "step %u is empty: it has no setup, no operations and no hold",
+			      index);
+		if (step->setup && step->setup_fn)
+			fault(v, "step %u has both .setup and .setup_fn", index);
+		check_lists(v, where, step->setup, step->ops);
+		sum += check_hold(v, index, &step->hold);
+		end_lifetimes(v, index);
+	}
+	if (sum > 1 + FRACTION_SLACK)
+		fault(v, "the holds of the steps add up to %.4g times the duration of %u ms", sum,
+		      kt_test_duration_ms(v->test));
+}
+
+static void check_name(struct validation *v, const struct kt_test_node *tests)
+{
+	for (const struct kt_test_node *at = tests; at->test != v->test; at = at->next) {
+		if (!strcmp(at->test->name, v->test->name)) {
+			fault(v, "the name is taken by %s:%u", at->test->file, at->test->line);
+			return;
+		}
+	}
+	for (const char *c = v->test->name; *c; c++) {
+		if (!isalnum((unsigned char)*c) && *c != '_') {
+			fault(v, "the name may hold letters, digits and underscores only");
+			return;
+		}
+	}
+}
+
+static int found(void *data, const struct kt_scheduler *scheduler)
+{
+	(void)data;
+	(void)scheduler;
+	return 1;
+}
+
+static bool uses_scheduler(const struct kt_test *test)
+{
+	return kt_cargo_for_each_scheduler(test, found, NULL);
+}
+
+static unsigned int check_test(const struct kt_test_node *tests, const struct kt_test *test,
+			       FILE *out)
+{
+	struct validation v = { .test = test, .out = out };
+
+	check_name(&v, tests);
+	check_topology(&v);
+	check_memory(&v);
+	if (test->watchdog_ms > WATCHDOG_MS_MAX)
+		fault(&v, ".watchdog_ms is %u; the kernel takes 1..%u", test->watchdog_ms,
+		      WATCHDOG_MS_MAX);
+	if (!uses_scheduler(test) && (test->watchdog_ms || test->expect_scheduler_exit.kind ||
+				      test->expect_scheduler_exit.reason_contains))
+		fault(&v,
+		      "%s is of no use: no scheduler is named by .scheduler, .schedulers or a step",
+		      test->watchdog_ms ? ".watchdog_ms" : ".expect_scheduler_exit");
+	if (kt_checks_fault(&test->checks))
+		fault(&v, ".checks: %s", kt_checks_fault(&test->checks));
+	if (!test->steps && !test->run)
+		fault(&v, "it does nothing: give it .steps or .run");
+	if (test->steps && test->run)
+		fault(&v, "it has both .steps and .run; a .run can do what steps do");
+	if (test->steps)
+		check_steps(&v);
+	return v.n_faults;
+}
+
+unsigned int kt_validate(const struct kt_test_node *tests, FILE *out)
+{
+	unsigned int n = 0;
+
+	if (!tests) {
+		(void)fputs("this binary holds no tests: no KTEST() was linked into it\n", out);
+		return 1;
+	}
+	for (const struct kt_test_node *at = tests; at; at = at->next)
+		n += check_test(tests, at->test, out);
+	return n;
+}

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: MIT */
+#define XXH_INLINE_ALL
+#include "framework/image/image.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "framework/image/closure.h"
+#include "framework/image/cpio.h"
+#include "util/cache.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define IMAGES_KEPT 8u /* in the cache; the least recently used go first */
+
+/* A file of the image: mapped, and for a program cut to what is loaded. */
+struct item {
+	char *guest;
+	unsigned int mode;
+	void *data;
+	size_t len;
+	size_t packed; /* bytes of it that go into the guest */
+	XXH128_hash_t hash;
+	uint64_t packages; /* those that it belongs to; ALL: it is in every guest */
+};
+
+#define ALL UINT64_MAX
+
+struct kt_image {
+	char *program;
+	struct item *items;
+	size_t n;
+};
+
+static void item_deinit(struct item *item)
+{
+	if (item->len)
+		(void)munmap(item->data, item->len);
+	free(item->guest);
+}
+
+struct kt_image *kt_image_free(struct kt_image *image)
+{
+	if (!image)
+		return NULL;
+	for (size_t i = 0; i < image->n; i++)
+		item_deinit(&image->items[i]);
+	free(image->items);
+	free(image->program);
+	free(image);
+	return NULL;
+}
+
+void kt_image_freep(struct kt_image **image)
+{
+	*image = kt_image_free(*image);
+}
+
+const char *kt_image_program(const struct kt_image *image)
+{
+	return image->program;
+}
+
+/*
+ * Sections that are not loaded (symbols, debug information) are no use in the guest, which has no
+ * section headers then either. They come after the loaded ones in every linker's output; a file
+ * where they do not is packed whole, as far as it reaches.
+ */
+static void cut_to_loaded(struct item *item)
+{
+	Elf64_Ehdr *elf = item->data;
+	uint64_t end = 0;
+
+	if (item->len < sizeof(*elf) || memcmp(elf->e_ident, ELFMAG, SELFMAG) ||
+	    elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_phentsize != sizeof(Elf64_Phdr) ||
+	    elf->e_phoff > item->len ||
+	    elf->e_phnum > (item->len - elf->e_phoff) / sizeof(Elf64_Phdr))
+		return;
+	for (unsigned int i = 0; i < elf->e_phnum; i++) {
+		Elf64_Phdr header;
+
+		memcpy(&header, (char *)item->data + elf->e_phoff + i * sizeof(header),
+		       sizeof(header));
+		if (header.p_offset > item->len || header.p_filesz > item->len - header.p_offset)
+			return;
+		end = KT_MAX(end, header.p_offset + header.p_filesz);
+	}
+	if (!end || end < sizeof(*elf) || elf->e_type == ET_REL)
+		return;
+	/* The mapping is private: the file keeps its own. */
+	elf->e_shoff = 0;
+	elf->e_shnum = elf->e_shstrndx = 0;
+	item->packed = end;
+}
+
+static int map_item(struct item *item, const char *host)
+{
+	KT_CLOSE int fd = open(host, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	item->mode = st.st_mode & 0755;
+	if (!st.st_size)
+		return 0;
+	item->data = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	if (item->data == MAP_FAILED)
+		return -errno;
+	item->len = item->packed = (size_t)st.st_size;
+	return 0;
+}
+
+static int read_item(const char *host, const char *guest, struct item *item, struct kt_err *reterr)
+{
+	int r;
+
+	item->guest = strdup(guest);
+	if (!item->guest)
+		return kt_err_oom(reterr);
+	r = map_item(item, host);
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot pack '%s': %m", host);
+	cut_to_loaded(item);
+	item->hash = XXH3_128bits(item->data, item->packed);
+	return 0;
+}
+
+/* 1 when the image has a file of that place, which is then @item's too. */
+static int merge_item(struct kt_image *image, const struct item *item, const char *host,
+		      struct kt_err *reterr)
+{
+	for (size_t i = 0; i < image->n; i++) {
+		struct item *have = &image->items[i];
+
+		if (strcmp(have->guest, item->guest))
+			continue;
+		if (have->mode != item->mode || !XXH128_isEqual(have->hash, item->hash))
+			return kt_err_set(reterr, -EEXIST,
+					  "'%s' is to be '%s' in the guest, as another file is",
+					  host, item->guest);
+		have->packages |= item->packages;
+		return 1;
+	}
+	return 0;
+}
+
+static int add_item(struct kt_image *image, const char *host, const char *guest, uint64_t packages,
+		    struct kt_err *reterr)
+{
+	KT_CLEANUP(item_deinit) struct item item = { .packages = packages };
+	struct item *grown;
+	int r;
+
+	r = read_item(host, guest, &item, reterr) ?: merge_item(image, &item, host, reterr);
+	if (r)
+		return r < 0 ? r : 0;
+	grown = reallocarray(image->items, image->n + 1, sizeof(*grown));
+	if (!grown)
+		return kt_err_oom(reterr);
+	image->items = grown;
+	grown[image->n++] = item;
+	item = (struct item){ .guest = NULL };
+	return 0;
+}
+
+/* An object file, as those of BPF programs, needs no libraries. */
+static bool may_need_libraries(const char *path)
+{
+	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	Elf64_Ehdr head;
+
+	return fd >= 0 && read(fd, &head, sizeof(head)) == (ssize_t)sizeof(head) &&
+	       !memcmp(head.e_ident, ELFMAG, SELFMAG) && head.e_type != ET_REL;
+}
+
+/* A file, and if it is a program or library what it needs. */
+static int add_program(struct kt_image *image, struct kt_closure *closure, const char *host,
+		       const char *guest, uint64_t packages, struct kt_err *reterr)
+{
+	const char *slash = strrchr(guest, '/');
+	KT_FREE char *dir = strndup(guest, (size_t)(slash - guest));
+	int r;
+
+	if (!dir)
+		return kt_err_oom(reterr);
+	r = add_item(image, host, guest, packages, reterr);
+	if (r == 0 && may_need_libraries(host))
+		r = kt_closure_add(closure, host, dir, reterr);
+	return r;
+}
+
+static int add_closure(struct kt_image *image, const struct kt_closure *closure, uint64_t packages,
+		       struct kt_err *reterr)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < closure->n; i++)
+		r = add_item(image, closure->files[i].host, closure->files[i].guest, packages,
+			     reterr);
+	return r;
+}
+
+/* What two packages need is looked up for each: run paths can give one name to two libraries. */
+static int add_package(struct kt_image *image, const struct kt_image_package *package, size_t index,
+		       struct kt_err *reterr)
+{
+	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
+	uint64_t packages = kt_image_package_bit(index);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < package->n_extras; i++)
+		r = add_program(image, &closure, package->extras[i].host, package->extras[i].guest,
+				packages, reterr);
+	r = r ?: add_closure(image, &closure, packages, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "%s", package->name) : 0;
+}
+
+static int collect(struct kt_image *image, const struct kt_image_options *options,
+		   struct kt_err *reterr)
+{
+	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
+	int r;
+
+	r = add_program(image, &closure, options->program, "/init", ALL, reterr);
+	for (size_t i = 0; r == 0 && i < options->n_extras; i++)
+		r = add_program(image, &closure, options->extras[i].host, options->extras[i].guest,
+				ALL, reterr);
+	r = r ?: add_closure(image, &closure, ALL, reterr);
+	for (size_t i = 0; r == 0 && i < options->n_packages; i++)
+		r = add_package(image, &options->packages[i], i, reterr);
+	return r;
+}
+
+static bool is_wanted(const struct item *item, uint64_t packages)
+{
+	return item->packages == ALL || (item->packages & packages);
+}
+
+static char *initramfs_name(const struct kt_image *image)
+{
+	XXH3_state_t *state = XXH3_createState();
+	XXH128_hash_t hash;
+
+	if (!state)
+		return NULL;
+	(void)XXH3_128bits_reset(state);
+	for (size_t i = 0; i < image->n; i++) {
+		const struct item *item = &image->items[i];
+
+		if (!is_wanted(item, 0))
+			continue;
+		(void)XXH3_128bits_update(state, item->guest, strlen(item->guest) + 1);
+		(void)XXH3_128bits_update(state, &item->mode, sizeof(item->mode));
+		(void)XXH3_128bits_update(state, &item->hash, sizeof(item->hash));
+	}
+	hash = XXH3_128bits_digest(state);
+	(void)XXH3_freeState(state);
+	return kt_format("%016" PRIx64 "%016" PRIx64 ".cpio", (uint64_t)hash.high64,
+			 (uint64_t)hash.low64);
+}
+
+/* Directories that were written already, so that each is written once. */
+struct dirs {
+	char **at;
+	size_t n;
+};
+
+static void dirs_deinit(struct dirs *dirs)
+{
+	for (size_t i = 0; i < dirs->n; i++)
+		free(dirs->at[i]);
+	free(dirs->at);
+}
+
+static int write_dir(struct kt_cpio *cpio, struct dirs *dirs, const char *path)
+{
+	char **grown;
+
+	for (size_t i = 0; i < dirs->n; i++) {
+		if (!strcmp(dirs->at[i], path))
+			return 0;
+	}
+	grown = reallocarray(dirs->at, dirs->n + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	dirs->at = grown;
+	grown[dirs->n] = strdup(path);
+	if (!grown[dirs->n])
+		return -ENOMEM;
+	dirs->n++;
+	return kt_cpio_dir(cpio, path, 0755);
+}
+
+static int write_parents(struct kt_cpio *cpio, struct dirs *dirs, const char *path)
+{
+	KT_FREE char *copy = strdup(path);
+	int r = copy ? 0 : -ENOMEM;
+
+	for (char *at = copy; r == 0 && (at = strchr(at + 1, '/'));) {
+		*at = '\0';
+		r = write_dir(cpio, dirs, copy);
+		*at = '/';
+	}
+	return r;
+}
+
+static int write_skeleton(struct kt_cpio *cpio, struct dirs *dirs)
+{
+	static const char *const skeleton[] = { "/dev", "/proc", "/sys", "/run",
+						"/tmp", "/bin",  "/etc", "/root" };
+	static const char passwd[] = "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:\n";
+	static const char group[] = "root:x:0:\nnogroup:x:65534:\n";
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < KT_ARRAY_LEN(skeleton); i++)
+		r = write_dir(cpio, dirs, skeleton[i]);
+	return r ?: kt_cpio_char_device(cpio, "/dev/console", 0600, 5, 1) ?:
+	       kt_cpio_file(cpio, "/etc/passwd", 0644, passwd, sizeof(passwd) - 1) ?:
+	       kt_cpio_file(cpio, "/etc/group", 0644, group, sizeof(group) - 1);
+}
+
+static int write_archive(const struct kt_image *image, FILE *out)
+{
+	struct kt_cpio cpio = KT_CPIO_INIT(out);
+	KT_CLEANUP(dirs_deinit) struct dirs dirs = { .n = 0 };
+	int r = write_skeleton(&cpio, &dirs);
+
+	for (size_t i = 0; r == 0 && i < image->n; i++) {
+		const struct item *item = &image->items[i];
+
+		if (!is_wanted(item, 0))
+			continue;
+		r = write_parents(&cpio, &dirs, item->guest)
+			    ?: kt_cpio_file(&cpio, item->guest, item->mode, item->data,
+					    item->packed);
+	}
+	r = r ?: kt_cpio_end(&cpio);
+	if (r == 0 && fflush(out))
+		r = -errno;
+	return r;
+}
+
+static int publish(const struct kt_image *image, const char *path, struct kt_err *reterr)
+{
+	KT_FREE char *tmp = kt_format("%s.XXXXXX", path);
+	FILE *out;
+	int fd, r;
+
+	if (!tmp)
+		return kt_err_oom(reterr);
+	fd = mkostemp(tmp, O_CLOEXEC);
+	out = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!out) {
+		r = -errno;
+		(void)kt_close(fd);
+		return kt_err_set(reterr, r, "cannot create '%s': %m", tmp);
+	}
+	r = write_archive(image, out);
+	if (fclose(out) && r == 0)
+		r = -errno;
+	if (r == 0 && rename(tmp, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)unlink(tmp);
+		return kt_err_set(reterr, r, "cannot write the initramfs '%s': %m", path);
+	}
+	return 0;
+}
+
+/* The least recently used entry of the cache, NULL when it holds no more than it may. */
+static char *oldest_image(const char *dir)
+{
+	struct timespec oldest = { 0 };
+	char *found = NULL;
+	size_t n = 0;
+	DIR *images = opendir(dir);
+
+	for (struct dirent *ent; images && (ent = readdir(images));) {
+		struct stat st;
+
+		if (ent->d_name[0] == '.' || fstatat(dirfd(images), ent->d_name, &st, 0) < 0)
+			continue;
+		n++;
+		if (found &&
+		    (st.st_mtim.tv_sec > oldest.tv_sec ||
+		     (st.st_mtim.tv_sec == oldest.tv_sec && st.st_mtim.tv_nsec >= oldest.tv_nsec)))
+			continue;
+		free(found);
+		found = kt_format("%s/%s", dir, ent->d_name);
+		oldest = st.st_mtim;
+	}
+	if (images)
+		(void)closedir(images);
+	if (n > IMAGES_KEPT)
+		return found;
+	free(found);
+	return NULL;
+}
+
+static void prune(const char *dir)
+{
+	KT_FREE char *oldest = oldest_image(dir);
+
+	if (oldest) /* whoever still boots it has it open */
+		(void)unlink(oldest);
+}
+
+/* A cached image that another runner removes right now is built again. */
+static int open_initramfs(const struct kt_image *image, const char *path, int *ret_fd,
+			  struct kt_err *reterr)
+{
+	int r;
+
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (*ret_fd >= 0) {
+		(void)futimens(*ret_fd, NULL);
+		return 0;
+	}
+	r = publish(image, path, reterr);
+	if (r < 0)
+		return r;
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "'%s': %m", path) : 0;
+}
+
+int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr)
+{
+	KT_FREE char *dir = NULL, *name = NULL, *path = NULL;
+	int r = kt_cache_path("images", &dir, reterr);
+
+	if (r < 0)
+		return r;
+	name = initramfs_name(image);
+	path = name ? kt_format("%s/%s", dir, name) : NULL;
+	if (!path)
+		return kt_err_oom(reterr);
+	r = open_initramfs(image, path, ret_fd, reterr);
+	prune(dir);
+	return r;
+}
+
+int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,
+		  struct kt_err *reterr)
+{
+	KT_CLEANUP(kt_image_freep) struct kt_image *image = calloc(1, sizeof(*image));
+	int r;
+
+	if (!image)
+		return kt_err_oom(reterr);
+	image->program = realpath(options->program, NULL);
+	if (!image->program)
+		return kt_err_set(reterr, -errno, "'%s': %m", options->program);
+	r = collect(image, options, reterr);
+	if (r == 0)
+		*ret_image = kt_steal(image);
+	return r;
+}
+
+/* ---- changes against a guest's files ----------------------------------------------------------- */
+
+static json_t *item_hash(const struct item *item)
+{
+	return json_sprintf("%o:%016" PRIx64 "%016" PRIx64, item->mode, (uint64_t)item->hash.high64,
+			    (uint64_t)item->hash.low64);
+}
+
+json_t *kt_image_manifest(const struct kt_image *image, uint64_t packages, const json_t *before)
+{
+	json_t *manifest = before ? json_copy((json_t *)before) : json_object();
+
+	for (size_t i = 0; manifest && i < image->n; i++) {
+		if (is_wanted(&image->items[i], packages))
+			(void)json_object_set_new(manifest, image->items[i].guest,
+						  item_hash(&image->items[i]));
+	}
+	return manifest;
+}
+
+static bool item_differs(const struct item *item, const json_t *manifest)
+{
+	json_t *hash = item_hash(item);
+	bool same = hash && json_equal(hash, json_object_get(manifest, item->guest));
+
+	json_decref(hash);
+	return !same;
+}
+
+bool kt_image_differs(const struct kt_image *image, uint64_t packages, const json_t *manifest)
+{
+	for (size_t i = 0; i < image->n; i++) {
+		if (is_wanted(&image->items[i], packages) &&
+		    item_differs(&image->items[i], manifest))
+			return true;
+	}
+	return false;
+}
+
+uint64_t kt_image_bytes(const struct kt_image *image, uint64_t packages, const json_t *manifest)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < image->n; i++) {
+		if (is_wanted(&image->items[i], packages) &&
+		    item_differs(&image->items[i], manifest))
+			bytes += image->items[i].packed;
+	}
+	return bytes;
+}
+
+static int send_piece(const struct item *item, size_t offset, size_t len, struct kt_link *link)
+{
+	size_t path_len = strlen(item->guest);
+	struct kt_msg_file file = {
+		.path_len = (uint32_t)path_len,
+		.mode = item->mode,
+		.offset = offset,
+		.total = item->packed,
+	};
+	size_t total = sizeof(file) + path_len + len;
+	KT_FREE uint8_t *payload = malloc(total);
+
+	if (!payload)
+		return -ENOMEM;
+	memcpy(payload, &file, sizeof(file));
+	memcpy(payload + sizeof(file), item->guest, path_len);
+	if (len)
+		memcpy(payload + sizeof(file) + path_len, (const char *)item->data + offset, len);
+	return kt_link_send(link, KT_MSG_FILE, payload, total);
+}
+
+/* An empty file is one piece of no bytes. */
+static int send_item(const struct item *item, struct kt_link *link)
+{
+	size_t offset = 0;
+	int r;
+
+	do {
+		size_t len = KT_MIN(item->packed - offset, (size_t)KT_FILE_PIECE_MAX);
+
+		r = send_piece(item, offset, len, link);
+		offset += len;
+	} while (r == 0 && offset < item->packed);
+	return r;
+}
+
+int kt_image_send_changes(const struct kt_image *image, uint64_t packages, const json_t *manifest,
+			  struct kt_link *link, struct kt_err *reterr)
+{
+	for (size_t i = 0; i < image->n; i++) {
+		const struct item *item = &image->items[i];
+		int r = 0;
+
+		if (!is_wanted(item, packages))
+			continue;
+		if (strlen(item->guest) > KT_FILE_PATH_MAX)
+			r = -ENAMETOOLONG;
+		else if (item_differs(item, manifest))
+			r = send_item(item, link);
+		if (r < 0)
+			return kt_err_set(reterr, r, "sending '%s' to the guest: %m", item->guest);
+	}
+	return 0;
+}

@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/kernel/fetch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "framework/kernel/kernel.h"
+#include "util/cache.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+#include "util/process.h"
+
+/*
+ * A private apt tree in the cache (lists, archives, an empty package status, one source) gives
+ * apt's signature checks and mirrors without a change to the host's configuration. What a default
+ * fetch has found inconsistent is remembered there, so that it is not downloaded again to be judged
+ * again.
+ */
+#define DEFAULT_SUITE    "trixie-backports"
+#define KEYRING          "/usr/share/keyrings/debian-archive-keyring.gpg"
+#define FLAVOUR          "-cloud-amd64"
+#define IMAGE_PREFIX     "linux-image-"
+#define APT_TIMEOUT_NS   (1800 * KT_NSEC_PER_SEC)
+#define QUERY_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
+
+struct fetch {
+	const struct kt_kernel_fetch_options *options;
+	char *apt;     /* the private tree */
+	char *kernels; /* where finished ones go */
+	char *apt_get; /* programs */
+	char *apt_cache;
+	char *dpkg_deb;
+};
+
+static void fetch_deinit(struct fetch *fetch)
+{
+	free(fetch->apt);
+	free(fetch->kernels);
+	free(fetch->apt_get);
+	free(fetch->apt_cache);
+	free(fetch->dpkg_deb);
+}
+
+/* Releases ("7.0.13+deb13-cloud-amd64"), newest first. */
+struct releases {
+	char **at;
+	size_t n;
+};
+
+static void releases_deinit(struct releases *releases)
+{
+	for (size_t i = 0; i < releases->n; i++)
+		free(releases->at[i]);
+	free(releases->at);
+}
+
+__attribute__((format(printf, 3, 4))) static void tell(const struct fetch *fetch, double percent,
+						       const char *format, ...)
+{
+	struct kt_err text;
+	va_list ap;
+
+	if (!fetch->options->progress)
+		return;
+	va_start(ap, format);
+	(void)kt_err_vset(&text, 0, format, ap);
+	va_end(ap);
+	fetch->options->progress(fetch->options->data, text.text, percent);
+}
+
+static int find_program(const char *name, char **ret_path, struct kt_err *reterr)
+{
+	char path[4096];
+
+	if (kt_process_find(name, path, sizeof(path)) < 0)
+		return kt_err_set(
+			reterr, -ENOENT,
+			"'%s' is not installed: kernels are fetched from a Debian archive with "
+			"apt; on another system name your own with --kernel",
+			name);
+	*ret_path = strdup(path);
+	return *ret_path ? 0 : kt_err_oom(reterr);
+}
+
+/* The command line of an apt program on the private tree: its options, then @args (NULL-ended). */
+struct apt_argv {
+	char *options[12];
+	const char *argv[128];
+};
+
+static void apt_argv_deinit(struct apt_argv *apt)
+{
+	for (size_t i = 0; i < KT_ARRAY_LEN(apt->options); i++)
+		free(apt->options[i]);
+}
+
+static int apt_argv_init(struct apt_argv *apt, const struct fetch *fetch, const char *program,
+			 const char *const *args)
+{
+	const char *tree = fetch->apt;
+	size_t n = 0, k = 0;
+
+	*apt = (struct apt_argv){ 0 };
+	apt->options[k++] = kt_format("-oDir::State=%s/state", tree);
+	apt->options[k++] = kt_format("-oDir::State::lists=%s/state/lists", tree);
+	apt->options[k++] = kt_format("-oDir::State::status=%s/status", tree);
+	apt->options[k++] = kt_format("-oDir::Cache=%s/cache", tree);
+	apt->options[k++] = kt_format("-oDir::Etc::sourcelist=%s/sources.list", tree);
+	apt->options[k++] = kt_format("-oDir::Etc::sourceparts=%s/parts", tree);
+	apt->options[k++] = kt_format("-oDir::Etc::preferencesparts=%s/parts", tree);
+	apt->options[k++] = strdup("-oAPT::Architecture=amd64");
+	apt->options[k++] = strdup("-oAPT::Architectures=amd64");
+	/* apt's own user cannot enter a cache below somebody's home. */
+	apt->options[k++] = strdup("-oAPT::Sandbox::User=");
+	apt->argv[n++] = program;
+	for (size_t i = 0; i < k; i++) {
+		if (!apt->options[i])
+			return -ENOMEM;
+		apt->argv[n++] = apt->options[i];
+	}
+	for (; *args; args++) {
+		if (n >= KT_ARRAY_LEN(apt->argv) - 1)
+			return -E2BIG;
+		apt->argv[n++] = *args;
+	}
+	return 0;
+}
+
+/* Runs apt-cache (or apt-get for small things) and returns what it prints. */
+static int apt_query(const struct fetch *fetch, const char *program, const char *const *args,
+		     uint64_t timeout_ns, char **ret_text, struct kt_err *reterr)
+{
+	KT_CLEANUP(apt_argv_deinit) struct apt_argv apt;
+	int r = apt_argv_init(&apt, fetch, program, args);
+
+	if (r < 0)
+		return kt_err_set(reterr, r, "apt: %m");
+	return kt_process_output(apt.argv, kt_now_ns() + timeout_ns, ret_text, reterr);
+}
+
+/* The mirror that the host's own apt takes Debian's main archive from. */
+static int host_mirror(const struct fetch *fetch, char **ret_mirror, struct kt_err *reterr)
+{
+	const char *argv[] = { fetch->apt_get,
+			       "indextargets",
+			       "--format",
+			       "$(REPO_URI) $(RELEASE) $(ORIGIN)",
+			       "Created-By: Packages",
+			       NULL };
+	KT_FREE char *text = NULL;
+	int r;
+
+	r = kt_process_output(argv, kt_now_ns() + QUERY_TIMEOUT_NS, &text, reterr);
+	if (r < 0)
+		return r;
+	for (char *save, *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char uri[1024], release[128], origin[128] = "";
+
+		if (sscanf(line, "%1023s %127s %127s", uri, release, origin) < 2)
+			continue;
+		/* The origin is known once the host has updated; "$(ORIGIN)" stays otherwise. */
+		if (strstr(release, "-security") ||
+		    !(strstr(uri, "debian") || !strcmp(origin, "Debian")) ||
+		    (origin[0] && origin[0] != '$' && strcmp(origin, "Debian")))
+			continue;
+		*ret_mirror = strdup(uri);
+		return *ret_mirror ? 0 : kt_err_oom(reterr);
+	}
+	return kt_err_set(reterr, -ENOENT,
+			  "the host's apt knows no Debian archive; name one with --mirror or "
+			  "KTESTS_MIRROR");
+}
+
+static int choose_mirror(const struct fetch *fetch, char **ret_mirror, struct kt_err *reterr)
+{
+	const char *mirror = fetch->options->mirror ?: getenv("KTESTS_MIRROR");
+
+	if (!mirror || !*mirror)
+		return host_mirror(fetch, ret_mirror, reterr);
+	if (strpbrk(mirror, " \t\n"))
+		return kt_err_set(reterr, -EINVAL, "mirror '%s' is not a URI", mirror);
+	*ret_mirror = strdup(mirror);
+	return *ret_mirror ? 0 : kt_err_oom(reterr);
+}
+
+static int write_sources(const struct fetch *fetch, struct kt_err *reterr)
+{
+	KT_FREE char *mirror = NULL, *line = NULL, *path = NULL;
+	int r;
+
+	if (!kt_file_readable(KEYRING))
+		return kt_err_set(reterr, -ENOENT,
+				  KEYRING
+				  " is missing: install debian-archive-keyring, without which "
+				  "signatures cannot be checked");
+	r = choose_mirror(fetch, &mirror, reterr);
+	if (r < 0)
+		return r;
+	line = kt_format("deb [signed-by=" KEYRING "] %s %s main\n", mirror,
+			 fetch->options->suite ?: DEFAULT_SUITE);
+	path = kt_format("%s/sources.list", fetch->apt);
+	if (!line || !path)
+		return kt_err_oom(reterr);
+	return kt_file_publish(path, line, strlen(line), reterr);
+}
+
+static int make_tree(const struct fetch *fetch, struct kt_err *reterr)
+{
+	static const char *const dirs[] = { "state/lists/partial", "cache/archives/partial",
+					    "parts" };
+	KT_FREE char *status = kt_format("%s/status", fetch->apt);
+	int r = status ? 0 : kt_err_oom(reterr);
+
+	for (size_t i = 0; r == 0 && i < KT_ARRAY_LEN(dirs); i++) {
+		KT_FREE char *path = kt_format("%s/%s", fetch->apt, dirs[i]);
+
+		r = path ? kt_mkdir_all(path, reterr) : kt_err_oom(reterr);
+	}
+	return r ?: kt_file_publish(status, "", 0, reterr) ?: write_sources(fetch, reterr);
+}
+
+static int update(const struct fetch *fetch, struct kt_err *reterr)
+{
+	const char *const args[] = { "update", "-q", NULL };
+	KT_FREE char *text = NULL;
+	int r;
+
+	tell(fetch, -1, "reading the archive's index");
+	r = apt_query(fetch, fetch->apt_get, args, APT_TIMEOUT_NS, &text, reterr);
+	if (r < 0)
+		return kt_err_prefix(reterr, r, "reading the archive's index");
+	/* apt-get update succeeds with warnings when an index could not be had. */
+	if (strstr(text, "\nW: ") || strstr(text, "\nE: "))
+		return kt_err_set(reterr, -EREMOTEIO, "reading the archive's index: %.600s",
+				  strstr(text, "\nW: ") ?: strstr(text, "\nE: "));
+	return 0;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	return -strverscmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int list_releases(const struct fetch *fetch, struct releases *releases,
+			 struct kt_err *reterr)
+{
+	const char *const args[] = { "search", "--names-only",
+				     "^" IMAGE_PREFIX "[0-9].*" FLAVOUR "$", NULL };
+	KT_FREE char *text = NULL;
+	int r;
+
+	r = apt_query(fetch, fetch->apt_cache, args, QUERY_TIMEOUT_NS, &text, reterr);
+	if (r < 0)
+		return r;
+	for (char *save, *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char **grown = reallocarray(releases->at, releases->n + 1, sizeof(*grown));
+
+		if (!grown)
+			return kt_err_oom(reterr);
+		releases->at = grown;
+		line[strcspn(line, " ")] = '\0';
+		grown[releases->n] = strdup(line + strlen(IMAGE_PREFIX));
+		if (!grown[releases->n])
+			return kt_err_oom(reterr);
+		releases->n++;
+	}
+	if (!releases->n)
+		return kt_err_set(reterr, -ENOENT,
+				  "the archive has no kernel called " IMAGE_PREFIX "*" FLAVOUR);
+	qsort(releases->at, releases->n, sizeof(char *), newest_first);
+	return 0;
+}
+
+/* The packages of a release that the archive has: the image, and what it depends on of its own. */
+struct packages {
+	char *names[8];
+	size_t n;
+};
+
+static void packages_deinit(struct packages *packages)
+{
+	for (size_t i = 0; i < packages->n; i++)
+		free(packages->names[i]);
+}
+
+static bool has_candidate(const struct fetch *fetch, const char *package)
+{
+	const char *const args[] = { "show", package, NULL };
+	KT_FREE char *text = NULL;
+
+	return apt_query(fetch, fetch->apt_cache, args, QUERY_TIMEOUT_NS, &text, NULL) == 0 &&
+	       strstr(text, "Filename: ");
+}
+
+static int list_packages(const struct fetch *fetch, const char *release, struct packages *packages,
+			 struct kt_err *reterr)
+{
+	static const char *const kinds[] = { "image", "binary", "modules", "base" };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(kinds); i++) {
+		char *name = kt_format("linux-%s-%s", kinds[i], release);
+
+		if (!name)
+			return kt_err_oom(reterr);
+		/* Up to 6.18 the image holds all; later ones are split, and old parts get dropped.
+		 */
+		if (has_candidate(fetch, name))
+			packages->names[packages->n++] = name;
+		else
+			free(name);
+	}
+	return packages->n ? 0
+			   : kt_err_set(reterr, -ENOENT, "the archive has no kernel %s", release);
+}
+
+/* "dlstatus:1:20.5:Retrieving file 1 of 2" */
+static void tell_status(const struct fetch *fetch, const char *release, const char *line)
+{
+	double percent;
+
+	if (sscanf(line, "dlstatus:%*[^:]:%lf", &percent) == 1)
+		tell(fetch, percent, "downloading %s", release);
+}
+
+static void follow_status(const struct fetch *fetch, const char *release, int fd)
+{
+	FILE *status = fdopen(fd, "r");
+	char line[512];
+
+	if (!status) {
+		(void)close(fd);
+		return;
+	}
+	while (fgets(line, sizeof(line), status))
+		tell_status(fetch, release, line);
+	(void)fclose(status);
+}
+
+/* apt-get download puts files into the working directory, so a child is sent there by env(1). */
+static int download(const struct fetch *fetch, const char *release, const struct packages *packages,
+		    const char *to, struct kt_err *reterr)
+{
+	KT_FREE char *status_option = NULL, *chdir_option = kt_format("--chdir=%s", to);
+	KT_CLEANUP(apt_argv_deinit) struct apt_argv apt = { 0 };
+	const char *args[16] = { "download", "-q", NULL }, *argv[160];
+	struct kt_process_spec spec = { .argv = argv, .in = -1, .out = -1, .err = -1 };
+	KT_CLOSE int pidfd = -1, errors = -1;
+	char said[1024] = "";
+	int ends[2], status, r;
+	size_t n = 2;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return kt_err_set(reterr, -errno, "pipe: %m");
+	status_option = kt_format("-oAPT::Status-Fd=%d", ends[1]);
+	errors = open(to, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (!status_option || !chdir_option)
+		r = kt_err_oom(reterr);
+	else
+		r = errors < 0 ? kt_err_set(reterr, -errno, "'%s': %m", to) : 0;
+	args[n++] = status_option;
+	for (size_t i = 0; i < packages->n; i++)
+		args[n++] = packages->names[i];
+	if (r == 0)
+		r = apt_argv_init(&apt, fetch, fetch->apt_get, args);
+	if (r == 0) {
+		n = 0;
+		argv[n++] = "/usr/bin/env";
+		argv[n++] = chdir_option;
+		for (const char **at = apt.argv; *at; at++)
+			argv[n++] = *at;
+		argv[n] = NULL;
+		spec.err = errors;
+		spec.keep = &ends[1];
+		spec.n_keep = 1;
+		r = kt_process_spawn(&spec, &pid, &pidfd, reterr);
+	}
+	(void)close(ends[1]);
+	if (r < 0) {
+		(void)close(ends[0]);
+		return r;
+	}
+	follow_status(fetch, release, ends[0]);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!status)
+		return 0;
+	(void)pread(errors, said, sizeof(said) - 1, 0);
+	return kt_err_set(reterr, -EREMOTEIO, "downloading %s: apt-get failed: %.700s", release,
+			  said);
+}
+
+static int unpack(const struct fetch *fetch, const char *debs, const char *root,
+		  struct kt_err *reterr)
+{
+	KT_FREE char *pattern = kt_format("%s/*.deb", debs);
+	glob_t found;
+	int r = 0;
+
+	if (!pattern || glob(pattern, 0, NULL, &found))
+		return kt_err_set(reterr, -ENOENT, "apt-get downloaded nothing");
+	for (size_t i = 0; r == 0 && i < found.gl_pathc; i++) {
+		const char *argv[] = { fetch->dpkg_deb, "-x", found.gl_pathv[i], root, NULL };
+		KT_FREE char *text = NULL;
+
+		r = kt_process_output(argv, kt_now_ns() + APT_TIMEOUT_NS, &text, reterr);
+	}
+	globfree(&found);
+	return r;
+}
+
+/* Moves the first of @from (NULL-ended, below @root) that exists to @to; false when none does. */
+static bool take(const char *root, const char *const *from, const char *stage, const char *to)
+{
+	KT_FREE char *target = kt_format("%s/%s", stage, to);
+	bool taken = false;
+
+	for (; *from && !taken; from++) {
+		KT_FREE char *source = kt_format("%s/%s", root, *from);
+
+		taken = source && target && rename(source, target) == 0;
+	}
+	return taken;
+}
+
+static int collect(const char *root, const char *release, const char *stage, struct kt_err *reterr)
+{
+	KT_FREE char *boot = kt_format("boot/vmlinuz-%s", release);
+	KT_FREE char *image = kt_format("usr/lib/modules/%s/vmlinuz", release);
+	KT_FREE char *boot_config = kt_format("boot/config-%s", release);
+	KT_FREE char *config = kt_format("usr/lib/modules/%s/config", release);
+	KT_FREE char *modules = kt_format("usr/lib/modules/%s", release);
+	KT_FREE char *old_modules = kt_format("lib/modules/%s", release);
+
+	if (!boot || !image || !boot_config || !config || !modules || !old_modules)
+		return kt_err_oom(reterr);
+	if (!take(root, (const char *[]){ boot, image, NULL }, stage, "vmlinuz"))
+		return kt_err_set(reterr, -ENOENT, "the packages of %s hold no vmlinuz", release);
+	(void)take(root, (const char *[]){ boot_config, config, NULL }, stage, "config");
+	(void)take(root, (const char *[]){ modules, old_modules, NULL }, stage, "modules");
+	return 0;
+}
+
+/* Fills @stage; what was only needed for that is removed again. */
+static int build(const struct fetch *fetch, const char *release, const char *stage,
+		 struct kt_kernel_facts *facts, struct kt_err *reterr)
+{
+	KT_CLEANUP(packages_deinit) struct packages packages = { .n = 0 };
+	KT_FREE char *debs = kt_format("%s/debs", stage), *root = kt_format("%s/root", stage);
+	int r;
+
+	if (!debs || !root)
+		return kt_err_oom(reterr);
+	r = kt_mkdir_all(debs, reterr) ?:
+	    list_packages(fetch, release, &packages, reterr) ?:
+	    download(fetch, release, &packages, debs, reterr);
+	if (r < 0)
+		return r;
+	tell(fetch, -1, "unpacking %s", release);
+	r = unpack(fetch, debs, root, reterr) ?: collect(root, release, stage, reterr);
+	(void)kt_remove_all(debs);
+	(void)kt_remove_all(root);
+	return r ?: kt_kernel_prepare(stage, facts, reterr);
+}
+
+static char *judgement_path(const struct fetch *fetch, const char *release)
+{
+	return kt_format("%s/inconsistent-%s", fetch->apt, release);
+}
+
+/* Whether an earlier default fetch has found @release inconsistent. */
+static bool is_rejected(const struct fetch *fetch, const char *release)
+{
+	KT_FREE char *path = judgement_path(fetch, release);
+
+	return path && kt_file_readable(path);
+}
+
+/* All names when the user asked for this kernel, the first when it is only passed over. */
+static void warn_broken(const struct fetch *fetch, const char *release, bool passed_over,
+			const struct kt_kernel_facts *facts)
+{
+	char *names = NULL;
+	size_t len;
+	FILE *out;
+
+	if (passed_over) {
+		tell(fetch, -1,
+		     "%s is passed over: its BTF is inconsistent for %zu sched_ext kfuncs (%s, "
+		     "...)",
+		     release, facts->n_broken_kfuncs, facts->broken_kfuncs[0]);
+		return;
+	}
+	out = open_memstream(&names, &len);
+	for (size_t i = 0; out && i < facts->n_broken_kfuncs; i++)
+		(void)fprintf(out, "%s%s", i ? ", " : "", facts->broken_kfuncs[i]);
+	if (!out || fclose(out))
+		return;
+	tell(fetch, -1,
+	     "warning: the BTF of %s is inconsistent for %zu sched_ext kfuncs; a scheduler that "
+	     "calls "
+	     "one of them cannot be loaded: %s",
+	     release, facts->n_broken_kfuncs, names);
+	free(names);
+}
+
+/* 1: in the cache; 0: inconsistent, and only a consistent one is wanted. */
+static int fetch_release(const struct fetch *fetch, const char *release, bool only_consistent,
+			 struct kt_err *reterr)
+{
+	struct kt_kernel_facts facts = KT_KERNEL_FACTS_NULL;
+	KT_FREE char *dir = kt_format("%s/%s", fetch->kernels, release), *stage = NULL;
+	int r;
+
+	if (!dir)
+		return kt_err_oom(reterr);
+	r = kt_cache_stage(dir, &stage, reterr);
+	if (r < 0)
+		return r;
+	r = build(fetch, release, stage, &facts, reterr);
+	if (r == 0 && facts.n_broken_kfuncs) {
+		KT_FREE char *judgement = judgement_path(fetch, release);
+
+		warn_broken(fetch, release, only_consistent, &facts);
+		if (judgement)
+			(void)kt_file_publish(judgement, "", 0, NULL);
+	}
+	if (r == 0 && (!only_consistent || !facts.n_broken_kfuncs))
+		r = kt_cache_publish(stage, dir, reterr) ?: 1;
+	if (r <= 0)
+		(void)kt_remove_all(stage);
+	kt_kernel_facts_deinit(&facts);
+	return r;
+}
+
+static bool is_cached(const struct fetch *fetch, const char *release)
+{
+	KT_FREE char *meta = kt_format("%s/%s/meta.json", fetch->kernels, release);
+
+	return meta && kt_file_readable(meta);
+}
+
+static int keep_release(const char *release, char **ret_release, struct kt_err *reterr)
+{
+	*ret_release = strdup(release);
+	return *ret_release ? 0 : kt_err_oom(reterr);
+}
+
+static int fetch_version(const struct fetch *fetch, const struct releases *releases,
+			 char **ret_release, struct kt_err *reterr)
+{
+	const char *wanted = fetch->options->version;
+
+	for (size_t i = 0; i < releases->n; i++) {
+		int r;
+
+		if (!kt_kernel_version_matches(releases->at[i], wanted))
+			continue;
+		r = is_cached(fetch, releases->at[i])
+			    ? 1
+			    : fetch_release(fetch, releases->at[i], false, reterr);
+		return r < 0 ? r : keep_release(releases->at[i], ret_release, reterr);
+	}
+	return kt_err_set(reterr, -ENOENT, "the archive has no kernel %s; its newest is %s", wanted,
+			  releases->at[0]);
+}
+
+/* "7.0" of "7.0.13+deb13-cloud-amd64" */
+static bool same_series(const char *a, const char *b)
+{
+	size_t len = strcspn(a, ".");
+
+	len += a[len] ? 1 + strcspn(a + len + 1, ".+-") : 0;
+	return !strncmp(a, b, len) && !strchr("0123456789", b[len]);
+}
+
+/*
+ * Goes down the series, trying the newest release of each: the releases of one series come from one
+ * toolchain, and every build of a series that was looked at had the same verdict.
+ */
+static int fetch_default(const struct fetch *fetch, const struct releases *releases,
+			 char **ret_release, struct kt_err *reterr)
+{
+	const char *series = NULL;
+
+	for (size_t i = 0; i < releases->n; i++) {
+		const char *release = releases->at[i];
+		int r;
+
+		if (series && same_series(series, release))
+			continue;
+		series = release;
+		if (is_rejected(fetch, release))
+			continue;
+		r = is_cached(fetch, release) ? 1 : fetch_release(fetch, release, true, reterr);
+		if (r < 0)
+			return r;
+		if (r > 0)
+			return keep_release(release, ret_release, reterr);
+	}
+	return kt_err_set(
+		reterr, -ENOENT,
+		"no kernel of the archive has consistent BTF for sched_ext; name one to fetch "
+		"it all the same");
+}
+
+static void tell_waiting(void *data)
+{
+	tell(data, -1, "waiting for another fetch to end");
+}
+
+static int fetch_init(struct fetch *fetch, struct kt_err *reterr)
+{
+	return find_program("apt-get", &fetch->apt_get, reterr) ?:
+	       find_program("apt-cache", &fetch->apt_cache, reterr) ?:
+	       find_program("dpkg-deb", &fetch->dpkg_deb, reterr) ?:
+	       kt_cache_path("apt", &fetch->apt, reterr) ?:
+	       kt_cache_path("kernels", &fetch->kernels, reterr);
+}
+
+int kt_kernel_fetch(const struct kt_kernel_fetch_options *options, char **ret_release,
+		    struct kt_err *reterr)
+{
+	KT_CLEANUP(fetch_deinit) struct fetch fetch = { .options = options };
+	KT_CLEANUP(releases_deinit) struct releases releases = { .n = 0 };
+	KT_CLOSE int lock = -1;
+	int r;
+
+	r = fetch_init(&fetch, reterr) ?:
+	    kt_cache_lock("kernels", tell_waiting, &fetch, &lock, reterr) ?:
+	    make_tree(&fetch, reterr) ?:
+	    update(&fetch, reterr) ?:
+	    list_releases(&fetch, &releases, reterr);
+	if (r < 0)
+		return r;
+	return options->version ? fetch_version(&fetch, &releases, ret_release, reterr)
+				: fetch_default(&fetch, &releases, ret_release, reterr);
+}

@@ -1,0 +1,775 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/options/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#include "guest/worker/type.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/parse.h"
+
+#define DEFAULT_BOOT_TIMEOUT_NS      (60 * KT_NSEC_PER_SEC)
+#define STRESS_COUNT_MAX             10000000u
+#define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
+#define DEFAULT_POOL                 2
+
+static const char help[] =
+	"\n"
+	"Runs the tests of this binary, each in a virtual machine of its own.\n"
+	"\n"
+	"Selection:\n"
+	"  -t, --test NAME          tests whose name contains NAME (repeatable)\n"
+	"      --exact              names are whole names\n"
+	"      --skip NAME          leave tests out whose name contains NAME (repeatable)\n"
+	"      --partition slice|hash|count:M/N\n"
+	"                           the M-th of N parts of what is selected\n"
+	"      --shard M/N|auto     slice:M/N; auto takes M and N from the CI's variables "
+	"(KTESTS_SHARD)\n"
+	"  -l, --list               list instead of running\n"
+	"      --format FORMAT      of the list: terse (default), names, json\n"
+	"\n"
+	"Machines:\n"
+	"  -k, --kernel KERNEL      bzImage, vmlinux, build tree or cached version "
+	"(KTESTS_KERNEL); repeated:\n"
+	"                           every test on each, as NAME[VERSION]\n"
+	"      --append ARGUMENTS   added to the kernel command line\n"
+	"      --accel auto|kvm|tcg accelerator (KTESTS_ACCEL)\n"
+	"      --qemu PROGRAM       QEMU to use\n"
+	"      --boot fork|cold     restore each machine from a booted template (default), or boot "
+	"it\n"
+	"      --template-cache-size SIZE\n"
+	"                           disk that templates may take (default 4G)\n"
+	"\n"
+	"Running:\n"
+	"  -j, --test-threads N     virtual CPUs that may run at once (KTESTS_TEST_THREADS)\n"
+	"      --memory-budget SIZE memory of machines that may run at once (default 3/4 of the "
+	"host's)\n"
+	"      --pool N             machines made ready ahead when CPUs are idle (default 2)\n"
+	"      --timeout DURATION   limit of each test, instead of its own\n"
+	"      --boot-timeout DURATION\n"
+	"                           limit of each boot (default 60s)\n"
+	"      --timeout-multiplier X\n"
+	"                           longer limits for a slow host (default 1 with kvm, 3 with "
+	"tcg)\n"
+	"      --max-fail N|all     stop after N failures (default all)\n"
+	"      --retries N          attempts after the first for a test that fails "
+	"(KTESTS_RETRIES)\n"
+	"      --flaky-result pass|fail\n"
+	"                           of a test that passes in a later attempt (default pass)\n"
+	"      --stress-count N|infinite\n"
+	"                           run each test N times\n"
+	"      --stress-duration DURATION\n"
+	"                           run all tests over and over for so long\n"
+	"      --global-timeout DURATION\n"
+	"                           limit of the whole run\n"
+	"      --shuffle            in random order\n"
+	"      --seed N             of the order, and of what is random in tests\n"
+	"      --work-type TYPE     of workers that are declared swappable, instead of their own\n"
+	"      --no-capture         show the guest's output as it comes; one test at a time\n"
+	"\n"
+	"Reporting:\n"
+	"      --status-level LEVEL none, fail, retry, slow, leak, pass (default), skip, all\n"
+	"      --color auto|always|never\n"
+	"  -v, --verbose            also show the output of tests that pass, and boot times\n"
+	"      --tap                TAP on standard output\n"
+	"      --junit FILE         JUnit XML\n"
+	"  -o, --output-dir DIR     a JSON file for each test (KTESTS_OUTPUT_DIR)\n"
+	"      --gtest_output=xml:FILE\n"
+	"                           GoogleTest's XML\n"
+	"\n"
+	"Kernels:\n"
+	"      --mirror URI         Debian archive to fetch from (KTESTS_MIRROR)\n"
+	"      --suite SUITE        suite of that archive (default trixie-backports)\n"
+	"\n"
+	"Exit status: 0 passed, 2 usage, 4 no test selected, 77 all skipped, 99 harness error,\n"
+	"100 a test failed, 105 host setup, 110 report not written, 128+N ended by signal N.\n";
+
+void kt_options_help(const char *program, FILE *out)
+{
+	(void)fprintf(out,
+		      "usage: %1$s [run] [OPTIONS] [NAME-SUBSTRING...]\n"
+		      "       %1$s list [OPTIONS] [NAME-SUBSTRING...]\n"
+		      "       %1$s shell [-t NAME] [--exec COMMAND] [OPTIONS]\n"
+		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
+		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
+		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
+		      "       %1$s template list | clear\n",
+		      program);
+	(void)fputs(help, out);
+}
+
+enum {
+	OPT_EXACT = 256,
+	OPT_SKIP,
+	OPT_FORMAT,
+	OPT_APPEND,
+	OPT_ACCEL,
+	OPT_QEMU,
+	OPT_TIMEOUT,
+	OPT_BOOT_TIMEOUT,
+	OPT_TIMEOUT_MULTIPLIER,
+	OPT_MAX_FAIL,
+	OPT_STRESS_COUNT,
+	OPT_NO_CAPTURE,
+	OPT_STATUS_LEVEL,
+	OPT_COLOR,
+	OPT_TAP,
+	OPT_JUNIT,
+	OPT_GTEST_OUTPUT,
+	OPT_GTEST_LIST,
+	OPT_GTEST_FILTER,
+	OPT_EXEC,
+	OPT_MIRROR,
+	OPT_SUITE,
+	OPT_IGNORED,
+	OPT_BOOT,
+	OPT_TEMPLATE_CACHE_SIZE,
+	OPT_MEMORY_BUDGET,
+	OPT_POOL,
+	OPT_RETRIES,
+	OPT_FLAKY_RESULT,
+	OPT_STRESS_DURATION,
+	OPT_GLOBAL_TIMEOUT,
+	OPT_SHUFFLE,
+	OPT_SEED,
+	OPT_PARTITION,
+	OPT_SHARD,
+	OPT_WORK_TYPE,
+	OPT_VERIFY,
+	OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{ "test", required_argument, NULL, 't' },
+	{ "exact", no_argument, NULL, OPT_EXACT },
+	{ "skip", required_argument, NULL, OPT_SKIP },
+	{ "list", no_argument, NULL, 'l' },
+	{ "format", required_argument, NULL, OPT_FORMAT },
+	{ "kernel", required_argument, NULL, 'k' },
+	{ "append", required_argument, NULL, OPT_APPEND },
+	{ "accel", required_argument, NULL, OPT_ACCEL },
+	{ "qemu", required_argument, NULL, OPT_QEMU },
+	{ "test-threads", required_argument, NULL, 'j' },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "boot-timeout", required_argument, NULL, OPT_BOOT_TIMEOUT },
+	{ "timeout-multiplier", required_argument, NULL, OPT_TIMEOUT_MULTIPLIER },
+	{ "max-fail", required_argument, NULL, OPT_MAX_FAIL },
+	{ "stress-count", required_argument, NULL, OPT_STRESS_COUNT },
+	{ "no-capture", no_argument, NULL, OPT_NO_CAPTURE },
+	{ "nocapture", no_argument, NULL, OPT_NO_CAPTURE },
+	{ "status-level", required_argument, NULL, OPT_STATUS_LEVEL },
+	{ "color", required_argument, NULL, OPT_COLOR },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "tap", no_argument, NULL, OPT_TAP },
+	{ "junit", required_argument, NULL, OPT_JUNIT },
+	{ "gtest_output", required_argument, NULL, OPT_GTEST_OUTPUT },
+	{ "gtest_list_tests", no_argument, NULL, OPT_GTEST_LIST },
+	{ "gtest_filter", required_argument, NULL, OPT_GTEST_FILTER },
+	{ "exec", required_argument, NULL, OPT_EXEC },
+	{ "mirror", required_argument, NULL, OPT_MIRROR },
+	{ "suite", required_argument, NULL, OPT_SUITE },
+	{ "ignored", no_argument, NULL, OPT_IGNORED },
+	{ "boot", required_argument, NULL, OPT_BOOT },
+	{ "template-cache-size", required_argument, NULL, OPT_TEMPLATE_CACHE_SIZE },
+	{ "memory-budget", required_argument, NULL, OPT_MEMORY_BUDGET },
+	{ "pool", required_argument, NULL, OPT_POOL },
+	{ "retries", required_argument, NULL, OPT_RETRIES },
+	{ "flaky-result", required_argument, NULL, OPT_FLAKY_RESULT },
+	{ "stress-duration", required_argument, NULL, OPT_STRESS_DURATION },
+	{ "global-timeout", required_argument, NULL, OPT_GLOBAL_TIMEOUT },
+	{ "shuffle", no_argument, NULL, OPT_SHUFFLE },
+	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "partition", required_argument, NULL, OPT_PARTITION },
+	{ "shard", required_argument, NULL, OPT_SHARD },
+	{ "work-type", required_argument, NULL, OPT_WORK_TYPE },
+	{ "output-dir", required_argument, NULL, 'o' },
+	{ "verify", no_argument, NULL, OPT_VERIFY },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ 0 },
+};
+
+struct word {
+	const char *name;
+	int value;
+};
+
+static const struct word format_words[] = {
+	{ "terse", KT_LIST_TERSE },
+	{ "names", KT_LIST_NAMES },
+	{ "json", KT_LIST_JSON },
+	{ 0 },
+};
+
+static const struct word accel_words[] = {
+	{ "auto", KT_ACCEL_CHOICE_AUTO },
+	{ "kvm", KT_ACCEL_CHOICE_KVM },
+	{ "tcg", KT_ACCEL_CHOICE_TCG },
+	{ 0 },
+};
+
+static const struct word boot_words[] = {
+	{ "fork", KT_BOOT_FORK },
+	{ "cold", KT_BOOT_COLD },
+	{ 0 },
+};
+
+static const struct word flaky_words[] = { { "pass", false }, { "fail", true }, { 0 } };
+
+static const struct word status_words[] = {
+	{ "none", KT_STATUS_NONE }, { "fail", KT_STATUS_FAIL }, { "retry", KT_STATUS_RETRY },
+	{ "slow", KT_STATUS_SLOW }, { "leak", KT_STATUS_LEAK }, { "pass", KT_STATUS_PASS },
+	{ "skip", KT_STATUS_SKIP }, { "all", KT_STATUS_ALL },   { 0 },
+};
+
+static const struct word color_words[] = {
+	{ "auto", KT_COLOR_AUTO },
+	{ "always", KT_COLOR_ALWAYS },
+	{ "never", KT_COLOR_NEVER },
+	{ 0 },
+};
+
+static int parse_word(const char *what, const struct word *words, const char *text, int *ret_value,
+		      struct kt_err *reterr)
+{
+	char known[256] = "";
+
+	for (const struct word *at = words; at->name; at++) {
+		if (!strcmp(at->name, text)) {
+			*ret_value = at->value;
+			return 0;
+		}
+		(void)snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
+			       *known ? ", " : "", at->name);
+	}
+	return kt_err_set(reterr, -EINVAL, "%s '%s' is none of: %s", what, text, known);
+}
+
+static int parse_number(const char *what, const char *text, uint64_t min, uint64_t max,
+			unsigned int *ret_value, struct kt_err *reterr)
+{
+	uint64_t value;
+
+	if (kt_parse_u64(text, min, max, &value) < 0)
+		return kt_err_set(reterr, -EINVAL, "%s '%s' is not a number within %llu..%llu",
+				  what, text, (unsigned long long)min, (unsigned long long)max);
+	*ret_value = (unsigned int)value;
+	return 0;
+}
+
+static int parse_time(const char *what, const char *text, uint64_t *ret_ns, struct kt_err *reterr)
+{
+	if (kt_parse_duration(text, ret_ns) < 0 || !*ret_ns)
+		return kt_err_set(reterr, -EINVAL,
+				  "%s '%s' is not a duration like 500ms, 30s or 2m", what, text);
+	return 0;
+}
+
+static unsigned int online_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 1;
+	return (unsigned int)CPU_COUNT(&set);
+}
+
+/* N, -N (all CPUs but N), or num-cpus. */
+static int parse_budget(const char *text, unsigned int *ret_vcpus, struct kt_err *reterr)
+{
+	unsigned int cpus = online_cpus(), less = 0;
+	int r;
+
+	if (!strcmp(text, "num-cpus")) {
+		*ret_vcpus = cpus;
+		return 0;
+	}
+	if (text[0] != '-')
+		return parse_number("--test-threads", text, 1, 4096, ret_vcpus, reterr);
+	r = parse_number("--test-threads", text + 1, 1, 4096, &less, reterr);
+	*ret_vcpus = r == 0 && less < cpus ? cpus - less : 1;
+	return r;
+}
+
+static int parse_multiplier(const char *text, double *ret_value, struct kt_err *reterr)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (*end || end == text || !(value >= 0.1 && value <= 1000))
+		return kt_err_set(reterr, -EINVAL,
+				  "--timeout-multiplier '%s' is not a number within 0.1..1000",
+				  text);
+	*ret_value = value;
+	return 0;
+}
+
+static int parse_max_fail(const char *text, unsigned int *ret_value, struct kt_err *reterr)
+{
+	if (!strcmp(text, "all")) {
+		*ret_value = 0;
+		return 0;
+	}
+	return parse_number("--max-fail", text, 1, UINT32_MAX, ret_value, reterr);
+}
+
+static int parse_stress_count(const char *text, unsigned int *ret_value, struct kt_err *reterr)
+{
+	if (!strcmp(text, "infinite")) {
+		*ret_value = 0;
+		return 0;
+	}
+	return parse_number("--stress-count", text, 1, STRESS_COUNT_MAX, ret_value, reterr);
+}
+
+static int parse_work_type(const char *text, enum kt_work_type *ret_type, struct kt_err *reterr)
+{
+	for (int type = KT_WORK_NONE + 1; type < KT_N_WORK_TYPES; type++) {
+		const struct kt_work_ops *ops = kt_work_ops((enum kt_work_type)type);
+
+		if (ops && !strcasecmp(ops->name, text)) {
+			*ret_type = (enum kt_work_type)type;
+			return 0;
+		}
+	}
+	return kt_err_set(reterr, -EINVAL,
+			  "--work-type '%s' is none of those in docs/workloads.md, as SpinWait",
+			  text);
+}
+
+static int parse_bytes(const char *what, const char *text, uint64_t *ret_bytes,
+		       struct kt_err *reterr)
+{
+	if (kt_parse_size(text, ret_bytes) < 0)
+		return kt_err_set(reterr, -EINVAL, "%s '%s' is not a size like 512M or 4G", what,
+				  text);
+	return 0;
+}
+
+static int parse_memory_budget(const char *text, unsigned int *ret_mib, struct kt_err *reterr)
+{
+	uint64_t bytes = 0;
+	int r = parse_bytes("--memory-budget", text, &bytes, reterr);
+
+	if (r == 0 && (bytes < UINT64_C(64) << 20 || bytes >> 20 > UINT32_MAX))
+		r = kt_err_set(reterr, -EINVAL,
+			       "--memory-budget '%s' is less than 64M, or far too much", text);
+	*ret_mib = (unsigned int)(bytes >> 20);
+	return r;
+}
+
+static int parse_seed(const char *text, uint64_t *ret_seed, struct kt_err *reterr)
+{
+	if (kt_parse_u64(text, 0, UINT64_MAX, ret_seed) < 0)
+		return kt_err_set(reterr, -EINVAL, "--seed '%s' is not a number", text);
+	return 0;
+}
+
+static int parse_shard(struct kt_options *o, const char *text, struct kt_err *reterr)
+{
+	int r;
+
+	o->shard_given = true;
+	o->shard_auto = !strcmp(text, "auto");
+	r = o->shard_auto ? 0 : kt_shard_parse(text, &o->shard, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "--shard") : 0;
+}
+
+static int parse_partition(struct kt_options *o, const char *text, struct kt_err *reterr)
+{
+	int r = kt_shard_parse_partition(text, &o->shard, reterr);
+
+	o->shard_given = true;
+	o->shard_auto = false;
+	return r < 0 ? kt_err_prefix(reterr, r, "--partition '%s'", text) : 0;
+}
+
+static int parse_gtest_output(const char *text, const char **ret_path, struct kt_err *reterr)
+{
+	if (strncmp(text, "xml:", 4) || !text[4])
+		return kt_err_set(reterr, -EINVAL, "--gtest_output '%s' is not xml:FILE", text);
+	*ret_path = text + 4;
+	return 0;
+}
+
+static int add_string(struct kt_strings *strings, const char *text, struct kt_err *reterr)
+{
+	const char **grown = reallocarray(strings->at, strings->n + 1, sizeof(*grown));
+
+	if (!grown)
+		return kt_err_oom(reterr);
+	strings->at = grown;
+	grown[strings->n++] = text;
+	return 0;
+}
+
+static int set_flag(bool *flag)
+{
+	*flag = true;
+	return 0;
+}
+
+static int set_text(const char **to, const char *text)
+{
+	*to = text;
+	return 0;
+}
+
+static int set_command(struct kt_options *options, enum kt_command command)
+{
+	options->command = command;
+	return 0;
+}
+
+static int apply_reporting(struct kt_options *o, int option, const char *text,
+			   struct kt_err *reterr)
+{
+	int value = 0, r;
+
+	switch (option) {
+	case OPT_FORMAT:
+		r = parse_word("--format", format_words, text, &value, reterr);
+		o->list_format = (enum kt_list_format)value;
+		return r;
+	case OPT_STATUS_LEVEL:
+		r = parse_word("--status-level", status_words, text, &value, reterr);
+		o->status_level = (enum kt_status_level)value;
+		return r;
+	case OPT_COLOR:
+		r = parse_word("--color", color_words, text, &value, reterr);
+		o->color = (enum kt_color_choice)value;
+		return r;
+	case OPT_TAP:
+		return set_flag(&o->tap);
+	case OPT_JUNIT:
+		return set_text(&o->junit, text);
+	case OPT_GTEST_OUTPUT:
+		return parse_gtest_output(text, &o->gtest_output, reterr);
+	case 'o':
+		return set_text(&o->output_dir, text);
+	case OPT_GTEST_LIST:
+		o->list_format = KT_LIST_GTEST;
+		return set_command(o, KT_COMMAND_LIST);
+	case 'v':
+		return set_flag(&o->verbose);
+	case 'h':
+		return set_command(o, KT_COMMAND_HELP);
+	case OPT_VERSION:
+		return set_command(o, KT_COMMAND_VERSION);
+	}
+	return kt_err_set(reterr, -EINVAL, "unknown option; --help lists them");
+}
+
+static int apply_repeating(struct kt_options *o, int option, const char *text,
+			   struct kt_err *reterr)
+{
+	int value = 0, r;
+
+	switch (option) {
+	case OPT_STRESS_COUNT:
+		o->stress_count_given = true;
+		return parse_stress_count(text, &o->stress_count, reterr);
+	case OPT_WORK_TYPE:
+		return parse_work_type(text, &o->work_type, reterr);
+	case OPT_STRESS_DURATION:
+		return parse_time("--stress-duration", text, &o->stress_duration_ns, reterr);
+	case OPT_GLOBAL_TIMEOUT:
+		return parse_time("--global-timeout", text, &o->global_timeout_ns, reterr);
+	case OPT_RETRIES:
+		return parse_number("--retries", text, 0, 1000, &o->retries, reterr);
+	case OPT_FLAKY_RESULT:
+		r = parse_word("--flaky-result", flaky_words, text, &value, reterr);
+		o->flaky_fails = value;
+		return r;
+	case OPT_SHUFFLE:
+		return set_flag(&o->shuffle);
+	case OPT_SEED:
+		return parse_seed(text, &o->seed, reterr);
+	}
+	return apply_reporting(o, option, text, reterr);
+}
+
+static int apply_running(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
+{
+	switch (option) {
+	case OPT_MEMORY_BUDGET:
+		return parse_memory_budget(text, &o->memory_budget_mib, reterr);
+	case OPT_POOL:
+		return parse_number("--pool", text, 0, 64, &o->pool, reterr);
+	case 'j':
+		return parse_budget(text, &o->budget_vcpus, reterr);
+	case OPT_TIMEOUT:
+		return parse_time("--timeout", text, &o->timeout_ns, reterr);
+	case OPT_BOOT_TIMEOUT:
+		return parse_time("--boot-timeout", text, &o->boot_timeout_ns, reterr);
+	case OPT_TIMEOUT_MULTIPLIER:
+		return parse_multiplier(text, &o->timeout_multiplier, reterr);
+	case OPT_MAX_FAIL:
+		return parse_max_fail(text, &o->max_fail, reterr);
+	case OPT_NO_CAPTURE:
+		return set_flag(&o->no_capture);
+	}
+	return apply_repeating(o, option, text, reterr);
+}
+
+static int apply(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
+{
+	int value = 0, r;
+
+	switch (option) {
+	case 't':
+		return add_string(&o->tests, text, reterr);
+	case OPT_SKIP:
+		return add_string(&o->skips, text, reterr);
+	case OPT_EXACT:
+		return set_flag(&o->exact);
+	case OPT_GTEST_FILTER:
+		return set_text(&o->gtest_filter, text);
+	case 'l':
+		return set_command(o, KT_COMMAND_LIST);
+	case 'k':
+		return add_string(&o->kernels, text, reterr);
+	case OPT_APPEND:
+		return set_text(&o->append, text);
+	case OPT_QEMU:
+		return set_text(&o->qemu, text);
+	case OPT_ACCEL:
+		r = parse_word("--accel", accel_words, text, &value, reterr);
+		o->accel = (enum kt_accel_choice)value;
+		return r;
+	case OPT_BOOT:
+		r = parse_word("--boot", boot_words, text, &value, reterr);
+		o->boot = (enum kt_boot)value;
+		return r;
+	case OPT_TEMPLATE_CACHE_SIZE:
+		return parse_bytes("--template-cache-size", text, &o->template_cache_bytes, reterr);
+	case OPT_PARTITION:
+		return parse_partition(o, text, reterr);
+	case OPT_SHARD:
+		return parse_shard(o, text, reterr);
+	case OPT_EXEC:
+		return set_text(&o->exec, text);
+	case OPT_MIRROR:
+		return set_text(&o->mirror, text);
+	case OPT_SUITE:
+		return set_text(&o->suite, text);
+	case OPT_VERIFY:
+		return set_flag(&o->verify);
+	case OPT_IGNORED:
+		return 0; /* foreign runners pass it */
+	}
+	return apply_running(o, option, text, reterr);
+}
+
+/* Variables are applied first, so that the command line overrides them. */
+static int apply_environment(struct kt_options *o, struct kt_err *reterr)
+{
+	static const struct {
+		const char *name;
+		int option;
+	} variables[] = {
+		{ "KTESTS_KERNEL", 'k' },       { "KTESTS_ACCEL", OPT_ACCEL },
+		{ "KTESTS_TEST_THREADS", 'j' }, { "KTESTS_RETRIES", OPT_RETRIES },
+		{ "KTESTS_SHARD", OPT_SHARD },  { "KTESTS_OUTPUT_DIR", 'o' },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(variables); i++) {
+		const char *text = getenv(variables[i].name);
+		int r = text && *text ? apply(o, variables[i].option, text, reterr) : 0;
+
+		if (r < 0)
+			return kt_err_prefix(reterr, r, "%s", variables[i].name);
+	}
+	o->kernel_from_environment = o->kernels.n;
+	return 0;
+}
+
+static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_err *reterr)
+{
+	int option;
+
+	optind = 0; /* GNU: start afresh */
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":t:lk:j:o:vh", long_options, NULL)) != -1) {
+		const char *given = argv[optind - 1];
+		int r;
+
+		if (option == '?' && optopt > ' ' && optopt < 256)
+			return kt_err_set(reterr, -EINVAL,
+					  "unknown option '-%c'; --help lists them", optopt);
+		if (option == '?')
+			return kt_err_set(reterr, -EINVAL,
+					  "unknown or ambiguous option '%s'; --help lists them",
+					  given);
+		if (option == ':')
+			return kt_err_set(reterr, -EINVAL, "option '%s' needs a value", given);
+		if (option == 'k' && o->kernel_from_environment) {
+			o->kernels.n = 0;
+			o->kernel_from_environment = false;
+		}
+		r = apply(o, option, optarg, reterr);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The second word of "kernel ..." or "template ...". */
+static int take_subcommand(struct kt_options *o, const char *what, const struct word *commands,
+			   char **words, int n, struct kt_err *reterr)
+{
+	int value = 0, r;
+
+	if (!n)
+		return kt_err_set(reterr, -EINVAL, "%s: a command must follow, like %s", what,
+				  commands[0].name);
+	r = parse_word(what, commands, words[0], &value, reterr);
+	o->command = (enum kt_command)value;
+	return r;
+}
+
+static int take_kernel_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
+{
+	static const struct word commands[] = {
+		{ "fetch", KT_COMMAND_KERNEL_FETCH },
+		{ "list", KT_COMMAND_KERNEL_LIST },
+		{ "path", KT_COMMAND_KERNEL_PATH },
+		{ 0 },
+	};
+	int r = take_subcommand(o, "kernel", commands, words, n, reterr);
+
+	if (r < 0)
+		return r;
+	if (n > 2 || (n == 2 && o->command == KT_COMMAND_KERNEL_LIST))
+		return kt_err_set(reterr, -EINVAL, "kernel %s: '%s' is too much", words[0],
+				  words[n - 1]);
+	o->kernel_version = n == 2 ? words[1] : NULL;
+	return 0;
+}
+
+static int take_template_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
+{
+	static const struct word commands[] = {
+		{ "list", KT_COMMAND_TEMPLATE_LIST },
+		{ "clear", KT_COMMAND_TEMPLATE_CLEAR },
+		{ 0 },
+	};
+	int r = take_subcommand(o, "template", commands, words, n, reterr);
+
+	if (r == 0 && n > 1)
+		return kt_err_set(reterr, -EINVAL, "template %s: '%s' is too much", words[0],
+				  words[1]);
+	return r;
+}
+
+static int take_names(struct kt_options *o, char **words, int n, struct kt_err *reterr)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < n; i++)
+		r = add_string(&o->tests, words[i], reterr);
+	return r;
+}
+
+static int take_words(struct kt_options *o, char **words, int n, struct kt_err *reterr)
+{
+	static const struct word commands[] = {
+		{ "run", KT_COMMAND_RUN },     { "list", KT_COMMAND_LIST },
+		{ "shell", KT_COMMAND_SHELL }, { "verifier", KT_COMMAND_VERIFIER },
+		{ "load", KT_COMMAND_LOAD },   { 0 },
+	};
+
+	if (o->command == KT_COMMAND_HELP) /* of whatever */
+		return 0;
+	/* Behind "--" there are only names. */
+	if (!n || !strcmp(words[-1], "--"))
+		return take_names(o, words, n, reterr);
+	if (!strcmp(words[0], "kernel"))
+		return take_kernel_command(o, words + 1, n - 1, reterr);
+	if (!strcmp(words[0], "template"))
+		return take_template_command(o, words + 1, n - 1, reterr);
+	for (const struct word *at = commands; at->name; at++) {
+		if (!strcmp(words[0], at->name)) {
+			o->command = (enum kt_command)at->value;
+			return take_names(o, words + 1, n - 1, reterr);
+		}
+	}
+	return take_names(o, words, n, reterr);
+}
+
+static int check(const struct kt_options *o, struct kt_err *reterr)
+{
+	if (o->exec && o->command != KT_COMMAND_SHELL)
+		return kt_err_set(reterr, -EINVAL, "--exec goes with the command 'shell'");
+	if (o->command == KT_COMMAND_SHELL && o->tests.n > 1)
+		return kt_err_set(reterr, -EINVAL, "shell takes one test at most");
+	if (o->tap && o->no_capture)
+		return kt_err_set(reterr, -EINVAL,
+				  "--tap and --no-capture both want standard output; choose one");
+	return 0;
+}
+
+/* The shard that the environment asks for, where the command line does not. */
+static int find_shard(struct kt_options *o, struct kt_err *reterr)
+{
+	if (o->command != KT_COMMAND_RUN && o->command != KT_COMMAND_LIST)
+		return 0;
+	if (o->shard_auto)
+		return kt_shard_detect(&o->shard, reterr);
+	return o->shard_given ? 0 : kt_shard_inherit(&o->shard, reterr);
+}
+
+static uint64_t random_seed(void)
+{
+	uint32_t seed = 0;
+
+	(void)getrandom(&seed, sizeof(seed), 0);
+	return seed;
+}
+
+int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, struct kt_err *reterr)
+{
+	struct kt_options o = {
+		.command = KT_COMMAND_RUN,
+		.shard = KT_SHARD_ALL,
+		.budget_vcpus = online_cpus(),
+		.boot_timeout_ns = DEFAULT_BOOT_TIMEOUT_NS,
+		.template_cache_bytes = DEFAULT_TEMPLATE_CACHE_BYTES,
+		.pool = DEFAULT_POOL,
+		.stress_count = 1,
+		.seed = random_seed(),
+		.status_level = KT_STATUS_PASS,
+	};
+	int r;
+
+	r = apply_environment(&o, reterr) ?: apply_getopt(&o, argc, argv, reterr);
+	/* A command given as an option (--list, --help) leaves no command word. */
+	if (r == 0)
+		r = take_words(&o, argv + optind, argc - optind, reterr);
+	if (r == 0)
+		r = check(&o, reterr) ?: find_shard(&o, reterr);
+	if (r < 0) {
+		kt_options_deinit(&o);
+		return r == -ENOENT ? -EINVAL : r;
+	}
+	/* For so long, whatever the number. */
+	if (o.stress_duration_ns && !o.stress_count_given)
+		o.stress_count = 0;
+	*ret_options = o;
+	return 0;
+}
+
+void kt_options_deinit(struct kt_options *options)
+{
+	free(options->tests.at);
+	free(options->skips.at);
+	free(options->kernels.at);
+	options->tests = options->skips = options->kernels = (struct kt_strings){ NULL, 0 };
+}

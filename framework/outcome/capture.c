@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/outcome/capture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+int kt_capture_init(struct kt_capture *capture, const char *name, struct kt_err *reterr)
+{
+	*capture = KT_CAPTURE_NULL;
+	capture->fd = memfd_create(name, MFD_CLOEXEC);
+	return capture->fd < 0 ? kt_err_set(reterr, -errno, "memfd_create: %m") : 0;
+}
+
+void kt_capture_deinit(struct kt_capture *capture)
+{
+	(void)kt_close(capture->fd);
+	*capture = KT_CAPTURE_NULL;
+}
+
+static int drop_half(struct kt_capture *capture)
+{
+	KT_FREE char *half = malloc(KT_CAPTURE_MAX / 2);
+
+	if (!half)
+		return -ENOMEM;
+	if (pread(capture->fd, half, KT_CAPTURE_MAX / 2, KT_CAPTURE_MAX / 2) !=
+		    KT_CAPTURE_MAX / 2 ||
+	    pwrite(capture->fd, half, KT_CAPTURE_MAX / 2, 0) != KT_CAPTURE_MAX / 2 ||
+	    ftruncate(capture->fd, KT_CAPTURE_MAX / 2) < 0)
+		return -EIO;
+	capture->len = KT_CAPTURE_MAX / 2;
+	capture->dropped += KT_CAPTURE_MAX / 2;
+	return 0;
+}
+
+int kt_capture_append(struct kt_capture *capture, const void *data, size_t len)
+{
+	const char *at = data;
+
+	while (len) {
+		size_t n = KT_MIN(len, (size_t)(KT_CAPTURE_MAX - capture->len));
+		ssize_t done;
+
+		if (!n) {
+			int r = drop_half(capture);
+
+			if (r < 0)
+				return r;
+			continue;
+		}
+		done = pwrite(capture->fd, at, n, (off_t)capture->len);
+		if (done < 0)
+			return -errno;
+		capture->len += (uint64_t)done;
+		at += done;
+		len -= (size_t)done;
+	}
+	return 0;
+}
+
+char *kt_capture_read(const struct kt_capture *capture, size_t *ret_len)
+{
+	struct stat st;
+	char *text;
+	ssize_t n;
+
+	*ret_len = 0;
+	/* The length is asked of the file: another process may have filled it. */
+	if (capture->fd < 0 || fstat(capture->fd, &st) < 0)
+		return strdup("");
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return NULL;
+	n = pread(capture->fd, text, (size_t)st.st_size, 0);
+	*ret_len = n < 0 ? 0 : (size_t)n;
+	text[*ret_len] = '\0';
+	return text;
+}
+
+char *kt_capture_text(const struct kt_capture *capture)
+{
+	size_t len;
+
+	return kt_capture_read(capture, &len);
+}
+
+/* The length of the escape sequence at @at (ECMA-48: CSI, OSC, and two-character ones). */
+static size_t escape_len(const char *at)
+{
+	size_t len = 1;
+
+	if (at[1] == '[') {
+		for (len = 2; at[len] && !(at[len] >= 0x40 && at[len] <= 0x7e); len++)
+			;
+	} else if (at[1] == ']') {
+		for (len = 2; at[len] && at[len] != '\a' && at[len] != '\033'; len++)
+			;
+	}
+	return at[len] ? len + 1 : len;
+}
+
+void kt_text_sanitize(char *text)
+{
+	char *to = text;
+
+	while (*text) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '\033')
+			text += escape_len(text);
+		else if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
+			text++;
+		else
+			*to++ = *text++;
+	}
+	*to = '\0';
+}
+
+const char *kt_text_tail(const char *text, unsigned int n)
+{
+	const char *at = text + strlen(text);
+
+	if (at > text && at[-1] == '\n')
+		at--;
+	while (at > text) {
+		if (at[-1] == '\n' && --n == 0)
+			break;
+		at--;
+	}
+	return at;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/outcome/outcome.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+#include "wire/json.h"
+
+static const char *const phase_names[KT_N_PHASES] = {
+	[KT_PHASE_BOOT] = "boot", [KT_PHASE_FORK] = "fork",         [KT_PHASE_READY] = "ready",
+	[KT_PHASE_RUN] = "run",   [KT_PHASE_TEARDOWN] = "teardown",
+};
+
+const char *kt_phase_name(enum kt_phase phase)
+{
+	return phase_names[phase];
+}
+
+int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, struct kt_err *reterr)
+{
+	*outcome = KT_OUTCOME_NULL;
+	outcome->test = test;
+	return kt_capture_init(&outcome->out, "ktest-stdout", reterr) ?:
+	       kt_capture_init(&outcome->err, "ktest-stderr", reterr) ?:
+	       kt_capture_init(&outcome->console, "ktest-console", reterr) ?:
+	       kt_capture_init(&outcome->dmesg, "ktest-dmesg", reterr) ?:
+	       kt_capture_init(&outcome->scx_log, "ktest-scheduler", reterr) ?:
+	       kt_capture_init(&outcome->scx_dump, "ktest-dump", reterr) ?:
+	       kt_capture_init(&outcome->host, "ktest-host", reterr);
+}
+
+void kt_outcome_deinit(struct kt_outcome *outcome)
+{
+	kt_result_deinit(&outcome->result);
+	kt_capture_deinit(&outcome->out);
+	kt_capture_deinit(&outcome->err);
+	kt_capture_deinit(&outcome->console);
+	kt_capture_deinit(&outcome->dmesg);
+	kt_capture_deinit(&outcome->scx_log);
+	kt_capture_deinit(&outcome->scx_dump);
+	kt_capture_deinit(&outcome->host);
+}
+
+struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome)
+{
+	struct kt_outcome *taken = malloc(sizeof(*taken));
+
+	if (!taken)
+		return NULL;
+	*taken = *outcome;
+	*outcome = KT_OUTCOME_NULL;
+	return taken;
+}
+
+char *kt_outcome_encode(const struct kt_outcome *outcome)
+{
+	KT_JSON json_t *json = json_pack("{so sI}", "result", kt_result_to_json(&outcome->result),
+					 "begin", (json_int_t)outcome->begin_ns);
+
+	for (int i = 0; json && i < KT_N_PHASES; i++)
+		(void)json_object_set_new(json, phase_names[i],
+					  json_integer((json_int_t)outcome->phase_ns[i]));
+	return json ? json_dumps(json, JSON_COMPACT) : NULL;
+}
+
+int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
+		      struct kt_err *reterr)
+{
+	KT_JSON json_t *json = NULL;
+	int64_t begin;
+	int r;
+
+	r = kt_json_parse(data, len, "outcome", &json, reterr);
+	if (r < 0)
+		return r;
+	if (kt_json_get_int(json, "begin", 0, INT64_MAX, &begin) < 0)
+		return kt_err_set(reterr, -EBADMSG, "outcome without beginning");
+	outcome->begin_ns = (uint64_t)begin;
+	for (int i = 0; i < KT_N_PHASES; i++) {
+		int64_t ns;
+
+		if (kt_json_get_int(json, phase_names[i], 0, INT64_MAX, &ns) < 0)
+			return kt_err_set(reterr, -EBADMSG, "outcome without phases");
+		outcome->phase_ns[i] = (uint64_t)ns;
+	}
+	return kt_result_from_json(json_object_get(json, "result"), &outcome->result, reterr);
+}
+
+static bool host_explains(const struct kt_failure *failure, uint64_t stolen_ns, uint64_t run_ns)
+{
+	if (failure->excess_ns)
+		return stolen_ns >= failure->excess_ns;
+	return failure->excess_share > 0 && run_ns &&
+	       (double)stolen_ns / (double)run_ns >= failure->excess_share;
+}
+
+void kt_outcome_judge_host(struct kt_outcome *outcome, uint64_t stolen_ns, uint64_t run_ns)
+{
+	struct kt_result *result = &outcome->result;
+	KT_FREE char *reason = NULL;
+
+	if (result->verdict != KT_VERDICT_FAIL || !result->n_failures)
+		return;
+	for (size_t i = 0; i < result->n_failures; i++) {
+		if (!host_explains(&result->failures[i], stolen_ns, run_ns))
+			return;
+	}
+	reason = kt_format(
+		"the host kept the machine waiting %.0f ms of %.0f, which is more than the "
+		"limits were missed by",
+		(double)stolen_ns / KT_NSEC_PER_MSEC, (double)run_ns / KT_NSEC_PER_MSEC);
+	result->verdict = KT_VERDICT_INCONCLUSIVE;
+	kt_result_set_reason(result, reason);
+}

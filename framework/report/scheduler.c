@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "framework/report/report.h"
+#include "framework/report/verifier_log.h"
+#include "util/cleanup.h"
+
+#define LOG_LINES  80u /* the last: they say why it ended; a refusal is explained on sixty (7.3) */
+#define DUMP_LINES 30u /* the first: they say who has found what wrong */
+
+/* Around the dump in what a scheduler prints: schedulers/loader.c, and the kernel's own. */
+#define DUMP_HEAD "DEBUG DUMP"
+#define DUMP_RULE "=========="
+
+static bool begins(const char *line, const char *with)
+{
+	return !strncmp(line, with, strlen(with));
+}
+
+static const char *next_line(const char *line)
+{
+	line += strcspn(line, "\n");
+	return line + (*line == '\n');
+}
+
+/* Behind the second rule; the whole rest when there is none. */
+static const char *skip_dump(const char *line)
+{
+	unsigned int rules = 0;
+
+	while (*line && rules < 2) {
+		rules += begins(line, DUMP_RULE);
+		line = next_line(line);
+	}
+	return line;
+}
+
+/* Takes the dumps out, in place: they are shown on their own. */
+static void remove_dumps(char *text)
+{
+	char *to = text;
+	const char *line = text;
+
+	while (*line) {
+		const char *next = next_line(line);
+
+		if (begins(line, DUMP_HEAD)) {
+			line = skip_dump(next);
+			continue;
+		}
+		memmove(to, line, (size_t)(next - line));
+		to += next - line;
+		line = next;
+	}
+	*to = '\0';
+}
+
+/* At most @n lines, indented; those that are empty are left out. */
+static void put_lines(FILE *out, const char *text, unsigned int n)
+{
+	for (; *text && n; text = next_line(text)) {
+		size_t len = strcspn(text, "\n");
+
+		if (!len)
+			continue;
+		(void)fprintf(out, "    %.*s\n", (int)len, text);
+		n--;
+	}
+}
+
+static unsigned int count_lines(const char *text)
+{
+	unsigned int n = 0;
+
+	for (; *text; text = next_line(text))
+		n++;
+	return n;
+}
+
+static json_int_t count_lost(const struct kt_result *result)
+{
+	const json_t *schedulers = json_object_get(result->scenario, "schedulers"), *entry;
+	json_int_t n = 0;
+	size_t i;
+
+	json_array_foreach(schedulers, i, entry)
+	{
+		n += json_integer_value(json_object_get(entry, "dump_lines_lost"));
+	}
+	return n;
+}
+
+void kt_report_put_scheduler(FILE *out, const struct kt_outcome *outcome, const char *output_dir)
+{
+	KT_FREE char *log = kt_report_capture_text(&outcome->scx_log);
+	KT_FREE char *dump = kt_report_capture_text(&outcome->scx_dump);
+	KT_FREE char *collapsed = NULL;
+	json_int_t lost = count_lost(&outcome->result);
+	const char *tail;
+
+	if (log && *log) {
+		remove_dumps(log);
+		collapsed = kt_verifier_log_collapse(log);
+		tail = kt_text_tail(collapsed ?: log, LOG_LINES);
+		(void)fprintf(out, "  scheduler%s:\n",
+			      tail == (collapsed ?: log) ? "" : ", last lines");
+		put_lines(out, tail, LOG_LINES);
+	}
+	if (lost)
+		(void)fprintf(out,
+			      "  %" JSON_INTEGER_FORMAT " lines of the dump had no room; raise "
+			      ".dump_kib of the scheduler\n",
+			      lost);
+	if (dump && *dump) {
+		(void)fprintf(out, "  dump of %u lines, the first of them", count_lines(dump));
+		if (output_dir)
+			(void)fprintf(out, " (all: %s/%s.dump)", output_dir, outcome->name);
+		(void)fputs(":\n", out);
+		put_lines(out, dump, DUMP_LINES);
+	}
+}

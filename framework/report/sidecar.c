@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "framework/report/report.h"
+#include "guest/test/ctx.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+#include "wire/json.h"
+
+/* Raised when a member changes its meaning; docs/results.md describes them. */
+#define SIDECAR_VERSION 1
+
+/* A file for each test, with all that is known of it, for programs to compare. */
+struct sidecar {
+	struct kt_reporter reporter;
+	char *dir;
+	bool failed;
+	struct kt_err err; /* the first that went wrong */
+};
+
+static int sidecar_begin(struct kt_reporter *reporter, const struct kt_run_info *info)
+{
+	struct sidecar *sidecar = (struct sidecar *)reporter;
+
+	(void)info;
+	sidecar->failed = kt_mkdir_all(sidecar->dir, &sidecar->err) < 0;
+	return 0;
+}
+
+static json_t *topology_to_json(const struct kt_test *test)
+{
+	struct kt_topology topology = kt_test_topology(test);
+
+	return json_pack("{si si si si}", "numa_nodes", (int)topology.numa_nodes, "llcs",
+			 (int)topology.llcs, "cores", (int)topology.cores, "threads",
+			 (int)topology.threads);
+}
+
+static json_t *phases_to_json(const struct kt_outcome *outcome)
+{
+	json_t *phases = json_object();
+
+	for (int i = 0; phases && i < KT_N_PHASES; i++)
+		(void)json_object_set_new(phases, kt_phase_name((enum kt_phase)i),
+					  json_integer((json_int_t)outcome->phase_ns[i]));
+	return phases;
+}
+
+static json_t *attempt_to_json(const struct kt_outcome *outcome)
+{
+	return json_pack("{si so si so so}", "attempt", (int)outcome->attempt, "seed",
+			 json_sprintf("%" PRIu64, outcome->seed), "total_ms",
+			 (int)(outcome->total_ns / 1000000), "phases_ns", phases_to_json(outcome),
+			 "result", kt_result_to_json(&outcome->result));
+}
+
+/* Latest first, as they are linked. */
+static json_t *attempts_to_json(const struct kt_outcome *outcome)
+{
+	json_t *attempts = json_array();
+
+	for (; attempts && outcome; outcome = outcome->previous)
+		(void)json_array_insert_new(attempts, 0, attempt_to_json(outcome));
+	return attempts;
+}
+
+static json_t *outcome_to_json(const struct kt_run_info *info, const struct kt_outcome *outcome)
+{
+	const struct kt_test *test = outcome->test;
+
+	return json_pack("{si ss ss si ss* ss ss ss so si si so}", "version", SIDECAR_VERSION,
+			 "test", outcome->name, "file", test->file, "line", (int)test->line,
+			 "summary", test->summary, "kernel", outcome->kernel->facts.release,
+			 "accel", info->host->accel_text, "verdict",
+			 kt_verdict_name(outcome->result.verdict), "topology",
+			 topology_to_json(test), "iteration", (int)outcome->iteration, "n_attempts",
+			 (int)outcome->attempt, "attempts", attempts_to_json(outcome));
+}
+
+/* DIR/NAME.ENDING, and of a stress run DIR/NAME@stress-ROUND.ENDING. */
+static char *make_path(const struct sidecar *sidecar, const struct kt_outcome *outcome,
+		       const char *ending)
+{
+	if (sidecar->reporter.info->options->stress_count == 1)
+		return kt_format("%s/%s.%s", sidecar->dir, outcome->name, ending);
+	return kt_format("%s/%s@stress-%u.%s", sidecar->dir, outcome->name, outcome->iteration,
+			 ending);
+}
+
+static int write_outcome(struct sidecar *sidecar, const struct kt_outcome *outcome)
+{
+	KT_JSON json_t *json = outcome_to_json(sidecar->reporter.info, outcome);
+	KT_FREE char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+	KT_FREE char *path = make_path(sidecar, outcome, "json");
+
+	if (!text || !path)
+		return kt_err_oom(&sidecar->err);
+	return kt_file_publish(path, text, strlen(text), &sidecar->err);
+}
+
+/* Whole and as they are; nothing is written when there is nothing. */
+static int write_capture(struct sidecar *sidecar, const struct kt_outcome *outcome,
+			 const struct kt_capture *capture, const char *ending)
+{
+	size_t len;
+	KT_FREE char *bytes = kt_capture_read(capture, &len);
+	KT_FREE char *path = make_path(sidecar, outcome, ending);
+
+	if (!bytes || !path)
+		return kt_err_oom(&sidecar->err);
+	return len ? kt_file_publish(path, bytes, len, &sidecar->err) : 0;
+}
+
+static int write_all(struct sidecar *sidecar, const struct kt_outcome *outcome)
+{
+	return write_outcome(sidecar, outcome)
+		       ?: write_capture(sidecar, outcome, &outcome->scx_log, "scheduler.log")
+		       ?: write_capture(sidecar, outcome, &outcome->scx_dump, "dump");
+}
+
+static int sidecar_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
+{
+	struct sidecar *sidecar = (struct sidecar *)reporter;
+
+	if (!sidecar->failed)
+		sidecar->failed = write_all(sidecar, outcome) < 0;
+	return 0;
+}
+
+/* The tests have run all the same: what is missing is said at the end, and by the exit status. */
+static int sidecar_end(struct kt_reporter *reporter, const struct kt_counts *counts,
+		       struct kt_err *reterr)
+{
+	const struct sidecar *sidecar = (const struct sidecar *)reporter;
+
+	(void)counts;
+	return sidecar->failed ? kt_err_set(reterr, -EIO, "results: %s", sidecar->err.text) : 0;
+}
+
+static void sidecar_free(struct kt_reporter *reporter)
+{
+	free(((struct sidecar *)reporter)->dir);
+	free(reporter);
+}
+
+static const struct kt_reporter_ops sidecar_ops = {
+	.begin = sidecar_begin,
+	.outcome = sidecar_outcome,
+	.end = sidecar_end,
+	.free = sidecar_free,
+};
+
+int kt_report_sidecar_new(const char *dir, struct kt_reporter **ret_reporter)
+{
+	struct sidecar *sidecar = calloc(1, sizeof(*sidecar));
+
+	if (!sidecar)
+		return -ENOMEM;
+	sidecar->reporter.ops = &sidecar_ops;
+	sidecar->dir = strdup(dir);
+	if (!sidecar->dir) {
+		free(sidecar);
+		return -ENOMEM;
+	}
+	*ret_reporter = &sidecar->reporter;
+	return 0;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "framework/report/report.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+/*
+ * JUnit (the dialect of Jenkins) and GoogleTest's XML differ in a few attributes only. Test cases
+ * are collected while the run goes on, the file is written when the totals of its root are known.
+ */
+enum dialect {
+	DIALECT_JUNIT,
+	DIALECT_GTEST,
+};
+
+struct xml {
+	struct kt_reporter reporter;
+	enum dialect dialect;
+	char *path;
+	char *cases; /* of the stream below */
+	size_t cases_len;
+	FILE *out;
+	struct tm began;
+};
+
+/* Text of elements and attributes; XML 1.0 allows no control characters but these three. */
+static void put_escaped(FILE *out, const char *text)
+{
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '&')
+			(void)fputs("&amp;", out);
+		else if (c == '<')
+			(void)fputs("&lt;", out);
+		else if (c == '>')
+			(void)fputs("&gt;", out);
+		else if (c == '"')
+			(void)fputs("&quot;", out);
+		else if (c == '\n')
+			(void)fputs("&#10;", out);
+		else if (c >= ' ' || c == '\t')
+			(void)fputc(c, out);
+	}
+}
+
+static void put_attribute(FILE *out, const char *name, const char *value)
+{
+	(void)fprintf(out, " %s=\"", name);
+	put_escaped(out, value);
+	(void)fputc('"', out);
+}
+
+/* Output is often not UTF-8 to the letter, which would make the whole file unreadable. */
+static void put_capture(FILE *out, const char *element, const struct kt_capture *capture)
+{
+	KT_FREE char *text = kt_report_capture_text(capture);
+
+	if (!text || !*text)
+		return;
+	for (char *at = text; *at; at++) {
+		if ((unsigned char)*at >= 0x80)
+			*at = '?';
+	}
+	(void)fprintf(out, "      <%s>", element);
+	put_escaped(out, text);
+	(void)fprintf(out, "</%s>\n", element);
+}
+
+/* Begins an element about what went wrong, whose message is the first line of @text. */
+static void begin_fault(FILE *out, const char *element, enum kt_verdict verdict, const char *text)
+{
+	char first[512];
+
+	(void)snprintf(first, sizeof(first), "%.*s", (int)strcspn(text, "\n"), text);
+	(void)fprintf(out, "      <%s", element);
+	put_attribute(out, "message", first);
+	put_attribute(out, "type", kt_verdict_name(verdict));
+}
+
+static void put_fault(FILE *out, const char *element, enum kt_verdict verdict, const char *text)
+{
+	begin_fault(out, element, verdict, text);
+	(void)fputc('>', out);
+	put_escaped(out, text);
+	(void)fprintf(out, "</%s>\n", element);
+}
+
+/* One element for all failures of a case: readers take the first only. */
+static char *all_failures(const struct kt_outcome *outcome)
+{
+	const struct kt_result *result = &outcome->result;
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	if (result->reason)
+		(void)fprintf(out, "%s\n", result->reason);
+	for (size_t i = 0; i < result->n_failures; i++) {
+		KT_FREE char *failure = kt_report_failure_text(outcome->test, &result->failures[i]);
+
+		(void)fprintf(out, "%s\n", failure ?: "");
+	}
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static const char *previous_element(const struct kt_outcome *outcome, bool passed)
+{
+	if (outcome->result.verdict == KT_VERDICT_FAIL)
+		return passed ? "flakyFailure" : "rerunFailure";
+	return passed ? "flakyError" : "rerunError";
+}
+
+/* The attempts before the last, oldest first, as Jenkins knows them. @passed: the last one did. */
+static void put_previous(FILE *out, const struct kt_outcome *outcome, bool passed)
+{
+	KT_FREE char *text = NULL;
+
+	if (!outcome)
+		return;
+	put_previous(out, outcome->previous, passed);
+	text = all_failures(outcome);
+	begin_fault(out, previous_element(outcome, passed), outcome->result.verdict, text ?: "");
+	(void)fprintf(out, " time=\"%.3f\">\n        <stackTrace>",
+		      (double)outcome->total_ns / KT_NSEC_PER_SEC);
+	put_escaped(out, text ?: "");
+	(void)fputs("</stackTrace>\n", out);
+	put_capture(out, "system-out", &outcome->out);
+	put_capture(out, "system-err", &outcome->err);
+	(void)fprintf(out, "      </%s>\n", previous_element(outcome, passed));
+}
+
+static void put_result(struct xml *xml, const struct kt_outcome *outcome)
+{
+	enum kt_verdict verdict = outcome->result.verdict;
+	KT_FREE char *text = all_failures(outcome);
+
+	if (verdict == KT_VERDICT_SKIP) {
+		(void)fputs("      <skipped", xml->out);
+		put_attribute(xml->out, "message", outcome->result.reason ?: "");
+		(void)fputs("/>\n", xml->out);
+	} else if (verdict == KT_VERDICT_FAIL ||
+		   (verdict != KT_VERDICT_PASS && xml->dialect == DIALECT_GTEST)) {
+		/* GoogleTest knows no errors. */
+		put_fault(xml->out, "failure", verdict, text ?: "");
+	} else if (verdict != KT_VERDICT_PASS) {
+		put_fault(xml->out, "error", verdict, text ?: "");
+	}
+	if (xml->dialect == DIALECT_JUNIT)
+		put_previous(xml->out, outcome->previous, verdict == KT_VERDICT_PASS);
+	put_capture(xml->out, "system-out", &outcome->out);
+	put_capture(xml->out, "system-err", &outcome->err);
+}
+
+static const char *suite_name(const struct kt_run_info *info)
+{
+	const char *slash = strrchr(info->program, '/');
+
+	return slash ? slash + 1 : info->program;
+}
+
+static int xml_begin(struct kt_reporter *reporter, const struct kt_run_info *info)
+{
+	struct xml *xml = (struct xml *)reporter;
+	time_t now = time(NULL);
+
+	(void)info;
+	(void)gmtime_r(&now, &xml->began);
+	xml->out = open_memstream(&xml->cases, &xml->cases_len);
+	return xml->out ? 0 : -ENOMEM;
+}
+
+static int xml_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
+{
+	struct xml *xml = (struct xml *)reporter;
+	const struct kt_test *test = outcome->test;
+	bool skipped = outcome->result.verdict == KT_VERDICT_SKIP;
+	char name[300], line[16];
+
+	(void)snprintf(name, sizeof(name), "%s", outcome->name);
+	if (reporter->info->options->stress_count != 1)
+		(void)snprintf(name, sizeof(name), "%.256s@stress-%u", outcome->name,
+			       outcome->iteration);
+	(void)snprintf(line, sizeof(line), "%u", test->line);
+	(void)fputs("    <testcase", xml->out);
+	put_attribute(xml->out, "name", name);
+	put_attribute(xml->out, "classname", suite_name(reporter->info));
+	put_attribute(xml->out, "file", test->file);
+	put_attribute(xml->out, "line", line);
+	(void)fprintf(xml->out, " time=\"%.3f\"", (double)outcome->total_ns / KT_NSEC_PER_SEC);
+	if (xml->dialect == DIALECT_GTEST)
+		(void)fprintf(xml->out, " status=\"%s\" result=\"%s\"", skipped ? "notrun" : "run",
+			      skipped ? "skipped" : "completed");
+	(void)fputs(">\n", xml->out);
+	put_result(xml, outcome);
+	(void)fputs("    </testcase>\n", xml->out);
+	return ferror(xml->out) ? -ENOMEM : 0;
+}
+
+static void put_totals(const struct xml *xml, FILE *out, const struct kt_counts *counts)
+{
+	unsigned int errors =
+		counts->by_verdict[KT_VERDICT_ERROR] + counts->by_verdict[KT_VERDICT_INCONCLUSIVE];
+	unsigned int failures = counts->by_verdict[KT_VERDICT_FAIL];
+	char when[32];
+
+	put_attribute(out, "name", suite_name(xml->reporter.info));
+	if (xml->dialect == DIALECT_GTEST)
+		(void)fprintf(out, " tests=\"%u\" failures=\"%u\" disabled=\"0\" errors=\"0\"",
+			      counts->total, failures + errors);
+	else
+		(void)fprintf(out, " tests=\"%u\" failures=\"%u\" errors=\"%u\"", counts->total,
+			      failures, errors);
+	(void)fprintf(out, " skipped=\"%u\" time=\"%.3f\"", counts->by_verdict[KT_VERDICT_SKIP],
+		      (double)counts->elapsed_ns / KT_NSEC_PER_SEC);
+	(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &xml->began);
+	put_attribute(out, "timestamp", when);
+}
+
+static void put_property(FILE *out, const char *name, const char *value)
+{
+	(void)fputs("      <property", out);
+	put_attribute(out, "name", name);
+	put_attribute(out, "value", value);
+	(void)fputs("/>\n", out);
+}
+
+static void put_document(const struct xml *xml, FILE *out, const struct kt_counts *counts)
+{
+	const struct kt_run_info *info = xml->reporter.info;
+	char seed[32];
+
+	(void)fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites", out);
+	put_totals(xml, out, counts);
+	(void)fputs(">\n  <testsuite", out);
+	put_totals(xml, out, counts);
+	(void)fputs(">\n", out);
+	if (xml->dialect == DIALECT_JUNIT) {
+		(void)fputs("    <properties>\n", out);
+		put_property(out, "kernel.release", info->kernels_text);
+		put_property(out, "accel", info->host->accel_text);
+		(void)snprintf(seed, sizeof(seed), "%" PRIu64, info->options->seed);
+		put_property(out, "seed", seed);
+		(void)fputs("    </properties>\n", out);
+	}
+	(void)fputs(xml->cases, out);
+	(void)fputs("  </testsuite>\n</testsuites>\n", out);
+}
+
+static int xml_end(struct kt_reporter *reporter, const struct kt_counts *counts,
+		   struct kt_err *reterr)
+{
+	struct xml *xml = (struct xml *)reporter;
+	KT_FREE char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out || fflush(xml->out)) {
+		kt_fclosep(&out);
+		return kt_err_oom(reterr);
+	}
+	put_document(xml, out, counts);
+	if (fclose(out))
+		return kt_err_oom(reterr);
+	if (strcmp(xml->path, "-"))
+		return kt_file_publish(xml->path, text, len, reterr);
+	if (fputs(text, stdout) < 0 || fflush(stdout))
+		return kt_err_set(reterr, -errno, "standard output: %m");
+	return 0;
+}
+
+static void xml_free(struct kt_reporter *reporter)
+{
+	struct xml *xml = (struct xml *)reporter;
+
+	kt_fclosep(&xml->out);
+	free(xml->cases);
+	free(xml->path);
+	free(xml);
+}
+
+static const struct kt_reporter_ops xml_ops = {
+	.begin = xml_begin,
+	.outcome = xml_outcome,
+	.end = xml_end,
+	.free = xml_free,
+};
+
+static int xml_new(enum dialect dialect, const char *path, struct kt_reporter **ret_reporter)
+{
+	struct xml *xml = calloc(1, sizeof(*xml));
+
+	if (!xml)
+		return -ENOMEM;
+	xml->reporter.ops = &xml_ops;
+	xml->dialect = dialect;
+	xml->path = strdup(path);
+	if (!xml->path) {
+		free(xml);
+		return -ENOMEM;
+	}
+	*ret_reporter = &xml->reporter;
+	return 0;
+}
+
+int kt_report_junit_new(const char *path, struct kt_reporter **ret_reporter)
+{
+	return xml_new(DIALECT_JUNIT, path, ret_reporter);
+}
+
+int kt_report_gtest_new(const char *path, struct kt_reporter **ret_reporter)
+{
+	return xml_new(DIALECT_GTEST, path, ret_reporter);
+}

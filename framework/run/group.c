@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/run/group.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest/test/ctx.h"
+
+/* Attempts, or bytes to be sent for each, for which a template with other files is made anew. */
+#define RENEW_MIN   5u
+#define RENEW_BYTES (8u << 20)
+
+static bool is_for(const struct kt_group *group, const struct kt_kernel *kernel,
+		   const struct kt_test *test)
+{
+	struct kt_topology left = kt_test_topology(group->test), right = kt_test_topology(test);
+
+	return group->kernel == kernel && !memcmp(&left, &right, sizeof(left)) &&
+	       kt_setup_memory_mib(group->test) == kt_setup_memory_mib(test);
+}
+
+/* Beyond what the machine's RAM can hold of all of them, each of its tests is sent its own. */
+static void add_packages(struct kt_group *group, const struct kt_setup *setup,
+			 const struct kt_test *test)
+{
+	uint64_t packages = group->packages | kt_cargo_packages(&setup->cargo, test);
+
+	if (packages != group->packages &&
+	    kt_image_bytes(setup->image, packages, NULL) <= kt_setup_files_max(test))
+		group->packages = packages;
+}
+
+struct kt_group *kt_group_get(struct kt_group **groups, const struct kt_setup *setup,
+			      const struct kt_kernel *kernel, const struct kt_test *test)
+{
+	struct kt_group *group;
+
+	while (*groups && !is_for(*groups, kernel, test))
+		groups = &(*groups)->next;
+	if (*groups) {
+		add_packages(*groups, setup, test);
+		return *groups;
+	}
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return NULL;
+	group->kernel = kernel;
+	group->test = test;
+	add_packages(group, setup, test);
+	group->state = setup->template_dir ? KT_GROUP_NEW : KT_GROUP_COLD;
+	group->template = KT_TEMPLATE_NULL;
+	group->machine = kt_setup_machine_text(setup, kernel, test);
+	if (!group->machine) {
+		free(group);
+		return NULL;
+	}
+	*groups = group;
+	return group;
+}
+
+void kt_groups_free(struct kt_group *groups)
+{
+	while (groups) {
+		struct kt_group *next = groups->next;
+
+		kt_template_deinit(&groups->template);
+		if (groups->failure)
+			kt_outcome_deinit(groups->failure);
+		free(groups->failure);
+		free(groups->machine);
+		free(groups);
+		groups = next;
+	}
+}
+
+struct kt_template_id kt_group_template_id(const struct kt_group *group,
+					   const struct kt_setup *setup)
+{
+	return (struct kt_template_id){
+		.dir = setup->template_dir,
+		.machine = group->machine,
+		.program = kt_image_program(setup->image),
+	};
+}
+
+/* Of many bytes it may be payloads that are missing, which change less often than the program. */
+static bool is_worth_renewing(const struct kt_group *group, const struct kt_setup *setup,
+			      unsigned int n_attempts)
+{
+	const json_t *files = group->template.files;
+
+	if (n_attempts >= RENEW_MIN)
+		return kt_image_differs(setup->image, group->packages, files);
+	return kt_image_bytes(setup->image, group->packages, files) > RENEW_BYTES;
+}
+
+void kt_group_look(struct kt_group *group, const struct kt_setup *setup, unsigned int n_attempts,
+		   struct kt_err *reterr)
+{
+	struct kt_template_id id = kt_group_template_id(group, setup);
+
+	group->state = KT_GROUP_MISSING;
+	if (kt_template_find(&id, &group->template, reterr) <= 0 &&
+	    kt_template_find_sibling(&id, &group->template, reterr) <= 0)
+		return;
+	if (!n_attempts || !is_worth_renewing(group, setup, n_attempts))
+		group->state = KT_GROUP_READY;
+	else
+		kt_template_deinit(&group->template);
+}

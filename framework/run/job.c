@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/run/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "framework/session/session.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+int kt_job_init(struct kt_job *job, struct kt_loop *loop, const struct kt_job_events *events,
+		const struct kt_test *test, const char *name, const struct kt_kernel *kernel,
+		enum kt_phase first_phase, struct kt_err *reterr)
+{
+	int r;
+
+	*job = (struct kt_job){
+		.loop = loop,
+		.events = events,
+		.phase = first_phase,
+		.step = -1,
+		.began_ns = kt_now_ns(),
+		.exit_code = -1,
+		.go_fd = -1,
+		.process = KT_SOURCE_NULL,
+		.pipe = KT_SOURCE_NULL,
+		.in = KT_BUFFER_NULL,
+	};
+	r = kt_outcome_init(&job->outcome, test, reterr);
+	job->outcome.name = name;
+	job->outcome.kernel = kernel;
+	return r;
+}
+
+void kt_job_deinit(struct kt_job *job)
+{
+	kt_timer_disarm(job->loop, &job->watchdog);
+	job->go_fd = kt_close(job->go_fd);
+	kt_buffer_deinit(&job->in);
+	kt_outcome_deinit(&job->outcome);
+}
+
+static void explain_death(struct kt_job *job)
+{
+	const char *phase = kt_phase_name(job->phase);
+	struct kt_err text;
+
+	if (job->hung)
+		(void)kt_err_set(&text, 0,
+				 "the session hung in phase %s (.post_vm included) and was killed",
+				 phase);
+	else if (WIFSIGNALED(job->status))
+		(void)kt_err_set(&text, 0, "the session died in phase %s: signal %d (%s)", phase,
+				 WTERMSIG(job->status), strsignal(WTERMSIG(job->status)));
+	else
+		(void)kt_err_set(&text, 0,
+				 "the session ended in phase %s with status %d and no outcome",
+				 phase, WEXITSTATUS(job->status));
+	kt_result_merge(&job->outcome.result, KT_VERDICT_ERROR, text.text);
+}
+
+static void end_if_complete(struct kt_job *job)
+{
+	if (job->process.fd >= 0 || job->pipe.fd >= 0)
+		return;
+	kt_timer_disarm(job->loop, &job->watchdog);
+	/* Waiting in the pool is the run's time, not the test's. */
+	job->outcome.total_ns = kt_now_ns() - job->began_ns - job->outcome.phase_ns[KT_PHASE_READY];
+	if (!job->has_outcome)
+		explain_death(job);
+	/* Whatever it has left behind in its group: a machine, children of .post_vm. */
+	(void)kill(-job->pid, SIGKILL);
+	job->events->ended(job);
+}
+
+static void on_process(void *data, uint32_t events)
+{
+	struct kt_job *job = data;
+	int fd = job->process.fd;
+
+	(void)events;
+	while (waitpid(job->pid, &job->status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(job->status))
+		job->exit_code = WEXITSTATUS(job->status);
+	kt_loop_remove(job->loop, &job->process);
+	(void)kt_close(fd);
+	end_if_complete(job);
+}
+
+static void on_watchdog(void *data)
+{
+	struct kt_job *job = data;
+
+	job->hung = true;
+	kt_job_signal(job, SIGKILL);
+}
+
+static const char *after(const char *line, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return strncmp(line, prefix, len) ? NULL : line + len;
+}
+
+static void set_phase(struct kt_job *job, const char *name)
+{
+	for (int i = 0; i < KT_N_PHASES; i++) {
+		if (!strcmp(name, kt_phase_name((enum kt_phase)i)))
+			job->phase = (enum kt_phase)i;
+	}
+	job->step = -1;
+	if (job->events->phase)
+		job->events->phase(job);
+}
+
+static void on_line(struct kt_job *job, const char *line)
+{
+	const char *text;
+
+	if ((text = after(line, KT_SESSION_PHASE)))
+		set_phase(job, text);
+	else if ((text = after(line, KT_SESSION_STEP)))
+		job->step = atoi(text);
+	else if ((text = after(line, KT_SESSION_OUTCOME)))
+		job->has_outcome = kt_outcome_decode(text, strlen(text), &job->outcome, NULL) == 0;
+}
+
+static void on_pipe(void *data, uint32_t events)
+{
+	struct kt_job *job = data;
+	int fd = job->pipe.fd;
+	char bytes[16384];
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+
+	(void)events;
+	if (n > 0 && kt_buffer_append(&job->in, bytes, (size_t)n) == 0) {
+		size_t used;
+
+		while ((used = kt_buffer_line(&job->in))) {
+			on_line(job, job->in.data);
+			kt_buffer_consume(&job->in, used);
+		}
+		return;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	kt_loop_remove(job->loop, &job->pipe);
+	(void)kt_close(fd);
+	end_if_complete(job);
+}
+
+/* In the child: a group of its own, default signals, its output captured. */
+static void become_job(const struct kt_job *job, pid_t parent, bool live)
+{
+	sigset_t none;
+
+	(void)setpgid(0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (live)
+		return;
+	(void)fcntl(job->outcome.host.fd, F_SETFL, O_APPEND);
+	(void)dup2(job->outcome.host.fd, STDOUT_FILENO);
+	(void)dup2(job->outcome.host.fd, STDERR_FILENO);
+}
+
+static int watch_child(struct kt_job *job, int pipe_fd)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
+
+	job->watchdog = (struct kt_timer){ .fn = on_watchdog, .data = job };
+	job->process = (struct kt_source){
+		.fd = pidfd,
+		.events = EPOLLIN,
+		.fn = on_process,
+		.data = job,
+	};
+	job->pipe = (struct kt_source){
+		.fd = pipe_fd,
+		.events = EPOLLIN,
+		.fn = on_pipe,
+		.data = job,
+	};
+	if (pidfd < 0)
+		return -errno;
+	return kt_loop_add(job->loop, &job->process) ?: kt_loop_add(job->loop, &job->pipe);
+}
+
+static int start(struct kt_job *job, kt_job_main_fn main, bool live, const int report[2],
+		 const int go[2])
+{
+	pid_t parent = getpid();
+
+	(void)fflush(NULL);
+	job->pid = fork();
+	if (job->pid < 0)
+		return -errno;
+	if (job->pid == 0) {
+		become_job(job, parent, live);
+		(void)kt_close(go[1]); /* or the end of the runner would not be seen in go[0] */
+		_exit(main(job, report[1], go[0]));
+	}
+	(void)setpgid(job->pid,
+		      job->pid); /* here too: a kill of the group must not come too early */
+	return 0;
+}
+
+int kt_job_start(struct kt_job *job, kt_job_main_fn main, bool live, bool waits_for_go,
+		 struct kt_err *reterr)
+{
+	int report[2], go[2] = { -1, -1 }, r;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return kt_err_set(reterr, -errno, "pipe: %m");
+	if (waits_for_go && pipe2(go, O_CLOEXEC) < 0) {
+		r = -errno;
+		(void)kt_close(report[0]);
+		(void)kt_close(report[1]);
+		return kt_err_set(reterr, r, "pipe: %m");
+	}
+	r = start(job, main, live, report, go);
+	(void)kt_close(report[1]);
+	(void)kt_close(go[0]);
+	job->go_fd = go[1];
+	if (r == 0)
+		r = watch_child(job, report[0]);
+	else
+		(void)kt_close(report[0]);
+	return r < 0 ? kt_err_set(reterr, r, "cannot start a session: %m") : 0;
+}
+
+void kt_job_go(struct kt_job *job)
+{
+	uint64_t now = kt_now_ns();
+
+	/* A job that is gone is noticed by its end. */
+	(void)write(job->go_fd, &now, sizeof(now));
+	job->go_fd = kt_close(job->go_fd);
+}
+
+void kt_job_watch(struct kt_job *job, uint64_t limit_ns)
+{
+	kt_timer_arm(job->loop, &job->watchdog, kt_now_ns() + limit_ns);
+}
+
+void kt_job_signal(const struct kt_job *job, int signal)
+{
+	if (job->pid > 0)
+		(void)kill(signal == SIGKILL ? -job->pid : job->pid, signal);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/run/template.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "framework/outcome/outcome.h"
+#include "framework/session/session.h"
+#include "util/cache.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+#include "vmm/template_build.h"
+#include "wire/json.h"
+
+#define DISK_SLACK_MIB 64u /* beyond the guest's RAM */
+
+struct builder {
+	const struct kt_template_job *job;
+	const json_t *files; /* that the guest has before it is sent others */
+	bool guest_is_up;    /* what fails then is not the guest's fault */
+};
+
+static int on_accept(void *data, const struct kt_hello *hello, struct kt_err *reterr)
+{
+	struct builder *builder = data;
+	int r;
+
+	if (hello->version != KT_WIRE_VERSION)
+		return kt_err_set(reterr, -EPROTO,
+				  "the guest speaks version %u of the protocol, not %u",
+				  hello->version, KT_WIRE_VERSION);
+	r = kt_setup_check_topology(builder->job->test, hello, reterr);
+	builder->guest_is_up = r == 0;
+	return r;
+}
+
+static void on_console(void *data, const uint8_t *bytes, size_t len)
+{
+	struct builder *builder = data;
+
+	(void)kt_capture_append(&builder->job->outcome->console, bytes, len);
+}
+
+/* A guest that writes to memory for which the disk has no room is killed, so there must be enough. */
+static int check_disk(const struct kt_template_job *job, struct kt_err *reterr)
+{
+	uint64_t want = (uint64_t)(kt_setup_memory_mib(job->test) + DISK_SLACK_MIB) << 20;
+	struct statvfs disk;
+
+	if (statvfs(job->id.dir, &disk) < 0)
+		return kt_err_set(reterr, -errno, "'%s': %m", job->id.dir);
+	if ((uint64_t)disk.f_bavail * disk.f_frsize < want)
+		return kt_err_set(
+			reterr, -ENOSPC, "'%s' has %llu MiB free, a template may need %llu: %m",
+			job->id.dir,
+			(unsigned long long)((uint64_t)disk.f_bavail * disk.f_frsize >> 20),
+			(unsigned long long)(want >> 20));
+	return 0;
+}
+
+static int on_update(void *data, struct kt_link *link, struct kt_err *reterr)
+{
+	const struct builder *builder = data;
+
+	return kt_image_send_changes(builder->job->setup->image, builder->job->packages,
+				     builder->files, link, reterr);
+}
+
+static int build(struct builder *builder, const struct kt_template *base, struct kt_err *reterr)
+{
+	const struct kt_template_job *job = builder->job;
+	const struct kt_image *image = job->setup->image;
+	KT_JSON json_t *before =
+		base ? json_incref(base->files) : kt_image_manifest(image, 0, NULL);
+	/* What the guest has beyond its needs stays there, and saves others the sending. */
+	KT_JSON json_t *manifest = kt_image_manifest(image, job->packages, before);
+	struct kt_template_build spec = {
+		.id = job->id,
+		.machine = kt_setup_machine(job->setup, job->kernel, job->test),
+		.files = manifest,
+		.boot_timeout_ns = job->setup->options->boot_timeout_ns,
+		.base = base,
+		.update_timeout_ns = kt_setup_send_limit_ns(job->setup, job->packages),
+		.update = on_update,
+		.accept = on_accept,
+		.console = on_console,
+		.data = builder,
+	};
+	int r;
+
+	if (!before || !manifest)
+		return kt_err_oom(reterr);
+	builder->files = before;
+	r = check_disk(job, reterr);
+	if (r < 0) {
+		builder->guest_is_up = true; /* for all we know */
+		return r;
+	}
+	r = kt_template_build(&spec, reterr);
+	if (r == 0)
+		kt_template_prune(job->id.dir, job->setup->options->template_cache_bytes);
+	return r;
+}
+
+/*
+ * What other selections of tests have left in the guest stays in it from one renewal to the next, while
+ * there is room.
+ */
+static bool is_cluttered(const struct kt_template_job *job, const struct kt_template *base)
+{
+	KT_JSON json_t *own = kt_image_manifest(job->setup->image, job->packages, NULL);
+	KT_JSON json_t *all = kt_image_manifest(job->setup->image, job->packages, base->files);
+
+	return json_object_size(all) > json_object_size(own) &&
+	       base->ram_used > kt_setup_files_max(job->test);
+}
+
+/* 1 when there is nothing to do: somebody else has built it while this waited for the lock. */
+static int find_base(const struct kt_template_job *job, struct kt_template *base,
+		     struct kt_err *reterr)
+{
+	int r = kt_template_find(&job->id, base, reterr);
+
+	if (r > 0 && !kt_image_differs(job->setup->image, job->packages, base->files))
+		return 1;
+	if (r == 0)
+		r = kt_template_find_sibling(&job->id, base, reterr);
+	if (r > 0 && is_cluttered(job, base))
+		kt_template_deinit(base);
+	return r < 0 ? r : 0;
+}
+
+static int run(struct builder *builder, struct kt_err *reterr)
+{
+	KT_CLEANUP(kt_template_deinit) struct kt_template base = KT_TEMPLATE_NULL;
+	const struct kt_template_job *job = builder->job;
+	KT_FREE char *path = kt_template_path(&job->id), *name = NULL;
+	KT_CLOSE int lock = -1;
+	int r;
+
+	name = path ? kt_format("template-%s", strrchr(path, '/') + 1) : NULL;
+	if (!name)
+		return kt_err_oom(reterr);
+	builder->guest_is_up = true; /* what fails before the boot is the cache's */
+	r = kt_cache_lock(name, NULL, NULL, &lock, reterr);
+	if (r == 0)
+		r = find_base(job, &base, reterr);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	builder->guest_is_up = false;
+	return build(builder, base.image.ram_fd < 0 ? NULL : &base, reterr);
+}
+
+int kt_template_job_main(const struct kt_template_job *job)
+{
+	struct builder builder = { .job = job };
+	struct kt_err err = KT_ERR_NULL;
+	KT_FREE char *text = NULL;
+	int r = run(&builder, &err);
+
+	if (r < 0)
+		kt_result_merge(&job->outcome->result, KT_VERDICT_ERROR, err.text);
+	text = kt_outcome_encode(job->outcome);
+	if (text)
+		kt_session_report(job->report_fd, KT_SESSION_OUTCOME, text);
+	if (r == 0)
+		return KT_TEMPLATE_JOB_DONE;
+	return builder.guest_is_up ? KT_TEMPLATE_JOB_NO_CACHE : KT_TEMPLATE_JOB_NO_GUEST;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#define XXH_INLINE_ALL
+#include "framework/select/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "framework/setup/setup.h"
+#include "guest/test/ctx.h"
+#include "util/cleanup.h"
+#include "util/random.h"
+
+static void shuffle(struct kt_plan *plan, uint64_t seed)
+{
+	for (size_t i = plan->n; i > 1; i--) {
+		size_t k = kt_random_next(&seed) % i;
+		const struct kt_test *other = plan->tests[k];
+
+		plan->tests[k] = plan->tests[i - 1];
+		plan->tests[i - 1] = other;
+	}
+}
+
+static bool same_machine(const struct kt_test *a, const struct kt_test *b)
+{
+	struct kt_topology left = kt_test_topology(a), right = kt_test_topology(b);
+
+	return !memcmp(&left, &right, sizeof(left)) &&
+	       kt_setup_memory_mib(a) == kt_setup_memory_mib(b);
+}
+
+/* Moves every test behind the last one before it that has the same machine. */
+static void group(struct kt_plan *plan)
+{
+	for (size_t i = 1; i < plan->n; i++) {
+		const struct kt_test *test = plan->tests[i];
+		size_t at = i;
+
+		while (at && !same_machine(plan->tests[at - 1], test))
+			at--;
+		if (!at)
+			continue; /* the first of its kind stays */
+		memmove(&plan->tests[at + 1], &plan->tests[at], (i - at) * sizeof(*plan->tests));
+		plan->tests[at] = test;
+	}
+}
+
+int kt_plan_init(struct kt_plan *plan, const struct kt_selection *selection,
+		 const struct kt_options *options)
+{
+	*plan = (struct kt_plan){ .n_before = selection->n };
+	plan->tests = calloc(selection->n + 1, sizeof(*plan->tests));
+	if (!plan->tests)
+		return -ENOMEM;
+	for (size_t i = 0; i < selection->n; i++) {
+		if (kt_shard_has(&options->shard, i, selection->n, selection->tests[i]->name))
+			plan->tests[plan->n++] = selection->tests[i];
+	}
+	if (options->shuffle)
+		shuffle(plan, options->seed);
+	group(plan);
+	return 0;
+}
+
+void kt_plan_deinit(struct kt_plan *plan)
+{
+	free(plan->tests);
+	*plan = (struct kt_plan){ .n = 0 };
+}
+
+uint64_t kt_plan_seed(uint64_t seed, unsigned int iteration, unsigned int attempt)
+{
+	uint64_t which = (uint64_t)(iteration - 1) << 32 | (attempt - 1);
+
+	return which ? seed ^ XXH64(&which, sizeof(which), 0) : seed;
+}
+
+uint64_t kt_plan_test_seed(uint64_t seed, const struct kt_test *test)
+{
+	return XXH64(test->name, strlen(test->name), seed);
+}

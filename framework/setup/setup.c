@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/setup/setup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "framework/setup/object.h"
+#include "guest/init/main.h"
+#include "guest/test/ctx.h"
+#include "util/cache.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+#define TCG_TIMEOUT_MULTIPLIER 3.0
+#define DEFAULT_TIMEOUT_MS     10000u /* beyond the duration */
+#define DEFAULT_MEMORY_MIB     512u
+#define OVERHEAD_MIB           64u /* of a machine beyond its guest's RAM */
+
+/*
+ * A throw-away guest has nothing to protect from itself, and under TCG page table isolation alone
+ * makes a fork() take half as long again. Unknown words of the form KEY=value become PID 1's
+ * environment. LD_BIND_NOW has the dynamic loader do once, before the template is saved, what it else
+ * does in each fork, at the first call of a function.
+ */
+#define CMDLINE                                                                                    \
+	"console=ttyS0 panic=-1 mitigations=off tsc=reliable "                                     \
+	"damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
+
+static int set_up_templates(struct kt_setup *setup, struct kt_err *reterr)
+{
+	if (setup->options->boot == KT_BOOT_COLD)
+		return 0;
+	if (!kt_qemu_can_save(&setup->host.qemu)) {
+		size_t len = strlen(setup->host.note);
+
+		(void)snprintf(setup->host.note + len, sizeof(setup->host.note) - len,
+			       "%sQEMU %u.%u cannot save machines (8.2 or newer can): each test "
+			       "boots its own",
+			       len ? "; " : "", setup->host.qemu.major, setup->host.qemu.minor);
+		return 0;
+	}
+	return kt_cache_path("templates", &setup->template_dir, reterr);
+}
+
+/* The guest keeps its files in RAM, and would die of too many of them without a word. */
+static int check_memory(const struct kt_setup *setup, const struct kt_test *test,
+			struct kt_err *reterr)
+{
+	uint64_t packages = test ? kt_cargo_packages(&setup->cargo, test) : 0;
+	uint64_t bytes = kt_image_bytes(setup->image, packages, NULL);
+
+	if (!packages || bytes <= kt_setup_files_max(test))
+		return 0;
+	return kt_err_set(reterr, -E2BIG,
+			  "%s:%u: %s: its payloads take %" PRIu64 " MiB, more than half of the "
+			  "machine's %u; raise .memory_mib",
+			  test->file, test->line, test->name, bytes >> 20,
+			  kt_setup_memory_mib(test));
+}
+
+static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wants,
+			struct kt_err *reterr)
+{
+	struct kt_image_options image = {
+		.program = "/proc/self/exe",
+		.extras = wants->extras,
+		.n_extras = wants->n_extras,
+	};
+	int r = kt_cargo_init(&setup->cargo, wants->tests, wants->n_tests, reterr);
+
+	if (r < 0)
+		return r;
+	image.packages = setup->cargo.packages;
+	image.n_packages = setup->cargo.n;
+	r = kt_schedulers_check(&setup->cargo, wants->tests, wants->n_tests, reterr)
+		    ?: kt_image_open(&image, &setup->image, reterr);
+	for (size_t i = 0; r == 0 && i < wants->n_tests; i++)
+		r = check_memory(setup, wants->tests[i], reterr);
+	return r;
+}
+
+static bool same_release(const struct kt_kernel *a, const struct kt_kernel *b, size_t len)
+{
+	return !strncmp(a->facts.release, b->facts.release, len) &&
+	       (!b->facts.release[len] || strchr("+-", b->facts.release[len]));
+}
+
+/*
+ * "7.0.13" of 7.0.13+deb13-cloud-amd64; of several with that version all of it, and which of them it is, as
+ * two builds of a tree may say the same. It is to be part of file names.
+ */
+static char *make_label(const struct kt_setup *setup, size_t index)
+{
+	const struct kt_kernel *kernel = &setup->kernels[index];
+	size_t len = strcspn(kernel->facts.release, "+-");
+
+	for (size_t i = 0; i < setup->n_kernels; i++) {
+		if (i != index && same_release(kernel, &setup->kernels[i], len))
+			return kt_format("%s#%zu", kernel->facts.release, index + 1);
+	}
+	return strndup(kernel->facts.release, len);
+}
+
+static int check_new(const struct kt_setup *setup, const struct kt_kernel *kernel,
+		     struct kt_err *reterr)
+{
+	for (size_t i = 0; i < setup->n_kernels; i++) {
+		if (!strcmp(setup->kernels[i].boot, kernel->boot))
+			return kt_err_set(
+				reterr, -EINVAL, "--kernel %s and --kernel %s are the same (%s)",
+				setup->kernels[i].spec, kernel->spec, kernel->facts.release);
+	}
+	return 0;
+}
+
+static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
+{
+	const struct kt_strings *specs = &setup->options->kernels;
+	size_t n = specs->n ?: 1;
+
+	setup->kernels = calloc(n, sizeof(*setup->kernels));
+	if (!setup->kernels)
+		return kt_err_oom(reterr);
+	for (; setup->n_kernels < n; setup->n_kernels++) {
+		struct kt_kernel *kernel = &setup->kernels[setup->n_kernels];
+		const char *spec = specs->n ? specs->at[setup->n_kernels] : NULL;
+		int r = kt_kernel_resolve(spec, kernel, reterr);
+
+		if (r < 0)
+			return r;
+		kernel->spec = spec;
+		r = check_new(setup, kernel, reterr);
+		if (r < 0) {
+			kt_kernel_deinit(kernel);
+			return r;
+		}
+	}
+	for (size_t i = 0; n > 1 && i < n; i++) {
+		setup->kernels[i].label = make_label(setup, i);
+		if (!setup->kernels[i].label)
+			return kt_err_oom(reterr);
+	}
+	return 0;
+}
+
+int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
+		  const struct kt_setup_wants *wants, struct kt_err *reterr)
+{
+	int r;
+
+	setup->options = options;
+	r = kt_host_probe(options->accel, options->qemu, &setup->host, reterr);
+	if (r < 0)
+		return r;
+	r = set_up_kernels(setup, reterr);
+	if (r < 0) /* -ENOENT is the missing QEMU's */
+		return r == -ENOENT ? -ENODATA : r;
+	setup->cmdline =
+		kt_format(CMDLINE "%s%s", options->append ? " " : "", options->append ?: "");
+	if (!setup->cmdline)
+		return kt_err_oom(reterr);
+	setup->timeout_multiplier = options->timeout_multiplier > 0 ? options->timeout_multiplier
+				    : setup->host.accel == KT_ACCEL_KVM ? 1.0
+									: TCG_TIMEOUT_MULTIPLIER;
+	r = set_up_image(setup, wants, reterr) ?: set_up_templates(setup, reterr);
+	if (r == 0 && !setup->template_dir)
+		r = kt_setup_initramfs(setup, reterr);
+	return r == -ENOENT ? -ENODATA : r;
+}
+
+void kt_setup_deinit(struct kt_setup *setup)
+{
+	for (size_t i = 0; i < setup->n_kernels; i++)
+		kt_kernel_deinit(&setup->kernels[i]);
+	free(setup->kernels);
+	setup->image = kt_image_free(setup->image);
+	kt_cargo_deinit(&setup->cargo);
+	setup->initramfs_fd = kt_close(setup->initramfs_fd);
+	free(setup->cmdline);
+	free(setup->template_dir);
+}
+
+int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr)
+{
+	if (setup->initramfs_fd >= 0)
+		return 0;
+	return kt_image_initramfs(setup->image, &setup->initramfs_fd, reterr);
+}
+
+char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *kernel,
+			const struct kt_test *test)
+{
+	if (test->disabled)
+		return kt_format("disabled: %s", test->disabled);
+	return kt_cargo_missing(&setup->cargo, test)
+		       ?: kt_schedulers_obstacle(&setup->cargo, kernel, test);
+}
+
+struct kt_machine_topology kt_setup_topology(const struct kt_test *test)
+{
+	struct kt_topology topology = kt_test_topology(test);
+
+	return (struct kt_machine_topology){
+		.numa_nodes = topology.numa_nodes,
+		.llcs = topology.llcs,
+		.cores = topology.cores,
+		.threads = topology.threads,
+	};
+}
+
+unsigned int kt_setup_memory_mib(const struct kt_test *test)
+{
+	return test->memory_mib ?: DEFAULT_MEMORY_MIB;
+}
+
+unsigned int kt_setup_machine_mib(const struct kt_test *test)
+{
+	return kt_setup_memory_mib(test) + OVERHEAD_MIB;
+}
+
+uint64_t kt_setup_files_max(const struct kt_test *test)
+{
+	return (uint64_t)kt_setup_memory_mib(test) << 20 >> 1;
+}
+
+unsigned int kt_setup_vcpus(const struct kt_test *test)
+{
+	struct kt_topology topology = kt_test_topology(test);
+
+	return kt_topology_cpus(&topology);
+}
+
+struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
+					  const struct kt_kernel *kernel,
+					  const struct kt_test *test)
+{
+	return (struct kt_machine_config){
+		.kernel = kernel->boot,
+		.initramfs_fd = setup->initramfs_fd,
+		.cmdline = setup->cmdline,
+		.topology = kt_setup_topology(test),
+		.memory_mib = kt_setup_memory_mib(test),
+		.accel = setup->host.accel,
+		.qemu = setup->host.qemu.path,
+		.tcg_single_thread = setup->host.tcg_single_thread,
+		.ram_fd = -1,
+	};
+}
+
+/* The machine must be what the test asked for, or nothing that it measures means what it says. */
+int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *hello,
+			    struct kt_err *reterr)
+{
+	struct kt_machine_topology want = kt_setup_topology(test);
+	unsigned int cpus = kt_setup_vcpus(test);
+
+	if (hello->cpus == cpus && hello->llcs == want.llcs && hello->cores == want.cores &&
+	    hello->threads == want.threads && hello->numa_nodes == want.numa_nodes)
+		return 0;
+	return kt_err_set(
+		reterr, -EINVAL,
+		"wrong topology: the test wants %u NUMA nodes, %u LLCs, %u cores each, %u "
+		"threads each (%u CPUs); the guest sees %u, %u, %u, %u (%u CPUs)",
+		want.numa_nodes, want.llcs, want.cores, want.threads, cpus, hello->numa_nodes,
+		hello->llcs, hello->cores, hello->threads, hello->cpus);
+}
+
+/* Guests carry the host's CPU in them: in what KVM shows of it, and in the speed of their clock. */
+static char *host_cpu(void)
+{
+	KT_FREE char *text = NULL;
+	char *at;
+
+	if (kt_file_read("/proc/cpuinfo", 1 << 24, &text, NULL) < 0 ||
+	    !(at = strstr(text, "model name")))
+		return strdup("unknown");
+	return strndup(at, strcspn(at, "\n"));
+}
+
+char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel *kernel,
+			    const struct kt_test *test)
+{
+	const struct kt_host *host = &setup->host;
+	struct kt_machine_topology topology = kt_setup_topology(test);
+	KT_FREE char *cpu = host_cpu();
+
+	if (!cpu)
+		return NULL;
+	return kt_format("wire %d\nkernel %s %s\ncmdline %s\ntopology %u %u %u %u\nmemory %u\n"
+			 "qemu %u.%u %s %s%s\nhost %s\n",
+			 KT_WIRE_VERSION, kernel->facts.release, kernel->facts.build_id,
+			 setup->cmdline, topology.numa_nodes, topology.llcs, topology.cores,
+			 topology.threads, kt_setup_memory_mib(test), host->qemu.major,
+			 host->qemu.minor, host->qemu.path, kt_accel_name(host->accel),
+			 host->tcg_single_thread ? " single" : "", cpu);
+}
+
+uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_test *test)
+{
+	uint64_t ms = test->timeout_ms ?: kt_test_duration_ms(test) + DEFAULT_TIMEOUT_MS;
+
+	if (setup->options->timeout_ns)
+		return setup->options->timeout_ns;
+	return (uint64_t)((double)ms * setup->timeout_multiplier) * KT_NSEC_PER_MSEC;
+}
+
+/* 15 MiB in a second are usual under TCG on a host that does nothing else. */
+uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, uint64_t packages)
+{
+	return (kt_image_bytes(setup->image, packages, NULL) >> 20) * 500 * KT_NSEC_PER_MSEC;
+}

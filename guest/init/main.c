@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/init/main.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/io.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest/init/mounts.h"
+#include "guest/init/settle.h"
+#include "guest/init/shell.h"
+#include "guest/init/sysview.h"
+#include "guest/init/update.h"
+#include "guest/init/wake.h"
+#include "guest/port/crash.h"
+#include "guest/port/output.h"
+#include "guest/port/port.h"
+#include "guest/process/reap.h"
+#include "guest/scenario/scenario.h"
+#include "guest/test/check.h"
+#include "guest/test/ctx.h"
+#include "guest/test/kmsg.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+#include "wire/run.h"
+
+#define PORT_TIMEOUT_NS    (10 * KT_NSEC_PER_SEC)
+#define ACK_TIMEOUT_NS     (30 * KT_NSEC_PER_SEC)
+#define CLEANUP_TIMEOUT_NS (3 * KT_NSEC_PER_SEC)
+
+/* Everything PID 1 has. */
+struct guest {
+	const struct kt_test_node *tests;
+	struct kt_port *port;
+	struct kt_output *output;
+	struct kt_kmsg *kmsg;
+	int wake_fd;
+	bool woken;
+	struct kt_run_request run;
+	int step;          /* for the last words; -1 outside the steps */
+	uint64_t began_ns; /* when the test did; 0: not yet */
+};
+
+bool kt_guest_is_me(void)
+{
+	return getpid() == 1 && getenv(KT_GUEST_VARIABLE);
+}
+
+/*
+ * The machine has a port that ends it at once. The kernel's own way tells every device first, all of
+ * which end with the machine: under TCG that takes three times as long as a whole test.
+ */
+static __attribute__((noreturn)) void power_off(void)
+{
+	if (ioperm(KT_WIRE_EXIT_PORT, 4, 1) == 0)
+		outl(KT_WIRE_EXIT_VALUE, KT_WIRE_EXIT_PORT);
+	(void)reboot(RB_POWER_OFF);
+	_exit(0); /* panics the kernel, which the host sees */
+}
+
+/* Nobody can be told over the port: the console is the last resort, for people. */
+static __attribute__((noreturn)) void give_up(const struct kt_err *err)
+{
+	KT_CLOSE int console = open("/dev/console", O_WRONLY | O_CLOEXEC);
+
+	(void)dprintf(console, "ktest: %s\n", err->text);
+	power_off();
+}
+
+static void set_up_loopback(void)
+{
+	KT_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+
+	if (fd >= 0)
+		(void)ioctl(fd, SIOCSIFFLAGS, &request);
+}
+
+static void set_up_limits(void)
+{
+	struct rlimit files = { 65536, 65536 }, locked = { RLIM_INFINITY, RLIM_INFINITY };
+
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+	(void)setrlimit(RLIMIT_MEMLOCK, &locked);
+}
+
+/* What a fresh guest needs, and one that EXEC has replaced finds done. */
+static int set_up_system(struct kt_err *reterr)
+{
+	int r;
+
+	(void)umask(022);
+	r = kt_mounts_setup(reterr);
+	if (r < 0)
+		return r;
+	(void)sethostname("ktest", 5);
+	(void)setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	(void)setenv("HOME", "/", 1);
+	set_up_loopback();
+	set_up_limits();
+	return 0;
+}
+
+static int set_up(struct guest *guest, struct kt_err *reterr)
+{
+	int r;
+
+	(void)prctl(PR_SET_NAME, "ktest-init");
+	(void)unsetenv("LD_BIND_NOW"); /* it was for this process only */
+	r = kt_update_adopt_port(&guest->port, reterr);
+	if (r == -ENOENT)
+		r = set_up_system(reterr)
+			    ?: kt_port_open(kt_now_ns() + PORT_TIMEOUT_NS, &guest->port, reterr);
+	r = r ?: kt_crash_install(guest->port, &guest->step, reterr) ?:
+	    kt_output_start(guest->port, &guest->output, reterr) ?:
+	    kt_kmsg_open(&guest->kmsg, reterr);
+	if (r < 0)
+		return r;
+	kt_crash_set_output(guest->output);
+	guest->wake_fd = kt_wake_prepare(reterr);
+	return guest->wake_fd < 0 ? guest->wake_fd : 0;
+}
+
+static int say_hello(struct guest *guest, struct kt_err *reterr)
+{
+	KT_FREE char *text = NULL;
+	struct kt_hello hello;
+	int r = kt_sysview_hello(&hello, reterr);
+
+	if (r < 0)
+		return r;
+	text = kt_hello_encode(&hello);
+	if (!text)
+		return kt_err_oom(reterr);
+	r = kt_port_send(guest->port, KT_MSG_HELLO, text, strlen(text));
+	return r < 0 ? kt_err_set(reterr, r, "sending HELO: %m") : 0;
+}
+
+static int settle(struct guest *guest, struct kt_err *reterr)
+{
+	int r;
+
+	kt_settle();
+	r = kt_port_send(guest->port, KT_MSG_SETTLED, NULL, 0);
+	return r < 0 ? kt_err_set(reterr, r, "sending SETD: %m") : 0;
+}
+
+static int exec_newer(struct guest *guest, struct kt_err *reterr)
+{
+	kt_output_flush(guest->output, kt_now_ns() + CLEANUP_TIMEOUT_NS);
+	kt_output_give_back(guest->output);
+	return kt_update_exec(guest->port, reterr);
+}
+
+static const struct kt_test *find_test(const struct kt_test_node *tests, const char *name)
+{
+	for (; name && tests; tests = tests->next) {
+		if (!strcmp(tests->test->name, name))
+			return tests->test;
+	}
+	return NULL;
+}
+
+/*
+ * What comes between RUN and a test's first instruction, done for nothing: under TCG the first time is
+ * slow, as every block of instructions is translated. A machine in the pool has the time for it.
+ */
+static void rehearse(const struct guest *guest)
+{
+	KT_CLEANUP(kt_run_request_deinit) struct kt_run_request run = KT_RUN_REQUEST_NULL;
+	const char *const environment[] = { NULL };
+	const struct kt_run_request sent = {
+		.test = guest->tests->test->name,
+		.environment = environment,
+	};
+	struct kt_scenario *scenario = NULL;
+	struct kt_err err = KT_ERR_NULL;
+	KT_FREE void *data = NULL;
+	struct kt_ctx ctx;
+	size_t len;
+
+	if (kt_run_request_encode(&sent, &data, &len) < 0 ||
+	    kt_run_request_decode(data, len, &run, &err) < 0)
+		return;
+	kt_kmsg_begin(guest->kmsg);
+	kt_ctx_init(&ctx, find_test(guest->tests, run.test));
+	if (kt_scenario_new(&ctx, guest->port, &scenario) == 0)
+		(void)kt_scenario_free(scenario);
+	kt_ctx_deinit(&ctx);
+}
+
+static int wake(struct guest *guest, const struct kt_frame *frame, struct kt_err *reterr)
+{
+	struct kt_msg_wake message;
+	int r;
+
+	if (frame->len != sizeof(message))
+		return kt_err_set(reterr, -EPROTO, "WAKE of %u bytes", frame->len);
+	memcpy(&message, frame->payload, sizeof(message));
+	kt_wake(guest->wake_fd, &message);
+	guest->woken = true;
+	rehearse(guest);
+	r = kt_port_send(guest->port, KT_MSG_WOKE, NULL, 0);
+	return r < 0 ? kt_err_set(reterr, r, "sending WOKE: %m") : 0;
+}
+
+/* Does what the host asks for until it sends RUN. A template is saved while this waits. */
+static int wait_run(struct guest *guest, struct kt_err *reterr)
+{
+	struct kt_frame frame;
+	char type[5];
+
+	for (;;) {
+		int r = kt_port_receive(guest->port, KT_NSEC_NEVER, &frame, reterr);
+
+		if (r == 0 && frame.type == KT_MSG_RUN)
+			return kt_run_request_decode(frame.payload, frame.len, &guest->run, reterr);
+		if (r == 0 && frame.type == KT_MSG_SETTLE)
+			r = settle(guest, reterr);
+		else if (r == 0 && frame.type == KT_MSG_FILE)
+			r = kt_update_file(&frame, reterr);
+		else if (r == 0 && frame.type == KT_MSG_EXEC)
+			r = exec_newer(guest, reterr);
+		else if (r == 0 && frame.type == KT_MSG_WAKE)
+			r = wake(guest, &frame, reterr);
+		else if (r == 0)
+			r = kt_err_set(reterr, -EPROTO, "the host sent '%s' where 'RUN ' was due",
+				       kt_frame_type_text(frame.type, type));
+		if (r < 0)
+			return r;
+	}
+}
+
+/* Nothing of it may write to standard output, or run, while the test is judged. */
+static void end_processes(struct kt_result *result)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	if (kt_reap_all(kt_now_ns() + CLEANUP_TIMEOUT_NS, &err) < 0)
+		kt_result_merge(result, KT_VERDICT_ERROR, err.text);
+}
+
+/* A complaint of the kernel fails the test, unless it is the one that was expected. */
+static void judge_kernel_log(struct guest *guest, struct kt_ctx *ctx)
+{
+	const char *expected = ctx->test->expect_kernel_warning;
+	struct kt_where where = { ctx->test->file, ctx->test->line };
+	KT_FREE char *text = NULL, *complaint = NULL;
+	struct kt_err err = KT_ERR_NULL;
+
+	if (kt_kmsg_read(guest->kmsg, &text, &err) < 0) {
+		(void)kt_fail(ctx, where, "%s", err.text);
+		return;
+	}
+	complaint = text ? kt_kmsg_complaint(text) : NULL;
+	if (complaint && !(expected && strstr(complaint, expected)))
+		(void)kt_fail(ctx, where, "the kernel complained: %s", complaint);
+	else if (expected && !complaint)
+		(void)kt_fail_values(ctx, where, "the kernel complains", expected, "nothing");
+	if (text && ctx->result.verdict == KT_VERDICT_FAIL)
+		(void)kt_port_send(guest->port, KT_MSG_DMESG, text,
+				   KT_MIN(strlen(text), (size_t)KT_FRAME_PAYLOAD_MAX));
+}
+
+static void run_body(struct guest *guest, struct kt_ctx *ctx)
+{
+	struct kt_scenario *scenario = NULL;
+	int r = kt_scenario_new(ctx, guest->port, &scenario);
+
+	if (r < 0) {
+		kt_result_merge(&ctx->result, KT_VERDICT_ERROR, "out of memory in the guest");
+		return;
+	}
+	ctx->began_ns = guest->began_ns = kt_now_ns();
+	r = kt_scenario_begin(scenario);
+	if (r == 0 && ctx->test->steps)
+		r = kt_scenario_run(scenario, ctx->test);
+	else if (r == 0)
+		r = kt_ctx_call(ctx, ctx->test->run, "run");
+	kt_scenario_tear_down(scenario); /* all have ended, and have reported */
+	if (r == 0)
+		kt_check_reports(ctx, &scenario->live.reports);
+	if (r == 0)
+		(void)kt_ctx_call(ctx, ctx->test->check, "check");
+	kt_scheduler_set_finish(&scenario->schedulers);
+	ctx->result.duration_ns = kt_elapsed_ns(ctx);
+	ctx->result.scenario = kt_scenario_report(scenario);
+	(void)kt_scenario_free(scenario);
+}
+
+/*
+ * The kernel's patience is in the machine's time, like ours: a dump of thousands of tasks, with interrupts off, is no
+ * stall on a slow one. 21 s is the kernel's default, 300 s its limit (kernel/rcu/tree_stall.h).
+ */
+static void scale_stall_timeout(unsigned int percent)
+{
+	KT_FREE char *text = kt_format("%u", KT_MIN(21 * percent / 100, 300u));
+
+	if (text)
+		(void)kt_file_write("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", text);
+}
+
+static void run_test(struct guest *guest, struct kt_result *ret_result)
+{
+	const struct kt_test *test = find_test(guest->tests, guest->run.test);
+	struct kt_ctx ctx;
+
+	if (!test) {
+		kt_result_merge(ret_result, KT_VERDICT_ERROR,
+				"the guest's binary does not hold this test");
+		return;
+	}
+	kt_kmsg_begin(guest->kmsg);
+	kt_ctx_init(&ctx, test);
+	ctx.seed = guest->run.seed;
+	ctx.work_type = guest->run.work_type < KT_N_WORK_TYPES
+				? (enum kt_work_type)guest->run.work_type
+				: KT_WORK_NONE;
+	ctx.time_scale_percent = guest->run.time_scale_percent;
+	scale_stall_timeout(ctx.time_scale_percent);
+	kt_crash_watch_step(&ctx.step);
+	run_body(guest, &ctx);
+	end_processes(&ctx.result);
+	judge_kernel_log(guest, &ctx);
+	kt_crash_watch_step(&guest->step);
+	*ret_result = ctx.result;
+	ctx.result = KT_RESULT_NULL;
+	kt_ctx_deinit(&ctx);
+}
+
+static void run_shell(struct guest *guest, struct kt_result *result)
+{
+	struct kt_err err = KT_ERR_NULL;
+	int r;
+
+	if (guest->run.terminal)
+		(void)setenv("TERM", guest->run.terminal, 1);
+	(void)setenv("PS1", "ktest# ", 1);
+	if (guest->run.mode == KT_RUN_SHELL)
+		r = kt_shell_interactive(guest->port, &guest->run, &result->exit_status, &err);
+	else
+		r = kt_shell_exec(guest->port, &guest->run, &result->exit_status, &err);
+	if (r < 0)
+		kt_result_merge(result, KT_VERDICT_ERROR, err.text);
+	end_processes(result);
+}
+
+static int send_result(struct guest *guest, struct kt_result *result, struct kt_err *reterr)
+{
+	uint64_t deadline_ns = kt_now_ns() + ACK_TIMEOUT_NS;
+	KT_FREE void *data = NULL;
+	struct kt_frame frame;
+	size_t len;
+	int r;
+
+	if (guest->began_ns)
+		result->since_begin_ns = kt_now_ns() - guest->began_ns;
+	if (kt_result_encode(result, &data, &len) < 0)
+		return kt_err_oom(reterr);
+	r = kt_port_send(guest->port, KT_MSG_RESULT, data, len);
+	if (r < 0)
+		return kt_err_set(reterr, r, "sending RSLT: %m");
+	do
+		r = kt_port_receive(guest->port, deadline_ns, &frame, reterr);
+	while (r == 0 && frame.type != KT_MSG_RESULT_ACK);
+	return r;
+}
+
+static int serve(struct guest *guest, struct kt_err *reterr)
+{
+	struct kt_result result = KT_RESULT_NULL;
+	int r;
+
+	r = wait_run(guest, reterr);
+	if (r < 0)
+		return r;
+	if (!guest->woken)
+		kt_wake(guest->wake_fd, &guest->run.wake);
+	for (const char *const *at = guest->run.environment; *at; at++)
+		(void)putenv((char *)*at); /* lives as long as PID 1 */
+	if (guest->run.mode == KT_RUN_TEST)
+		run_test(guest, &result);
+	else
+		run_shell(guest, &result);
+	kt_output_flush(guest->output, kt_now_ns() + CLEANUP_TIMEOUT_NS);
+	r = send_result(guest, &result, reterr);
+	kt_result_deinit(&result);
+	return r;
+}
+
+void kt_guest_main(const struct kt_test_node *tests)
+{
+	struct guest guest = { .tests = tests, .run = KT_RUN_REQUEST_NULL, .step = -1 };
+	struct kt_err err = KT_ERR_NULL;
+
+	if (set_up(&guest, &err) < 0 || say_hello(&guest, &err) < 0 || serve(&guest, &err) < 0)
+		give_up(&err);
+	power_off();
+}

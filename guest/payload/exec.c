@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* The public side of payloads, for .run functions. */
+#include <errno.h>
+#include <string.h>
+
+#include "guest/payload/payload.h"
+#include "guest/test/ctx.h"
+#include "util/cleanup.h"
+
+struct failing {
+	struct kt_ctx *ctx;
+	const struct kt_payload *payload;
+};
+
+static void on_failure(void *data, const char *what)
+{
+	const struct failing *failing = data;
+
+	(void)kt_fail(failing->ctx,
+		      (struct kt_where){ failing->payload->file, failing->payload->line }, "%s",
+		      what);
+}
+
+/* The caller keeps what it points to until the machine is gone. */
+static struct kt_payload_result result_of(struct kt_payload_outcome *outcome)
+{
+	struct kt_payload_result result = {
+		.status = outcome->status,
+		.duration_ns = outcome->duration_ns,
+		.out = outcome->out.data,
+		.out_len = outcome->out.len,
+		.out_total = outcome->out.total,
+		.err = outcome->err.data,
+		.metrics = outcome->metrics.at,
+		.n_metrics = outcome->metrics.n,
+	};
+
+	*outcome = KT_PAYLOAD_OUTCOME_NULL;
+	return result;
+}
+
+static int run_to_end(const struct kt_ctx *ctx, struct kt_payload_run *run, unsigned int timeout_ms,
+		      struct kt_payload_outcome *outcome, struct kt_err *reterr)
+{
+	struct kt_err death = KT_ERR_NULL;
+	int r = kt_payload_wait(run, kt_ctx_deadline_ns(ctx, timeout_ms), outcome, reterr);
+
+	if (r == -ETIMEDOUT && kt_payload_kill(run, outcome, &death) < 0)
+		(void)kt_err_set(reterr, r, "%s", death.text);
+	return r;
+}
+
+int kt_payload_exec(struct kt_ctx *ctx, const struct kt_payload *payload, const char *const *args,
+		    const char *cgroup, unsigned int timeout_ms, struct kt_payload_result *ret)
+{
+	KT_CLEANUP(kt_payload_outcome_deinit)
+	struct kt_payload_outcome outcome = KT_PAYLOAD_OUTCOME_NULL;
+	KT_CLEANUP(kt_payload_freep) struct kt_payload_run *run = NULL;
+	struct failing failing = { .ctx = ctx, .payload = payload };
+	struct kt_err err = KT_ERR_NULL;
+	unsigned int n_failures;
+	int r;
+
+	r = kt_payload_start(payload, args, cgroup, &run, &err);
+	if (r == 0)
+		r = run_to_end(ctx, run, timeout_ms, &outcome, &err);
+	if (r < 0) {
+		on_failure(&failing, err.text);
+		return KT_FAILED;
+	}
+	kt_payload_show(payload, &outcome);
+	n_failures = kt_payload_check(payload, &outcome, on_failure, &failing);
+	if (ret)
+		*ret = result_of(&outcome);
+	return n_failures ? KT_FAILED : 0;
+}
+
+bool kt_metric(const struct kt_payload_result *result, const char *name, double *ret_value)
+{
+	const struct kt_metric_value *metric =
+		kt_metrics_find(result->metrics, result->n_metrics, name);
+
+	if (metric)
+		*ret_value = metric->value;
+	return metric != NULL;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/port/crash.h"
+
+#include <errno.h>
+#include <link.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/uio.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+/* A signal handler has no argument of ours, so what it needs is here: there is one PID 1. */
+static struct {
+	struct kt_port *port;
+	struct kt_output *output;
+	const int *step;
+	uint64_t load_address;
+} last;
+
+static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP };
+
+/* The host answers with RACK or takes the machine away; either ends the wait. */
+static void wait_acknowledged(void)
+{
+	struct pollfd waiting = { .fd = kt_port_fd(last.port), .events = POLLIN };
+
+	(void)poll(&waiting, 1, 3000);
+}
+
+/* Memory that may not be there, without a fault of our own. */
+static bool peek(uint64_t address, void *to, size_t len)
+{
+	struct iovec local = { .iov_base = to, .iov_len = len };
+	struct iovec remote = { .iov_base = (void *)(uintptr_t)address, .iov_len = len };
+
+	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)len;
+}
+
+static void add_frame(struct kt_msg_crash *crash, uint64_t address)
+{
+	crash->frames[crash->n_frames++] = address - last.load_address;
+}
+
+/*
+ * Follows the frame pointers: backtrace(3) would need libgcc, and the heap. Code without frame
+ * pointers cuts the list short.
+ */
+static void walk_stack(struct kt_msg_crash *crash, const ucontext_t *context)
+{
+	uint64_t frame = (uint64_t)context->uc_mcontext.gregs[REG_RBP];
+	uint64_t pair[2]; /* the caller's frame, the return address */
+
+	add_frame(crash, (uint64_t)context->uc_mcontext.gregs[REG_RIP]);
+	while (crash->n_frames < KT_CRASH_FRAMES_MAX && peek(frame, pair, sizeof(pair)) &&
+	       pair[0] > frame) {
+		add_frame(crash, pair[1] - 1); /* inside the call, not behind it */
+		frame = pair[0];
+	}
+}
+
+static void on_fatal(int signal, siginfo_t *info, void *context)
+{
+	struct kt_msg_crash crash = {
+		.signal = (uint32_t)signal,
+		.code = info->si_code,
+		.fault_address = (uint64_t)(uintptr_t)info->si_addr,
+		.step = (uint32_t)*last.step,
+	};
+
+	kt_crash_uninstall(); /* a second one ends PID 1 and panics the kernel, which is seen too */
+	walk_stack(&crash, context);
+	if (last.output)
+		kt_output_drain(last.output, 500);
+	(void)kt_port_send_last_words(last.port, KT_MSG_CRASH, &crash, sizeof(crash));
+	wait_acknowledged();
+	sync();
+	(void)reboot(RB_POWER_OFF);
+	_exit(128 + signal);
+}
+
+static int find_load_address(struct dl_phdr_info *info, size_t size, void *data)
+{
+	(void)size;
+	*(uint64_t *)data = info->dlpi_addr;
+	return 1; /* the executable comes first */
+}
+
+int kt_crash_install(struct kt_port *port, const int *step, struct kt_err *reterr)
+{
+	struct sigaction action = {
+		.sa_sigaction = on_fatal,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER,
+	};
+	stack_t stack = { .ss_size = 65536 };
+
+	stack.ss_sp = malloc(stack.ss_size); /* for the life of PID 1 */
+	if (!stack.ss_sp)
+		return kt_err_oom(reterr);
+	last.port = port;
+	last.step = step;
+	(void)dl_iterate_phdr(find_load_address, &last.load_address);
+	if (sigaltstack(&stack, NULL) < 0)
+		return kt_err_set(reterr, -errno, "sigaltstack: %m");
+	for (size_t i = 0; i < KT_ARRAY_LEN(fatal_signals); i++) {
+		if (sigaction(fatal_signals[i], &action, NULL) < 0)
+			return kt_err_set(reterr, -errno, "sigaction %d: %m", fatal_signals[i]);
+	}
+	return 0;
+}
+
+void kt_crash_watch_step(const int *step)
+{
+	last.step = step;
+}
+
+void kt_crash_set_output(struct kt_output *output)
+{
+	last.output = output;
+}
+
+void kt_crash_uninstall(void)
+{
+	for (size_t i = 0; i < KT_ARRAY_LEN(fatal_signals); i++)
+		(void)signal(fatal_signals[i], SIG_DFL);
+}

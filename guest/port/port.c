@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/port/port.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+#define PORTS_DIR "/sys/class/virtio-ports"
+
+/*
+ * Writers hold the lock for one frame, so that frames never interleave. The reader works on a
+ * buffer of its own: one read(2) may bring several frames.
+ */
+struct kt_port {
+	int fd;
+	pthread_mutex_t send_lock;
+	struct kt_frame_tx tx;
+	struct kt_frame_rx rx;
+	uint8_t buffer[16384];
+	const uint8_t *unread;
+	size_t n_unread;
+};
+
+/* The port's number is not fixed; its name is. */
+static int find_port(char *path, size_t room)
+{
+	DIR *dir = opendir(PORTS_DIR);
+	int r = -ENOENT;
+
+	if (!dir)
+		return -errno;
+	for (struct dirent *ent; r && (ent = readdir(dir));) {
+		char name_path[PATH_MAX];
+		KT_FREE char *name = NULL;
+
+		(void)snprintf(name_path, sizeof(name_path), "%s/name", ent->d_name);
+		if (ent->d_name[0] == '.' ||
+		    kt_file_read_at(dirfd(dir), name_path, 256, &name, NULL) < 0)
+			continue;
+		name[strcspn(name, "\n")] = '\0';
+		if (strcmp(name, KT_WIRE_PORT_NAME))
+			continue;
+		(void)snprintf(path, room, "/dev/%s", ent->d_name);
+		r = 0;
+	}
+	(void)closedir(dir);
+	return r;
+}
+
+/* Waits for the kernel to announce any device; a socket that cannot be had waits a moment. */
+static void wait_uevent(int uevents, uint64_t deadline_ns)
+{
+	struct pollfd waiting = { .fd = uevents, .events = POLLIN };
+	char event[4096];
+
+	(void)poll(&waiting, 1, uevents < 0 ? 1 : kt_left_ms(deadline_ns));
+	while (uevents >= 0 && recv(uevents, event, sizeof(event), MSG_DONTWAIT) > 0)
+		;
+}
+
+static int open_uevents(void)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		fd = kt_close(fd);
+	return fd;
+}
+
+/*
+ * The device is probed before user space starts, but its ports and their names are announced over a
+ * control queue that a worker reads: the first look may be too early.
+ */
+static int open_port(uint64_t deadline_ns, struct kt_err *reterr)
+{
+	KT_CLOSE int uevents = open_uevents();
+	char path[PATH_MAX] = PORTS_DIR;
+
+	for (;;) {
+		int r = find_port(path, sizeof(path));
+
+		if (r == 0) {
+			int fd = open(path, O_RDWR | O_CLOEXEC);
+
+			if (fd >= 0)
+				return fd;
+			r = -errno;
+		}
+		if (!kt_left_ns(deadline_ns))
+			return kt_err_set(reterr, r,
+					  "no virtio port '%s' (%s: %m); the kernel needs "
+					  "CONFIG_VIRTIO_PCI=y and CONFIG_VIRTIO_CONSOLE=y",
+					  KT_WIRE_PORT_NAME, path);
+		wait_uevent(uevents, deadline_ns);
+	}
+}
+
+int kt_port_adopt(int fd, struct kt_port_position position, struct kt_port **ret_port,
+		  struct kt_err *reterr)
+{
+	struct kt_port *port = calloc(1, sizeof(*port));
+
+	if (!port)
+		return kt_err_oom(reterr);
+	port->fd = fd;
+	port->rx.sequence = position.received;
+	port->tx.sequence = position.sent;
+	(void)pthread_mutex_init(&port->send_lock, NULL);
+	*ret_port = port;
+	return 0;
+}
+
+int kt_port_open(uint64_t deadline_ns, struct kt_port **ret_port, struct kt_err *reterr)
+{
+	int fd = open_port(deadline_ns, reterr);
+
+	return fd < 0 ? fd : kt_port_adopt(fd, (struct kt_port_position){ 0, 0 }, ret_port, reterr);
+}
+
+struct kt_port_position kt_port_position(const struct kt_port *port)
+{
+	return (struct kt_port_position){ port->rx.sequence, port->tx.sequence };
+}
+
+struct kt_port *kt_port_close(struct kt_port *port)
+{
+	if (!port)
+		return NULL;
+	(void)kt_close(port->fd);
+	(void)pthread_mutex_destroy(&port->send_lock);
+	kt_frame_rx_deinit(&port->rx);
+	free(port);
+	return NULL;
+}
+
+int kt_port_fd(const struct kt_port *port)
+{
+	return port->fd;
+}
+
+int kt_port_buffered(const struct kt_port *port)
+{
+	return port->n_unread > 0;
+}
+
+static int send_locked(struct kt_port *port, enum kt_message type, const void *payload, size_t len)
+{
+	uint8_t header[KT_FRAME_HEADER_LEN];
+	int r;
+
+	kt_frame_seal(&port->tx, type, payload, (uint32_t)len, header);
+	r = kt_write_full(port->fd, header, sizeof(header));
+	return r < 0 ? r : kt_write_full(port->fd, payload, len);
+}
+
+int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload, size_t len)
+{
+	int r;
+
+	if (len > KT_FRAME_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	(void)pthread_mutex_lock(&port->send_lock);
+	r = send_locked(port, type, payload, len);
+	(void)pthread_mutex_unlock(&port->send_lock);
+	return r;
+}
+
+int kt_port_send_last_words(struct kt_port *port, enum kt_message type, const void *payload,
+			    size_t len)
+{
+	for (int i = 0; i < 1000 && pthread_mutex_trylock(&port->send_lock); i++)
+		(void)poll(NULL, 0, 1);
+	return send_locked(port, type, payload, len);
+}
+
+/* 1 when there is something to read, 0 to look again. */
+static int wait_readable(const struct kt_port *port, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	struct pollfd waiting = { .fd = port->fd, .events = POLLIN };
+
+	if (kt_poll(&waiting, 1, deadline_ns) < 0)
+		return kt_err_set(reterr, -errno, "waiting for the host: %m");
+	if (waiting.revents & POLLIN)
+		return 1;
+	if (waiting.revents & POLLHUP)
+		return kt_err_set(reterr, -EPIPE, "the host closed the port");
+	if (kt_left_ns(deadline_ns))
+		return 0;
+	return kt_err_set(reterr, -ETIMEDOUT, "timed out waiting for a frame from the host");
+}
+
+static int fill_buffer(struct kt_port *port, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	ssize_t n;
+	int r;
+
+	/* A fork wakes up here: with nothing to time there is one system call less for TCG to translate. */
+	r = deadline_ns == KT_NSEC_NEVER ? 1 : wait_readable(port, deadline_ns, reterr);
+	if (r <= 0)
+		return r;
+	n = read(port->fd, port->buffer, sizeof(port->buffer));
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN
+			       ? 0
+			       : kt_err_set(reterr, -errno, "reading from the host: %m");
+	if (n == 0)
+		return kt_err_set(reterr, -EPIPE, "the host closed the port");
+	port->unread = port->buffer;
+	port->n_unread = (size_t)n;
+	return 0;
+}
+
+int kt_port_receive(struct kt_port *port, uint64_t deadline_ns, struct kt_frame *ret_frame,
+		    struct kt_err *reterr)
+{
+	for (;;) {
+		int r = kt_frame_rx_take(&port->rx, &port->unread, &port->n_unread, ret_frame,
+					 reterr);
+
+		if (r < 0)
+			return r;
+		if (r > 0)
+			return 0;
+		r = fill_buffer(port, deadline_ns, reterr);
+		if (r < 0)
+			return r;
+	}
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/process/reap.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+#define KTHREADD 2 /* the parent of the kernel's own threads */
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/* Ends a waitpid() of this thread. A test may use SIGALRM itself, so its action is put back. */
+struct alarm {
+	timer_t timer;
+	struct sigaction before;
+};
+
+/* SIGCHLD would not do for waiting: another thread that has not blocked it may take it. */
+static int set_alarm(uint64_t deadline_ns, struct alarm *alarm)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
+	struct itimerspec when = {
+		.it_value.tv_sec = (time_t)(deadline_ns / KT_NSEC_PER_SEC),
+		.it_value.tv_nsec = (long)(deadline_ns % KT_NSEC_PER_SEC),
+		.it_interval.tv_nsec = 10 * (long)KT_NSEC_PER_MSEC, /* it may come too early once */
+	};
+	int r;
+
+	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	if (timer_create(CLOCK_MONOTONIC, &event, &alarm->timer) < 0)
+		return -errno;
+	if (sigaction(SIGALRM, &action, &alarm->before) == 0 &&
+	    timer_settime(alarm->timer, TIMER_ABSTIME, &when, NULL) == 0)
+		return 0;
+	r = -errno;
+	(void)timer_delete(alarm->timer);
+	return r;
+}
+
+/* A signal that is pending by now was taken: it is not blocked. */
+static void clear_alarm(struct alarm *alarm)
+{
+	(void)timer_delete(alarm->timer);
+	(void)sigaction(SIGALRM, &alarm->before, NULL);
+}
+
+/* "pid (name) state", of a process that is neither PID 1 nor the kernel's own. */
+static int describe(const char *pid, struct kt_err *reterr)
+{
+	KT_FREE char *path = kt_format("/proc/%s/stat", pid), *text = NULL;
+	char *end;
+	int parent;
+
+	if (!path || !strcmp(pid, "1") || kt_file_read(path, 4096, &text, NULL) < 0)
+		return 0;
+	end = strrchr(text, ')');
+	if (!end || sscanf(end, ") %*c %d", &parent) != 1 || parent == KTHREADD ||
+	    atoi(pid) == KTHREADD)
+		return 0;
+	return kt_err_set(reterr, -ETIMEDOUT, "a process does not die: %.*s in state %c",
+			  (int)(end + 1 - text), text, end[2]);
+}
+
+static int name_survivor(struct kt_err *reterr)
+{
+	DIR *dir = opendir("/proc");
+	int r = 0;
+
+	for (struct dirent *ent; r == 0 && dir && (ent = readdir(dir));) {
+		if (isdigit((unsigned char)ent->d_name[0]))
+			r = describe(ent->d_name, reterr);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return r ?: kt_err_set(reterr, -ETIMEDOUT, "a process does not die");
+}
+
+int kt_reap_all(uint64_t deadline_ns, struct kt_err *reterr)
+{
+	struct alarm alarm;
+	int r;
+
+	/* Every process is a descendant, so without a child there is none. */
+	if (waitpid(-1, NULL, WNOHANG) < 0)
+		return 0;
+	r = set_alarm(deadline_ns, &alarm);
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot set a timer: %m");
+	(void)kill(-1, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0 || (errno == EINTR && kt_left_ns(deadline_ns)))
+		;
+	r = errno == ECHILD ? 0 : name_survivor(reterr);
+	clear_alarm(&alarm);
+	return r;
+}
+
+int kt_reap_group(pid_t group, uint64_t deadline_ns, int *ret_status, struct kt_err *reterr)
+{
+	bool seen = false;
+	struct alarm alarm;
+	int status, r;
+	pid_t pid;
+
+	r = set_alarm(deadline_ns, &alarm);
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot set a timer: %m");
+	(void)kill(-group, SIGKILL);
+	/* Children of those that die become this process's, and are still of the group. */
+	while ((pid = waitpid(-group, &status, 0)) > 0 ||
+	       (errno == EINTR && kt_left_ns(deadline_ns))) {
+		if (pid != group)
+			continue;
+		seen = true;
+		if (ret_status)
+			*ret_status = status;
+	}
+	r = errno == ECHILD ? 0 : -ETIMEDOUT;
+	clear_alarm(&alarm);
+	if (r < 0)
+		return kt_err_set(reterr, r, "process group %d does not die", (int)group);
+	if (ret_status && !seen)
+		return kt_err_set(reterr, -ECHILD, "somebody else has reaped process %d",
+				  (int)group);
+	return 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/scenario/lifetime.h"
+
+#include <string.h>
+
+static bool is_within(const char *inner, const char *outer)
+{
+	size_t len = strlen(outer);
+
+	return !strncmp(inner, outer, len) && (!inner[len] || inner[len] == '/');
+}
+
+/* To name a cgroup is to name what is above it, which it needs, and below it, which it affects. */
+static bool names(const char *cgroup, const char *name)
+{
+	return cgroup && (is_within(cgroup, name) || is_within(name, cgroup));
+}
+
+static bool creates(const struct kt_op *op)
+{
+	return op->kind == KT_OP_ADD_CGROUP || op->kind == KT_OP_ADD_CGROUP_DEF;
+}
+
+enum mention {
+	NOT_NAMED,
+	NAMED,
+	CREATED_ANEW, /* before any other mention in the step */
+};
+
+static enum mention find_mention(const struct kt_step *step, const char *name)
+{
+	for (const struct kt_cgroup_def *def = step->setup; def && !def->end; def++) {
+		if (names(def->name, name))
+			return strcmp(def->name, name) ? NAMED : CREATED_ANEW;
+	}
+	for (const struct kt_op *op = step->ops; op && !op->end; op++) {
+		if (names(op->cgroup, name))
+			return creates(op) && !strcmp(op->cgroup, name) ? CREATED_ANEW : NAMED;
+		if (names(op->to, name))
+			return NAMED;
+	}
+	return NOT_NAMED;
+}
+
+unsigned int kt_lifetime_end(const struct kt_step *steps, unsigned int now, const char *name)
+{
+	unsigned int last = now;
+
+	for (unsigned int i = now + 1; !steps[i].end; i++) {
+		enum mention mention = find_mention(&steps[i], name);
+
+		if (mention == CREATED_ANEW)
+			break;
+		if (mention == NAMED)
+			last = i;
+	}
+	return last;
+}

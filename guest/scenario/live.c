@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/scenario/live.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest/cgroup/cpuset.h"
+#include "guest/worker/type.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+#define STOP_TIMEOUT_MS 5000u
+
+void kt_live_init(struct kt_live *live, struct kt_ctx *ctx)
+{
+	const struct kt_cpuset every = { .kind = KT_CPUS_UNSET };
+
+	*live = (struct kt_live){ .ctx = ctx, .runner = { .name = "", .last_step = 0 } };
+	(void)kt_cpuset_resolve(&every, &ctx->topology, &live->runner.cpus, NULL);
+}
+
+void kt_live_deinit(struct kt_live *live)
+{
+	free(live->runner.groups);
+	kt_reports_deinit(&live->reports);
+}
+
+struct kt_live_cgroup *kt_live_find(struct kt_live *live, const char *name)
+{
+	struct kt_live_cgroup *at = live->first;
+
+	if (!*name)
+		return &live->runner;
+	while (at && strcmp(at->name, name))
+		at = at->next;
+	return at;
+}
+
+int kt_live_get(struct kt_live *live, const char *name, struct kt_live_cgroup **ret_cgroup,
+		struct kt_err *reterr)
+{
+	*ret_cgroup = kt_live_find(live, name ?: "");
+	if (*ret_cgroup)
+		return 0;
+	return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
+}
+
+uint64_t kt_live_iterations(const struct kt_live_cgroup *cgroup)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < cgroup->n_groups; i++)
+		sum += kt_worker_group_iterations(cgroup->groups[i]);
+	return sum;
+}
+
+int kt_live_for_each_group(struct kt_live *live,
+			   int (*fn)(void *data, struct kt_live_cgroup *cgroup,
+				     struct kt_worker_group *group),
+			   void *data)
+{
+	struct kt_live_cgroup *at = &live->runner;
+	int r = 0;
+
+	live->runner.next = live->first;
+	for (; r == 0 && at; at = at->next) {
+		for (size_t i = 0; r == 0 && i < at->n_groups; i++)
+			r = fn(data, at, at->groups[i]);
+	}
+	return r;
+}
+
+/* ---- workers ------------------------------------------------------------------------------------ */
+
+/* What the work does not say, the cgroup's definition does. */
+static struct kt_work merge_defaults(const struct kt_work *work, const struct kt_cgroup_def *def)
+{
+	struct kt_work merged = *work;
+
+	if (merged.sched.policy == KT_SCHED_UNSET)
+		merged.sched = def->sched;
+	if (merged.affinity.kind == KT_AFFINITY_INHERIT)
+		merged.affinity = def->affinity;
+	if (merged.mempolicy.mode == KT_MPOL_DEFAULT)
+		merged.mempolicy = def->mempolicy;
+	merged.nice = merged.nice ?: def->nice;
+	merged.comm = merged.comm ?: def->comm;
+	merged.uid = merged.uid ?: def->uid;
+	merged.gid = merged.gid ?: def->gid;
+	merged.swappable |= def->swappable;
+	return merged;
+}
+
+/* --work-type takes the place of a type that allows it, unless the workers cannot be grouped so. */
+static void override_type(const struct kt_live *live, struct kt_work *work)
+{
+	enum kt_work_type type = live->ctx->work_type;
+	struct kt_work other = *work;
+
+	if (type == KT_WORK_NONE || !work->swappable)
+		return;
+	other.type = type;
+	if (!kt_work_fault(&other, &live->ctx->topology))
+		*work = other;
+}
+
+static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
+		       const struct kt_work *work, struct kt_err *reterr)
+{
+	struct kt_worker_place place = {
+		.cgroup = *cgroup->name ? cgroup->name : NULL,
+		.topology = &live->ctx->topology,
+		.cpus = cgroup->cpus,
+		.seed = live->ctx->seed + live->n_groups * UINT64_C(0x100000),
+		.number = live->n_groups,
+	};
+	struct kt_worker_group **grown =
+		reallocarray(cgroup->groups, cgroup->n_groups + 1, sizeof(*grown));
+	int r;
+
+	if (!grown)
+		return kt_err_oom(reterr);
+	cgroup->groups = grown;
+	r = kt_worker_group_start(work, &place, kt_ctx_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
+				  &grown[cgroup->n_groups], reterr);
+	if (r < 0)
+		return kt_err_prefix(reterr, r, "starting %s in cgroup '%s'",
+				     kt_work_ops(work->type)->name, cgroup->name);
+	cgroup->n_groups++;
+	live->n_groups++;
+	return 0;
+}
+
+/* @def: NULL for workers that are started into a cgroup that is there. */
+static int start_groups(struct kt_live *live, struct kt_live_cgroup *cgroup,
+			const struct kt_work *work, const struct kt_cgroup_def *def,
+			struct kt_err *reterr)
+{
+	int r = 0;
+
+	for (; r == 0 && work && !work->end; work++) {
+		struct kt_work merged = def ? merge_defaults(work, def) : *work;
+
+		if (def)
+			override_type(live, &merged);
+		r = start_group(live, cgroup, &merged, reterr);
+	}
+	return r;
+}
+
+int kt_live_spawn(struct kt_live *live, struct kt_live_cgroup *cgroup, const struct kt_work *work,
+		  struct kt_err *reterr)
+{
+	return start_groups(live, cgroup, work, NULL, reterr);
+}
+
+static void ask_to_end(const struct kt_live_cgroup *cgroup)
+{
+	for (size_t i = 0; i < cgroup->n_groups; i++)
+		kt_worker_group_ask_to_end(cgroup->groups[i]);
+}
+
+/*
+ * What is frozen cannot end by itself: it is killed at once. All are asked before any is waited for: a
+ * SCHED_IDLE worker does not get to end while those of another group spin.
+ */
+static void stop_workers(struct kt_live *live, struct kt_live_cgroup *cgroup, bool frozen)
+{
+	uint64_t deadline_ns = frozen ? 0 : kt_ctx_deadline_ns(live->ctx, STOP_TIMEOUT_MS);
+
+	ask_to_end(cgroup);
+	while (cgroup->n_groups)
+		(void)kt_worker_group_stop(cgroup->groups[--cgroup->n_groups], deadline_ns,
+					   &live->reports.at, &live->reports.n);
+}
+
+int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_err *reterr)
+{
+	stop_workers(live, cgroup, *cgroup->name && kt_cgroup_is_frozen(cgroup->name));
+	if (!*cgroup->name)
+		return 0;
+	return kt_cgroup_await_left(cgroup->name, kt_ctx_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
+				    reterr);
+}
+
+/* ---- cgroups ------------------------------------------------------------------------------------ */
+
+static void live_free(struct kt_live_cgroup *cgroup)
+{
+	free(cgroup->groups);
+	free((char *)cgroup->name);
+	free(cgroup);
+}
+
+const cpu_set_t *kt_live_cpus_above(struct kt_live *live, const char *name)
+{
+	KT_FREE char *above = strdup(name);
+	struct kt_live_cgroup *found = NULL;
+	char *slash;
+
+	while (above && !found && (slash = strrchr(above, '/'))) {
+		*slash = '\0';
+		found = kt_live_find(live, above);
+	}
+	return found ? &found->cpus : &live->runner.cpus;
+}
+
+static int live_new(struct kt_live *live, const char *name, unsigned int last_step,
+		    struct kt_live_cgroup **ret_cgroup, struct kt_err *reterr)
+{
+	struct kt_live_cgroup *cgroup = calloc(1, sizeof(*cgroup));
+
+	if (!cgroup)
+		return kt_err_oom(reterr);
+	cgroup->name = strdup(name);
+	if (!cgroup->name) {
+		free(cgroup);
+		return kt_err_oom(reterr);
+	}
+	cgroup->cpus = *kt_live_cpus_above(live, name);
+	cgroup->last_step = last_step;
+	cgroup->next = live->first;
+	live->first = cgroup;
+	*ret_cgroup = cgroup;
+	return 0;
+}
+
+int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned int last_step,
+		struct kt_err *reterr)
+{
+	struct kt_live_cgroup *cgroup = NULL;
+	int r = kt_cgroup_create(def->name, reterr);
+
+	if (r < 0)
+		return r;
+	r = live_new(live, def->name, last_step, &cgroup, reterr)
+		    ?: kt_cgroup_limit(def, &live->ctx->topology, reterr);
+	if (r == 0 && def->cpuset.kind != KT_CPUS_UNSET)
+		r = kt_cpuset_resolve(&def->cpuset, &live->ctx->topology, &cgroup->cpus, reterr);
+	return r ?: start_groups(live, cgroup, def->work, def, reterr);
+}
+
+static int remove_at(struct kt_live *live, struct kt_live_cgroup **at, struct kt_err *reterr)
+{
+	struct kt_live_cgroup *cgroup = *at;
+	int r, r2;
+
+	r = kt_cgroup_freeze(cgroup->name, false, 0, reterr);
+	stop_workers(live, cgroup, r < 0 || kt_cgroup_is_frozen(cgroup->name));
+	r2 = kt_cgroup_remove(cgroup->name, kt_ctx_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
+			      r < 0 ? NULL : reterr);
+	*at = cgroup->next;
+	live_free(cgroup);
+	return r ?: r2;
+}
+
+int kt_live_remove(struct kt_live *live, const char *name, struct kt_err *reterr)
+{
+	for (struct kt_live_cgroup **at = &live->first; *at; at = &(*at)->next) {
+		if (!strcmp((*at)->name, name))
+			return remove_at(live, at, reterr);
+	}
+	return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
+}
+
+static int take_groups(struct kt_live_cgroup *from, struct kt_live_cgroup *to)
+{
+	struct kt_worker_group **grown =
+		reallocarray(to->groups, to->n_groups + from->n_groups + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	to->groups = grown;
+	for (size_t i = 0; i < from->n_groups; i++) {
+		kt_worker_group_set_cgroup(from->groups[i], to->name);
+		grown[to->n_groups++] = from->groups[i];
+	}
+	from->n_groups = 0;
+	return 0;
+}
+
+int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct kt_err *reterr)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < from->n_groups; i++)
+		r = kt_worker_group_move(from->groups[i], to->name, reterr);
+	if (r == 0 && *from->name) /* and what the workers have forked, and payloads */
+		r = kt_cgroup_move_all(from->name, to->name, reterr);
+	if (r < 0)
+		return r;
+	r = take_groups(from, to);
+	kt_live_set_cpus(to, &to->cpus);
+	return r < 0 ? kt_err_oom(reterr) : 0;
+}
+
+void kt_live_set_cpus(struct kt_live_cgroup *cgroup, const cpu_set_t *cpus)
+{
+	cgroup->cpus = *cpus;
+	for (size_t i = 0; i < cgroup->n_groups; i++)
+		kt_worker_group_allow(cgroup->groups[i], cpus);
+}
+
+static bool ends_with(const struct kt_live_cgroup *cgroup, unsigned int step)
+{
+	return cgroup->last_step <= step;
+}
+
+void kt_live_tear_down(struct kt_live *live, unsigned int step,
+		       void (*failed)(void *data, const struct kt_err *err), void *data)
+{
+	struct kt_live_cgroup **at = &live->first;
+
+	/* Thawed all at first: a frozen parent, which goes after its children, would hold theirs. */
+	for (const struct kt_live_cgroup *cgroup = live->first; cgroup; cgroup = cgroup->next) {
+		if (ends_with(cgroup, step))
+			(void)kt_cgroup_freeze(cgroup->name, false, 0, NULL);
+	}
+	for (const struct kt_live_cgroup *cgroup = live->first; cgroup; cgroup = cgroup->next) {
+		if (ends_with(cgroup, step))
+			ask_to_end(cgroup);
+	}
+	if (ends_with(&live->runner, step))
+		ask_to_end(&live->runner);
+	while (*at) {
+		struct kt_err err = KT_ERR_NULL;
+
+		if (!ends_with(*at, step))
+			at = &(*at)->next;
+		else if (remove_at(live, at, &err) < 0)
+			failed(data, &err);
+	}
+	if (ends_with(&live->runner, step))
+		stop_workers(live, &live->runner, false);
+}

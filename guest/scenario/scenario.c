@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/scenario/scenario.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest/scenario/hold.h"
+#include "guest/scenario/lifetime.h"
+#include "guest/scenario/op.h"
+#include "guest/scenario/urgent.h"
+#include "guest/scheduler/bpf_map.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+#define REPORTED_WORKERS_MAX 500u /* one by one: a result must fit into a frame */
+
+int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario)
+{
+	struct kt_scenario *scenario = calloc(1, sizeof(*scenario));
+
+	if (!scenario)
+		return -ENOMEM;
+	scenario->ctx = ctx;
+	scenario->port = port;
+	kt_live_init(&scenario->live, ctx);
+	kt_payload_set_init(&scenario->payloads, ctx);
+	kt_scheduler_set_init(&scenario->schedulers, ctx, port);
+	kt_records_init(&scenario->records);
+	ctx->scenario = scenario;
+	*ret_scenario = scenario;
+	return 0;
+}
+
+struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
+{
+	if (!scenario)
+		return NULL;
+	kt_scheduler_set_deinit(&scenario->schedulers);
+	kt_payload_set_deinit(&scenario->payloads);
+	kt_records_deinit(&scenario->records);
+	kt_pid_lists_free(scenario->captures);
+	kt_live_deinit(&scenario->live);
+	scenario->ctx->scenario = NULL;
+	free(scenario);
+	return NULL;
+}
+
+/* Records the failure of something that the test did not assert, at the test's own place. */
+static int fail_at(struct kt_scenario *scenario, const struct kt_err *err, const char *what)
+{
+	const struct kt_test *test = scenario->ctx->test;
+	struct kt_where where = { test->file, test->line };
+
+	return kt_fail(scenario->ctx, where, "%s: %s", what, err->text);
+}
+
+struct teardown {
+	struct kt_scenario *scenario;
+	unsigned int step;
+	int first;
+};
+
+/* Payloads go with their cgroup, and before it. */
+static bool is_ending(void *data, const char *name)
+{
+	const struct teardown *teardown = data;
+	const struct kt_live_cgroup *cgroup = kt_live_find(&teardown->scenario->live, name);
+
+	return !cgroup || cgroup->last_step <= teardown->step;
+}
+
+static void on_teardown_failed(void *data, const struct kt_err *err)
+{
+	struct teardown *teardown = data;
+	int r = fail_at(teardown->scenario, err, "teardown");
+
+	teardown->first = teardown->first ?: r;
+}
+
+static int tear_down(struct kt_scenario *scenario, unsigned int step)
+{
+	struct teardown teardown = { scenario, step, 0 };
+
+	kt_payload_set_end(&scenario->payloads, is_ending, &teardown);
+	kt_live_tear_down(&scenario->live, step, on_teardown_failed, &teardown);
+	return teardown.first;
+}
+
+void kt_scenario_tear_down(struct kt_scenario *scenario)
+{
+	(void)tear_down(scenario, KT_LIVES_ON);
+}
+
+unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const char *name)
+{
+	if (!scenario->steps || scenario->in_backdrop)
+		return KT_LIVES_ON;
+	return kt_lifetime_end(scenario->steps, (unsigned int)scenario->ctx->step, name);
+}
+
+int kt_scenario_begin(struct kt_scenario *scenario)
+{
+	const struct kt_scheduler *scheduler = scenario->ctx->test->scheduler;
+	struct kt_err err = KT_ERR_NULL;
+	int r;
+
+	if (!scheduler)
+		return 0;
+	r = kt_scheduler_set_attach(&scenario->schedulers, scheduler, NULL, &err);
+	if (r < 0 && r != KT_FAILED)
+		kt_result_merge(&scenario->ctx->result, KT_VERDICT_ERROR, err.text);
+	return r;
+}
+
+/* ---- one step ----------------------------------------------------------------------------------- */
+
+static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def *setup)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++) {
+		if (kt_op_set_up(scenario, def, &err) < 0)
+			return fail_at(scenario, &err, "setup");
+	}
+	return 0;
+}
+
+static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
+{
+	struct kt_err err = KT_ERR_NULL;
+	int index = 0;
+
+	for (const struct kt_op *op = ops; op && !op->end; op++, index++) {
+		int r = kt_op_apply(scenario, op, &err);
+
+		if (r == KT_FAILED) /* what was wrong is recorded */
+			return r;
+		if (r < 0) {
+			KT_FREE char *text = kt_op_text(op);
+			KT_FREE char *what = kt_format("operation %d %s", index, text ?: "");
+
+			return fail_at(scenario, &err, what ?: "operation");
+		}
+	}
+	return 0;
+}
+
+static int set_up_step(struct kt_scenario *scenario, const struct kt_step *step)
+{
+	const struct kt_cgroup_def *setup = step->setup;
+
+	if (step->setup_fn) {
+		setup = step->setup_fn(scenario->ctx);
+		if (!setup) {
+			const struct kt_err err = { .text = "it gave no list" };
+
+			return fail_at(scenario, &err, ".setup_fn");
+		}
+	}
+	return apply_setup(scenario, setup);
+}
+
+static int count_group(void *data, struct kt_live_cgroup *cgroup, struct kt_worker_group *group)
+{
+	(void)cgroup;
+	*(uint32_t *)data += kt_worker_group_count(group);
+	return 0;
+}
+
+static void send_step(struct kt_scenario *scenario, enum kt_message type,
+		      const struct kt_step *step)
+{
+	struct kt_msg_step msg = {
+		.index = (uint32_t)scenario->ctx->step,
+		.elapsed_ns = kt_elapsed_ns(scenario->ctx),
+	};
+
+	for (const struct kt_live_cgroup *at = scenario->live.first; at; at = at->next)
+		msg.n_cgroups++;
+	(void)kt_live_for_each_group(&scenario->live, count_group, &msg.n_workers);
+	for (const struct kt_op *op = step->ops; op && !op->end; op++) {
+		msg.n_ops++;
+		msg.op_kinds |= UINT64_C(1) << op->kind;
+	}
+	if (scenario->port)
+		(void)kt_port_send(scenario->port, type, &msg, sizeof(msg));
+}
+
+static uint64_t hold_ns(const struct kt_scenario *scenario, const struct kt_hold *hold)
+{
+	switch (hold->kind) {
+	case KT_HOLD_FRACTION:
+		return (uint64_t)(hold->fraction * kt_test_duration_ms(scenario->ctx->test) *
+				  KT_NSEC_PER_MSEC);
+	case KT_HOLD_FIXED:
+	case KT_HOLD_REPEAT:
+		return hold->ms * KT_NSEC_PER_MSEC;
+	case KT_HOLD_NONE:
+		break;
+	}
+	return 0;
+}
+
+/* In a .run function other children are its own to wait for. */
+static int hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct kt_err *reterr)
+{
+	const struct kt_hold_watch watch = {
+		.live = &scenario->live,
+		.schedulers = &scenario->schedulers,
+		.payloads = scenario->steps ? &scenario->payloads : NULL,
+	};
+
+	return kt_hold_until(&watch, end_ns, reterr);
+}
+
+int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *reterr)
+{
+	return hold_until(scenario, kt_now_ns() + ns, reterr);
+}
+
+/*
+ * Operations every so often, until the duration of the test is over, which counts from the first hold:
+ * setting up takes time that is nobody's. The rounds are counted from the first one's begin: one that takes
+ * long does not shift the others.
+ */
+static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
+		     struct kt_err *reterr)
+{
+	uint64_t end_ns =
+		scenario->hold_ns + kt_test_duration_ms(scenario->ctx->test) * KT_NSEC_PER_MSEC;
+	uint64_t next_ns = kt_now_ns(), interval_ns = hold_ns(scenario, &step->hold);
+	int r = 0;
+
+	while (r == 0 && kt_now_ns() < end_ns) {
+		next_ns += interval_ns;
+		if (apply_ops(scenario, step->ops) < 0)
+			return KT_FAILED;
+		r = hold_until(scenario, KT_MIN(next_ns, end_ns), reterr);
+	}
+	return r;
+}
+
+static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_step_record *record = NULL;
+	int r;
+
+	scenario->hold_ns = scenario->hold_ns ?: kt_now_ns();
+	r = kt_record_begin(&scenario->records, &scenario->live, step->name, &record, &err);
+	if (r == 0 && scenario->schedulers.scheduler)
+		record->scheduler = scenario->schedulers.scheduler->name;
+	if (r == 0)
+		r = step->hold.kind == KT_HOLD_REPEAT
+			    ? loop_step(scenario, step, &err)
+			    : kt_scenario_hold(scenario, hold_ns(scenario, &step->hold), &err);
+	if (r == 0)
+		r = kt_record_end(record, &scenario->live, &err);
+	return r < 0 && r != KT_FAILED ? fail_at(scenario, &err, "hold") : r;
+}
+
+static int run_step(struct kt_scenario *scenario, unsigned int index)
+{
+	const struct kt_step *step = &scenario->steps[index];
+	int r, r2;
+
+	scenario->ctx->step = (int)index;
+	r = kt_scheduler_set_check(&scenario->schedulers) ?: set_up_step(scenario, step);
+	if (r == 0 && step->hold.kind != KT_HOLD_REPEAT)
+		r = apply_ops(scenario, step->ops);
+	send_step(scenario, KT_MSG_STEP_BEGIN, step);
+	if (r == 0)
+		r = hold_step(scenario, step);
+	send_step(scenario, KT_MSG_STEP_END, step);
+	r2 = tear_down(scenario, r < 0 ? KT_LIVES_ON : index);
+	return r ?: r2;
+}
+
+/* ---- all of them -------------------------------------------------------------------------------- */
+
+static int set_up_backdrop(struct kt_scenario *scenario, const struct kt_backdrop *backdrop)
+{
+	int r;
+
+	scenario->in_backdrop = true;
+	r = apply_setup(scenario, backdrop->setup) ?: apply_ops(scenario, backdrop->ops);
+	scenario->in_backdrop = false;
+	return r;
+}
+
+int kt_scenario_run(struct kt_scenario *scenario, const struct kt_test *test)
+{
+	int r;
+
+	kt_urgent_begin();
+	scenario->steps = test->steps;
+	r = set_up_backdrop(scenario, &test->backdrop);
+	for (unsigned int i = 0; r == 0 && !test->steps[i].end; i++)
+		r = run_step(scenario, i);
+	scenario->ctx->step = -1;
+	scenario->steps = NULL;
+	kt_urgent_end();
+	return r;
+}
+
+static json_t *worker_to_json(const struct kt_worker_report *report)
+{
+	return json_pack(
+		"{ss ss si si si sI sI sI sI sI sI sI sI sI sI sf sb}", "cgroup", report->cgroup,
+		"work", report->work, "group", (int)report->group, "index", (int)report->index,
+		"tid", (int)report->tid, "iterations", (json_int_t)report->iterations, "wall_ns",
+		(json_int_t)report->wall_ns, "cpu_ns", (json_int_t)report->cpu_ns, "run_delay_ns",
+		(json_int_t)report->run_delay_ns, "switches", (json_int_t)report->switches,
+		"migrations", (json_int_t)report->migrations, "max_gap_ns",
+		(json_int_t)report->max_gap_ns, "max_stall_ns", (json_int_t)report->max_stall_ns,
+		"wake_p50_ns", (json_int_t)report->latency_p50_ns, "wake_p99_ns",
+		(json_int_t)report->latency_p99_ns, "wake_cv", report->latency_cv, "killed",
+		report->killed);
+}
+
+static json_t *workers_to_json(const struct kt_reports *reports)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; array && i < KT_MIN(reports->n, REPORTED_WORKERS_MAX); i++)
+		(void)json_array_append_new(array, worker_to_json(&reports->at[i]));
+	return array;
+}
+
+/* Which kinds were applied. */
+static json_t *operations_to_json(uint64_t applied)
+{
+	json_t *array = json_array();
+
+	for (int kind = 0; array && kind < KT_N_OP_KINDS; kind++) {
+		const struct kt_op_ops *ops = kt_op_ops((enum kt_op_kind)kind);
+
+		if (ops && applied & UINT64_C(1) << kind)
+			(void)json_array_append_new(array, json_string(ops->name));
+	}
+	return array;
+}
+
+json_t *kt_scenario_report(const struct kt_scenario *scenario)
+{
+	const struct kt_reports *reports = &scenario->live.reports;
+
+	if (!scenario->records.first && !reports->n && !scenario->applied &&
+	    !json_array_size(scenario->schedulers.history))
+		return NULL;
+	return json_pack("{so so so sI sO* sO*}", "operations",
+			 operations_to_json(scenario->applied), "steps",
+			 kt_records_to_json(&scenario->records), "workers",
+			 workers_to_json(reports), "n_workers", (json_int_t)reports->n, "payloads",
+			 scenario->payloads.done, "schedulers", scenario->schedulers.history);
+}
+
+/* ---- what tests can ask ------------------------------------------------------------------------- */
+
+const struct kt_cgroup_usage *kt_step_usage(const struct kt_ctx *ctx, unsigned int step,
+					    const char *cgroup)
+{
+	const struct kt_cgroup_record *record =
+		ctx->scenario ? kt_record_find(&ctx->scenario->records, step, cgroup) : NULL;
+
+	return record ? &record->usage : NULL;
+}
+
+const struct kt_worker_report *kt_worker_reports(const struct kt_ctx *ctx, size_t *ret_n)
+{
+	const struct kt_reports *reports = ctx->scenario ? &ctx->scenario->live.reports : NULL;
+
+	*ret_n = reports ? reports->n : 0;
+	return reports ? reports->at : NULL;
+}
+
+bool kt_sum_reports(const struct kt_ctx *ctx, const char *cgroup, struct kt_worker_report *ret_sum)
+{
+	return ctx->scenario && kt_reports_sum(&ctx->scenario->live.reports, cgroup, ret_sum);
+}
+
+const pid_t *kt_captured(const struct kt_ctx *ctx, const char *tag, size_t *ret_n)
+{
+	const struct kt_pid_list *list =
+		ctx->scenario ? kt_pid_list_find(ctx->scenario->captures, tag) : NULL;
+
+	*ret_n = list ? list->n : 0;
+	return list ? list->pids : NULL;
+}
+
+const struct kt_scheduler *kt_scheduler_attached(const struct kt_ctx *ctx)
+{
+	return ctx->scenario ? ctx->scenario->schedulers.scheduler : NULL;
+}
+
+const struct kt_scheduler_end *kt_scheduler_ended(const struct kt_ctx *ctx)
+{
+	return ctx->scenario && ctx->scenario->schedulers.has_ended ? &ctx->scenario->schedulers.end
+								    : NULL;
+}
+
+int kt_hold_ms(struct kt_ctx *ctx, unsigned int ms)
+{
+	struct kt_err err = KT_ERR_NULL;
+	int r;
+
+	if (!ctx->scenario)
+		return -ENOTSUP;
+	r = kt_scenario_hold(ctx->scenario, ms * KT_NSEC_PER_MSEC, &err);
+	return r < 0 && r != KT_FAILED ? fail_at(ctx->scenario, &err, "hold") : r;
+}
+
+int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *op)
+{
+	KT_FREE char *text = NULL;
+	struct kt_err err = KT_ERR_NULL;
+	int r;
+
+	if (!ctx->scenario)
+		return kt_fail(ctx, where, "there is no guest any more");
+	r = kt_op_apply(ctx->scenario, op, &err);
+	if (r == 0 || r == KT_FAILED)
+		return r;
+	text = kt_op_text(op);
+	return kt_fail(ctx, where, "%s: %s", text ?: "operation", err.text);
+}
+
+/* ---- BPF maps ----------------------------------------------------------------------------------- */
+
+bool kt_bpf_captured(const struct kt_ctx *ctx, const char *tag, uint64_t *ret_value)
+{
+	const struct kt_bpf_number *at = ctx->scenario ? ctx->scenario->schedulers.numbers : NULL;
+
+	while (at && strcmp(at->tag, tag))
+		at = at->next;
+	if (at)
+		*ret_value = at->value;
+	return at;
+}
+
+static int open_map(const struct kt_ctx *ctx, const struct kt_bpf_ref *ref, int *ret_fd,
+		    struct kt_err *reterr)
+{
+	if (!ctx->scenario)
+		return kt_err_set(reterr, -ENOTSUP, "there is no guest any more");
+	return kt_scheduler_set_open_map(&ctx->scenario->schedulers, ref, ret_fd, reterr);
+}
+
+int kt_bpf_read_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
+		       uint64_t *ret_value)
+{
+	struct kt_err err = KT_ERR_NULL;
+	KT_CLOSE int fd = -1;
+	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_read_number(fd, &ref, ret_value, &err);
+
+	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
+}
+
+int kt_bpf_write_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
+			uint64_t value)
+{
+	struct kt_err err = KT_ERR_NULL;
+	KT_CLOSE int fd = -1;
+	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_write_number(fd, &ref, value, &err);
+
+	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
+}
+
+int kt_bpf_read_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref, void *data,
+		     size_t len)
+{
+	struct kt_err err = KT_ERR_NULL;
+	KT_CLOSE int fd = -1;
+	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_read_bytes(fd, &ref, data, len, &err);
+
+	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
+}
+
+int kt_bpf_write_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
+		      const void *data, size_t len)
+{
+	struct kt_err err = KT_ERR_NULL;
+	KT_CLOSE int fd = -1;
+	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_write_bytes(fd, &ref, data, len, &err);
+
+	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/scenario/urgent.h"
+
+#include <sched.h>
+
+void kt_urgent_begin(void)
+{
+	struct sched_param param = { .sched_priority = 99 };
+
+	(void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param);
+}
+
+void kt_urgent_end(void)
+{
+	struct sched_param param = { .sched_priority = 0 };
+
+	(void)sched_setscheduler(0, SCHED_OTHER, &param);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/scheduler/exit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/buffer.h"
+#include "util/cleanup.h"
+
+#define HEAD  "sched_ext: BPF scheduler \""
+#define HEAD2 "\" disabled ("
+
+/* Kernel: kernel/sched/ext.c, scx_exit_reason(). */
+static const struct {
+	enum kt_scx_exit kind;
+	const char *name;
+	const char *reason;
+} kinds[] = {
+	{ KT_SCX_EXIT_UNREG, "SCX_EXIT_UNREG", "unregistered from user space" },
+	{ KT_SCX_EXIT_UNREG_BPF, "SCX_EXIT_UNREG_BPF", "unregistered from BPF" },
+	{ KT_SCX_EXIT_UNREG_KERN, "SCX_EXIT_UNREG_KERN", "unregistered from the main kernel" },
+	{ KT_SCX_EXIT_SYSRQ, "SCX_EXIT_SYSRQ", "disabled by sysrq-S" },
+	{ KT_SCX_EXIT_ERROR, "SCX_EXIT_ERROR", "runtime error" },
+	{ KT_SCX_EXIT_ERROR_BPF, "SCX_EXIT_ERROR_BPF", "scx_bpf_error" },
+	{ KT_SCX_EXIT_ERROR_STALL, "SCX_EXIT_ERROR_STALL", "runnable task stall" },
+};
+
+const char *kt_scx_exit_name(enum kt_scx_exit kind)
+{
+	for (size_t i = 0; i < KT_ARRAY_LEN(kinds); i++) {
+		if (kinds[i].kind == kind)
+			return kinds[i].name;
+	}
+	return kind == KT_SCX_EXIT_OTHER ? "unknown" : "any";
+}
+
+static enum kt_scx_exit find_kind(const char *reason)
+{
+	for (size_t i = 0; i < KT_ARRAY_LEN(kinds); i++) {
+		if (!strcmp(kinds[i].reason, reason))
+			return kinds[i].kind;
+	}
+	return KT_SCX_EXIT_OTHER;
+}
+
+void kt_scx_exit_deinit(struct kt_scx_exit_info *info)
+{
+	free(info->reason);
+	free(info->message);
+	free(info->backtrace);
+	*info = (struct kt_scx_exit_info){ .kind = KT_SCX_EXIT_NONE };
+}
+
+/* What the kernel said in the line: behind " [seconds] "; NULL when somebody else did, or there is none. */
+static const char *said(const char *line)
+{
+	const char *end = strstr(line, "] ");
+
+	return *line == ' ' && end && end < line + strcspn(line, "\n") ? end + 2 : NULL;
+}
+
+static const char *next_line(const char *line)
+{
+	line += strcspn(line, "\n");
+	return line + (*line == '\n');
+}
+
+static const char *find_last(const char *log)
+{
+	const char *last = NULL;
+
+	for (const char *line = log; *line; line = next_line(line)) {
+		const char *text = said(line);
+
+		if (text && !strncmp(text, HEAD, strlen(HEAD)))
+			last = line;
+	}
+	return last;
+}
+
+/* Lines that begin with two blanks, as stack_trace_print() writes them. */
+static char *take_backtrace(const char *line)
+{
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer text = KT_BUFFER_NULL;
+
+	for (; *line; line = next_line(line)) {
+		const char *at = said(line);
+
+		if (!at || strncmp(at, "  ", 2))
+			break;
+		at += strspn(at, " ");
+		if (kt_buffer_append(&text, at, strcspn(at, "\n")) < 0 ||
+		    kt_buffer_append(&text, "\n", 1) < 0)
+			return NULL;
+	}
+	return kt_buffer_append(&text, "", 1) < 0 ? NULL : kt_steal(text.data);
+}
+
+static int parse_at(const char *line, struct kt_scx_exit_info *info)
+{
+	const char *name = said(line) + strlen(HEAD), *reason = strstr(name, HEAD2), *text;
+	size_t name_len, head = strlen("sched_ext: ");
+
+	if (!reason || reason > line + strcspn(line, "\n"))
+		return -ENODATA;
+	name_len = (size_t)(reason - name);
+	reason += strlen(HEAD2);
+	info->reason = strndup(reason, strcspn(reason, ")\n"));
+	line = next_line(line);
+	text = said(line);
+	/* sched_ext: NAME: MESSAGE */
+	if (text && !strncmp(text, "sched_ext: ", head) && !strncmp(text + head, name, name_len) &&
+	    !strncmp(text + head + name_len, ": ", 2)) {
+		text += head + name_len + 2;
+		info->message = strndup(text, strcspn(text, "\n"));
+		line = next_line(line);
+	} else {
+		info->message = strdup("");
+	}
+	info->backtrace = take_backtrace(line);
+	if (!info->reason || !info->message || !info->backtrace)
+		return -ENOMEM;
+	info->kind = find_kind(info->reason);
+	return 0;
+}
+
+int kt_scx_exit_parse(const char *log, struct kt_scx_exit_info *ret_info)
+{
+	struct kt_scx_exit_info info = { .kind = KT_SCX_EXIT_NONE };
+	const char *line = find_last(log);
+	int r = line ? parse_at(line, &info) : -ENODATA;
+
+	if (r < 0)
+		kt_scx_exit_deinit(&info);
+	else
+		*ret_info = info;
+	return r;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/scheduler/scheduler.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest/process/program.h"
+#include "guest/process/reap.h"
+#include "guest/scheduler/ops_hook.h"
+#include "schedulers/loader.h"
+#include "schedulers/scx.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+#define SCHEDULER_DIR    "/schedulers" /* framework/setup/cargo.h packs them there */
+#define KILL_TIMEOUT_NS  (3 * KT_NSEC_PER_SEC)
+#define LAST_WORDS_LEN   4096u
+
+struct kt_scheduler_run {
+	const struct kt_scheduler *scheduler;
+	pid_t pid; /* and process group; 0 once reaped */
+	int pidfd;
+	int log; /* standard output and error */
+	int status;
+	struct kt_ops_hook *hook; /* of a program whose watchdog is to be set */
+};
+
+/* ---- start -------------------------------------------------------------------------------------- */
+
+/* What the forked process does for an object. */
+struct load {
+	struct kt_loader loader;
+	const char *comm;
+};
+
+static int load_main(const struct kt_program *program)
+{
+	const struct load *load = program->data;
+
+	(void)prctl(PR_SET_NAME, load->comm);
+	return kt_loader_run(&load->loader);
+}
+
+/* Variables of the declaration, and of the operation behind them, which thereby count. */
+static const char **join(const char *const *a, const char *const *b)
+{
+	size_t n = 0, room = 1;
+	const char **list;
+
+	for (const char *const *at = a; at && *at; at++)
+		room++;
+	for (const char *const *at = b; at && *at; at++)
+		room++;
+	list = calloc(room, sizeof(*list));
+	for (const char *const *at = a; list && at && *at; at++)
+		list[n++] = *at;
+	for (const char *const *at = b; list && at && *at; at++)
+		list[n++] = *at;
+	return list;
+}
+
+static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler_start *start,
+			 struct kt_err *reterr)
+{
+	const struct kt_scheduler *scheduler = run->scheduler;
+	const char *path = scheduler->object ?: scheduler->binary, *slash = strrchr(path, '/');
+	KT_FREE char *dir = kt_format(SCHEDULER_DIR "/%s", scheduler->name);
+	KT_FREE const char **variables = join(scheduler->args, start->args);
+	struct load load = {
+		.loader = { .object = slash ? slash + 1 : path,
+			    .variables = variables,
+			    .watchdog_ms = start->watchdog_ms,
+			    .watchdog_default_ms = start->watchdog_default_ms,
+			    .hurry = true,
+			    .dump_kib = kt_scheduler_dump_kib(scheduler) },
+		.comm = scheduler->name,
+	};
+	struct kt_program program = {
+		.dir = dir,
+		.binary = slash ? slash + 1 : path,
+		.args = scheduler->args,
+		.more_args = start->args,
+		.out = run->log,
+		.err = run->log,
+		.main = scheduler->object ? load_main : NULL,
+		.data = &load,
+	};
+
+	int handed = -1, r;
+
+	if (!dir || !variables)
+		return kt_err_oom(reterr);
+	if (scheduler->binary && start->watchdog_ms) {
+		program.hand_over = kt_ops_hook_install;
+		program.ret_handed = &handed;
+	}
+	r = kt_program_start(&program, &run->pid, &run->pidfd, reterr);
+	if (r < 0 || handed < 0) {
+		(void)kt_close(handed);
+		return r;
+	}
+	return kt_ops_hook_start(run->pidfd, handed, start->watchdog_ms, &run->hook, reterr);
+}
+
+static int explain_end(struct kt_scheduler_run *run, struct kt_err *reterr)
+{
+	KT_FREE char *words = NULL;
+
+	kt_scheduler_bury(run, kt_now_ns());
+	words = kt_scheduler_last_words(run);
+	if (WIFSIGNALED(run->status))
+		return kt_err_set(reterr, -ECHILD, "it was killed by signal %d (%s)%s%s",
+				  WTERMSIG(run->status), strsignal(WTERMSIG(run->status)),
+				  words ? ": " : "", words ?: "");
+	return kt_err_set(reterr, -ECHILD, "it ended with status %d%s%s", WEXITSTATUS(run->status),
+			  words ? ": " : "", words ?: "");
+}
+
+/* The kernel says that it is there by a uevent; that it never will be, by the end of the process. */
+static int await_enabled(struct kt_scheduler_run *run, const struct kt_scheduler_start *start,
+			 struct kt_err *reterr)
+{
+	struct pollfd fds[] = {
+		{ .fd = start->watch_fd, .events = POLLIN },
+		{ .fd = run->pidfd, .events = POLLIN },
+	};
+
+	for (;;) {
+		int r;
+
+		if (kt_scx_state() == KT_SCX_ENABLED)
+			return 0;
+		r = kt_poll(fds, KT_ARRAY_LEN(fds), start->deadline_ns);
+		if (r < 0)
+			return kt_err_set(reterr, r, "poll: %m");
+		if (r == 0)
+			break;
+		if (fds[1].revents)
+			return explain_end(run, reterr);
+		kt_scx_watch_drain(start->watch_fd);
+	}
+	kt_scheduler_bury(run, 0);
+	return kt_err_set(reterr, -ETIMEDOUT,
+			  "the kernel has not enabled it in time; it was killed");
+}
+
+static int check_nothing_is_there(struct kt_err *reterr)
+{
+	char name[128];
+
+	if (kt_scx_state() == KT_SCX_DISABLED)
+		return 0;
+	if (kt_scx_state() == KT_SCX_NONE)
+		return kt_err_set(reterr, -ENOTSUP,
+				  "this kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT)");
+	kt_scx_ops(name);
+	return kt_err_set(reterr, -EBUSY, "the scheduler '%s' is attached already", name);
+}
+
+int kt_scheduler_start(const struct kt_scheduler_start *start, struct kt_scheduler_run **ret_run,
+		       struct kt_err *reterr)
+{
+	struct kt_scheduler_run *run;
+	int r = check_nothing_is_there(reterr);
+
+	if (r < 0)
+		return kt_err_prefix(reterr, r, "scheduler %s", start->scheduler->name);
+	run = calloc(1, sizeof(*run));
+	if (!run)
+		return kt_err_oom(reterr);
+	*run = (struct kt_scheduler_run){
+		.scheduler = start->scheduler,
+		.pidfd = -1,
+		.log = -1,
+	};
+	*ret_run = run;
+	r = kt_program_output(&run->log, reterr) ?: start_process(run, start, reterr) ?:
+	    await_enabled(run, start, reterr);
+	if (r == 0 && run->hook && !kt_ops_hook_count(run->hook)) {
+		kt_scheduler_bury(run, 0);
+		r = kt_err_set(reterr, -ENOTSUP, "its watchdog could not be set");
+	}
+	return r < 0 ? kt_err_prefix(reterr, r, "scheduler %s", start->scheduler->name) : 0;
+}
+
+/* ---- while it runs ------------------------------------------------------------------------------ */
+
+int kt_scheduler_fd(const struct kt_scheduler_run *run)
+{
+	return run->pidfd;
+}
+
+pid_t kt_scheduler_pid(const struct kt_scheduler_run *run)
+{
+	return run->pid;
+}
+
+static bool has_exited(const struct kt_scheduler_run *run, uint64_t deadline_ns)
+{
+	struct pollfd waiting = { .fd = run->pidfd, .events = POLLIN };
+
+	return !run->pid || kt_poll(&waiting, 1, deadline_ns) != 0;
+}
+
+bool kt_scheduler_has_ended(const struct kt_scheduler_run *run)
+{
+	return kt_scx_has_gone() || has_exited(run, 0);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------ */
+
+static void reap(struct kt_scheduler_run *run)
+{
+	if (run->pid)
+		(void)kt_reap_group(run->pid, kt_now_ns() + KILL_TIMEOUT_NS, &run->status, NULL);
+	run->pid = 0;
+	run->hook = kt_ops_hook_free(run->hook);
+}
+
+int kt_scheduler_stop(struct kt_scheduler_run *run, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	bool in_time;
+
+	if (!kt_scx_has_gone())
+		(void)kt_file_write("/proc/sysrq-trigger", "S");
+	if (run->pid)
+		(void)kill(run->pid, SIGTERM);
+	in_time = has_exited(run, deadline_ns);
+	reap(run);
+	if (!in_time)
+		return kt_err_set(reterr, -ETIMEDOUT,
+				  "scheduler %s: its process has not ended after SIGTERM; it was "
+				  "killed",
+				  run->scheduler->name);
+	/* Its end has waited for the kernel's. */
+	if (kt_scx_state() != KT_SCX_DISABLED)
+		return kt_err_set(reterr, -EBUSY,
+				  "scheduler %s: its process has ended, but the kernel has not let "
+				  "go of it",
+				  run->scheduler->name);
+	return 0;
+}
+
+void kt_scheduler_bury(struct kt_scheduler_run *run, uint64_t deadline_ns)
+{
+	if (!has_exited(run, deadline_ns)) {
+		(void)kill(run->pid, SIGTERM);
+		(void)has_exited(run, kt_now_ns() + KILL_TIMEOUT_NS);
+	}
+	reap(run);
+}
+
+int kt_scheduler_status(const struct kt_scheduler_run *run)
+{
+	return run->status;
+}
+
+struct kt_scheduler_run *kt_scheduler_free(struct kt_scheduler_run *run)
+{
+	if (!run)
+		return NULL;
+	reap(run);
+	(void)kt_close(run->pidfd);
+	(void)kt_close(run->log);
+	free(run);
+	return NULL;
+}
+
+/* ---- what it has printed ------------------------------------------------------------------------ */
+
+int kt_scheduler_log(const struct kt_scheduler_run *run, uint64_t *ret_len)
+{
+	struct stat st;
+
+	*ret_len = run->log >= 0 && fstat(run->log, &st) == 0 ? (uint64_t)st.st_size : 0;
+	return run->log;
+}
+
+char *kt_scheduler_last_words(const struct kt_scheduler_run *run)
+{
+	char text[LAST_WORDS_LEN + 1], *at;
+	uint64_t len;
+	int fd = kt_scheduler_log(run, &len);
+	off_t from = len > LAST_WORDS_LEN ? (off_t)(len - LAST_WORDS_LEN) : 0;
+	ssize_t n = fd >= 0 ? pread(fd, text, LAST_WORDS_LEN, from) : -1;
+
+	while (n > 0 && strchr(" \n\t", text[n - 1]))
+		n--;
+	if (n <= 0)
+		return NULL;
+	text[n] = '\0';
+	at = strrchr(text, '\n');
+	return strdup(at ? at + 1 : text);
+}

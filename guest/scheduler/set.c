@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/scheduler/set.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest/scheduler/bpf_map.h"
+#include "schedulers/scx.h"
+#include "util/buffer.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+#define ATTACH_TIMEOUT_MS 30000u
+#define DETACH_TIMEOUT_MS 10000u
+#define BURY_TIMEOUT_MS   3000u /* for a scheduler that looks only now and then whether it is gone */
+#define WATCHDOG_DEFAULT_MS                                                                        \
+	5000u                  /* so that it is the watchdog that tells, not the test's timeout */
+#define WATCHDOG_MAX_MS 30000u /* SCX_WATCHDOG_MAX_TIMEOUT */
+#define FRAME_BYTES     ((size_t)128 << 10)
+
+void kt_scheduler_set_init(struct kt_scheduler_set *set, struct kt_ctx *ctx, struct kt_port *port)
+{
+	*set = (struct kt_scheduler_set){
+		.ctx = ctx,
+		.port = port,
+		.watch_fd = -1,
+		.history = json_array(),
+	};
+}
+
+static void free_args(char **args)
+{
+	for (char **at = args; at && *at; at++)
+		free(*at);
+	free(args);
+}
+
+/* Those of an operation may be gone when the scheduler is started again. */
+static char **copy_args(const char *const *args)
+{
+	size_t n = 0;
+	char **copy;
+
+	while (args && args[n])
+		n++;
+	copy = calloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; copy && i < n; i++) {
+		copy[i] = strdup(args[i]);
+		if (!copy[i]) {
+			free_args(copy);
+			return NULL;
+		}
+	}
+	return copy;
+}
+
+void kt_scheduler_set_deinit(struct kt_scheduler_set *set)
+{
+	if (set->run)
+		(void)kt_scheduler_stop(set->run, kt_ctx_deadline_ns(set->ctx, DETACH_TIMEOUT_MS),
+					NULL);
+	set->run = kt_scheduler_free(set->run);
+	while (set->pins) {
+		struct kt_pinned_map *pin = set->pins;
+
+		set->pins = pin->next;
+		(void)kt_close(pin->fd);
+		free(pin->name);
+		free(pin);
+	}
+	while (set->numbers) {
+		struct kt_bpf_number *number = set->numbers;
+
+		set->numbers = number->next;
+		free(number->tag);
+		free(number);
+	}
+	free_args(set->args);
+	kt_scx_exit_deinit(&set->exit);
+	set->dump = kt_scx_dump_close(set->dump);
+	set->kmsg = kt_kmsg_close(set->kmsg);
+	set->watch_fd = kt_close(set->watch_fd);
+	json_decref(set->history);
+}
+
+static struct kt_where where_of(const struct kt_scheduler_set *set)
+{
+	return (struct kt_where){ set->ctx->test->file, set->ctx->test->line };
+}
+
+/* ---- what the host is told ---------------------------------------------------------------------- */
+
+static void send_text(const struct kt_scheduler_set *set, const char *text)
+{
+	if (set->port)
+		(void)kt_port_send(set->port, KT_MSG_SCX_LOG, text, strlen(text));
+}
+
+/* All that the scheduler has printed, under its name. */
+static void send_log(const struct kt_scheduler_set *set, const struct kt_scheduler_run *run,
+		     const char *name)
+{
+	KT_FREE char *heading = kt_format("scheduler %s:\n", name), *bytes = malloc(FRAME_BYTES);
+	uint64_t len;
+	int fd = kt_scheduler_log(run, &len);
+	off_t at = 0;
+	ssize_t n;
+
+	if (!heading || !bytes || !set->port || !len)
+		return;
+	send_text(set, heading);
+	while ((n = pread(fd, bytes, FRAME_BYTES, at)) > 0) {
+		(void)kt_port_send(set->port, KT_MSG_SCX_LOG, bytes, (size_t)n);
+		at += n;
+	}
+}
+
+static void send_dump(const struct kt_scheduler_set *set, json_t *entry)
+{
+	struct kt_err err = KT_ERR_NULL;
+	uint64_t bytes = 0, lost = 0;
+
+	if (!set->dump)
+		return;
+	if (kt_scx_dump_send(set->dump, set->port, &bytes, &lost, &err) < 0)
+		send_text(set, err.text);
+	(void)json_object_set_new(entry, "dump_bytes", json_integer((json_int_t)bytes));
+	(void)json_object_set_new(entry, "dump_lines_lost", json_integer((json_int_t)lost));
+}
+
+/* ---- the history -------------------------------------------------------------------------------- */
+
+static json_t *last_entry(const struct kt_scheduler_set *set)
+{
+	size_t n = json_array_size(set->history);
+
+	return n ? json_array_get(set->history, n - 1) : NULL;
+}
+
+static void note_time(const struct kt_scheduler_set *set, const char *what)
+{
+	json_t *entry = last_entry(set);
+
+	if (entry)
+		(void)json_object_set_new(entry, what,
+					  json_integer((json_int_t)kt_elapsed_ns(set->ctx)));
+}
+
+/* How it came and when; @replaces makes a swap of it, in the same entry. */
+static void note_start(const struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+		       const struct kt_scheduler *replaces, uint64_t began_ns)
+{
+	char name[128];
+
+	kt_scx_ops(name);
+	(void)json_array_append_new(
+		set->history,
+		json_pack("{ss ss si ss* sI sI}", "name", scheduler->name, "ops", name, "step",
+			  set->ctx->step, "replaces", replaces ? replaces->name : NULL, "asked_ns",
+			  (json_int_t)began_ns, "enabled_ns", (json_int_t)kt_elapsed_ns(set->ctx)));
+}
+
+/* ---- an end by itself --------------------------------------------------------------------------- */
+
+/* The kernel's own words, in its log since the last look. */
+static int read_reason(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
+{
+	KT_FREE char *log = NULL;
+	int r = kt_kmsg_read(set->kmsg, &log, NULL);
+
+	if (r < 0)
+		return r;
+	return log ? kt_scx_exit_parse(log, ret_exit) : -ENODATA;
+}
+
+/* All that is known where the kernel has said nothing. */
+static struct kt_scx_exit_info explain_process(const struct kt_scheduler_run *run)
+{
+	int status = kt_scheduler_status(run);
+
+	return (struct kt_scx_exit_info){
+		.kind = KT_SCX_EXIT_OTHER,
+		.reason = WIFSIGNALED(status) ? kt_format("its process was killed by signal %d",
+							  WTERMSIG(status))
+					      : kt_format("its process ended with status %d",
+							  WEXITSTATUS(status)),
+		.message = strdup("the kernel's log says nothing of it"),
+		.backtrace = strdup(""),
+	};
+}
+
+/* Takes @exit over; the test has seen the one before by kt_scheduler_ended(), until now. */
+static void note_end(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+		     const struct kt_scx_exit_info *exit)
+{
+	json_t *entry = last_entry(set);
+
+	kt_scx_exit_deinit(&set->exit);
+	set->exit = *exit;
+	set->end = (struct kt_scheduler_end){
+		.scheduler = scheduler,
+		.kind = exit->kind,
+		.reason = exit->reason ?: "",
+		.message = exit->message ?: "",
+		.backtrace = exit->backtrace ?: "",
+		.elapsed_ns = kt_elapsed_ns(set->ctx),
+	};
+	note_time(set, "ended_ns");
+	(void)json_object_set_new(entry, "exit",
+				  json_pack("{ss si ss ss ss}", "kind",
+					    kt_scx_exit_name(exit->kind), "number", (int)exit->kind,
+					    "reason", set->end.reason, "message", set->end.message,
+					    "backtrace", set->end.backtrace));
+}
+
+static bool is_expected(const struct kt_scheduler_set *set)
+{
+	const struct kt_expected_exit *expected = &set->ctx->test->expect_scheduler_exit;
+	const char *part = expected->reason_contains;
+
+	if (!expected->kind && !part)
+		return false;
+	if (expected->kind && expected->kind != KT_SCX_EXIT_ANY && expected->kind != set->end.kind)
+		return false;
+	return !part || strstr(set->end.reason, part) || strstr(set->end.message, part);
+}
+
+/* Functions from the innermost, on one line. */
+static char *backtrace_line(const char *backtrace)
+{
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer line = KT_BUFFER_NULL;
+
+	for (size_t len; (len = strcspn(backtrace, "\n"));
+	     backtrace += len + (backtrace[len] == '\n')) {
+		if ((line.len && kt_buffer_append(&line, " < ", 3) < 0) ||
+		    kt_buffer_append(&line, backtrace, len) < 0)
+			return NULL;
+	}
+	return kt_buffer_append(&line, "", 1) < 0 ? NULL : kt_steal(line.data);
+}
+
+static int fail_for_end(const struct kt_scheduler_set *set)
+{
+	const struct kt_scheduler_end *end = &set->end;
+	const struct kt_expected_exit *expected = &set->ctx->test->expect_scheduler_exit;
+	KT_FREE char *trace = backtrace_line(end->backtrace);
+	KT_FREE char *other =
+		expected->kind || expected->reason_contains
+			? kt_format("; expected was %s%s%s", kt_scx_exit_name(expected->kind),
+				    expected->reason_contains ? " with " : "",
+				    expected->reason_contains ?: "")
+			: NULL;
+
+	return kt_fail(set->ctx, where_of(set), "scheduler %s has ended: %s (%s, %d)%s%s%s%s%s",
+		       end->scheduler->name, end->reason, kt_scx_exit_name(end->kind),
+		       (int)end->kind, *end->message ? ": " : "", end->message, other ?: "",
+		       trace && *trace ? "; kernel backtrace: " : "", trace ?: "");
+}
+
+/*
+ * All that is known of it goes to the host; a failure of the test, unless it should be so. @run and @exit are
+ * taken over.
+ */
+static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
+		  const struct kt_scheduler *scheduler, const struct kt_scx_exit_info *exit)
+{
+	note_end(set, scheduler, exit);
+	send_dump(set, last_entry(set));
+	send_log(set, run, scheduler->name);
+	(void)kt_scheduler_free(run);
+	set->has_ended = true;
+	if (!is_expected(set))
+		return fail_for_end(set);
+	set->was_expected = true;
+	return 0;
+}
+
+/* An error in the moment in which it was to go anyway is an error all the same. */
+static bool has_failed_meanwhile(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
+{
+	if (read_reason(set, ret_exit) < 0)
+		return false;
+	if (ret_exit->kind >= KT_SCX_EXIT_ERROR && ret_exit->kind < KT_SCX_EXIT_ANY)
+		return true;
+	kt_scx_exit_deinit(ret_exit);
+	return false;
+}
+
+/* ---- attach and detach -------------------------------------------------------------------------- */
+
+/* The buffer does not shrink: what the one before has dumped is gone to the host already. */
+static void make_room(struct kt_scheduler_set *set, unsigned int kib)
+{
+	struct kt_err err = KT_ERR_NULL;
+	int r;
+
+	if (kib <= set->dump_kib)
+		return;
+	set->dump = kt_scx_dump_close(set->dump);
+	set->dump_kib = kib;
+	r = kt_scx_dump_open(kib, &set->dump, &err);
+	if (r < 0) {
+		KT_FREE char *text = kt_format("no dumps by tracepoint: %s\n", err.text);
+
+		send_text(set, text ?: "");
+	}
+}
+
+/* What a scheduler that is watched needs; once. */
+static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+		 struct kt_err *reterr)
+{
+	int r;
+
+	if (set->watch_fd < 0) {
+		set->watch_fd = kt_scx_watch(reterr);
+		if (set->watch_fd < 0)
+			return set->watch_fd;
+	}
+	if (!set->kmsg) {
+		r = kt_kmsg_open(&set->kmsg, reterr);
+		if (r < 0)
+			return r;
+		kt_kmsg_begin(set->kmsg);
+	}
+	make_room(set, kt_scheduler_dump_kib(scheduler));
+	return 0;
+}
+
+/* More where the machine is slow: what the kernel counts is the machine's time. */
+static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned int watchdog_ms)
+{
+	uint64_t ms = (uint64_t)watchdog_ms * set->ctx->time_scale_percent / 100;
+
+	return (unsigned int)KT_MIN(ms, (uint64_t)WATCHDOG_MAX_MS);
+}
+
+static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+		  const char *const *args, const struct kt_scheduler *replaces, uint64_t began_ns,
+		  struct kt_err *reterr)
+{
+	const struct kt_scheduler_start start = {
+		.scheduler = scheduler,
+		.args = args,
+		.watchdog_ms = scale_watchdog(set, set->ctx->test->watchdog_ms),
+		.watchdog_default_ms = scale_watchdog(set, WATCHDOG_DEFAULT_MS),
+		.watch_fd = set->watch_fd,
+		.deadline_ns = kt_ctx_deadline_ns(set->ctx, ATTACH_TIMEOUT_MS),
+	};
+	struct kt_scheduler_run *run = NULL;
+	char **kept = copy_args(args);
+	int r = kept ? kt_scheduler_start(&start, &run, reterr) : kt_err_oom(reterr);
+
+	if (r < 0)
+		free_args(kept);
+
+	if (r < 0 && run) {
+		send_log(set, run, scheduler->name);
+		kt_result_merge(&set->ctx->result, KT_VERDICT_ERROR,
+				reterr->text[0] ? reterr->text : "a scheduler was not attached");
+		(void)kt_scheduler_free(run);
+		return KT_FAILED;
+	}
+	if (r < 0)
+		return r;
+	set->run = run;
+	set->scheduler = scheduler;
+	free_args(set->args);
+	set->args = kept;
+	note_start(set, scheduler, replaces, began_ns);
+	return 0;
+}
+
+int kt_scheduler_set_attach(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+			    const char *const *args, struct kt_err *reterr)
+{
+	uint64_t began_ns = kt_elapsed_ns(set->ctx);
+
+	if (set->run)
+		return kt_err_set(reterr, -EBUSY,
+				  "scheduler %s is attached already; detach it, or replace it",
+				  set->scheduler->name);
+	return watch(set, scheduler, reterr)
+		       ?: attach(set, scheduler, args, NULL, began_ns, reterr);
+}
+
+/* From now on its end is nobody's news. */
+static struct kt_scheduler_run *let_go(struct kt_scheduler_set *set)
+{
+	set->scheduler = NULL;
+	return kt_steal(set->run);
+}
+
+int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
+{
+	const struct kt_scheduler *scheduler = set->scheduler;
+	struct kt_scx_exit_info exit;
+	struct kt_scheduler_run *run;
+	int r;
+
+	if (!set->run)
+		return kt_err_set(reterr, -ESRCH, "no scheduler is attached");
+	if (kt_scheduler_set_check(set) < 0)
+		return KT_FAILED;
+	run = let_go(set);
+	if (!run)
+		return kt_err_set(reterr, -ESRCH, "scheduler %s has ended by itself before",
+				  scheduler->name);
+	r = kt_scheduler_stop(run, kt_ctx_deadline_ns(set->ctx, DETACH_TIMEOUT_MS), reterr);
+	note_time(set, "detached_ns");
+	if (has_failed_meanwhile(set, &exit))
+		return on_end(set, run, scheduler, &exit);
+	send_log(set, run, scheduler->name);
+	(void)kt_scheduler_free(run);
+	return r;
+}
+
+int kt_scheduler_set_replace(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
+			     const char *const *args, struct kt_err *reterr)
+{
+	const struct kt_scheduler *old = set->scheduler;
+	uint64_t began_ns = kt_elapsed_ns(set->ctx);
+
+	return kt_scheduler_set_detach(set, reterr)
+		       ?: attach(set, scheduler, args, old, began_ns, reterr);
+}
+
+int kt_scheduler_set_restart(struct kt_scheduler_set *set, struct kt_err *reterr)
+{
+	if (!set->run)
+		return kt_err_set(reterr, -ESRCH, "no scheduler is attached");
+	return kt_scheduler_set_replace(set, set->scheduler, (const char *const *)set->args,
+					reterr);
+}
+
+/* ---- watching ----------------------------------------------------------------------------------- */
+
+int kt_scheduler_set_check(struct kt_scheduler_set *set)
+{
+	const struct kt_scheduler *scheduler = set->scheduler;
+	struct kt_scx_exit_info exit;
+	struct kt_scheduler_run *run;
+
+	if (set->watch_fd >= 0)
+		kt_scx_watch_drain(set->watch_fd);
+	if (!set->run || !kt_scheduler_has_ended(set->run))
+		return 0;
+	run = let_go(set);
+	kt_scheduler_bury(run, kt_ctx_deadline_ns(set->ctx, BURY_TIMEOUT_MS));
+	if (read_reason(set, &exit) < 0)
+		exit = explain_process(run);
+	return on_end(set, run, scheduler, &exit);
+}
+
+int kt_scheduler_set_await_end(struct kt_scheduler_set *set, unsigned int timeout_ms,
+			       struct kt_err *reterr)
+{
+	uint64_t deadline_ns = kt_ctx_deadline_ns(set->ctx, timeout_ms);
+
+	if (set->has_ended && !set->run)
+		return 0;
+	if (!set->run)
+		return kt_err_set(reterr, -ESRCH, "no scheduler is attached");
+	for (;;) {
+		struct pollfd waiting[2] = { { .fd = -1 }, { .fd = -1 } };
+		int fds[2], r = kt_scheduler_set_check(set);
+		size_t n = kt_scheduler_set_fds(set, fds);
+
+		if (r < 0 || !set->run)
+			return r;
+		for (size_t i = 0; i < n; i++)
+			waiting[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+		r = kt_poll(waiting, n, deadline_ns);
+		if (r < 0)
+			return kt_err_set(reterr, r, "poll: %m");
+		if (r == 0)
+			return kt_err_set(reterr, -ETIMEDOUT,
+					  "scheduler %s has not ended by itself in time",
+					  set->scheduler->name);
+	}
+}
+
+size_t kt_scheduler_set_fds(const struct kt_scheduler_set *set, int fds[2])
+{
+	if (!set->run)
+		return 0;
+	fds[0] = set->watch_fd;
+	fds[1] = kt_scheduler_fd(set->run);
+	return 2;
+}
+
+bool kt_scheduler_set_has(const struct kt_scheduler_set *set, pid_t pid)
+{
+	return set->run && kt_scheduler_pid(set->run) == pid;
+}
+
+/* ---- the end of the test ------------------------------------------------------------------------ */
+
+void kt_scheduler_set_finish(struct kt_scheduler_set *set)
+{
+	const struct kt_expected_exit *expected = &set->ctx->test->expect_scheduler_exit;
+	struct kt_err err = KT_ERR_NULL;
+	int r = kt_scheduler_set_check(set);
+
+	if (r == 0 && set->run && kt_scheduler_set_detach(set, &err) < 0 && err.text[0])
+		(void)kt_fail(set->ctx, where_of(set), "%s", err.text);
+	if ((expected->kind || expected->reason_contains) && !set->was_expected && !set->has_ended)
+		(void)kt_fail_values(set->ctx, where_of(set), "the scheduler ends by itself",
+				     expected->reason_contains ?: kt_scx_exit_name(expected->kind),
+				     "it has not");
+}
+
+/* ---- maps --------------------------------------------------------------------------------------- */
+
+static const struct kt_pinned_map *find_pin(const struct kt_scheduler_set *set, const char *name)
+{
+	const struct kt_pinned_map *at = set->pins;
+
+	while (at && strcmp(at->name, name))
+		at = at->next;
+	return at;
+}
+
+int kt_scheduler_set_pin(struct kt_scheduler_set *set, const char *map, struct kt_err *reterr)
+{
+	struct kt_pinned_map *pin;
+	int fd = -1, r;
+
+	if (find_pin(set, map))
+		return 0;
+	r = kt_bpf_map_open(map, false, &fd, reterr);
+	if (r < 0)
+		return r;
+	pin = calloc(1, sizeof(*pin));
+	if (pin)
+		*pin = (struct kt_pinned_map){ set->pins, strdup(map), fd };
+	if (!pin || !pin->name) {
+		free(pin);
+		(void)kt_close(fd);
+		return kt_err_oom(reterr);
+	}
+	set->pins = pin;
+	return 0;
+}
+
+int kt_scheduler_set_open_map(const struct kt_scheduler_set *set, const struct kt_bpf_ref *ref,
+			      int *ret_fd, struct kt_err *reterr)
+{
+	const struct kt_pinned_map *pin = ref->map ? find_pin(set, ref->map) : NULL;
+
+	if (!ref->map)
+		return kt_err_set(reterr, -EINVAL, "it names no map");
+	if (!ref->pinned)
+		return kt_bpf_map_open(ref->map, true, ret_fd, reterr);
+	if (!pin)
+		return kt_err_set(reterr, -ENOENT, "no BPF map '%s' is pinned", ref->map);
+	*ret_fd = fcntl(pin->fd, F_DUPFD_CLOEXEC, 0);
+	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "BPF map '%s': %m", ref->map) : 0;
+}
+
+int kt_scheduler_set_remember(struct kt_scheduler_set *set, const char *tag, uint64_t value,
+			      struct kt_err *reterr)
+{
+	struct kt_bpf_number *number = calloc(1, sizeof(*number));
+
+	if (number)
+		*number = (struct kt_bpf_number){ set->numbers, strdup(tag), value };
+	if (!number || !number->tag) {
+		free(number);
+		return kt_err_oom(reterr);
+	}
+	set->numbers = number;
+	return 0;
+}

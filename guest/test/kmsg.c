@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/test/kmsg.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define KMSG "/dev/kmsg"
+
+struct kt_kmsg {
+	int fd;
+};
+
+int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr)
+{
+	KT_FREE struct kt_kmsg *kmsg = calloc(1, sizeof(*kmsg));
+
+	if (!kmsg)
+		return kt_err_oom(reterr);
+	kmsg->fd = open(KMSG, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (kmsg->fd < 0)
+		return kt_err_set(reterr, -errno, "cannot open " KMSG ": %m");
+	*ret_kmsg = kt_steal(kmsg);
+	return 0;
+}
+
+void kt_kmsg_begin(struct kt_kmsg *kmsg)
+{
+	(void)lseek(kmsg->fd, 0, SEEK_END);
+}
+
+struct kt_kmsg *kt_kmsg_close(struct kt_kmsg *kmsg)
+{
+	if (!kmsg)
+		return NULL;
+	(void)kt_close(kmsg->fd);
+	free(kmsg);
+	return NULL;
+}
+
+/*
+ * A record is "prio,seq,usec,flags;text\n" with continuation lines that begin with a space
+ * (Documentation/ABI/testing/dev-kmsg). Facility 0 is the kernel; others come from user space,
+ * and are marked with '#' here, so that no process can fake a complaint of the kernel.
+ */
+static void append_record(FILE *out, char *record)
+{
+	char *text = strchr(record, ';');
+	unsigned long long usec = 0;
+	unsigned int prio = 0;
+
+	if (!text)
+		return;
+	(void)sscanf(record, "%u,%*u,%llu", &prio, &usec);
+	text++;
+	text[strcspn(text, "\n")] = '\0';
+	(void)fprintf(out, "%c[%5llu.%06llu] %s\n", prio >> 3 ? '#' : ' ', usec / 1000000,
+		      usec % 1000000, text);
+}
+
+int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr)
+{
+	char record[8192];
+	FILE *out = NULL;
+	size_t len;
+	ssize_t n;
+
+	*ret_text = NULL;
+	while ((n = read(kmsg->fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+		if (!out)
+			out = open_memstream(ret_text, &len);
+		if (!out)
+			return kt_err_oom(reterr);
+		if (n < 0) { /* overwritten before it was read */
+			(void)fputs(" (records lost)\n", out);
+			continue;
+		}
+		record[n] = '\0';
+		append_record(out, record);
+	}
+	return out && fclose(out) ? kt_err_oom(reterr) : 0;
+}
+
+char *kt_kmsg_complaint(const char *text)
+{
+	static const char *const signs[] = {
+		"WARNING: ",
+		"BUG: ",
+		"Oops: ",
+		"kernel BUG at ",
+		"general protection fault",
+		"INFO: task ", /* ... blocked for more than N seconds */
+		"possible circular locking dependency",
+		"possible recursive locking",
+		"inconsistent lock state",
+		"suspicious RCU usage",
+		"rcu: INFO: ",
+		"soft lockup",
+		"hard LOCKUP",
+		"UBSAN: ",
+		"KASAN: ",
+		"KCSAN: ",
+	};
+
+	for (const char *line = text; *line;) {
+		size_t len = strcspn(line, "\n");
+
+		for (size_t i = 0; *line == ' ' && i < KT_ARRAY_LEN(signs); i++) {
+			if (memmem(line, len, signs[i], strlen(signs[i])))
+				return strndup(line + 1, len - 1);
+		}
+		line += len + (line[len] == '\n');
+	}
+	return NULL;
+}

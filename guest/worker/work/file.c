@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* Work on files: on /tmp, which is memory. */
+#include "guest/worker/type.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+#define DIR         "/tmp"
+#define BLOCK_LEN   4096u
+#define SYNC_BLOCKS 16u
+#define DEFAULT_KIB 16384u
+
+/* A file without a name: it goes with its last descriptor, however its worker ends. */
+static int open_file(const struct kt_worker *worker)
+{
+	int fd = open(DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		kt_worker_fail(worker, "a file in " DIR);
+	return fd;
+}
+
+static void write_block(struct kt_worker *worker, int fd, uint64_t block)
+{
+	char data[BLOCK_LEN] = { (char)block };
+
+	if (pwrite(fd, data, BLOCK_LEN, (off_t)(block * BLOCK_LEN)) != BLOCK_LEN)
+		kt_worker_fail(worker, "writing to a file in " DIR);
+}
+
+static void io_sync_write(struct kt_worker *worker)
+{
+	int fd = open_file(worker);
+
+	while (!kt_worker_stopping(worker)) {
+		for (unsigned int i = 0; i < SYNC_BLOCKS; i++)
+			write_block(worker, fd, i);
+		kt_worker_block(worker);
+		if (fdatasync(fd) < 0)
+			kt_worker_fail(worker, "fdatasync of a file in " DIR);
+		kt_worker_unblock(worker);
+		kt_worker_done(worker);
+	}
+	(void)close(fd);
+}
+
+/* What was never written would be read as zeroes without a page behind them. */
+static void fill(struct kt_worker *worker, int fd, uint64_t n_blocks)
+{
+	for (uint64_t i = 0; i < n_blocks && !kt_worker_stopping(worker); i++) {
+		write_block(worker, fd, i);
+		kt_worker_tick(worker);
+	}
+}
+
+static void io_rand_read(struct kt_worker *worker)
+{
+	uint64_t n_blocks = (worker->work->kib ?: DEFAULT_KIB) * UINT64_C(1024) / BLOCK_LEN;
+	char data[BLOCK_LEN];
+	int fd = open_file(worker);
+
+	fill(worker, fd, n_blocks);
+	while (!kt_worker_stopping(worker)) {
+		uint64_t block = kt_worker_random(worker) % n_blocks;
+
+		if (pread(fd, data, BLOCK_LEN, (off_t)(block * BLOCK_LEN)) != BLOCK_LEN)
+			kt_worker_fail(worker, "reading from a file in " DIR);
+		kt_worker_done(worker);
+	}
+	(void)close(fd);
+}
+
+static const char *read_fault(const struct kt_work *work, const struct kt_topology *topology)
+{
+	(void)topology;
+	return work->kib && work->kib < BLOCK_LEN / 1024 ? ".kib is less than one read of 4 KiB"
+							 : NULL;
+}
+
+const struct kt_work_ops kt_file_works[KT_N_WORK_TYPES] = {
+	[KT_IO_SYNC_WRITE] = { .name = "IoSyncWrite", .body = io_sync_write },
+	[KT_IO_RAND_READ] = { .name = "IoRandRead", .body = io_rand_read, .fault = read_fault },
+};

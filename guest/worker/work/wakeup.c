@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Work that wakes other work. Who wakes leaves the time in memory that both share, and who is woken reads
+ * it: that is the latency of each. What is awaited is a number that grows by one, so that a wake-up that
+ * comes before its wait is not lost.
+ */
+#include "guest/worker/type.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+#define DEFAULT_SPINS      1024u
+#define PART_MAX           4095u /* workers that play one part */
+#define TURN_STAMPS        16u   /* turns that somebody may be late by */
+#define CHAIN_DEPTH        4u
+#define CHAIN_BURST_US     100u
+#define CHAIN_PIPES_MAX    (KT_UNIT_FDS / 2u)
+#define FAN_OUT            4u
+#define COMPUTE_KIB        256u
+#define COMPUTE_KIB_MAX    (1u << 20)
+#define COMPUTE_OPS        5u
+#define COMPUTE_SLEEP_US   100u
+#define MULTIPLIES_TO_TICK 16384u
+#define HERD               7u
+#define HERD_SLEEP_US      5000u
+#define STORM_SIGNALS      16u
+
+/* ---- turns -------------------------------------------------------------------------------------- */
+
+/* A number that waiters wait for to grow, and when it became what it is. */
+struct turn {
+	_Atomic uint32_t value; /* futex */
+	_Atomic uint64_t since_ns[TURN_STAMPS];
+} __attribute__((aligned(64)));
+
+/* Lets the turn become @value, one more than it was. */
+static void turn_set(struct turn *turn, uint32_t value)
+{
+	atomic_store(&turn->since_ns[value % TURN_STAMPS], kt_now_ns());
+	atomic_store(&turn->value, value);
+}
+
+static void turn_pass(struct turn *turn, uint32_t value, int waiters)
+{
+	turn_set(turn, value);
+	kt_worker_futex_wake(&turn->value, waiters);
+}
+
+static void turn_latency(struct kt_worker *worker, struct turn *turn, uint32_t value)
+{
+	uint64_t since_ns = atomic_load(&turn->since_ns[value % TURN_STAMPS]);
+
+	kt_worker_latency(worker, kt_now_ns() - since_ns);
+}
+
+/* Waits until the turn is past @seen; false when it is to stop. It is a wake-up only if it waited. */
+static bool turn_await(struct kt_worker *worker, struct turn *turn, uint32_t seen)
+{
+	bool waits = atomic_load(&turn->value) == seen;
+
+	if (!kt_worker_futex_wait(worker, &turn->value, seen, 0))
+		return false;
+	if (waits)
+		turn_latency(worker, turn, seen + 1);
+	return true;
+}
+
+/* ---- rings: one token goes round ---------------------------------------------------------------- */
+
+static bool is_piped(const struct kt_work *work)
+{
+	return work->type == KT_PIPE_IO ||
+	       (work->type == KT_WAKE_CHAIN && work->wake == KT_WAKE_PIPE);
+}
+
+/* One turn for each part: how often the token came to it. */
+static struct turn *ring_turn(struct kt_worker *worker, unsigned int part)
+{
+	return (struct turn *)worker->unit->shared + part % worker->unit_size;
+}
+
+static bool ring_await(struct kt_worker *worker, uint32_t seen)
+{
+	struct turn *turn = ring_turn(worker, worker->part);
+	int fd = worker->unit->fds[2 * worker->part];
+	bool waits = atomic_load(&turn->value) == seen;
+	char token;
+
+	if (!is_piped(worker->work))
+		return turn_await(worker, turn, seen);
+	if (!kt_worker_wait_readable(worker, fd) || read(fd, &token, 1) != 1)
+		return false;
+	if (waits)
+		turn_latency(worker, turn, seen + 1);
+	return true;
+}
+
+static void ring_pass(struct kt_worker *worker, uint32_t value)
+{
+	unsigned int next = (worker->part + 1) % worker->unit_size;
+
+	if (!is_piped(worker->work)) {
+		turn_pass(ring_turn(worker, next), value, 1);
+		return;
+	}
+	turn_set(ring_turn(worker, next), value);
+	(void)!write(worker->unit->fds[2 * next + 1], "", 1);
+}
+
+/* The token comes to the first part once more than to the others: it has had it before the start. */
+static void ring(struct kt_worker *worker)
+{
+	unsigned int burst_us = worker->work->burst_us ?: CHAIN_BURST_US;
+	unsigned int spins = worker->work->spins ?: DEFAULT_SPINS;
+	bool last = worker->part == worker->unit_size - 1;
+
+	for (uint32_t seen = 0; ring_await(worker, seen); seen++) {
+		if (worker->work->type == KT_WAKE_CHAIN)
+			kt_worker_spin_us(worker, burst_us);
+		else
+			kt_worker_spin(worker, spins);
+		ring_pass(worker, seen + 1 + last);
+		kt_worker_done(worker);
+	}
+}
+
+static unsigned int two(const struct kt_work *work)
+{
+	(void)work;
+	return 2;
+}
+
+static unsigned int chain_depth(const struct kt_work *work)
+{
+	return work->depth ?: CHAIN_DEPTH;
+}
+
+static unsigned int ring_size(const struct kt_work *work)
+{
+	return work->type == KT_WAKE_CHAIN ? chain_depth(work) : 2;
+}
+
+static size_t ring_shared(const struct kt_work *work)
+{
+	return ring_size(work) * sizeof(struct turn);
+}
+
+static int ring_prepare(const struct kt_work *work, struct kt_unit *unit)
+{
+	turn_set(unit->shared, 1);
+	if (!is_piped(work))
+		return 0;
+	for (unsigned int i = 0; i < ring_size(work); i++) {
+		if (pipe2(&unit->fds[2 * i], O_CLOEXEC | O_NONBLOCK) < 0)
+			return -errno;
+	}
+	return write(unit->fds[1], "", 1) == 1 ? 0 : -EIO;
+}
+
+static const char *chain_fault(const struct kt_work *work, const struct kt_topology *topology)
+{
+	(void)topology;
+	if (chain_depth(work) < 2 || work->depth > PART_MAX)
+		return "a wake chain has a .depth within 2..4095";
+	if ((unsigned int)work->wake > KT_WAKE_FUTEX)
+		return "the kind of wake-up does not exist";
+	if (is_piped(work) && work->depth > CHAIN_PIPES_MAX)
+		return "a wake chain of pipes has a .depth of at most 32";
+	return NULL;
+}
+
+/* Set-up has given both the waker's policy. */
+static void asymmetric_waker(struct kt_worker *worker)
+{
+	struct kt_sched sched = worker->work->sched2;
+
+	if (!sched.policy)
+		sched.policy = KT_SCHED_OTHER;
+	/* Ending by itself is what fails the test. */
+	if (worker->part == 1 && kt_worker_set_sched(&sched) < 0)
+		_exit(1);
+	ring(worker);
+}
+
+/* ---- fan-outs: the first part wakes all others -------------------------------------------------- */
+
+struct fan_out {
+	struct turn start;    /* the rounds that were begun */
+	struct turn answered; /* and those that all have answered */
+	_Atomic uint32_t left;
+};
+
+static unsigned int herd_size(const struct kt_work *work)
+{
+	return (work->fan_out ?: HERD) + 1;
+}
+
+static unsigned int fan_out_size(const struct kt_work *work)
+{
+	return (work->fan_out ?: FAN_OUT) + 1;
+}
+
+static size_t fan_out_shared(const struct kt_work *work)
+{
+	(void)work;
+	return sizeof(struct fan_out);
+}
+
+static const char *fan_out_fault(const struct kt_work *work, const struct kt_topology *topology)
+{
+	(void)topology;
+	if (work->fan_out > PART_MAX)
+		return ".fan_out is more than 4095";
+	return work->kib > COMPUTE_KIB_MAX ? ".kib is more than 1048576" : NULL;
+}
+
+/* Wakes all and waits until all have answered; false when it is to stop. */
+static bool fan_out_round(struct kt_worker *worker, uint32_t round)
+{
+	struct fan_out *shared = worker->unit->shared;
+
+	atomic_store(&shared->left, worker->unit_size - 1);
+	turn_pass(&shared->start, round + 1, INT_MAX);
+	if (!turn_await(worker, &shared->answered, round))
+		return false;
+	kt_worker_done(worker);
+	return true;
+}
+
+static void fan_out_answer(struct kt_worker *worker, uint32_t round)
+{
+	struct fan_out *shared = worker->unit->shared;
+
+	kt_worker_done(worker);
+	if (atomic_fetch_sub(&shared->left, 1) == 1)
+		turn_pass(&shared->answered, round + 1, 1);
+}
+
+static void futex_fan_out(struct kt_worker *worker)
+{
+	struct fan_out *shared = worker->unit->shared;
+	unsigned int spins = worker->work->spins ?: DEFAULT_SPINS;
+	uint32_t round = 0;
+
+	if (worker->part == 0) {
+		do
+			kt_worker_spin(worker, spins);
+		while (fan_out_round(worker, round++));
+		return;
+	}
+	for (; turn_await(worker, &shared->start, round); round++) {
+		kt_worker_spin(worker, spins);
+		fan_out_answer(worker, round);
+	}
+}
+
+/* c += a * b, all of @n by @n. */
+static void multiply(struct kt_worker *worker, uint64_t *matrices, size_t n)
+{
+	const uint64_t *a = matrices, *b = a + n * n;
+	uint64_t *c = matrices + 2 * n * n;
+	size_t since_tick = 0;
+
+	for (size_t i = 0; i < n * n && !kt_worker_stopping(worker); i++) {
+		for (size_t k = 0; k < n; k++)
+			c[i] += a[i / n * n + k] * b[k * n + i % n];
+		since_tick += n;
+		if (since_tick < MULTIPLIES_TO_TICK)
+			continue;
+		kt_worker_tick(worker);
+		since_tick = 0;
+	}
+}
+
+static void compute(struct kt_worker *worker)
+{
+	struct fan_out *shared = worker->unit->shared;
+	size_t len = (worker->work->kib ?: COMPUTE_KIB) * (size_t)1024;
+	size_t n = (size_t)sqrt((double)len / (3 * sizeof(uint64_t)));
+	unsigned int ops = worker->work->ops ?: COMPUTE_OPS;
+	KT_FREE uint64_t *matrices = calloc(3 * n * n, sizeof(*matrices));
+
+	if (!matrices)
+		_exit(1);
+	for (size_t i = 0; i < 2 * n * n; i++)
+		matrices[i] = i;
+	for (uint32_t round = 0; turn_await(worker, &shared->start, round); round++) {
+		for (unsigned int i = 0; i < ops; i++)
+			multiply(worker, matrices, n);
+		fan_out_answer(worker, round);
+	}
+}
+
+static void fan_out_compute(struct kt_worker *worker)
+{
+	uint64_t sleep_ns = (worker->work->sleep_us ?: COMPUTE_SLEEP_US) * KT_NSEC_PER_USEC;
+	uint32_t round = 0;
+
+	if (worker->part > 0) {
+		compute(worker);
+		return;
+	}
+	while (kt_worker_sleep_until(worker, kt_now_ns() + sleep_ns) &&
+	       fan_out_round(worker, round))
+		round++;
+}
+
+/* Nobody answers: who is late misses rounds. */
+static void thundering_herd(struct kt_worker *worker)
+{
+	uint64_t sleep_ns = (worker->work->sleep_us ?: HERD_SLEEP_US) * KT_NSEC_PER_USEC;
+	struct fan_out *shared = worker->unit->shared;
+	uint32_t round = 0;
+
+	while (worker->part == 0 && kt_worker_sleep_until(worker, kt_now_ns() + sleep_ns)) {
+		turn_pass(&shared->start, ++round, INT_MAX);
+		kt_worker_done(worker);
+	}
+	while (worker->part > 0 && turn_await(worker, &shared->start, round)) {
+		kt_worker_spin(worker, worker->work->spins);
+		kt_worker_done(worker);
+		round = atomic_load(&shared->start.value);
+	}
+}
+
+/* ---- signals ------------------------------------------------------------------------------------ */
+
+/* Of each part. */
+struct storm {
+	_Atomic uint32_t tid; /* futex: 0 until it can take signals */
+	_Atomic uint32_t tgid;
+	_Atomic uint64_t since_ns; /* the first signal that it has not taken yet; 0: none */
+};
+
+/* Which worker a signal is for: of the thread, as bodies of several may share the process. */
+static _Thread_local struct kt_worker *storm_worker;
+
+/* Only here does the worker record latencies: nothing that it interrupts does. */
+static void take_signal(int number)
+{
+	struct kt_worker *worker = storm_worker;
+	struct storm *own = worker ? (struct storm *)worker->unit->shared + worker->part : NULL;
+	uint64_t since_ns = own ? atomic_exchange(&own->since_ns, 0) : 0;
+
+	(void)number;
+	if (since_ns)
+		kt_worker_latency(worker, kt_now_ns() - since_ns);
+}
+
+static void send_signal(struct storm *to)
+{
+	uint64_t none = 0;
+
+	(void)atomic_compare_exchange_strong(&to->since_ns, &none, kt_now_ns());
+	(void)tgkill((pid_t)atomic_load(&to->tgid), (pid_t)atomic_load(&to->tid), SIGUSR1);
+}
+
+static void signal_storm(struct kt_worker *worker)
+{
+	struct storm *own = (struct storm *)worker->unit->shared + worker->part;
+	struct storm *partner = (struct storm *)worker->unit->shared + !worker->part;
+	unsigned int spins = worker->work->spins ?: DEFAULT_SPINS;
+	unsigned int ops = worker->work->ops ?: STORM_SIGNALS;
+	struct sigaction action = { .sa_handler = take_signal, .sa_flags = SA_RESTART };
+
+	storm_worker = worker;
+	(void)sigaction(SIGUSR1, &action, NULL);
+	atomic_store(&own->tgid, (uint32_t)getpid());
+	atomic_store(&own->tid, (uint32_t)gettid());
+	kt_worker_futex_wake(&own->tid, 1);
+	(void)kt_worker_futex_wait(worker, &partner->tid, 0, 0);
+	while (!kt_worker_stopping(worker)) {
+		for (unsigned int i = 0; i < ops; i++)
+			send_signal(partner);
+		kt_worker_spin(worker, spins);
+		kt_worker_done(worker);
+	}
+	storm_worker = NULL; /* the partner may be sending still */
+}
+
+static size_t storm_shared(const struct kt_work *work)
+{
+	(void)work;
+	return 2 * sizeof(struct storm);
+}
+
+/* ---- the table ---------------------------------------------------------------------------------- */
+
+#define RING .shared_len = ring_shared, .prepare = ring_prepare
+#define FANS .shared_len = fan_out_shared, .fault = fan_out_fault
+
+const struct kt_work_ops kt_wakeup_works[KT_N_WORK_TYPES] = {
+	[KT_PIPE_IO] = { .name = "PipeIo", .body = ring, .unit_size = two, RING },
+	[KT_FUTEX_PING_PONG] = { .name = "FutexPingPong", .body = ring, .unit_size = two, RING },
+	[KT_WAKE_CHAIN] = { .name = "WakeChain",
+			    .body = ring,
+			    .unit_size = chain_depth,
+			    .fault = chain_fault,
+			    RING },
+	[KT_ASYMMETRIC_WAKER] = { .name = "AsymmetricWaker",
+				  .body = asymmetric_waker,
+				  .unit_size = two,
+				  RING },
+	[KT_FUTEX_FAN_OUT] = { .name = "FutexFanOut",
+			       .body = futex_fan_out,
+			       .unit_size = fan_out_size,
+			       FANS },
+	[KT_FAN_OUT_COMPUTE] = { .name = "FanOutCompute",
+				 .body = fan_out_compute,
+				 .unit_size = fan_out_size,
+				 FANS },
+	[KT_THUNDERING_HERD] = { .name = "ThunderingHerd",
+				 .body = thundering_herd,
+				 .unit_size = herd_size,
+				 FANS },
+	[KT_SIGNAL_STORM] = { .name = "SignalStorm",
+			      .body = signal_storm,
+			      .unit_size = two,
+			      .shared_len = storm_shared },
+};

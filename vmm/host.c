@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/host.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cache.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+#include "vmm/kvm/probe.h"
+#include "wire/json.h"
+
+#define CACHE_FILE "host.json"
+#define CACHE_MAX  65536u
+
+/* Loads the cache; an empty object when there is none or it is from before the last boot. */
+static json_t *cache_load(const char *path, const char *boot_id)
+{
+	KT_FREE char *text = NULL;
+	json_t *cache;
+	size_t len;
+
+	if (kt_file_read(path, CACHE_MAX, &text, &len) == 0) {
+		cache = json_loadb(text, len, 0, NULL);
+		if (json_is_object(cache) && boot_id &&
+		    !strcmp(json_string_value(json_object_get(cache, "boot_id")) ?: "", boot_id))
+			return cache;
+		json_decref(cache);
+	}
+	return json_pack("{ss}", "boot_id", boot_id ?: "");
+}
+
+static void cache_store(const char *path, json_t *cache)
+{
+	KT_FREE char *text = json_dumps(cache, JSON_INDENT(1));
+
+	if (text) /* without it the next run measures again */
+		(void)kt_file_publish(path, text, strlen(text), NULL);
+}
+
+static void probe_kvm(json_t *cache, struct kt_kvm_probe *probe, bool *changed)
+{
+	const json_t *mips = json_object_get(cache, "kvm_mips");
+
+	/* Permissions may change at any time; only the measurement is kept. */
+	if (access("/dev/kvm", R_OK | W_OK) == 0 && json_is_real(mips)) {
+		*probe = (struct kt_kvm_probe){ .present = true, .mips = json_real_value(mips) };
+		probe->usable = json_is_true(json_object_get(cache, "kvm_usable"));
+		(void)snprintf(probe->reason, sizeof(probe->reason), "%s",
+			       json_string_value(json_object_get(cache, "kvm_reason")) ?: "");
+		return;
+	}
+	kt_kvm_probe(probe);
+	if (probe->mips > 0) {
+		(void)json_object_set_new(cache, "kvm_mips", json_real(probe->mips));
+		(void)json_object_set_new(cache, "kvm_usable", json_boolean(probe->usable));
+		(void)json_object_set_new(cache, "kvm_reason", json_string(probe->reason));
+		*changed = true;
+	}
+}
+
+static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed,
+		      struct kt_err *reterr)
+{
+	struct stat st;
+	KT_FREE char *key = NULL;
+	const json_t *version;
+	int r;
+
+	if (stat(qemu->path, &st) < 0)
+		return kt_err_set(reterr, -errno, "'%s': %m", qemu->path);
+	key = kt_format("qemu %s %" PRIu64 " %" PRId64 ".%09ld", qemu->path, (uint64_t)st.st_size,
+			(int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	if (!key)
+		return kt_err_oom(reterr);
+	version = json_object_get(cache, key);
+	if (json_is_array(version)) {
+		qemu->major = (unsigned int)json_integer_value(json_array_get(version, 0));
+		qemu->minor = (unsigned int)json_integer_value(json_array_get(version, 1));
+		return 0;
+	}
+	r = kt_qemu_version(qemu, reterr);
+	if (r < 0)
+		return r;
+	(void)json_object_set_new(cache, key,
+				  json_pack("[ii]", (int)qemu->major, (int)qemu->minor));
+	*changed = true;
+	return 0;
+}
+
+static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *kvm,
+			struct kt_host *host, struct kt_err *reterr)
+{
+	if (choice == KT_ACCEL_CHOICE_KVM && !kvm->usable)
+		return kt_err_set(reterr, -ENODEV, "--accel kvm: %s", kvm->reason);
+	if (choice == KT_ACCEL_CHOICE_KVM || (choice == KT_ACCEL_CHOICE_AUTO && kvm->usable)) {
+		host->accel = KT_ACCEL_KVM;
+		(void)snprintf(host->accel_text, sizeof(host->accel_text), "kvm");
+		return 0;
+	}
+	host->accel = KT_ACCEL_TCG;
+	(void)snprintf(host->accel_text, sizeof(host->accel_text), "tcg (%s)",
+		       choice == KT_ACCEL_CHOICE_TCG ? "asked for" : kvm->reason);
+	if (!kt_qemu_multi_thread_is_safe(&host->qemu)) {
+		host->tcg_single_thread = true;
+		(void)snprintf(
+			host->note, sizeof(host->note),
+			"QEMU %u.%u corrupts guests with several CPUs under multi-threaded TCG; "
+			"running them on one thread (8.1 or newer is better)",
+			host->qemu.major, host->qemu.minor);
+	}
+	return 0;
+}
+
+int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
+		  struct kt_err *reterr)
+{
+	KT_FREE char *dir = NULL, *path = NULL, *boot_id = NULL;
+	struct kt_kvm_probe kvm = { .usable = false };
+	struct kt_host host = { 0 };
+	KT_JSON json_t *cache = NULL;
+	bool changed = false;
+	int r;
+
+	r = kt_qemu_find(qemu ?: KT_QEMU_DEFAULT, &host.qemu, reterr);
+	if (r < 0)
+		return r;
+	r = kt_cache_path("", &dir, reterr);
+	if (r < 0)
+		return r;
+	path = kt_format("%s/" CACHE_FILE, dir);
+	(void)kt_file_read("/proc/sys/kernel/random/boot_id", 64, &boot_id, NULL);
+	cache = path ? cache_load(path, boot_id) : NULL;
+	if (!cache)
+		return kt_err_oom(reterr);
+	r = probe_qemu(cache, &host.qemu, &changed, reterr);
+	if (r < 0)
+		return r;
+	if (choice != KT_ACCEL_CHOICE_TCG)
+		probe_kvm(cache, &kvm, &changed);
+	if (changed)
+		cache_store(path, cache);
+	r = choose_accel(choice, &kvm, &host, reterr);
+	if (r == 0)
+		*ret_host = host;
+	return r;
+}
