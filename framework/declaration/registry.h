@@ -10,7 +10,6 @@
 
 /* All, in the order of registration. */
 const struct kt_test_node *kt_registry(void);
-size_t kt_registry_count(void);
 const struct kt_payload_node *kt_payload_registry(void);
 
 /* Every KT_SCHEDULER() of this binary. */

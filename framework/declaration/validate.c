@@ -9,12 +9,11 @@
 
 #include "framework/setup/cargo.h"
 #include "guest/cgroup/cgroup.h"
-#include "guest/cgroup/cpuset.h"
+#include "guest/scenario/definition.h"
 #include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
 #include "guest/test/check.h"
-#include "guest/test/ctx.h"
-#include "guest/worker/type.h"
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -110,50 +109,41 @@ static void forget_cgroup(struct validation *v, size_t at)
 		(--v->n_cgroups - at) * sizeof(v->cgroups[0]));
 }
 
-static void check_works(struct validation *v, const char *where, const struct kt_work *works,
-			const char *cgroup)
+struct def_fault {
+	struct validation *v;
+	const char *where;
+};
+
+static void on_def_fault(void *data, const char *text)
 {
-	struct kt_topology topology = kt_test_topology(v->test);
+	const struct def_fault *at = data;
 
-	for (const struct kt_work *work = works; work && !work->end; work++) {
-		const char *why = kt_work_fault(work, &topology);
-
-		if (why)
-			fault(v, "%s: work of cgroup \"%s\": %s", where, cgroup ?: "", why);
-	}
+	fault(at->v, "%s: %s", at->where, text);
 }
 
 static void check_def(struct validation *v, const char *where, const struct kt_cgroup_def *def)
 {
 	struct kt_topology topology = kt_test_topology(v->test);
-	const char *why = kt_cgroup_limits_fault(def);
-	struct kt_err err = KT_ERR_NULL;
-	cpu_set_t cpus;
+	struct def_fault at = { v, where };
 
 	add_cgroup(v, where, def->name);
-	check_works(v, where, def->work, def->name);
-	if (why)
-		fault(v, "%s: cgroup \"%s\": %s", where, def->name ?: "", why);
-	if (kt_cpuset_resolve(&def->cpuset, &topology, &cpus, &err) < 0)
-		fault(v, "%s: cgroup \"%s\": %s", where, def->name ?: "", err.text);
-	if (def->mems && kt_cpuset_parse(def->mems, topology.numa_nodes, "node", &cpus, &err) < 0)
-		fault(v, "%s: cgroup \"%s\": .mems: %s", where, def->name ?: "", err.text);
+	kt_definition_judge(def, &topology, on_def_fault, &at);
 }
 
 /* Whether a name in an operation is one that exists here. */
-static bool is_known(const struct validation *v, const char *name, bool takes_runner)
+static bool is_known(const struct validation *v, const char *name, bool takes_init)
 {
 	if (!name)
 		return false;
 	if (*name && v->names_unknown)
 		return true;
-	return *name ? find_cgroup(v, name) < v->n_cgroups : takes_runner;
+	return *name ? find_cgroup(v, name) < v->n_cgroups : takes_init;
 }
 
 static void check_known(struct validation *v, const char *where, const char *text, const char *name,
-			bool takes_runner)
+			bool takes_init)
 {
-	if (is_known(v, name, takes_runner))
+	if (is_known(v, name, takes_init))
 		return;
 	if (name && !*name)
 		fault(v, "%s: %s: \"\", where PID 1 is, is no cgroup for that", where, text);
@@ -166,7 +156,7 @@ static void check_names(struct validation *v, const char *where, const struct kt
 			const struct kt_op_ops *ops, const char *text)
 {
 	if (op->cgroup || !ops->takes_any)
-		check_known(v, where, text, op->cgroup, ops->takes_runner);
+		check_known(v, where, text, op->cgroup, ops->takes_init);
 	if (ops->uses_to)
 		check_known(v, where, text, op->to, false);
 	if (ops->effect == KT_OP_REMOVES && op->cgroup)

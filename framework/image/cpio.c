@@ -75,16 +75,6 @@ int kt_cpio_file(struct kt_cpio *cpio, const char *path, unsigned int mode, cons
 			       });
 }
 
-int kt_cpio_symlink(struct kt_cpio *cpio, const char *path, const char *target)
-{
-	return put_entry(cpio, &(struct entry){
-				       .name = relative(path),
-				       .mode = S_IFLNK | 0777,
-				       .data = target,
-				       .len = strlen(target),
-			       });
-}
-
 int kt_cpio_char_device(struct kt_cpio *cpio, const char *path, unsigned int mode,
 			unsigned int major, unsigned int minor)
 {

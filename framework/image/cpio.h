@@ -22,7 +22,6 @@ struct kt_cpio {
 int kt_cpio_dir(struct kt_cpio *cpio, const char *path, unsigned int mode);
 int kt_cpio_file(struct kt_cpio *cpio, const char *path, unsigned int mode, const void *data,
 		 uint64_t len);
-int kt_cpio_symlink(struct kt_cpio *cpio, const char *path, const char *target);
 int kt_cpio_char_device(struct kt_cpio *cpio, const char *path, unsigned int mode,
 			unsigned int major, unsigned int minor);
 

@@ -9,57 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "framework/declaration/declaration.h"
 #include "schedulers/loader.h"
 #include "util/buffer.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define DUMP_KIB_MAX   16384u
+/*
+ * Before anything boots, the runner reads the BPF objects that the selected tests use. An object that
+ * is wrong by itself stops the run. A kernel that cannot run a scheduler makes its tests SKIP: the
+ * kernel has no sched_ext, or its BTF describes a kfunc wrongly that the object calls. The files are
+ * untrusted: libelf checks every offset, and PROGRAM_MAX bounds what is read.
+ */
 #define PROGRAM_MAX    (256u << 20)
 #define EM_BPF_MACHINE 247u
 #define KFUNC_PREFIX   "scx_bpf_"
-
-/* ---- declarations ------------------------------------------------------------------------------- */
-
-/* As the first argument of kt_declaration_fault(). */
-#define ABOUT(scheduler)                                                                           \
-	(&(const struct kt_declaration){ "scheduler", (scheduler)->name, (scheduler)->file,        \
-					 (scheduler)->line })
-
-static unsigned int check_scheduler(const struct kt_scheduler_node *nodes,
-				    const struct kt_scheduler *scheduler, FILE *out)
-{
-	const struct kt_scheduler_node *at = nodes;
-	const char *path = scheduler->object ?: scheduler->binary;
-	unsigned int n = 0;
-
-	while (at->scheduler != scheduler && strcmp(at->scheduler->name, scheduler->name))
-		at = at->next;
-	if (at->scheduler != scheduler)
-		n += kt_declaration_fault(ABOUT(scheduler), out, "the name is taken by %s:%u",
-					  at->scheduler->file, at->scheduler->line);
-	if (scheduler->object && scheduler->binary)
-		n += kt_declaration_fault(ABOUT(scheduler), out,
-					  "it has both .object and .binary; which one is it?");
-	else if (!path || !*path || path[strlen(path) - 1] == '/')
-		n += kt_declaration_fault(ABOUT(scheduler), out,
-					  "it names no file: give it .object or .binary");
-	if (scheduler->dump_kib > DUMP_KIB_MAX)
-		n += kt_declaration_fault(ABOUT(scheduler), out,
-					  ".dump_kib is %u; it must be within 0..%u",
-					  scheduler->dump_kib, DUMP_KIB_MAX);
-	return n;
-}
-
-unsigned int kt_schedulers_validate(const struct kt_scheduler_node *nodes, FILE *out)
-{
-	unsigned int n = 0;
-
-	for (const struct kt_scheduler_node *at = nodes; at; at = at->next)
-		n += check_scheduler(nodes, at->scheduler, out);
-	return n;
-}
 
 /* ---- objects ------------------------------------------------------------------------------------ */
 
@@ -144,7 +107,7 @@ static int add_name(struct names *names, const char *name)
 	return 0;
 }
 
-/* "scx_bpf_dsq_insert___compat" is scx_bpf_dsq_insert: what stands behind three underscores is a flavour. */
+/* libbpf ignores three underscores and what follows: scx_bpf_dsq_insert___compat is a flavour. */
 static int add_kfunc(struct names *names, const char *name)
 {
 	const char *flavour = strstr(name, "___");
@@ -155,7 +118,7 @@ static int add_kfunc(struct names *names, const char *name)
 	return strncmp(bare, KFUNC_PREFIX, strlen(KFUNC_PREFIX)) ? 0 : add_name(names, bare);
 }
 
-/* Undefined symbols of an object are what it wants of the kernel. */
+/* The undefined symbols of an object are what it expects from the kernel. */
 static int collect_symbols(Elf *elf, Elf_Scn *section, const GElf_Shdr *header, struct names *names)
 {
 	Elf_Data *data = elf_getdata(section, NULL);
@@ -190,7 +153,10 @@ static int collect_object(char *bytes, size_t len, struct names *names)
 	return r;
 }
 
-/* The file itself, and what lies in it as a skeleton's bytes: wherever an ELF header of a BPF object begins. */
+/*
+ * A program embeds its objects as the bytes of a skeleton. Every position at which the ELF header of a
+ * BPF object begins is therefore examined, the beginning of the file included.
+ */
 int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *reterr)
 {
 	struct names names = { calloc(1, sizeof(char *)), 0 };

@@ -15,7 +15,7 @@
 /* The one with the name "" stands for where PID 1 is; it is always there, and is no directory. */
 struct kt_live_cgroup {
 	struct kt_live_cgroup *next; /* created before this */
-	const char *name;            /* owned, but for the runner's */
+	const char *name;            /* owned, except that of init */
 	unsigned int last_step;      /* at whose end it goes, or KT_LIVES_ON */
 	cpu_set_t cpus;              /* what it may use */
 	struct kt_worker_group **groups;
@@ -27,7 +27,7 @@ struct kt_live_cgroup {
 struct kt_live {
 	struct kt_ctx *ctx;
 	struct kt_live_cgroup *first; /* the newest */
-	struct kt_live_cgroup runner;
+	struct kt_live_cgroup init; /* where PID 1 is */
 	struct kt_reports reports; /* of workers that have ended */
 	unsigned int n_groups;     /* of workers, that were ever started */
 };

@@ -20,7 +20,7 @@ enum kt_op_effect {
 struct kt_op_ops {
 	const char *name; /* the macro's */
 	enum kt_op_effect effect;
-	bool takes_runner; /* "" may stand for where PID 1 is */
+	bool takes_init; /* "" may stand for where PID 1 is */
 	bool takes_any;    /* NULL may stand for wherever it is */
 	bool uses_to;      /* it names a second cgroup, which must exist */
 	int (*apply)(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr);

@@ -386,11 +386,6 @@ int kt_worker_group_start(const struct kt_work *work, const struct kt_worker_pla
 
 /* ---- in PID 1: while it runs -------------------------------------------------------------------- */
 
-const struct kt_work *kt_worker_group_work(const struct kt_worker_group *group)
-{
-	return &group->work;
-}
-
 unsigned int kt_worker_group_count(const struct kt_worker_group *group)
 {
 	return group->n;
