@@ -24,6 +24,35 @@
 #define META_MAX       (4u << 20)
 #define STATE_MAX      (64u << 20)
 
+/* A guest has the host's CPU in it: the features that KVM shows, and the speed of its clock. */
+static char *host_cpu(void)
+{
+	KT_FREE char *text = NULL;
+	char *at;
+
+	if (kt_file_read("/proc/cpuinfo", 1 << 24, &text, NULL) < 0 ||
+	    !(at = strstr(text, "model name")))
+		return strdup("unknown");
+	return strndup(at, strcspn(at, "\n"));
+}
+
+char *kt_template_machine_text(const struct kt_template_base *base)
+{
+	const struct kt_machine_config *machine = base->machine;
+	const struct kt_machine_topology *topology = &machine->topology;
+	KT_FREE char *cpu = host_cpu();
+
+	if (!cpu)
+		return NULL;
+	return kt_format("wire %d\nkernel %s %s\ncmdline %s\ntopology %u %u %u %u\nmemory %u\n"
+			 "qemu %u.%u %s %s%s\nhost %s\n",
+			 KT_WIRE_VERSION, base->kernel_release, base->kernel_build_id,
+			 machine->cmdline, topology->numa_nodes, topology->llcs, topology->cores,
+			 topology->threads, machine->memory_mib, base->vmm_major, base->vmm_minor,
+			 machine->qemu, kt_accel_name(machine->accel),
+			 machine->tcg_single_thread ? " single" : "", cpu);
+}
+
 static uint64_t hash_text(const char *text)
 {
 	return XXH3_64bits(text, strlen(text));

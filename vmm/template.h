@@ -14,10 +14,25 @@
 #include "vmm/link.h"
 #include "wire/hello.h"
 
+/* Everything that a saved machine depends on, but the program and the files in it. Borrowed. */
+struct kt_template_base {
+	const struct kt_machine_config *machine;
+	const char *kernel_release;  /* of machine->kernel: paths are reused, contents differ */
+	const char *kernel_build_id; /* likewise */
+	unsigned int vmm_major;      /* version of the VMM that saves and restores it */
+	unsigned int vmm_minor;
+};
+
+/*
+ * The text of @base that a template is found by, to be freed; NULL when out of memory. Each member
+ * that can change what the guest is has a line in it, and so have the wire protocol and the host's CPU.
+ */
+char *kt_template_machine_text(const struct kt_template_base *base);
+
 /* Which template. */
 struct kt_template_id {
-	const char *dir;     /* where all templates are */
-	const char *machine; /* text of everything that the saved machine depends on */
+	const char *dir;     /* the directory of all templates */
+	const char *machine; /* kt_template_machine_text() */
 	const char *program; /* the program in it; several may have templates of one machine */
 };
 

@@ -25,8 +25,6 @@ struct builder {
 	const char *stage;
 	struct kt_loop *loop;
 	struct kt_link *link;
-	struct kt_timer deadline;
-	const char *waiting_for;
 	struct kt_template template; /* what will be recorded; without its files' descriptors */
 	int ram_fd;
 	struct kt_err *reterr;
@@ -37,29 +35,22 @@ static void fail(struct builder *builder, int r)
 	kt_loop_stop(builder->loop, r);
 }
 
-static void await(struct builder *builder, const char *what, uint64_t timeout_ns)
-{
-	builder->waiting_for = what;
-	kt_timer_arm(builder->loop, &builder->deadline, kt_now_ns() + timeout_ns);
-}
-
-static void on_deadline(void *data)
+static void on_late(void *data, const char *what, uint64_t limit_ns)
 {
 	struct builder *builder = data;
 
+	(void)limit_ns;
 	fail(builder, kt_err_set(builder->reterr, -ETIMEDOUT,
-				 "timed out waiting for the guest to %s", builder->waiting_for));
+				 "timed out waiting for the guest to %s", what));
 }
 
-static void on_hello(struct builder *builder, const struct kt_frame *frame)
+static void on_hello(void *data, const struct kt_hello *hello)
 {
+	struct builder *builder = data;
 	const struct kt_template_build *build = builder->build;
-	struct kt_hello *hello = &builder->template.hello;
-	int r;
+	int r = build->accept(build->data, hello, builder->reterr);
 
-	r = kt_hello_decode(frame->payload, frame->len, hello, builder->reterr);
-	if (r == 0)
-		r = build->accept(build->data, hello, builder->reterr);
+	builder->template.hello = *hello;
 	if (r == 0 && !build->base)
 		r = build->update(build->data, builder->link, builder->reterr);
 	if (r == 0 && kt_link_send(builder->link, KT_MSG_SETTLE, NULL, 0) < 0)
@@ -67,7 +58,8 @@ static void on_hello(struct builder *builder, const struct kt_frame *frame)
 	if (r < 0)
 		fail(builder, r);
 	else
-		await(builder, "settle", SETTLE_TIMEOUT_NS + build->update_timeout_ns);
+		kt_link_await(builder->link, "settle",
+			      SETTLE_TIMEOUT_NS + build->update_timeout_ns);
 }
 
 static void on_frame(void *data, const struct kt_frame *frame)
@@ -75,9 +67,7 @@ static void on_frame(void *data, const struct kt_frame *frame)
 	struct builder *builder = data;
 	char type[5];
 
-	if (frame->type == KT_MSG_HELLO)
-		on_hello(builder, frame);
-	else if (frame->type == KT_MSG_SETTLED)
+	if (frame->type == KT_MSG_SETTLED)
 		kt_loop_stop(builder->loop, 0);
 	else
 		fail(builder,
@@ -104,14 +94,16 @@ static void on_exited(void *data, const struct kt_machine_exit *exit)
 	struct builder *builder = data;
 
 	fail(builder, kt_err_set(builder->reterr, -EIO, "%s before it could %s", exit->detail,
-				 builder->waiting_for));
+				 kt_link_awaited(builder->link)));
 }
 
 static const struct kt_link_events link_events = {
+	.hello = on_hello,
 	.frame = on_frame,
 	.console = on_console,
 	.broken = on_broken,
 	.exited = on_exited,
+	.late = on_late,
 };
 
 static int open_stage(const struct builder *builder, const char *name, int *ret_fd,
@@ -130,7 +122,7 @@ static int boot(struct builder *builder)
 	struct kt_machine_config machine = builder->build->machine;
 
 	machine.ram_fd = builder->ram_fd;
-	await(builder, "boot", builder->build->boot_timeout_ns);
+	kt_link_await(builder->link, "boot", builder->build->boot_timeout_ns);
 	return kt_machine_start(kt_link_machine(builder->link), &machine, builder->reterr);
 }
 
@@ -153,7 +145,8 @@ static int restore_base(struct builder *builder)
 				  builder->stage);
 	machine.ram_fd = builder->ram_fd;
 	kt_link_set_position(builder->link, build->base->position);
-	await(builder, "run newer files", RESTORE_TIMEOUT_NS + build->update_timeout_ns);
+	kt_link_await(builder->link, "run newer files",
+		      RESTORE_TIMEOUT_NS + build->update_timeout_ns);
 	deadline_ns = kt_now_ns() + RESTORE_TIMEOUT_NS;
 	r = kt_machine_guard(kt_link_machine(builder->link), &build->base->hello, deadline_ns,
 			     builder->reterr)
@@ -218,7 +211,6 @@ int kt_template_build(const struct kt_template_build *build, struct kt_err *rete
 	if (r < 0)
 		return r;
 	builder.stage = stage;
-	builder.deadline = (struct kt_timer){ .fn = on_deadline, .data = &builder };
 	r = run(&builder);
 	if (r == 0) {
 		builder.template.files = build->files;

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/signals.h"
 #include "vmm/link.h"
 #include "wire/hello.h"
 #include "wire/json.h"
@@ -33,7 +33,6 @@ struct shell {
 	const char *command; /* NULL: interactive */
 	struct kt_loop *loop;
 	struct kt_link *link;
-	struct kt_timer deadline;
 	struct kt_source input;
 	struct kt_source signals;
 	struct kt_capture console;
@@ -153,7 +152,7 @@ static void send_run(struct shell *shell)
 		return;
 	}
 	shell->booted = true;
-	kt_timer_disarm(shell->loop, &shell->deadline);
+	kt_link_await_nothing(shell->link);
 	send_frame(shell, KT_MSG_RUN, data, len);
 	if (!shell->command)
 		set_raw(shell);
@@ -177,7 +176,14 @@ static void on_result(struct shell *shell, const struct kt_frame *frame)
 			kt_err_set(&shell->err, -EREMOTEIO, "guest: %s", result.reason ?: "error");
 	kt_result_deinit(&result);
 	send_frame(shell, KT_MSG_RESULT_ACK, NULL, 0);
-	kt_timer_arm(shell->loop, &shell->deadline, kt_now_ns() + TEARDOWN_TIMEOUT_NS);
+	kt_link_await(shell->link, "power off", TEARDOWN_TIMEOUT_NS);
+}
+
+static void on_hello(void *data, const struct kt_hello *hello)
+{
+	(void)hello;
+	send_packages(data);
+	send_run(data);
 }
 
 static void on_frame(void *data, const struct kt_frame *frame)
@@ -185,10 +191,6 @@ static void on_frame(void *data, const struct kt_frame *frame)
 	struct shell *shell = data;
 
 	switch (frame->type) {
-	case KT_MSG_HELLO:
-		send_packages(shell);
-		send_run(shell);
-		break;
 	case KT_MSG_STDOUT:
 		(void)kt_write_full(STDOUT_FILENO, frame->payload, frame->len);
 		break;
@@ -227,10 +229,12 @@ static void on_exited(void *data, const struct kt_machine_exit *exit)
 		kt_loop_stop(shell->loop, 0);
 }
 
-static void on_deadline(void *data)
+static void on_late(void *data, const char *what, uint64_t limit_ns)
 {
 	struct shell *shell = data;
 
+	(void)what;
+	(void)limit_ns;
 	fail(shell, -ETIMEDOUT,
 	     shell->booted ? "the guest does not power off" : "the guest has not booted in time");
 }
@@ -238,12 +242,12 @@ static void on_deadline(void *data)
 static void on_signal(void *data, uint32_t events)
 {
 	struct shell *shell = data;
-	struct signalfd_siginfo info;
+	int signal = kt_signals_take(&shell->signals);
 
 	(void)events;
-	if (read(shell->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+	if (!signal)
 		return;
-	if (info.ssi_signo == SIGWINCH) {
+	if (signal == SIGWINCH) {
 		struct winsize size = window_size();
 		struct kt_msg_window window = { .rows = size.ws_row, .columns = size.ws_col };
 
@@ -251,33 +255,25 @@ static void on_signal(void *data, uint32_t events)
 			send_frame(shell, KT_MSG_WINDOW, &window, sizeof(window));
 		return;
 	}
-	shell->status = 128 + (int)info.ssi_signo;
+	shell->status = 128 + signal;
 	kt_loop_stop(shell->loop, 0);
 }
 
 static const struct kt_link_events link_events = {
+	.hello = on_hello,
 	.frame = on_frame,
 	.console = on_console,
 	.broken = on_broken,
 	.exited = on_exited,
+	.late = on_late,
 };
 
 static int watch_signals(struct shell *shell)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH };
-	sigset_t set;
 
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < KT_ARRAY_LEN(signals); i++)
-		(void)sigaddset(&set, signals[i]);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	shell->signals = (struct kt_source){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		.events = EPOLLIN,
-		.fn = on_signal,
-		.data = shell,
-	};
-	return shell->signals.fd < 0 ? -errno : kt_loop_add(shell->loop, &shell->signals);
+	shell->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = shell };
+	return kt_signals_watch(shell->loop, &shell->signals, signals, KT_ARRAY_LEN(signals));
 }
 
 /* The files of a shell are the test's and busybox, so that something is always sent. */
@@ -324,8 +320,7 @@ static int start(struct shell *shell, const struct kt_test *test, struct kt_err 
 		    ?: kt_link_new(shell->loop, &link_events, shell, &shell->link, reterr);
 	if (r < 0)
 		return r;
-	kt_timer_arm(shell->loop, &shell->deadline,
-		     kt_now_ns() + shell->setup->options->boot_timeout_ns);
+	kt_link_await(shell->link, "boot", shell->setup->options->boot_timeout_ns);
 	if (!kt_group_get(&group, shell->setup, shell->kernel, test))
 		return kt_err_oom(reterr);
 	if (group->state == KT_GROUP_NEW)
@@ -360,7 +355,6 @@ int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const s
 	};
 	int r;
 
-	shell.deadline = (struct kt_timer){ .fn = on_deadline, .data = &shell };
 	r = start(&shell, test ?: &default_test, reterr);
 	if (r == 0)
 		r = kt_loop_run(shell.loop);
@@ -372,7 +366,7 @@ int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const s
 	}
 	*ret_status = shell.status;
 	kt_capture_deinit(&shell.console);
-	(void)kt_close(shell.signals.fd);
+	kt_signals_unwatch(shell.loop, &shell.signals);
 	shell.loop = kt_loop_free(shell.loop);
 	return r;
 }

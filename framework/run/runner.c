@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "framework/run/budget.h"
@@ -20,6 +19,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/signals.h"
 
 #define KILL_AFTER_NS     (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
 #define REDRAW_NS         (100 * KT_NSEC_PER_MSEC)
@@ -688,16 +688,16 @@ static void stop_all(struct runner *runner)
 static void on_signal(void *data, uint32_t events)
 {
 	struct runner *runner = data;
-	struct signalfd_siginfo info;
+	int signal = kt_signals_take(&runner->signals);
 
 	(void)events;
-	if (read(runner->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+	if (!signal)
 		return;
 	if (runner->signal) { /* the second does not ask */
 		signal_jobs(runner, SIGKILL);
 		return;
 	}
-	runner->signal = (int)info.ssi_signo;
+	runner->signal = signal;
 	stop_all(runner);
 }
 
@@ -711,20 +711,10 @@ static void on_global_timeout(void *data)
 
 static int watch_signals(struct runner *runner)
 {
-	sigset_t set;
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	runner->signals = (struct kt_source){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		.events = EPOLLIN,
-		.fn = on_signal,
-		.data = runner,
-	};
-	return runner->signals.fd < 0 ? -errno : kt_loop_add(runner->loop, &runner->signals);
+	runner->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = runner };
+	return kt_signals_watch(runner->loop, &runner->signals, signals, KT_ARRAY_LEN(signals));
 }
 
 static int runner_init(struct runner *runner, bool color, struct kt_err *reterr)
@@ -750,7 +740,7 @@ static void runner_deinit(struct runner *runner)
 	if (runner->options->stress_count && !runner->options->stress_duration_ns)
 		runner->counts.n_not_run = runner->n_planned - runner->counts.total;
 	kt_groups_free(runner->groups);
-	(void)kt_close(runner->signals.fd);
+	kt_signals_unwatch(runner->loop, &runner->signals);
 	runner->budget = kt_budget_close(runner->budget);
 	runner->loop = kt_loop_free(runner->loop);
 }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "framework/select/plan.h"
@@ -16,6 +15,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/signals.h"
 #include "vmm/link.h"
 #include "wire/hello.h"
 #include "wire/json.h"
@@ -37,13 +37,11 @@ struct session {
 	int report_fd;
 	struct kt_loop *loop;
 	struct kt_link *link;
-	struct kt_timer deadline;
 	struct kt_source signals;
 	struct kt_source go;
 	enum kt_phase phase;
 	uint64_t wanted_ns; /* when the runner asked for the test to be run */
 	uint64_t phase_began_ns;
-	uint64_t phase_limit_ns;
 	int step; /* running in the guest, -1 outside the steps */
 	uint64_t run_began_ns;
 	uint64_t stolen_ns; /* by the host, before that */
@@ -63,8 +61,6 @@ void kt_session_report(int report_fd, const char *kind, const char *text)
 		(void)kt_write_full(report_fd, line, strlen(line));
 }
 
-static void on_deadline(void *data);
-
 static void enter(struct session *session, enum kt_phase phase, uint64_t limit_ns)
 {
 	uint64_t now = kt_now_ns();
@@ -73,8 +69,7 @@ static void enter(struct session *session, enum kt_phase phase, uint64_t limit_n
 		session->outcome->phase_ns[session->phase] = now - session->phase_began_ns;
 	session->phase = phase;
 	session->phase_began_ns = now;
-	session->phase_limit_ns = limit_ns;
-	kt_timer_arm(session->loop, &session->deadline, now + limit_ns);
+	kt_link_await(session->link, kt_phase_name(phase), limit_ns);
 	kt_session_report(session->report_fd, KT_SESSION_PHASE, kt_phase_name(phase));
 }
 
@@ -108,17 +103,16 @@ end(struct session *session, enum kt_verdict verdict, const char *format, ...)
 	kt_loop_stop(session->loop, 0);
 }
 
-static void on_deadline(void *data)
+static void on_late(void *data, const char *what, uint64_t limit_ns)
 {
 	struct session *session = data;
-	double seconds = (double)session->phase_limit_ns / KT_NSEC_PER_SEC;
+	double seconds = (double)limit_ns / KT_NSEC_PER_SEC;
 
 	switch (session->phase) {
 	case KT_PHASE_BOOT:
 	case KT_PHASE_FORK:
 		end(session, KT_VERDICT_ERROR,
-		    "%s timeout: the guest has not reported within %.3g s",
-		    kt_phase_name(session->phase), seconds);
+		    "%s timeout: the guest has not reported within %.3g s", what, seconds);
 		break;
 	case KT_PHASE_READY:
 		end(session, KT_VERDICT_ERROR, "the runner has not let the test begin");
@@ -251,26 +245,32 @@ static void check_guest(struct session *session, const struct kt_hello *hello)
 {
 	struct kt_err err = KT_ERR_NULL;
 
-	if (hello->version != KT_WIRE_VERSION)
-		end(session, KT_VERDICT_ERROR,
-		    "the guest speaks version %u of the protocol, not %u", hello->version,
-		    KT_WIRE_VERSION);
-	else if (kt_setup_check_topology(session->outcome->test, hello, &err) < 0)
+	if (kt_setup_check_topology(session->outcome->test, hello, &err) < 0)
 		end(session, KT_VERDICT_ERROR, "%s", err.text);
 	else
 		on_up(session);
 }
 
-static void on_hello(struct session *session, const struct kt_frame *frame)
+static void refuse_frame(struct session *session, uint32_t type)
 {
-	struct kt_hello hello;
-	struct kt_err err = KT_ERR_NULL;
+	char text[5];
 
+	end(session, KT_VERDICT_ERROR, "the guest sent '%s' in phase %s",
+	    kt_frame_type_text(type, text), kt_phase_name(session->phase));
+}
+
+static void on_hello(void *data, const struct kt_hello *hello)
+{
+	struct session *session = data;
+
+	if (session->ended)
+		return;
+	if (!session->awaits_hello) {
+		refuse_frame(session, KT_MSG_HELLO);
+		return;
+	}
 	session->awaits_hello = false;
-	if (kt_hello_decode(frame->payload, frame->len, &hello, &err) < 0)
-		end(session, KT_VERDICT_ERROR, "%s", err.text);
-	else
-		check_guest(session, &hello);
+	check_guest(session, hello);
 }
 
 static void copy_live(const struct session *session, int fd, const void *data, size_t len)
@@ -363,7 +363,6 @@ static void on_crash(struct session *session, const struct kt_frame *frame)
 static void on_frame(void *data, const struct kt_frame *frame)
 {
 	struct session *session = data;
-	char type[5];
 
 	if (session->ended)
 		return;
@@ -385,9 +384,7 @@ static void on_frame(void *data, const struct kt_frame *frame)
 		on_crash(session, frame);
 		return;
 	}
-	if (frame->type == KT_MSG_HELLO && session->awaits_hello)
-		on_hello(session, frame);
-	else if (frame->type == KT_MSG_WOKE && session->awaits_woke)
+	if (frame->type == KT_MSG_WOKE && session->awaits_woke)
 		on_woke(session);
 	else if ((frame->type == KT_MSG_STEP_BEGIN || frame->type == KT_MSG_STEP_END) &&
 		 session->phase == KT_PHASE_RUN)
@@ -395,8 +392,7 @@ static void on_frame(void *data, const struct kt_frame *frame)
 	else if (frame->type == KT_MSG_RESULT && session->phase == KT_PHASE_RUN)
 		on_result(session, frame);
 	else
-		end(session, KT_VERDICT_ERROR, "the guest sent '%s' in phase %s",
-		    kt_frame_type_text(frame->type, type), kt_phase_name(session->phase));
+		refuse_frame(session, frame->type);
 }
 
 static void on_broken(void *data, const char *why)
@@ -465,28 +461,20 @@ static void on_signal(void *data, uint32_t events)
 }
 
 static const struct kt_link_events link_events = {
+	.hello = on_hello,
 	.frame = on_frame,
 	.console = on_console,
 	.broken = on_broken,
 	.exited = on_exited,
+	.late = on_late,
 };
 
 static int watch_signals(struct session *session)
 {
-	sigset_t set;
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	session->signals = (struct kt_source){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		.events = EPOLLIN,
-		.fn = on_signal,
-		.data = session,
-	};
-	return session->signals.fd < 0 ? -errno : kt_loop_add(session->loop, &session->signals);
+	session->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = session };
+	return kt_signals_watch(session->loop, &session->signals, signals, KT_ARRAY_LEN(signals));
 }
 
 static int boot(struct session *session, struct kt_err *reterr)
@@ -527,15 +515,15 @@ static void drive(struct session *session)
 {
 	uint64_t send_ns = kt_setup_send_limit_ns(session->setup, session->packages);
 	struct kt_err err = KT_ERR_NULL;
-	int r;
+	int r = kt_link_new(session->loop, &link_events, session, &session->link, &err);
 
-	if (session->template)
+	if (r == 0 && session->template) {
 		enter(session, KT_PHASE_FORK, RESTORE_TIMEOUT_NS + send_ns);
-	else
+		r = restore(session, &err);
+	} else if (r == 0) {
 		enter(session, KT_PHASE_BOOT, session->setup->options->boot_timeout_ns + send_ns);
-	r = kt_link_new(session->loop, &link_events, session, &session->link, &err);
-	if (r == 0)
-		r = session->template ? restore(session, &err) : boot(session, &err);
+		r = boot(session, &err);
+	}
 	if (r < 0) {
 		kt_result_merge(&session->outcome->result, KT_VERDICT_ERROR, err.text);
 		return;
@@ -591,7 +579,6 @@ int kt_session_main(const struct kt_session *spec)
 	};
 	KT_FREE char *text = NULL;
 
-	session.deadline = (struct kt_timer){ .fn = on_deadline, .data = &session };
 	session.go = (struct kt_source){
 		.fd = spec->go_fd,
 		.events = EPOLLIN,
