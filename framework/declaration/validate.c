@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "framework/setup/cargo.h"
+#include "framework/setup/uses.h"
 #include "guest/cgroup/cgroup.h"
 #include "guest/scenario/definition.h"
 #include "guest/scenario/lifetime.h"
@@ -291,16 +291,17 @@ static void check_name(struct validation *v, const struct kt_test_node *tests)
 	}
 }
 
-static int found(void *data, const struct kt_scheduler *scheduler)
-{
-	(void)data;
-	(void)scheduler;
-	return 1;
-}
-
 static bool uses_scheduler(const struct kt_test *test)
 {
-	return kt_cargo_for_each_scheduler(test, found, NULL);
+	struct kt_uses uses;
+	bool found = false;
+
+	if (kt_uses_init(&uses, test) < 0)
+		return true; /* without memory nothing is told from it */
+	for (size_t i = 0; i < uses.n; i++)
+		found |= uses.at[i].kind != KT_USE_PAYLOAD;
+	kt_uses_deinit(&uses);
+	return found;
 }
 
 static unsigned int check_test(const struct kt_test_node *tests, const struct kt_test *test,

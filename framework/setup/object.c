@@ -43,9 +43,18 @@ static int check_object(const struct check *check, const struct kt_scheduler *sc
 			     scheduler->line, scheduler->name, scheduler->object);
 }
 
-static int check_own(void *data, const struct kt_scheduler *scheduler)
+static int check_own(const struct check *check, const struct kt_test *test)
 {
-	return check_object(data, scheduler, scheduler->args);
+	const struct kt_uses *uses = &kt_cargo_of(check->cargo, test)->uses;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < uses->n; i++) {
+		const struct kt_scheduler *scheduler = uses->at[i].declaration;
+
+		if (uses->at[i].kind != KT_USE_PAYLOAD)
+			r = check_object(check, scheduler, scheduler->args);
+	}
+	return r;
 }
 
 static int check_ops(const struct check *check, const struct kt_test *test, const struct kt_op *ops)
@@ -65,8 +74,7 @@ int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *cons
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n_tests; i++) {
-		r = kt_cargo_for_each_scheduler(tests[i], check_own, &check)
-			    ?: check_ops(&check, tests[i], tests[i]->backdrop.ops);
+		r = check_own(&check, tests[i]) ?: check_ops(&check, tests[i], tests[i]->backdrop.ops);
 		for (const struct kt_step *step = tests[i]->steps; r == 0 && step && !step->end;
 		     step++)
 			r = check_ops(&check, tests[i], step->ops);
@@ -190,12 +198,6 @@ int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *rete
 
 /* ---- kernels ------------------------------------------------------------------------------------ */
 
-struct search {
-	const struct kt_cargo *cargo;
-	const struct kt_kernel *kernel;
-	char *obstacle;
-};
-
 static bool is_broken(const struct kt_kernel_facts *facts, const char *name)
 {
 	for (size_t i = 0; i < facts->n_broken_kfuncs; i++) {
@@ -221,36 +223,39 @@ static char *list_broken(const struct kt_kernel_facts *facts, char *const *names
 	return kt_steal(text.data);
 }
 
-static int find_obstacle(void *data, const struct kt_scheduler *scheduler)
+/* Returns why @kernel cannot run the scheduler, to be freed, or NULL. */
+static char *find_obstacle(const struct kt_kernel_facts *facts, const struct kt_use *use,
+			   const char *path)
 {
-	struct search *search = data;
-	const struct kt_kernel_facts *facts = &search->kernel->facts;
-	const char *path = kt_cargo_path(search->cargo, scheduler);
 	char **names = NULL;
 	KT_FREE char *list = NULL;
 
 	if (!facts->sched_ext)
-		search->obstacle = kt_format("scheduler %s: kernel %s has no sched_ext "
-					     "(CONFIG_SCHED_CLASS_EXT)",
-					     scheduler->name, facts->release);
-	if (search->obstacle || !facts->n_broken_kfuncs || !path ||
-	    kt_scheduler_kfuncs(path, &names, NULL) < 0)
-		return search->obstacle != NULL;
+		return kt_format("scheduler %s: kernel %s has no sched_ext (CONFIG_SCHED_CLASS_EXT)",
+				 use->name, facts->release);
+	if (!facts->n_broken_kfuncs || !path || kt_scheduler_kfuncs(path, &names, NULL) < 0)
+		return NULL;
 	list = list_broken(facts, names);
 	kt_scheduler_kfuncs_free(names);
-	if (list)
-		search->obstacle =
-			kt_format("scheduler %s calls %s, which the BTF of kernel %s describes "
-				  "wrongly (docs/kernels.md); no scheduler that does can be loaded",
-				  scheduler->name, list, facts->release);
-	return search->obstacle != NULL;
+	if (!list)
+		return NULL;
+	return kt_format("scheduler %s calls %s, which the BTF of kernel %s describes wrongly "
+			 "(docs/kernels.md); no scheduler that does can be loaded",
+			 use->name, list, facts->release);
 }
 
 char *kt_schedulers_obstacle(const struct kt_cargo *cargo, const struct kt_kernel *kernel,
 			     const struct kt_test *test)
 {
-	struct search search = { .cargo = cargo, .kernel = kernel };
+	const struct kt_uses *uses = &kt_cargo_of(cargo, test)->uses;
+	char *obstacle = NULL;
 
-	(void)kt_cargo_for_each_scheduler(test, find_obstacle, &search);
-	return search.obstacle;
+	for (size_t i = 0; !obstacle && i < uses->n; i++) {
+		const struct kt_use *use = &uses->at[i];
+
+		if (use->kind != KT_USE_PAYLOAD)
+			obstacle = find_obstacle(&kernel->facts, use,
+						 kt_cargo_path(cargo, use->declaration));
+	}
+	return obstacle;
 }
