@@ -61,6 +61,9 @@ int kt_template_find(const struct kt_template_id *id, struct kt_template *ret_te
 int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template *ret_template,
 			     struct kt_err *reterr);
 
+/* How long a restore may take; some 30 ms are usual. */
+#define KT_TEMPLATE_RESTORE_NS (10 * KT_NSEC_PER_SEC)
+
 /* Continues its machine, and the frames spoken with it, in the machine of @link, which is new. */
 int kt_template_restore(const struct kt_template *template, struct kt_link *link,
 			const struct kt_machine_config *config, uint64_t deadline_ns,
