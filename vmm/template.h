@@ -25,7 +25,8 @@ struct kt_template_base {
 
 /*
  * The text of @base that a template is found by, to be freed; NULL when out of memory. Each member
- * that can change what the guest is has a line in it, and so have the wire protocol and the host's CPU.
+ * that can change what the guest is has a line in it, and so have the wire protocol and the host's
+ * CPU.
  */
 char *kt_template_machine_text(const struct kt_template_base *base);
 

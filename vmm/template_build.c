@@ -125,7 +125,10 @@ static int boot(struct builder *builder)
 	return kt_machine_start(kt_link_machine(builder->link), &machine, builder->reterr);
 }
 
-/* The machine shares a copy of the base's RAM, so that the copy is complete when the machine is saved. */
+/*
+ * The machine shares a copy of the base's RAM, so that the copy is complete when the machine is
+ * saved.
+ */
 static int restore_base(struct builder *builder)
 {
 	const struct kt_template_build *build = builder->build;

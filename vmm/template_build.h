@@ -12,8 +12,8 @@ struct kt_template_build {
 	uint64_t boot_timeout_ns;
 	/*
 	 * A template of the same machine to begin with instead of booting; NULL to boot. @update
-	 * sends the files that differ from what the guest has then, within @update_timeout_ns; behind
-	 * it EXEC is sent to a guest that was not booted.
+	 * sends the files that differ from what the guest has then, within @update_timeout_ns;
+	 * behind it EXEC is sent to a guest that was not booted.
 	 */
 	const struct kt_template *base;
 	uint64_t update_timeout_ns;

@@ -10,10 +10,10 @@
 #include "util/clock.h"
 
 /*
- * A session is in one phase at a time, and each phase has a deadline, which the link holds. A session
- * that ends early (deadline, end of the machine, broken frame) gets a verdict that names the phase;
- * the first such verdict is the only one, because the loop stops with it. What the guest has sent
- * before stays in the outcome.
+ * A session is in one phase at a time, and each phase has a deadline, which the link holds. A
+ * session that ends early (deadline, end of the machine, broken frame) gets a verdict that names
+ * the phase; the first such verdict is the only one, because the loop stops with it. What the guest
+ * has sent before stays in the outcome.
  */
 
 void kt_session_enter(struct kt_session_state *session, enum kt_phase phase, uint64_t limit_ns)
@@ -73,7 +73,10 @@ void kt_session_on_late(void *data, const char *what, uint64_t limit_ns)
 		kt_session_end(session, KT_VERDICT_ERROR, "the runner has not let the test begin");
 		break;
 	case KT_PHASE_RUN:
-		/* A guest that hangs is the test's failure; in other phases it is the harness's error. */
+		/*
+		 * A guest that hangs is the test's failure; in other phases it is the harness's
+		 * error.
+		 */
 		kt_session_end(session, KT_VERDICT_FAIL, "test timeout: no result within %.3g s",
 			       seconds);
 		break;
@@ -86,7 +89,9 @@ void kt_session_on_late(void *data, const char *what, uint64_t limit_ns)
 	}
 }
 
-/* Finds the kernel's message of a panic on the console. It is for people; no verdict depends on it. */
+/*
+ * Finds the kernel's message of a panic on the console. It is for people; no verdict depends on it.
+ */
 static void find_panic(const struct kt_session_state *session, char *text, size_t room)
 {
 	static const char sign[] = "Kernel panic - not syncing: ";
@@ -99,8 +104,8 @@ static void find_panic(const struct kt_session_state *session, char *text, size_
 }
 
 /*
- * A machine that ends before RUN is an error of the set-up; from RUN on, a guest that dies is a failure
- * of the test. A machine that ends for the host's reasons is always an error.
+ * A machine that ends before RUN is an error of the set-up; from RUN on, a guest that dies is a
+ * failure of the test. A machine that ends for the host's reasons is always an error.
  */
 static void explain_death(struct kt_session_state *session, const struct kt_machine_exit *exit)
 {

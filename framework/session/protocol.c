@@ -24,10 +24,10 @@
 #define READY_TIMEOUT_NS    (3600 * KT_NSEC_PER_SEC) /* ends a session whose runner hangs */
 
 /*
- * The order of frames: HELO; FILE for the payloads that the guest lacks; WAKE and WOKE if the session
- * waits for the runner or files were sent; RUN; STEP, STEN and output; RSLT, which is answered by
- * RACK. Output and logs may come at any time. A frame out of order, or of the wrong length, ends the
- * session with an ERROR: the guest is not trusted.
+ * The order of frames: HELO; FILE for the payloads that the guest lacks; WAKE and WOKE if the
+ * session waits for the runner or files were sent; RUN; STEP, STEN and output; RSLT, which is
+ * answered by RACK. Output and logs may come at any time. A frame out of order, or of the wrong
+ * length, ends the session with an ERROR: the guest is not trusted.
  */
 
 void kt_session_send(struct kt_session_state *session, enum kt_message type, const void *payload,
@@ -38,8 +38,8 @@ void kt_session_send(struct kt_session_state *session, enum kt_message type, con
 }
 
 /*
- * Everything about the test comes with RUN, and nothing with the kernel's command line or the image: a
- * template serves all tests of its machine.
+ * Everything about the test comes with RUN, and nothing with the kernel's command line or the
+ * image: a template serves all tests of its machine.
  */
 static int encode_run(const struct kt_session_state *session, void **ret_data, size_t *ret_len)
 {
@@ -98,8 +98,8 @@ void kt_session_on_go(void *data, uint32_t events)
 }
 
 /*
- * Sends those of the test's payloads that the guest lacks, compared with the template's files or, after
- * a boot, with the initramfs. *@ret_sent: something was sent.
+ * Sends those of the test's payloads that the guest lacks, compared with the template's files or,
+ * after a boot, with the initramfs. *@ret_sent: something was sent.
  */
 static int send_payloads(struct kt_session_state *session, bool *ret_sent, struct kt_err *reterr)
 {
@@ -118,9 +118,9 @@ static int send_payloads(struct kt_session_state *session, bool *ret_sent, struc
 }
 
 /*
- * The guest is as the test wants it. RUN starts the clock of the test, so it is sent only when nothing
- * else is left to do: a guest that waits for the runner, or that is receiving files, is sent WAKE and
- * answers WOKE when it has taken everything before it.
+ * The guest is as the test wants it. RUN starts the clock of the test, so it is sent only when
+ * nothing else is left to do: a guest that waits for the runner, or that is receiving files, is
+ * sent WAKE and answers WOKE when it has taken everything before it.
  */
 static void on_up(struct kt_session_state *session)
 {

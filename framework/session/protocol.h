@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The session's side of the protocol with the guest: what each frame means, and what is answered. */
+/*
+ * The session's side of the protocol with the guest: what each frame means, and what is answered.
+ */
 
 #include "framework/session/state.h"
 
@@ -9,9 +11,9 @@ void kt_session_send(struct kt_session_state *session, enum kt_message type, con
 		     size_t len);
 
 /*
- * Ends the session if the guest does not see the topology that the test asks for; otherwise the guest
- * is sent its payloads, and RUN or WAKE. Called with each HELO, and for a restored guest with the
- * HELO that it said before it was saved.
+ * Ends the session if the guest does not see the topology that the test asks for; otherwise the
+ * guest is sent its payloads, and RUN or WAKE. Called with each HELO, and for a restored guest with
+ * the HELO that it said before it was saved.
  */
 void kt_session_check_guest(struct kt_session_state *session, const struct kt_hello *hello);
 

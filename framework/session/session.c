@@ -13,13 +13,13 @@
 #include "util/signals.h"
 
 /*
- * The process of one attempt. The runner forks it and reads its report; it owns the event loop and, with
- * the link, the machine. One run of the loop takes the machine through the phases: boot (or fork)
- * until the guest is ready, run until RSLT, teardown until the machine is gone. phase.c holds the
- * phases and what ends them early, protocol.c the conversation with the guest.
+ * The process of one attempt. The runner forks it and reads its report; it owns the event loop and,
+ * with the link, the machine. One run of the loop takes the machine through the phases: boot (or
+ * fork) until the guest is ready, run until RSLT, teardown until the machine is gone. phase.c holds
+ * the phases and what ends them early, protocol.c the conversation with the guest.
  *
- * The outcome is reported in every case, and .post_vm runs in every case: a session that fails merges
- * its error into the outcome and goes on.
+ * The outcome is reported in every case, and .post_vm runs in every case: a session that fails
+ * merges its error into the outcome and goes on.
  */
 
 void kt_session_report(int report_fd, const char *kind, const char *text)
@@ -66,8 +66,8 @@ static int boot(struct kt_session_state *session, struct kt_err *reterr)
 }
 
 /*
- * The guest said HELO before it was saved, and the template has a copy. If its files have changed since,
- * it is sent the newer ones and starts its program anew, which says HELO again.
+ * The guest said HELO before it was saved, and the template has a copy. If its files have changed
+ * since, it is sent the newer ones and starts its program anew, which says HELO again.
  */
 static int restore(struct kt_session_state *session, struct kt_err *reterr)
 {

@@ -22,9 +22,9 @@ struct kt_session_state {
 	struct kt_source go; /* fd -1: the test begins as soon as the guest is ready */
 
 	enum kt_phase phase;
-	uint64_t phase_began_ns; /* 0 before the first phase */
+	uint64_t phase_began_ns; /* 0: no phase yet */
 	bool ended;              /* a verdict was given without the guest's result */
-	int step;                /* index of the step that the guest executes; -1 outside the steps */
+	int step;                /* index of the step in the guest; -1: none */
 
 	bool awaits_hello; /* HELO is due: the guest boots, or a newer program starts in it */
 	bool awaits_woke;  /* WOKE is due: WAKE was sent */
