@@ -19,7 +19,7 @@
 
 /* A contiguous piece of the guest's RAM. */
 struct kt_mem_region {
-	uint64_t gpa; /* guest-physical address */
+	uint64_t gpa;  /* guest-physical address */
 	uint64_t len;  /* bytes; not 0 */
 	uint64_t host; /* virtual address in the process @pid of struct kt_mem */
 };

@@ -16,16 +16,21 @@
 #define SAVE_TIMEOUT_NS   (30 * KT_NSEC_PER_SEC)
 
 /*
- * The guest says HELO when it is up, and is asked to settle; when it says that it has, it waits for
- * the next frame, and that is the moment that is saved.
+ * The making of a template, in this order: start a machine (a boot, or a restore of @base with
+ * newer files and EXEC); HELO; SETL, with which the guest becomes small and quiet; SETD; save;
+ * publish. After SETD the guest waits for its next frame, and every machine restored from the
+ * template begins there.
+ *
+ * Everything is written to a stage, a directory beside the template's own, which is removed after
+ * any failure: a template exists completely or not at all.
  */
 struct builder {
 	const struct kt_template_build *build;
-	const char *stage;
+	const char *stage; /* path of the directory that is filled; borrowed */
 	struct kt_loop *loop;
 	struct kt_link *link;
-	struct kt_template template; /* what will be recorded; without its files' descriptors */
-	int ram_fd;
+	struct kt_template template; /* to be recorded; its image is not used */
+	int ram_fd;                  /* the file "ram" in the stage; owned */
 	struct kt_err *reterr;
 };
 
@@ -105,6 +110,7 @@ static const struct kt_link_events link_events = {
 	.late = on_late,
 };
 
+/* Creates the file @name in the stage. */
 static int open_stage(const struct builder *builder, const char *name, int *ret_fd,
 		      struct kt_err *reterr)
 {
@@ -151,6 +157,7 @@ static int restore_base(struct builder *builder)
 	return r;
 }
 
+/* The link's position is taken before the save: no frame goes either way after SETD. */
 static int save(struct builder *builder)
 {
 	KT_CLOSE int state_fd = -1;
