@@ -25,26 +25,34 @@
 
 #define TEARDOWN_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
-/* Frames one way and the other between a machine and this process's standard streams. */
+/*
+ * The subcommand "shell": standard input becomes STDIN frames, STDOUT and STDERR frames become
+ * output, and the exit status of the guest's shell becomes that of this process. It is a session of
+ * its own kind: no test runs, so no frame of a test means anything here, and while the shell runs
+ * there is no deadline, because the user decides how long.
+ *
+ * In interactive use the terminal is raw from RUN on. It must be restored on every way out.
+ */
 struct shell {
 	struct kt_setup *setup;
 	const struct kt_kernel *kernel;
-	const char *command; /* NULL: interactive */
+	const char *command; /* for --exec; NULL: interactive */
 	struct kt_loop *loop;
-	struct kt_link *link;
+	struct kt_link *link; /* owns the machine */
 	struct kt_source input;
 	struct kt_source signals;
 	struct kt_capture console;
-	struct termios saved; /* of the terminal */
-	bool raw;             /* it is to be restored */
-	uint64_t packages;    /* of the image, that a guest which was booted is sent */
-	bool booted;
-	int status; /* of the shell; negative: *err says why there is none */
+	struct termios saved; /* state of the terminal before; valid if @raw */
+	bool raw;             /* the terminal is raw */
+	uint64_t packages;    /* packages of the image that a booted guest is sent, a bit each */
+	bool booted;          /* RUN was sent */
+	int status;           /* of the guest's shell; negative: @err says why there is none */
 	struct kt_err err;
 };
 
 static const struct kt_test default_test = { .name = "shell" };
 
+/* Ends the loop; kt_shell_run() returns @code and @text. */
 static void fail(struct shell *shell, int code, const char *text)
 {
 	shell->status = kt_err_set(&shell->err, code, "%s", text);
@@ -79,7 +87,7 @@ static void set_raw(struct shell *shell)
 		return;
 	raw = shell->saved;
 	cfmakeraw(&raw);
-	/* A background process group would be stopped here. */
+	/* In a background process group, tcsetattr() would stop this process. */
 	(void)signal(SIGTTOU, SIG_IGN);
 	shell->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
 }
@@ -102,7 +110,7 @@ static int watch_input(struct shell *shell)
 		.data = shell,
 	};
 	r = kt_loop_add(shell->loop, &shell->input);
-	if (r == -EPERM) { /* a regular file or /dev/null: always readable */
+	if (r == -EPERM) { /* epoll refuses regular files and /dev/null: always readable */
 		shell->input.fd = -1;
 		on_input(shell, 0);
 		r = 0;
@@ -110,6 +118,7 @@ static int watch_input(struct shell *shell)
 	return r;
 }
 
+/* 24 x 80 when standard input is not a terminal. */
 static struct winsize window_size(void)
 {
 	struct winsize size = { .ws_row = 24, .ws_col = 80 };
@@ -118,7 +127,10 @@ static struct winsize window_size(void)
 	return size;
 }
 
-/* The guest takes what comes before RUN in order. */
+/*
+ * A booted guest lacks the files of its packages. It handles FILE frames before the RUN behind
+ * them.
+ */
 static void send_packages(struct shell *shell)
 {
 	const struct kt_image *image = shell->setup->image;
@@ -199,7 +211,7 @@ static void on_frame(void *data, const struct kt_frame *frame)
 	case KT_MSG_RESULT:
 		on_result(shell, frame);
 		break;
-	default: /* step and log frames are a test's */
+	default: /* frames about steps and logs belong to tests */
 		break;
 	}
 }
@@ -275,7 +287,7 @@ static int watch_signals(struct shell *shell)
 	return kt_signals_watch(shell->loop, &shell->signals, signals, KT_ARRAY_LEN(signals));
 }
 
-/* The files of a shell are the test's and busybox, so that something is always sent. */
+/* A shell's image has busybox in addition, so the guest always lacks files and gets EXEC. */
 static int restore(struct shell *shell, const struct kt_test *test,
 		   const struct kt_template *template, struct kt_err *reterr)
 {
@@ -324,13 +336,14 @@ static int start(struct shell *shell, const struct kt_test *test, struct kt_err 
 		return kt_err_oom(reterr);
 	if (group->state == KT_GROUP_NEW)
 		kt_group_look(group, shell->setup, 1, NULL);
-	/* For one shell a template is used, but not made. */
+	/* A template is used if there is one. Making one for a single shell would not pay. */
 	r = group->state == KT_GROUP_READY ? restore(shell, test, &group->template, reterr)
 					   : boot(shell, test, reterr);
 	kt_groups_free(group);
 	return r;
 }
 
+/* The end of the console often says why a guest did not start; --verbose has shown it already. */
 static void show_console(const struct shell *shell)
 {
 	KT_FREE char *text = kt_capture_text(&shell->console);

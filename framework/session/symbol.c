@@ -11,6 +11,7 @@
 
 #include "util/cleanup.h"
 
+/* Looks through one section; does nothing unless it is the symbol table. */
 static bool describe_in(Elf *elf, Elf_Scn *section, uint64_t address, char *text, size_t room)
 {
 	GElf_Shdr header;

@@ -29,8 +29,8 @@
 
 /*
  * A forked child makes a virtual machine with one page of memory, runs a loop in it and times
- * KVM_RUN, which cannot be given a deadline: the parent kills the child instead. The child never
- * returns from here, so that it releases nothing: its exit does.
+ * KVM_RUN, which cannot be given a deadline: the parent kills the child instead. The child
+ * releases nothing, because it exits.
  */
 
 /* 32-bit protected mode: mov ecx, LOOPS; 1: dec ecx; jnz 1b; hlt */
