@@ -141,6 +141,7 @@ static void send_packages(struct shell *shell)
 		fail(shell, -ENOMEM, err.text);
 }
 
+/* The deadline ends here; the terminal becomes raw, and input flows. */
 static void send_run(struct shell *shell)
 {
 	struct winsize size = window_size();
@@ -171,6 +172,7 @@ static void send_run(struct shell *shell)
 		fail(shell, -EIO, "cannot read standard input");
 }
 
+/* The guest powers off when it has RACK. */
 static void on_result(struct shell *shell, const struct kt_frame *frame)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -250,6 +252,9 @@ static void on_late(void *data, const char *what, uint64_t limit_ns)
 	     shell->booted ? "the guest does not power off" : "the guest has not booted in time");
 }
 
+/*
+ * SIGWINCH changes the size of the guest's terminal; any other signal ends the shell with 128 + N.
+ */
 static void on_signal(void *data, uint32_t events)
 {
 	struct shell *shell = data;

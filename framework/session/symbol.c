@@ -35,6 +35,7 @@ static bool describe_in(Elf *elf, Elf_Scn *section, uint64_t address, char *text
 	return false;
 }
 
+/* Called once, when a guest has crashed, so the table is searched linearly. */
 void kt_symbol_describe(uint64_t address, char *text, size_t room)
 {
 	KT_CLOSE int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);

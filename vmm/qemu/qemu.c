@@ -279,6 +279,7 @@ static int qemu_port_write(struct kt_machine *machine, const struct iovec *parts
 	return r;
 }
 
+/* The order matters: a panic is also reported as a shutdown or reset. */
 static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
 {
 	const char *reason = qemu->shutdown_reason;
@@ -676,6 +677,7 @@ static uint64_t qemu_stolen_ns(struct kt_machine *machine)
 	return most;
 }
 
+/* The sources go first: no event may reach a machine that is half destroyed. */
 static void qemu_destroy(struct kt_machine *machine)
 {
 	struct qemu *qemu = qemu_of(machine);
