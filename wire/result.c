@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/buffer.h"
+#include "util/cleanup.h"
+#include "wire/frame.h"
 #include "wire/json.h"
+#include "wire/shed.h"
 
 static const char *const verdict_names[KT_N_VERDICTS] = {
 	[KT_VERDICT_SKIP] = "skip",   [KT_VERDICT_PASS] = "pass",
@@ -44,6 +48,7 @@ void kt_result_deinit(struct kt_result *result)
 		failure_deinit(&result->failures[i]);
 	free(result->failures);
 	free(result->reason);
+	free(result->shed);
 	json_decref(result->scenario);
 	*result = KT_RESULT_NULL;
 }
@@ -65,7 +70,7 @@ void kt_result_set_reason(struct kt_result *result, const char *reason)
 	result->reason = reason ? strdup(reason) : NULL;
 }
 
-/* A failure's texts are bounded, so that KT_FAILURES_MAX of them fit into one frame. */
+/* One text of a failure must not fill a frame by itself; kt_shed() sees to the sum of all. */
 #define FAILURE_TEXT_MAX 3000u
 
 static char *copy_text(const char *text)
@@ -78,8 +83,10 @@ int kt_result_add_failure(struct kt_result *result, const struct kt_failure *fai
 	struct kt_failure *grown;
 
 	kt_result_merge(result, KT_VERDICT_FAIL, NULL);
-	if (result->n_failures >= KT_FAILURES_MAX)
+	if (result->n_failures >= KT_FAILURES_MAX) {
+		result->n_failures_lost++;
 		return -ENOSPC;
+	}
 	grown = reallocarray(result->failures, result->n_failures + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
@@ -129,11 +136,11 @@ json_t *kt_result_to_json(const struct kt_result *result)
 
 	for (size_t i = 0; failures && i < result->n_failures; i++)
 		(void)json_array_append_new(failures, failure_to_json(&result->failures[i]));
-	return json_pack("{ss so* so sI sI si sO*}", "verdict", verdict_names[result->verdict],
+	return json_pack("{ss so* so sI sI sI si sO* so*}", "verdict", verdict_names[result->verdict],
 			 "reason", optional_text(result->reason), "failures", failures,
-			 "duration_ns", (json_int_t)result->duration_ns, "since_begin_ns",
+			 "failures_lost", (json_int_t)result->n_failures_lost, "duration_ns", (json_int_t)result->duration_ns, "since_begin_ns",
 			 (json_int_t)result->since_begin_ns, "exit_status", result->exit_status,
-			 "scenario", result->scenario);
+			 "scenario", result->scenario, "shed", optional_text(result->shed));
 }
 
 /*
@@ -159,7 +166,7 @@ int kt_result_encode(const struct kt_result *result, void **ret_data, size_t *re
 	};
 	bool says_more = result->reason || result->n_failures || result->scenario;
 	KT_JSON json_t *json = says_more ? kt_result_to_json(result) : NULL;
-	KT_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	KT_FREE char *text = json ? kt_shed(json, KT_FRAME_PAYLOAD_MAX - sizeof(header)) : NULL;
 	size_t text_len = text ? strlen(text) : 0;
 	char *data = malloc(sizeof(header) + text_len);
 
@@ -180,25 +187,31 @@ static const char *text_member(const json_t *json, const char *name)
 	return json_string_value(json_object_get(json, name));
 }
 
+/* A number that only describes; one that is missing or makes no sense counts as @other. */
+static int64_t optional_int(const json_t *json, const char *name, int64_t min, int64_t max,
+			    int64_t other)
+{
+	int64_t value;
+
+	return kt_json_get_int(json, name, min, max, &value) ? other : value;
+}
+
+/* What went wrong must be said. Where and when are dropped if they make no sense. */
 static int failure_from_json(const json_t *json, struct kt_result *result)
 {
-	int64_t line, step, elapsed, excess;
 	struct kt_failure failure;
 
-	if (kt_json_get_int(json, "line", 0, INT32_MAX, &line) ||
-	    kt_json_get_int(json, "step", -1, INT32_MAX, &step) ||
-	    kt_json_get_int(json, "elapsed_ns", 0, INT64_MAX, &elapsed) ||
-	    kt_json_get_int(json, "excess_ns", 0, INT64_MAX, &excess) || !text_member(json, "what"))
+	if (!text_member(json, "what"))
 		return -EBADMSG;
 	failure = (struct kt_failure){
 		.file = (char *)text_member(json, "file"),
-		.line = (unsigned int)line,
+		.line = (unsigned int)optional_int(json, "line", 0, INT32_MAX, 0),
 		.what = (char *)text_member(json, "what"),
 		.expected = (char *)text_member(json, "expected"),
 		.got = (char *)text_member(json, "got"),
-		.step = (int)step,
-		.elapsed_ns = (uint64_t)elapsed,
-		.excess_ns = (uint64_t)excess,
+		.step = (int)optional_int(json, "step", -1, INT32_MAX, -1),
+		.elapsed_ns = (uint64_t)optional_int(json, "elapsed_ns", 0, INT64_MAX, 0),
+		.excess_ns = (uint64_t)optional_int(json, "excess_ns", 0, INT64_MAX, 0),
 		.excess_share = json_number_value(json_object_get(json, "excess_share")),
 	};
 	return kt_result_add_failure(result, &failure);
@@ -216,10 +229,30 @@ static int failures_from_json(const json_t *json, struct kt_result *result)
 	{
 		int r = failure_from_json(failure, result);
 
-		if (r < 0)
+		if (r < 0 && r != -ENOSPC)
 			return r;
 	}
 	return 0;
+}
+
+/* A sentence that lists what kt_shed() left out, to be freed; NULL when it was nothing. */
+static char *describe_shed(const json_t *shed)
+{
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer text = KT_BUFFER_NULL;
+	const json_t *part;
+	size_t i;
+
+	if (json_is_string(shed))
+		return copy_text(json_string_value(shed));
+	json_array_foreach(shed, i, part)
+	{
+		const char *what = json_string_value(part) ?: "";
+
+		if ((i && kt_buffer_append(&text, ", ", 2) < 0) ||
+		    kt_buffer_append(&text, what, strlen(what)) < 0)
+			return NULL;
+	}
+	return text.len ? strndup(text.data, KT_MIN(text.len, (size_t)FAILURE_TEXT_MAX)) : NULL;
 }
 
 int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct kt_err *reterr)
@@ -227,15 +260,10 @@ int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct
 	struct kt_result result = KT_RESULT_NULL;
 	json_t *scenario = json_object_get(json, "scenario");
 	enum kt_verdict verdict;
-	int64_t duration, since, status;
 	int r;
 
 	if (kt_verdict_parse(text_member(json, "verdict"), &verdict) < 0)
 		return kt_err_set(reterr, -EBADMSG, "result without a known verdict");
-	if (kt_json_get_int(json, "duration_ns", 0, INT64_MAX, &duration) ||
-	    kt_json_get_int(json, "since_begin_ns", 0, INT64_MAX, &since) ||
-	    kt_json_get_int(json, "exit_status", 0, 255, &status))
-		return kt_err_set(reterr, -EBADMSG, "result without duration or exit status");
 	r = failures_from_json(json, &result);
 	if (r < 0) {
 		kt_result_deinit(&result);
@@ -248,9 +276,12 @@ int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct
 	else
 		result.verdict = KT_MAX(verdict, result.verdict);
 	result.reason = copy_text(text_member(json, "reason"));
-	result.duration_ns = (uint64_t)duration;
-	result.since_begin_ns = (uint64_t)since;
-	result.exit_status = (int)status;
+	result.duration_ns = (uint64_t)optional_int(json, "duration_ns", 0, INT64_MAX, 0);
+	result.since_begin_ns = (uint64_t)optional_int(json, "since_begin_ns", 0, INT64_MAX, 0);
+	result.exit_status = (int)optional_int(json, "exit_status", 0, 255, 255);
+	result.n_failures_lost +=
+		(unsigned int)optional_int(json, "failures_lost", 0, UINT32_MAX / 2, 0);
+	result.shed = describe_shed(json_object_get(json, "shed"));
 	result.scenario = json_is_object(scenario) ? json_incref(scenario) : NULL;
 	*ret_result = result;
 	return 0;

@@ -45,6 +45,8 @@ struct kt_result {
 	char *reason; /* for SKIP, INCONCLUSIVE and ERROR; else may be NULL */
 	struct kt_failure *failures;
 	size_t n_failures;
+	unsigned int n_failures_lost; /* beyond KT_FAILURES_MAX */
+	char *shed; /* what was left out to fit into a frame, in words; NULL: nothing */
 	uint64_t duration_ns;    /* of the test in the guest */
 	uint64_t since_begin_ns; /* from the test's first instruction to the sending of this */
 	int exit_status;         /* of a shell or a command: 0..255 */
@@ -53,7 +55,7 @@ struct kt_result {
 
 #define KT_RESULT_NULL ((struct kt_result){ .verdict = KT_VERDICT_PASS })
 
-/* Failures beyond this many are counted, not kept: a result must fit into one frame. */
+/* Failures beyond this many are counted in n_failures_lost, not kept. */
 #define KT_FAILURES_MAX 64u
 
 void kt_result_deinit(struct kt_result *result);
@@ -76,7 +78,11 @@ bool kt_result_is_limits_only(const struct kt_result *result);
 json_t *kt_result_to_json(const struct kt_result *result);
 int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct kt_err *reterr);
 
-/* *@ret_data is a payload for RSLT, to be freed. */
+/*
+ * Makes a payload for RSLT, *@ret_data, to be freed. It always fits into a frame: kt_shed() leaves
+ * detail out. Decoding refuses a result without a verdict; every other member is optional. Both
+ * return 0 or a negative errno: -ENOMEM, -EBADMSG.
+ */
 int kt_result_encode(const struct kt_result *result, void **ret_data, size_t *ret_len);
 int kt_result_decode(const void *data, size_t len, struct kt_result *ret_result,
 		     struct kt_err *reterr);

@@ -66,26 +66,26 @@ char *kt_outcome_encode(const struct kt_outcome *outcome)
 	return json ? json_dumps(json, JSON_COMPACT) : NULL;
 }
 
+/* Times only describe: one that is missing or negative counts as 0, and the verdict stays. */
+static uint64_t get_ns(const json_t *json, const char *name)
+{
+	int64_t ns;
+
+	return kt_json_get_int(json, name, 0, INT64_MAX, &ns) < 0 ? 0 : (uint64_t)ns;
+}
+
 int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 		      struct kt_err *reterr)
 {
 	KT_JSON json_t *json = NULL;
-	int64_t begin;
 	int r;
 
 	r = kt_json_parse(data, len, "outcome", &json, reterr);
 	if (r < 0)
 		return r;
-	if (kt_json_get_int(json, "begin", 0, INT64_MAX, &begin) < 0)
-		return kt_err_set(reterr, -EBADMSG, "outcome without beginning");
-	outcome->begin_ns = (uint64_t)begin;
-	for (int i = 0; i < KT_N_PHASES; i++) {
-		int64_t ns;
-
-		if (kt_json_get_int(json, phase_names[i], 0, INT64_MAX, &ns) < 0)
-			return kt_err_set(reterr, -EBADMSG, "outcome without phases");
-		outcome->phase_ns[i] = (uint64_t)ns;
-	}
+	outcome->begin_ns = get_ns(json, "begin");
+	for (int i = 0; i < KT_N_PHASES; i++)
+		outcome->phase_ns[i] = get_ns(json, phase_names[i]);
 	return kt_result_from_json(json_object_get(json, "result"), &outcome->result, reterr);
 }
 

@@ -93,6 +93,11 @@ static void put_failures(const struct console *console, const struct kt_outcome 
 		     line = strtok_r(NULL, "\n", &save))
 			(void)fprintf(console->out, "  %s\n", line);
 	}
+	if (result->n_failures_lost)
+		(void)fprintf(console->out, "  and %u more failures\n", result->n_failures_lost);
+	if (result->shed)
+		(void)fprintf(console->out, "  left out, as the result was too large: %s\n",
+			      result->shed);
 }
 
 static void put_details(const struct console *console, const struct kt_outcome *outcome)
