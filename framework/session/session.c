@@ -564,6 +564,7 @@ static void run_post_vm(struct session *session)
 	ctx.view = &view;
 	ctx.result = outcome->result;
 	(void)kt_ctx_call(&ctx, outcome->test->post_vm, "post_vm");
+	kt_ctx_take_children(&ctx);
 	outcome->result = ctx.result;
 	ctx.result = KT_RESULT_NULL;
 	kt_ctx_deinit(&ctx);

@@ -192,6 +192,33 @@ static int own_children_run(struct kt_ctx *ctx)
 KTEST(own_children, .summary = "a .run function may wait for its own children", ONE_CPU,
       .run = own_children_run);
 
+/* Death tests: PID 1's handlers are for PID 1, not for what it forks. */
+static int child_dies_run(struct kt_ctx *ctx)
+{
+	static const int signals[] = { SIGABRT, SIGSEGV, SIGILL };
+	volatile int *volatile nowhere = NULL;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			if (signals[i] == SIGABRT)
+				abort();
+			if (signals[i] == SIGSEGV)
+				*nowhere = 1;
+			(void)raise(signals[i]);
+			_exit(0);
+		}
+		KT_ASSERT_EQ(ctx, waitpid(pid, &status, 0), pid);
+		KT_ASSERT(ctx, WIFSIGNALED(status));
+		KT_EXPECT_EQ(ctx, WTERMSIG(status), signals[i]);
+	}
+	return 0;
+}
+KTEST(child_dies, .summary = "a child that crashes is seen by its parent, and no more", ONE_CPU,
+      .run = child_dies_run);
+
 /* What HELO says; the machine undoes deaths by it (vmm/qemu/stale.h), and would not say that it cannot. */
 static int addresses_run(struct kt_ctx *ctx)
 {
