@@ -165,9 +165,9 @@ static void become(const struct start *start, struct kt_err *reterr)
 {
 	const struct kt_program *program = start->program;
 
-	if (program->main) {
+	if (program->body) {
 		(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0); /* the report too */
-		_exit(program->main(program));
+		_exit(program->body(program));
 	}
 	(void)execve(start->path, (char *const *)start->argv, (char *const *)start->environment);
 	(void)kt_err_set(reterr, -errno, "cannot execute %s: %m", start->path);

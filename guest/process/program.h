@@ -14,7 +14,7 @@ struct kt_program {
 	const char *cgroup;           /* NULL: where PID 1 is */
 	int out, err;                 /* standard output and error */
 	/* Instead of a program: what the process does, without PID 1's descriptors; its exit status. */
-	int (*main)(const struct kt_program *program);
+	int (*body)(const struct kt_program *program);
 	const void *data;
 	/* Called before it becomes a program; gives a descriptor, for PID 1 in *@ret_handed, or an errno. */
 	int (*hand_over)(void);

@@ -42,7 +42,7 @@ struct load {
 	const char *comm;
 };
 
-static int load_main(const struct kt_program *program)
+static int load_body(const struct kt_program *program)
 {
 	const struct load *load = program->data;
 
@@ -91,7 +91,7 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 		.more_args = start->args,
 		.out = run->log,
 		.err = run->log,
-		.main = scheduler->object ? load_main : NULL,
+		.body = scheduler->object ? load_body : NULL,
 		.data = &load,
 	};
 
