@@ -91,16 +91,6 @@ pid_t kt_payload_pid(const struct kt_payload_run *run)
 	return run->pid;
 }
 
-int kt_payload_fd(const struct kt_payload_run *run)
-{
-	return run->pidfd;
-}
-
-const struct kt_payload *kt_payload_of(const struct kt_payload_run *run)
-{
-	return run->payload;
-}
-
 /* ---- end ---------------------------------------------------------------------------------------- */
 
 /* The first @max bytes of the file, or the last. */

@@ -51,11 +51,6 @@ void kt_payload_freep(struct kt_payload_run **run);
 /* Its first process: a child of PID 1 that nobody else may reap. 0 once it is reaped. */
 pid_t kt_payload_pid(const struct kt_payload_run *run);
 
-/* Becomes readable when that process ends; to wait for with others. */
-int kt_payload_fd(const struct kt_payload_run *run);
-
-const struct kt_payload *kt_payload_of(const struct kt_payload_run *run);
-
 /*
  * Waits for its end. What it has left behind in its process group is killed then. -ETIMEDOUT when it
  * still runs at the deadline, and goes on. An outcome is given once.

@@ -136,17 +136,6 @@ struct kt_port_position kt_port_position(const struct kt_port *port)
 	return (struct kt_port_position){ port->rx.sequence, port->tx.sequence };
 }
 
-struct kt_port *kt_port_close(struct kt_port *port)
-{
-	if (!port)
-		return NULL;
-	(void)kt_close(port->fd);
-	(void)pthread_mutex_destroy(&port->send_lock);
-	kt_frame_rx_deinit(&port->rx);
-	free(port);
-	return NULL;
-}
-
 int kt_port_fd(const struct kt_port *port)
 {
 	return port->fd;

@@ -13,7 +13,6 @@ struct kt_port;
 /* Finds the virtio port called KT_WIRE_PORT_NAME and opens it, waiting for it until @deadline_ns.
  */
 int kt_port_open(uint64_t deadline_ns, struct kt_port **ret_port, struct kt_err *reterr);
-struct kt_port *kt_port_close(struct kt_port *port);
 
 /* Frames received and sent so far: with the descriptor, what a new program needs to go on. */
 struct kt_port_position {
