@@ -503,7 +503,7 @@ static void wait_for_end(const struct load *load)
 static enum kt_loader_status run(struct load *load)
 {
 	struct kt_err err = KT_ERR_NULL;
-	char name[128];
+	char name[KT_SCX_NAME_LEN];
 	int r;
 
 	if (kt_scx_state() == KT_SCX_NONE) {
@@ -526,7 +526,7 @@ static enum kt_loader_status run(struct load *load)
 		(void)report_exit(load);
 		return refuse(load, &err);
 	}
-	kt_scx_ops(name);
+	kt_scx_ops(name, sizeof(name));
 	if (*name) { /* an init that fails is seen after it was attached */
 		(void)fprintf(stderr, "scheduler %s is attached\n", name);
 		(void)fflush(stderr);

@@ -12,7 +12,6 @@
 #include "util/io.h"
 
 #define SCX_DIR        "/sys/kernel/sched_ext"
-#define NAME_LEN       128 /* SCX_OPS_NAME_LEN */
 #define UEVENTS_KERNEL 1u  /* the multicast group of the kernel's own events */
 
 enum kt_scx_state kt_scx_state(void)
@@ -27,15 +26,15 @@ enum kt_scx_state kt_scx_state(void)
 	return strcmp(text, "enabled") ? KT_SCX_CHANGING : KT_SCX_ENABLED;
 }
 
-void kt_scx_ops(char *name)
+void kt_scx_ops(char *name, size_t room)
 {
 	KT_FREE char *text = NULL;
 
 	*name = '\0';
-	if (kt_file_read(SCX_DIR "/root/ops", NAME_LEN, &text, NULL) < 0)
+	if (kt_file_read(SCX_DIR "/root/ops", KT_SCX_NAME_LEN, &text, NULL) < 0)
 		return;
 	text[strcspn(text, "\n")] = '\0';
-	(void)snprintf(name, NAME_LEN, "%s", text);
+	(void)snprintf(name, room, "%s", text);
 }
 
 int kt_scx_watch(struct kt_err *reterr)

@@ -6,9 +6,13 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "util/err.h"
+
+/* Bytes of the longest scheduler name with its NUL: SCX_OPS_NAME_LEN of kernel/sched/ext.c. */
+#define KT_SCX_NAME_LEN 128u
 
 enum kt_scx_state {
 	KT_SCX_NONE, /* the kernel has no sched_ext */
@@ -19,8 +23,11 @@ enum kt_scx_state {
 
 enum kt_scx_state kt_scx_state(void);
 
-/* The name of the scheduler that is there, "" when there is none. @name has room for 128 characters. */
-void kt_scx_ops(char *name);
+/*
+ * Copies the name of the attached scheduler to @name, "" when none is attached. A name longer than
+ * @room - 1 characters is cut off; KT_SCX_NAME_LEN is room for every name.
+ */
+void kt_scx_ops(char *name, size_t room);
 
 /* Becomes readable when a scheduler has come or gone; to be closed. A negative errno on failure. */
 int kt_scx_watch(struct kt_err *reterr);

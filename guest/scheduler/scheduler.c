@@ -173,14 +173,14 @@ static int await_enabled(struct kt_scheduler_run *run, const struct kt_scheduler
 
 static int check_nothing_is_there(struct kt_err *reterr)
 {
-	char name[128];
+	char name[KT_SCX_NAME_LEN];
 
 	if (kt_scx_state() == KT_SCX_DISABLED)
 		return 0;
 	if (kt_scx_state() == KT_SCX_NONE)
 		return kt_err_set(reterr, -ENOTSUP,
 				  "this kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT)");
-	kt_scx_ops(name);
+	kt_scx_ops(name, sizeof(name));
 	return kt_err_set(reterr, -EBUSY, "the scheduler '%s' is attached already", name);
 }
 

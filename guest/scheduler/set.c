@@ -157,9 +157,9 @@ static void note_time(const struct kt_scheduler_set *set, const char *what)
 static void note_start(const struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		       const struct kt_scheduler *replaces, uint64_t began_ns)
 {
-	char name[128];
+	char name[KT_SCX_NAME_LEN];
 
-	kt_scx_ops(name);
+	kt_scx_ops(name, sizeof(name));
 	(void)json_array_append_new(
 		set->history,
 		json_pack("{ss ss si ss* sI sI}", "name", scheduler->name, "ops", name, "step",
