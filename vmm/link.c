@@ -11,10 +11,15 @@
 
 #define GUARD_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
+/*
+ * A link stands between a machine, which delivers bytes, and an owner, which wants frames. It owns
+ * the machine. The first fault of the stream is final: the bytes after it are dropped, because a
+ * guest that broke the protocol once cannot be trusted with the next frame.
+ */
 struct kt_link {
 	struct kt_loop *loop;
 	struct kt_machine *machine;
-	const struct kt_link_events *events;
+	const struct kt_link_events *events; /* borrowed, like @data and @loop */
 	void *data;
 	struct kt_frame_rx rx;
 	struct kt_frame_tx tx;
@@ -31,6 +36,7 @@ static int check_version(const struct kt_hello *hello, struct kt_err *reterr)
 			  hello->version, KT_WIRE_VERSION);
 }
 
+/* The guard comes first: the owner may let the guest run code as soon as it knows of HELO. */
 static int on_hello(struct kt_link *link, const struct kt_frame *frame, struct kt_err *reterr)
 {
 	struct kt_hello hello;

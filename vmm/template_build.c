@@ -12,21 +12,25 @@
 #include "util/io.h"
 #include "vmm/ramfile.h"
 
-#define RESTORE_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
-#define SETTLE_TIMEOUT_NS  (60 * KT_NSEC_PER_SEC)
-#define SAVE_TIMEOUT_NS    (30 * KT_NSEC_PER_SEC)
+#define SETTLE_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
+#define SAVE_TIMEOUT_NS   (30 * KT_NSEC_PER_SEC)
 
 /*
- * The guest says HELO when it is up, and is asked to settle; when it says that it has, it waits for
- * the next frame, and that is the moment that is saved.
+ * The making of a template, in this order: start a machine (a boot, or a restore of @base with
+ * newer files and EXEC); HELO; SETL, with which the guest becomes small and quiet; SETD; save;
+ * publish. After SETD the guest waits for its next frame, and every machine restored from the
+ * template begins there.
+ *
+ * Everything is written to a stage, a directory beside the template's own, which is removed after
+ * any failure: a template exists completely or not at all.
  */
 struct builder {
 	const struct kt_template_build *build;
-	const char *stage;
+	const char *stage; /* path of the directory that is filled; borrowed */
 	struct kt_loop *loop;
 	struct kt_link *link;
-	struct kt_template template; /* what will be recorded; without its files' descriptors */
-	int ram_fd;
+	struct kt_template template; /* to be recorded; its image is not used */
+	int ram_fd;                  /* the file "ram" in the stage; owned */
 	struct kt_err *reterr;
 };
 
@@ -106,6 +110,7 @@ static const struct kt_link_events link_events = {
 	.late = on_late,
 };
 
+/* Creates the file @name in the stage. */
 static int open_stage(const struct builder *builder, const char *name, int *ret_fd,
 		      struct kt_err *reterr)
 {
@@ -126,32 +131,25 @@ static int boot(struct builder *builder)
 	return kt_machine_start(kt_link_machine(builder->link), &machine, builder->reterr);
 }
 
-/* The base's RAM is copied, and the copy shared with the machine, so that it is whole at the end.
+/*
+ * The machine shares a copy of the base's RAM, so that the copy is complete when the machine is
+ * saved.
  */
 static int restore_base(struct builder *builder)
 {
 	const struct kt_template_build *build = builder->build;
-	struct kt_machine_image image = {
-		.ram_fd = builder->ram_fd,
-		.state_fd = build->base->image.state_fd,
-	};
+	struct kt_template base = *build->base; /* borrows all but the RAM */
 	struct kt_machine_config machine = build->machine;
-	uint64_t deadline_ns;
-	int r;
+	int r = kt_ramfile_copy(base.image.ram_fd, builder->ram_fd);
 
-	r = kt_ramfile_copy(build->base->image.ram_fd, builder->ram_fd);
 	if (r < 0)
 		return kt_err_set(builder->reterr, r, "copying the RAM of a template to '%s': %m",
 				  builder->stage);
-	machine.ram_fd = builder->ram_fd;
-	kt_link_set_position(builder->link, build->base->position);
+	machine.ram_fd = base.image.ram_fd = builder->ram_fd;
 	kt_link_await(builder->link, "run newer files",
-		      RESTORE_TIMEOUT_NS + build->update_timeout_ns);
-	deadline_ns = kt_now_ns() + RESTORE_TIMEOUT_NS;
-	r = kt_machine_guard(kt_link_machine(builder->link), &build->base->hello, deadline_ns,
-			     builder->reterr)
-		    ?: kt_machine_restore(kt_link_machine(builder->link), &machine, &image,
-					  deadline_ns, builder->reterr);
+		      KT_TEMPLATE_RESTORE_NS + build->update_timeout_ns);
+	r = kt_template_restore(&base, builder->link, &machine,
+				kt_now_ns() + KT_TEMPLATE_RESTORE_NS, builder->reterr);
 	if (r == 0)
 		r = build->update(build->data, builder->link, builder->reterr);
 	if (r == 0 && kt_link_send(builder->link, KT_MSG_EXEC, NULL, 0) < 0)
@@ -159,6 +157,7 @@ static int restore_base(struct builder *builder)
 	return r;
 }
 
+/* The link's position is taken before the save: no frame goes either way after SETD. */
 static int save(struct builder *builder)
 {
 	KT_CLOSE int state_fd = -1;

@@ -23,7 +23,6 @@
 #include "wire/result.h"
 #include "wire/run.h"
 
-#define RESTORE_TIMEOUT_NS  (10 * KT_NSEC_PER_SEC)
 #define TEARDOWN_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
 /* Frames one way and the other between a machine and this process's standard streams. */
@@ -283,8 +282,8 @@ static int restore(struct shell *shell, const struct kt_test *test,
 	struct kt_machine_config machine = kt_setup_machine(shell->setup, shell->kernel, test);
 	int r;
 
-	r = kt_template_restore(template, shell->link, &machine, kt_now_ns() + RESTORE_TIMEOUT_NS,
-				reterr);
+	r = kt_template_restore(template, shell->link, &machine,
+				kt_now_ns() + KT_TEMPLATE_RESTORE_NS, reterr);
 	if (r == 0)
 		r = kt_image_send_changes(shell->setup->image,
 					  kt_cargo_packages(&shell->setup->cargo, test),

@@ -1,63 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/session/session.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "framework/select/plan.h"
-#include "framework/session/symbol.h"
+#include "framework/session/phase.h"
+#include "framework/session/protocol.h"
 #include "guest/test/ctx.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
 #include "util/signals.h"
-#include "vmm/link.h"
-#include "wire/hello.h"
-#include "wire/json.h"
-#include "wire/run.h"
-
-#define RESTORE_TIMEOUT_NS  (10 * KT_NSEC_PER_SEC)
-#define TEARDOWN_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
 /*
- * One loop drives one machine through the phases: boot (or fork) until the guest is ready, run until
- * RSLT, teardown until the machine is gone. Whatever ends it early (a deadline, a broken frame, the
- * machine's end) becomes a verdict that says so, and the loop stops; what the guest said before is
- * kept.
+ * The process of one attempt. The runner forks it and reads its report; it owns the event loop and,
+ * with the link, the machine. One run of the loop takes the machine through the phases: boot (or
+ * fork) until the guest is ready, run until RSLT, teardown until the machine is gone. phase.c holds
+ * the phases and what ends them early, protocol.c the conversation with the guest.
+ *
+ * The outcome is reported in every case, and .post_vm runs in every case: a session that fails
+ * merges its error into the outcome and goes on.
  */
-struct session {
-	const struct kt_setup *setup;
-	const struct kt_template *template;
-	struct kt_outcome *outcome;
-	int report_fd;
-	struct kt_loop *loop;
-	struct kt_link *link;
-	struct kt_source signals;
-	struct kt_source go;
-	enum kt_phase phase;
-	uint64_t wanted_ns; /* when the runner asked for the test to be run */
-	uint64_t phase_began_ns;
-	int step; /* running in the guest, -1 outside the steps */
-	uint64_t run_began_ns;
-	uint64_t stolen_ns; /* by the host, before that */
-	bool judged;        /* the guest's result is in */
-	bool ended;         /* a verdict was given without it */
-	bool awaits_hello;  /* of a boot, or of a newer program */
-	bool awaits_woke;
-	uint64_t packages; /* of the image, that the test needs */
-	bool sent_all;     /* with a newer program */
-};
 
 void kt_session_report(int report_fd, const char *kind, const char *text)
 {
 	KT_FREE char *line = kt_format("%s%s\n", kind, text);
 
-	if (line) /* a runner that is gone takes this process with it */
+	/* Failure needs no handling: this process dies with the runner. */
+	if (line)
 		(void)kt_write_full(report_fd, line, strlen(line));
 }
 
@@ -458,22 +428,22 @@ static void on_exited(void *data, const struct kt_machine_exit *exit)
 
 static void on_signal(void *data, uint32_t events)
 {
-	struct session *session = data;
+	struct kt_session_state *session = data;
 
 	(void)events;
-	end(session, KT_VERDICT_ERROR, "the run was interrupted");
+	kt_session_end(session, KT_VERDICT_ERROR, "the run was interrupted");
 }
 
 static const struct kt_link_events link_events = {
-	.hello = on_hello,
-	.frame = on_frame,
-	.console = on_console,
-	.broken = on_broken,
-	.exited = on_exited,
-	.late = on_late,
+	.hello = kt_session_on_hello,
+	.frame = kt_session_on_frame,
+	.console = kt_session_on_console,
+	.broken = kt_session_on_broken,
+	.exited = kt_session_on_exited,
+	.late = kt_session_on_late,
 };
 
-static int watch_signals(struct session *session)
+static int watch_signals(struct kt_session_state *session)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 
@@ -481,7 +451,7 @@ static int watch_signals(struct session *session)
 	return kt_signals_watch(session->loop, &session->signals, signals, KT_ARRAY_LEN(signals));
 }
 
-static int boot(struct session *session, struct kt_err *reterr)
+static int boot(struct kt_session_state *session, struct kt_err *reterr)
 {
 	struct kt_machine_config machine =
 		kt_setup_machine(session->setup, session->outcome->kernel, session->outcome->test);
@@ -490,8 +460,11 @@ static int boot(struct session *session, struct kt_err *reterr)
 	return kt_machine_start(kt_link_machine(session->link), &machine, reterr);
 }
 
-/* A restored guest has said HELO when it was saved; one that gets a newer program says it again. */
-static int restore(struct session *session, struct kt_err *reterr)
+/*
+ * The guest said HELO before it was saved, and the template has a copy. If its files have changed
+ * since, it is sent the newer ones and starts its program anew, which says HELO again.
+ */
+static int restore(struct kt_session_state *session, struct kt_err *reterr)
 {
 	const struct kt_template *template = session->template;
 	struct kt_machine_config machine =
@@ -499,33 +472,34 @@ static int restore(struct session *session, struct kt_err *reterr)
 	const struct kt_image *image = session->setup->image;
 	int r;
 
-	r = kt_template_restore(template, session->link, &machine, kt_now_ns() + RESTORE_TIMEOUT_NS,
-				reterr);
+	r = kt_template_restore(template, session->link, &machine,
+				kt_now_ns() + KT_TEMPLATE_RESTORE_NS, reterr);
 	if (r < 0)
 		return r;
 	if (!kt_image_differs(image, 0, template->files)) {
-		check_guest(session, &template->hello);
+		kt_session_check_guest(session, &template->hello);
 		return 0;
 	}
 	session->awaits_hello = true;
 	session->sent_all = true;
 	r = kt_image_send_changes(image, session->packages, template->files, session->link, reterr);
 	if (r == 0)
-		send_frame(session, KT_MSG_EXEC, NULL, 0);
+		kt_session_send(session, KT_MSG_EXEC, NULL, 0);
 	return r;
 }
 
-static void drive(struct session *session)
+static void drive(struct kt_session_state *session)
 {
 	uint64_t send_ns = kt_setup_send_limit_ns(session->setup, session->packages);
 	struct kt_err err = KT_ERR_NULL;
 	int r = kt_link_new(session->loop, &link_events, session, &session->link, &err);
 
 	if (r == 0 && session->template) {
-		enter(session, KT_PHASE_FORK, RESTORE_TIMEOUT_NS + send_ns);
+		kt_session_enter(session, KT_PHASE_FORK, KT_TEMPLATE_RESTORE_NS + send_ns);
 		r = restore(session, &err);
 	} else if (r == 0) {
-		enter(session, KT_PHASE_BOOT, session->setup->options->boot_timeout_ns + send_ns);
+		kt_session_enter(session, KT_PHASE_BOOT,
+				 session->setup->options->boot_timeout_ns + send_ns);
 		r = boot(session, &err);
 	}
 	if (r < 0) {
@@ -538,8 +512,8 @@ static void drive(struct session *session)
 	session->outcome->phase_ns[session->phase] = kt_now_ns() - session->phase_began_ns;
 }
 
-/* The host's part of the test, whatever came before. */
-static void run_post_vm(struct session *session)
+/* Calls the test's .post_vm, on the host and whatever the verdict is so far. */
+static void run_post_vm(struct kt_session_state *session)
 {
 	struct kt_outcome *outcome = session->outcome;
 	KT_FREE char *out = NULL, *err = NULL, *console = NULL, *log = NULL, *dump = NULL;
@@ -573,7 +547,7 @@ static void run_post_vm(struct session *session)
 int kt_session_main(const struct kt_session *spec)
 {
 	struct kt_outcome *outcome = spec->outcome;
-	struct session session = {
+	struct kt_session_state session = {
 		.setup = spec->setup,
 		.template = spec->template,
 		.outcome = outcome,
@@ -587,7 +561,7 @@ int kt_session_main(const struct kt_session *spec)
 	session.go = (struct kt_source){
 		.fd = spec->go_fd,
 		.events = EPOLLIN,
-		.fn = on_go,
+		.fn = kt_session_on_go,
 		.data = &session,
 	};
 	if (kt_loop_new(&session.loop) < 0 || watch_signals(&session) < 0)

@@ -249,7 +249,7 @@ char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel
 			    const struct kt_test *test)
 {
 	struct kt_machine_config machine = kt_setup_machine(setup, kernel, test);
-	const struct kt_template_base base = {
+	const struct kt_template_key key = {
 		.machine = &machine,
 		.kernel_release = kernel->facts.release,
 		.kernel_build_id = kernel->facts.build_id,
@@ -257,7 +257,7 @@ char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel
 		.vmm_minor = setup->host.qemu.minor,
 	};
 
-	return kt_template_machine_text(&base);
+	return kt_template_machine_text(&key);
 }
 
 uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_test *test)

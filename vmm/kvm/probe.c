@@ -24,14 +24,21 @@
 
 #define LOOPS            25000u
 #define INSTRUCTIONS     (2 * LOOPS)
-#define USABLE_MIPS      100.0 /* hardware gives thousands, emulation below two */
+#define USABLE_MIPS      100.0 /* hardware reaches thousands, emulation less than two */
 #define PROBE_TIMEOUT_NS (2 * KT_NSEC_PER_SEC)
+
+/*
+ * A forked child makes a virtual machine with one page of memory, runs a loop in it and times
+ * KVM_RUN, which cannot be given a deadline: the parent kills the child instead. The child never
+ * returns from here, so that it releases nothing: its exit does.
+ */
 
 /* 32-bit protected mode: mov ecx, LOOPS; 1: dec ecx; jnz 1b; hlt */
 static const uint8_t program[] = {
 	0xb9, LOOPS & 0xff, LOOPS >> 8 & 0xff, 0, 0, 0x49, 0x75, 0xfd, 0xf4,
 };
 
+/* Flat 32-bit segments: all of the memory is reached without page tables. */
 static int enter_protected_mode(int vcpu)
 {
 	struct kvm_segment flat = {
@@ -81,7 +88,7 @@ static int make_vm(int kvm, int *ret_vcpu)
 	return *ret_vcpu < 0 ? -errno : enter_protected_mode(*ret_vcpu);
 }
 
-/* In the child, which exits afterwards: nothing here is released. */
+/* Runs in the child. */
 static int measure(int kvm, double *ret_mips)
 {
 	uint64_t began_ns;
@@ -111,7 +118,7 @@ struct answer {
 	double mips;
 };
 
-/* KVM_RUN cannot be given a deadline; a process can. */
+/* Forks, measures in the child, and kills the child at the deadline. */
 static struct answer measure_in_child(int kvm)
 {
 	struct answer answer = { .result = -ETIMEDOUT };

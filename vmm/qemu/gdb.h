@@ -41,7 +41,9 @@ enum kt_gdb_stop {
 	KT_GDB_ON_READ = 3, /* of data, after the instruction */
 };
 
-/* Sets or takes back a stop, of all vCPUs, at a virtual address of the guest. A code's length is 1. */
+/*
+ * Sets or takes back a stop, of all vCPUs, at a virtual address of the guest. A code's length is 1.
+ */
 int kt_gdb_set(struct kt_gdb *gdb, enum kt_gdb_stop stop, uint64_t address, size_t len,
 	       uint64_t deadline_ns, struct kt_err *reterr);
 int kt_gdb_unset(struct kt_gdb *gdb, enum kt_gdb_stop stop, uint64_t address, size_t len,

@@ -26,8 +26,8 @@
 #include "wire/message.h"
 
 /*
- * A QEMU child. Its channels are socket pairs: QMP, the console, the bulk port, and where it is of use
- * the gdbstub; its output is a pipe. QEMU ends by itself when the guest shuts down or resets
+ * A QEMU child. Its channels are socket pairs: QMP, the console, the bulk port, and where it is of
+ * use the gdbstub; its output is a pipe. QEMU ends by itself when the guest shuts down or resets
  * (-no-reboot), after an event that says which it was; its own exit status says nothing about the
  * guest. The end is reported when the process is gone and its channels are read to the end, so that
  * nothing it said is lost.
@@ -507,8 +507,8 @@ static int begin_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *r
 }
 
 /*
- * All is said at once: QEMU reads it as soon as it can, restores, and lets the guest run when it has
- * (it was not told to wait). Asking step by step would add a scheduling delay to each; only the
+ * All is said at once: QEMU reads it as soon as it can, restores, and lets the guest run when it
+ * has (it was not told to wait). Asking step by step would add a scheduling delay to each; only the
  * breakpoint must be there first.
  */
 static int ask_restore(struct qemu *qemu, int state_fd, uint64_t deadline_ns, struct kt_err *reterr)

@@ -33,8 +33,8 @@ int kt_qmp_execute(struct kt_qmp *qmp, const char *command, json_t *arguments, u
 int kt_qmp_send(struct kt_qmp *qmp, const char *command, json_t *arguments);
 
 /*
- * Handles what arrives until @done, which an event handler sets, is true, or a command that was sent
- * before has failed. @what names the event for the error at the deadline.
+ * Handles what arrives until @done, which an event handler sets, is true, or a command that was
+ * sent before has failed. @what names the event for the error at the deadline.
  */
 int kt_qmp_wait(struct kt_qmp *qmp, const bool *done, const char *what, uint64_t deadline_ns,
 		struct kt_err *reterr);

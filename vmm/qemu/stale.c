@@ -133,9 +133,9 @@ int kt_stale_end(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_n
 }
 
 /*
- * QEMU (10.0) points to a watchpoint that was hit until it has told its client of the stop, as it does
- * after a "continue" of the client's: it should not go before that. Where two vCPUs have hit it at once,
- * one keeps a pointer that it reads once more, and does nothing by.
+ * QEMU (10.0) points to a watchpoint that was hit until it has told its client of the stop, as it
+ * does after a "continue" of the client's: it should not go before that. Where two vCPUs have hit
+ * it at once, one keeps a pointer that it reads once more, and does nothing by.
  */
 static int change_state(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_ns,
 			struct kt_err *reterr)
@@ -162,7 +162,9 @@ int kt_stale_on_stop(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadli
 
 	r = change_state(stale, gdb, deadline_ns, reterr)
 		    ?: kt_gdb_get_regs(gdb, &death.regs, deadline_ns, reterr);
-	/* Another place is where it has read, or where a stop caught up with it that is done with. */
+	/*
+	 * Another place is where it has read, or where a stop caught up with it that is done with.
+	 */
 	if (r == 0 && stale->state == KT_STALE_GUARDING && death.regs.at[KT_GDB_RIP] == stale->die)
 		r = undone = at_die(stale, &death, gdb, deadline_ns, reterr);
 	if (r < 0)
