@@ -8,6 +8,16 @@
 
 #include "wire/json.h"
 
+/*
+ * A result is made in the guest and read by the host, which does not trust it: every number is
+ * checked against its range and every text is bounded. A failure can only be added, never removed,
+ * and each one makes the verdict FAIL, so a guest cannot report a failure and pass. The single
+ * exception is INCONCLUSIVE for failures that a slow host explains.
+ *
+ * A result exists in two forms. RSLT is a binary header, followed by JSON only if there is more to
+ * say. The JSON alone is what the session passes to the runner and what reports contain.
+ */
+
 static const char *const verdict_names[KT_N_VERDICTS] = {
 	[KT_VERDICT_SKIP] = "skip",   [KT_VERDICT_PASS] = "pass",
 	[KT_VERDICT_FAIL] = "fail",   [KT_VERDICT_INCONCLUSIVE] = "inconclusive",
@@ -19,7 +29,7 @@ const char *kt_verdict_name(enum kt_verdict verdict)
 	return verdict_names[verdict];
 }
 
-int kt_verdict_parse(const char *name, enum kt_verdict *ret_verdict)
+static int parse_verdict(const char *name, enum kt_verdict *ret_verdict)
 {
 	for (size_t i = 0; name && i < KT_N_VERDICTS; i++) {
 		if (!strcmp(name, verdict_names[i])) {
@@ -30,6 +40,7 @@ int kt_verdict_parse(const char *name, enum kt_verdict *ret_verdict)
 	return -EINVAL;
 }
 
+/* Every text of a failure in a result is an own copy. */
 static void failure_deinit(struct kt_failure *failure)
 {
 	free(failure->file);
@@ -50,7 +61,10 @@ void kt_result_deinit(struct kt_result *result)
 
 void kt_result_merge(struct kt_result *result, enum kt_verdict verdict, const char *reason)
 {
-	/* Skip is the least of all, yet a test that says it skips has not passed. */
+	/*
+	 * SKIP is the smallest verdict, and a result begins as PASS. A test that declares itself
+	 * skipped has not passed, so SKIP replaces PASS, but nothing else.
+	 */
 	if (verdict == KT_VERDICT_SKIP && result->verdict != KT_VERDICT_PASS)
 		return;
 	if (verdict != KT_VERDICT_SKIP && verdict <= result->verdict)
@@ -65,7 +79,7 @@ void kt_result_set_reason(struct kt_result *result, const char *reason)
 	result->reason = reason ? strdup(reason) : NULL;
 }
 
-/* A failure's texts are bounded, so that KT_FAILURES_MAX of them fit into one frame. */
+/* Bounds each text of a failure, so that KT_FAILURES_MAX failures fit into one frame. */
 #define FAILURE_TEXT_MAX 3000u
 
 static char *copy_text(const char *text)
@@ -80,6 +94,7 @@ int kt_result_add_failure(struct kt_result *result, const struct kt_failure *fai
 	kt_result_merge(result, KT_VERDICT_FAIL, NULL);
 	if (result->n_failures >= KT_FAILURES_MAX)
 		return -ENOSPC;
+	/* One element at a time: there are at most KT_FAILURES_MAX. */
 	grown = reallocarray(result->failures, result->n_failures + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
@@ -98,7 +113,7 @@ int kt_result_add_failure(struct kt_result *result, const struct kt_failure *fai
 	return 0;
 }
 
-/* NULL for no text: packed with 'o*', the member is then left out. */
+/* A new string, or NULL for no text: the format 'o*' of json_pack() then leaves the member out. */
 static json_t *optional_text(const char *text)
 {
 	return text ? kt_json_text(text, strlen(text)) : NULL;
@@ -137,8 +152,9 @@ json_t *kt_result_to_json(const struct kt_result *result)
 }
 
 /*
- * The payload is this struct and then, only if there is more to say, the whole result as JSON. Most
- * tests pass and have nothing to say, and making JSON takes a guest that was just restored long.
+ * The payload of RSLT is this struct and, if the result has a reason, failures or statistics, the
+ * whole result as JSON. Most tests pass and have none of them; making JSON takes long in a guest
+ * that was just restored, where every page is touched for the first time.
  */
 struct result_header {
 	uint32_t verdict;
@@ -180,6 +196,7 @@ static const char *text_member(const json_t *json, const char *name)
 	return json_string_value(json_object_get(json, name));
 }
 
+/* The texts are borrowed from @json: kt_result_add_failure() copies them. */
 static int failure_from_json(const json_t *json, struct kt_result *result)
 {
 	int64_t line, step, elapsed, excess;
@@ -230,7 +247,7 @@ int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct
 	int64_t duration, since, status;
 	int r;
 
-	if (kt_verdict_parse(text_member(json, "verdict"), &verdict) < 0)
+	if (parse_verdict(text_member(json, "verdict"), &verdict) < 0)
 		return kt_err_set(reterr, -EBADMSG, "result without a known verdict");
 	if (kt_json_get_int(json, "duration_ns", 0, INT64_MAX, &duration) ||
 	    kt_json_get_int(json, "since_begin_ns", 0, INT64_MAX, &since) ||
@@ -241,7 +258,10 @@ int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct
 		kt_result_deinit(&result);
 		return kt_err_set(reterr, r, "result with malformed failures");
 	}
-	/* Failures make it one, unless they are limits that the host explains. */
+	/*
+	 * kt_result_add_failure() has made the verdict FAIL for each failure. It stays so, unless
+	 * the verdict is INCONCLUSIVE and the failures are limits that a slow host can explain.
+	 */
 	if (!result.n_failures ||
 	    (verdict == KT_VERDICT_INCONCLUSIVE && kt_result_is_limits_only(&result)))
 		result.verdict = verdict;
@@ -266,6 +286,7 @@ int kt_result_decode(const void *data, size_t len, struct kt_result *ret_result,
 	if (len < sizeof(header))
 		return kt_err_set(reterr, -EBADMSG, "RSLT of %zu bytes", len);
 	memcpy(&header, data, sizeof(header));
+	/* Nothing but the header: no reason, no failures, no statistics. */
 	if (len == sizeof(header)) {
 		if (header.verdict >= KT_N_VERDICTS || header.exit_status > 255)
 			return kt_err_set(reterr, -EBADMSG,
