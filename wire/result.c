@@ -12,6 +12,16 @@
 #include "wire/json.h"
 #include "wire/shed.h"
 
+/*
+ * A result is made in the guest and read by the host, which does not trust it: every number is
+ * checked against its range and every text is bounded. A failure can only be added, never removed,
+ * and each one makes the verdict FAIL, so a guest cannot report a failure and pass. The single
+ * exception is INCONCLUSIVE for failures that a slow host explains.
+ *
+ * A result exists in two forms. RSLT is a binary header, followed by JSON only if there is more to
+ * say. The JSON alone is what the session passes to the runner and what reports contain.
+ */
+
 static const char *const verdict_names[KT_N_VERDICTS] = {
 	[KT_VERDICT_SKIP] = "skip",   [KT_VERDICT_PASS] = "pass",
 	[KT_VERDICT_FAIL] = "fail",   [KT_VERDICT_INCONCLUSIVE] = "inconclusive",
@@ -23,7 +33,7 @@ const char *kt_verdict_name(enum kt_verdict verdict)
 	return verdict_names[verdict];
 }
 
-int kt_verdict_parse(const char *name, enum kt_verdict *ret_verdict)
+static int parse_verdict(const char *name, enum kt_verdict *ret_verdict)
 {
 	for (size_t i = 0; name && i < KT_N_VERDICTS; i++) {
 		if (!strcmp(name, verdict_names[i])) {
@@ -34,6 +44,7 @@ int kt_verdict_parse(const char *name, enum kt_verdict *ret_verdict)
 	return -EINVAL;
 }
 
+/* Every text of a failure in a result is an own copy. */
 static void failure_deinit(struct kt_failure *failure)
 {
 	free(failure->file);
@@ -55,7 +66,10 @@ void kt_result_deinit(struct kt_result *result)
 
 void kt_result_merge(struct kt_result *result, enum kt_verdict verdict, const char *reason)
 {
-	/* Skip is the least of all, yet a test that says it skips has not passed. */
+	/*
+	 * SKIP is the smallest verdict, and a result begins as PASS. A test that declares itself
+	 * skipped has not passed, so SKIP replaces PASS, but nothing else.
+	 */
 	if (verdict == KT_VERDICT_SKIP && result->verdict != KT_VERDICT_PASS)
 		return;
 	if (verdict != KT_VERDICT_SKIP && verdict <= result->verdict)
@@ -105,7 +119,7 @@ int kt_result_add_failure(struct kt_result *result, const struct kt_failure *fai
 	return 0;
 }
 
-/* NULL for no text: packed with 'o*', the member is then left out. */
+/* A new string, or NULL for no text: the format 'o*' of json_pack() then leaves the member out. */
 static json_t *optional_text(const char *text)
 {
 	return text ? kt_json_text(text, strlen(text)) : NULL;
@@ -144,8 +158,9 @@ json_t *kt_result_to_json(const struct kt_result *result)
 }
 
 /*
- * The payload is this struct and then, only if there is more to say, the whole result as JSON. Most
- * tests pass and have nothing to say, and making JSON takes a guest that was just restored long.
+ * The payload of RSLT is this struct and, if the result has a reason, failures or statistics, the
+ * whole result as JSON. Most tests pass and have none of them; making JSON takes long in a guest
+ * that was just restored, where every page is touched for the first time.
  */
 struct result_header {
 	uint32_t verdict;
@@ -262,14 +277,17 @@ int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct
 	enum kt_verdict verdict;
 	int r;
 
-	if (kt_verdict_parse(text_member(json, "verdict"), &verdict) < 0)
+	if (parse_verdict(text_member(json, "verdict"), &verdict) < 0)
 		return kt_err_set(reterr, -EBADMSG, "result without a known verdict");
 	r = failures_from_json(json, &result);
 	if (r < 0) {
 		kt_result_deinit(&result);
 		return kt_err_set(reterr, r, "result with malformed failures");
 	}
-	/* Failures make it one, unless they are limits that the host explains. */
+	/*
+	 * kt_result_add_failure() has made the verdict FAIL for each failure. It stays so, unless
+	 * the verdict is INCONCLUSIVE and the failures are limits that a slow host can explain.
+	 */
 	if (!result.n_failures ||
 	    (verdict == KT_VERDICT_INCONCLUSIVE && kt_result_is_limits_only(&result)))
 		result.verdict = verdict;
@@ -297,6 +315,7 @@ int kt_result_decode(const void *data, size_t len, struct kt_result *ret_result,
 	if (len < sizeof(header))
 		return kt_err_set(reterr, -EBADMSG, "RSLT of %zu bytes", len);
 	memcpy(&header, data, sizeof(header));
+	/* Nothing but the header: no reason, no failures, no statistics. */
 	if (len == sizeof(header)) {
 		if (header.verdict >= KT_N_VERDICTS || header.exit_status > 255)
 			return kt_err_set(reterr, -EBADMSG,

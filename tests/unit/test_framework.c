@@ -541,7 +541,7 @@ Test(capture, the_end_is_kept)
 	text = kt_capture_text(&capture);
 	cr_assert(le(sz, strlen(text), KT_CAPTURE_MAX));
 	cr_assert(eq(str, text + strlen(text) - 7, "the end"));
-	cr_assert(eq(u64, capture.len + capture.dropped, 2 * (uint64_t)KT_CAPTURE_MAX + 7));
+	cr_assert(eq(sz, strlen(text), (size_t)capture.len));
 	kt_capture_deinit(&capture);
 }
 
