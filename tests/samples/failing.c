@@ -56,7 +56,7 @@ static int run_error(struct kt_ctx *ctx)
 }
 FAILING(run_fails, .summary = "a .run that returns an error", .run = run_error);
 
-/* ---- scenarios and checks --------------------------------------------------------------------- */
+/* ---- scenarios and checks -------------------------------------------------------------------- */
 
 FAILING(moves_to_a_step, .summary = "what the backdrop owns cannot move to a cgroup of a step",
 	.duration_ms = 100,

@@ -22,7 +22,7 @@
 #define SHM_LEN  ((size_t)32 << 20)
 #define CGROUP   "/sys/fs/cgroup/leak"
 
-/* ---- what could be left behind ------------------------------------------------------------------ */
+/* ---- what could be left behind --------------------------------------------------------------- */
 
 static int sys_bpf(int command, union bpf_attr *attr)
 {
@@ -98,7 +98,7 @@ static int plant_all(struct kt_ctx *ctx)
 	return plant_file(ctx) ?: plant_bpf(ctx) ?: plant_sysctl(ctx) ?: plant_memory(ctx);
 }
 
-/* ---- and who looks for it ----------------------------------------------------------------------- */
+/* ---- and who looks for it -------------------------------------------------------------------- */
 
 static bool map_exists(void)
 {
@@ -153,7 +153,7 @@ static int look_run(struct kt_ctx *ctx)
 KTEST(leak_look, .summary = "sees nothing of what another test has left behind", ONE_CPU,
       .run = look_run);
 
-/* ---- what must differ --------------------------------------------------------------------------- */
+/* ---- what must differ ------------------------------------------------------------------------ */
 
 /* tests/checks/fork.py compares what several machines print. */
 static int identity_run(struct kt_ctx *ctx)

@@ -13,7 +13,7 @@
 #define CPUS(cgroup) look_cgroup(text, cgroup, "cpuset.cpus.effective")
 #define SPINNERS(n)  .work = KT_WORK(KT_SPIN_WAIT, .workers = (n))
 
-/* ---- cpusets ------------------------------------------------------------------------------------ */
+/* ---- cpusets --------------------------------------------------------------------------------- */
 
 static int cpuset_run(struct kt_ctx *ctx)
 {
@@ -76,7 +76,7 @@ static int kinds_run(struct kt_ctx *ctx)
 KTEST(op_cpuset_kinds, .summary = "every way to say a cpuset gives the CPUs that it says",
       .topology = { .numa_nodes = 2, .llcs = 2, .cores = 2 }, .run = kinds_run);
 
-/* ---- cgroups and their limits ------------------------------------------------------------------- */
+/* ---- cgroups and their limits ---------------------------------------------------------------- */
 
 static int limits_run(struct kt_ctx *ctx)
 {
@@ -149,7 +149,7 @@ static int defaults_run(struct kt_ctx *ctx)
 KTEST(op_def_defaults, .summary = "a definition's defaults are those of all its works", TWO_CPUS,
       .run = defaults_run);
 
-/* ---- workers ------------------------------------------------------------------------------------ */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 static int spawn_check(struct kt_ctx *ctx)
 {
@@ -270,7 +270,7 @@ static int threads_run(struct kt_ctx *ctx)
 KTEST(op_capture, .summary = "KT_CAPTURE_CGROUP_PROCS and _THREADS tell processes from threads",
       ONE_CPU, .run = threads_run);
 
-/* ---- interrupts --------------------------------------------------------------------------------- */
+/* ---- interrupts ------------------------------------------------------------------------------ */
 
 #define PORT_IRQ "virtio0-virtqueues"
 
@@ -326,7 +326,7 @@ static int irq_run(struct kt_ctx *ctx)
 KTEST(op_steer_irq, .summary = "KT_STEER_IRQ chooses an interrupt's CPU, by number and by label",
       TWO_CPUS, .run = irq_run);
 
-/* ---- steps -------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static int loop_check(struct kt_ctx *ctx)
 {

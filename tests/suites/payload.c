@@ -22,7 +22,7 @@ static uint64_t soon(void)
 	return kt_now_ns() + LIMIT_S * KT_NSEC_PER_SEC;
 }
 
-/* ---- what every host has ------------------------------------------------------------------------ */
+/* ---- what every host has --------------------------------------------------------------------- */
 
 KT_PAYLOAD(true, .binary = "/bin/true", .output = KT_OUTPUT_EXIT_CODE);
 KT_PAYLOAD(false, .binary = "false", .checks = KT_PAYLOAD_CHECKS(KT_EXIT_CODE(1)));
@@ -108,7 +108,7 @@ KTEST(payload_json,
       .summary = "numbers of a payload's JSON are its metrics, of stdout before stderr", ONE_CPU,
       .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(sh_json)), .run = json_run, .post_vm = json_post_vm);
 
-/* ---- ends --------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 static int start_sh(struct kt_ctx *ctx, const char *script, struct kt_payload_run **ret_run)
 {
@@ -212,7 +212,7 @@ static int leftover_run(struct kt_ctx *ctx)
 KTEST(payload_leftover, .summary = "what a payload leaves behind in the background ends with it",
       ONE_CPU, .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(sh)), .run = leftover_run);
 
-/* ---- output ------------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 #define OUT_BYTES (2u << 20)
 #define ERR_BYTES (100u << 10)
@@ -237,7 +237,7 @@ static int output_run(struct kt_ctx *ctx)
 KTEST(payload_output, .summary = "of much output the beginning is kept, and the end of errors",
       ONE_CPU, .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(sh)), .run = output_run);
 
-/* ---- failures to start -------------------------------------------------------------------------- */
+/* ---- failures to start ----------------------------------------------------------------------- */
 
 /* No test lists it, so it is not in the guest. */
 KT_PAYLOAD(unlisted, .binary = "/bin/true");
@@ -266,7 +266,7 @@ static int start_run(struct kt_ctx *ctx)
 KTEST(payload_cannot_start, .summary = "a payload that cannot be run says why", ONE_CPU,
       .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(true)), .run = start_run);
 
-/* ---- cgroups ------------------------------------------------------------------------------------ */
+/* ---- cgroups --------------------------------------------------------------------------------- */
 
 static int cgroup_run(struct kt_ctx *ctx)
 {
@@ -294,7 +294,7 @@ static int cgroup_run(struct kt_ctx *ctx)
 KTEST(payload_cgroup, .summary = "a payload runs in its cgroup, which is charged for it", ONE_CPU,
       .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(sh)), .run = cgroup_run);
 
-/* ---- benchmarks, where they are installed ------------------------------------------------------- */
+/* ---- benchmarks, where they are installed ---------------------------------------------------- */
 
 KT_PAYLOAD(hackbench, .binary = "hackbench", .package = "rt-tests",
 	   .args = KT_ARGS("-g", "1", "-f", "2", "-l", "50"), .output = KT_OUTPUT_EXIT_CODE);

@@ -21,7 +21,7 @@ KT_SCHEDULER(cells, .object = FIXTURE("cells"),
 
 #define SPINNERS(n) KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = (n)) })
 
-/* ---- what each does ----------------------------------------------------------------------------- */
+/* ---- what each does -------------------------------------------------------------------------- */
 
 /* The kernel says of a worker that it is scheduled by the BPF program: in enabled sched_ext all are. */
 static int expect_scheduled(struct kt_ctx *ctx, const char *ops)
@@ -158,7 +158,7 @@ KTEST(scx_variables, .summary = "variables are set before the scheduler is loade
       .scheduler = KT_SCHEDULER_REF(short_slices), .duration_ms = 100,
       .steps = KT_STEPS({ SPINNERS(2), .hold = KT_HOLD_FULL }), .check = slice_check);
 
-/* ---- the same under each, and under none -------------------------------------------------------- */
+/* ---- the same under each, and under none ----------------------------------------------------- */
 
 static int steady_check(struct kt_ctx *ctx)
 {
@@ -189,7 +189,7 @@ STEADY(scx_steady_fifo, .scheduler = KT_SCHEDULER_REF(fifo));
 STEADY(scx_steady_vtime, .scheduler = KT_SCHEDULER_REF(vtime));
 STEADY(scx_steady_cells, .scheduler = KT_SCHEDULER_REF(cells));
 
-/* ---- coming and going --------------------------------------------------------------------------- */
+/* ---- coming and going ------------------------------------------------------------------------ */
 
 static int swaps_run(struct kt_ctx *ctx)
 {

@@ -31,7 +31,7 @@ static uint64_t counter(struct kt_ctx *ctx, const char *field)
 	return value;
 }
 
-/* ---- ends --------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 #define ENDS(what, ...)                                                                            \
 	.scheduler = KT_SCHEDULER_REF(fault), .duration_ms = 400,                                  \
@@ -196,7 +196,7 @@ KTEST(scx_fault_killed, .summary = "a scheduler goes with its process", TWO_CPUS
       .scheduler = KT_SCHEDULER_REF(fault), .expect_scheduler_exit = { .kind = KT_SCX_EXIT_UNREG },
       .run = killed_run);
 
-/* ---- misbehaviour that is no error -------------------------------------------------------------- */
+/* ---- misbehaviour that is no error ----------------------------------------------------------- */
 
 static int starve_run(struct kt_ctx *ctx)
 {
@@ -283,7 +283,7 @@ static int slow_init_run(struct kt_ctx *ctx)
 KTEST(scx_fault_slow_init, .summary = "an attach waits for a slow init", TWO_CPUS,
       .run = slow_init_run, .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fault)));
 
-/* ---- maps --------------------------------------------------------------------------------------- */
+/* ---- maps ------------------------------------------------------------------------------------ */
 
 #define NUMBER(field_path, number)                                                                 \
 	do {                                                                                       \
@@ -402,7 +402,7 @@ KTEST(scx_pinned_map, .summary = "a pinned map outlives its scheduler", TWO_CPUS
 				 KT_PIN_BPF_MAP("fault.bss")) }),
       .check = pin_check);
 
-/* ---- payloads and dumps ------------------------------------------------------------------------- */
+/* ---- payloads and dumps ---------------------------------------------------------------------- */
 
 KT_PAYLOAD(dd, .binary = "dd", .package = "coreutils",
 	   .args = KT_ARGS("if=/dev/zero", "of=/dev/null", "bs=64k", "count=40000"),

@@ -208,7 +208,7 @@ Test(check, the_tests_own_limits_come_over_the_binarys)
 	cr_assert(eq(dbl, kt_checks_of(&scheduled).max_spread_pct, 7));
 }
 
-/* ---- what the host may explain ------------------------------------------------------------------ */
+/* ---- what the host may explain --------------------------------------------------------------- */
 
 /* The verdict of a test with one failed limit, after the host has taken so much of 1000 ms. */
 static enum kt_verdict judged(uint64_t excess_ns, double excess_share, uint64_t stolen_ms)

@@ -16,7 +16,7 @@ UNIT_SUITE(telemetry);
 UNIT_SUITE(worktype);
 UNIT_SUITE(alu);
 
-/* ---- sets of CPUs ------------------------------------------------------------------------------- */
+/* ---- sets of CPUs ---------------------------------------------------------------------------- */
 
 #define TOPOLOGY(n, l, c, t)                                                                       \
 	((struct kt_topology){ .numa_nodes = (n), .llcs = (l), .cores = (c), .threads = (t) })
@@ -306,7 +306,7 @@ Test(cpuset, cores_are_threads_in_a_row)
 	cr_expect(eq(str, kt_cpuset_text(&cpus, text), "6-7"));
 }
 
-/* ---- what workers note -------------------------------------------------------------------------- */
+/* ---- what workers note ----------------------------------------------------------------------- */
 
 static int compare_u64(const void *a, const void *b)
 {
@@ -441,7 +441,7 @@ Test(telemetry, schedstat_counts_from_the_begin)
 	free(telemetry);
 }
 
-/* ---- work types --------------------------------------------------------------------------------- */
+/* ---- work types ------------------------------------------------------------------------------ */
 
 #define FAULT(topology, ...) kt_work_fault(&(const struct kt_work){ __VA_ARGS__ }, &(topology))
 #define COUNT(n, ...)        kt_work_count(&(const struct kt_work){ __VA_ARGS__ }, n)
@@ -545,7 +545,7 @@ Test(worktype, faults_are_named)
 	}
 }
 
-/* ---- arithmetic --------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 /* By hand: one lane after another, as its definition reads. */
 static void reference_run(uint64_t *state, unsigned int steps)

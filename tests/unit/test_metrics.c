@@ -15,7 +15,7 @@
 UNIT_SUITE(metrics);
 UNIT_SUITE(checks);
 
-/* ---- flattening --------------------------------------------------------------------------------- */
+/* ---- flattening ------------------------------------------------------------------------------ */
 
 static int parse(const char *text, struct kt_metrics *metrics, struct kt_err *err)
 {
@@ -142,7 +142,7 @@ Test(metrics, of_two_with_one_name_the_last_counts)
 	kt_metrics_deinit(&metrics);
 }
 
-/* ---- hostile text ------------------------------------------------------------------------------- */
+/* ---- hostile text ---------------------------------------------------------------------------- */
 
 static char *repeat(const char *text, size_t n, const char *end)
 {
@@ -236,7 +236,7 @@ Test(metrics, damaged_text_is_harmless)
 	}
 }
 
-/* ---- checks ------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 #define EXITED(code)     ((code) << 8)
 #define SIGNALED(signal) (signal)

@@ -132,7 +132,7 @@ Test(payloads, one_that_is_not_installed_is_told_and_its_test_packs_nothing)
 	json_decref(all);
 }
 
-/* ---- what cannot be packed ---------------------------------------------------------------------- */
+/* ---- what cannot be packed ------------------------------------------------------------------- */
 
 static void expect_refused(const struct kt_payload *payload, const char *why)
 {
@@ -196,7 +196,7 @@ Test(payloads, two_files_of_one_name_are_refused)
 		     "another file is"));
 }
 
-/* ---- declarations ------------------------------------------------------------------------------- */
+/* ---- declarations ---------------------------------------------------------------------------- */
 
 static unsigned int validate(const struct kt_payload *payload, char *text, size_t room)
 {

@@ -17,7 +17,7 @@
 UNIT_SUITE(scheduler);
 UNIT_SUITE(verifier_log);
 
-/* ---- ends, in the kernel's words ---------------------------------------------------------------- */
+/* ---- ends, in the kernel's words ------------------------------------------------------------- */
 
 Test(scheduler, an_end_is_read_from_the_log)
 {
@@ -70,7 +70,7 @@ Test(scheduler, hostile_logs_are_no_ends)
 		cr_assert(eq(int, kt_scx_exit_parse(logs[i], &info), -ENODATA), "%s", logs[i]);
 }
 
-/* ---- the verifier's log ------------------------------------------------------------------------- */
+/* ---- the verifier's log ---------------------------------------------------------------------- */
 
 Test(verifier_log, a_loop_is_told_once)
 {
@@ -101,7 +101,7 @@ Test(verifier_log, what_is_no_loop_stays)
 	cr_assert(eq(str, none, ""));
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------ */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 #ifdef KT_TEST_OBJECTS
 

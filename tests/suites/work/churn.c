@@ -22,7 +22,7 @@
 	.steps = KT_STEPS({ KT_SETUP(look, { .name = "w", .work = KT_WORK(__VA_ARGS__) }),         \
 			    .hold = KT_HOLD_FULL })
 
-/* ---- NiceSweep, AffinityChurn, PolicyChurn ------------------------------------------------------ */
+/* ---- NiceSweep, AffinityChurn, PolicyChurn --------------------------------------------------- */
 
 /* Counts the different values of a field of /proc/PID/stat, which is .arg. */
 static void see_values(struct kt_custom *self)
@@ -83,7 +83,7 @@ KTEST(work_affinity_churn, .summary = "AffinityChurn moves itself from CPU to CP
 			  .hold = KT_HOLD_FULL }),
       .check = affinity_check);
 
-/* ---- ForkExit, CgroupAttachStorm ---------------------------------------------------------------- */
+/* ---- ForkExit, CgroupAttachStorm ------------------------------------------------------------- */
 
 /* The kernel numbers processes one after the other: none of the children came before their parent. */
 static int fork_check(struct kt_ctx *ctx)
@@ -137,7 +137,7 @@ KTEST(work_cgroup_attach_storm, .summary = "children that are ending end in anot
 KTEST(work_cgroup_attach_storm_reap, .summary = "so it is when they are waited for",
       STORM(.workers = 2, .reap = true), .check = attach_check);
 
-/* ---- CgroupChurn -------------------------------------------------------------------------------- */
+/* ---- CgroupChurn ----------------------------------------------------------------------------- */
 
 /* Counts how often the worker was found in the other cgroup than before. */
 static void see_moves(struct kt_custom *self)

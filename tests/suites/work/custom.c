@@ -20,7 +20,7 @@ static void idle(struct kt_custom *worker)
 		kt_custom_sleep_us(worker, 10000);
 }
 
-/* ---- who it is, and what it has done ------------------------------------------------------------ */
+/* ---- who it is, and what it has done --------------------------------------------------------- */
 
 #define ARG 1000
 
@@ -65,7 +65,7 @@ KTEST(work_custom, .summary = "a custom function knows its index and argument, a
 KTEST(work_custom_threads, .summary = "custom functions can run in threads of one process", ONE_CPU,
       CUSTOM(count, .workers = 3, .arg = ARG, .threads = true), .check = count_check);
 
-/* ---- waiting ------------------------------------------------------------------------------------ */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 #define NAP_MS 200
 
@@ -107,7 +107,7 @@ static int nap_check(struct kt_ctx *ctx)
 KTEST(work_custom_blocks, .summary = "what a custom function marks as its own waiting is no stall",
       ONE_CPU, CUSTOM(nap, .workers = 2), .check = nap_check);
 
-/* ---- chance ------------------------------------------------------------------------------------- */
+/* ---- chance ---------------------------------------------------------------------------------- */
 
 /* A random number of iterations. */
 static void draw(struct kt_custom *worker)
@@ -135,7 +135,7 @@ static int draw_check(struct kt_ctx *ctx)
 KTEST(work_custom_random, .summary = "the workers of a custom function draw different numbers",
       ONE_CPU, CUSTOM(draw, .workers = 4), .check = draw_check);
 
-/* ---- the end ------------------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void end_badly(struct kt_custom *worker)
 {

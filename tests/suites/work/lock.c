@@ -7,7 +7,7 @@
 #define TWO_CPUS  .topology = { .llcs = 1, .cores = 2, .threads = 1 }
 #define FULL_TIME .duration_ms = 1000
 
-/* ---- MutexContention ---------------------------------------------------------------------------- */
+/* ---- MutexContention ------------------------------------------------------------------------- */
 
 /*
  * Each has a CPU for itself and never sleeps but for the lock, which the other one has most of the time:
@@ -60,7 +60,7 @@ KTEST(work_mutex_contention_pi, .summary = "a lock of the kernel's goes to all i
 KTEST(work_mutex_contention_threads, .summary = "so it does among threads", TWO_CPUS, FULL_TIME,
       MUTEX(.lock = KT_LOCK_PI, .spins = 256, .threads = true), .check = mutex_pi_check);
 
-/* ---- PriorityInversion -------------------------------------------------------------------------- */
+/* ---- PriorityInversion ----------------------------------------------------------------------- */
 
 /*
  * The medium worker runs for 100 ms at a time. With the plain lock it keeps the low worker, which has
@@ -94,7 +94,7 @@ KTEST(work_priority_inversion,
 			  .hold = KT_HOLD_FULL }),
       .check = inversion_check);
 
-/* ---- RtStarvation, PreemptStorm ----------------------------------------------------------------- */
+/* ---- RtStarvation, PreemptStorm -------------------------------------------------------------- */
 
 static int starvation_check(struct kt_ctx *ctx)
 {

@@ -26,7 +26,7 @@ static struct rusage used(void)
 	return usage;
 }
 
-/* ---- caches ------------------------------------------------------------------------------------- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 /* Iterations in a second of CPU time; 0 when there are none. */
 static double rate(struct kt_ctx *ctx, const char *cgroup)
@@ -105,7 +105,7 @@ KTEST(work_cache_pipe, .summary = "CachePipe's partners wait for each other's by
 KTEST(work_cache_pipe_threads, .summary = "CachePipe's partners can be threads", ONE_CPU,
       ALONE(KT_CACHE_PIPE, .workers = 4, .threads = true), .check = cache_pipe_check);
 
-/* ---- page faults -------------------------------------------------------------------------------- */
+/* ---- page faults ----------------------------------------------------------------------------- */
 
 static int churn_check(struct kt_ctx *ctx, unsigned int touches)
 {
@@ -137,7 +137,7 @@ KTEST(work_page_fault_churn_small, .summary = "PageFaultChurn touches as many pa
       ONE_CPU, ALONE(KT_PAGE_FAULT_CHURN, .workers = 2, .kib = 64, .touches = 16, .threads = true),
       .check = churn_small_check);
 
-/* ---- NUMA nodes --------------------------------------------------------------------------------- */
+/* ---- NUMA nodes ------------------------------------------------------------------------------ */
 
 /* A counter of /proc/vmstat; -1 when there is none. */
 static long long vmstat(const char *name)

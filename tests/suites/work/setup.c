@@ -27,7 +27,7 @@
 		.name = (cgroup), .work = KT_WORK(KT_CUSTOM, .custom = (look), __VA_ARGS__)        \
 	}
 
-/* ---- looking ------------------------------------------------------------------------------------ */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 /* The worker's verdict on itself: then it waits to be stopped. */
 __attribute__((format(printf, 3, 4))) static void judge(struct kt_custom *self, bool good,
@@ -62,7 +62,7 @@ static int all_check(struct kt_ctx *ctx)
 	return 0;
 }
 
-/* ---- processes, threads, how many --------------------------------------------------------------- */
+/* ---- processes, threads, how many ------------------------------------------------------------ */
 
 static void look_process_of_its_own(struct kt_custom *self)
 {
@@ -135,7 +135,7 @@ KTEST(work_setup_groups, .summary = "a report says which group its worker was of
 			  .hold = KT_HOLD_MS(50) }),
       .check = groups_check);
 
-/* ---- name and identity -------------------------------------------------------------------------- */
+/* ---- name and identity ----------------------------------------------------------------------- */
 
 /* .arg is the name. */
 static void look_comm(struct kt_custom *self)
@@ -173,7 +173,7 @@ KTEST(work_setup_ids, .summary = "workers are who they are to be", ONE_CPU,
 	      W("group", look_ids, .gid = 7, .arg = 7),
 	      W("threads", look_ids, .uid = 5, .threads = true, .workers = 2, .arg = 5 << 16)));
 
-/* ---- affinity ----------------------------------------------------------------------------------- */
+/* ---- affinity -------------------------------------------------------------------------------- */
 
 /* .arg holds a list of CPUs for each worker, with a blank between them; the last is for all that follow. */
 static void look_affinity(struct kt_custom *self)
@@ -267,7 +267,7 @@ KTEST(work_setup_random, .summary = "a random subset is drawn for each worker", 
 			  .hold = KT_HOLD_MS(300) }),
       .check = random_check);
 
-/* ---- scheduling --------------------------------------------------------------------------------- */
+/* ---- scheduling ------------------------------------------------------------------------------ */
 
 #define WANT(policy, priority, nice)                                                               \
 	.arg = (uint64_t)(policy) << 16 | (uint64_t)(priority) << 8 | (uint64_t)((nice) + 20)
@@ -400,7 +400,7 @@ KTEST(work_setup_nice_share, .summary = "a nice worker gets less CPU", SHARED(.n
 KTEST(work_setup_idle_share, .summary = "a SCHED_IDLE worker gets less CPU",
       SHARED(SCHED(KT_SCHED_IDLE)));
 
-/* ---- memory policy ------------------------------------------------------------------------------ */
+/* ---- memory policy --------------------------------------------------------------------------- */
 
 #define PAGES      256
 #define PAGE_BYTES 4096

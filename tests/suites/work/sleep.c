@@ -59,7 +59,7 @@ static int idle_churn_check(struct kt_ctx *ctx)
 KTEST(work_idle_churn, .summary = "IdleChurn runs for 1 ms and sleeps for 5", ONE_CPU,
       ALONE(400, KT_IDLE_CHURN, .workers = 1), .check = idle_churn_check);
 
-/* ---- timer slack -------------------------------------------------------------------------------- */
+/* ---- timer slack ----------------------------------------------------------------------------- */
 
 /* One nanosecond counts as done; any other slack is a latency of as much. */
 static void look_at_slack(struct kt_custom *worker, pid_t pid)
@@ -110,7 +110,7 @@ KTEST(work_precise, .summary = "precise sleepers have the smallest timer slack",
 			  .hold = KT_HOLD_FULL }),
       .check = slack_check);
 
-/* ---- timers ------------------------------------------------------------------------------------- */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
 /* What runs at a real-time priority for 30 ms keeps a timer's task waiting for as long. */
 static int timer_check(struct kt_ctx *ctx)
@@ -149,7 +149,7 @@ KTEST(work_timer_latency, .summary = "TimerLatency measures how late a timer's t
 		.hold = KT_HOLD_FULL }),
       .check = timer_check);
 
-/* ---- sequences ---------------------------------------------------------------------------------- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 
 static int sequence_check(struct kt_ctx *ctx)
 {

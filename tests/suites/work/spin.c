@@ -101,7 +101,7 @@ static unsigned int find(const char *dir, const char *comm, pid_t *ids, unsigned
 	return n;
 }
 
-/* ---- AluHot ------------------------------------------------------------------------------------- */
+/* ---- AluHot ---------------------------------------------------------------------------------- */
 
 #define XSAVE_FEATURES 512 /* XSTATE_BV; Intel SDM volume 1, 13.4 */
 #define XSAVE_YMM_HIGH 576 /* the upper halves of YMM0..15 */
@@ -202,7 +202,7 @@ KTEST(work_alu_hot_ops, .summary = "AluHot's iterations are as long as .ops says
 			  .hold = KT_HOLD_FULL }),
       .check = ops_check);
 
-/* ---- IpcVariance -------------------------------------------------------------------------------- */
+/* ---- IpcVariance ----------------------------------------------------------------------------- */
 
 /* What an iteration costs follows the length of either phase, and their number. */
 static int variance_check(struct kt_ctx *ctx)
@@ -243,7 +243,7 @@ KTEST(work_ipc_variance_default, .summary = "IpcVariance never sleeps", ONE_CPU,
       .steps = KT_STEPS({ KT_SETUP(WORKER("w", KT_IPC_VARIANCE)), .hold = KT_HOLD_FULL }),
       .check = variance_default_check);
 
-/* ---- SmtSiblingSpin ----------------------------------------------------------------------------- */
+/* ---- SmtSiblingSpin -------------------------------------------------------------------------- */
 
 #define SMT_WORKERS 4
 

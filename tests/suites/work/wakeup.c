@@ -24,7 +24,7 @@
 						       .custom = (look)) }),                       \
 			    .hold = KT_HOLD_FULL })
 
-/* ---- what it waits in --------------------------------------------------------------------------- */
+/* ---- what it waits in ------------------------------------------------------------------------ */
 
 /* Counts when it is blocked in that system call. */
 static void look_for_syscall(struct kt_custom *worker, pid_t pid, int number)
@@ -72,7 +72,7 @@ static int expect_seen(struct kt_ctx *ctx)
 	return 0;
 }
 
-/* ---- rings -------------------------------------------------------------------------------------- */
+/* ---- rings ----------------------------------------------------------------------------------- */
 
 static int expect_latencies(struct kt_ctx *ctx, const struct kt_worker_report *report)
 {
@@ -235,7 +235,7 @@ KTEST(work_asymmetric_waker, .summary = "AsymmetricWaker's two are of different 
 		.sched2 = { .policy = KT_SCHED_BATCH }),
       .check = asymmetric_check);
 
-/* ---- fan-outs ----------------------------------------------------------------------------------- */
+/* ---- fan-outs -------------------------------------------------------------------------------- */
 
 /* Each round wakes each of the others, and none begins before all have answered. */
 static int fan_out_check(struct kt_ctx *ctx)
@@ -310,7 +310,7 @@ static int herd_check(struct kt_ctx *ctx)
 KTEST(work_thundering_herd, .summary = "ThunderingHerd wakes seven at once every 5 ms", ONE_CPU,
       ALONE(500, KT_THUNDERING_HERD), .check = herd_check);
 
-/* ---- producers and consumers -------------------------------------------------------------------- */
+/* ---- producers and consumers ----------------------------------------------------------------- */
 
 /* A consumer that is faster sleeps between the pieces of work, and takes each. */
 static int fast_consumer_check(struct kt_ctx *ctx)
@@ -402,7 +402,7 @@ KTEST(work_epoll_waits, .summary = "EpollStorm's consumers wait for events of se
       WITNESSED(400, witness_epoll, KT_EPOLL_STORM, .producers = 2, .consumers = 6, .ops = 2),
       .check = epoll_waits_check);
 
-/* ---- signals ------------------------------------------------------------------------------------ */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 /*
  * On one CPU, each takes at once what the other has sent while it ran. Sending is the kernel's work, and
