@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Machines of one template have nothing of one another's tests, and differ where they must. */
+/* Machines of one template share nothing that a test does, and differ where they must. */
 #include <ktest.h>
 
 #include <fcntl.h>
@@ -80,7 +80,7 @@ static int plant_sysctl(struct kt_ctx *ctx)
 	return 0;
 }
 
-/* 32 MiB that stay when the process is gone. */
+/* 32 MiB that remain after the process has ended. */
 static int plant_memory(struct kt_ctx *ctx)
 {
 	int id = shmget(SHM_KEY, SHM_LEN, IPC_CREAT | IPC_EXCL | 0600);
@@ -123,7 +123,7 @@ static bool map_exists(void)
 	return false;
 }
 
-/* A bit for each trace of plant_all(). */
+/* A bit for each trace that plant_all() leaves. */
 static unsigned int look_all(void)
 {
 	return (access(FILE_A, F_OK) == 0) << 0 | (access(CGROUP, F_OK) == 0) << 1 |

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Schedulers before anything boots, and the words of the kernel and of its verifier. */
+/*
+ * What is known of schedulers before a machine starts, and the texts of the kernel and its
+ * verifier.
+ */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <stdio.h>
@@ -146,7 +149,7 @@ Test(scheduler, only_kfuncs_that_it_calls_are_an_obstacle)
 	cr_assert(zero(ptr, none));
 }
 
-/* A program holds its objects as bytes, wherever they are: the unit test is such a program. */
+/* A program contains its objects as bytes, at any place. The unit test itself is such a program. */
 Test(scheduler, kfuncs_are_found_inside_of_programs)
 {
 	static const char noise[] = "\177ELF is no header, this is";
