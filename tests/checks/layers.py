@@ -47,7 +47,8 @@ def faults_of(root, path):
         for backend in BACKENDS:
             inside = str(path.relative_to(root)).startswith((backend, CHOOSER))
             if layer == "vmm" and quoted.startswith(backend) and not inside:
-                yield f"{where}: only {backend}, {CHOOSER} and the layers above vmm/ may know {quoted}"
+                yield (f"{where}: only {backend}, {CHOOSER} and the layers above vmm/ may know "
+                       f"{quoted}")
 
 
 def main():
