@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests that must not pass; what the runner says of each is in golden/. */
+/* Tests that must not pass. golden/ has the runner's output for each. */
 #include <ktest.h>
 
 #include <assert.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* One CPU each: two of them run at once on the smallest host. */
+/* One CPU each, so that two of them can run at once on the smallest host. */
 #define FAILING(name, ...) KTEST(name, .topology = { .llcs = 1, .cores = 1 }, __VA_ARGS__)
 
 /* ---- checks ---------------------------------------------------------------------------------- */
@@ -33,7 +33,7 @@ FAILING(check_fails, .summary = "a check that does not hold", .duration_ms = 200
 			    .hold = KT_HOLD_FRAC(0.8) }),
 	.check = frozen_check);
 
-/* The suite's cgroup_freeze without the freeze: its check must notice. */
+/* The test cgroup_freeze of the suite, without the freeze. Its check must notice that. */
 static int freeze_check(struct kt_ctx *ctx)
 {
 	KT_EXPECT_GT(ctx, kt_step_usage(ctx, 0, "workers")->usage_us, 50000);
@@ -173,7 +173,7 @@ static int removes_unknown_run(struct kt_ctx *ctx)
 FAILING(removes_unknown, .summary = "removing what is not there is an error where it happens",
 	.run = removes_unknown_run);
 
-/* One of two spinners has the lower priority, and waits nearly all the time. */
+/* One of two spinners has a lower priority, and waits almost all the time. */
 FAILING(unfair, .summary = "a limit on gaps", .duration_ms = 700,
 	.steps = KT_STEPS({ KT_SETUP({ .name = "w",
 				       .work = KT_WORKS({ .type = KT_SPIN_WAIT,
@@ -277,12 +277,12 @@ static int power_off(struct kt_ctx *ctx)
 	int fd = open("/proc/sysrq-trigger", O_WRONLY);
 
 	KT_ASSERT_OK(ctx, write(fd, "o", 1));
-	for (;;) /* prints nothing, which might arrive before the end or not */
+	for (;;) /* prints nothing: the text might or might not arrive before the end */
 		(void)pause();
 }
 FAILING(powers_off, .summary = "the guest powers off before it is done", .run = power_off);
 
-/* Writes to the bulk port's descriptor, open in PID 1, behind the framework's back. */
+/* Writes to the descriptor of the bulk port, which PID 1 has open, without the framework. */
 static int malformed_frame(struct kt_ctx *ctx)
 {
 	DIR *fds = opendir("/proc/self/fd");

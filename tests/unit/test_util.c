@@ -127,7 +127,7 @@ Test(buffer, lines_come_out_whole)
 	kt_buffer_deinit(&buffer);
 }
 
-/* A loop whose callbacks write down what they did. */
+/* A loop whose callbacks record what they did. */
 struct record {
 	struct kt_loop *loop;
 	struct kt_source source;
@@ -285,7 +285,7 @@ Test(process, a_deadline_ends_it)
 	cr_assert(lt(u64, kt_now_ns() - began, 5 * KT_NSEC_PER_SEC));
 }
 
-/* The child of a process that is killed goes too. */
+/* The child of a process that is killed ends, too. */
 Test(process, dies_with_its_parent)
 {
 	const char *const argv[] = { "/bin/sleep", "100", NULL };

@@ -94,7 +94,9 @@ Test(frame, round_trip_in_pieces_of_any_size)
 	}
 }
 
-/* What the receiver says of a stream of two frames whose byte @at of the second is @value. */
+/*
+ * The receiver's message about a stream of two frames, where byte @at of the second one is @value.
+ */
 static int corrupted(size_t at, uint8_t value, struct kt_err *err)
 {
 	struct stream stream = { .len = 0 };
@@ -111,7 +113,7 @@ static int corrupted(size_t at, uint8_t value, struct kt_err *err)
 	stream.bytes[second + at] = value;
 	cr_assert(eq(int, take(&rx, &bytes, &stream.len, &frame, err), 1));
 	r = take(&rx, &bytes, &stream.len, &frame, err);
-	/* The first fault is final, whatever comes. */
+	/* The first fault is final, whatever follows. */
 	if (r < 0)
 		cr_assert(eq(int, take(&rx, &bytes, &stream.len, &frame, NULL), r));
 	kt_frame_rx_deinit(&rx);
@@ -155,7 +157,7 @@ Test(frame, any_flipped_bit_is_noticed)
 		struct kt_frame frame;
 
 		bad.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		/* 0: a greater length makes it wait for bytes that do not come. */
+		/* 0: with a greater length, it waits for bytes that do not arrive. */
 		cr_assert(le(int, take(&rx, &at, &bad.len, &frame, NULL), 0));
 		kt_frame_rx_deinit(&rx);
 	}
@@ -233,7 +235,7 @@ Test(hello, hostile_input)
 		cr_assert(eq(int, kt_hello_decode(bad[i], strlen(bad[i]), &hello, &err), -EBADMSG));
 		cr_assert(err.text[0] != '\0', "case %zu", i);
 	}
-	/* Cut anywhere, it is refused. */
+	/* Cut off at any place, it is refused. */
 	for (size_t len = 0; len < strlen(text); len++)
 		cr_assert(lt(int, kt_hello_decode(text, len, &hello, NULL), 0));
 }
@@ -278,7 +280,7 @@ Test(run, round_trip)
 	kt_run_request_deinit(&back);
 }
 
-/* Every way of cutting the payload short, and one byte too many. */
+/* The payload cut off at every place, and with one byte too many. */
 Test(run, hostile_input)
 {
 	static const char *const environment[] = { "A=1", NULL };
@@ -303,7 +305,7 @@ Test(run, hostile_input)
 	bytes[16] = 99; /* the time scale */
 	cr_assert(lt(int, kt_run_request_decode(data, len, &back, NULL), 0));
 	bytes[16] = 100;
-	bytes[len - 3] = ':'; /* "A:1" is no variable */
+	bytes[len - 3] = ':'; /* "A:1" is not a variable */
 	cr_assert(lt(int, kt_run_request_decode(data, len, &back, NULL), 0));
 }
 
@@ -364,7 +366,7 @@ Test(result, round_trip)
 	kt_result_deinit(&back);
 }
 
-/* The short form, which has no JSON. */
+/* The short form, without JSON. */
 Test(result, a_pass_without_words)
 {
 	struct kt_result result = { .verdict = KT_VERDICT_PASS, .exit_status = 3 }, back;
