@@ -91,7 +91,7 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 		.more_args = start->args,
 		.out = run->log,
 		.err = run->log,
-		.body = scheduler->object ? load_main : NULL,
+		.body = scheduler->object ? load_body : NULL,
 		.data = &load,
 	};
 
