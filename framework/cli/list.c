@@ -5,9 +5,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "framework/setup/setup.h"
 #include "guest/scenario/op.h"
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 #include "guest/worker/type.h"
 #include "util/cleanup.h"
 #include "wire/json.h"
@@ -30,7 +29,7 @@ static json_t *test_to_json(const struct kt_test *test)
 			 test->disabled, "tags", tags_to_json(test), "topology", "numa_nodes",
 			 (int)topology.numa_nodes, "llcs", (int)topology.llcs, "cores",
 			 (int)topology.cores, "threads", (int)topology.threads, "memory_mib",
-			 (int)kt_setup_memory_mib(test), "duration_ms",
+			 (int)kt_test_memory_mib(test), "duration_ms",
 			 (int)kt_test_duration_ms(test));
 }
 

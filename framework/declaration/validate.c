@@ -13,7 +13,7 @@
 #include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
 #include "guest/test/check.h"
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 #include "guest/worker/type.h"
 #include "util/cleanup.h"
 #include "util/io.h"

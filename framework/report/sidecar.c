@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "framework/report/report.h"
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "wire/json.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 
 /* Attempts, or bytes to be sent for each, for which a template with other files is made anew. */
 #define RENEW_MIN   5u
@@ -16,7 +16,7 @@ static bool is_for(const struct kt_group *group, const struct kt_kernel *kernel,
 	struct kt_topology left = kt_test_topology(group->test), right = kt_test_topology(test);
 
 	return group->kernel == kernel && !memcmp(&left, &right, sizeof(left)) &&
-	       kt_setup_memory_mib(group->test) == kt_setup_memory_mib(test);
+	       kt_test_memory_mib(group->test) == kt_test_memory_mib(test);
 }
 
 /* Beyond what the machine's RAM can hold of all of them, each of its tests is sent its own. */
@@ -26,7 +26,7 @@ static void add_packages(struct kt_group *group, const struct kt_setup *setup,
 	uint64_t packages = group->packages | kt_cargo_packages(&setup->cargo, test);
 
 	if (packages != group->packages &&
-	    kt_image_bytes(setup->image, packages, NULL) <= kt_setup_files_max(test))
+	    kt_image_bytes(setup->image, packages, NULL) <= kt_test_files_max(test))
 		group->packages = packages;
 }
 

@@ -16,6 +16,7 @@
 #include "framework/run/queue.h"
 #include "framework/run/template.h"
 #include "framework/session/session.h"
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -295,7 +296,7 @@ static bool start_template(struct runner *runner, struct kt_group *group)
 		fall_back(runner, group, err.text);
 		return true;
 	}
-	if (!kt_budget_take(runner->budget, 1, kt_setup_machine_mib(group->test), &share))
+	if (!kt_budget_take(runner->budget, 1, kt_test_machine_mib(group->test), &share))
 		return false;
 	job = job_new(runner, JOB_TEMPLATE, group, group->test, group->test->name,
 		      &template_events);
@@ -462,7 +463,7 @@ static bool hand_out(struct runner *runner)
 
 		if (!at->is_warm)
 			continue;
-		vcpus = kt_budget_cap_vcpus(runner->budget, kt_setup_vcpus(at->job.outcome.test));
+		vcpus = kt_budget_cap_vcpus(runner->budget, kt_test_vcpus(at->job.outcome.test));
 		if (!kt_budget_complete(runner->budget, vcpus - KT_MIN(vcpus, at->share.vcpus), 0,
 					&at->share))
 			return false;
@@ -480,7 +481,7 @@ static bool warm_up(struct runner *runner, struct kt_item **at)
 
 	if (item->group->state != KT_GROUP_READY || runner->options->no_capture ||
 	    count_warm(runner) >= runner->options->pool ||
-	    !kt_budget_try(runner->budget, 1, kt_setup_machine_mib(item->test), &share))
+	    !kt_budget_try(runner->budget, 1, kt_test_machine_mib(item->test), &share))
 		return false;
 	(void)kt_queue_take(&runner->queue, at);
 	start_attempt(runner, item, share, true);
@@ -513,8 +514,8 @@ static enum step start_item(struct runner *runner, struct kt_item **at)
 
 	if (runner->options->no_capture && runner->jobs)
 		return STEP_STOP;
-	if (!kt_budget_take(runner->budget, kt_setup_vcpus(item->test),
-			    kt_setup_machine_mib(item->test), &share))
+	if (!kt_budget_take(runner->budget, kt_test_vcpus(item->test),
+			    kt_test_machine_mib(item->test), &share))
 		return warm_up(runner, at) ? STEP_AGAIN : STEP_STOP;
 	(void)kt_queue_take(&runner->queue, at);
 	start_attempt(runner, item, share, false);

@@ -7,6 +7,7 @@
 
 #include "framework/outcome/outcome.h"
 #include "framework/session/session.h"
+#include "guest/test/test.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -45,7 +46,7 @@ static void on_console(void *data, const uint8_t *bytes, size_t len)
 /* A guest that writes to memory for which the disk has no room is killed, so there must be enough. */
 static int check_disk(const struct kt_template_job *job, struct kt_err *reterr)
 {
-	uint64_t want = (uint64_t)(kt_setup_memory_mib(job->test) + DISK_SLACK_MIB) << 20;
+	uint64_t want = (uint64_t)(kt_test_memory_mib(job->test) + DISK_SLACK_MIB) << 20;
 	struct statvfs disk;
 
 	if (statvfs(job->id.dir, &disk) < 0)
@@ -113,7 +114,7 @@ static bool is_cluttered(const struct kt_template_job *job, const struct kt_temp
 	KT_JSON json_t *all = kt_image_manifest(job->setup->image, job->packages, base->files);
 
 	return json_object_size(all) > json_object_size(own) &&
-	       base->ram_used > kt_setup_files_max(job->test);
+	       base->ram_used > kt_test_files_max(job->test);
 }
 
 /* 1 when there is nothing to do: somebody else has built it while this waited for the lock. */

@@ -7,8 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "framework/setup/setup.h"
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/random.h"
 
@@ -28,7 +27,7 @@ static bool same_machine(const struct kt_test *a, const struct kt_test *b)
 	struct kt_topology left = kt_test_topology(a), right = kt_test_topology(b);
 
 	return !memcmp(&left, &right, sizeof(left)) &&
-	       kt_setup_memory_mib(a) == kt_setup_memory_mib(b);
+	       kt_test_memory_mib(a) == kt_test_memory_mib(b);
 }
 
 /* Moves every test behind the last one before it that has the same machine. */

@@ -9,7 +9,7 @@
 
 #include "framework/setup/object.h"
 #include "guest/init/main.h"
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -17,8 +17,6 @@
 
 #define TCG_TIMEOUT_MULTIPLIER 3.0
 #define DEFAULT_TIMEOUT_MS     10000u /* beyond the duration */
-#define DEFAULT_MEMORY_MIB     512u
-#define OVERHEAD_MIB           64u /* of a machine beyond its guest's RAM */
 
 /*
  * A throw-away guest has nothing to protect from itself, and under TCG page table isolation alone
@@ -53,13 +51,13 @@ static int check_memory(const struct kt_setup *setup, const struct kt_test *test
 	uint64_t packages = test ? kt_cargo_packages(&setup->cargo, test) : 0;
 	uint64_t bytes = kt_image_bytes(setup->image, packages, NULL);
 
-	if (!packages || bytes <= kt_setup_files_max(test))
+	if (!packages || bytes <= kt_test_files_max(test))
 		return 0;
 	return kt_err_set(reterr, -E2BIG,
 			  "%s:%u: %s: its payloads take %" PRIu64 " MiB, more than half of the "
 			  "machine's %u; raise .memory_mib",
 			  test->file, test->line, test->name, bytes >> 20,
-			  kt_setup_memory_mib(test));
+			  kt_test_memory_mib(test));
 }
 
 static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wants,
@@ -212,28 +210,6 @@ struct kt_machine_topology kt_setup_topology(const struct kt_test *test)
 	};
 }
 
-unsigned int kt_setup_memory_mib(const struct kt_test *test)
-{
-	return test->memory_mib ?: DEFAULT_MEMORY_MIB;
-}
-
-unsigned int kt_setup_machine_mib(const struct kt_test *test)
-{
-	return kt_setup_memory_mib(test) + OVERHEAD_MIB;
-}
-
-uint64_t kt_setup_files_max(const struct kt_test *test)
-{
-	return (uint64_t)kt_setup_memory_mib(test) << 20 >> 1;
-}
-
-unsigned int kt_setup_vcpus(const struct kt_test *test)
-{
-	struct kt_topology topology = kt_test_topology(test);
-
-	return kt_topology_cpus(&topology);
-}
-
 struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 					  const struct kt_kernel *kernel,
 					  const struct kt_test *test)
@@ -243,7 +219,7 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 		.initramfs_fd = setup->initramfs_fd,
 		.cmdline = setup->cmdline,
 		.topology = kt_setup_topology(test),
-		.memory_mib = kt_setup_memory_mib(test),
+		.memory_mib = kt_test_memory_mib(test),
 		.accel = setup->host.accel,
 		.qemu = setup->host.qemu.path,
 		.tcg_single_thread = setup->host.tcg_single_thread,
@@ -256,7 +232,7 @@ int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *h
 			    struct kt_err *reterr)
 {
 	struct kt_machine_topology want = kt_setup_topology(test);
-	unsigned int cpus = kt_setup_vcpus(test);
+	unsigned int cpus = kt_test_vcpus(test);
 
 	if (hello->cpus == cpus && hello->llcs == want.llcs && hello->cores == want.cores &&
 	    hello->threads == want.threads && hello->numa_nodes == want.numa_nodes)
@@ -294,7 +270,7 @@ char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel
 			 "qemu %u.%u %s %s%s\nhost %s\n",
 			 KT_WIRE_VERSION, kernel->facts.release, kernel->facts.build_id,
 			 setup->cmdline, topology.numa_nodes, topology.llcs, topology.cores,
-			 topology.threads, kt_setup_memory_mib(test), host->qemu.major,
+			 topology.threads, kt_test_memory_mib(test), host->qemu.major,
 			 host->qemu.minor, host->qemu.path, kt_accel_name(host->accel),
 			 host->tcg_single_thread ? " single" : "", cpu);
 }

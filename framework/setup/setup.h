@@ -51,10 +51,6 @@ char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *ke
 
 /* The machine of a test; it borrows from @setup and @kernel. */
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test);
-unsigned int kt_setup_memory_mib(const struct kt_test *test);
-unsigned int kt_setup_machine_mib(const struct kt_test *test); /* of the host's memory */
-uint64_t kt_setup_files_max(const struct kt_test *test); /* bytes, as the files are in its RAM */
-unsigned int kt_setup_vcpus(const struct kt_test *test);
 struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 					  const struct kt_kernel *kernel,
 					  const struct kt_test *test);

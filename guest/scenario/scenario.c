@@ -10,6 +10,7 @@
 #include "guest/scenario/op.h"
 #include "guest/scenario/urgent.h"
 #include "guest/scheduler/bpf_map.h"
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"

@@ -7,10 +7,9 @@
 
 #include <ktest/scheduler.h>
 
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-
-#define DEFAULT_DURATION_MS 2000u
 
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 {
@@ -29,30 +28,6 @@ void kt_ctx_deinit(struct kt_ctx *ctx)
 {
 	kt_result_deinit(&ctx->result);
 	(void)pthread_mutex_destroy(&ctx->lock);
-}
-
-struct kt_topology kt_test_topology(const struct kt_test *test)
-{
-	static const struct kt_topology unset;
-	struct kt_topology topology = test->topology;
-	const struct kt_topology *other = test->scheduler ? &test->scheduler->topology : &unset;
-
-	topology.llcs = topology.llcs ?: other->llcs;
-	topology.cores = topology.cores ?: other->cores;
-	topology.threads = topology.threads ?: other->threads;
-	topology.numa_nodes = topology.numa_nodes ?: other->numa_nodes;
-	if (!topology.llcs && !topology.cores && !topology.threads && !topology.numa_nodes) {
-		topology.llcs = 1;
-		topology.cores = 2;
-	}
-	topology.threads = topology.threads ?: 1;
-	topology.numa_nodes = topology.numa_nodes ?: 1;
-	return topology;
-}
-
-unsigned int kt_test_duration_ms(const struct kt_test *test)
-{
-	return test->duration_ms ?: DEFAULT_DURATION_MS;
 }
 
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)

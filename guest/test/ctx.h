@@ -38,12 +38,6 @@ struct kt_ctx {
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test);
 void kt_ctx_deinit(struct kt_ctx *ctx);
 
-/* The topology of @test with the defaults filled in. */
-struct kt_topology kt_test_topology(const struct kt_test *test);
-
-/* The duration of @test with the default filled in. */
-unsigned int kt_test_duration_ms(const struct kt_test *test);
-
 /* A deadline @ms from now, longer where the machine is slow. */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
 
