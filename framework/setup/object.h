@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Schedulers before anything boots: whether they are declared as they should be, and which kernels can have them. */
-
-#include <stdio.h>
+/*
+ * The BPF objects of schedulers, read on the host before anything boots: what they are, which
+ * variables they have, and which kernels can load them.
+ */
 
 #include <ktest/scheduler.h>
 
 #include "framework/kernel/kernel.h"
 #include "framework/setup/cargo.h"
-
-/* Writes what is wrong with the declarations to @out; returns how many faults there are. */
-unsigned int kt_schedulers_validate(const struct kt_scheduler_node *nodes, FILE *out);
 
 /*
  * Looks into the objects of the schedulers that @tests use: that they are schedulers, and have the variables

@@ -12,9 +12,9 @@
 #include <ktest/test.h>
 
 /*
- * The topology of @test. A field that the test leaves 0 comes from its .scheduler. If all fields are
- * 0 then, the machine has 1 NUMA node, 1 LLC, 2 cores and 1 thread. If only some are set, llcs and
- * cores may stay 0, which kt_validate() reports.
+ * The topology of @test. A field that the test leaves 0 comes from its .scheduler. If all fields
+ * are still 0, the machine has 1 NUMA node, 1 LLC, 2 cores and 1 thread. If only some are set, llcs
+ * and cores may stay 0, which kt_validate() reports.
  */
 struct kt_topology kt_test_topology(const struct kt_test *test);
 
