@@ -198,7 +198,7 @@ static int watch_child(struct kt_job *job, int pipe_fd)
 	return kt_loop_add(job->loop, &job->process) ?: kt_loop_add(job->loop, &job->pipe);
 }
 
-static int start(struct kt_job *job, kt_job_main_fn main, bool live, const int report[2],
+static int start(struct kt_job *job, kt_job_entry_fn entry, bool live, const int report[2],
 		 const int go[2])
 {
 	pid_t parent = getpid();
@@ -210,14 +210,14 @@ static int start(struct kt_job *job, kt_job_main_fn main, bool live, const int r
 	if (job->pid == 0) {
 		become_job(job, parent, live);
 		(void)kt_close(go[1]); /* or the end of the runner would not be seen in go[0] */
-		_exit(main(job, report[1], go[0]));
+		_exit(entry(job, report[1], go[0]));
 	}
 	(void)setpgid(job->pid,
 		      job->pid); /* here too: a kill of the group must not come too early */
 	return 0;
 }
 
-int kt_job_start(struct kt_job *job, kt_job_main_fn main, bool live, bool waits_for_go,
+int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool waits_for_go,
 		 struct kt_err *reterr)
 {
 	int report[2], go[2] = { -1, -1 }, r;
@@ -230,7 +230,7 @@ int kt_job_start(struct kt_job *job, kt_job_main_fn main, bool live, bool waits_
 		(void)kt_close(report[1]);
 		return kt_err_set(reterr, r, "pipe: %m");
 	}
-	r = start(job, main, live, report, go);
+	r = start(job, entry, live, report, go);
 	(void)kt_close(report[1]);
 	(void)kt_close(go[0]);
 	job->go_fd = go[1];

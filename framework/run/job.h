@@ -44,7 +44,7 @@ struct kt_job {
 };
 
 /* What the process does; its result is the exit status. */
-typedef int (*kt_job_main_fn)(struct kt_job *job, int report_fd, int go_fd);
+typedef int (*kt_job_entry_fn)(struct kt_job *job, int report_fd, int go_fd);
 
 /* Makes the captures. @name is that of the outcome; @first_phase is where the process begins. */
 int kt_job_init(struct kt_job *job, struct kt_loop *loop, const struct kt_job_events *events,
@@ -53,7 +53,7 @@ int kt_job_init(struct kt_job *job, struct kt_loop *loop, const struct kt_job_ev
 void kt_job_deinit(struct kt_job *job);
 
 /* @live: the process keeps this one's standard output; else its own output is captured. */
-int kt_job_start(struct kt_job *job, kt_job_main_fn main, bool live, bool waits_for_go,
+int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool waits_for_go,
 		 struct kt_err *reterr);
 
 /* Lets the test of a waiting job begin. */
