@@ -34,8 +34,8 @@ enum kt_work_type {
 	/* waking one another: guest/worker/work/wakeup.c, guest/worker/work/queue.c */
 	KT_PIPE_IO,           /* (2) a byte to and fro through pipes */
 	KT_FUTEX_PING_PONG,   /* (2) to and fro through a futex */
-	KT_FUTEX_FAN_OUT,     /* (fan_out + 1) one wakes all */
-	KT_FAN_OUT_COMPUTE,   /* (fan_out + 1) one wakes all, which multiply matrices */
+	KT_FUTEX_FAN_OUT,     /* (fan_out + 1) one wakes the others */
+	KT_FAN_OUT_COMPUTE,   /* (fan_out + 1) one wakes the others, they multiply matrices */
 	KT_THUNDERING_HERD,   /* (fan_out + 1) all wait on one futex and are woken at once */
 	KT_WAKE_CHAIN,        /* (depth) each wakes the next, in a ring */
 	KT_ASYMMETRIC_WAKER,  /* (2) waker and wakee of different scheduling classes */
