@@ -5,7 +5,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "framework/setup/setup.h"
 #include "guest/scenario/op.h"
 #include "guest/test/test.h"
 #include "guest/worker/type.h"

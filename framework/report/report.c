@@ -8,6 +8,11 @@
 #include "util/clock.h"
 #include "util/io.h"
 
+/*
+ * The list of reporters, and the texts that several forms share. A reporter that fails does not
+ * keep the others from theirs: all are called, and the first error is returned.
+ */
+
 int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info)
 {
 	int r = 0;
@@ -15,6 +20,7 @@ int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info
 	for (struct kt_reporter *at = first; at; at = at->next) {
 		int r2;
 
+		/* The other functions of a reporter read it. */
 		at->info = info;
 		r2 = at->ops->begin(at, info);
 		r = r ?: r2;
@@ -52,6 +58,7 @@ int kt_reporters_end(struct kt_reporter *first, const struct kt_counts *counts,
 	int r = 0;
 
 	for (struct kt_reporter *at = first; at; at = at->next) {
+		/* The text of the first error is kept. */
 		int r2 = at->ops->end(at, counts, r ? NULL : reterr);
 
 		r = r ?: r2;
@@ -74,6 +81,10 @@ char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_ou
 	const struct kt_options *options = info->options;
 	const char *spec = outcome->kernel ? outcome->kernel->spec : NULL;
 
+	/*
+	 * Only options that change what the test does are repeated. The seed is that of the
+	 * attempt.
+	 */
 	return kt_format("%s --exact -t %s --seed %" PRIu64 "%s%s%s%s%s", info->program,
 			 outcome->test->name, outcome->seed,
 			 options->boot == KT_BOOT_COLD ? " --boot cold" : "",
@@ -81,6 +92,10 @@ char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_ou
 			 options->append ?: "");
 }
 
+/*
+ * Names the step of a failure. The index comes from the guest, so it is checked against the steps
+ * that the test has.
+ */
 static void put_place(FILE *out, const struct kt_test *test, const struct kt_failure *failure)
 {
 	const struct kt_step *step = test->steps;

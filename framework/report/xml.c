@@ -11,9 +11,14 @@
 #include "util/io.h"
 
 /*
- * JUnit (the dialect of Jenkins) and GoogleTest's XML differ in a few attributes only. Test cases
- * are collected while the run goes on, the file is written when the totals of its root are known.
+ * XML reports for CI servers in two dialects: JUnit as Jenkins reads it, and GoogleTest's. They
+ * differ in a few attributes only. The root element carries totals, which are known at the end, so
+ * test cases are collected in memory (xml->cases) and the file is written in xml_end().
+ *
+ * The file must be well-formed whatever a test prints: all text passes put_escaped(), and bytes of
+ * the output that are not ASCII are replaced.
  */
+
 enum dialect {
 	DIALECT_JUNIT,
 	DIALECT_GTEST,
@@ -23,13 +28,16 @@ struct xml {
 	struct kt_reporter reporter;
 	enum dialect dialect;
 	char *path;
-	char *cases; /* of the stream below */
+	char *cases; /* the <testcase> elements; belongs to @out until xml_free() */
 	size_t cases_len;
-	FILE *out;
-	struct tm began;
+	FILE *out;       /* a memory stream into @cases */
+	struct tm began; /* UTC */
 };
 
-/* Text of elements and attributes; XML 1.0 allows no control characters but these three. */
+/*
+ * Writes @text for an element or attribute. XML 1.0 allows no control characters but tab, newline
+ * and carriage return; the last one and all others are dropped.
+ */
 static void put_escaped(FILE *out, const char *text)
 {
 	for (; *text; text++) {
@@ -57,7 +65,10 @@ static void put_attribute(FILE *out, const char *name, const char *value)
 	(void)fputc('"', out);
 }
 
-/* Output is often not UTF-8 to the letter, which would make the whole file unreadable. */
+/*
+ * Writes a capture as an element; nothing when it is empty. Output of tests is often not valid
+ * UTF-8, which would make the whole file unreadable, so every byte outside of ASCII becomes a '?'.
+ */
 static void put_capture(FILE *out, const char *element, const struct kt_capture *capture)
 {
 	KT_FREE char *text = kt_report_capture_text(capture);
@@ -73,7 +84,7 @@ static void put_capture(FILE *out, const char *element, const struct kt_capture 
 	(void)fprintf(out, "</%s>\n", element);
 }
 
-/* Begins an element about what went wrong, whose message is the first line of @text. */
+/* Begins an element that describes what went wrong; its message is the first line of @text. */
 static void begin_fault(FILE *out, const char *element, enum kt_verdict verdict, const char *text)
 {
 	char first[512];
@@ -92,7 +103,7 @@ static void put_fault(FILE *out, const char *element, enum kt_verdict verdict, c
 	(void)fprintf(out, "</%s>\n", element);
 }
 
-/* One element for all failures of a case: readers take the first only. */
+/* The reason and all failures as one text: readers take only the first <failure>. */
 static char *all_failures(const struct kt_outcome *outcome)
 {
 	const struct kt_result *result = &outcome->result;
@@ -116,6 +127,7 @@ static char *all_failures(const struct kt_outcome *outcome)
 	return text;
 }
 
+/* The elements that Jenkins knows for attempts before the last. */
 static const char *previous_element(const struct kt_outcome *outcome, bool passed)
 {
 	if (outcome->result.verdict == KT_VERDICT_FAIL)
@@ -123,7 +135,7 @@ static const char *previous_element(const struct kt_outcome *outcome, bool passe
 	return passed ? "flakyError" : "rerunError";
 }
 
-/* The attempts before the last, oldest first, as Jenkins knows them. @passed: the last one did. */
+/* Writes the attempts before the last one, oldest first. @passed: the last attempt passed. */
 static void put_previous(FILE *out, const struct kt_outcome *outcome, bool passed)
 {
 	KT_FREE char *text = NULL;
@@ -209,6 +221,7 @@ static int xml_outcome(struct kt_reporter *reporter, const struct kt_outcome *ou
 	return ferror(xml->out) ? -ENOMEM : 0;
 }
 
+/* What <testsuites> and <testsuite> have in common. INCONCLUSIVE counts as an error. */
 static void put_totals(const struct xml *xml, FILE *out, const struct kt_counts *counts)
 {
 	unsigned int errors =
@@ -237,6 +250,7 @@ static void put_property(FILE *out, const char *name, const char *value)
 	(void)fputs("/>\n", out);
 }
 
+/* The whole file: head, properties, the collected test cases. */
 static void put_document(const struct xml *xml, FILE *out, const struct kt_counts *counts)
 {
 	const struct kt_run_info *info = xml->reporter.info;
@@ -274,6 +288,7 @@ static int xml_end(struct kt_reporter *reporter, const struct kt_counts *counts,
 	put_document(xml, out, counts);
 	if (fclose(out))
 		return kt_err_oom(reterr);
+	/* A file replaces the old one in a single step. */
 	if (strcmp(xml->path, "-"))
 		return kt_file_publish(xml->path, text, len, reterr);
 	if (fputs(text, stdout) < 0 || fflush(stdout))

@@ -227,6 +227,7 @@ static void on_result(struct kt_session_state *session, const struct kt_frame *f
 {
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_result result;
+	uint64_t elapsed_ns;
 
 	if (kt_result_decode(frame->payload, frame->len, &result, &err) < 0) {
 		kt_session_end(session, KT_VERDICT_ERROR, "%s", err.text);
@@ -240,7 +241,10 @@ static void on_result(struct kt_session_state *session, const struct kt_frame *f
 				      session->stolen_ns,
 			      kt_now_ns() - session->run_began_ns);
 	session->step = -1;
-	session->outcome->begin_ns = kt_now_ns() - session->wanted_ns - result.since_begin_ns;
+	/* The guest's clock may run ahead of the host's. */
+	elapsed_ns = kt_now_ns() - session->wanted_ns;
+	session->outcome->begin_ns =
+		elapsed_ns - KT_MIN(elapsed_ns, session->outcome->result.since_begin_ns);
 	kt_session_send(session, KT_MSG_RESULT_ACK, NULL, 0);
 	kt_session_enter(session, KT_PHASE_TEARDOWN, TEARDOWN_TIMEOUT_NS);
 }

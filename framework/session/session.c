@@ -148,6 +148,7 @@ static void run_post_vm(struct kt_session_state *session)
 	/* .post_vm adds to the result of the guest; the context borrows it meanwhile. */
 	ctx.result = outcome->result;
 	(void)kt_ctx_call(&ctx, outcome->test->post_vm, "post_vm");
+	kt_ctx_take_children(&ctx);
 	outcome->result = ctx.result;
 	ctx.result = KT_RESULT_NULL;
 	kt_ctx_deinit(&ctx);

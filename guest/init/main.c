@@ -41,6 +41,7 @@
 #define PORT_TIMEOUT_NS    (10 * KT_NSEC_PER_SEC)
 #define ACK_TIMEOUT_NS     (30 * KT_NSEC_PER_SEC)
 #define CLEANUP_TIMEOUT_NS (3 * KT_NSEC_PER_SEC)
+#define DMESG_TAIL_MAX     ((size_t)4 * KT_FRAME_PAYLOAD_MAX) /* behind the first frame */
 
 /* Everything PID 1 has. */
 struct guest {
@@ -254,6 +255,43 @@ static void end_processes(struct kt_result *result)
 		kt_result_merge(result, KT_VERDICT_ERROR, err.text);
 }
 
+/*
+ * Sends the text in as many frames as it takes. Of a very long log the middle is left out: it begins
+ * with the cause and ends with the complaint.
+ */
+static void send_kernel_log(struct guest *guest, const char *text)
+{
+	size_t len = strlen(text), head = KT_MIN(len, (size_t)KT_FRAME_PAYLOAD_MAX);
+
+	(void)kt_port_send(guest->port, KT_MSG_DMESG, text, head);
+	text += head;
+	len -= head;
+	if (len > DMESG_TAIL_MAX) {
+		KT_FREE char *mark = kt_format("#(%zu bytes left out)\n", len - DMESG_TAIL_MAX);
+
+		if (mark)
+			(void)kt_port_send(guest->port, KT_MSG_DMESG, mark, strlen(mark));
+		text += len - DMESG_TAIL_MAX;
+		len = DMESG_TAIL_MAX;
+	}
+	while (len) {
+		size_t n = KT_MIN(len, (size_t)KT_FRAME_PAYLOAD_MAX);
+
+		(void)kt_port_send(guest->port, KT_MSG_DMESG, text, n);
+		text += n;
+		len -= n;
+	}
+}
+
+/* A complaint may be among records that nothing has read: such a test has not passed. */
+static void judge_lost_records(struct guest *guest, struct kt_ctx *ctx)
+{
+	if (kt_kmsg_has_lost(guest->kmsg))
+		kt_result_merge(&ctx->result, KT_VERDICT_INCONCLUSIVE,
+				"records of the kernel's log were overwritten before they were "
+				"read; a complaint may be among them");
+}
+
 /* A complaint of the kernel fails the test, unless it is the one that was expected. */
 static void judge_kernel_log(struct guest *guest, struct kt_ctx *ctx)
 {
@@ -271,9 +309,9 @@ static void judge_kernel_log(struct guest *guest, struct kt_ctx *ctx)
 		(void)kt_fail(ctx, where, "the kernel complained: %s", complaint);
 	else if (expected && !complaint)
 		(void)kt_fail_values(ctx, where, "the kernel complains", expected, "nothing");
+	judge_lost_records(guest, ctx);
 	if (text && ctx->result.verdict == KT_VERDICT_FAIL)
-		(void)kt_port_send(guest->port, KT_MSG_DMESG, text,
-				   KT_MIN(strlen(text), (size_t)KT_FRAME_PAYLOAD_MAX));
+		send_kernel_log(guest, text);
 }
 
 static void run_body(struct guest *guest, struct kt_ctx *ctx)
@@ -335,6 +373,7 @@ static void run_test(struct guest *guest, struct kt_result *ret_result)
 	kt_crash_watch_step(&ctx.step);
 	run_body(guest, &ctx);
 	end_processes(&ctx.result);
+	kt_ctx_take_children(&ctx);
 	judge_kernel_log(guest, &ctx);
 	kt_crash_watch_step(&guest->step);
 	*ret_result = ctx.result;

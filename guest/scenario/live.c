@@ -162,6 +162,18 @@ static void ask_to_end(const struct kt_live_cgroup *cgroup)
 		kt_worker_group_ask_to_end(cgroup->groups[i]);
 }
 
+/* A worker that did not end as it should fails the test, whenever that is seen. */
+static void fail_worker(struct kt_live *live, const struct kt_live_cgroup *cgroup,
+			const char *fault)
+{
+	const struct kt_where where = { live->ctx->test->file, live->ctx->test->line };
+
+	if (*cgroup->name)
+		(void)kt_fail(live->ctx, where, "cgroup '%s': %s", cgroup->name, fault);
+	else
+		(void)kt_fail(live->ctx, where, "%s", fault);
+}
+
 /*
  * What is frozen cannot end by itself: it is killed at once. All are asked before any is waited for: a
  * SCHED_IDLE worker does not get to end while those of another group spin.
@@ -171,9 +183,14 @@ static void stop_workers(struct kt_live *live, struct kt_live_cgroup *cgroup, bo
 	uint64_t deadline_ns = frozen ? 0 : kt_ctx_deadline_ns(live->ctx, STOP_TIMEOUT_MS);
 
 	ask_to_end(cgroup);
-	while (cgroup->n_groups)
+	while (cgroup->n_groups) {
+		KT_FREE char *fault = NULL;
+
 		(void)kt_worker_group_stop(cgroup->groups[--cgroup->n_groups], deadline_ns,
-					   &live->reports.at, &live->reports.n);
+					   &live->reports.at, &live->reports.n, &fault);
+		if (fault)
+			fail_worker(live, cgroup, fault);
+	}
 }
 
 int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_err *reterr)

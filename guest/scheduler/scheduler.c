@@ -42,7 +42,7 @@ struct load {
 	const char *comm;
 };
 
-static int load_main(const struct kt_program *program)
+static int load_body(const struct kt_program *program)
 {
 	const struct load *load = program->data;
 
@@ -91,7 +91,7 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 		.more_args = start->args,
 		.out = run->log,
 		.err = run->log,
-		.body = scheduler->object ? load_main : NULL,
+		.body = scheduler->object ? load_body : NULL,
 		.data = &load,
 	};
 
@@ -111,12 +111,30 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 	return kt_ops_hook_start(run->pidfd, handed, start->watchdog_ms, &run->hook, reterr);
 }
 
+/* The last line of the output that is not blank, to be freed; NULL when there is none. */
+static char *last_words(const struct kt_scheduler_run *run)
+{
+	char text[LAST_WORDS_LEN + 1], *at;
+	uint64_t len;
+	int fd = kt_scheduler_log(run, &len);
+	off_t from = len > LAST_WORDS_LEN ? (off_t)(len - LAST_WORDS_LEN) : 0;
+	ssize_t n = fd >= 0 ? pread(fd, text, LAST_WORDS_LEN, from) : -1;
+
+	while (n > 0 && strchr(" \n\t", text[n - 1]))
+		n--;
+	if (n <= 0)
+		return NULL;
+	text[n] = '\0';
+	at = strrchr(text, '\n');
+	return strdup(at ? at + 1 : text);
+}
+
 static int explain_end(struct kt_scheduler_run *run, struct kt_err *reterr)
 {
 	KT_FREE char *words = NULL;
 
 	kt_scheduler_bury(run, kt_now_ns());
-	words = kt_scheduler_last_words(run);
+	words = last_words(run);
 	if (WIFSIGNALED(run->status))
 		return kt_err_set(reterr, -ECHILD, "it was killed by signal %d (%s)%s%s",
 				  WTERMSIG(run->status), strsignal(WTERMSIG(run->status)),
@@ -283,21 +301,4 @@ int kt_scheduler_log(const struct kt_scheduler_run *run, uint64_t *ret_len)
 
 	*ret_len = run->log >= 0 && fstat(run->log, &st) == 0 ? (uint64_t)st.st_size : 0;
 	return run->log;
-}
-
-char *kt_scheduler_last_words(const struct kt_scheduler_run *run)
-{
-	char text[LAST_WORDS_LEN + 1], *at;
-	uint64_t len;
-	int fd = kt_scheduler_log(run, &len);
-	off_t from = len > LAST_WORDS_LEN ? (off_t)(len - LAST_WORDS_LEN) : 0;
-	ssize_t n = fd >= 0 ? pread(fd, text, LAST_WORDS_LEN, from) : -1;
-
-	while (n > 0 && strchr(" \n\t", text[n - 1]))
-		n--;
-	if (n <= 0)
-		return NULL;
-	text[n] = '\0';
-	at = strrchr(text, '\n');
-	return strdup(at ? at + 1 : text);
 }

@@ -61,6 +61,3 @@ int kt_scheduler_status(const struct kt_scheduler_run *run);
 
 /* What it has printed so far: a descriptor to pread(2) from, and the length. */
 int kt_scheduler_log(const struct kt_scheduler_run *run, uint64_t *ret_len);
-
-/* The last line of that which says something, to be freed; NULL when there is none. */
-char *kt_scheduler_last_words(const struct kt_scheduler_run *run);

@@ -7,6 +7,7 @@
 #include <ktest/ctx.h>
 #include <ktest/test.h>
 
+#include "guest/test/child.h"
 #include "wire/result.h"
 
 struct kt_scenario;
@@ -29,7 +30,9 @@ struct kt_ctx {
 	enum kt_work_type
 		work_type;    /* of swappable workers, instead of their own; or KT_WORK_NONE */
 	int step;             /* running now, -1 outside the steps */
-	pthread_mutex_t lock; /* of result */
+	pid_t owner;          /* the process whose result this is; its children have copies */
+	struct kt_child_log *children; /* owned; NULL: children's failures are lost */
+	pthread_mutex_t lock;          /* of result */
 	struct kt_result result;
 	struct kt_scenario *scenario;  /* guest only */
 	const struct kt_vm_view *view; /* host only */
@@ -37,6 +40,9 @@ struct kt_ctx {
 
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test);
 void kt_ctx_deinit(struct kt_ctx *ctx);
+
+/* Adds what forked children have asserted to the result. */
+void kt_ctx_take_children(struct kt_ctx *ctx);
 
 /* A deadline @ms from now, longer where the machine is slow. */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);

@@ -20,6 +20,9 @@ void kt_kmsg_begin(struct kt_kmsg *kmsg);
  */
 int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr);
 
+/* Returns whether records since kt_kmsg_begin() were overwritten before they were read. */
+bool kt_kmsg_has_lost(const struct kt_kmsg *kmsg);
+
 /*
  * The first line of @text, as kt_kmsg_read() gives it, in which the kernel complains: WARN, BUG,
  * Oops, lockdep, hung task, lockup or stall. NULL when there is none. The line is to be freed.

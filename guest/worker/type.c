@@ -159,11 +159,16 @@ void kt_worker_done(struct kt_worker *worker)
 	kt_telemetry_tick(worker->telemetry);
 }
 
-/* PID 1 sees a process that has ended by itself, which fails the test. */
+/*
+ * PID 1 sees a process that has ended by itself, which fails the test. While a group is being stopped
+ * its members end one after the other, and what they share breaks: that is not a fault.
+ */
 void kt_worker_fail(const struct kt_worker *worker, const char *what)
 {
 	const struct kt_work_ops *ops = kt_work_ops(worker->work->type);
 
+	if (kt_worker_stopping(worker))
+		_exit(0);
 	(void)fprintf(stderr, "%s, worker %u: %s: %s\n", ops->name, worker->index, what,
 		      strerror(errno));
 	(void)fflush(stderr);

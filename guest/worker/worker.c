@@ -40,6 +40,8 @@ struct process {
 	pid_t pid; /* 0 before the fork and once reaped */
 	int pidfd;
 	int status; /* once reaped */
+	bool lost;  /* it ended before it was asked to */
+	bool told;  /* that it did, by kt_worker_group_lost() */
 	bool killed;
 };
 
@@ -60,6 +62,7 @@ struct kt_worker_group {
 	size_t shared_len;              /* of all that is shared */
 	uint64_t (*schedstats)[3];      /* of each worker, as it is asked to end */
 	bool asked;                     /* to end */
+	bool patient;                   /* it was given time to do so */
 };
 
 static void futex_wait(_Atomic uint32_t *futex, uint32_t while_value, uint64_t deadline_ns)
@@ -376,7 +379,7 @@ int kt_worker_group_start(const struct kt_work *work, const struct kt_worker_pla
 		r = await_ready(group, deadline_ns, reterr);
 	}
 	if (r < 0) {
-		(void)kt_worker_group_stop(group, 0, NULL, NULL);
+		(void)kt_worker_group_stop(group, 0, NULL, NULL, NULL);
 		return r;
 	}
 	futex_set(&group->shared->stage, STAGE_GO);
@@ -461,6 +464,7 @@ int kt_worker_group_lost(struct kt_worker_group *group, int *ret_status)
 
 		if (process->pid && waitpid(process->pid, &process->status, WNOHANG) > 0) {
 			process->pid = 0;
+			process->lost = process->told = true;
 			*ret_status = process->status;
 			return (int)i;
 		}
@@ -526,11 +530,50 @@ static void append_reports(const struct kt_worker_group *group, struct kt_worker
 	}
 }
 
+/* Those that have ended by now were not asked to. */
+static void note_lost(struct kt_worker_group *group)
+{
+	for (unsigned int i = 0; i < group->n_processes; i++) {
+		struct process *process = &group->processes[i];
+
+		if (!process->pid || waitpid(process->pid, &process->status, WNOHANG) <= 0)
+			continue;
+		process->pid = 0;
+		process->lost = true;
+	}
+}
+
+static char *find_fault(const struct kt_worker_group *group)
+{
+	for (unsigned int i = 0; i < group->n_processes; i++) {
+		const struct process *process = &group->processes[i];
+		const char *when = process->lost ? "" : " after it was asked to end";
+		int status = process->status;
+
+		if (process->told)
+			continue;
+		if (process->killed && group->patient)
+			return kt_format("worker %u (%s) did not end when it was asked to", i,
+					 group->ops->name);
+		if (process->killed)
+			continue;
+		if (WIFSIGNALED(status))
+			return kt_format("worker %u (%s) was killed by signal %d (%s)%s", i,
+					 group->ops->name, WTERMSIG(status),
+					 strsignal(WTERMSIG(status)), when);
+		if (process->lost || WEXITSTATUS(status))
+			return kt_format("worker %u (%s) ended by itself (status %d)%s", i,
+					 group->ops->name, WEXITSTATUS(status), when);
+	}
+	return NULL;
+}
+
 void kt_worker_group_ask_to_end(struct kt_worker_group *group)
 {
 	if (group->asked)
 		return;
 	group->asked = true;
+	note_lost(group);
 	read_schedstats(group);
 	atomic_store(&group->shared->stop, 1);
 	futex_set(&group->shared->stage, STAGE_GO);
@@ -542,15 +585,19 @@ void kt_worker_group_ask_to_end(struct kt_worker_group *group)
 }
 
 struct kt_worker_group *kt_worker_group_stop(struct kt_worker_group *group, uint64_t deadline_ns,
-					     struct kt_worker_report **reports, size_t *n)
+					     struct kt_worker_report **reports, size_t *n,
+					     char **ret_fault)
 {
 	if (!group)
 		return NULL;
 	kt_worker_group_ask_to_end(group);
+	group->patient = deadline_ns > 0;
 	for (unsigned int i = 0; i < group->n_processes; i++)
 		reap(&group->processes[i], deadline_ns);
 	if (reports)
 		append_reports(group, reports, n);
+	if (ret_fault)
+		*ret_fault = find_fault(group);
 	group_free(group);
 	return NULL;
 }

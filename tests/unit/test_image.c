@@ -220,7 +220,10 @@ Test(ldcache, the_hosts_own)
 	cr_assert(zero(ptr, (void *)kt_ldcache_find(data, len, "libnothing-is-called-so.so.1")));
 }
 
-/* Cut or flipped anywhere, it is read within its bounds (the sanitizers see to that). */
+/*
+ * Cut off or with a flipped bit at any place, it is read within its bounds; the sanitizers check
+ * that.
+ */
 Test(ldcache, damaged_files_are_harmless)
 {
 	KT_FREE char *data = NULL;
@@ -350,7 +353,7 @@ Test(kernel_image, what_is_no_kernel_is_refused)
 	cr_assert(eq(int, kt_kernel_detect("/tmp", &format, &err), -ENOEXEC));
 }
 
-/* A bzImage header whose payload is @payload_len bytes from @offset, of kind @magic. */
+/* A bzImage header whose payload has @payload_len bytes from @offset, and begins with @magic. */
 static char *fake_bzimage(uint32_t offset, uint32_t payload_len, const char *magic)
 {
 	static unsigned char image[8192];
