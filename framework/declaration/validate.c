@@ -301,18 +301,6 @@ static void check_name(struct validation *v, const struct kt_test_node *tests)
 	}
 }
 
-static int found(void *data, const struct kt_scheduler *scheduler)
-{
-	(void)data;
-	(void)scheduler;
-	return 1;
-}
-
-static bool uses_scheduler(const struct kt_test *test)
-{
-	return kt_cargo_for_each_scheduler(test, found, NULL);
-}
-
 static unsigned int check_test(const struct kt_test_node *tests, const struct kt_test *test,
 			       FILE *out)
 {
@@ -324,7 +312,7 @@ static unsigned int check_test(const struct kt_test_node *tests, const struct kt
 	if (test->watchdog_ms > WATCHDOG_MS_MAX)
 		fault(&v, ".watchdog_ms is %u; the kernel takes 1..%u", test->watchdog_ms,
 		      WATCHDOG_MS_MAX);
-	if (!uses_scheduler(test) && (test->watchdog_ms || test->expect_scheduler_exit.kind ||
+	if (!kt_cargo_names_scheduler(test) && (test->watchdog_ms || test->expect_scheduler_exit.kind ||
 				      test->expect_scheduler_exit.reason_contains))
 		fault(&v,
 		      "%s is of no use: no scheduler is named by .scheduler, .schedulers or a step",

@@ -15,126 +15,115 @@
 #include "util/io.h"
 #include "util/process.h"
 
-/* ---- which there are ---------------------------------------------------------------------------- */
+/* ---- what a declaration mentions ---------------------------------------------------------------- */
 
-static void place_deinit(struct kt_cargo_place *place)
+/* Called for every payload and scheduler that a test mentions, again for each mention. */
+typedef int (*visit_fn)(void *data, const struct kt_cargo_item *item);
+
+static int visit_payload(const struct kt_payload *payload, visit_fn fn, void *data)
 {
-	for (size_t i = 0; i < place->n_extras; i++) {
-		free((char *)place->extras[i].host);
-		free((char *)place->extras[i].guest);
-	}
-	free(place->extras);
-	free(place->path);
+	if (!payload)
+		return 0;
+	return fn(data, &(const struct kt_cargo_item){
+				.kind = KT_CARGO_PAYLOAD,
+				.declaration = payload,
+				.name = payload->name,
+				.path = payload->binary,
+				.package = payload->package,
+				.files = payload->files,
+			});
 }
 
-void kt_cargo_deinit(struct kt_cargo *cargo)
+static int visit_scheduler(const struct kt_scheduler *scheduler, visit_fn fn, void *data)
 {
-	for (size_t i = 0; i < cargo->n; i++) {
-		free((char *)cargo->packages[i].name);
-		place_deinit(&cargo->places[i]);
-	}
-	free(cargo->places);
-	free(cargo->packages);
-	*cargo = KT_CARGO_NULL;
+	if (!scheduler)
+		return 0;
+	return fn(data, &(const struct kt_cargo_item){
+				.kind = scheduler->object ? KT_CARGO_OBJECT : KT_CARGO_SCHEDULER,
+				.declaration = scheduler,
+				.name = scheduler->name,
+				.path = scheduler->object ?: scheduler->binary,
+				.package = scheduler->package,
+			});
 }
 
-static size_t find_place(const struct kt_cargo *cargo, const struct kt_cargo_item *item)
+static int visit_lists(const struct kt_cgroup_def *setup, const struct kt_op *ops, visit_fn fn,
+		       void *data)
+{
+	int r = 0;
+
+	for (const struct kt_cgroup_def *def = setup; r == 0 && def && !def->end; def++)
+		r = visit_payload(def->payload, fn, data);
+	for (const struct kt_op *op = ops; r == 0 && op && !op->end; op++) {
+		r = visit_payload(op->payload, fn, data)
+			    ?: visit_scheduler(op->scheduler, fn, data);
+		if (r == 0 && op->def)
+			r = visit_payload(op->def->payload, fn, data);
+	}
+	return r;
+}
+
+/* Its own lists first, then its backdrop and steps. Stops at the first result other than 0. */
+static int visit_test(const struct kt_test *test, visit_fn fn, void *data)
+{
+	int r = 0;
+
+	for (const struct kt_payload *const *at = test->payloads; r == 0 && at && *at; at++)
+		r = visit_payload(*at, fn, data);
+	r = r ?: visit_scheduler(test->scheduler, fn, data);
+	for (const struct kt_scheduler *const *at = test->schedulers; r == 0 && at && *at; at++)
+		r = visit_scheduler(*at, fn, data);
+	r = r ?: visit_lists(test->backdrop.setup, test->backdrop.ops, fn, data);
+	for (const struct kt_step *step = test->steps; r == 0 && step && !step->end; step++)
+		r = visit_lists(step->setup, step->ops, fn, data);
+	return r;
+}
+
+static int is_scheduler(void *data, const struct kt_cargo_item *item)
+{
+	(void)data;
+	return item->kind != KT_CARGO_PAYLOAD;
+}
+
+bool kt_cargo_names_scheduler(const struct kt_test *test)
+{
+	return visit_test(test, is_scheduler, NULL);
+}
+
+/* ---- questions about a test --------------------------------------------------------------------- */
+
+/* A test that kt_cargo_init() was not given uses nothing. */
+static const struct kt_cargo_use *find_use(const struct kt_cargo *cargo, const struct kt_test *test)
+{
+	static const struct kt_cargo_use nothing;
+
+	for (size_t i = 0; i < cargo->n_uses; i++) {
+		if (cargo->uses[i].test == test)
+			return &cargo->uses[i];
+	}
+	return &nothing;
+}
+
+/* The index of a declaration's place; cargo->n when no test uses it. */
+static size_t find_place(const struct kt_cargo *cargo, const void *declaration)
 {
 	size_t i = 0;
 
-	while (i < cargo->n && cargo->places[i].item.declaration != item->declaration)
+	while (i < cargo->n && cargo->places[i].item.declaration != declaration)
 		i++;
 	return i;
 }
 
 const char *kt_cargo_path(const struct kt_cargo *cargo, const void *declaration)
 {
-	const struct kt_cargo_item item = { .declaration = declaration };
-	size_t i = find_place(cargo, &item);
+	size_t i = find_place(cargo, declaration);
 
 	return i < cargo->n ? cargo->places[i].path : NULL;
 }
 
-/* ---- which a test uses -------------------------------------------------------------------------- */
-
-#define USED_MAX 64u /* as many as a mask has bits */
-
-struct used {
-	struct kt_cargo_item at[USED_MAX];
-	size_t n;
-};
-
-static void use(struct used *used, const struct kt_cargo_item *item)
-{
-	for (size_t i = 0; i < used->n; i++) {
-		if (used->at[i].declaration == item->declaration)
-			return;
-	}
-	if (used->n < USED_MAX)
-		used->at[used->n++] = *item;
-}
-
-static void use_payload(struct used *used, const struct kt_payload *payload)
-{
-	if (payload)
-		use(used, &(const struct kt_cargo_item){
-				  .kind = KT_CARGO_PAYLOAD,
-				  .declaration = payload,
-				  .name = payload->name,
-				  .path = payload->binary,
-				  .package = payload->package,
-				  .files = payload->files,
-			  });
-}
-
-static void use_scheduler(struct used *used, const struct kt_scheduler *scheduler)
-{
-	if (scheduler)
-		use(used, &(const struct kt_cargo_item){
-				  .kind = scheduler->object ? KT_CARGO_OBJECT : KT_CARGO_SCHEDULER,
-				  .declaration = scheduler,
-				  .name = scheduler->name,
-				  .path = scheduler->object ?: scheduler->binary,
-				  .package = scheduler->package,
-			  });
-}
-
-static void use_lists(struct used *used, const struct kt_cgroup_def *setup, const struct kt_op *ops)
-{
-	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++)
-		use_payload(used, def->payload);
-	for (const struct kt_op *op = ops; op && !op->end; op++) {
-		use_payload(used, op->payload);
-		use_scheduler(used, op->scheduler);
-		if (op->def)
-			use_payload(used, op->def->payload);
-	}
-}
-
-/* Those that it lists, and those that its steps name. */
-static struct used used_by(const struct kt_test *test)
-{
-	struct used used = { .n = 0 };
-
-	for (const struct kt_payload *const *at = test->payloads; at && *at; at++)
-		use_payload(&used, *at);
-	use_scheduler(&used, test->scheduler);
-	for (const struct kt_scheduler *const *at = test->schedulers; at && *at; at++)
-		use_scheduler(&used, *at);
-	use_lists(&used, test->backdrop.setup, test->backdrop.ops);
-	for (const struct kt_step *step = test->steps; step && !step->end; step++)
-		use_lists(&used, step->setup, step->ops);
-	return used;
-}
-
 uint64_t kt_cargo_packages(const struct kt_cargo *cargo, const struct kt_test *test)
 {
-	struct used used = used_by(test);
-	uint64_t packages = 0;
-
-	for (size_t i = 0; i < used.n; i++)
-		packages |= kt_image_package_bit(find_place(cargo, &used.at[i]));
-	return packages;
+	return find_use(cargo, test)->packages;
 }
 
 static char *describe_missing(const struct kt_cargo_item *item)
@@ -147,27 +136,29 @@ static char *describe_missing(const struct kt_cargo_item *item)
 
 char *kt_cargo_missing(const struct kt_cargo *cargo, const struct kt_test *test)
 {
-	struct used used = used_by(test);
+	const struct kt_cargo_use *use = find_use(cargo, test);
 
-	for (size_t i = 0; i < used.n; i++) {
-		size_t place = find_place(cargo, &used.at[i]);
+	for (size_t i = 0; i < use->n; i++) {
+		const struct kt_cargo_place *place = &cargo->places[use->places[i]];
 
-		if (place == cargo->n || !cargo->places[place].path)
-			return describe_missing(&used.at[i]);
+		if (!place->path)
+			return describe_missing(&place->item);
 	}
 	return NULL;
 }
 
-int kt_cargo_for_each_scheduler(const struct kt_test *test,
+int kt_cargo_for_each_scheduler(const struct kt_cargo *cargo, const struct kt_test *test,
 				int (*fn)(void *data, const struct kt_scheduler *scheduler),
 				void *data)
 {
-	struct used used = used_by(test);
+	const struct kt_cargo_use *use = find_use(cargo, test);
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < used.n; i++) {
-		if (used.at[i].kind != KT_CARGO_PAYLOAD)
-			r = fn(data, used.at[i].declaration);
+	for (size_t i = 0; r == 0 && i < use->n; i++) {
+		const struct kt_cargo_place *place = &cargo->places[use->places[i]];
+
+		if (place->item.kind != KT_CARGO_PAYLOAD)
+			r = fn(data, place->item.declaration);
 	}
 	return r;
 }
@@ -309,7 +300,31 @@ static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 	return r;
 }
 
-/* ---- those of a selection ----------------------------------------------------------------------- */
+/* ---- the cargo of a selection ------------------------------------------------------------------- */
+
+static void place_deinit(struct kt_cargo_place *place)
+{
+	for (size_t i = 0; i < place->n_extras; i++) {
+		free((char *)place->extras[i].host);
+		free((char *)place->extras[i].guest);
+	}
+	free(place->extras);
+	free(place->path);
+}
+
+void kt_cargo_deinit(struct kt_cargo *cargo)
+{
+	for (size_t i = 0; i < cargo->n; i++) {
+		free((char *)cargo->packages[i].name);
+		place_deinit(&cargo->places[i]);
+	}
+	for (size_t i = 0; i < cargo->n_uses; i++)
+		free(cargo->uses[i].places);
+	free(cargo->uses);
+	free(cargo->places);
+	free(cargo->packages);
+	*cargo = KT_CARGO_NULL;
+}
 
 static int add_place(struct kt_cargo *cargo, const struct kt_cargo_item *item,
 		     struct kt_err *reterr)
@@ -332,32 +347,52 @@ static int add_place(struct kt_cargo *cargo, const struct kt_cargo_item *item,
 	return find_path(item, &places[cargo->n - 1].path, reterr);
 }
 
-static int find_all(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
-{
-	struct used used = used_by(test);
-	int r = 0;
+struct collection {
+	struct kt_cargo *cargo;
+	struct kt_cargo_use *use;
+	struct kt_err *err;
+};
 
-	for (size_t i = 0; r == 0 && i < used.n; i++) {
-		if (find_place(cargo, &used.at[i]) == cargo->n)
-			r = add_place(cargo, &used.at[i], reterr);
+static int add_to_use(struct kt_cargo_use *use, size_t place, struct kt_err *reterr)
+{
+	size_t *grown;
+
+	for (size_t i = 0; i < use->n; i++) {
+		if (use->places[i] == place)
+			return 0;
 	}
-	return r;
+	grown = reallocarray(use->places, use->n + 1, sizeof(*grown));
+	if (!grown)
+		return kt_err_oom(reterr);
+	use->places = grown;
+	grown[use->n++] = place;
+	use->packages |= kt_image_package_bit(place);
+	return 0;
 }
 
-static int pack_all(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
+static int collect_item(void *data, const struct kt_cargo_item *item)
 {
-	struct used used = used_by(test);
+	struct collection *collection = data;
+	struct kt_cargo *cargo = collection->cargo;
+	size_t place = find_place(cargo, item->declaration);
+	int r = 0;
 
-	for (size_t n = 0; n < used.n; n++) {
-		size_t i = find_place(cargo, &used.at[n]);
-		struct kt_cargo_place *place = &cargo->places[i];
+	if (place == cargo->n)
+		r = add_place(cargo, item, collection->err);
+	return r ?: add_to_use(collection->use, place, collection->err);
+}
+
+static int pack_use(struct kt_cargo *cargo, const struct kt_cargo_use *use, struct kt_err *reterr)
+{
+	for (size_t i = 0; i < use->n; i++) {
+		struct kt_cargo_place *place = &cargo->places[use->places[i]];
+		struct kt_image_package *package = &cargo->packages[use->places[i]];
 		int r = place->n_extras ? 0 : collect_extras(place, reterr);
 
 		if (r < 0)
-			return kt_err_prefix(reterr, r, "%s %s",
-					     kt_cargo_kind_name(used.at[n].kind), used.at[n].name);
-		cargo->packages[i].extras = place->extras;
-		cargo->packages[i].n_extras = place->n_extras;
+			return kt_err_prefix(reterr, r, "%s", package->name);
+		package->extras = place->extras;
+		package->n_extras = place->n_extras;
 	}
 	return 0;
 }
@@ -367,13 +402,21 @@ int kt_cargo_init(struct kt_cargo *cargo, const struct kt_test *const *tests, si
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < n_tests; i++)
-		r = find_all(cargo, tests[i], reterr);
+	cargo->uses = calloc(n_tests + 1, sizeof(*cargo->uses));
+	if (!cargo->uses)
+		return kt_err_oom(reterr);
+	for (; r == 0 && cargo->n_uses < n_tests; cargo->n_uses++) {
+		struct kt_cargo_use *use = &cargo->uses[cargo->n_uses];
+		struct collection collection = { cargo, use, reterr };
+
+		use->test = tests[cargo->n_uses];
+		r = visit_test(use->test, collect_item, &collection);
+	}
 	for (size_t i = 0; r == 0 && i < n_tests; i++) {
 		KT_FREE char *missing = kt_cargo_missing(cargo, tests[i]);
 
 		if (!missing && !tests[i]->disabled)
-			r = pack_all(cargo, tests[i], reterr);
+			r = pack_use(cargo, &cargo->uses[i], reterr);
 	}
 	return r;
 }

@@ -5,6 +5,8 @@
  * them is packed.
  */
 
+#include <stdbool.h>
+
 #include <ktest/payload.h>
 #include <ktest/scheduler.h>
 
@@ -43,11 +45,21 @@ struct kt_cargo_place {
 	size_t n_extras;
 };
 
+/* What one test uses: each place once, in the order in which the test mentions them first. */
+struct kt_cargo_use {
+	const struct kt_test *test;
+	size_t *places; /* indices into the cargo's places */
+	size_t n;
+	uint64_t packages; /* the same as a set of kt_image_package_bit() */
+};
+
 /* What a selection of tests uses. A place is the package of the same index in the image. */
 struct kt_cargo {
 	struct kt_cargo_place *places;
 	struct kt_image_package *packages;
 	size_t n;
+	struct kt_cargo_use *uses; /* one for each test, in the order of kt_cargo_init() */
+	size_t n_uses;
 };
 
 #define KT_CARGO_NULL ((struct kt_cargo){ .n = 0 })
@@ -66,10 +78,16 @@ uint64_t kt_cargo_packages(const struct kt_cargo *cargo, const struct kt_test *t
 /* Why the test cannot run, to be freed; NULL when all that it brings is there. */
 char *kt_cargo_missing(const struct kt_cargo *cargo, const struct kt_test *test);
 
-/* Where the file of a declaration is on the host; NULL when it is not there. */
+/* Where the file of a declaration is on the host; NULL when it is not there, or no test uses it. */
 const char *kt_cargo_path(const struct kt_cargo *cargo, const void *declaration);
 
-/* Calls @fn for every scheduler that the test uses until it returns other than 0, and returns that. */
-int kt_cargo_for_each_scheduler(const struct kt_test *test,
+/*
+ * Calls @fn once for every scheduler that the test uses, until @fn returns other than 0. Returns
+ * the last result of @fn, or 0.
+ */
+int kt_cargo_for_each_scheduler(const struct kt_cargo *cargo, const struct kt_test *test,
 				int (*fn)(void *data, const struct kt_scheduler *scheduler),
 				void *data);
+
+/* Whether the test names a scheduler anywhere: in a list of its own, the backdrop or a step. */
+bool kt_cargo_names_scheduler(const struct kt_test *test);

@@ -59,7 +59,7 @@ int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *cons
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n_tests; i++) {
-		r = kt_cargo_for_each_scheduler(tests[i], check_own, &check)
+		r = kt_cargo_for_each_scheduler(cargo, tests[i], check_own, &check)
 			    ?: check_ops(&check, tests[i], tests[i]->backdrop.ops);
 		for (const struct kt_step *step = tests[i]->steps; r == 0 && step && !step->end;
 		     step++)
@@ -242,6 +242,6 @@ char *kt_schedulers_obstacle(const struct kt_cargo *cargo, const struct kt_kerne
 {
 	struct search search = { .cargo = cargo, .kernel = kernel };
 
-	(void)kt_cargo_for_each_scheduler(test, find_obstacle, &search);
+	(void)kt_cargo_for_each_scheduler(cargo, test, find_obstacle, &search);
 	return search.obstacle;
 }
