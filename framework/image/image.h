@@ -28,13 +28,15 @@ struct kt_image_package {
 	size_t n_extras;
 };
 
+#define KT_IMAGE_PACKAGE_BITS 64u
+
 /*
  * A set of packages is a number, the sum of these for those in it; what is no package's is always
  * meant. Of more than 64 packages some come together.
  */
 static inline uint64_t kt_image_package_bit(size_t index)
 {
-	return UINT64_C(1) << index % 64;
+	return UINT64_C(1) << index % KT_IMAGE_PACKAGE_BITS;
 }
 
 struct kt_image_options {

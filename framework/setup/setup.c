@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,17 +29,32 @@
 	"console=ttyS0 panic=-1 mitigations=off tsc=reliable "                                     \
 	"damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
 
+/* Appends to the warning that the run says once. */
+static void add_note(struct kt_setup *setup, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void add_note(struct kt_setup *setup, const char *format, ...)
+{
+	char *note = setup->host.note;
+	size_t len = strlen(note), room = sizeof(setup->host.note) - len;
+	va_list ap;
+
+	if (len)
+		len += KT_MIN((size_t)snprintf(note + len, room, "; "), room - 1);
+	va_start(ap, format);
+	(void)vsnprintf(note + len, sizeof(setup->host.note) - len, format, ap);
+	va_end(ap);
+}
+
 static int set_up_templates(struct kt_setup *setup, struct kt_err *reterr)
 {
 	if (setup->options->boot == KT_BOOT_COLD)
 		return 0;
 	if (!kt_qemu_can_save(&setup->host.qemu)) {
-		size_t len = strlen(setup->host.note);
-
-		(void)snprintf(setup->host.note + len, sizeof(setup->host.note) - len,
-			       "%sQEMU %u.%u cannot save machines (8.2 or newer can): each test "
-			       "boots its own",
-			       len ? "; " : "", setup->host.qemu.major, setup->host.qemu.minor);
+		add_note(setup,
+			 "QEMU %u.%u cannot save machines (8.2 or newer can): each test boots its "
+			 "own",
+			 setup->host.qemu.major, setup->host.qemu.minor);
 		return 0;
 	}
 	return kt_cache_path("templates", &setup->template_dir, reterr);
@@ -74,6 +90,11 @@ static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wan
 		return r;
 	image.packages = setup->cargo.packages;
 	image.n_packages = setup->cargo.n;
+	if (setup->cargo.n > KT_IMAGE_PACKAGE_BITS)
+		add_note(setup,
+			 "the tests use %zu payloads and schedulers, which share %u sets: guests "
+			 "get some that their test does not use",
+			 setup->cargo.n, KT_IMAGE_PACKAGE_BITS);
 	r = kt_schedulers_check(&setup->cargo, wants->tests, wants->n_tests, reterr)
 		    ?: kt_image_open(&image, &setup->image, reterr);
 	for (size_t i = 0; r == 0 && i < wants->n_tests; i++)
