@@ -45,7 +45,6 @@ void kt_worker_group_ask_to_end(struct kt_worker_group *group);
 struct kt_worker_group *kt_worker_group_stop(struct kt_worker_group *group, uint64_t deadline_ns,
 					     struct kt_worker_report **reports, size_t *n);
 
-const struct kt_work *kt_worker_group_work(const struct kt_worker_group *group);
 unsigned int kt_worker_group_count(const struct kt_worker_group *group);
 
 /* Iterations of all its workers until now. */
