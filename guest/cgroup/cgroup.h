@@ -41,7 +41,7 @@ int kt_cgroup_freeze(const char *name, bool freeze, uint64_t deadline_ns, struct
 /* Whether it or one above it is to be frozen, by their cgroup.freeze. */
 bool kt_cgroup_is_frozen(const char *name);
 
-/* ---- guest/cgroup/limits.c ---------------------------------------------------------------------- */
+/* ---- guest/cgroup/limits.c ------------------------------------------------------------------- */
 
 /* Sets all that the definition says of the cgroup's limits, controllers being enabled as needed. */
 int kt_cgroup_limit(const struct kt_cgroup_def *def, const struct kt_topology *topology,
@@ -54,7 +54,7 @@ const char *kt_cgroup_limits_fault(const struct kt_cgroup_def *def);
 int kt_cgroup_set_cpuset(const char *name, const cpu_set_t *cpus, struct kt_err *reterr);
 int kt_cgroup_clear_cpuset(const char *name, struct kt_err *reterr);
 
-/* ---- guest/cgroup/cgroup.c, again ----------------------------------------------------------------------- */
+/* ---- guest/cgroup/cgroup.c, again ------------------------------------------------------------ */
 
 /* *@ret_pids, to be freed, are those in its cgroup.procs or cgroup.threads (@file). */
 int kt_cgroup_list(const char *name, const char *file, pid_t **ret_pids, size_t *ret_n,

@@ -22,7 +22,7 @@
 #define MODE_WEIGHTED_INTERLEAVE 6
 #define USEC                     1000ull
 
-/* ---- affinity ----------------------------------------------------------------------------------- */
+/* ---- affinity -------------------------------------------------------------------------------- */
 
 static int random_subset(const cpu_set_t *from, unsigned int count, uint64_t seed,
 			 cpu_set_t *ret_cpus, struct kt_err *reterr)
@@ -119,7 +119,7 @@ int kt_affinity_resolve(const struct kt_affinity *affinity, const struct kt_work
 	return 1;
 }
 
-/* ---- scheduling --------------------------------------------------------------------------------- */
+/* ---- scheduling ------------------------------------------------------------------------------ */
 
 int kt_worker_set_sched(const struct kt_sched *sched)
 {
@@ -163,7 +163,7 @@ static int set_affinity(const struct kt_work *work, const struct kt_worker_place
 		       : 0;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static int set_mempolicy_of(const struct kt_mempolicy *policy, unsigned int n_nodes,
 			    struct kt_err *reterr)
@@ -201,7 +201,7 @@ static int set_mempolicy_of(const struct kt_mempolicy *policy, unsigned int n_no
 	return 0;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 /* The calling thread only, as processes of one group are: setresuid(3) would change all threads. */
 static int set_ids(const struct kt_work *work)

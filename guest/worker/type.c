@@ -24,7 +24,7 @@
 #define SPINS_PER_TICK  64u
 #define LOOK_NS         (100 * KT_NSEC_PER_MSEC) /* see below */
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static void custom_body(struct kt_worker *worker)
 {
@@ -146,7 +146,7 @@ const char *kt_work_fault(const struct kt_work *work, const struct kt_topology *
 	       affinity_fault(&work->affinity, topology);
 }
 
-/* ---- what bodies call --------------------------------------------------------------------------- */
+/* ---- what bodies call ------------------------------------------------------------------------ */
 
 void kt_worker_tick(struct kt_worker *worker)
 {
@@ -280,7 +280,7 @@ bool kt_worker_wait_readable(struct kt_worker *worker, int fd)
 	return waiting.revents & POLLIN;
 }
 
-/* ---- what custom work calls --------------------------------------------------------------------- */
+/* ---- what custom work calls ------------------------------------------------------------------ */
 
 bool kt_custom_stopping(const struct kt_custom *worker)
 {

@@ -86,7 +86,7 @@ unsigned int kt_work_unit_size(const struct kt_work *work);
 /* How many workers there are to be, where the cgroup may use @n_cpus. */
 unsigned int kt_work_count(const struct kt_work *work, unsigned int n_cpus);
 
-/* ---- for bodies --------------------------------------------------------------------------------- */
+/* ---- for bodies ------------------------------------------------------------------------------ */
 
 static inline bool kt_worker_stopping(const struct kt_worker *worker)
 {

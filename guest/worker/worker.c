@@ -79,7 +79,7 @@ static void futex_set(_Atomic uint32_t *futex, uint32_t value)
 	(void)syscall(SYS_futex, futex, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-/* ---- in the workers ----------------------------------------------------------------------------- */
+/* ---- in the workers -------------------------------------------------------------------------- */
 
 static void await_stage(struct kt_group_shared *shared, enum stage stage)
 {
@@ -188,7 +188,7 @@ __attribute__((noreturn)) static void process_main(struct kt_worker_group *group
 	_exit(0);
 }
 
-/* ---- in PID 1: making a group ------------------------------------------------------------------- */
+/* ---- in PID 1: making a group ---------------------------------------------------------------- */
 
 static void close_unit(struct kt_unit *unit)
 {
@@ -472,7 +472,7 @@ int kt_worker_group_lost(struct kt_worker_group *group, int *ret_status)
 	return -1;
 }
 
-/* ---- in PID 1: the end -------------------------------------------------------------------------- */
+/* ---- in PID 1: the end ----------------------------------------------------------------------- */
 
 static void reap(struct process *process, uint64_t deadline_ns)
 {

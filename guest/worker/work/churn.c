@@ -29,7 +29,7 @@ static const char *root_fault(const struct kt_work *work, const struct kt_topolo
 	return work->uid ? "only root can do this; it has .uid" : NULL;
 }
 
-/* ---- NiceSweep, AffinityChurn, PolicyChurn ------------------------------------------------------ */
+/* ---- NiceSweep, AffinityChurn, PolicyChurn --------------------------------------------------- */
 
 #define NICE_MIN (-20)
 #define NICE_MAX 19
@@ -97,7 +97,7 @@ static const char *policy_fault(const struct kt_work *work, const struct kt_topo
 	return root_fault(work, topology);
 }
 
-/* ---- ForkExit, CgroupAttachStorm ---------------------------------------------------------------- */
+/* ---- ForkExit, CgroupAttachStorm ------------------------------------------------------------- */
 
 /* A child that ends after so many pauses; 0 when there is none. *@ret_fd is its pidfd. */
 static pid_t fork_child(unsigned int pauses, int *ret_fd)
@@ -186,7 +186,7 @@ static const char *attach_fault(const struct kt_work *work, const struct kt_topo
 	return root_fault(work, topology);
 }
 
-/* ---- CgroupChurn -------------------------------------------------------------------------------- */
+/* ---- CgroupChurn ----------------------------------------------------------------------------- */
 
 /* The dot keeps them apart from those that a test names, and has them removed with their parent. */
 static char *churn_path(const struct kt_worker *worker, unsigned int i, const char *file)

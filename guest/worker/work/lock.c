@@ -58,7 +58,7 @@ static void gather(struct kt_worker *worker)
 	}
 }
 
-/* ---- the locks ---------------------------------------------------------------------------------- */
+/* ---- the locks ------------------------------------------------------------------------------- */
 
 enum plain { FREE, LOCKED, CONTENDED };
 
@@ -142,7 +142,7 @@ static void unlock(struct kt_worker *worker)
 		unlock_plain(&shared->word);
 }
 
-/* ---- MutexContention ---------------------------------------------------------------------------- */
+/* ---- MutexContention ------------------------------------------------------------------------- */
 
 static unsigned int mutex_size(const struct kt_work *work)
 {
@@ -159,7 +159,7 @@ static void mutex_contention(struct kt_worker *worker)
 	}
 }
 
-/* ---- PriorityInversion -------------------------------------------------------------------------- */
+/* ---- PriorityInversion ----------------------------------------------------------------------- */
 
 #define PRIORITY_STEP 10u /* from high to medium, and from there to low */
 
@@ -231,7 +231,7 @@ static const char *inversion_fault(const struct kt_work *work, const struct kt_t
 	return root_fault(work, topology);
 }
 
-/* ---- RtStarvation, PreemptStorm ----------------------------------------------------------------- */
+/* ---- RtStarvation, PreemptStorm -------------------------------------------------------------- */
 
 static void spin(struct kt_worker *worker)
 {

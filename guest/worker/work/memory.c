@@ -25,7 +25,7 @@
 #define DEFAULT_PERIOD_MS 100u
 #define PAGES_AT_ONCE     256u /* per move_pages(2) */
 
-/* ---- caches ------------------------------------------------------------------------------------- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 static unsigned int stride_of(const struct kt_work *work)
 {
@@ -65,7 +65,7 @@ static void cache_yield(struct kt_worker *worker)
 	kt_buffer_unmap(buffer, kib);
 }
 
-/* ---- caches and a pipe -------------------------------------------------------------------------- */
+/* ---- caches and a pipe ----------------------------------------------------------------------- */
 
 /* To part 0 through the descriptors 0 (to read) and 1 (to write), to part 1 through 2 and 3. */
 struct partners {
@@ -131,7 +131,7 @@ static void cache_pipe(struct kt_worker *worker)
 	kt_buffer_unmap(buffer, kib);
 }
 
-/* ---- page faults -------------------------------------------------------------------------------- */
+/* ---- page faults ----------------------------------------------------------------------------- */
 
 static const char *churn_fault(const struct kt_work *work, const struct kt_topology *topology)
 {
@@ -169,7 +169,7 @@ static void page_fault_churn(struct kt_worker *worker)
 	}
 }
 
-/* ---- NUMA nodes --------------------------------------------------------------------------------- */
+/* ---- NUMA nodes ------------------------------------------------------------------------------ */
 
 static int sweep_nodes(const struct kt_work *work, const struct kt_topology *topology,
 		       cpu_set_t *ret_nodes)

@@ -29,7 +29,7 @@
 #define STORM_SOURCES_MAX (KT_UNIT_FDS - 1u)
 #define LOOK_MS           100 /* the signal that has it stop may come before a wait */
 
-/* ---- a bounded queue ---------------------------------------------------------------------------- */
+/* ---- a bounded queue ------------------------------------------------------------------------- */
 
 /*
  * Many may push and pop at once, and whoever is preempted in the middle of it holds up nobody but who
@@ -178,7 +178,7 @@ static const char *queue_fault(const struct kt_work *work, const struct kt_topol
 	return NULL;
 }
 
-/* ---- events behind one epoll -------------------------------------------------------------------- */
+/* ---- events behind one epoll ----------------------------------------------------------------- */
 
 /* Of each producer, with the stamps of one burst: events are consumed in the order of their tickets. */
 struct source {

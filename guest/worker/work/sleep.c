@@ -20,7 +20,7 @@
 #define IO_PAUSE_US        100u
 #define ALU_STEPS_PER_TICK 128u
 
-/* ---- bursts and sleeps -------------------------------------------------------------------------- */
+/* ---- bursts and sleeps ----------------------------------------------------------------------- */
 
 /* The kernel lets a timer run late by as much, to have several expire at once. */
 static void set_timer_slack(const struct kt_work *work)
@@ -68,7 +68,7 @@ static void timer_latency(struct kt_worker *worker)
 	}
 }
 
-/* ---- a sequence --------------------------------------------------------------------------------- */
+/* ---- a sequence ------------------------------------------------------------------------------ */
 
 static void yield_until(struct kt_worker *worker, uint64_t end_ns)
 {

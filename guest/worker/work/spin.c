@@ -20,7 +20,7 @@
 #define STEPS_PER_TICK  64u
 #define MISSES_PER_TICK 1024u
 
-/* ---- spinning and yielding ---------------------------------------------------------------------- */
+/* ---- spinning and yielding ------------------------------------------------------------------- */
 
 static void spin_wait(struct kt_worker *worker)
 {
@@ -51,7 +51,7 @@ static void mixed(struct kt_worker *worker)
 	}
 }
 
-/* ---- arithmetic --------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 /* @ops multiply-adds, rounded up to whole steps of all lanes. */
 static void compute(struct kt_worker *worker, const struct kt_alu *alu,
@@ -130,7 +130,7 @@ static void ipc_variance(struct kt_worker *worker)
 	kt_buffer_unmap(buffer, kib);
 }
 
-/* ---- both threads of a core --------------------------------------------------------------------- */
+/* ---- both threads of a core ------------------------------------------------------------------ */
 
 static unsigned int two(const struct kt_work *work)
 {

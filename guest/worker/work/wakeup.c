@@ -33,7 +33,7 @@
 #define HERD_SLEEP_US      5000u
 #define STORM_SIGNALS      16u
 
-/* ---- turns -------------------------------------------------------------------------------------- */
+/* ---- turns ----------------------------------------------------------------------------------- */
 
 /* A number that waiters wait for to grow, and when it became what it is. */
 struct turn {
@@ -73,7 +73,7 @@ static bool turn_await(struct kt_worker *worker, struct turn *turn, uint32_t see
 	return true;
 }
 
-/* ---- rings: one token goes round ---------------------------------------------------------------- */
+/* ---- rings: one token goes round ------------------------------------------------------------- */
 
 static bool is_piped(const struct kt_work *work)
 {
@@ -190,7 +190,7 @@ static void asymmetric_waker(struct kt_worker *worker)
 	ring(worker);
 }
 
-/* ---- fan-outs: the first part wakes all others -------------------------------------------------- */
+/* ---- fan-outs: the first part wakes all others ----------------------------------------------- */
 
 struct fan_out {
 	struct turn start;    /* the rounds that were begun */
@@ -331,7 +331,7 @@ static void thundering_herd(struct kt_worker *worker)
 	}
 }
 
-/* ---- signals ------------------------------------------------------------------------------------ */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 /* Of each part. */
 struct storm {
@@ -392,7 +392,7 @@ static size_t storm_shared(const struct kt_work *work)
 	return 2 * sizeof(struct storm);
 }
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 #define RING .shared_len = ring_shared, .prepare = ring_prepare
 #define FANS .shared_len = fan_out_shared, .fault = fan_out_fault
