@@ -199,16 +199,25 @@ static void on_hello(void *data, const struct kt_hello *hello)
 	send_run(data);
 }
 
+/* When nothing reads the output any more, the shell ends as one that SIGPIPE has killed. */
+static void put_output(struct shell *shell, int fd, const struct kt_frame *frame)
+{
+	if (kt_write_full(fd, frame->payload, frame->len) != -EPIPE)
+		return;
+	shell->status = 128 + SIGPIPE;
+	kt_loop_stop(shell->loop, 0);
+}
+
 static void on_frame(void *data, const struct kt_frame *frame)
 {
 	struct shell *shell = data;
 
 	switch (frame->type) {
 	case KT_MSG_STDOUT:
-		(void)kt_write_full(STDOUT_FILENO, frame->payload, frame->len);
+		put_output(shell, STDOUT_FILENO, frame);
 		break;
 	case KT_MSG_STDERR:
-		(void)kt_write_full(STDERR_FILENO, frame->payload, frame->len);
+		put_output(shell, STDERR_FILENO, frame);
 		break;
 	case KT_MSG_RESULT:
 		on_result(shell, frame);

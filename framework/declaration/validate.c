@@ -315,7 +315,7 @@ static unsigned int check_test(const struct kt_test_node *tests, const struct kt
 	if (test->watchdog_ms > WATCHDOG_MS_MAX)
 		fault(&v, ".watchdog_ms is %u; the kernel takes 1..%u", test->watchdog_ms,
 		      WATCHDOG_MS_MAX);
-	if (!kt_cargo_names_scheduler(test) && (test->watchdog_ms || test->expect_scheduler_exit.kind ||
+	if (!uses_scheduler(test) && (test->watchdog_ms || test->expect_scheduler_exit.kind ||
 				      test->expect_scheduler_exit.reason_contains))
 		fault(&v,
 		      "%s is of no use: no scheduler is named by .scheduler, .schedulers or a step",

@@ -90,8 +90,8 @@ static void stop_all(struct kt_run *run)
 
 static void on_signal(void *data, uint32_t events)
 {
-	struct runner *runner = data;
-	int signal = kt_signals_take(&runner->signals);
+	struct kt_run *run = data;
+	int signal = kt_signals_take(&run->signals);
 
 	(void)events;
 	if (!signal)
@@ -100,8 +100,8 @@ static void on_signal(void *data, uint32_t events)
 		signal_jobs(run, SIGKILL);
 		return;
 	}
-	runner->signal = signal;
-	stop_all(runner);
+	run->signal = signal;
+	stop_all(run);
 }
 
 static void on_global_timeout(void *data)
@@ -116,8 +116,8 @@ static int watch_signals(struct kt_run *run)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 
-	runner->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = runner };
-	return kt_signals_watch(runner->loop, &runner->signals, signals, KT_ARRAY_LEN(signals));
+	run->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = run };
+	return kt_signals_watch(run->loop, &run->signals, signals, KT_ARRAY_LEN(signals));
 }
 
 /* ---- the run ---------------------------------------------------------------------------------- */
@@ -141,13 +141,13 @@ static int run_init(struct kt_run *run, bool color, struct kt_err *reterr)
 
 static void run_deinit(struct kt_run *run)
 {
-	runner->counts.n_not_run = kt_queue_deinit(&runner->queue);
-	if (runner->options->stress_count && !runner->options->stress_duration_ns)
-		runner->counts.n_not_run = runner->n_planned - runner->counts.total;
-	kt_groups_free(runner->groups);
-	kt_signals_unwatch(runner->loop, &runner->signals);
-	runner->budget = kt_budget_close(runner->budget);
-	runner->loop = kt_loop_free(runner->loop);
+	run->counts.n_not_run = kt_queue_deinit(&run->queue);
+	if (run->options->stress_count && !run->options->stress_duration_ns)
+		run->counts.n_not_run = run->n_planned - run->counts.total;
+	kt_groups_free(run->groups);
+	kt_signals_unwatch(run->loop, &run->signals);
+	run->budget = kt_budget_close(run->budget);
+	run->loop = kt_loop_free(run->loop);
 }
 
 static int run_all(struct kt_run *run, struct kt_err *reterr)
