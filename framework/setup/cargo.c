@@ -15,9 +15,19 @@
 #include "util/io.h"
 #include "util/process.h"
 
-/* ---- what a declaration mentions ---------------------------------------------------------------- */
+/*
+ * kt_cargo_init() walks each test once (visit_test()) and keeps the result: a list of places, each
+ * with one declaration, and for each test the indices of its places. Later questions, which come
+ * for every test in every round, are answered from these lists.
+ *
+ * A missing file must skip its test and not fail the run. Therefore the files of all tests are
+ * looked for first; then files are checked and packed, but only for tests that miss none and are
+ * not disabled.
+ */
 
-/* Called for every payload and scheduler that a test mentions, again for each mention. */
+/* ---- what a declaration mentions ------------------------------------------------------------ */
+
+/* Called at every mention of a payload or scheduler; several mentions of one make several calls. */
 typedef int (*visit_fn)(void *data, const struct kt_cargo_item *item);
 
 static int visit_payload(const struct kt_payload *payload, visit_fn fn, void *data)
@@ -63,7 +73,7 @@ static int visit_lists(const struct kt_cgroup_def *setup, const struct kt_op *op
 	return r;
 }
 
-/* Its own lists first, then its backdrop and steps. Stops at the first result other than 0. */
+/* Visits the lists of the test itself, then its backdrop and steps. Ends at a result not 0. */
 static int visit_test(const struct kt_test *test, visit_fn fn, void *data)
 {
 	int r = 0;
@@ -90,9 +100,8 @@ bool kt_cargo_names_scheduler(const struct kt_test *test)
 	return visit_test(test, is_scheduler, NULL);
 }
 
-/* ---- questions about a test --------------------------------------------------------------------- */
+/* ---- questions about a test ----------------------------------------------------------------- */
 
-/* A test that kt_cargo_init() was not given uses nothing. */
 static const struct kt_cargo_use *find_use(const struct kt_cargo *cargo, const struct kt_test *test)
 {
 	static const struct kt_cargo_use nothing;
@@ -104,7 +113,7 @@ static const struct kt_cargo_use *find_use(const struct kt_cargo *cargo, const s
 	return &nothing;
 }
 
-/* The index of a declaration's place; cargo->n when no test uses it. */
+/* The index of the declaration's place; cargo->n if it has none. */
 static size_t find_place(const struct kt_cargo *cargo, const void *declaration)
 {
 	size_t i = 0;
@@ -163,9 +172,9 @@ int kt_cargo_for_each_scheduler(const struct kt_cargo *cargo, const struct kt_te
 	return r;
 }
 
-/* ---- where they are on the host ----------------------------------------------------------------- */
+/* ---- where they are on the host ------------------------------------------------------------- */
 
-/* A path of a declaration; relative ones begin where the test program is. NULL when out of memory. */
+/* Resolves a path of a declaration relative to the directory of the test program. */
 static char *host_path(const char *path)
 {
 	char program[PATH_MAX];
@@ -185,7 +194,7 @@ static bool is_file(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, R_OK) == 0;
 }
 
-/* @name in one of the directories of KTESTS_SCHEDULER_PATH, or beside the program; NULL if it is not. */
+/* The first @name in the directories of KTESTS_SCHEDULER_PATH and beside the program; or NULL. */
 static char *find_scheduler(const char *name)
 {
 	KT_FREE char *list = strdup(getenv("KTESTS_SCHEDULER_PATH") ?: "");
@@ -205,7 +214,10 @@ static char *find_scheduler(const char *name)
 	return NULL;
 }
 
-/* Leaves *@ret_path NULL when it is not there. */
+/*
+ * *@ret_path stays NULL if the file does not exist. A name without a slash is searched for: a
+ * scheduler by find_scheduler() first, and any program in PATH.
+ */
 static int find_path(const struct kt_cargo_item *item, char **ret_path, struct kt_err *reterr)
 {
 	bool is_path = strchr(item->path, '/');
@@ -229,7 +241,7 @@ static int find_path(const struct kt_cargo_item *item, char **ret_path, struct k
 	return *ret_path ? 0 : kt_err_oom(reterr);
 }
 
-/* The kernel of the guest would look for a script's interpreter in vain, so nothing but ELF will do. */
+/* The guest has packed files only: its kernel would not find the interpreter of a script. */
 static int check_binary(const char *path, struct kt_err *reterr)
 {
 	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -265,7 +277,7 @@ static const char *guest_dir(enum kt_cargo_kind kind)
 	return kind == KT_CARGO_PAYLOAD ? KT_PAYLOAD_DIR : KT_SCHEDULER_DIR;
 }
 
-/* @name is what it is called in the declaration, whose last part counts in the guest. */
+/* In the guest the file has the last part of @name, the path as declared. */
 static int add_extra(struct kt_cargo_place *place, const char *host, const char *name,
 		     struct kt_err *reterr)
 {
@@ -300,7 +312,7 @@ static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 	return r;
 }
 
-/* ---- the cargo of a selection ------------------------------------------------------------------- */
+/* ---- the cargo of a selection --------------------------------------------------------------- */
 
 static void place_deinit(struct kt_cargo_place *place)
 {
@@ -347,6 +359,7 @@ static int add_place(struct kt_cargo *cargo, const struct kt_cargo_item *item,
 	return find_path(item, &places[cargo->n - 1].path, reterr);
 }
 
+/* The data of collect_item(): a walk through one test. */
 struct collection {
 	struct kt_cargo *cargo;
 	struct kt_cargo_use *use;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/setup/object.h"
 
-#include <bpf/btf.h>
 #include <elf.h>
 #include <errno.h>
 #include <gelf.h>
@@ -14,15 +13,22 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define PROGRAM_MAX    (256u << 20)
-#define EM_BPF_MACHINE 247u
+/*
+ * A scheduler that cannot work is found here, on the host and before the first boot, so that the
+ * message names the declaration and not a loader's error in a guest. libbpf reads the
+ * variables (through schedulers/loader.h). libelf reads the kfuncs, because libbpf cannot open a
+ * program that embeds its object. Nothing is loaded into a kernel here.
+ */
+
+#define PROGRAM_MAX    (256u << 20) /* bytes of a scheduler's file */
+#define EM_BPF_MACHINE 247u         /* e_machine of a BPF object */
 #define KFUNC_PREFIX   "scx_bpf_"
 
-/* ---- objects ------------------------------------------------------------------------------------ */
+/* ---- objects -------------------------------------------------------------------------------- */
 
 struct check {
 	const struct kt_cargo *cargo;
-	struct kt_err *err;
+	struct kt_err *err; /* of the caller */
 };
 
 static int check_object(const struct check *check, const struct kt_scheduler *scheduler,
@@ -37,11 +43,13 @@ static int check_object(const struct check *check, const struct kt_scheduler *sc
 			     scheduler->line, scheduler->name, scheduler->object);
 }
 
+/* The variables that the declaration sets in every test. */
 static int check_own(void *data, const struct kt_scheduler *scheduler)
 {
 	return check_object(data, scheduler, scheduler->args);
 }
 
+/* The variables that operations of the test set. */
 static int check_ops(const struct check *check, const struct kt_test *test, const struct kt_op *ops)
 {
 	for (const struct kt_op *op = ops; op && !op->end; op++) {
@@ -68,7 +76,7 @@ int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *cons
 	return r;
 }
 
-/* ---- kfuncs ------------------------------------------------------------------------------------- */
+/* ---- kfuncs --------------------------------------------------------------------------------- */
 
 struct names {
 	char **at;
@@ -101,7 +109,10 @@ static int add_name(struct names *names, const char *name)
 	return 0;
 }
 
-/* "scx_bpf_dsq_insert___compat" is scx_bpf_dsq_insert: what stands behind three underscores is a flavour. */
+/*
+ * libbpf ignores three underscores and what follows them (a "flavour") when it looks a name up:
+ * "scx_bpf_dsq_insert___compat" is scx_bpf_dsq_insert.
+ */
 static int add_kfunc(struct names *names, const char *name)
 {
 	const char *flavour = strstr(name, "___");
@@ -112,7 +123,7 @@ static int add_kfunc(struct names *names, const char *name)
 	return strncmp(bare, KFUNC_PREFIX, strlen(KFUNC_PREFIX)) ? 0 : add_name(names, bare);
 }
 
-/* Undefined symbols of an object are what it wants of the kernel. */
+/* A kfunc that an object calls is an undefined symbol of the object. */
 static int collect_symbols(Elf *elf, Elf_Scn *section, const GElf_Shdr *header, struct names *names)
 {
 	Elf_Data *data = elf_getdata(section, NULL);
@@ -147,7 +158,11 @@ static int collect_object(char *bytes, size_t len, struct names *names)
 	return r;
 }
 
-/* The file itself, and what lies in it as a skeleton's bytes: wherever an ELF header of a BPF object begins. */
+/*
+ * Reads an object at every offset where the ELF header of a BPF object begins. That covers an
+ * object file, where it is the first byte, and a program with a skeleton, which embeds the object
+ * as data.
+ */
 int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *reterr)
 {
 	struct names names = { calloc(1, sizeof(char *)), 0 };
@@ -179,7 +194,7 @@ int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *rete
 	return 0;
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------ */
+/* ---- kernels -------------------------------------------------------------------------------- */
 
 struct search {
 	const struct kt_cargo *cargo;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The BPF objects of schedulers, read on the host before anything boots: what they are, which
- * variables they have, and which kernels can load them.
+ * The BPF objects of schedulers, read on the host before a machine boots: whether they are
+ * schedulers, which variables they have, and which kernels can load them.
  */
 
 #include <ktest/scheduler.h>
@@ -11,22 +11,26 @@
 #include "framework/setup/cargo.h"
 
 /*
- * Looks into the objects of the schedulers that @tests use: that they are schedulers, and have the variables
- * that the declarations and the operations set. An error names file and line.
+ * Checks the objects of the schedulers that @tests use: each must be a scheduler and have the
+ * variables that the declarations and the operations set. A missing object is skipped. Returns 0,
+ * or -EINVAL with an error that names file and line of the declaration.
  */
 int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *const *tests,
 			size_t n_tests, struct kt_err *reterr);
 
 /*
- * Why the test's schedulers cannot run on the kernel, to be freed; NULL when they can: it has no sched_ext, or
- * they call kfuncs that its BTF describes wrongly, which libbpf refuses.
+ * Why a scheduler of the test cannot run on the kernel, to be freed: the kernel has no sched_ext,
+ * or its BTF describes kfuncs wrongly that the scheduler calls, which libbpf refuses. NULL when
+ * there is no obstacle.
  */
 char *kt_schedulers_obstacle(const struct kt_cargo *cargo, const struct kt_kernel *kernel,
 			     const struct kt_test *test);
 
 /*
- * The scx_bpf_* kfuncs that a BPF object calls, or those that are in a program, which holds its objects as
- * bytes: a NULL-terminated vector.
+ * The scx_bpf_* kfuncs that the file @path calls: a BPF object, or a program that embeds BPF
+ * objects. Gives a NULL-terminated vector without duplicates, to be freed with
+ * kt_scheduler_kfuncs_free(). Returns 0, or a negative errno when the file cannot be read or
+ * memory is short.
  */
 int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *reterr);
 void kt_scheduler_kfuncs_free(char **names);
