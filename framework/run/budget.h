@@ -36,10 +36,10 @@ struct kt_budget *kt_budget_close(struct kt_budget *budget);
  * Takes @vcpus and @mib or nothing, and adds what it took to @share. A request above the whole
  * budget takes the whole budget: a large machine runs alone.
  *
- * False when there is not enough, or another runner waits for its turn. This runner has the next
- * turn then, if no other has it: until the request is repeated and succeeds, no other runner
- * takes anything. Without turns, a large machine would wait for ever while small ones come and
- * go.
+ * False when there is not enough, or another runner has the next turn. If other runners are in the
+ * way and none has the next turn, this runner gets it: no other runner takes anything until the
+ * request is repeated and succeeds. Without turns, a large machine would wait for ever while small
+ * ones come and go.
  */
 bool kt_budget_take(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 		    struct kt_share *share);

@@ -12,18 +12,20 @@
 #include "util/clock.h"
 
 /*
- * The runner owns the loop of a run and its end. One thread waits for all: the processes and pipes of the
- * jobs, signals, the budget, and timers. framework/run/schedule.c decides what starts.
+ * The runner owns the loop of a run and its end. One thread waits for all: the processes and
+ * pipes of the jobs, signals, the budget, and timers. framework/run/schedule.c decides what
+ * starts.
  *
- * A run ends early by a signal, --global-timeout, --max-fail or a fault. It is stopping then: nothing
- * starts, the sessions are asked to end, and the loop goes on until all jobs have ended, so that each
- * attempt that had started is reported. No process may be left when kt_runner_run() returns.
+ * A run ends early by a signal, --global-timeout, --max-fail or a fault. It is stopping then:
+ * nothing starts, the sessions are asked to end, and the loop goes on until all jobs have ended,
+ * so that each attempt that had started is reported. No process may be left when kt_runner_run()
+ * returns.
  */
 
 #define KILL_AFTER_NS (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
 #define REDRAW_NS     (100 * KT_NSEC_PER_MSEC)
 
-/* ---- progress --------------------------------------------------------------------------------- */
+/* ---- progress ------------------------------------------------------------------------------- */
 
 /* Machines of the pool are not shown: their tests have not begun. */
 static void draw_progress(struct kt_run *run)
@@ -53,7 +55,7 @@ static void on_redraw(void *data)
 	kt_timer_arm(run->loop, &run->redraw, kt_now_ns() + REDRAW_NS);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 static void signal_jobs(const struct kt_run *run, int signal)
 {
@@ -117,7 +119,7 @@ static int watch_signals(struct kt_run *run)
 	return run->signals.fd < 0 ? -errno : kt_loop_add(run->loop, &run->signals);
 }
 
-/* ---- the run ---------------------------------------------------------------------------------- */
+/* ---- the run -------------------------------------------------------------------------------- */
 
 static int run_init(struct kt_run *run, bool color, struct kt_err *reterr)
 {

@@ -11,6 +11,7 @@
 #include "util/cleanup.h"
 #include "util/random.h"
 
+/* Fisher-Yates: the order depends on @seed alone. */
 static void shuffle(struct kt_plan *plan, uint64_t seed)
 {
 	for (size_t i = plan->n; i > 1; i--) {
@@ -22,6 +23,9 @@ static void shuffle(struct kt_plan *plan, uint64_t seed)
 	}
 }
 
+/*
+ * The fields of a machine that a test can set; a template serves tests that agree in all of them.
+ */
 static bool same_machine(const struct kt_test *a, const struct kt_test *b)
 {
 	struct kt_topology left = kt_test_topology(a), right = kt_test_topology(b);
@@ -30,7 +34,7 @@ static bool same_machine(const struct kt_test *a, const struct kt_test *b)
 	       kt_test_memory_mib(a) == kt_test_memory_mib(b);
 }
 
-/* Moves every test behind the last one before it that has the same machine. */
+/* Moves every test to directly behind the last test before it that has the same machine. */
 static void group(struct kt_plan *plan)
 {
 	for (size_t i = 1; i < plan->n; i++) {
