@@ -178,7 +178,7 @@ static int run_plan(const char *program, struct kt_setup *setup,
 	if (r < 0) {
 		(void)kt_err_set(&err, r, "cannot report: %m");
 	} else {
-		r = kt_runner_run(plan, setup, reporters, color, &counts, &signal, &err);
+		r = kt_runner_run(plan, setup, reporters, &counts, &signal, &err);
 		report_failed = kt_reporters_end(reporters, &counts, r < 0 ? NULL : &err) < 0;
 	}
 	kt_reporters_free(reporters);

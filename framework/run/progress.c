@@ -13,13 +13,12 @@
 #define LINES_MAX 8u  /* tests that are shown; "..." stands for the others */
 #define BAR_WIDTH 24u /* characters */
 
-void kt_progress_init(struct kt_progress *progress, bool color, unsigned int total)
+void kt_progress_init(struct kt_progress *progress, unsigned int total)
 {
 	const char *terminal = getenv("TERM");
 
 	*progress = (struct kt_progress){
 		.enabled = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb"),
-		.color = color,
 		.total = total,
 	};
 }

@@ -15,8 +15,7 @@ struct kt_progress_line {
 };
 
 struct kt_progress {
-	bool enabled; /* standard error is a terminal that can move its cursor */
-	bool color;
+	bool enabled;        /* standard error is a terminal that can move its cursor */
 	unsigned int shown;  /* lines that are on the screen now */
 	unsigned int total;  /* attempts that the run will make; 0: unknown */
 	unsigned int done;   /* set by the caller, as is failed */
@@ -24,7 +23,7 @@ struct kt_progress {
 };
 
 /* Nothing is drawn if standard error is not a terminal, or TERM is unset or "dumb". */
-void kt_progress_init(struct kt_progress *progress, bool color, unsigned int total);
+void kt_progress_init(struct kt_progress *progress, unsigned int total);
 
 /* Erases the lines; to be called before anything else is written to the terminal. */
 void kt_progress_clear(struct kt_progress *progress);

@@ -121,7 +121,7 @@ static int watch_signals(struct kt_run *run)
 
 /* ---- the run -------------------------------------------------------------------------------- */
 
-static int run_init(struct kt_run *run, bool color, struct kt_err *reterr)
+static int run_init(struct kt_run *run, struct kt_err *reterr)
 {
 	int r = kt_loop_new(&run->loop);
 
@@ -133,7 +133,7 @@ static int run_init(struct kt_run *run, bool color, struct kt_err *reterr)
 	run->redraw = (struct kt_timer){ .fn = on_redraw, .data = run };
 	run->kill = (struct kt_timer){ .fn = on_kill, .data = run };
 	run->global = (struct kt_timer){ .fn = on_global_timeout, .data = run };
-	kt_progress_init(&run->progress, color, run->n_planned);
+	kt_progress_init(&run->progress, run->n_planned);
 	return kt_budget_open(run->options->budget_vcpus, run->options->memory_budget_mib,
 			      &run->budget, reterr);
 }
@@ -169,7 +169,7 @@ static int run_all(struct kt_run *run, struct kt_err *reterr)
 }
 
 int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_reporter *reporters,
-		  bool color, struct kt_counts *ret_counts, int *ret_signal, struct kt_err *reterr)
+		  struct kt_counts *ret_counts, int *ret_signal, struct kt_err *reterr)
 {
 	struct kt_run run = {
 		.plan = plan,
@@ -187,7 +187,7 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 
 	kt_queue_init(&run.queue);
 	run.jobs_end = &run.jobs;
-	r = run_init(&run, color, reterr) ?: run_all(&run, reterr);
+	r = run_init(&run, reterr) ?: run_all(&run, reterr);
 	run_deinit(&run);
 	run.counts.elapsed_ns = kt_now_ns() - run.began_ns;
 	run.counts.interrupted = run.signal || run.timed_out;

@@ -8,11 +8,11 @@
 
 /*
  * Runs the tests of @plan on all kernels of @setup, and reports each outcome to @reporters, which
- * have begun; the caller ends them. @color: progress may be coloured.
+ * have begun; the caller ends them.
  *
  * *@ret_counts and *@ret_signal are set in every case: what was counted, and the signal that
  * ended the run early, or 0. Blocks SIGINT, SIGTERM and SIGHUP, and leaves them blocked. Returns
  * 0, whatever the verdicts are, or a negative errno when the run itself could not go on.
  */
 int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_reporter *reporters,
-		  bool color, struct kt_counts *ret_counts, int *ret_signal, struct kt_err *reterr);
+		  struct kt_counts *ret_counts, int *ret_signal, struct kt_err *reterr);
