@@ -33,7 +33,7 @@ static json_t *test_to_json(const struct kt_test *test)
 			 (int)kt_test_duration_ms(test));
 }
 
-/* What scenarios of this version can be made of. */
+/* The operations that scenarios of this version can use. */
 static json_t *operations_to_json(void)
 {
 	json_t *array = json_array();

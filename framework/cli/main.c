@@ -25,6 +25,15 @@
 #include "util/io.h"
 #include "util/process.h"
 
+/*
+ * kt_main(): the program from its command line to its exit status. It parses the options,
+ * dispatches the command, and for a command that needs machines makes the setup (set_up()) first.
+ * Errors come up as struct kt_err and are printed here, once, by fail().
+ *
+ * Only this file and the commands beside it decide exit statuses. Standard output belongs to the
+ * report that the user asked for; everything else goes to standard error.
+ */
+
 static int fail(const char *program, const struct kt_err *err, enum kt_exit_status status)
 {
 	const char *slash = strrchr(program, '/');
@@ -33,7 +42,10 @@ static int fail(const char *program, const struct kt_err *err, enum kt_exit_stat
 	return status;
 }
 
-/* Busybox is the shell of "ktests shell", and nothing that a test may rely on. */
+/*
+ * Makes the setup. Busybox is packed for the commands that run a shell, and not for tests, which
+ * must not depend on it.
+ */
 static int set_up(struct kt_setup *setup, const struct kt_options *options,
 		  const struct kt_test *const *tests, size_t n_tests,
 		  enum kt_exit_status *ret_status, struct kt_err *reterr)
@@ -64,7 +76,7 @@ static bool wants_color(const struct kt_options *options)
 	return (force && strcmp(force, "0")) || isatty(STDOUT_FILENO);
 }
 
-/* Where the next reporter of the list goes. */
+/* The link where the next reporter of the list goes. */
 static struct kt_reporter **list_end(struct kt_reporter **list)
 {
 	while (*list)
@@ -72,7 +84,7 @@ static struct kt_reporter **list_end(struct kt_reporter **list)
 	return list;
 }
 
-/* Standard output belongs to one reporter; the text for people gives way to any other. */
+/* Whether a report other than the console's goes to standard output; the console's moves then. */
 static bool stdout_is_taken(const struct kt_options *options)
 {
 	return options->tap || (options->junit && !strcmp(options->junit, "-")) ||
@@ -95,7 +107,10 @@ static int make_reporters(const struct kt_options *options, bool color, struct k
 	return r;
 }
 
-/* Signal > failed > harness > report > skipped: a proven failure is never taken for trouble. */
+/*
+ * The worst of what happened, in the order signal, failure, harness, report, skip. A test that
+ * failed must not be hidden by trouble of the harness.
+ */
 static int exit_status(const struct kt_options *options, const struct kt_counts *counts, int signal,
 		       bool report_failed)
 {
@@ -283,7 +298,10 @@ static int verifier(const char *program, const struct kt_options *options)
 	return kt_verifier_command(&setup, &verified);
 }
 
-/* As a command of this program the loader is there wherever the program is: in guests too. */
+/*
+ * "load", the loader of schedulers. It is a command of this program so that guests, whose /init
+ * is this program, have it too.
+ */
 static int load(const char *program, const struct kt_options *options)
 {
 	struct kt_err err = KT_ERR_NULL;

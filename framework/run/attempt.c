@@ -11,10 +11,10 @@
 /*
  * The runner's side of an attempt; framework/session/ is what happens in its process.
  *
- * The job holds the vCPUs of its machine while they work, and its memory until its process is gone:
- * a restored machine that waits in the pool holds no vCPU, and neither does one whose test has ended,
- * because taking a machine down needs hardly any CPU time. Each phase has a deadline of its own, after
- * which the watchdog of the job kills the process group.
+ * The job holds the vCPUs of its machine while they work, and its memory until its process is
+ * gone: a restored machine that waits in the pool holds no vCPU, and neither does one whose test
+ * has ended, because taking a machine down needs hardly any CPU time. Each phase has a deadline
+ * of its own, after which the watchdog of the job kills the process group.
  */
 
 #define POST_VM_LIMIT_NS (60 * KT_NSEC_PER_SEC)
@@ -63,7 +63,10 @@ static void on_phase(struct kt_job *job)
 		break;
 	case KT_PHASE_TEARDOWN:
 		kt_job_watch(job, POST_VM_LIMIT_NS + KT_SESSION_SLACK_NS);
-		/* With --max-fail this verdict may be the last one wanted: start nothing before it. */
+		/*
+		 * With --max-fail this verdict may be the last one wanted: start nothing before
+		 * it.
+		 */
 		if (!run->options->max_fail)
 			give_vcpus(attempt);
 		break;
@@ -72,7 +75,10 @@ static void on_phase(struct kt_job *job)
 	}
 }
 
-/* Keeps the outcome for the report and puts the item first in the queue; false if there is no retry. */
+/*
+ * Keeps the outcome for the report and puts the item first in the queue; false if there is no
+ * retry.
+ */
 static bool retry(struct kt_run_job *attempt)
 {
 	struct kt_run *run = attempt->run;

@@ -5,8 +5,8 @@
 #include "framework/run/run.h"
 
 /*
- * Starts an attempt at @item, which is out of the queue, with @share of the budget. Takes both over,
- * on failure too, which is reported as an ERROR of the test or noted as a fault of the run.
+ * Starts an attempt at @item, which is out of the queue, with @share of the budget. Takes both
+ * over, on failure too, which is reported as an ERROR of the test or noted as a fault of the run.
  *
  * With @warm the machine is only restored; the test begins at kt_job_go().
  */

@@ -38,8 +38,9 @@ static void fall_back(struct kt_run *run, struct kt_group *group, const char *wh
 }
 
 /*
- * A template that cannot be built or stored costs time: the tests of the group boot. A guest that does
- * not get up in a build does not get up in a boot either, so the tests fail with the build's outcome.
+ * A template that cannot be built or stored costs time: the tests of the group boot. A guest that
+ * does not get up in a build does not get up in a boot either, so the tests fail with the build's
+ * outcome.
  */
 static void on_ended(struct kt_job *job)
 {

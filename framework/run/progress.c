@@ -10,16 +10,15 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define LINES_MAX 8u
-#define BAR_WIDTH 24u
+#define LINES_MAX 8u  /* tests that are shown; "..." stands for the others */
+#define BAR_WIDTH 24u /* characters */
 
-void kt_progress_init(struct kt_progress *progress, bool color, unsigned int total)
+void kt_progress_init(struct kt_progress *progress, unsigned int total)
 {
 	const char *terminal = getenv("TERM");
 
 	*progress = (struct kt_progress){
 		.enabled = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb"),
-		.color = color,
 		.total = total,
 	};
 }
@@ -33,6 +32,7 @@ static unsigned int terminal_columns(void)
 	return size.ws_col;
 }
 
+/* Moves the cursor up to the first line and erases from there to the end of the screen. */
 void kt_progress_clear(struct kt_progress *progress)
 {
 	if (!progress->shown)
@@ -42,7 +42,7 @@ void kt_progress_clear(struct kt_progress *progress)
 	progress->shown = 0;
 }
 
-/* Cut to the terminal's width, or a wrapped line would not be taken off again. */
+/* A line is cut to the terminal's width: a wrapped one takes two rows, and one would stay. */
 static void put_line(struct kt_progress *progress, const char *text, unsigned int columns)
 {
 	(void)fprintf(stderr, "%.*s\n", (int)columns - 1, text);

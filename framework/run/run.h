@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One run, as its parts share it: the queue, the jobs that are going on, the budget and the verdicts.
+ * One run, as its parts share it: the queue, the jobs that are going on, the budget and the
+ * verdicts.
  *
- * The parts call each other in one direction only: runner > schedule > pool > {attempt, build} > run.
- * A job that ends makes room for others; its event calls run->schedule() for that, which is the way up.
+ * The parts call each other in one direction only: runner > schedule > pool > {attempt, build} >
+ * run. A job that ends makes room for others; its event calls run->schedule() for that, which is
+ * the way up.
  */
 
 #include <stdbool.h>
@@ -72,8 +74,9 @@ struct kt_run {
 };
 
 /*
- * Makes a job without starting it, and puts it at the end of run->jobs. An attempt begins in the phase
- * FORK if its machine is restored, else in BOOT. @name is borrowed. NULL when out of memory or files.
+ * Makes a job without starting it, and puts it at the end of run->jobs. An attempt begins in the
+ * phase FORK if its machine is restored, else in BOOT. @name is borrowed. NULL when out of memory
+ * or files.
  */
 struct kt_run_job *kt_run_job_new(struct kt_run *run, enum kt_run_job_kind kind,
 				  struct kt_group *group, const struct kt_test *test,

@@ -25,18 +25,20 @@
 #define READY_LIMIT_NS    (3600 * KT_NSEC_PER_SEC)
 
 /*
- * The runner owns the loop of a run and its end. One thread waits for all: the processes and pipes of the
- * jobs, signals, the budget, and timers. framework/run/schedule.c decides what starts.
+ * The runner owns the loop of a run and its end. One thread waits for all: the processes and
+ * pipes of the jobs, signals, the budget, and timers. framework/run/schedule.c decides what
+ * starts.
  *
- * A run ends early by a signal, --global-timeout, --max-fail or a fault. It is stopping then: nothing
- * starts, the sessions are asked to end, and the loop goes on until all jobs have ended, so that each
- * attempt that had started is reported. No process may be left when kt_runner_run() returns.
+ * A run ends early by a signal, --global-timeout, --max-fail or a fault. It is stopping then:
+ * nothing starts, the sessions are asked to end, and the loop goes on until all jobs have ended,
+ * so that each attempt that had started is reported. No process may be left when kt_runner_run()
+ * returns.
  */
 
 #define KILL_AFTER_NS (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
 #define REDRAW_NS     (100 * KT_NSEC_PER_MSEC)
 
-/* ---- progress --------------------------------------------------------------------------------- */
+/* ---- progress ------------------------------------------------------------------------------- */
 
 /* Machines of the pool are not shown: their tests have not begun. */
 static void draw_progress(struct kt_run *run)
@@ -66,7 +68,7 @@ static void on_redraw(void *data)
 	kt_timer_arm(run->loop, &run->redraw, kt_now_ns() + REDRAW_NS);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 static void signal_jobs(const struct kt_run *run, int signal)
 {
@@ -120,9 +122,9 @@ static int watch_signals(struct kt_run *run)
 	return kt_signals_watch(run->loop, &run->signals, signals, KT_ARRAY_LEN(signals));
 }
 
-/* ---- the run ---------------------------------------------------------------------------------- */
+/* ---- the run -------------------------------------------------------------------------------- */
 
-static int run_init(struct kt_run *run, bool color, struct kt_err *reterr)
+static int run_init(struct kt_run *run, struct kt_err *reterr)
 {
 	int r = kt_loop_new(&run->loop);
 
@@ -134,7 +136,7 @@ static int run_init(struct kt_run *run, bool color, struct kt_err *reterr)
 	run->redraw = (struct kt_timer){ .fn = on_redraw, .data = run };
 	run->kill = (struct kt_timer){ .fn = on_kill, .data = run };
 	run->global = (struct kt_timer){ .fn = on_global_timeout, .data = run };
-	kt_progress_init(&run->progress, color, run->n_planned);
+	kt_progress_init(&run->progress, run->n_planned);
 	return kt_budget_open(run->options->budget_vcpus, run->options->memory_budget_mib,
 			      &run->budget, reterr);
 }
@@ -169,7 +171,7 @@ static int run_all(struct kt_run *run, struct kt_err *reterr)
 }
 
 int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_reporter *reporters,
-		  bool color, struct kt_counts *ret_counts, int *ret_signal, struct kt_err *reterr)
+		  struct kt_counts *ret_counts, int *ret_signal, struct kt_err *reterr)
 {
 	struct kt_run run = {
 		.plan = plan,
@@ -187,7 +189,7 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 
 	kt_queue_init(&run.queue);
 	run.jobs_end = &run.jobs;
-	r = run_init(&run, color, reterr) ?: run_all(&run, reterr);
+	r = run_init(&run, reterr) ?: run_all(&run, reterr);
 	run_deinit(&run);
 	run.counts.elapsed_ns = kt_now_ns() - run.began_ns;
 	run.counts.interrupted = run.signal || run.timed_out;

@@ -8,17 +8,18 @@
 #include "util/clock.h"
 
 /*
- * The queue is served in its order: an item that the budget has no room for holds back all items behind it,
- * so a large machine is not overtaken for ever by small ones. Two things may pass: an item whose template is
- * still being built lets the next ones start, and an item that is short of vCPUs may have its machine restored
- * ahead (the pool). An item never starts before the template of its group is there, unless its group boots.
+ * The queue is served in its order: an item that the budget has no room for holds back all items
+ * behind it, so a large machine is not overtaken for ever by small ones. Two things may pass: an
+ * item whose template is still being built lets the next ones start, and an item that is short of
+ * vCPUs may have its machine restored ahead (the pool). An item never starts before the template
+ * of its group is there, unless its group boots.
  *
  * All of this runs in one thread, from the events of the loop, and never blocks.
  */
 
 #define RECHECK_NS (10 * KT_NSEC_PER_MSEC) /* see on_budget() */
 
-/* ---- rounds ----------------------------------------------------------------------------------- */
+/* ---- rounds --------------------------------------------------------------------------------- */
 
 /* A round in which nothing could start would be followed by others like it, for ever. */
 static bool another_round(const struct kt_run *run)
@@ -50,7 +51,7 @@ static unsigned int count_attempts(const struct kt_run *run, const struct kt_gro
 	return kt_queue_count(&run->queue, group) * (rounds - run->queue.rounds + 1);
 }
 
-/* ---- items ------------------------------------------------------------------------------------ */
+/* ---- items ---------------------------------------------------------------------------------- */
 
 enum step {
 	STEP_AGAIN, /* something has changed: look from the front */
@@ -148,11 +149,11 @@ static void start_items(struct kt_run *run)
 	}
 }
 
-/* ---- other runs on this host ------------------------------------------------------------------ */
+/* ---- other runs on this host ---------------------------------------------------------------- */
 
 /*
- * The event that a file was closed comes a moment before its locks are gone (Linux: fs/file_table.c,
- * __fput), so a look right now may be too early: a second one follows.
+ * The event that a file was closed comes a moment before its locks are gone (Linux:
+ * fs/file_table.c, __fput), so a look right now may be too early: a second one follows.
  */
 static void on_budget(void *data, uint32_t events)
 {

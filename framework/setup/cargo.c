@@ -78,9 +78,9 @@ char *kt_cargo_missing(const struct kt_cargo *cargo, const struct kt_test *test)
 	return missing ? describe_missing(missing) : NULL;
 }
 
-/* ---- where they are on the host ----------------------------------------------------------------- */
+/* ---- where they are on the host ------------------------------------------------------------- */
 
-/* A path of a declaration; relative ones begin where the test program is. NULL when out of memory. */
+/* Resolves a path of a declaration relative to the directory of the test program. */
 static char *host_path(const char *path)
 {
 	char program[PATH_MAX];
@@ -100,7 +100,7 @@ static bool is_file(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, R_OK) == 0;
 }
 
-/* @name in one of the directories of KTESTS_SCHEDULER_PATH, or beside the program; NULL if it is not. */
+/* The first @name in the directories of KTESTS_SCHEDULER_PATH and beside the program; or NULL. */
 static char *find_scheduler(const char *name)
 {
 	KT_FREE char *list = strdup(getenv("KTESTS_SCHEDULER_PATH") ?: "");
@@ -144,7 +144,7 @@ static int find_path(const struct kt_use *use, char **ret_path, struct kt_err *r
 	return *ret_path ? 0 : kt_err_oom(reterr);
 }
 
-/* The kernel of the guest would look for a script's interpreter in vain, so nothing but ELF will do. */
+/* The guest has packed files only: its kernel would not find the interpreter of a script. */
 static int check_binary(const char *path, struct kt_err *reterr)
 {
 	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -180,7 +180,7 @@ static const char *guest_dir(enum kt_use_kind kind)
 	return kind == KT_USE_PAYLOAD ? KT_PAYLOAD_DIR : KT_SCHEDULER_DIR;
 }
 
-/* @name is what it is called in the declaration, whose last part counts in the guest. */
+/* In the guest the file has the last part of @name, the path as declared. */
 static int add_extra(struct kt_cargo_place *place, const char *host, const char *name,
 		     struct kt_err *reterr)
 {
@@ -215,7 +215,7 @@ static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 	return r;
 }
 
-/* ---- the cargo of a selection ------------------------------------------------------------------- */
+/* ---- the cargo of a selection --------------------------------------------------------------- */
 
 static int add_place(struct kt_cargo *cargo, const struct kt_use *use, struct kt_err *reterr)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/setup/object.h"
 
-#include <bpf/btf.h>
 #include <elf.h>
 #include <errno.h>
 #include <gelf.h>
@@ -24,11 +23,11 @@
 #define EM_BPF_MACHINE 247u
 #define KFUNC_PREFIX   "scx_bpf_"
 
-/* ---- objects ------------------------------------------------------------------------------------ */
+/* ---- objects -------------------------------------------------------------------------------- */
 
 struct check {
 	const struct kt_cargo *cargo;
-	struct kt_err *err;
+	struct kt_err *err; /* of the caller */
 };
 
 static int check_object(const struct check *check, const struct kt_scheduler *scheduler,
@@ -57,6 +56,7 @@ static int check_own(const struct check *check, const struct kt_test *test)
 	return r;
 }
 
+/* The variables that operations of the test set. */
 static int check_ops(const struct check *check, const struct kt_test *test, const struct kt_op *ops)
 {
 	for (const struct kt_op *op = ops; op && !op->end; op++) {
@@ -82,7 +82,7 @@ int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *cons
 	return r;
 }
 
-/* ---- kfuncs ------------------------------------------------------------------------------------- */
+/* ---- kfuncs --------------------------------------------------------------------------------- */
 
 struct names {
 	char **at;
@@ -196,7 +196,7 @@ int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *rete
 	return 0;
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------ */
+/* ---- kernels -------------------------------------------------------------------------------- */
 
 static bool is_broken(const struct kt_kernel_facts *facts, const char *name)
 {
