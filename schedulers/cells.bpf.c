@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A queue for each cell. A cell is an LLC, for tasks that may run everywhere, or a set of CPUs, for tasks
- * that may run on those only (by a cpuset or an affinity). A CPU serves the cells that it is in by turns,
- * and other LLCs when it has nothing else to do.
+ * A queue for each cell. A cell is an LLC, for tasks that may run everywhere, or a set of CPUs, for
+ * tasks that may run on those only (by a cpuset or an affinity). A CPU serves the cells that it is
+ * in by turns, and other LLCs when it has nothing else to do.
  */
 #include "schedulers/scx.bpf.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A FIFO scheduler that misbehaves on demand. Read-only variables are set when it is loaded, the others
- * also while it runs, from tests. All that is 0 does nothing.
+ * A FIFO scheduler that misbehaves on demand. Read-only variables are set when it is loaded, the
+ * others also while it runs, from tests. All that is 0 does nothing.
  */
 #include "schedulers/scx.bpf.h"
 

@@ -9,7 +9,7 @@
 
 #define NAMES_MAX 300u /* characters of a list of what there is */
 
-/* ---- paths -------------------------------------------------------------------------------------- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 /* The type behind names for it, and behind const and volatile. */
 static const struct btf_type *resolve(const struct btf *btf, uint32_t *type_id)
@@ -193,7 +193,7 @@ int kt_field_find(const struct btf *btf, uint32_t type_id, const char *path,
 	return 0;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------ */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static int check_scalar(const struct kt_field *field, size_t len, struct kt_err *reterr)
 {
@@ -270,7 +270,7 @@ int kt_field_set(const struct kt_field *field, void *value, size_t len, uint64_t
 	return 0;
 }
 
-/* ---- text --------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static bool find_enumerator(const struct kt_field *field, const char *text, uint64_t *ret_number)
 {

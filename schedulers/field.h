@@ -20,9 +20,9 @@ struct kt_field {
 };
 
 /*
- * Follows @path from a value of type @type_id: names of members with dots between them, and indices of
- * arrays in brackets, as "nested.inner[2]". In a data section the first name is a variable's. NULL or "" is
- * all of the value. -ENOENT with what there is instead when a name is not found.
+ * Follows @path from a value of type @type_id: names of members with dots between them, and indices
+ * of arrays in brackets, as "nested.inner[2]". In a data section the first name is a variable's.
+ * NULL or "" is all of the value. -ENOENT with what there is instead when a name is not found.
  */
 int kt_field_find(const struct btf *btf, uint32_t type_id, const char *path,
 		  struct kt_field *ret_field, struct kt_err *reterr);
@@ -36,8 +36,8 @@ int kt_field_set(const struct kt_field *field, void *value, size_t len, uint64_t
 		 struct kt_err *reterr);
 
 /*
- * Writes what @text says: a number (decimal, 0x, 0), true or false, the name of an enumerator, or for an
- * array of characters the text itself.
+ * Writes what @text says: a number (decimal, 0x, 0), true or false, the name of an enumerator, or
+ * for an array of characters the text itself.
  */
 int kt_field_set_text(const struct kt_field *field, void *value, size_t len, const char *text,
 		      struct kt_err *reterr);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* As little as a scheduler can be: one callback, and the kernel's own global queue. It calls one kfunc only. */
+/*
+ * As little as a scheduler can be: one callback, and the kernel's own global queue. It calls one
+ * kfunc only.
+ */
 #include "schedulers/scx.bpf.h"
 
 u64 nr_queued;

@@ -40,7 +40,7 @@ static enum kt_loader_status refuse(const struct load *load, const struct kt_err
 	return KT_LOADER_REFUSED;
 }
 
-/* ---- what the object has ------------------------------------------------------------------------ */
+/* ---- what the object has --------------------------------------------------------------------- */
 
 static const char *type_name(const struct btf *btf, uint32_t type_id)
 {
@@ -147,7 +147,7 @@ static int find_variable(const struct load *load, const char *path, struct bpf_m
 	return complain_of_variable(load, path, reterr);
 }
 
-/* ---- what it is told ---------------------------------------------------------------------------- */
+/* ---- what it is told ------------------------------------------------------------------------- */
 
 static int set_variable(const struct load *load, const char *assignment, struct kt_err *reterr)
 {
@@ -225,7 +225,7 @@ static int size_dump(const struct load *load, struct kt_err *reterr)
 	return kt_field_set(&field, data, room, len, reterr);
 }
 
-/* ---- enumerators -------------------------------------------------------------------------------- */
+/* ---- enumerators ----------------------------------------------------------------------------- */
 
 #define ENUM_PREFIX "__SCX_"
 
@@ -288,10 +288,10 @@ static void set_all_of(const struct load *load, const struct btf *kernel,
 }
 
 /*
- * Objects that are built with the scx project's headers have variables that stand for enumerators of the
- * kernel, as __SCX_DSQ_LOCAL for SCX_DSQ_LOCAL, which their programs fill in before they load them: the
- * numbers differ from kernel to kernel. One that the kernel does not have stays 0, which is how the objects
- * see that.
+ * Objects that are built with the scx project's headers have variables that stand for enumerators
+ * of the kernel, as __SCX_DSQ_LOCAL for SCX_DSQ_LOCAL, which their programs fill in before they
+ * load them: the numbers differ from kernel to kernel. One that the kernel does not have stays 0,
+ * which is how the objects see that.
  */
 static int set_enumerators(const struct load *load, struct kt_err *reterr)
 {
@@ -337,9 +337,11 @@ static int configure(struct load *load, struct kt_err *reterr)
 	return r ?: size_dump(load, reterr);
 }
 
-/* ---- how it ends -------------------------------------------------------------------------------- */
+/* ---- how it ends ----------------------------------------------------------------------------- */
 
-/* The data section of a variable as it is now, to be freed: what libbpf has of it is how it began. */
+/*
+ * The data section of a variable as it is now, to be freed: what libbpf has of it is how it began.
+ */
 static void *read_section(const struct load *load, const char *path, struct kt_field *ret_field,
 			  size_t *ret_len)
 {
@@ -395,7 +397,7 @@ static enum kt_loader_status report_exit(const struct load *load)
 	return kind >= EXIT_ERROR ? KT_LOADER_DISABLED : KT_LOADER_ENDED;
 }
 
-/* ---- verification ------------------------------------------------------------------------------- */
+/* ---- verification ---------------------------------------------------------------------------- */
 
 static void print_verified(const struct bpf_program *program, const char *log)
 {
@@ -442,7 +444,7 @@ static enum kt_loader_status verify(struct load *load)
 	return r < 0 ? KT_LOADER_REFUSED : KT_LOADER_ENDED;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static int open_object(struct load *load, struct kt_err *reterr)
 {
@@ -538,8 +540,8 @@ static enum kt_loader_status run(struct load *load)
 }
 
 /*
- * Not its information: that an older kernel lacks callbacks which the object leaves empty stands there once for
- * each, before what matters.
+ * Not its information: that an older kernel lacks callbacks which the object leaves empty stands
+ * there once for each, before what matters.
  */
 static int print_warnings(enum libbpf_print_level level, const char *format, va_list ap)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Loads any sched_ext scheduler that is a BPF object file, without a skeleton: what it has is found by its
- * BTF. "ktests load OBJECT" is this, and so is what the guest starts for KT_SCHEDULER(.object = ...).
+ * Loads any sched_ext scheduler that is a BPF object file, without a skeleton: what it has is found
+ * by its BTF. "ktests load OBJECT" is this, and so is what the guest starts for
+ * KT_SCHEDULER(.object = ...).
  */
 
 #include <stdbool.h>
@@ -28,11 +29,14 @@ struct kt_loader {
 };
 
 /*
- * Sets the variables, loads, attaches, and waits until a signal comes or the kernel has disabled the
- * scheduler. Speaks on standard error as the kernel's own schedulers do: libbpf's complaints with the
- * verifier's log, at the end "DEBUG DUMP" with what the kernel has dumped, and "EXIT: REASON (MESSAGE)".
+ * Sets the variables, loads, attaches, and waits until a signal comes or the kernel has disabled
+ * the scheduler. Speaks on standard error as the kernel's own schedulers do: libbpf's complaints
+ * with the verifier's log, at the end "DEBUG DUMP" with what the kernel has dumped, and "EXIT:
+ * REASON (MESSAGE)".
  */
 enum kt_loader_status kt_loader_run(const struct kt_loader *loader);
 
-/* What can be known of an object without a kernel: that it is a scheduler, and has the variables. */
+/*
+ * What can be known of an object without a kernel: that it is a scheduler, and has the variables.
+ */
 int kt_loader_check(const struct kt_loader *loader, struct kt_err *reterr);

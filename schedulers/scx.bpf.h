@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What the schedulers here have in common: the kernel's kfuncs (kernel/sched/ext.c), how a callback is
- * written, and what is left behind at the end.
+ * What the schedulers here have in common: the kernel's kfuncs (kernel/sched/ext.c), how a callback
+ * is written, and what is left behind at the end.
  */
 
-/* vmlinux.h is made from the BTF of the kernel at build time; its prototypes depend on who has made it. */
+/*
+ * vmlinux.h is made from the BTF of the kernel at build time; its prototypes depend on who has made
+ * it.
+ */
 #define BPF_NO_KFUNC_PROTOTYPES
 #include <vmlinux.h>
 
@@ -13,7 +16,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-/* ---- kfuncs ------------------------------------------------------------------------------------- */
+/* ---- kfuncs ---------------------------------------------------------------------------------- */
 
 s32 scx_bpf_create_dsq(u64 dsq_id, s32 node) __ksym;
 void scx_bpf_dsq_insert(struct task_struct *p, u64 dsq_id, u64 slice, u64 enq_flags) __ksym;
@@ -31,7 +34,7 @@ u32 scx_bpf_nr_cpu_ids(void) __ksym;
 void scx_bpf_error_bstr(char *format, unsigned long long *data, u32 data__sz) __ksym;
 void scx_bpf_exit_bstr(s64 exit_code, char *format, unsigned long long *data, u32 data__sz) __ksym;
 
-/* ---- callbacks ---------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 #define SCX_CALLBACK(name, ...)  SEC("struct_ops/" #name) BPF_PROG(name, ##__VA_ARGS__)
 #define SCX_SLEEPABLE(name, ...) SEC("struct_ops.s/" #name) BPF_PROG(name, ##__VA_ARGS__)
@@ -44,7 +47,7 @@ void scx_bpf_exit_bstr(s64 exit_code, char *format, unsigned long long *data, u3
 
 char _license[] SEC("license") = "GPL"; /* the kfuncs are for GPL-compatible programs only */
 
-/* ---- the end ------------------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /*
  * Why the scheduler was disabled, where the loader finds it: the names and the shape are those that
@@ -74,7 +77,7 @@ static inline void scx_note_exit(const struct scx_exit_info *info)
 	__sync_lock_test_and_set(&uei.kind, info->kind);
 }
 
-/* ---- counters ----------------------------------------------------------------------------------- */
+/* ---- counters -------------------------------------------------------------------------------- */
 
 /* For tests to read: what the scheduler has done so far. */
 static inline void count(u64 *counter)
@@ -82,7 +85,7 @@ static inline void count(u64 *counter)
 	__sync_fetch_and_add(counter, 1);
 }
 
-/* ---- select_cpu --------------------------------------------------------------------------------- */
+/* ---- select_cpu ------------------------------------------------------------------------------ */
 
 /* The kernel's choice; a task that finds it idle goes there at once, and is counted. */
 static inline s32 scx_take_idle_cpu(struct task_struct *p, s32 prev_cpu, u64 wake_flags,

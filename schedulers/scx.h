@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The state of sched_ext as the kernel shows it: /sys/kernel/sched_ext (kernel/sched/ext.c), and the
- * uevents that announce a scheduler's kobject (add) and its end (remove). Waiting for the uevents
- * replaces polling.
+ * The state of sched_ext as the kernel shows it: /sys/kernel/sched_ext (kernel/sched/ext.c), and
+ * the uevents that announce a scheduler's kobject (add) and its end (remove). Waiting for the
+ * uevents replaces polling.
  */
 
 #include <stdbool.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weighted fairness: one queue for all CPUs in the order of virtual time, which runs the slower for a
- * task the greater its weight is (cpu.weight does not count: the task's own weight, by nice, does).
+ * Weighted fairness: one queue for all CPUs in the order of virtual time, which runs the slower for
+ * a task the greater its weight is (cpu.weight does not count: the task's own weight, by nice,
+ * does).
  */
 #include "schedulers/scx.bpf.h"
 
@@ -54,8 +55,8 @@ static inline bool somebody_waits(u64 vtime)
 }
 
 /*
- * The task that has used up its slice is in no queue yet. Unless it is asked first, two tasks on one CPU take
- * turns whatever their weights are.
+ * The task that has used up its slice is in no queue yet. Unless it is asked first, two tasks on
+ * one CPU take turns whatever their weights are.
  */
 void SCX_CALLBACK(vtime_dispatch, s32 cpu, struct task_struct *prev)
 {

@@ -179,7 +179,7 @@ static int run_plan(const char *program, struct kt_setup *setup,
 	else
 		r = kt_reporters_begin(reporters, &info, &err);
 	if (r == 0) {
-		r = kt_runner_run(plan, setup, reporters, color, &counts, &signal, &err);
+		r = kt_runner_run(plan, setup, reporters, &counts, &signal, &err);
 		r_end = kt_reporters_end(reporters, &counts, r < 0 ? NULL : &err);
 	}
 	kt_reporters_free(reporters);

@@ -30,7 +30,7 @@
 #define LOAD_TIMEOUT_NS                                                                            \
 	(120 * KT_NSEC_PER_SEC) /* a million instructions take the verifier some seconds */
 
-/* ---- what --------------------------------------------------------------------------------------- */
+/* ---- what ------------------------------------------------------------------------------------ */
 
 int kt_verified_init(struct kt_verified *verified, const char *name, struct kt_err *reterr)
 {
@@ -69,7 +69,7 @@ void kt_verified_deinit(struct kt_verified *verified)
 	free(verified->path);
 }
 
-/* ---- how ---------------------------------------------------------------------------------------- */
+/* ---- how ------------------------------------------------------------------------------------- */
 
 static int put_quoted(FILE *out, const char *text)
 {
@@ -164,7 +164,7 @@ static char *collect(struct kt_setup *setup, const struct kt_kernel *kernel,
 	return text;
 }
 
-/* ---- what came of it ---------------------------------------------------------------------------- */
+/* ---- what came of it ------------------------------------------------------------------------- */
 
 static bool begins(const char *line, const char *with)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The tests and payloads of this binary. */
+/* The tests, payloads and schedulers that are linked into this binary. */
 
 #include <stddef.h>
 

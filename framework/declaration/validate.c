@@ -17,6 +17,12 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/*
+ * Every test is validated before the first one runs, and all faults are reported at once.
+ * Validation walks the steps in order and keeps the names of the cgroups that exist at each point;
+ * judgements about single operations and definitions are made beside their code in guest/scenario.
+ * Nothing here depends on the host or on a kernel.
+ */
 #define CPUS_MAX        255u
 #define MEMORY_MIB_MIN  64u
 #define MEMORY_MIB_MAX  65536u
@@ -28,11 +34,11 @@ struct validation {
 	const struct kt_test *test;
 	FILE *out;
 	unsigned int n_faults;
-	/* Names that exist at this point of the steps, the backdrop's first; borrowed from the test. */
+	/* The cgroups that exist at this point of the steps, the backdrop's first; borrowed. */
 	const char *cgroups[CGROUPS_MAX];
 	size_t n_cgroups;
 	size_t n_backdrop;
-	bool names_unknown; /* functions create cgroups too */
+	bool names_unknown; /* a .setup_fn may create others */
 };
 
 __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, const char *format,
@@ -99,7 +105,7 @@ static void add_cgroup(struct validation *v, const char *where, const char *name
 		v->cgroups[v->n_cgroups++] = name;
 }
 
-/* The order of the others stays: the backdrop's come first. */
+/* Keeps the order of the others: n_backdrop counts from the beginning. */
 static void forget_cgroup(struct validation *v, size_t at)
 {
 	if (at >= v->n_cgroups)
@@ -130,7 +136,7 @@ static void check_def(struct validation *v, const char *where, const struct kt_c
 	kt_definition_judge(def, &topology, on_def_fault, &at);
 }
 
-/* Whether a name in an operation is one that exists here. */
+/* Whether an operation may name this cgroup at this point. */
 static bool is_known(const struct validation *v, const char *name, bool takes_init)
 {
 	if (!name)
@@ -209,7 +215,7 @@ static double check_hold(struct validation *v, unsigned int step, const struct k
 	return 0;
 }
 
-/* Forgets the cgroups that end with step @now: their names are free again. */
+/* Forgets the cgroups that end with step @now. A later step may use their names again. */
 static void end_lifetimes(struct validation *v, unsigned int now)
 {
 	for (size_t i = v->n_backdrop; i < v->n_cgroups;) {
@@ -226,7 +232,7 @@ static bool is_empty(const struct kt_step *step)
 	       (!step->ops || step->ops->end) && step->hold.kind == KT_HOLD_NONE;
 }
 
-/* What a function will create is not known before it is called: names are the guest's business then. */
+/* A .setup_fn creates cgroups that are unknown before the run; the guest checks names then. */
 static bool has_factory(const struct kt_test *test)
 {
 	for (const struct kt_step *step = test->steps; !step->end; step++) {
@@ -297,7 +303,7 @@ static bool uses_scheduler(const struct kt_test *test)
 	bool found = false;
 
 	if (kt_uses_init(&uses, test) < 0)
-		return true; /* without memory nothing is told from it */
+		return true; /* out of memory: report no fault */
 	for (size_t i = 0; i < uses.n; i++)
 		found |= uses.at[i].kind != KT_USE_PAYLOAD;
 	kt_uses_deinit(&uses);

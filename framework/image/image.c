@@ -507,7 +507,7 @@ int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_
 	return r;
 }
 
-/* ---- changes against a guest's files -------------------------------------------------------- */
+/* ---- changes against a guest's files --------------------------------------------------------- */
 
 /* The value of a file in a manifest: "MODE:HASH". */
 static json_t *item_hash(const struct item *item)

@@ -27,8 +27,8 @@ static bool is_descriptor(const char *path)
 }
 
 /*
- * A FIFO is opened without waiting for its reader: one that nothing reads is an error, and not a run
- * that never begins.
+ * A FIFO is opened without waiting for its reader: one that nothing reads is an error, and not a
+ * run that never begins.
  */
 static int open_through(struct kt_report_file *file, const char *path, struct kt_err *reterr)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The file that a report is written to. A regular file, or none, is replaced in one step at the end;
- * a symbolic link stays and its target is replaced. Anything else, such as a device, a FIFO, a socket
- * or /dev/stdout, is written through.
+ * The file that a report is written to. A regular file, or none, is replaced in one step at the
+ * end; a symbolic link stays and its target is replaced. Anything else, such as a device, a FIFO, a
+ * socket or /dev/stdout, is written through.
  */
 
 #include <stddef.h>

@@ -41,8 +41,8 @@ struct xml {
 
 /*
  * Writes @text for an element or attribute. XML 1.0 (section 2.2) allows no control characters but
- * tab, newline and carriage return, no surrogates, and neither U+FFFE nor U+FFFF. Control characters
- * are dropped; what is not valid otherwise becomes U+FFFD.
+ * tab, newline and carriage return, no surrogates, and neither U+FFFE nor U+FFFF. Control
+ * characters are dropped; what is not valid otherwise becomes U+FFFD.
  */
 static void put_escaped_len(FILE *out, const char *text, size_t left)
 {
@@ -84,8 +84,8 @@ static void put_attribute(FILE *out, const char *name, const char *value)
 }
 
 /*
- * Writes a capture as an element; nothing when it is empty. Viewers load the whole file, so that of a
- * long output only head and tail are in it.
+ * Writes a capture as an element; nothing when it is empty. Viewers load the whole file, so that of
+ * a long output only head and tail are in it.
  */
 static void put_capture(FILE *out, const char *element, const struct kt_capture *capture)
 {

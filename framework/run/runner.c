@@ -38,7 +38,7 @@
 #define KILL_AFTER_NS (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
 #define REDRAW_NS     (100 * KT_NSEC_PER_MSEC)
 
-/* ---- progress ------------------------------------------------------------------------------- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
 /* Machines of the pool are not shown: their tests have not begun. */
 static void draw_progress(struct kt_run *run)
@@ -68,7 +68,7 @@ static void on_redraw(void *data)
 	kt_timer_arm(run->loop, &run->redraw, kt_now_ns() + REDRAW_NS);
 }
 
-/* ---- the end -------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void signal_jobs(const struct kt_run *run, int signal)
 {
@@ -122,7 +122,7 @@ static int watch_signals(struct kt_run *run)
 	return kt_signals_watch(run->loop, &run->signals, signals, KT_ARRAY_LEN(signals));
 }
 
-/* ---- the run -------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 static int run_init(struct kt_run *run, struct kt_err *reterr)
 {

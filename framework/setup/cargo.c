@@ -17,13 +17,13 @@
 #include "util/process.h"
 
 /*
- * The cargo of a run is computed once, before anything starts: for each selected test the declarations
- * that it uses, and for each declaration the file on the host and the package in the image. Places and
- * packages share their index. A declaration whose file is missing is not an error here: its tests are
- * skipped, and its package stays empty.
+ * The cargo of a run is computed once, before anything starts: for each selected test the
+ * declarations that it uses, and for each declaration the file on the host and the package in the
+ * image. Places and packages share their index. A declaration whose file is missing is not an error
+ * here: its tests are skipped, and its package stays empty.
  */
 
-/* ---- looking up --------------------------------------------------------------------------------- */
+/* ---- looking up ------------------------------------------------------------------------------ */
 
 static size_t find_place(const struct kt_cargo *cargo, const void *declaration)
 {
@@ -78,7 +78,7 @@ char *kt_cargo_missing(const struct kt_cargo *cargo, const struct kt_test *test)
 	return missing ? describe_missing(missing) : NULL;
 }
 
-/* ---- where they are on the host ------------------------------------------------------------- */
+/* ---- where they are on the host -------------------------------------------------------------- */
 
 /* Resolves a path of a declaration relative to the directory of the test program. */
 static char *host_path(const char *path)
@@ -215,7 +215,7 @@ static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 	return r;
 }
 
-/* ---- the cargo of a selection --------------------------------------------------------------- */
+/* ---- the cargo of a selection ---------------------------------------------------------------- */
 
 static int add_place(struct kt_cargo *cargo, const struct kt_use *use, struct kt_err *reterr)
 {

@@ -14,16 +14,16 @@
 #include "util/io.h"
 
 /*
- * Before anything boots, the runner reads the BPF objects that the selected tests use. An object that
- * is wrong by itself stops the run. A kernel that cannot run a scheduler makes its tests SKIP: the
- * kernel has no sched_ext, or its BTF describes a kfunc wrongly that the object calls. The files are
- * untrusted: libelf checks every offset, and PROGRAM_MAX bounds what is read.
+ * Before anything boots, the runner reads the BPF objects that the selected tests use. An object
+ * that is wrong by itself stops the run. A kernel that cannot run a scheduler makes its tests SKIP:
+ * the kernel has no sched_ext, or its BTF describes a kfunc wrongly that the object calls. The
+ * files are untrusted: libelf checks every offset, and PROGRAM_MAX bounds what is read.
  */
 #define PROGRAM_MAX    (256u << 20)
 #define EM_BPF_MACHINE 247u
 #define KFUNC_PREFIX   "scx_bpf_"
 
-/* ---- objects -------------------------------------------------------------------------------- */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 struct check {
 	const struct kt_cargo *cargo;
@@ -74,7 +74,8 @@ int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *cons
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n_tests; i++) {
-		r = check_own(&check, tests[i]) ?: check_ops(&check, tests[i], tests[i]->backdrop.ops);
+		r = check_own(&check, tests[i])
+			    ?: check_ops(&check, tests[i], tests[i]->backdrop.ops);
 		for (const struct kt_step *step = tests[i]->steps; r == 0 && step && !step->end;
 		     step++)
 			r = check_ops(&check, tests[i], step->ops);
@@ -82,7 +83,7 @@ int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *cons
 	return r;
 }
 
-/* ---- kfuncs --------------------------------------------------------------------------------- */
+/* ---- kfuncs ---------------------------------------------------------------------------------- */
 
 struct names {
 	char **at;
@@ -162,8 +163,8 @@ static int collect_object(char *bytes, size_t len, struct names *names)
 }
 
 /*
- * A program embeds its objects as the bytes of a skeleton. Every position at which the ELF header of a
- * BPF object begins is therefore examined, the beginning of the file included.
+ * A program embeds its objects as the bytes of a skeleton. Every position at which the ELF header
+ * of a BPF object begins is therefore examined, the beginning of the file included.
  */
 int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *reterr)
 {
@@ -196,7 +197,7 @@ int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *rete
 	return 0;
 }
 
-/* ---- kernels -------------------------------------------------------------------------------- */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 static bool is_broken(const struct kt_kernel_facts *facts, const char *name)
 {
@@ -231,7 +232,8 @@ static char *find_obstacle(const struct kt_kernel_facts *facts, const struct kt_
 	KT_FREE char *list = NULL;
 
 	if (!facts->sched_ext)
-		return kt_format("scheduler %s: kernel %s has no sched_ext (CONFIG_SCHED_CLASS_EXT)",
+		return kt_format("scheduler %s: kernel %s has no sched_ext "
+				 "(CONFIG_SCHED_CLASS_EXT)",
 				 use->name, facts->release);
 	if (!facts->n_broken_kfuncs || !path || kt_scheduler_kfuncs(path, &names, NULL) < 0)
 		return NULL;

@@ -10,7 +10,8 @@ struct kt_ksym {
 };
 
 /*
- * Looks up all of @symbols by a BPF program, some hundred times faster than by reading /proc/kallsyms.
- * None is known on a kernel without BPF, or before 5.16; nor one whose name has more than 31 characters.
+ * Looks up all of @symbols by a BPF program, some hundred times faster than by reading
+ * /proc/kallsyms. None is known on a kernel without BPF, or before 5.16; nor one whose name has
+ * more than 31 characters.
  */
 void kt_ksyms_find(struct kt_ksym *symbols, unsigned int n);

@@ -62,8 +62,8 @@ bool kt_guest_is_me(void)
 }
 
 /*
- * The machine has a port that ends it at once. The kernel's own way tells every device first, all of
- * which end with the machine: under TCG that takes three times as long as a whole test.
+ * The machine has a port that ends it at once. The kernel's own way tells every device first, all
+ * of which end with the machine: under TCG that takes three times as long as a whole test.
  */
 static __attribute__((noreturn)) void power_off(void)
 {
@@ -177,8 +177,8 @@ static const struct kt_test *find_test(const struct kt_test_node *tests, const c
 }
 
 /*
- * What comes between RUN and a test's first instruction, done for nothing: under TCG the first time is
- * slow, as every block of instructions is translated. A machine in the pool has the time for it.
+ * What comes between RUN and a test's first instruction, done for nothing: under TCG the first time
+ * is slow, as every block of instructions is translated. A machine in the pool has the time for it.
  */
 static void rehearse(const struct guest *guest)
 {
@@ -256,8 +256,8 @@ static void end_processes(struct kt_result *result)
 }
 
 /*
- * Sends the text in as many frames as it takes. Of a very long log the middle is left out: it begins
- * with the cause and ends with the complaint.
+ * Sends the text in as many frames as it takes. Of a very long log the middle is left out: it
+ * begins with the cause and ends with the complaint.
  */
 static void send_kernel_log(struct guest *guest, const char *text)
 {
@@ -341,8 +341,9 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 }
 
 /*
- * The kernel's patience is in the machine's time, like ours: a dump of thousands of tasks, with interrupts off, is no
- * stall on a slow one. 21 s is the kernel's default, 300 s its limit (kernel/rcu/tree_stall.h).
+ * The kernel's patience is in the machine's time, like ours: a dump of thousands of tasks, with
+ * interrupts off, is no stall on a slow one. 21 s is the kernel's default, 300 s its limit
+ * (kernel/rcu/tree_stall.h).
  */
 static void scale_stall_timeout(unsigned int percent)
 {

@@ -18,9 +18,9 @@
 #define BUSY_MAX    3 /* per cent of all CPUs */
 
 /*
- * The kernel gives out zeroed pages only, so taking them and giving them back zeroes them. The pages
- * that were used last come first: with these 128 MiB a template is as small as with all 400 that are
- * free in 512 (61 MiB, of 73 without), and made three seconds sooner.
+ * The kernel gives out zeroed pages only, so taking them and giving them back zeroes them. The
+ * pages that were used last come first: with these 128 MiB a template is as small as with all 400
+ * that are free in 512 (61 MiB, of 73 without), and made three seconds sooner.
  */
 static void zero_free_memory(void)
 {

@@ -22,8 +22,8 @@
 #include "util/io.h"
 
 /*
- * The shell of `ktests shell`: a child on a pseudo terminal, or one command with pipes. PID 1 carries
- * bytes between it and the port until it ends, and never waits for one of the two alone.
+ * The shell of `ktests shell`: a child on a pseudo terminal, or one command with pipes. PID 1
+ * carries bytes between it and the port until it ends, and never waits for one of the two alone.
  */
 #define BUSYBOX "/bin/busybox"
 
@@ -53,8 +53,8 @@ static void prepare_shell(void)
 }
 
 /*
- * Where the host's input goes: a pipe or the terminal. Neither may be written to with a wait: a child
- * that reads nothing, but writes, would then wait for PID 1, and PID 1 for it.
+ * Where the host's input goes: a pipe or the terminal. Neither may be written to with a wait: a
+ * child that reads nothing, but writes, would then wait for PID 1, and PID 1 for it.
  */
 struct sink {
 	int fd;                   /* non-blocking; -1: closed */
@@ -106,8 +106,8 @@ static int take_input(struct kt_port *port, struct sink *sink, struct kt_err *re
 }
 
 /*
- * Waits until the host, the sink or @other is ready. A terminal has no end of input that stays: each
- * reader takes one Ctrl-D, so that they are repeated until the shell is gone.
+ * Waits until the host, the sink or @other is ready. A terminal has no end of input that stays:
+ * each reader takes one Ctrl-D, so that they are repeated until the shell is gone.
  */
 static int wait_for(struct kt_port *port, struct sink *sink, struct pollfd *other,
 		    struct kt_err *reterr)

@@ -20,6 +20,11 @@
 #include "util/parse.h"
 #include "wire/message.h"
 
+/*
+ * The machine as the guest's kernel sees it, for HELO. The host compares the topology with what the
+ * test asked for and uses the addresses to look into the kernel. Everything is read from /sys and
+ * /proc; a file that cannot be read is an error, since a wrong topology would spoil measurements.
+ */
 #define CPU_DIR "/sys/devices/system/cpu"
 
 /* Where x86-64 links its image; Documentation/arch/x86/x86_64/mm.rst. */

@@ -15,7 +15,13 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define REPORTED_WORKERS_MAX 500u /* one by one: a result must fit into a frame */
+/*
+ * The executor: one thread, step by step. A step sets up its cgroups, applies its operations,
+ * holds, and tears down the cgroups that no later step names. The first failure ends the scenario,
+ * and everything is torn down. Failures are recorded in the test's result where they are known;
+ * return values only say that there was one.
+ */
+#define REPORTED_WORKERS_MAX 500u /* rows in the report; the rest is only counted */
 
 struct teardown {
 	struct kt_scenario *scenario;
@@ -23,7 +29,7 @@ struct teardown {
 	int first;
 };
 
-/* Payloads go with their cgroup, and before it. */
+/* Whether the cgroup ends with this step. Its payload ends just before it. */
 static bool is_ending(void *data, const char *name)
 {
 	const struct teardown *teardown = data;
@@ -68,7 +74,7 @@ int kt_scenario_begin(struct kt_scenario *scenario)
 	return r;
 }
 
-/* ---- one step ----------------------------------------------------------------------------------- */
+/* ---- one step -------------------------------------------------------------------------------- */
 
 static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def *setup)
 {
@@ -89,7 +95,7 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 	for (const struct kt_op *op = ops; op && !op->end; op++, index++) {
 		int r = kt_op_apply(scenario, op, &err);
 
-		if (r == KT_FAILED) /* what was wrong is recorded */
+		if (r == KT_FAILED) /* the failure is recorded already */
 			return r;
 		if (r < 0) {
 			KT_FREE char *text = kt_op_text(op);
@@ -158,9 +164,9 @@ static uint64_t hold_ns(const struct kt_scenario *scenario, const struct kt_hold
 }
 
 /*
- * Operations every so often, until the duration of the test is over, which counts from the first hold:
- * setting up takes time that is nobody's. The rounds are counted from the first one's begin: one that takes
- * long does not shift the others.
+ * Repeats the operations of a step at an interval until the duration of the test is over. The
+ * duration counts from the first hold, so that setting up does not shorten it. Rounds are due at
+ * multiples of the interval: a round that takes long does not delay the later ones.
  */
 static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
 		     struct kt_err *reterr)
@@ -215,7 +221,7 @@ static int run_step(struct kt_scenario *scenario, unsigned int index)
 	return r ?: r2;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static int set_up_backdrop(struct kt_scenario *scenario, const struct kt_backdrop *backdrop)
 {
@@ -266,7 +272,7 @@ static json_t *workers_to_json(const struct kt_reports *reports)
 	return array;
 }
 
-/* Which kinds were applied. */
+/* The names of the operations that were applied, each once. */
 static json_t *operations_to_json(uint64_t applied)
 {
 	json_t *array = json_array();

@@ -7,8 +7,8 @@
 #include "guest/scenario/state.h"
 
 /*
- * Attaches the test's scheduler, if it names one. Returns 0 or a negative errno; the failure is then
- * recorded in the test's result.
+ * Attaches the test's scheduler, if it names one. Returns 0 or a negative errno; the failure is
+ * then recorded in the test's result.
  */
 int kt_scenario_begin(struct kt_scenario *scenario);
 

@@ -12,6 +12,11 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
+/*
+ * The context behind a test's functions. Several threads of a test may record failures at once:
+ * @lock guards the result. A forked child has a copy of the context; its failures go through the
+ * child log (child.h), and it never touches the lock.
+ */
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 {
 	*ctx = (struct kt_ctx){
@@ -190,8 +195,8 @@ int kt_inconclusive(struct kt_ctx *ctx, const char *format, ...)
 }
 
 /*
- * A child that the test forked has returned from the test's function. Past this point it would act as
- * PID 1 and send a verdict of its own.
+ * A child that the test forked has returned from the test's function. Past this point it would act
+ * as PID 1 and send a verdict of its own.
  */
 __attribute__((noreturn)) static void end_child(struct kt_ctx *ctx, const char *what)
 {

@@ -178,8 +178,8 @@ void kt_worker_done(struct kt_worker *worker)
 }
 
 /*
- * PID 1 sees a process that has ended by itself, which fails the test. While a group is being stopped
- * its members end one after the other, and what they share breaks: that is not a fault.
+ * PID 1 sees a process that has ended by itself, which fails the test. While a group is being
+ * stopped its members end one after the other, and what they share breaks: that is not a fault.
  */
 void kt_worker_fail(const struct kt_worker *worker, const char *what)
 {

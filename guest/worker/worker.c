@@ -415,7 +415,7 @@ int kt_worker_group_start(const struct kt_work *work, const struct kt_worker_pla
 	return 0;
 }
 
-/* ---- in PID 1: while it runs -------------------------------------------------------------------- */
+/* ---- in PID 1: while it runs ----------------------------------------------------------------- */
 
 unsigned int kt_worker_group_count(const struct kt_worker_group *group)
 {

@@ -52,11 +52,11 @@ void kt_worker_group_ask_to_end(struct kt_worker_group *group);
 
 /*
  * Asks every worker to end, kills those that have not by @deadline_ns (0: at once), reaps all, and
- * frees the group. Reports of the workers are appended to *@reports, an array of *@n, which is to be
- * freed with the names of cgroups in it; @reports may be NULL. *@ret_fault, which may be NULL, becomes
- * a sentence, to be freed, about the first worker that did not end as it should: by itself, by a
- * signal, with an error, or not at all in the time it was given. NULL when there is none, or when
- * kt_worker_group_lost() has told about it.
+ * frees the group. Reports of the workers are appended to *@reports, an array of *@n, which is to
+ * be freed with the names of cgroups in it; @reports may be NULL. *@ret_fault, which may be NULL,
+ * becomes a sentence, to be freed, about the first worker that did not end as it should: by itself,
+ * by a signal, with an error, or not at all in the time it was given. NULL when there is none, or
+ * when kt_worker_group_lost() has told about it.
  */
 struct kt_worker_group *kt_worker_group_stop(struct kt_worker_group *group, uint64_t deadline_ns,
 					     struct kt_worker_report **reports, size_t *n,

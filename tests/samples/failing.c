@@ -58,7 +58,7 @@ static int run_error(struct kt_ctx *ctx)
 }
 FAILING(run_fails, .summary = "a .run that returns an error", .run = run_error);
 
-/* ---- children and workers --------------------------------------------------------------------- */
+/* ---- children and workers -------------------------------------------------------------------- */
 
 static int child_returns_run(struct kt_ctx *ctx)
 {
@@ -143,7 +143,7 @@ static int kmsg_flood_run(struct kt_ctx *ctx)
 FAILING(kmsg_flood, .summary = "more kernel log than its ring holds", .timeout_ms = 30000,
 	.run = kmsg_flood_run);
 
-/* ---- scenarios and checks --------------------------------------------------------------------- */
+/* ---- scenarios and checks -------------------------------------------------------------------- */
 
 FAILING(moves_to_a_step, .summary = "what the backdrop owns cannot move to a cgroup of a step",
 	.duration_ms = 100,

@@ -220,7 +220,10 @@ static int child_dies_run(struct kt_ctx *ctx)
 KTEST(child_dies, .summary = "a child that crashes is seen by its parent, and no more", ONE_CPU,
       .run = child_dies_run);
 
-/* What HELO says; the machine undoes deaths by it (vmm/qemu/stale.h), and would not say that it cannot. */
+/*
+ * What HELO says; the machine undoes deaths by it (vmm/qemu/stale.h), and would not say that it
+ * cannot.
+ */
 static int addresses_run(struct kt_ctx *ctx)
 {
 	FILE *symbols = fopen("/proc/kallsyms", "re");
