@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A shell or a command in the guest, for people: PID 1 forks it and moves bytes until it ends.
+ *
+ * A shell runs on a pseudo terminal; PID 1 copies between its master and the port in both
+ * directions. A command writes to descriptors 1 and 2 of PID 1, which guest/port/output.c forwards,
+ * so only its input passes here. There is no deadline: the person at the host ends it. The host
+ * sends STDIN frames, an empty one at the end of its input, and WINDOW frames with the size of the
+ * terminal.
+ */
 #include "guest/init/shell.h"
 
 #include <errno.h>
@@ -22,7 +31,7 @@
 
 #define BUSYBOX "/bin/busybox"
 
-/* The child's exit status as a shell would give it. */
+/* Reaps the child. Returns its exit status as a shell shows it: 128 + N after signal N. */
 static int wait_status(pid_t pid)
 {
 	int status = 0;
@@ -32,7 +41,10 @@ static int wait_status(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* The image holds one file; busybox makes itself every command, sh among them. */
+/*
+ * The image holds busybox as one file. It creates links to itself for all its commands, with
+ * /bin/sh.
+ */
 static void prepare_shell(void)
 {
 	if (access("/bin/sh", X_OK) < 0 && access(BUSYBOX, X_OK) == 0) {
@@ -47,7 +59,10 @@ static void prepare_shell(void)
 	}
 }
 
-/* Bytes and window sizes from the host. Returns 1 once the host's input has ended. */
+/*
+ * Takes one frame from the host. Input goes to @to_fd; a window size is applied to it if it is a
+ * @terminal. Returns 1 when the host's input has ended, else 0 or an error.
+ */
 static int take_input(struct kt_port *port, int to_fd, bool terminal, struct kt_err *reterr)
 {
 	struct kt_frame frame;
@@ -58,7 +73,7 @@ static int take_input(struct kt_port *port, int to_fd, bool terminal, struct kt_
 	if (frame.type == KT_MSG_STDIN) {
 		if (!frame.len)
 			return 1;
-		/* A child that does not read is its own affair. */
+		/* An error is ignored: the child may have closed its input. */
 		(void)kt_write_full(to_fd, frame.payload, frame.len);
 	} else if (frame.type == KT_MSG_WINDOW && terminal &&
 		   frame.len == sizeof(struct kt_msg_window)) {
@@ -70,6 +85,10 @@ static int take_input(struct kt_port *port, int to_fd, bool terminal, struct kt_
 	return 0;
 }
 
+/*
+ * Copies between the host and the terminal until the shell and all its children have left the
+ * terminal.
+ */
 static int pump_terminal(struct kt_port *port, int master, struct kt_err *reterr)
 {
 	char chunk[KT_STDIO_CHUNK_MAX];
@@ -128,6 +147,7 @@ int kt_shell_interactive(struct kt_port *port, const struct kt_run_request *run,
 	return r;
 }
 
+/* In the child: without /bin/sh the command is split at white space, and quotes mean nothing. */
 static __attribute__((noreturn)) void exec_command(const char *command)
 {
 	char *copy = strdup(command), *words[256] = { NULL };
@@ -146,6 +166,9 @@ static __attribute__((noreturn)) void exec_command(const char *command)
 	_exit(127);
 }
 
+/*
+ * Copies input to the command until the command ends. Closes @input at the end of the host's input.
+ */
 static int pump_input(struct kt_port *port, pid_t pid, int input, struct kt_err *reterr)
 {
 	KT_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
