@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What the kernel says of sched_ext: /sys/kernel/sched_ext (kernel/sched/ext.c), and the uevents by which it
- * tells that a scheduler has come (add) or gone (remove). Nobody has to look again and again.
+ * The state of sched_ext in the kernel: read from /sys/kernel/sched_ext (kernel/sched/ext.c), and
+ * watched by the uevents that the kernel sends when a scheduler is attached (add) or has gone
+ * (remove). So no polling is needed.
  */
 
 #include <stdbool.h>
@@ -15,12 +16,13 @@
 #define KT_SCX_NAME_LEN 128u
 
 enum kt_scx_state {
-	KT_SCX_NONE, /* the kernel has no sched_ext */
-	KT_SCX_DISABLED,
-	KT_SCX_ENABLED,
-	KT_SCX_CHANGING, /* enabling or disabling */
+	KT_SCX_NONE,     /* the kernel has no sched_ext */
+	KT_SCX_DISABLED, /* no BPF scheduler is attached */
+	KT_SCX_ENABLED,  /* a BPF scheduler is attached */
+	KT_SCX_CHANGING, /* one is being enabled or disabled */
 };
 
+/* The present state. An unreadable state counts as KT_SCX_NONE. */
 enum kt_scx_state kt_scx_state(void);
 
 /*
@@ -29,13 +31,16 @@ enum kt_scx_state kt_scx_state(void);
  */
 void kt_scx_ops(char *name, size_t room);
 
-/* Becomes readable when a scheduler has come or gone; to be closed. A negative errno on failure. */
+/*
+ * Returns a descriptor that becomes readable at each uevent, among them those of sched_ext. The
+ * caller closes it, and drains it before it reads the state. A negative errno on failure.
+ */
 int kt_scx_watch(struct kt_err *reterr);
 
-/* Takes what is there to be read. */
+/* Discards all pending events, so that the next event makes @fd readable again. */
 void kt_scx_watch_drain(int fd);
 
-/* Whether the scheduler is one that is on its way out, or gone. */
+/* For a scheduler that was enabled: whether it is being disabled, or is gone. */
 static inline bool kt_scx_has_gone(void)
 {
 	return kt_scx_state() != KT_SCX_ENABLED;
