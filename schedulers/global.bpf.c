@@ -5,7 +5,7 @@
  */
 #include "schedulers/scx.bpf.h"
 
-u64 nr_queued;
+u64 nr_queued; /* tasks that were put into the queue */
 
 void SCX_CALLBACK(global_enqueue, struct task_struct *p, u64 enq_flags)
 {

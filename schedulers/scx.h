@@ -21,6 +21,7 @@ enum kt_scx_state {
 	KT_SCX_CHANGING, /* the kernel is enabling or disabling a scheduler */
 };
 
+/* The present state. An unreadable state counts as KT_SCX_NONE. */
 enum kt_scx_state kt_scx_state(void);
 
 /* Writes the name of the enabled scheduler to @name, "" when there is none. */

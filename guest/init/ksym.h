@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Addresses of the kernel's symbols, by name. */
+/* Addresses of kernel symbols, by name. */
 
 #include <stdint.h>
 
 struct kt_ksym {
 	const char *name;
-	uint64_t address; /* 0: not known */
+	uint64_t address; /* 0: unknown */
 };
 
 /*

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A shell or a command in the guest, for people: PID 1 forks it and moves bytes until it ends.
+ *
+ * A shell runs on a pseudo terminal; PID 1 copies between its master and the port in both
+ * directions. A command writes to descriptors 1 and 2 of PID 1, which guest/port/output.c forwards,
+ * so only its input passes here. There is no deadline: the person at the host ends it. The host
+ * sends STDIN frames, an empty one at the end of its input, and WINDOW frames with the size of the
+ * terminal.
+ */
 #include "guest/init/shell.h"
 
 #include <errno.h>
@@ -27,7 +36,7 @@
  */
 #define BUSYBOX "/bin/busybox"
 
-/* The child's exit status as a shell would give it. */
+/* Reaps the child. Returns its exit status as a shell shows it: 128 + N after signal N. */
 static int wait_status(pid_t pid)
 {
 	int status = 0;
@@ -37,7 +46,10 @@ static int wait_status(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* The image holds one file; busybox makes itself every command, sh among them. */
+/*
+ * The image holds busybox as one file. It creates links to itself for all its commands, with
+ * /bin/sh.
+ */
 static void prepare_shell(void)
 {
 	if (access("/bin/sh", X_OK) < 0 && access(BUSYBOX, X_OK) == 0) {
@@ -189,6 +201,7 @@ int kt_shell_interactive(struct kt_port *port, const struct kt_run_request *run,
 	return r;
 }
 
+/* In the child: without /bin/sh the command is split at white space, and quotes mean nothing. */
 static __attribute__((noreturn)) void exec_command(const char *command)
 {
 	char *copy = strdup(command), *words[256] = { NULL };

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What a guest does that has just been restored: guests of one image must not all be the same. */
+/*
+ * Makes a restored guest differ from other guests of the same image: its own random numbers, and
+ * the time of day.
+ */
 
 #include "util/err.h"
 #include "wire/message.h"
