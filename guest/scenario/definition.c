@@ -41,7 +41,8 @@ void kt_definition_judge(const struct kt_cgroup_def *def, const struct kt_topolo
 		report(&judgement, "cgroup", limits);
 	if (kt_cpuset_resolve(&def->cpuset, topology, &cpus, &err) < 0)
 		report(&judgement, "cgroup", err.text);
-	if (def->mems && kt_cpuset_parse(def->mems, topology->numa_nodes, "node", &cpus, &err) < 0) {
+	if (def->mems &&
+	    kt_cpuset_parse(def->mems, topology->numa_nodes, "node", &cpus, &err) < 0) {
 		(void)kt_err_prefix(&err, -EINVAL, ".mems");
 		report(&judgement, "cgroup", err.text);
 	}
