@@ -8,7 +8,7 @@
 
 #include "guest/cgroup/cpuset.h"
 #include "guest/scenario/irq.h"
-#include "guest/scenario/scenario.h"
+#include "guest/scenario/state.h"
 #include "guest/scheduler/bpf_map.h"
 #include "guest/worker/type.h"
 #include "util/cleanup.h"

@@ -1,60 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest/scenario/scenario.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "guest/scenario/hold.h"
-#include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
+#include "guest/scenario/state.h"
 #include "guest/scenario/urgent.h"
-#include "guest/scheduler/bpf_map.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
 
 #define REPORTED_WORKERS_MAX 500u /* one by one: a result must fit into a frame */
-
-int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario)
-{
-	struct kt_scenario *scenario = calloc(1, sizeof(*scenario));
-
-	if (!scenario)
-		return -ENOMEM;
-	scenario->ctx = ctx;
-	scenario->port = port;
-	kt_live_init(&scenario->live, ctx);
-	kt_payload_set_init(&scenario->payloads, ctx);
-	kt_scheduler_set_init(&scenario->schedulers, ctx, port);
-	kt_records_init(&scenario->records);
-	ctx->scenario = scenario;
-	*ret_scenario = scenario;
-	return 0;
-}
-
-struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
-{
-	if (!scenario)
-		return NULL;
-	kt_scheduler_set_deinit(&scenario->schedulers);
-	kt_payload_set_deinit(&scenario->payloads);
-	kt_records_deinit(&scenario->records);
-	kt_pid_lists_free(scenario->captures);
-	kt_live_deinit(&scenario->live);
-	scenario->ctx->scenario = NULL;
-	free(scenario);
-	return NULL;
-}
-
-/* Records the failure of something that the test did not assert, at the test's own place. */
-static int fail_at(struct kt_scenario *scenario, const struct kt_err *err, const char *what)
-{
-	const struct kt_test *test = scenario->ctx->test;
-	struct kt_where where = { test->file, test->line };
-
-	return kt_fail(scenario->ctx, where, "%s: %s", what, err->text);
-}
 
 struct teardown {
 	struct kt_scenario *scenario;
@@ -74,7 +29,7 @@ static bool is_ending(void *data, const char *name)
 static void on_teardown_failed(void *data, const struct kt_err *err)
 {
 	struct teardown *teardown = data;
-	int r = fail_at(teardown->scenario, err, "teardown");
+	int r = kt_scenario_fail(teardown->scenario, "teardown", err);
 
 	teardown->first = teardown->first ?: r;
 }
@@ -91,13 +46,6 @@ static int tear_down(struct kt_scenario *scenario, unsigned int step)
 void kt_scenario_tear_down(struct kt_scenario *scenario)
 {
 	(void)tear_down(scenario, KT_LIVES_ON);
-}
-
-unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const char *name)
-{
-	if (!scenario->steps || scenario->in_backdrop)
-		return KT_LIVES_ON;
-	return kt_lifetime_end(scenario->steps, (unsigned int)scenario->ctx->step, name);
 }
 
 int kt_scenario_begin(struct kt_scenario *scenario)
@@ -122,7 +70,7 @@ static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def 
 
 	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++) {
 		if (kt_op_set_up(scenario, def, &err) < 0)
-			return fail_at(scenario, &err, "setup");
+			return kt_scenario_fail(scenario, "setup", &err);
 	}
 	return 0;
 }
@@ -141,7 +89,7 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 			KT_FREE char *text = kt_op_text(op);
 			KT_FREE char *what = kt_format("operation %d %s", index, text ?: "");
 
-			return fail_at(scenario, &err, what ?: "operation");
+			return kt_scenario_fail(scenario, what ?: "operation", &err);
 		}
 	}
 	return 0;
@@ -156,7 +104,7 @@ static int set_up_step(struct kt_scenario *scenario, const struct kt_step *step)
 		if (!setup) {
 			const struct kt_err err = { .text = "it gave no list" };
 
-			return fail_at(scenario, &err, ".setup_fn");
+			return kt_scenario_fail(scenario, ".setup_fn", &err);
 		}
 	}
 	return apply_setup(scenario, setup);
@@ -258,7 +206,7 @@ static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 			    : kt_scenario_hold(scenario, hold_ns(scenario, &step->hold), &err);
 	if (r == 0)
 		r = kt_record_end(record, &scenario->live, &err);
-	return r < 0 && r != KT_FAILED ? fail_at(scenario, &err, "hold") : r;
+	return r < 0 && r != KT_FAILED ? kt_scenario_fail(scenario, "hold", &err) : r;
 }
 
 static int run_step(struct kt_scenario *scenario, unsigned int index)
@@ -355,135 +303,4 @@ json_t *kt_scenario_report(const struct kt_scenario *scenario)
 			 kt_records_to_json(&scenario->records), "workers",
 			 workers_to_json(reports), "n_workers", (json_int_t)reports->n, "payloads",
 			 scenario->payloads.done, "schedulers", scenario->schedulers.history);
-}
-
-/* ---- what tests can ask ------------------------------------------------------------------------- */
-
-const struct kt_cgroup_usage *kt_step_usage(const struct kt_ctx *ctx, unsigned int step,
-					    const char *cgroup)
-{
-	const struct kt_cgroup_record *record =
-		ctx->scenario ? kt_record_find(&ctx->scenario->records, step, cgroup) : NULL;
-
-	return record ? &record->usage : NULL;
-}
-
-const struct kt_worker_report *kt_worker_reports(const struct kt_ctx *ctx, size_t *ret_n)
-{
-	const struct kt_reports *reports = ctx->scenario ? &ctx->scenario->live.reports : NULL;
-
-	*ret_n = reports ? reports->n : 0;
-	return reports ? reports->at : NULL;
-}
-
-bool kt_sum_reports(const struct kt_ctx *ctx, const char *cgroup, struct kt_worker_report *ret_sum)
-{
-	return ctx->scenario && kt_reports_sum(&ctx->scenario->live.reports, cgroup, ret_sum);
-}
-
-const pid_t *kt_captured(const struct kt_ctx *ctx, const char *tag, size_t *ret_n)
-{
-	const struct kt_pid_list *list =
-		ctx->scenario ? kt_pid_list_find(ctx->scenario->captures, tag) : NULL;
-
-	*ret_n = list ? list->n : 0;
-	return list ? list->pids : NULL;
-}
-
-const struct kt_scheduler *kt_scheduler_attached(const struct kt_ctx *ctx)
-{
-	return ctx->scenario ? ctx->scenario->schedulers.scheduler : NULL;
-}
-
-const struct kt_scheduler_end *kt_scheduler_ended(const struct kt_ctx *ctx)
-{
-	return ctx->scenario && ctx->scenario->schedulers.has_ended ? &ctx->scenario->schedulers.end
-								    : NULL;
-}
-
-int kt_hold_ms(struct kt_ctx *ctx, unsigned int ms)
-{
-	struct kt_err err = KT_ERR_NULL;
-	int r;
-
-	if (!ctx->scenario)
-		return -ENOTSUP;
-	r = kt_scenario_hold(ctx->scenario, ms * KT_NSEC_PER_MSEC, &err);
-	return r < 0 && r != KT_FAILED ? fail_at(ctx->scenario, &err, "hold") : r;
-}
-
-int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *op)
-{
-	KT_FREE char *text = NULL;
-	struct kt_err err = KT_ERR_NULL;
-	int r;
-
-	if (!ctx->scenario)
-		return kt_fail(ctx, where, "there is no guest any more");
-	r = kt_op_apply(ctx->scenario, op, &err);
-	if (r == 0 || r == KT_FAILED)
-		return r;
-	text = kt_op_text(op);
-	return kt_fail(ctx, where, "%s: %s", text ?: "operation", err.text);
-}
-
-/* ---- BPF maps ----------------------------------------------------------------------------------- */
-
-bool kt_bpf_captured(const struct kt_ctx *ctx, const char *tag, uint64_t *ret_value)
-{
-	const struct kt_bpf_number *at = ctx->scenario ? ctx->scenario->schedulers.numbers : NULL;
-
-	while (at && strcmp(at->tag, tag))
-		at = at->next;
-	if (at)
-		*ret_value = at->value;
-	return at;
-}
-
-static int open_map(const struct kt_ctx *ctx, const struct kt_bpf_ref *ref, int *ret_fd,
-		    struct kt_err *reterr)
-{
-	if (!ctx->scenario)
-		return kt_err_set(reterr, -ENOTSUP, "there is no guest any more");
-	return kt_scheduler_set_open_map(&ctx->scenario->schedulers, ref, ret_fd, reterr);
-}
-
-int kt_bpf_read_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
-		       uint64_t *ret_value)
-{
-	struct kt_err err = KT_ERR_NULL;
-	KT_CLOSE int fd = -1;
-	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_read_number(fd, &ref, ret_value, &err);
-
-	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
-}
-
-int kt_bpf_write_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
-			uint64_t value)
-{
-	struct kt_err err = KT_ERR_NULL;
-	KT_CLOSE int fd = -1;
-	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_write_number(fd, &ref, value, &err);
-
-	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
-}
-
-int kt_bpf_read_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref, void *data,
-		     size_t len)
-{
-	struct kt_err err = KT_ERR_NULL;
-	KT_CLOSE int fd = -1;
-	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_read_bytes(fd, &ref, data, len, &err);
-
-	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
-}
-
-int kt_bpf_write_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
-		      const void *data, size_t len)
-{
-	struct kt_err err = KT_ERR_NULL;
-	KT_CLOSE int fd = -1;
-	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_write_bytes(fd, &ref, data, len, &err);
-
-	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
 }
