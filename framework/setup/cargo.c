@@ -296,6 +296,7 @@ static int add_extra(struct kt_cargo_place *place, const char *host, const char 
 	return extra->host && extra->guest ? 0 : kt_err_oom(reterr);
 }
 
+/* The program or object itself comes first, then the files of a payload. */
 static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 {
 	const struct kt_cargo_item *item = &place->item;
@@ -338,6 +339,7 @@ void kt_cargo_deinit(struct kt_cargo *cargo)
 	*cargo = KT_CARGO_NULL;
 }
 
+/* If only one of the two arrays could grow, its new pointer is kept all the same. */
 static int add_place(struct kt_cargo *cargo, const struct kt_cargo_item *item,
 		     struct kt_err *reterr)
 {
@@ -366,6 +368,7 @@ struct collection {
 	struct kt_err *err;
 };
 
+/* Several mentions of a place count once, and the first gives the order. */
 static int add_to_use(struct kt_cargo_use *use, size_t place, struct kt_err *reterr)
 {
 	size_t *grown;
@@ -383,6 +386,7 @@ static int add_to_use(struct kt_cargo_use *use, size_t place, struct kt_err *ret
 	return 0;
 }
 
+/* Makes the item's place if no test before has mentioned it, and adds it to those of this test. */
 static int collect_item(void *data, const struct kt_cargo_item *item)
 {
 	struct collection *collection = data;
@@ -395,6 +399,7 @@ static int collect_item(void *data, const struct kt_cargo_item *item)
 	return r ?: add_to_use(collection->use, place, collection->err);
 }
 
+/* A place that another test has packed already stays as it is. */
 static int pack_use(struct kt_cargo *cargo, const struct kt_cargo_use *use, struct kt_err *reterr)
 {
 	for (size_t i = 0; i < use->n; i++) {
