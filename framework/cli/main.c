@@ -65,6 +65,7 @@ static int set_up(struct kt_setup *setup, const struct kt_options *options,
 	return r;
 }
 
+/* --color overrides NO_COLOR, which overrides CLICOLOR_FORCE, which overrides isatty(). */
 static bool wants_color(const struct kt_options *options)
 {
 	const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE");
@@ -138,6 +139,7 @@ static void say_shard(const struct kt_options *options, const struct kt_plan *pl
 			      kt_partition_name(options->shard.partition));
 }
 
+/* "RELEASE, RELEASE", for the first line of a run. NULL when out of memory. */
 static char *join_releases(const struct kt_setup *setup)
 {
 	char *text = strdup(setup->kernels[0].facts.release);
@@ -151,6 +153,10 @@ static char *join_releases(const struct kt_setup *setup)
 	return text;
 }
 
+/*
+ * The reporters are ended even if the run breaks off: a report without its end would be unreadable
+ * for the tools that take it (XML, TAP).
+ */
 static int run_plan(const char *program, struct kt_setup *setup,
 		    const struct kt_selection *selection, const struct kt_plan *plan)
 {
@@ -209,6 +215,7 @@ static int run(const char *program, const struct kt_options *options,
 	}
 	say_shard(options, &plan);
 	if (!plan.n) {
+		/* A job of a CI with more shards than tests must not fail. */
 		(void)fprintf(stderr, "warning: this shard is empty\n");
 		return KT_EXIT_STATUS_OK;
 	}
@@ -217,6 +224,7 @@ static int run(const char *program, const struct kt_options *options,
 	return run_plan(program, &setup, selection, &plan);
 }
 
+/* The shell has the machine of one test, or without -t a default one. */
 static int shell(const char *program, const struct kt_options *options,
 		 const struct kt_selection *selection)
 {
@@ -244,6 +252,10 @@ static int shell(const char *program, const struct kt_options *options,
 	return status;
 }
 
+/*
+ * Commands about the tests of the binary. All declarations are checked, whatever is selected, so
+ * that a fault does not depend on the command line; only --list goes on in spite of faults.
+ */
 static int with_tests(const char *program, const struct kt_options *options)
 {
 	KT_CLEANUP(kt_selection_deinit) struct kt_selection selection = { .n = 0 };
@@ -278,6 +290,7 @@ static int with_tests(const char *program, const struct kt_options *options)
 	return run(program, options, &selection);
 }
 
+/* Machines are set up for tests, so the scheduler to be verified comes as a test that uses it. */
 static int verifier(const char *program, const struct kt_options *options)
 {
 	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;

@@ -29,6 +29,10 @@ static int build_entry(struct kt_job *job, int report_fd, int go_fd)
 	return kt_template_job_main(&spec);
 }
 
+/*
+ * The template is a matter of speed: without it the tests of the group boot and must pass as
+ * well.
+ */
 static void fall_back(struct kt_run *run, struct kt_group *group, const char *why)
 {
 	KT_FREE char *text = kt_format("no template, machines are booted instead: %s", why);

@@ -55,6 +55,7 @@ void kt_job_deinit(struct kt_job *job)
 	kt_outcome_deinit(&job->outcome);
 }
 
+/* Makes the outcome of a process that reported none an ERROR, which says how the process died. */
 static void explain_death(struct kt_job *job)
 {
 	const char *phase = kt_phase_name(job->phase);
@@ -118,6 +119,7 @@ static const char *after(const char *line, const char *prefix)
 	return strncmp(line, prefix, len) ? NULL : line + len;
 }
 
+/* An unknown name changes nothing but the step. */
 static void set_phase(struct kt_job *job, const char *name)
 {
 	for (int i = 0; i < KT_N_PHASES; i++) {
@@ -129,6 +131,7 @@ static void set_phase(struct kt_job *job, const char *name)
 		job->events->phase(job);
 }
 
+/* An outcome that cannot be decoded counts as none: explain_death() speaks for the job then. */
 static void on_line(struct kt_job *job, const char *line)
 {
 	const char *text;
@@ -213,7 +216,7 @@ static int start(struct kt_job *job, kt_job_entry_fn entry, bool live, const int
 {
 	pid_t parent = getpid();
 
-	(void)fflush(NULL);
+	(void)fflush(NULL); /* or the child would write buffered text once more */
 	job->pid = fork();
 	if (job->pid < 0)
 		return -errno;
@@ -251,6 +254,10 @@ int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool wait
 	return r < 0 ? kt_err_set(reterr, r, "cannot start a session: %m") : 0;
 }
 
+/*
+ * The session computes from the time in the pipe how long its test waited for its first
+ * instruction.
+ */
 void kt_job_go(struct kt_job *job)
 {
 	uint64_t now = kt_now_ns();

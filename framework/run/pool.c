@@ -16,6 +16,7 @@ static unsigned int count_warm(const struct kt_run *run)
 	return n;
 }
 
+/* In order: a large machine at the front must not be overtaken by smaller ones behind it. */
 bool kt_pool_hand_out(struct kt_run *run)
 {
 	if (run->stopping)
@@ -50,6 +51,7 @@ bool kt_pool_warm_up(struct kt_run *run, struct kt_item **at)
 	return true;
 }
 
+/* Nothing is lost by SIGKILL: the tests of these machines have not begun. */
 void kt_pool_discard(struct kt_run *run)
 {
 	for (struct kt_run_job *at = run->jobs; at; at = at->next) {

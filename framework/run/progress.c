@@ -23,6 +23,7 @@ void kt_progress_init(struct kt_progress *progress, unsigned int total)
 	};
 }
 
+/* 80 if the terminal does not tell its width, or tells one that is too small for a line. */
 static unsigned int terminal_columns(void)
 {
 	struct winsize size;
@@ -62,6 +63,7 @@ static void put_bar(struct kt_progress *progress, size_t n_running, unsigned int
 	put_line(progress, text, columns);
 }
 
+/* The whole block is drawn anew each time; ten times a second that costs nothing to speak of. */
 void kt_progress_draw(struct kt_progress *progress, const struct kt_progress_line *lines, size_t n)
 {
 	unsigned int columns;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What attempts and builds have in common: the list of jobs, and how their ends are reported. */
+
 struct kt_run_job *kt_run_job_new(struct kt_run *run, enum kt_run_job_kind kind,
 				  struct kt_group *group, const struct kt_test *test,
 				  const char *name, const struct kt_job_events *events)
@@ -43,6 +45,7 @@ void kt_run_job_free(struct kt_run_job *job)
 	free(job);
 }
 
+/* Jobs that are going on end by themselves; the run stops, because its report is incomplete. */
 void kt_run_note_fault(struct kt_run *run, int r)
 {
 	if (r >= 0)
@@ -57,6 +60,7 @@ void kt_run_warn(struct kt_run *run, const char *text)
 	(void)fprintf(stderr, "warning: %s\n", text);
 }
 
+/* A test that passed after attempts that did not is flaky. It counts as passed too. */
 void kt_run_report(struct kt_run *run, const struct kt_outcome *outcome)
 {
 	const unsigned int *by = run->counts.by_verdict;

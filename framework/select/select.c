@@ -50,6 +50,7 @@ static bool gtest_matches(const char *filter, const char *name)
 	return minus == filter || gtest_any(filter, minus ?: end, name);
 }
 
+/* Names and the GoogleTest filter must both match; --skip wins over both. */
 bool kt_select_matches(const struct kt_options *options, const char *name)
 {
 	if (options->tests.n && !matches_any(&options->tests, name, options->exact))
