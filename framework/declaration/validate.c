@@ -24,6 +24,7 @@
  * Nothing here depends on the host or on a kernel.
  */
 #define CPUS_MAX        255u
+#define NAME_LEN_MAX    160u /* and a kernel's version, a round and an ending: NAME_MAX is 255 */
 #define MEMORY_MIB_MIN  64u
 #define MEMORY_MIB_MAX  65536u
 #define CGROUPS_MAX     1024u
@@ -289,6 +290,9 @@ static void check_name(struct validation *v, const struct kt_test_node *tests)
 			return;
 		}
 	}
+	if (strlen(v->test->name) > NAME_LEN_MAX)
+		fault(v, "the name has %zu characters; at most %u fit into the names of its files",
+		      strlen(v->test->name), NAME_LEN_MAX);
 	for (const char *c = v->test->name; *c; c++) {
 		if (!isalnum((unsigned char)*c) && *c != '_') {
 			fault(v, "the name may hold letters, digits and underscores only");

@@ -47,3 +47,23 @@ void kt_definition_judge(const struct kt_cgroup_def *def, const struct kt_topolo
 		report(&judgement, "cgroup", err.text);
 	}
 }
+
+static void keep_first(void *data, const char *text)
+{
+	struct kt_err *err = data;
+
+	if (!err->text[0])
+		(void)kt_err_set(err, -EINVAL, "%s", text);
+}
+
+int kt_definition_check(const struct kt_cgroup_def *def, const struct kt_topology *topology,
+			struct kt_err *reterr)
+{
+	const char *why = kt_cgroup_name_fault(def->name);
+	struct kt_err first = KT_ERR_NULL;
+
+	if (why)
+		return kt_err_set(reterr, -EINVAL, "cgroup name \"%s\": %s", def->name ?: "", why);
+	kt_definition_judge(def, topology, keep_first, &first);
+	return first.text[0] ? kt_err_set(reterr, -EINVAL, "%s", first.text) : 0;
+}

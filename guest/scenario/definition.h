@@ -5,6 +5,8 @@
 #include <ktest/scenario.h>
 #include <ktest/topology.h>
 
+#include "util/err.h"
+
 /*
  * Calls @fault with one sentence for each thing that is wrong with @def in a machine with
  * @topology: its works, limits, cpuset and memory nodes. Its name depends on the other cgroups and
@@ -12,3 +14,10 @@
  */
 void kt_definition_judge(const struct kt_cgroup_def *def, const struct kt_topology *topology,
 			 void (*fault)(void *data, const char *text), void *data);
+
+/*
+ * For a definition that was not validated before the run, because a function made it: judges its name
+ * and all of the above. Returns 0, or -EINVAL with the first fault.
+ */
+int kt_definition_check(const struct kt_cgroup_def *def, const struct kt_topology *topology,
+			struct kt_err *reterr);

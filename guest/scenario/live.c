@@ -129,7 +129,9 @@ static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	if (!grown)
 		return kt_err_oom(reterr);
 	cgroup->groups = grown;
-	r = kt_worker_group_start(work, &place, kt_ctx_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
+	/* Thousands of workers take as long as the test allows. */
+	r = kt_worker_group_start(work, &place,
+				  kt_ctx_patient_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
 				  &grown[cgroup->n_groups], reterr);
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "starting %s in cgroup '%s'",

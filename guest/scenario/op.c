@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "guest/cgroup/cpuset.h"
+#include "guest/scenario/definition.h"
 #include "guest/scenario/irq.h"
 #include "guest/scenario/state.h"
 #include "guest/scheduler/bpf_map.h"
@@ -26,8 +27,9 @@
 int kt_op_set_up(struct kt_scenario *scenario, const struct kt_cgroup_def *def,
 		 struct kt_err *reterr)
 {
-	int r = kt_live_add(&scenario->live, def, kt_scenario_last_step(scenario, def->name),
-			    reterr);
+	int r = kt_definition_check(def, &scenario->ctx->topology, reterr)
+			?: kt_live_add(&scenario->live, def,
+				       kt_scenario_last_step(scenario, def->name), reterr);
 
 	if (r == 0 && def->payload)
 		r = kt_payload_set_start(&scenario->payloads, def->payload, def->payload_args,
@@ -509,6 +511,21 @@ const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind)
 	return &op_table[kind];
 }
 
+/* Whether an operation of a function names what its kind needs. */
+static int check_names(const struct kt_op *op, const struct kt_op_ops *ops, struct kt_err *reterr)
+{
+	if (ops->effect == KT_OP_NAMES_NONE || op->def)
+		return 0;
+	if (!op->cgroup && !ops->takes_any)
+		return kt_err_set(reterr, -EINVAL, "it names no cgroup");
+	if (op->cgroup && !*op->cgroup && !ops->takes_init)
+		return kt_err_set(reterr, -EINVAL,
+				  "\"\", where PID 1 is, is no cgroup for that");
+	if (ops->uses_to && !(op->to && *op->to))
+		return kt_err_set(reterr, -EINVAL, "it names no second cgroup");
+	return 0;
+}
+
 /* The check comes first: operations of functions have not been validated. */
 int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
 {
@@ -517,7 +534,11 @@ int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_
 
 	if (!ops)
 		return kt_err_set(reterr, -EINVAL, "it has no kind; use the macros");
-	r = ops->check ? ops->check(op, &scenario->ctx->topology, reterr) : 0;
+	if (op->kind == KT_OP_ADD_CGROUP_DEF && !op->def)
+		return kt_err_set(reterr, -EINVAL, "it has no definition");
+	r = check_names(op, ops, reterr);
+	if (r == 0 && ops->check)
+		r = ops->check(op, &scenario->ctx->topology, reterr);
 	scenario->applied |= UINT64_C(1) << op->kind;
 	return r ?: ops->apply(scenario, op, reterr);
 }
@@ -552,5 +573,7 @@ char *kt_op_text(const struct kt_op *op)
 		return kt_format("%s(\"%s\", \"%s\")", name, op->tag, op->cgroup);
 	if (op->to)
 		return kt_format("%s(\"%s\", \"%s\")", name, op->cgroup, op->to);
+	if (!op->cgroup)
+		return kt_format("%s(NULL)", name);
 	return kt_format("%s(\"%s\")", name, op->cgroup);
 }

@@ -26,7 +26,9 @@ struct kt_ctx {
 	struct kt_topology topology; /* defaults filled in */
 	uint64_t seed;
 	uint64_t began_ns; /* CLOCK_MONOTONIC */
-	unsigned int time_scale_percent;
+	unsigned int time_scale_percent; /* factor for waits, 100 on hardware */
+	uint64_t limit_ns;               /* of the test, from RUN to RSLT; 0: none */
+	uint64_t asked_ns;               /* CLOCK_MONOTONIC when RUN came */
 	enum kt_work_type
 		work_type;    /* of swappable workers, instead of their own; or KT_WORK_NONE */
 	int step;             /* index of the running step, -1 outside the steps */
@@ -40,6 +42,12 @@ struct kt_ctx {
 
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test);
 void kt_ctx_deinit(struct kt_ctx *ctx);
+
+/*
+ * Returns the deadline of something that may take as long as the test has: the end of the test's own
+ * limit less what a report needs, but at least kt_ctx_deadline_ns(@ms).
+ */
+uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
 
 /* Adds what forked children have asserted to the result. */
 void kt_ctx_take_children(struct kt_ctx *ctx);

@@ -466,6 +466,21 @@ Test(validate, a_fault_names_file_line_and_test)
 	cr_assert(zero(int, strncmp(text, "f.c:12: bad: ", 13)), "%s", text);
 }
 
+Test(validate, a_name_too_long_for_its_files)
+{
+	char name[200];
+	const struct kt_test test = { .name = name, .file = "f.c", .line = 1, .run = run };
+	KT_FREE char *text = NULL, *fine = NULL;
+
+	memset(name, 'n', sizeof(name));
+	name[160] = '\0';
+	cr_assert(zero(u32, faults(&test, &fine)), "%s", fine);
+	name[160] = 'n';
+	name[161] = '\0';
+	cr_assert(eq(u32, faults(&test, &text), 1));
+	cr_assert(strstr(text, "161 characters; at most 160") != NULL, "%s", text);
+}
+
 Test(validate, no_tests_at_all)
 {
 	KT_FREE char *text = NULL;

@@ -221,8 +221,8 @@ Test(hello, hostile_input)
 		"\"HELO\"",
 		"{}",
 		"{\"version\":\"1\"}",
-		"{\"version\":2}",
-		"{\"version\":2,\"version\":2}",
+		"{\"version\":3}",
+		"{\"version\":3,\"version\":3}",
 		"{\"version\":-1}",
 		"{\"version\":70000}",
 	};
@@ -261,6 +261,7 @@ Test(run, round_trip)
 		.seed = UINT64_MAX,
 		.attempt = 3,
 		.time_scale_percent = 300,
+		.limit_ns = UINT64_C(1) << 40,
 		.environment = environment,
 	};
 	struct kt_run_request back;
@@ -275,6 +276,7 @@ Test(run, round_trip)
 	cr_assert(zero(ptr, (void *)back.terminal));
 	cr_assert(eq(u64, back.seed, UINT64_MAX));
 	cr_assert(eq(u32, back.time_scale_percent, 300));
+	cr_assert(eq(u64, back.limit_ns, UINT64_C(1) << 40));
 	cr_assert(eq(str, (char *)back.environment[1], (char *)environment[1]));
 	cr_assert(zero(ptr, (void *)back.environment[2]));
 	kt_run_request_deinit(&back);
