@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Finds a field in a value by its path through BTF types, and converts it from and to numbers and
+ * text.
+ *
+ * Positions are in bits, so that bit fields are treated like other members. A walk starts with the
+ * whole value and narrows it with each step of the path: a variable of a data section, a member, an
+ * element. The value itself is only touched by the functions for numbers and text, after a check
+ * that the field lies within it: paths and texts come from users.
+ */
 #include "schedulers/field.h"
 
 #include <ctype.h>
@@ -7,11 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_MAX 300u /* characters of a list of what there is */
+#define NAMES_MAX 300u /* characters of the list of existing names in an error */
 
-/* ---- paths -------------------------------------------------------------------------------------- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
-/* The type behind names for it, and behind const and volatile. */
+/* The type without typedefs and qualifiers. *@type_id becomes its ID. NULL for a bad ID. */
 static const struct btf_type *resolve(const struct btf *btf, uint32_t *type_id)
 {
 	const struct btf_type *type = btf__type_by_id(btf, *type_id);
@@ -24,7 +33,7 @@ static const struct btf_type *resolve(const struct btf *btf, uint32_t *type_id)
 	return type;
 }
 
-/* What could have stood in the place of a name that is not there, for people. */
+/* The names that exist in the place of a name that was not found, for the error text. */
 struct names {
 	char text[NAMES_MAX];
 	size_t len;
@@ -50,12 +59,13 @@ static bool is_called(const char *name, const char *wanted, size_t len)
 }
 
 struct walk {
-	struct kt_field field;
-	const char *wanted;
-	size_t len;
-	struct names names;
+	struct kt_field field; /* what the path has led to so far */
+	const char *wanted;    /* the name in the present step; not NUL-terminated */
+	size_t len;            /* of @wanted */
+	struct names names;    /* seen in the present step */
 };
 
+/* The first step in a data section (.bss, .data, .rodata): its variables are found like members. */
 static bool find_variable(struct walk *walk, const struct btf_type *section)
 {
 	const struct btf_var_secinfo *at = btf_var_secinfos(section);
@@ -75,6 +85,7 @@ static bool find_variable(struct walk *walk, const struct btf_type *section)
 	return false;
 }
 
+/* The size of a type; 0 when it has none. */
 static uint64_t bits_of(const struct btf *btf, uint32_t type_id)
 {
 	int64_t size = btf__resolve_size(btf, type_id);
@@ -82,7 +93,7 @@ static uint64_t bits_of(const struct btf *btf, uint32_t type_id)
 	return size < 0 ? 0 : (uint64_t)size * 8;
 }
 
-/* Members of an unnamed struct or union count as those of the one around it. */
+/* As in C, members of an unnamed struct or union belong to the one around it. */
 static bool find_member(struct walk *walk, uint32_t type_id, uint64_t bit_offset)
 {
 	const struct btf *btf = walk->field.btf;
@@ -110,6 +121,7 @@ static bool find_member(struct walk *walk, uint32_t type_id, uint64_t bit_offset
 	return false;
 }
 
+/* Takes the name at the beginning of *@path, which ends at a dot, a bracket or the end. */
 static int step_into_name(struct walk *walk, const char **path, struct kt_err *reterr)
 {
 	uint32_t type_id = walk->field.type_id;
@@ -134,6 +146,7 @@ static int step_into_name(struct walk *walk, const char **path, struct kt_err *r
 			  walk->wanted, walk->names.text);
 }
 
+/* Takes the index in brackets at the beginning of *@path. A sign is not allowed. */
 static int step_into_element(struct walk *walk, const char **path, struct kt_err *reterr)
 {
 	const struct btf *btf = walk->field.btf;
@@ -158,6 +171,7 @@ static int step_into_element(struct walk *walk, const char **path, struct kt_err
 	return 0;
 }
 
+/* Sets is_scalar and is_signed. An enum is signed if its kind flag is set (struct btf_type). */
 static void classify(struct kt_field *field)
 {
 	const struct btf_type *type = resolve(field->btf, &field->type_id);
@@ -193,7 +207,7 @@ int kt_field_find(const struct btf *btf, uint32_t type_id, const char *path,
 	return 0;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------ */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static int check_scalar(const struct kt_field *field, size_t len, struct kt_err *reterr)
 {
@@ -207,7 +221,10 @@ static int check_scalar(const struct kt_field *field, size_t len, struct kt_err 
 	return 0;
 }
 
-/* A bit field may begin anywhere, and lies within nine bytes at most. */
+/*
+ * Bit by bit, because a bit field may begin at any bit and may touch nine bytes. Little endian: bit
+ * 0 is the lowest of the first byte.
+ */
 static uint64_t read_bits(const uint8_t *bytes, uint64_t offset, uint64_t bits)
 {
 	uint64_t number = 0;
@@ -245,6 +262,7 @@ int kt_field_get(const struct kt_field *field, const void *value, size_t len, ui
 	return 0;
 }
 
+/* Whether the number has the same value in the width and signedness of the field. */
 static bool fits(const struct kt_field *field, uint64_t number)
 {
 	if (field->bits == 64)
@@ -270,8 +288,9 @@ int kt_field_set(const struct kt_field *field, void *value, size_t len, uint64_t
 	return 0;
 }
 
-/* ---- text --------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
+/* The value of the enumerator called @text, if the field is an enum that has it. */
 static bool find_enumerator(const struct kt_field *field, const char *text, uint64_t *ret_number)
 {
 	const struct btf_type *type = btf__type_by_id(field->btf, field->type_id);
@@ -289,6 +308,10 @@ static bool find_enumerator(const struct kt_field *field, const char *text, uint
 	return false;
 }
 
+/*
+ * The sign is checked here, where the text still tells -1 from 2^64 - 1; the width by
+ * kt_field_set().
+ */
 static int parse_number(const struct kt_field *field, const char *text, uint64_t *ret_number,
 			struct kt_err *reterr)
 {
@@ -313,6 +336,7 @@ static int parse_number(const struct kt_field *field, const char *text, uint64_t
 	return 0;
 }
 
+/* Whether the field is an array of characters. */
 static bool is_text(const struct kt_field *field)
 {
 	const struct btf_type *type = btf__type_by_id(field->btf, field->type_id);

@@ -15,6 +15,7 @@ void kt_buffer_deinit(struct kt_buffer *buffer)
 
 int kt_buffer_reserve(struct kt_buffer *buffer, size_t more)
 {
+	/* Doubling keeps the cost of many small appends linear. */
 	size_t room = KT_MAX(buffer->room * 2, buffer->len + more);
 	char *grown;
 
@@ -44,6 +45,7 @@ void kt_buffer_consume(struct kt_buffer *buffer, size_t len)
 	if (!len)
 		return;
 	buffer->len -= len;
+	/* The remaining bytes move to the beginning, so that data is always where they start. */
 	memmove(buffer->data, buffer->data + len, buffer->len);
 }
 

@@ -14,11 +14,17 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/*
+ * Everything here may be done by several test binaries of one user at once. A directory appears in
+ * the cache only complete: its builder works in a stage and renames it, under a flock(2) lock that
+ * the kernel releases if the builder is killed.
+ */
+
 static char *cache_root(void)
 {
 	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 
-	/* The specification says to ignore a relative path. */
+	/* The XDG base directory specification says to ignore a relative path. */
 	if (xdg && xdg[0] == '/')
 		return kt_format("%s/ktest", xdg);
 	return kt_format("%s/.cache/ktest", home && home[0] == '/' ? home : "/root");
@@ -55,6 +61,7 @@ int kt_cache_lock(const char *name, void (*on_wait)(void *data), void *data, int
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return kt_err_set(reterr, -errno, "cannot open lock '%s': %m", path);
+	/* The first attempt does not block: only a wait is announced to the user. */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK && on_wait)
 			on_wait(data);
@@ -68,6 +75,7 @@ int kt_cache_lock(const char *name, void (*on_wait)(void *data), void *data, int
 	return 0;
 }
 
+/* Errors are ignored: a stale stage costs disk space, but it is never used. */
 static void remove_stale(const char *path)
 {
 	KT_FREE char *prefix = kt_format("%s" KT_CACHE_STAGE_SUFFIX, strrchr(path, '/') + 1);
@@ -105,7 +113,10 @@ int kt_cache_publish(const char *stage, const char *path, struct kt_err *reterr)
 {
 	if (rename(stage, path) == 0)
 		return 0;
-	/* A directory that is not empty is not replaced by rename(2), but it can be swapped. */
+	/*
+	 * rename(2) refuses to replace a directory that is not empty; an exchange is allowed. The
+	 * old directory then has the name of the stage and is removed under it.
+	 */
 	if (renameat2(AT_FDCWD, stage, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
 		return kt_err_set(reterr, -errno, "cannot publish '%s': %m", path);
 	(void)kt_remove_all(stage);

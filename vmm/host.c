@@ -17,9 +17,19 @@
 #include "wire/json.h"
 
 #define CACHE_FILE "host.json"
-#define CACHE_MAX  65536u
+#define CACHE_MAX  65536u /* bytes */
 
-/* Loads the cache; an empty object when there is none or it is from before the last boot. */
+/*
+ * Each run asks what the host can do, and finding out takes as long as restoring a machine: KVM is
+ * measured, and QEMU is run for its version. The answers are kept in CACHE_FILE together with the
+ * boot_id of the host for which they hold. The cache only saves time: if it is missing, damaged or
+ * cannot be written, the host is measured again.
+ */
+
+/*
+ * Loads the cache. Returns an empty one when there is none, or when it is from before the last
+ * boot.
+ */
 static json_t *cache_load(const char *path, const char *boot_id)
 {
 	KT_FREE char *text = NULL;
@@ -36,11 +46,12 @@ static json_t *cache_load(const char *path, const char *boot_id)
 	return json_pack("{ss}", "boot_id", boot_id ?: "");
 }
 
+/* An error is ignored: the next run measures again. */
 static void cache_store(const char *path, json_t *cache)
 {
 	KT_FREE char *text = json_dumps(cache, JSON_INDENT(1));
 
-	if (text) /* without it the next run measures again */
+	if (text)
 		(void)kt_file_publish(path, text, strlen(text), NULL);
 }
 
@@ -48,7 +59,7 @@ static void probe_kvm(json_t *cache, struct kt_kvm_probe *probe, bool *changed)
 {
 	const json_t *mips = json_object_get(cache, "kvm_mips");
 
-	/* Permissions may change at any time; only the measurement is kept. */
+	/* Permissions are checked each time because they can change; the speed cannot. */
 	if (access("/dev/kvm", R_OK | W_OK) == 0 && json_is_real(mips)) {
 		*probe = (struct kt_kvm_probe){ .present = true, .mips = json_real_value(mips) };
 		probe->usable = json_is_true(json_object_get(cache, "kvm_usable"));
@@ -65,6 +76,7 @@ static void probe_kvm(json_t *cache, struct kt_kvm_probe *probe, bool *changed)
 	}
 }
 
+/* A version is cached under the program's path, size and time of modification. */
 static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed,
 		      struct kt_err *reterr)
 {
@@ -94,6 +106,7 @@ static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed
 	return 0;
 }
 
+/* Sets the accelerator of @host, and the texts that tell people why. */
 static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *kvm,
 			struct kt_host *host, struct kt_err *reterr)
 {
@@ -107,6 +120,7 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 	host->accel = KT_ACCEL_TCG;
 	(void)snprintf(host->accel_text, sizeof(host->accel_text), "tcg (%s)",
 		       choice == KT_ACCEL_CHOICE_TCG ? "asked for" : kvm->reason);
+	/* One thread is slower, but a guest that QEMU corrupts proves nothing. */
 	if (!kt_qemu_multi_thread_is_safe(&host->qemu)) {
 		host->tcg_single_thread = true;
 		(void)snprintf(
@@ -118,6 +132,7 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 	return 0;
 }
 
+/* With --accel tcg, KVM is not measured at all. */
 int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
 		  struct kt_err *reterr)
 {

@@ -4,6 +4,8 @@
 #include "util/cleanup.h"
 #include "vmm/qemu/qemu.h"
 
+/* Forwards each operation to the backend; the only file that chooses one. */
+
 const char *kt_accel_name(enum kt_accel accel)
 {
 	static const char *const names[] = { [KT_ACCEL_TCG] = "tcg", [KT_ACCEL_KVM] = "kvm" };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,25 +173,28 @@ static int run_plan(const char *program, struct kt_setup *setup,
 		.n_attempts = n * options->stress_count,
 		.n_filtered = selection->n_filtered,
 	};
-	bool color = wants_color(options), report_failed = false;
+	bool color = wants_color(options);
 	struct kt_reporter *reporters = NULL;
 	struct kt_counts counts = { .total = 0 };
 	struct kt_err err = KT_ERR_NULL;
-	int signal = 0, r;
+	int signal = 0, r_end = 0, r;
 
 	r = kernels ? make_reporters(options, color, &reporters) : -ENOMEM;
-	if (r == 0)
-		r = kt_reporters_begin(reporters, &info);
-	if (r < 0) {
-		(void)kt_err_set(&err, r, "cannot report: %m");
-	} else {
+	if (r < 0)
+		(void)kt_err_oom(&err);
+	else
+		r = kt_reporters_begin(reporters, &info, &err);
+	if (r == 0) {
 		r = kt_runner_run(plan, setup, reporters, &counts, &signal, &err);
-		report_failed = kt_reporters_end(reporters, &counts, r < 0 ? NULL : &err) < 0;
+		r_end = kt_reporters_end(reporters, &counts, r < 0 ? NULL : &err);
 	}
 	kt_reporters_free(reporters);
-	if (r < 0 || report_failed)
+	/* A reader that goes away, like head(1), wants no more: that is its way to end a run. */
+	if (r == -EPIPE || r_end == -EPIPE)
+		return KT_EXIT_STATUS_SIGNAL + SIGPIPE;
+	if (r < 0 || r_end < 0)
 		(void)fail(program, &err, KT_EXIT_STATUS_REPORT);
-	return exit_status(options, &counts, signal, r < 0 || report_failed);
+	return exit_status(options, &counts, signal, r < 0 || r_end < 0);
 }
 
 static int run(const char *program, const struct kt_options *options,
@@ -225,7 +229,7 @@ static int shell(const char *program, const struct kt_options *options,
 		 const struct kt_selection *selection)
 {
 	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;
-	const struct kt_test *test = options->tests.n ? selection->tests[0] : NULL;
+	const struct kt_test *test = options->tests.n && selection->n ? selection->tests[0] : NULL;
 	struct kt_err err = KT_ERR_NULL;
 	enum kt_exit_status setup_status;
 	int status = 0;
@@ -356,6 +360,21 @@ static int dispatch(const char *program, const struct kt_options *options)
 	}
 }
 
+/*
+ * A standard stream that the caller has closed is /dev/null. Otherwise the next descriptor that is
+ * opened would take its number, and a report or a machine would be written to.
+ */
+static void complete_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
 int kt_main(int argc, char **argv)
 {
 	const char *program = argc ? argv[0] : "ktests";
@@ -363,7 +382,8 @@ int kt_main(int argc, char **argv)
 	struct kt_options options;
 	int status;
 
-	/* If the reader of a pipe goes away, the write fails and is reported. */
+	complete_standard_streams();
+	/* A reader that goes away is seen by the write that fails. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (kt_options_parse(argc, argv, &options, &err) < 0)
 		return fail(program, &err, KT_EXIT_STATUS_USAGE);

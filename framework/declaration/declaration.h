@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What is wrong with a declaration, for people: "file:line: kind name: what". */
+/* How a fault of a declaration is written: "file:line: kind name: what is wrong". */
 
 #include <stdio.h>
 
@@ -11,6 +11,6 @@ struct kt_declaration {
 	unsigned int line;
 };
 
-/* Writes a line to @out; returns 1, to be added up. */
+/* Writes one line to @out. Returns 1, so that callers can add up faults. */
 unsigned int kt_declaration_fault(const struct kt_declaration *declaration, FILE *out,
 				  const char *format, ...) __attribute__((format(printf, 3, 4)));

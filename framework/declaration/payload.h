@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Whether payloads are declared as they should be. */
+/* Validation of KT_PAYLOAD() declarations. */
 
 #include <stdio.h>
 
 #include <ktest/payload.h>
 
-/* Writes what is wrong with the declarations to @out; returns how many faults there are. */
+/* Writes one line for each fault of each declaration to @out. Returns the number of faults. */
 unsigned int kt_payloads_validate(const struct kt_payload_node *nodes, FILE *out);

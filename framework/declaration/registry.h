@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The tests and payloads of this binary. */
+/* The tests, payloads and schedulers that are linked into this binary. */
 
 #include <stddef.h>
 
@@ -10,7 +10,6 @@
 
 /* All, in the order of registration. */
 const struct kt_test_node *kt_registry(void);
-size_t kt_registry_count(void);
 const struct kt_payload_node *kt_payload_registry(void);
 
 /* Every KT_SCHEDULER() of this binary. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Checks the declarations of schedulers, before any file or kernel is looked at. */
+/* Validation of KT_SCHEDULER() declarations. */
 
 #include <stdio.h>
 
 #include <ktest/scheduler.h>
 
-/* Writes a line to @out for each fault of the declarations in @nodes; returns their number. */
+/* Writes one line for each fault of each declaration to @out. Returns the number of faults. */
 unsigned int kt_schedulers_validate(const struct kt_scheduler_node *nodes, FILE *out);

@@ -7,17 +7,22 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "framework/setup/cargo.h"
+#include "framework/setup/uses.h"
 #include "guest/cgroup/cgroup.h"
-#include "guest/cgroup/cpuset.h"
+#include "guest/scenario/definition.h"
 #include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
 #include "guest/test/check.h"
 #include "guest/test/test.h"
-#include "guest/worker/type.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/*
+ * Every test is validated before the first one runs, and all faults are reported at once.
+ * Validation walks the steps in order and keeps the names of the cgroups that exist at each point;
+ * judgements about single operations and definitions are made beside their code in guest/scenario.
+ * Nothing here depends on the host or on a kernel.
+ */
 #define CPUS_MAX        255u
 #define MEMORY_MIB_MIN  64u
 #define MEMORY_MIB_MAX  65536u
@@ -29,11 +34,11 @@ struct validation {
 	const struct kt_test *test;
 	FILE *out;
 	unsigned int n_faults;
-	/* Names that exist at this point of the steps, the backdrop's first; borrowed from the test. */
+	/* The cgroups that exist at this point of the steps, the backdrop's first; borrowed. */
 	const char *cgroups[CGROUPS_MAX];
 	size_t n_cgroups;
 	size_t n_backdrop;
-	bool names_unknown; /* functions create cgroups too */
+	bool names_unknown; /* a .setup_fn may create others */
 };
 
 __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, const char *format,
@@ -100,7 +105,7 @@ static void add_cgroup(struct validation *v, const char *where, const char *name
 		v->cgroups[v->n_cgroups++] = name;
 }
 
-/* The order of the others stays: the backdrop's come first. */
+/* Keeps the order of the others: n_backdrop counts from the beginning. */
 static void forget_cgroup(struct validation *v, size_t at)
 {
 	if (at >= v->n_cgroups)
@@ -110,50 +115,41 @@ static void forget_cgroup(struct validation *v, size_t at)
 		(--v->n_cgroups - at) * sizeof(v->cgroups[0]));
 }
 
-static void check_works(struct validation *v, const char *where, const struct kt_work *works,
-			const char *cgroup)
+struct def_fault {
+	struct validation *v;
+	const char *where;
+};
+
+static void on_def_fault(void *data, const char *text)
 {
-	struct kt_topology topology = kt_test_topology(v->test);
+	const struct def_fault *at = data;
 
-	for (const struct kt_work *work = works; work && !work->end; work++) {
-		const char *why = kt_work_fault(work, &topology);
-
-		if (why)
-			fault(v, "%s: work of cgroup \"%s\": %s", where, cgroup ?: "", why);
-	}
+	fault(at->v, "%s: %s", at->where, text);
 }
 
 static void check_def(struct validation *v, const char *where, const struct kt_cgroup_def *def)
 {
 	struct kt_topology topology = kt_test_topology(v->test);
-	const char *why = kt_cgroup_limits_fault(def);
-	struct kt_err err = KT_ERR_NULL;
-	cpu_set_t cpus;
+	struct def_fault at = { v, where };
 
 	add_cgroup(v, where, def->name);
-	check_works(v, where, def->work, def->name);
-	if (why)
-		fault(v, "%s: cgroup \"%s\": %s", where, def->name ?: "", why);
-	if (kt_cpuset_resolve(&def->cpuset, &topology, &cpus, &err) < 0)
-		fault(v, "%s: cgroup \"%s\": %s", where, def->name ?: "", err.text);
-	if (def->mems && kt_cpuset_parse(def->mems, topology.numa_nodes, "node", &cpus, &err) < 0)
-		fault(v, "%s: cgroup \"%s\": .mems: %s", where, def->name ?: "", err.text);
+	kt_definition_judge(def, &topology, on_def_fault, &at);
 }
 
-/* Whether a name in an operation is one that exists here. */
-static bool is_known(const struct validation *v, const char *name, bool takes_runner)
+/* Whether an operation may name this cgroup at this point. */
+static bool is_known(const struct validation *v, const char *name, bool takes_init)
 {
 	if (!name)
 		return false;
 	if (*name && v->names_unknown)
 		return true;
-	return *name ? find_cgroup(v, name) < v->n_cgroups : takes_runner;
+	return *name ? find_cgroup(v, name) < v->n_cgroups : takes_init;
 }
 
 static void check_known(struct validation *v, const char *where, const char *text, const char *name,
-			bool takes_runner)
+			bool takes_init)
 {
-	if (is_known(v, name, takes_runner))
+	if (is_known(v, name, takes_init))
 		return;
 	if (name && !*name)
 		fault(v, "%s: %s: \"\", where PID 1 is, is no cgroup for that", where, text);
@@ -166,7 +162,7 @@ static void check_names(struct validation *v, const char *where, const struct kt
 			const struct kt_op_ops *ops, const char *text)
 {
 	if (op->cgroup || !ops->takes_any)
-		check_known(v, where, text, op->cgroup, ops->takes_runner);
+		check_known(v, where, text, op->cgroup, ops->takes_init);
 	if (ops->uses_to)
 		check_known(v, where, text, op->to, false);
 	if (ops->effect == KT_OP_REMOVES && op->cgroup)
@@ -219,7 +215,7 @@ static double check_hold(struct validation *v, unsigned int step, const struct k
 	return 0;
 }
 
-/* Forgets the cgroups that end with step @now: their names are free again. */
+/* Forgets the cgroups that end with step @now. A later step may use their names again. */
 static void end_lifetimes(struct validation *v, unsigned int now)
 {
 	for (size_t i = v->n_backdrop; i < v->n_cgroups;) {
@@ -236,7 +232,7 @@ static bool is_empty(const struct kt_step *step)
 	       (!step->ops || step->ops->end) && step->hold.kind == KT_HOLD_NONE;
 }
 
-/* What a function will create is not known before it is called: names are the guest's business then. */
+/* A .setup_fn creates cgroups that are unknown before the run; the guest checks names then. */
 static bool has_factory(const struct kt_test *test)
 {
 	for (const struct kt_step *step = test->steps; !step->end; step++) {
@@ -301,6 +297,19 @@ static void check_name(struct validation *v, const struct kt_test_node *tests)
 	}
 }
 
+static bool uses_scheduler(const struct kt_test *test)
+{
+	struct kt_uses uses;
+	bool found = false;
+
+	if (kt_uses_init(&uses, test) < 0)
+		return true; /* out of memory: report no fault */
+	for (size_t i = 0; i < uses.n; i++)
+		found |= uses.at[i].kind != KT_USE_PAYLOAD;
+	kt_uses_deinit(&uses);
+	return found;
+}
+
 static unsigned int check_test(const struct kt_test_node *tests, const struct kt_test *test,
 			       FILE *out)
 {
@@ -312,7 +321,7 @@ static unsigned int check_test(const struct kt_test_node *tests, const struct kt
 	if (test->watchdog_ms > WATCHDOG_MS_MAX)
 		fault(&v, ".watchdog_ms is %u; the kernel takes 1..%u", test->watchdog_ms,
 		      WATCHDOG_MS_MAX);
-	if (!kt_cargo_names_scheduler(test) && (test->watchdog_ms || test->expect_scheduler_exit.kind ||
+	if (!uses_scheduler(test) && (test->watchdog_ms || test->expect_scheduler_exit.kind ||
 				      test->expect_scheduler_exit.reason_contains))
 		fault(&v,
 		      "%s is of no use: no scheduler is named by .scheduler, .schedulers or a step",

@@ -20,23 +20,26 @@
 #include "util/process.h"
 
 /*
- * A private apt tree in the cache (lists, archives, an empty package status, one source) gives
- * apt's signature checks and mirrors without a change to the host's configuration. What a default
- * fetch has found inconsistent is remembered there, so that it is not downloaded again to be judged
- * again.
+ * apt does the work: it checks signatures and downloads. It runs on a private tree in the cache
+ * (package lists, archives, an empty package status, one source), so the host's apt is neither
+ * changed nor locked. All steps happen under the lock "kernels".
+ *
+ * Without a version the kernel must have consistent sched_ext BTF, which only the downloaded kernel
+ * tells. A release that was found inconsistent is remembered as an empty file
+ * "inconsistent-RELEASE" in the private tree, so that it is not downloaded again.
  */
 #define DEFAULT_SUITE    "trixie-backports"
 #define KEYRING          "/usr/share/keyrings/debian-archive-keyring.gpg"
 #define FLAVOUR          "-cloud-amd64"
 #define IMAGE_PREFIX     "linux-image-"
-#define APT_TIMEOUT_NS   (1800 * KT_NSEC_PER_SEC)
-#define QUERY_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
+#define APT_TIMEOUT_NS   (1800 * KT_NSEC_PER_SEC) /* of anything that downloads or unpacks */
+#define QUERY_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)   /* of a query without the network */
 
 struct fetch {
 	const struct kt_kernel_fetch_options *options;
 	char *apt;     /* the private tree */
-	char *kernels; /* where finished ones go */
-	char *apt_get; /* programs */
+	char *kernels; /* directory of the cache for finished kernels */
+	char *apt_get; /* paths of programs */
 	char *apt_cache;
 	char *dpkg_deb;
 };
@@ -50,7 +53,7 @@ static void fetch_deinit(struct fetch *fetch)
 	free(fetch->dpkg_deb);
 }
 
-/* Releases ("7.0.13+deb13-cloud-amd64"), newest first. */
+/* Releases of the archive, like "7.0.13+deb13-cloud-amd64", newest first. */
 struct releases {
 	char **at;
 	size_t n;
@@ -63,6 +66,7 @@ static void releases_deinit(struct releases *releases)
 	free(releases->at);
 }
 
+/* Tells the caller what is being done; @percent is negative when it is not known. */
 __attribute__((format(printf, 3, 4))) static void tell(const struct fetch *fetch, double percent,
 						       const char *format, ...)
 {
@@ -91,7 +95,7 @@ static int find_program(const char *name, char **ret_path, struct kt_err *reterr
 	return *ret_path ? 0 : kt_err_oom(reterr);
 }
 
-/* The command line of an apt program on the private tree: its options, then @args (NULL-ended). */
+/* The command line of a program of apt on the private tree: the options, then the arguments. */
 struct apt_argv {
 	char *options[12];
 	const char *argv[128];
@@ -119,7 +123,10 @@ static int apt_argv_init(struct apt_argv *apt, const struct fetch *fetch, const 
 	apt->options[k++] = kt_format("-oDir::Etc::preferencesparts=%s/parts", tree);
 	apt->options[k++] = strdup("-oAPT::Architecture=amd64");
 	apt->options[k++] = strdup("-oAPT::Architectures=amd64");
-	/* apt's own user cannot enter a cache below somebody's home. */
+	/*
+	 * As root, apt would change to its own user, which cannot enter a cache below a home
+	 * directory.
+	 */
 	apt->options[k++] = strdup("-oAPT::Sandbox::User=");
 	apt->argv[n++] = program;
 	for (size_t i = 0; i < k; i++) {
@@ -135,7 +142,7 @@ static int apt_argv_init(struct apt_argv *apt, const struct fetch *fetch, const 
 	return 0;
 }
 
-/* Runs apt-cache (or apt-get for small things) and returns what it prints. */
+/* Runs apt-cache or apt-get and returns what it prints. */
 static int apt_query(const struct fetch *fetch, const char *program, const char *const *args,
 		     uint64_t timeout_ns, char **ret_text, struct kt_err *reterr)
 {
@@ -147,7 +154,7 @@ static int apt_query(const struct fetch *fetch, const char *program, const char 
 	return kt_process_output(apt.argv, kt_now_ns() + timeout_ns, ret_text, reterr);
 }
 
-/* The mirror that the host's own apt takes Debian's main archive from. */
+/* The mirror from which the host's apt takes Debian's main archive. */
 static int host_mirror(const struct fetch *fetch, char **ret_mirror, struct kt_err *reterr)
 {
 	const char *argv[] = { fetch->apt_get,
@@ -168,7 +175,10 @@ static int host_mirror(const struct fetch *fetch, char **ret_mirror, struct kt_e
 
 		if (sscanf(line, "%1023s %127s %127s", uri, release, origin) < 2)
 			continue;
-		/* The origin is known once the host has updated; "$(ORIGIN)" stays otherwise. */
+		/*
+		 * The origin is known only after "apt-get update" on the host; before, apt prints
+		 * "$(ORIGIN)" literally or nothing. Then the URI must contain "debian".
+		 */
 		if (strstr(release, "-security") ||
 		    !(strstr(uri, "debian") || !strcmp(origin, "Debian")) ||
 		    (origin[0] && origin[0] != '$' && strcmp(origin, "Debian")))
@@ -187,6 +197,7 @@ static int choose_mirror(const struct fetch *fetch, char **ret_mirror, struct kt
 
 	if (!mirror || !*mirror)
 		return host_mirror(fetch, ret_mirror, reterr);
+	/* A space would begin another field in sources.list. */
 	if (strpbrk(mirror, " \t\n"))
 		return kt_err_set(reterr, -EINVAL, "mirror '%s' is not a URI", mirror);
 	*ret_mirror = strdup(mirror);
@@ -214,6 +225,7 @@ static int write_sources(const struct fetch *fetch, struct kt_err *reterr)
 	return kt_file_publish(path, line, strlen(line), reterr);
 }
 
+/* An empty status file makes apt believe that no package is installed. */
 static int make_tree(const struct fetch *fetch, struct kt_err *reterr)
 {
 	static const char *const dirs[] = { "state/lists/partial", "cache/archives/partial",
@@ -239,7 +251,7 @@ static int update(const struct fetch *fetch, struct kt_err *reterr)
 	r = apt_query(fetch, fetch->apt_get, args, APT_TIMEOUT_NS, &text, reterr);
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "reading the archive's index");
-	/* apt-get update succeeds with warnings when an index could not be had. */
+	/* "apt-get update" succeeds with a warning when it cannot download an index. */
 	if (strstr(text, "\nW: ") || strstr(text, "\nE: "))
 		return kt_err_set(reterr, -EREMOTEIO, "reading the archive's index: %.600s",
 				  strstr(text, "\nW: ") ?: strstr(text, "\nE: "));
@@ -282,7 +294,7 @@ static int list_releases(const struct fetch *fetch, struct releases *releases,
 	return 0;
 }
 
-/* The packages of a release that the archive has: the image, and what it depends on of its own. */
+/* The packages of one release. Up to 6.18 the image holds everything; later releases are split. */
 struct packages {
 	char *names[8];
 	size_t n;
@@ -313,8 +325,7 @@ static int list_packages(const struct fetch *fetch, const char *release, struct 
 
 		if (!name)
 			return kt_err_oom(reterr);
-		/* Up to 6.18 the image holds all; later ones are split, and old parts get dropped.
-		 */
+		/* Which of these packages a release has differs, so each is looked for. */
 		if (has_candidate(fetch, name))
 			packages->names[packages->n++] = name;
 		else
@@ -324,7 +335,10 @@ static int list_packages(const struct fetch *fetch, const char *release, struct 
 			   : kt_err_set(reterr, -ENOENT, "the archive has no kernel %s", release);
 }
 
-/* "dlstatus:1:20.5:Retrieving file 1 of 2" */
+/*
+ * A line of apt's status: "dlstatus:1:20.5:Retrieving file 1 of 2". The second number is the
+ * percentage.
+ */
 static void tell_status(const struct fetch *fetch, const char *release, const char *line)
 {
 	double percent;
@@ -333,6 +347,7 @@ static void tell_status(const struct fetch *fetch, const char *release, const ch
 		tell(fetch, percent, "downloading %s", release);
 }
 
+/* Reads until apt-get closes the descriptor, that is, until it ends. */
 static void follow_status(const struct fetch *fetch, const char *release, int fd)
 {
 	FILE *status = fdopen(fd, "r");
@@ -347,7 +362,11 @@ static void follow_status(const struct fetch *fetch, const char *release, int fd
 	(void)fclose(status);
 }
 
-/* apt-get download puts files into the working directory, so a child is sent there by env(1). */
+/*
+ * Downloads the packages to the directory @to. "apt-get download" writes to its working directory,
+ * so env(1) changes that. apt-get reports its progress through a pipe that it inherits
+ * (APT::Status-Fd), and its errors go to an unnamed file, so that it cannot block on a second pipe.
+ */
 static int download(const struct fetch *fetch, const char *release, const struct packages *packages,
 		    const char *to, struct kt_err *reterr)
 {
@@ -401,6 +420,7 @@ static int download(const struct fetch *fetch, const char *release, const struct
 			  said);
 }
 
+/* Unpacks every package of @debs below @root, without any of its scripts. */
 static int unpack(const struct fetch *fetch, const char *debs, const char *root,
 		  struct kt_err *reterr)
 {
@@ -420,7 +440,10 @@ static int unpack(const struct fetch *fetch, const char *debs, const char *root,
 	return r;
 }
 
-/* Moves the first of @from (NULL-ended, below @root) that exists to @to; false when none does. */
+/*
+ * Moves the first path of @from (NULL-terminated, relative to @root) that exists to @stage/@to.
+ * Returns false when none exists.
+ */
 static bool take(const char *root, const char *const *from, const char *stage, const char *to)
 {
 	KT_FREE char *target = kt_format("%s/%s", stage, to);
@@ -434,6 +457,10 @@ static bool take(const char *root, const char *const *from, const char *stage, c
 	return taken;
 }
 
+/*
+ * Takes from the unpacked packages what a kernel in the cache consists of. Files moved between
+ * directories as Debian split its packages, so each has several possible places.
+ */
 static int collect(const char *root, const char *release, const char *stage, struct kt_err *reterr)
 {
 	KT_FREE char *boot = kt_format("boot/vmlinuz-%s", release);
@@ -452,7 +479,10 @@ static int collect(const char *root, const char *release, const char *stage, str
 	return 0;
 }
 
-/* Fills @stage; what was only needed for that is removed again. */
+/*
+ * Downloads, unpacks and prepares @release in @stage. Packages and unpacked files are removed
+ * again.
+ */
 static int build(const struct fetch *fetch, const char *release, const char *stage,
 		 struct kt_kernel_facts *facts, struct kt_err *reterr)
 {
@@ -479,7 +509,7 @@ static char *judgement_path(const struct fetch *fetch, const char *release)
 	return kt_format("%s/inconsistent-%s", fetch->apt, release);
 }
 
-/* Whether an earlier default fetch has found @release inconsistent. */
+/* Whether an earlier fetch has found the BTF of @release inconsistent. */
 static bool is_rejected(const struct fetch *fetch, const char *release)
 {
 	KT_FREE char *path = judgement_path(fetch, release);
@@ -487,7 +517,10 @@ static bool is_rejected(const struct fetch *fetch, const char *release)
 	return path && kt_file_readable(path);
 }
 
-/* All names when the user asked for this kernel, the first when it is only passed over. */
+/*
+ * Warns about the inconsistent BTF. A kernel that the user asked for is kept, so all functions are
+ * named that schedulers must not call; one that is passed over needs no list.
+ */
 static void warn_broken(const struct fetch *fetch, const char *release, bool passed_over,
 			const struct kt_kernel_facts *facts)
 {
@@ -515,7 +548,10 @@ static void warn_broken(const struct fetch *fetch, const char *release, bool pas
 	free(names);
 }
 
-/* 1: in the cache; 0: inconsistent, and only a consistent one is wanted. */
+/*
+ * Returns 1 when @release is in the cache now, 0 when it was left out because its BTF is
+ * inconsistent and @only_consistent is set, or a negative errno.
+ */
 static int fetch_release(const struct fetch *fetch, const char *release, bool only_consistent,
 			 struct kt_err *reterr)
 {
@@ -544,6 +580,7 @@ static int fetch_release(const struct fetch *fetch, const char *release, bool on
 	return r;
 }
 
+/* meta.json is the last file of a kernel to be written. */
 static bool is_cached(const struct fetch *fetch, const char *release)
 {
 	KT_FREE char *meta = kt_format("%s/%s/meta.json", fetch->kernels, release);
@@ -557,6 +594,7 @@ static int keep_release(const char *release, char **ret_release, struct kt_err *
 	return *ret_release ? 0 : kt_err_oom(reterr);
 }
 
+/* The newest release of the wanted version, whatever its BTF is like. */
 static int fetch_version(const struct fetch *fetch, const struct releases *releases,
 			 char **ret_release, struct kt_err *reterr)
 {
@@ -576,7 +614,7 @@ static int fetch_version(const struct fetch *fetch, const struct releases *relea
 			  releases->at[0]);
 }
 
-/* "7.0" of "7.0.13+deb13-cloud-amd64" */
+/* Whether both releases are of one series: "7.0" is that of "7.0.13+deb13-cloud-amd64". */
 static bool same_series(const char *a, const char *b)
 {
 	size_t len = strcspn(a, ".");
@@ -586,8 +624,9 @@ static bool same_series(const char *a, const char *b)
 }
 
 /*
- * Goes down the series, trying the newest release of each: the releases of one series come from one
- * toolchain, and every build of a series that was looked at had the same verdict.
+ * Tries the newest release of each series, from the newest series down. The releases of one series
+ * are built by the same toolchain, and all that were examined had the same verdict, so the older
+ * ones are not tried.
  */
 static int fetch_default(const struct fetch *fetch, const struct releases *releases,
 			 char **ret_release, struct kt_err *reterr)

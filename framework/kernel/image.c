@@ -19,6 +19,16 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/*
+ * Two readers. The first takes a bzImage apart (Documentation/arch/x86/boot.rst): setup sectors,
+ * then the protected-mode code, in which the compressed vmlinux is at the payload offset. The
+ * second reads the facts of a vmlinux from its notes, from the version banner in .rodata, and from
+ * BTF, so that a kernel is judged without being booted and without its .config.
+ *
+ * The files are the user's and can be anything: offsets and lengths are checked against the file's
+ * size before they are used, and decompression ends at VMLINUX_MAX.
+ */
+
 /* Offsets in the setup header: Documentation/arch/x86/boot.rst. */
 #define SETUP_SECTS    0x1f1
 #define HEADER_MAGIC   0x202
@@ -29,7 +39,7 @@
 #define IMAGE_MAX   (UINT64_C(1) << 30) /* of a bzImage */
 #define VMLINUX_MAX (UINT64_C(2) << 30) /* decompressed */
 
-#define WINDOW_LOG_MAX 31 /* kernels are compressed with --ultra: zstd's own limit is lower */
+#define WINDOW_LOG_MAX 31 /* kernels use zstd --ultra, beyond the decoder's default limit */
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
@@ -69,6 +79,7 @@ static void unmap(struct mapping *mapping)
 		(void)munmap((void *)mapping->data, mapping->len);
 }
 
+/* Maps @path read-only. The file is long enough for the setup header. */
 static int map_file(const char *path, struct mapping *ret_mapping, struct kt_err *reterr)
 {
 	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -87,6 +98,10 @@ static int map_file(const char *path, struct mapping *ret_mapping, struct kt_err
 	return 0;
 }
 
+/*
+ * Where the compressed vmlinux is. 0 setup sectors mean 4, by the boot protocol; the boot sector
+ * comes on top of them.
+ */
 static int find_payload(const struct mapping *image, struct mapping *ret_payload)
 {
 	unsigned int sectors = image->data[SETUP_SECTS] ?: 4;
@@ -98,17 +113,22 @@ static int find_payload(const struct mapping *image, struct mapping *ret_payload
 	begin = (uint64_t)(sectors + 1) * 512 + offset;
 	if (len < 8 || begin + len > image->len)
 		return -EBADMSG;
-	/* The build appends the size of the uncompressed image to every payload but gzip's. */
+	/*
+	 * The build appends the size of the uncompressed image to every payload but gzip's. So the
+	 * payload can end with four bytes that are not part of the compressed stream.
+	 */
 	*ret_payload = (struct mapping){ image->data + begin, len };
 	return 0;
 }
 
+/* *@total counts the bytes written so far. */
 static int write_out(int fd, const void *data, size_t len, uint64_t *total)
 {
 	*total += len;
 	return *total > VMLINUX_MAX ? -EFBIG : kt_write_full(fd, data, len);
 }
 
+/* ZSTD_findFrameCompressedSize() gives the length without the appended size. */
 static int extract_zstd(const struct mapping *payload, int out)
 {
 	size_t frame = ZSTD_findFrameCompressedSize(payload->data, payload->len);
@@ -131,6 +151,7 @@ static int extract_zstd(const struct mapping *payload, int out)
 		ZSTD_outBuffer piece = { chunk, ZSTD_DStreamOutSize(), 0 };
 
 		left = ZSTD_decompressStream(stream, &piece, &in);
+		/* No output from a stream that wants more than there is: the input is cut off. */
 		if (ZSTD_isError(left) || (!piece.pos && in.pos == in.size && left))
 			r = -EBADMSG;
 		else
@@ -140,6 +161,7 @@ static int extract_zstd(const struct mapping *payload, int out)
 	return r;
 }
 
+/* 16 + MAX_WBITS: with a gzip header. */
 static int extract_gzip(const struct mapping *payload, int out)
 {
 	z_stream stream = {
@@ -165,6 +187,7 @@ static int extract_gzip(const struct mapping *payload, int out)
 	return r;
 }
 
+/* The compressions that kernels also support (Kconfig: KERNEL_XZ and so on), for the error. */
 static const char *other_compression(const unsigned char *head)
 {
 	static const struct {
@@ -227,6 +250,7 @@ void kt_kernel_facts_deinit(struct kt_kernel_facts *facts)
 	*facts = KT_KERNEL_FACTS_NULL;
 }
 
+/* Reads the build-id, and the Xen note with the PVH entry point. n_namesz counts the NUL. */
 static void read_note(const GElf_Nhdr *note, const char *name, const unsigned char *desc,
 		      struct kt_kernel_facts *facts)
 {
@@ -240,7 +264,10 @@ static void read_note(const GElf_Nhdr *note, const char *name, const unsigned ch
 		facts->pvh = true;
 }
 
-/* "Linux version RELEASE (builder@host) ..." stands once, in .rodata. */
+/*
+ * The release is in the banner "Linux version RELEASE (BUILDER@HOST) ...", which is once in
+ * .rodata.
+ */
 static void read_banner(Elf_Data *data, struct kt_kernel_facts *facts)
 {
 	static const char banner[] = "Linux version ";
@@ -262,11 +289,16 @@ static int copy_btf(const Elf_Data *data, const char *path, struct kt_err *reter
 	return path ? kt_file_publish(path, data->d_buf, data->d_size, reterr) : 0;
 }
 
+/* Whether a function is built in: the BTF of the vmlinux does not list those of modules. */
 static bool has_function(const struct btf *btf, const char *name)
 {
 	return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
 }
 
+/*
+ * Whether @func is a scx_bpf_* function with the parameter "aux" under its own name; see
+ * kt_kernel_facts_read().
+ */
 static bool is_broken_kfunc(const struct btf *btf, const struct btf_type *func)
 {
 	const char *name = btf__name_by_offset(btf, func->name_off);
@@ -318,7 +350,7 @@ static int read_btf(const Elf_Data *data, struct kt_kernel_facts *facts, struct 
 		return kt_err_set(reterr, -errno, "its .BTF is malformed: %m");
 	facts->btf = true;
 	facts->sched_ext = btf__find_by_name_kind(btf, "sched_ext_ops", BTF_KIND_STRUCT) > 0;
-	/* BTF lists the functions that are built in, modules' are elsewhere. */
+	/* The probe functions of the two drivers stand for their options. */
 	facts->virtio_console = has_function(btf, "virtcons_probe");
 	facts->virtio_pci = has_function(btf, "virtio_pci_probe");
 	r = find_broken_kfuncs(btf, facts);
@@ -363,6 +395,7 @@ static void read_notes(Elf *elf, struct kt_kernel_facts *facts)
 
 		if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_NOTE)
 			continue;
+		/* Notes are found by program headers, because a file may have no sections. */
 		data = elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz,
 					    ELF_T_NHDR);
 		while (data && (at = gelf_getnote(data, at, &note, &name_at, &desc_at)))
@@ -382,6 +415,7 @@ static int read_elf(Elf *elf, const char *btf_copy, struct kt_kernel_facts *fact
 	if (header.e_machine != EM_X86_64)
 		return kt_err_set(reterr, -ENOEXEC, "it is not for x86-64");
 	read_notes(elf, facts);
+	/* Assumed until BTF tells otherwise. */
 	facts->virtio_console = facts->virtio_pci = true;
 	while ((section = elf_nextscn(elf, section))) {
 		GElf_Shdr section_header;

@@ -15,7 +15,17 @@
 #include "util/io.h"
 #include "wire/json.h"
 
-#define META_MAX 65536u
+/*
+ * A kernel is either used where it is (a vmlinux with a PVH entry) or from a directory of the
+ * cache, which is called after its release if it was downloaded, and local-KEY if it is a copy of
+ * the user's bzImage. Extracting a vmlinux and reading its facts is slow, so a cached kernel has
+ * both.
+ *
+ * A directory of the cache appears complete or not at all: it is built as a stage under the lock
+ * "kernels" and then renamed, and it never changes. Readers therefore take no lock.
+ */
+
+#define META_MAX 65536u /* bytes of a meta.json */
 
 void kt_kernel_deinit(struct kt_kernel *kernel)
 {
@@ -27,6 +37,7 @@ void kt_kernel_deinit(struct kt_kernel *kernel)
 	*kernel = KT_KERNEL_NULL;
 }
 
+/* meta.json has exactly these members; facts_from_json() reads them. */
 static json_t *facts_to_json(const struct kt_kernel_facts *facts)
 {
 	json_t *broken = json_array();
@@ -44,6 +55,7 @@ static bool flag(const json_t *json, const char *name)
 	return json_is_true(json_object_get(json, name));
 }
 
+/* The caller frees @facts also after a failure. */
 static int facts_from_json(const json_t *json, struct kt_kernel_facts *facts)
 {
 	const json_t *broken = json_object_get(json, "broken_kfuncs");
@@ -103,6 +115,7 @@ int kt_kernel_prepare(const char *dir, struct kt_kernel_facts *ret_facts, struct
 	return r;
 }
 
+/* A directory without a meta.json is not a complete kernel. */
 static int load_meta(const char *dir, struct kt_kernel_facts *facts, struct kt_err *reterr)
 {
 	KT_FREE char *path = kt_format("%s/meta.json", dir), *text = NULL;
@@ -154,7 +167,10 @@ static int newest_first(const struct dirent **a, const struct dirent **b)
 
 static int is_release(const struct dirent *ent)
 {
-	/* Stages and other helpers do not begin with a digit. */
+	/*
+	 * Releases begin with a digit; local copies and other entries do not. A stage begins like
+	 * its release.
+	 */
 	return ent->d_name[0] >= '0' && ent->d_name[0] <= '9' &&
 	       !strstr(ent->d_name, KT_CACHE_STAGE_SUFFIX);
 }
@@ -214,7 +230,7 @@ static int load_release(const char *release, struct kt_kernel *ret_kernel, struc
 	return dir ? kt_kernel_load(dir, ret_kernel, reterr) : kt_err_oom(reterr);
 }
 
-/* The newest that is consistent; the newest of all is kept in reserve. */
+/* The newest kernel with consistent BTF. Until one is found, @first keeps the newest of all. */
 static int resolve_default(struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	KT_CLEANUP(list_freep) char **releases = NULL;
@@ -251,6 +267,7 @@ static int resolve_default(struct kt_kernel *ret_kernel, struct kt_err *reterr)
 	return r;
 }
 
+/* The newest release of that version. */
 static int resolve_version(const char *wanted, struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	KT_CLEANUP(list_freep) char **releases = NULL;
@@ -270,6 +287,7 @@ static int resolve_version(const char *wanted, struct kt_kernel *ret_kernel, str
 		wanted, wanted);
 }
 
+/* A vmlinux is used where it is, without a copy in the cache. */
 static int resolve_vmlinux(const char *path, struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	struct kt_kernel kernel = KT_KERNEL_NULL;
@@ -304,7 +322,10 @@ static int copy_file(const char *from, const char *to, struct kt_err *reterr)
 	return kt_file_publish(to, data, len, reterr);
 }
 
-/* A build overwrites its bzImage in place, so identity is path, size, time and inode. */
+/*
+ * The name of the copy of a bzImage. A build overwrites its bzImage in place, so device and inode
+ * alone do not identify the contents; size and modification time are added.
+ */
 static char *bzimage_key(const char *path)
 {
 	struct stat st;
@@ -316,6 +337,7 @@ static char *bzimage_key(const char *path)
 			 (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec);
 }
 
+/* The caller holds the lock "kernels". */
 static int import_bzimage(const char *path, const char *dir, struct kt_err *reterr)
 {
 	struct kt_kernel_facts facts = KT_KERNEL_FACTS_NULL;
@@ -353,6 +375,10 @@ static int resolve_bzimage(const char *path, struct kt_kernel *ret_kernel, struc
 	if (!dir || !meta)
 		return kt_err_oom(reterr);
 	if (!kt_file_readable(meta)) {
+		/*
+		 * Another process may have imported the same file while this one waited, so
+		 * meta.json is looked for again under the lock.
+		 */
 		r = kt_cache_lock("kernels", NULL, NULL, &lock, reterr);
 		if (r == 0 && !kt_file_readable(meta))
 			r = import_bzimage(path, dir, reterr);
@@ -373,7 +399,7 @@ static int resolve_file(const char *path, struct kt_kernel *ret_kernel, struct k
 					   : resolve_bzimage(path, ret_kernel, reterr);
 }
 
-/* A build tree, or the directory of a cached kernel: what "kernel path" prints. */
+/* @dir is a build tree, or a directory of the cache, which "ktests kernel path" prints. */
 static int resolve_tree(const char *dir, struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	static const char *const places[] = { "vmlinux", "arch/x86/boot/bzImage", "vmlinuz" };
@@ -400,7 +426,10 @@ static int resolve_tree(const char *dir, struct kt_kernel *ret_kernel, struct kt
 	return r;
 }
 
-/* What every test needs of a kernel, found before anything boots. */
+/*
+ * Checks what every test needs, so that a missing option is named before a machine hangs without
+ * it.
+ */
 static int check_usable(const char *spec, struct kt_kernel *kernel, struct kt_err *reterr)
 {
 	const struct kt_kernel_facts *facts = &kernel->facts;
@@ -420,6 +449,10 @@ int kt_kernel_resolve(const char *spec, struct kt_kernel *ret_kernel, struct kt_
 	struct stat st;
 	int r;
 
+	/*
+	 * A path goes before a version: a word without a slash that exists in the working directory
+	 * is a file.
+	 */
 	if (!spec)
 		r = resolve_default(ret_kernel, reterr);
 	else if (stat(spec, &st) == 0)

@@ -2,7 +2,6 @@
 #include "framework/run/group.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "guest/test/test.h"
 
@@ -13,10 +12,7 @@
 static bool is_for(const struct kt_group *group, const struct kt_kernel *kernel,
 		   const struct kt_test *test)
 {
-	struct kt_topology left = kt_test_topology(group->test), right = kt_test_topology(test);
-
-	return group->kernel == kernel && !memcmp(&left, &right, sizeof(left)) &&
-	       kt_test_memory_mib(group->test) == kt_test_memory_mib(test);
+	return group->kernel == kernel && kt_test_same_machine(group->test, test);
 }
 
 /*

@@ -3,13 +3,26 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/signalfd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "framework/run/run.h"
 #include "framework/run/schedule.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/io.h"
+#include "util/signals.h"
+
+#define KILL_AFTER_NS     (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
+#define REDRAW_NS         (100 * KT_NSEC_PER_MSEC)
+#define RECHECK_NS        (10 * KT_NSEC_PER_MSEC) /* see on_budget() */
+#define SESSION_SLACK_NS  (15 * KT_NSEC_PER_SEC)  /* beyond the session's own deadlines */
+#define POST_VM_LIMIT_NS  (60 * KT_NSEC_PER_SEC)
+#define FORK_LIMIT_NS     (30 * KT_NSEC_PER_SEC)
+#define TEMPLATE_LIMIT_NS (180 * KT_NSEC_PER_SEC) /* beyond the boot: settling, saving, locks */
+#define READY_LIMIT_NS    (3600 * KT_NSEC_PER_SEC)
 
 /*
  * The runner owns the loop of a run and its end. One thread waits for all: the processes and
@@ -25,7 +38,7 @@
 #define KILL_AFTER_NS (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
 #define REDRAW_NS     (100 * KT_NSEC_PER_MSEC)
 
-/* ---- progress ------------------------------------------------------------------------------- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
 /* Machines of the pool are not shown: their tests have not begun. */
 static void draw_progress(struct kt_run *run)
@@ -55,7 +68,7 @@ static void on_redraw(void *data)
 	kt_timer_arm(run->loop, &run->redraw, kt_now_ns() + REDRAW_NS);
 }
 
-/* ---- the end -------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void signal_jobs(const struct kt_run *run, int signal)
 {
@@ -80,16 +93,16 @@ static void stop_all(struct kt_run *run)
 static void on_signal(void *data, uint32_t events)
 {
 	struct kt_run *run = data;
-	struct signalfd_siginfo info;
+	int signal = kt_signals_take(&run->signals);
 
 	(void)events;
-	if (read(run->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+	if (!signal)
 		return;
 	if (run->signal) { /* a second signal kills at once */
 		signal_jobs(run, SIGKILL);
 		return;
 	}
-	run->signal = (int)info.ssi_signo;
+	run->signal = signal;
 	stop_all(run);
 }
 
@@ -103,23 +116,13 @@ static void on_global_timeout(void *data)
 
 static int watch_signals(struct kt_run *run)
 {
-	sigset_t set;
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	run->signals = (struct kt_source){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		.events = EPOLLIN,
-		.fn = on_signal,
-		.data = run,
-	};
-	return run->signals.fd < 0 ? -errno : kt_loop_add(run->loop, &run->signals);
+	run->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = run };
+	return kt_signals_watch(run->loop, &run->signals, signals, KT_ARRAY_LEN(signals));
 }
 
-/* ---- the run -------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 static int run_init(struct kt_run *run, struct kt_err *reterr)
 {
@@ -141,11 +144,10 @@ static int run_init(struct kt_run *run, struct kt_err *reterr)
 static void run_deinit(struct kt_run *run)
 {
 	run->counts.n_not_run = kt_queue_deinit(&run->queue);
-	/* Rounds that never came into the queue count too, if their number was given. */
 	if (run->options->stress_count && !run->options->stress_duration_ns)
 		run->counts.n_not_run = run->n_planned - run->counts.total;
 	kt_groups_free(run->groups);
-	(void)kt_close(run->signals.fd);
+	kt_signals_unwatch(run->loop, &run->signals);
 	run->budget = kt_budget_close(run->budget);
 	run->loop = kt_loop_free(run->loop);
 }

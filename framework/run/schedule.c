@@ -19,7 +19,7 @@
 
 #define RECHECK_NS (10 * KT_NSEC_PER_MSEC) /* see on_budget() */
 
-/* ---- rounds --------------------------------------------------------------------------------- */
+/* ---- rounds ---------------------------------------------------------------------------------- */
 
 /* A round in which nothing could start would be followed by others like it, for ever. */
 static bool another_round(const struct kt_run *run)
@@ -51,7 +51,7 @@ static unsigned int count_attempts(const struct kt_run *run, const struct kt_gro
 	return kt_queue_count(&run->queue, group) * (rounds - run->queue.rounds + 1);
 }
 
-/* ---- items ---------------------------------------------------------------------------------- */
+/* ---- items ----------------------------------------------------------------------------------- */
 
 enum step {
 	STEP_AGAIN, /* something has changed: look from the front */
@@ -149,7 +149,7 @@ static void start_items(struct kt_run *run)
 	}
 }
 
-/* ---- other runs on this host ---------------------------------------------------------------- */
+/* ---- other runs on this host ----------------------------------------------------------------- */
 
 /*
  * The event that a file was closed comes a moment before its locks are gone (Linux:

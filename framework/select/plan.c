@@ -23,25 +23,14 @@ static void shuffle(struct kt_plan *plan, uint64_t seed)
 	}
 }
 
-/*
- * The fields of a machine that a test can set; a template serves tests that agree in all of them.
- */
-static bool same_machine(const struct kt_test *a, const struct kt_test *b)
-{
-	struct kt_topology left = kt_test_topology(a), right = kt_test_topology(b);
-
-	return !memcmp(&left, &right, sizeof(left)) &&
-	       kt_test_memory_mib(a) == kt_test_memory_mib(b);
-}
-
-/* Moves every test to directly behind the last test before it that has the same machine. */
+/* Moves every test behind the last one before it that has the same machine. */
 static void group(struct kt_plan *plan)
 {
 	for (size_t i = 1; i < plan->n; i++) {
 		const struct kt_test *test = plan->tests[i];
 		size_t at = i;
 
-		while (at && !same_machine(plan->tests[at - 1], test))
+		while (at && !kt_test_same_machine(plan->tests[at - 1], test))
 			at--;
 		if (!at)
 			continue; /* the first of its kind stays */

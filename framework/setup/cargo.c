@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,109 +17,19 @@
 #include "util/process.h"
 
 /*
- * kt_cargo_init() walks each test once (visit_test()) and keeps the result: a list of places, each
- * with one declaration, and for each test the indices of its places. Later questions, which come
- * for every test in every round, are answered from these lists.
- *
- * A missing file must skip its test and not fail the run. Therefore the files of all tests are
- * looked for first; then files are checked and packed, but only for tests that miss none and are
- * not disabled.
+ * The cargo of a run is computed once, before anything starts: for each selected test the
+ * declarations that it uses, and for each declaration the file on the host and the package in the
+ * image. Places and packages share their index. A declaration whose file is missing is not an error
+ * here: its tests are skipped, and its package stays empty.
  */
 
-/* ---- what a declaration mentions ------------------------------------------------------------ */
+/* ---- looking up ------------------------------------------------------------------------------ */
 
-/* Called at every mention of a payload or scheduler; several mentions of one make several calls. */
-typedef int (*visit_fn)(void *data, const struct kt_cargo_item *item);
-
-static int visit_payload(const struct kt_payload *payload, visit_fn fn, void *data)
-{
-	if (!payload)
-		return 0;
-	return fn(data, &(const struct kt_cargo_item){
-				.kind = KT_CARGO_PAYLOAD,
-				.declaration = payload,
-				.name = payload->name,
-				.path = payload->binary,
-				.package = payload->package,
-				.files = payload->files,
-			});
-}
-
-static int visit_scheduler(const struct kt_scheduler *scheduler, visit_fn fn, void *data)
-{
-	if (!scheduler)
-		return 0;
-	return fn(data, &(const struct kt_cargo_item){
-				.kind = scheduler->object ? KT_CARGO_OBJECT : KT_CARGO_SCHEDULER,
-				.declaration = scheduler,
-				.name = scheduler->name,
-				.path = scheduler->object ?: scheduler->binary,
-				.package = scheduler->package,
-			});
-}
-
-static int visit_lists(const struct kt_cgroup_def *setup, const struct kt_op *ops, visit_fn fn,
-		       void *data)
-{
-	int r = 0;
-
-	for (const struct kt_cgroup_def *def = setup; r == 0 && def && !def->end; def++)
-		r = visit_payload(def->payload, fn, data);
-	for (const struct kt_op *op = ops; r == 0 && op && !op->end; op++) {
-		r = visit_payload(op->payload, fn, data)
-			    ?: visit_scheduler(op->scheduler, fn, data);
-		if (r == 0 && op->def)
-			r = visit_payload(op->def->payload, fn, data);
-	}
-	return r;
-}
-
-/* Visits the lists of the test itself, then its backdrop and steps. Ends at a result not 0. */
-static int visit_test(const struct kt_test *test, visit_fn fn, void *data)
-{
-	int r = 0;
-
-	for (const struct kt_payload *const *at = test->payloads; r == 0 && at && *at; at++)
-		r = visit_payload(*at, fn, data);
-	r = r ?: visit_scheduler(test->scheduler, fn, data);
-	for (const struct kt_scheduler *const *at = test->schedulers; r == 0 && at && *at; at++)
-		r = visit_scheduler(*at, fn, data);
-	r = r ?: visit_lists(test->backdrop.setup, test->backdrop.ops, fn, data);
-	for (const struct kt_step *step = test->steps; r == 0 && step && !step->end; step++)
-		r = visit_lists(step->setup, step->ops, fn, data);
-	return r;
-}
-
-static int is_scheduler(void *data, const struct kt_cargo_item *item)
-{
-	(void)data;
-	return item->kind != KT_CARGO_PAYLOAD;
-}
-
-bool kt_cargo_names_scheduler(const struct kt_test *test)
-{
-	return visit_test(test, is_scheduler, NULL);
-}
-
-/* ---- questions about a test ----------------------------------------------------------------- */
-
-static const struct kt_cargo_use *find_use(const struct kt_cargo *cargo, const struct kt_test *test)
-{
-	static const struct kt_cargo_use nothing;
-
-	for (size_t i = 0; i < cargo->n_uses; i++) {
-		if (cargo->uses[i].test == test)
-			return &cargo->uses[i];
-	}
-	return &nothing;
-}
-
-/* The index of the declaration's place; cargo->n if it has none. */
 static size_t find_place(const struct kt_cargo *cargo, const void *declaration)
 {
 	size_t i = 0;
 
-	while (i < cargo->n && cargo->places[i].item.declaration != declaration)
+	while (i < cargo->n && cargo->places[i].use.declaration != declaration)
 		i++;
 	return i;
 }
@@ -130,49 +41,44 @@ const char *kt_cargo_path(const struct kt_cargo *cargo, const void *declaration)
 	return i < cargo->n ? cargo->places[i].path : NULL;
 }
 
-uint64_t kt_cargo_packages(const struct kt_cargo *cargo, const struct kt_test *test)
+static int compare_tests(const void *a, const void *b)
 {
-	return find_use(cargo, test)->packages;
+	uintptr_t left = (uintptr_t)((const struct kt_cargo_test *)a)->test;
+	uintptr_t right = (uintptr_t)((const struct kt_cargo_test *)b)->test;
+
+	return (left > right) - (left < right);
 }
 
-static char *describe_missing(const struct kt_cargo_item *item)
+const struct kt_cargo_test *kt_cargo_of(const struct kt_cargo *cargo, const struct kt_test *test)
 {
-	const char *where = item->kind == KT_CARGO_PAYLOAD ? "is not installed" : "is not found";
+	static const struct kt_cargo_test nothing;
+	const struct kt_cargo_test key = { .test = test }, *found;
 
-	return kt_format("%s %s: '%s' %s%s%s", kt_cargo_kind_name(item->kind), item->name,
-			 item->path, where, item->package ? "; install " : "", item->package ?: "");
+	found = bsearch(&key, cargo->tests, cargo->n_tests, sizeof(key), compare_tests);
+	return found ?: &nothing;
+}
+
+uint64_t kt_cargo_packages(const struct kt_cargo *cargo, const struct kt_test *test)
+{
+	return kt_cargo_of(cargo, test)->packages;
+}
+
+static char *describe_missing(const struct kt_use *use)
+{
+	const char *where = use->kind == KT_USE_PAYLOAD ? "is not installed" : "is not found";
+
+	return kt_format("%s %s: '%s' %s%s%s", kt_use_kind_name(use->kind), use->name, use->path,
+			 where, use->package ? "; install " : "", use->package ?: "");
 }
 
 char *kt_cargo_missing(const struct kt_cargo *cargo, const struct kt_test *test)
 {
-	const struct kt_cargo_use *use = find_use(cargo, test);
+	const struct kt_use *missing = kt_cargo_of(cargo, test)->missing;
 
-	for (size_t i = 0; i < use->n; i++) {
-		const struct kt_cargo_place *place = &cargo->places[use->places[i]];
-
-		if (!place->path)
-			return describe_missing(&place->item);
-	}
-	return NULL;
+	return missing ? describe_missing(missing) : NULL;
 }
 
-int kt_cargo_for_each_scheduler(const struct kt_cargo *cargo, const struct kt_test *test,
-				int (*fn)(void *data, const struct kt_scheduler *scheduler),
-				void *data)
-{
-	const struct kt_cargo_use *use = find_use(cargo, test);
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < use->n; i++) {
-		const struct kt_cargo_place *place = &cargo->places[use->places[i]];
-
-		if (place->item.kind != KT_CARGO_PAYLOAD)
-			r = fn(data, place->item.declaration);
-	}
-	return r;
-}
-
-/* ---- where they are on the host ------------------------------------------------------------- */
+/* ---- where they are on the host -------------------------------------------------------------- */
 
 /* Resolves a path of a declaration relative to the directory of the test program. */
 static char *host_path(const char *path)
@@ -214,23 +120,20 @@ static char *find_scheduler(const char *name)
 	return NULL;
 }
 
-/*
- * *@ret_path stays NULL if the file does not exist. A name without a slash is searched for: a
- * scheduler by find_scheduler() first, and any program in PATH.
- */
-static int find_path(const struct kt_cargo_item *item, char **ret_path, struct kt_err *reterr)
+/* Leaves *@ret_path NULL when it is not there. */
+static int find_path(const struct kt_use *use, char **ret_path, struct kt_err *reterr)
 {
-	bool is_path = strchr(item->path, '/');
-	KT_FREE char *path = is_path ? host_path(item->path) : strdup(item->path);
+	bool is_path = strchr(use->path, '/');
+	KT_FREE char *path = is_path ? host_path(use->path) : strdup(use->path);
 	char found[PATH_MAX];
 
 	if (!path)
 		return kt_err_oom(reterr);
-	if (item->kind != KT_CARGO_PAYLOAD && !is_path)
-		*ret_path = find_scheduler(item->path);
+	if (use->kind != KT_USE_PAYLOAD && !is_path)
+		*ret_path = find_scheduler(use->path);
 	if (*ret_path)
 		return 0;
-	if (item->kind == KT_CARGO_OBJECT) {
+	if (use->kind == KT_USE_OBJECT) {
 		if (is_path && is_file(path))
 			*ret_path = kt_steal(path);
 		return 0;
@@ -272,9 +175,9 @@ static int check_file(const char *path, struct kt_err *reterr)
 	return 0;
 }
 
-static const char *guest_dir(enum kt_cargo_kind kind)
+static const char *guest_dir(enum kt_use_kind kind)
 {
-	return kind == KT_CARGO_PAYLOAD ? KT_PAYLOAD_DIR : KT_SCHEDULER_DIR;
+	return kind == KT_USE_PAYLOAD ? KT_PAYLOAD_DIR : KT_SCHEDULER_DIR;
 }
 
 /* In the guest the file has the last part of @name, the path as declared. */
@@ -291,19 +194,18 @@ static int add_extra(struct kt_cargo_place *place, const char *host, const char 
 	place->extras = grown;
 	extra = &grown[place->n_extras++];
 	extra->host = strdup(host);
-	extra->guest = kt_format("%s/%s/%s", guest_dir(place->item.kind), place->item.name,
+	extra->guest = kt_format("%s/%s/%s", guest_dir(place->use.kind), place->use.name,
 				 slash ? slash + 1 : name);
 	return extra->host && extra->guest ? 0 : kt_err_oom(reterr);
 }
 
-/* The program or object itself comes first, then the files of a payload. */
 static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 {
-	const struct kt_cargo_item *item = &place->item;
-	int r = item->kind == KT_CARGO_OBJECT ? 0 : check_binary(place->path, reterr);
+	const struct kt_use *use = &place->use;
+	int r = use->kind == KT_USE_OBJECT ? 0 : check_binary(place->path, reterr);
 
-	r = r ?: add_extra(place, place->path, item->path, reterr);
-	for (const char *const *at = item->files; r == 0 && at && *at; at++) {
+	r = r ?: add_extra(place, place->path, use->path, reterr);
+	for (const char *const *at = use->files; r == 0 && at && *at; at++) {
 		KT_FREE char *path = host_path(*at);
 
 		if (!path)
@@ -313,7 +215,90 @@ static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 	return r;
 }
 
-/* ---- the cargo of a selection --------------------------------------------------------------- */
+/* ---- the cargo of a selection ---------------------------------------------------------------- */
+
+static int add_place(struct kt_cargo *cargo, const struct kt_use *use, struct kt_err *reterr)
+{
+	struct kt_cargo_place *places = reallocarray(cargo->places, cargo->n + 1, sizeof(*places));
+	struct kt_image_package *packages =
+		reallocarray(cargo->packages, cargo->n + 1, sizeof(*packages));
+
+	cargo->places = places ?: cargo->places;
+	cargo->packages = packages ?: cargo->packages;
+	if (!places || !packages)
+		return kt_err_oom(reterr);
+	places[cargo->n] = (struct kt_cargo_place){ .use = *use };
+	packages[cargo->n] = (struct kt_image_package){
+		.name = kt_format("%s %s", kt_use_kind_name(use->kind), use->name),
+	};
+	cargo->n++;
+	if (!packages[cargo->n - 1].name)
+		return kt_err_oom(reterr);
+	return find_path(use, &places[cargo->n - 1].path, reterr);
+}
+
+/* Finds the file of everything that the test uses. */
+static int find_all(struct kt_cargo *cargo, struct kt_cargo_test *own, struct kt_err *reterr)
+{
+	for (size_t i = 0; i < own->uses.n; i++) {
+		const struct kt_use *use = &own->uses.at[i];
+		size_t place = find_place(cargo, use->declaration);
+		int r = place < cargo->n ? 0 : add_place(cargo, use, reterr);
+
+		if (r < 0)
+			return r;
+		own->packages |= kt_image_package_bit(place);
+		if (!own->missing && !cargo->places[place].path)
+			own->missing = use;
+	}
+	return 0;
+}
+
+static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, struct kt_err *reterr)
+{
+	for (size_t n = 0; n < own->uses.n; n++) {
+		const struct kt_use *use = &own->uses.at[n];
+		size_t i = find_place(cargo, use->declaration);
+		struct kt_cargo_place *place = &cargo->places[i];
+		int r = place->n_extras ? 0 : collect_extras(place, reterr);
+
+		if (r < 0)
+			return kt_err_prefix(reterr, r, "%s %s", kt_use_kind_name(use->kind),
+					     use->name);
+		cargo->packages[i].extras = place->extras;
+		cargo->packages[i].n_extras = place->n_extras;
+	}
+	return 0;
+}
+
+static int add_test(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
+{
+	struct kt_cargo_test *own = &cargo->tests[cargo->n_tests];
+	int r;
+
+	own->test = test;
+	if (kt_uses_init(&own->uses, test) < 0)
+		return kt_err_oom(reterr);
+	cargo->n_tests++;
+	r = find_all(cargo, own, reterr);
+	if (r == 0 && !own->missing && !test->disabled)
+		r = pack_all(cargo, own, reterr);
+	return r;
+}
+
+int kt_cargo_init(struct kt_cargo *cargo, const struct kt_test *const *tests, size_t n_tests,
+		  struct kt_err *reterr)
+{
+	int r = 0;
+
+	cargo->tests = calloc(n_tests + 1, sizeof(*cargo->tests));
+	if (!cargo->tests)
+		return kt_err_oom(reterr);
+	for (size_t i = 0; r == 0 && i < n_tests; i++)
+		r = add_test(cargo, tests[i], reterr);
+	qsort(cargo->tests, cargo->n_tests, sizeof(*cargo->tests), compare_tests);
+	return r;
+}
 
 static void place_deinit(struct kt_cargo_place *place)
 {
@@ -331,110 +316,10 @@ void kt_cargo_deinit(struct kt_cargo *cargo)
 		free((char *)cargo->packages[i].name);
 		place_deinit(&cargo->places[i]);
 	}
-	for (size_t i = 0; i < cargo->n_uses; i++)
-		free(cargo->uses[i].places);
-	free(cargo->uses);
+	for (size_t i = 0; i < cargo->n_tests; i++)
+		kt_uses_deinit(&cargo->tests[i].uses);
+	free(cargo->tests);
 	free(cargo->places);
 	free(cargo->packages);
 	*cargo = KT_CARGO_NULL;
-}
-
-/* If only one of the two arrays could grow, its new pointer is kept all the same. */
-static int add_place(struct kt_cargo *cargo, const struct kt_cargo_item *item,
-		     struct kt_err *reterr)
-{
-	struct kt_cargo_place *places = reallocarray(cargo->places, cargo->n + 1, sizeof(*places));
-	struct kt_image_package *packages =
-		reallocarray(cargo->packages, cargo->n + 1, sizeof(*packages));
-
-	cargo->places = places ?: cargo->places;
-	cargo->packages = packages ?: cargo->packages;
-	if (!places || !packages)
-		return kt_err_oom(reterr);
-	places[cargo->n] = (struct kt_cargo_place){ .item = *item };
-	packages[cargo->n] = (struct kt_image_package){
-		.name = kt_format("%s %s", kt_cargo_kind_name(item->kind), item->name),
-	};
-	cargo->n++;
-	if (!packages[cargo->n - 1].name)
-		return kt_err_oom(reterr);
-	return find_path(item, &places[cargo->n - 1].path, reterr);
-}
-
-/* The data of collect_item(): a walk through one test. */
-struct collection {
-	struct kt_cargo *cargo;
-	struct kt_cargo_use *use;
-	struct kt_err *err;
-};
-
-/* Several mentions of a place count once, and the first gives the order. */
-static int add_to_use(struct kt_cargo_use *use, size_t place, struct kt_err *reterr)
-{
-	size_t *grown;
-
-	for (size_t i = 0; i < use->n; i++) {
-		if (use->places[i] == place)
-			return 0;
-	}
-	grown = reallocarray(use->places, use->n + 1, sizeof(*grown));
-	if (!grown)
-		return kt_err_oom(reterr);
-	use->places = grown;
-	grown[use->n++] = place;
-	use->packages |= kt_image_package_bit(place);
-	return 0;
-}
-
-/* Makes the item's place if no test before has mentioned it, and adds it to those of this test. */
-static int collect_item(void *data, const struct kt_cargo_item *item)
-{
-	struct collection *collection = data;
-	struct kt_cargo *cargo = collection->cargo;
-	size_t place = find_place(cargo, item->declaration);
-	int r = 0;
-
-	if (place == cargo->n)
-		r = add_place(cargo, item, collection->err);
-	return r ?: add_to_use(collection->use, place, collection->err);
-}
-
-/* A place that another test has packed already stays as it is. */
-static int pack_use(struct kt_cargo *cargo, const struct kt_cargo_use *use, struct kt_err *reterr)
-{
-	for (size_t i = 0; i < use->n; i++) {
-		struct kt_cargo_place *place = &cargo->places[use->places[i]];
-		struct kt_image_package *package = &cargo->packages[use->places[i]];
-		int r = place->n_extras ? 0 : collect_extras(place, reterr);
-
-		if (r < 0)
-			return kt_err_prefix(reterr, r, "%s", package->name);
-		package->extras = place->extras;
-		package->n_extras = place->n_extras;
-	}
-	return 0;
-}
-
-int kt_cargo_init(struct kt_cargo *cargo, const struct kt_test *const *tests, size_t n_tests,
-		  struct kt_err *reterr)
-{
-	int r = 0;
-
-	cargo->uses = calloc(n_tests + 1, sizeof(*cargo->uses));
-	if (!cargo->uses)
-		return kt_err_oom(reterr);
-	for (; r == 0 && cargo->n_uses < n_tests; cargo->n_uses++) {
-		struct kt_cargo_use *use = &cargo->uses[cargo->n_uses];
-		struct collection collection = { cargo, use, reterr };
-
-		use->test = tests[cargo->n_uses];
-		r = visit_test(use->test, collect_item, &collection);
-	}
-	for (size_t i = 0; r == 0 && i < n_tests; i++) {
-		KT_FREE char *missing = kt_cargo_missing(cargo, tests[i]);
-
-		if (!missing && !tests[i]->disabled)
-			r = pack_use(cargo, &cargo->uses[i], reterr);
-	}
-	return r;
 }

@@ -14,17 +14,16 @@
 #include "util/io.h"
 
 /*
- * A scheduler that cannot work is found here, on the host and before the first boot, so that the
- * message names the declaration and not a loader's error in a guest. libbpf reads the
- * variables (through schedulers/loader.h). libelf reads the kfuncs, because libbpf cannot open a
- * program that embeds its object. Nothing is loaded into a kernel here.
+ * Before anything boots, the runner reads the BPF objects that the selected tests use. An object
+ * that is wrong by itself stops the run. A kernel that cannot run a scheduler makes its tests SKIP:
+ * the kernel has no sched_ext, or its BTF describes a kfunc wrongly that the object calls. The
+ * files are untrusted: libelf checks every offset, and PROGRAM_MAX bounds what is read.
  */
-
-#define PROGRAM_MAX    (256u << 20) /* bytes of a scheduler's file */
-#define EM_BPF_MACHINE 247u         /* e_machine of a BPF object */
+#define PROGRAM_MAX    (256u << 20)
+#define EM_BPF_MACHINE 247u
 #define KFUNC_PREFIX   "scx_bpf_"
 
-/* ---- objects -------------------------------------------------------------------------------- */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 struct check {
 	const struct kt_cargo *cargo;
@@ -43,10 +42,18 @@ static int check_object(const struct check *check, const struct kt_scheduler *sc
 			     scheduler->line, scheduler->name, scheduler->object);
 }
 
-/* The variables that the declaration sets in every test. */
-static int check_own(void *data, const struct kt_scheduler *scheduler)
+static int check_own(const struct check *check, const struct kt_test *test)
 {
-	return check_object(data, scheduler, scheduler->args);
+	const struct kt_uses *uses = &kt_cargo_of(check->cargo, test)->uses;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < uses->n; i++) {
+		const struct kt_scheduler *scheduler = uses->at[i].declaration;
+
+		if (uses->at[i].kind != KT_USE_PAYLOAD)
+			r = check_object(check, scheduler, scheduler->args);
+	}
+	return r;
 }
 
 /* The variables that operations of the test set. */
@@ -67,7 +74,7 @@ int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *cons
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n_tests; i++) {
-		r = kt_cargo_for_each_scheduler(cargo, tests[i], check_own, &check)
+		r = check_own(&check, tests[i])
 			    ?: check_ops(&check, tests[i], tests[i]->backdrop.ops);
 		for (const struct kt_step *step = tests[i]->steps; r == 0 && step && !step->end;
 		     step++)
@@ -76,7 +83,7 @@ int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *cons
 	return r;
 }
 
-/* ---- kfuncs --------------------------------------------------------------------------------- */
+/* ---- kfuncs ---------------------------------------------------------------------------------- */
 
 struct names {
 	char **at;
@@ -109,10 +116,7 @@ static int add_name(struct names *names, const char *name)
 	return 0;
 }
 
-/*
- * libbpf ignores three underscores and what follows them (a "flavour") when it looks a name up:
- * "scx_bpf_dsq_insert___compat" is scx_bpf_dsq_insert.
- */
+/* libbpf ignores three underscores and what follows: scx_bpf_dsq_insert___compat is a flavour. */
 static int add_kfunc(struct names *names, const char *name)
 {
 	const char *flavour = strstr(name, "___");
@@ -123,7 +127,7 @@ static int add_kfunc(struct names *names, const char *name)
 	return strncmp(bare, KFUNC_PREFIX, strlen(KFUNC_PREFIX)) ? 0 : add_name(names, bare);
 }
 
-/* A kfunc that an object calls is an undefined symbol of the object. */
+/* The undefined symbols of an object are what it expects from the kernel. */
 static int collect_symbols(Elf *elf, Elf_Scn *section, const GElf_Shdr *header, struct names *names)
 {
 	Elf_Data *data = elf_getdata(section, NULL);
@@ -159,9 +163,8 @@ static int collect_object(char *bytes, size_t len, struct names *names)
 }
 
 /*
- * Reads an object at every offset where the ELF header of a BPF object begins. That covers an
- * object file, where it is the first byte, and a program with a skeleton, which embeds the object
- * as data.
+ * A program embeds its objects as the bytes of a skeleton. Every position at which the ELF header
+ * of a BPF object begins is therefore examined, the beginning of the file included.
  */
 int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *reterr)
 {
@@ -194,13 +197,7 @@ int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *rete
 	return 0;
 }
 
-/* ---- kernels -------------------------------------------------------------------------------- */
-
-struct search {
-	const struct kt_cargo *cargo;
-	const struct kt_kernel *kernel;
-	char *obstacle;
-};
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 static bool is_broken(const struct kt_kernel_facts *facts, const char *name)
 {
@@ -227,36 +224,40 @@ static char *list_broken(const struct kt_kernel_facts *facts, char *const *names
 	return kt_steal(text.data);
 }
 
-static int find_obstacle(void *data, const struct kt_scheduler *scheduler)
+/* Returns why @kernel cannot run the scheduler, to be freed, or NULL. */
+static char *find_obstacle(const struct kt_kernel_facts *facts, const struct kt_use *use,
+			   const char *path)
 {
-	struct search *search = data;
-	const struct kt_kernel_facts *facts = &search->kernel->facts;
-	const char *path = kt_cargo_path(search->cargo, scheduler);
 	char **names = NULL;
 	KT_FREE char *list = NULL;
 
 	if (!facts->sched_ext)
-		search->obstacle = kt_format("scheduler %s: kernel %s has no sched_ext "
-					     "(CONFIG_SCHED_CLASS_EXT)",
-					     scheduler->name, facts->release);
-	if (search->obstacle || !facts->n_broken_kfuncs || !path ||
-	    kt_scheduler_kfuncs(path, &names, NULL) < 0)
-		return search->obstacle != NULL;
+		return kt_format("scheduler %s: kernel %s has no sched_ext "
+				 "(CONFIG_SCHED_CLASS_EXT)",
+				 use->name, facts->release);
+	if (!facts->n_broken_kfuncs || !path || kt_scheduler_kfuncs(path, &names, NULL) < 0)
+		return NULL;
 	list = list_broken(facts, names);
 	kt_scheduler_kfuncs_free(names);
-	if (list)
-		search->obstacle =
-			kt_format("scheduler %s calls %s, which the BTF of kernel %s describes "
-				  "wrongly (docs/kernels.md); no scheduler that does can be loaded",
-				  scheduler->name, list, facts->release);
-	return search->obstacle != NULL;
+	if (!list)
+		return NULL;
+	return kt_format("scheduler %s calls %s, which the BTF of kernel %s describes wrongly "
+			 "(docs/kernels.md); no scheduler that does can be loaded",
+			 use->name, list, facts->release);
 }
 
 char *kt_schedulers_obstacle(const struct kt_cargo *cargo, const struct kt_kernel *kernel,
 			     const struct kt_test *test)
 {
-	struct search search = { .cargo = cargo, .kernel = kernel };
+	const struct kt_uses *uses = &kt_cargo_of(cargo, test)->uses;
+	char *obstacle = NULL;
 
-	(void)kt_cargo_for_each_scheduler(cargo, test, find_obstacle, &search);
-	return search.obstacle;
+	for (size_t i = 0; !obstacle && i < uses->n; i++) {
+		const struct kt_use *use = &uses->at[i];
+
+		if (use->kind != KT_USE_PAYLOAD)
+			obstacle = find_obstacle(&kernel->facts, use,
+						 kt_cargo_path(cargo, use->declaration));
+	}
+	return obstacle;
 }

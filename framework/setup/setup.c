@@ -274,34 +274,19 @@ int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *h
 		hello->llcs, hello->cores, hello->threads, hello->cpus);
 }
 
-/* Guests carry the host's CPU in them: in what KVM shows of it, and in the speed of their clock. */
-static char *host_cpu(void)
-{
-	KT_FREE char *text = NULL;
-	char *at;
-
-	if (kt_file_read("/proc/cpuinfo", 1 << 24, &text, NULL) < 0 ||
-	    !(at = strstr(text, "model name")))
-		return strdup("unknown");
-	return strndup(at, strcspn(at, "\n"));
-}
-
 char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			    const struct kt_test *test)
 {
-	const struct kt_host *host = &setup->host;
-	struct kt_machine_topology topology = kt_setup_topology(test);
-	KT_FREE char *cpu = host_cpu();
+	struct kt_machine_config machine = kt_setup_machine(setup, kernel, test);
+	const struct kt_template_key key = {
+		.machine = &machine,
+		.kernel_release = kernel->facts.release,
+		.kernel_build_id = kernel->facts.build_id,
+		.vmm_major = setup->host.qemu.major,
+		.vmm_minor = setup->host.qemu.minor,
+	};
 
-	if (!cpu)
-		return NULL;
-	return kt_format("wire %d\nkernel %s %s\ncmdline %s\ntopology %u %u %u %u\nmemory %u\n"
-			 "qemu %u.%u %s %s%s\nhost %s\n",
-			 KT_WIRE_VERSION, kernel->facts.release, kernel->facts.build_id,
-			 setup->cmdline, topology.numa_nodes, topology.llcs, topology.cores,
-			 topology.threads, kt_test_memory_mib(test), host->qemu.major,
-			 host->qemu.minor, host->qemu.path, kt_accel_name(host->accel),
-			 host->tcg_single_thread ? " single" : "", cpu);
+	return kt_template_machine_text(&key);
 }
 
 uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_test *test)

@@ -13,6 +13,11 @@
 #include "util/clock.h"
 #include "util/io.h"
 
+/*
+ * A hold sleeps in one poll(2) over everything that can end it early: workers, the scheduler,
+ * orphans. SIGCHLD is blocked meanwhile and read from a signalfd, so that no end of a child falls
+ * between a look and the wait.
+ */
 static int check_group(void *data, struct kt_live_cgroup *cgroup, struct kt_worker_group *group)
 {
 	struct kt_err *err = data;
@@ -34,7 +39,10 @@ static int group_has(void *data, struct kt_live_cgroup *cgroup, struct kt_worker
 	return kt_worker_group_has(group, *(const pid_t *)data);
 }
 
-/* PID 1 inherits every orphan. Workers, payloads and schedulers are left alone: their end is somebody's news. */
+/*
+ * PID 1 inherits every orphan and has to reap it. The ends of workers, payloads and schedulers are
+ * left for the code that started them, which reports their status.
+ */
 static void reap_orphans(const struct kt_hold_watch *watch, int signals)
 {
 	struct signalfd_siginfo signal;
@@ -75,7 +83,10 @@ static int add_fd(void *data, struct kt_live_cgroup *cgroup, struct kt_worker_gr
 	return 0;
 }
 
-/* The ends of other children, what tells of the scheduler, and one for each group of workers. */
+/*
+ * The descriptors to wait for: SIGCHLD for children without an owner, the scheduler's events, and
+ * one epoll descriptor for each group of workers.
+ */
 static int collect_fds(const struct kt_hold_watch *watch, int signals, struct fds *fds)
 {
 	int scheduler[2];
@@ -92,7 +103,7 @@ static int collect_fds(const struct kt_hold_watch *watch, int signals, struct fd
 	return kt_live_for_each_group(watch->live, add_fd, fds);
 }
 
-/* One look at everything that can have happened. */
+/* Handles every event that can have woken the wait. Returns 0 or why the hold ends early. */
 static int look(const struct kt_hold_watch *watch, int signals, struct kt_err *reterr)
 {
 	int r = kt_scheduler_set_check(watch->schedulers)
@@ -103,7 +114,7 @@ static int look(const struct kt_hold_watch *watch, int signals, struct kt_err *r
 	return r;
 }
 
-/* Nothing wakes PID 1 meanwhile but an event: it would be load of its own. */
+/* PID 1 sleeps until an event or @end_ns. Polling would add load to the scenario. */
 static int wait_until(const struct kt_hold_watch *watch, uint64_t end_ns, int signals,
 		      struct kt_err *reterr)
 {
@@ -116,7 +127,7 @@ static int wait_until(const struct kt_hold_watch *watch, uint64_t end_ns, int si
 		r = look(watch, signals, reterr);
 		if (r < 0)
 			break;
-		/* A scheduler that ended as it should has nothing to tell any more. */
+		/* A scheduler whose expected end was seen has no descriptors any more. */
 		free(fds.at);
 		r = collect_fds(watch, signals, &fds);
 		if (r < 0)

@@ -13,6 +13,11 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/*
+ * /proc/irq/N has a directory for each action of interrupt N, named as in /proc/interrupts
+ * (kernel/irq/proc.c, register_handler_proc()). A label is looked up there and not in
+ * /proc/interrupts, whose columns cannot be told from names with blanks.
+ */
 #define IRQ_DIR    "/proc/irq"
 #define ONLINE     "/sys/devices/system/cpu/online"
 #define CPUS_LIMIT 1024u
@@ -34,7 +39,6 @@ static int check_online(unsigned int cpu, struct kt_err *reterr)
 	return 0;
 }
 
-/* /proc/irq/N has a directory for each of its actions, also for those whose names have blanks. */
 static int find_by_label(const char *label, unsigned int *ret_irq, struct kt_err *reterr)
 {
 	DIR *dir = opendir(IRQ_DIR);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Which CPU an interrupt is delivered to. */
+/* Steering interrupts to CPUs. */
 
 #include "util/err.h"
 
 /*
- * Steers the interrupt that has an action called @label, or with @label NULL the one with the number
- * @irq, to @cpu, which must be online.
+ * Steers an interrupt to @cpu, which must be online: the interrupt that has an action called
+ * @label, or number @irq when @label is NULL. Returns 0, -EINVAL for a CPU that is not online,
+ * -ENOENT for an interrupt that does not exist, or the errno of the kernel's refusal.
  */
 int kt_irq_steer(const char *label, unsigned int irq, unsigned int cpu, struct kt_err *reterr);

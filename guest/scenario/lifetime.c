@@ -10,7 +10,10 @@ static bool is_within(const char *inner, const char *outer)
 	return !strncmp(inner, outer, len) && (!inner[len] || inner[len] == '/');
 }
 
-/* To name a cgroup is to name what is above it, which it needs, and below it, which it affects. */
+/*
+ * Whether a mention of @cgroup keeps the cgroup @name alive. A cgroup needs those above it, and an
+ * operation on it affects those below it.
+ */
 static bool names(const char *cgroup, const char *name)
 {
 	return cgroup && (is_within(cgroup, name) || is_within(name, cgroup));
@@ -24,7 +27,7 @@ static bool creates(const struct kt_op *op)
 enum mention {
 	NOT_NAMED,
 	NAMED,
-	CREATED_ANEW, /* before any other mention in the step */
+	CREATED_ANEW, /* the first mention in the step creates another cgroup of that name */
 };
 
 static enum mention find_mention(const struct kt_step *step, const char *name)

@@ -11,19 +11,25 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define STOP_TIMEOUT_MS 5000u
+/*
+ * The cgroups that exist now, the newest first, each with its groups of workers. Every worker
+ * belongs to exactly one entry of the list; the entry "" (init) stands for the cgroup of PID 1.
+ * Cgroups are removed in the reverse order of their creation, so that a child goes before its
+ * parent. Reports of workers outlive their groups and stay until the end of the test.
+ */
+#define STOP_TIMEOUT_MS 5000u /* from asking workers to end to killing them */
 
 void kt_live_init(struct kt_live *live, struct kt_ctx *ctx)
 {
 	const struct kt_cpuset every = { .kind = KT_CPUS_UNSET };
 
-	*live = (struct kt_live){ .ctx = ctx, .runner = { .name = "", .last_step = 0 } };
-	(void)kt_cpuset_resolve(&every, &ctx->topology, &live->runner.cpus, NULL);
+	*live = (struct kt_live){ .ctx = ctx, .init = { .name = "", .last_step = 0 } };
+	(void)kt_cpuset_resolve(&every, &ctx->topology, &live->init.cpus, NULL);
 }
 
 void kt_live_deinit(struct kt_live *live)
 {
-	free(live->runner.groups);
+	free(live->init.groups);
 	kt_reports_deinit(&live->reports);
 }
 
@@ -32,7 +38,7 @@ struct kt_live_cgroup *kt_live_find(struct kt_live *live, const char *name)
 	struct kt_live_cgroup *at = live->first;
 
 	if (!*name)
-		return &live->runner;
+		return &live->init;
 	while (at && strcmp(at->name, name))
 		at = at->next;
 	return at;
@@ -61,10 +67,10 @@ int kt_live_for_each_group(struct kt_live *live,
 				     struct kt_worker_group *group),
 			   void *data)
 {
-	struct kt_live_cgroup *at = &live->runner;
+	struct kt_live_cgroup *at = &live->init;
 	int r = 0;
 
-	live->runner.next = live->first;
+	live->init.next = live->first;
 	for (; r == 0 && at; at = at->next) {
 		for (size_t i = 0; r == 0 && i < at->n_groups; i++)
 			r = fn(data, at, at->groups[i]);
@@ -72,9 +78,9 @@ int kt_live_for_each_group(struct kt_live *live,
 	return r;
 }
 
-/* ---- workers ------------------------------------------------------------------------------------ */
+/* ---- workers --------------------------------------------------------------------------------- */
 
-/* What the work does not say, the cgroup's definition does. */
+/* Members that the work leaves unset are taken from the definition of its cgroup. */
 static struct kt_work merge_defaults(const struct kt_work *work, const struct kt_cgroup_def *def)
 {
 	struct kt_work merged = *work;
@@ -93,7 +99,7 @@ static struct kt_work merge_defaults(const struct kt_work *work, const struct kt
 	return merged;
 }
 
-/* --work-type takes the place of a type that allows it, unless the workers cannot be grouped so. */
+/* --work-type replaces the type of a swappable work, if the work is valid with that type too. */
 static void override_type(const struct kt_live *live, struct kt_work *work)
 {
 	enum kt_work_type type = live->ctx->work_type;
@@ -133,7 +139,7 @@ static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	return 0;
 }
 
-/* @def: NULL for workers that are started into a cgroup that is there. */
+/* @def: the definition that creates the cgroup; NULL for workers that join an existing one. */
 static int start_groups(struct kt_live *live, struct kt_live_cgroup *cgroup,
 			const struct kt_work *work, const struct kt_cgroup_def *def,
 			struct kt_err *reterr)
@@ -162,18 +168,36 @@ static void ask_to_end(const struct kt_live_cgroup *cgroup)
 		kt_worker_group_ask_to_end(cgroup->groups[i]);
 }
 
+/* A worker that did not end as it should fails the test, whenever that is seen. */
+static void fail_worker(struct kt_live *live, const struct kt_live_cgroup *cgroup,
+			const char *fault)
+{
+	const struct kt_where where = { live->ctx->test->file, live->ctx->test->line };
+
+	if (*cgroup->name)
+		(void)kt_fail(live->ctx, where, "cgroup '%s': %s", cgroup->name, fault);
+	else
+		(void)kt_fail(live->ctx, where, "%s", fault);
+}
+
 /*
- * What is frozen cannot end by itself: it is killed at once. All are asked before any is waited for: a
- * SCHED_IDLE worker does not get to end while those of another group spin.
+ * Frozen workers cannot end by themselves and are killed at once. All workers are asked before the
+ * first is waited for: a SCHED_IDLE worker gets no CPU to end on while workers of another group
+ * spin.
  */
 static void stop_workers(struct kt_live *live, struct kt_live_cgroup *cgroup, bool frozen)
 {
 	uint64_t deadline_ns = frozen ? 0 : kt_ctx_deadline_ns(live->ctx, STOP_TIMEOUT_MS);
 
 	ask_to_end(cgroup);
-	while (cgroup->n_groups)
+	while (cgroup->n_groups) {
+		KT_FREE char *fault = NULL;
+
 		(void)kt_worker_group_stop(cgroup->groups[--cgroup->n_groups], deadline_ns,
-					   &live->reports.at, &live->reports.n);
+					   &live->reports.at, &live->reports.n, &fault);
+		if (fault)
+			fail_worker(live, cgroup, fault);
+	}
 }
 
 int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_err *reterr)
@@ -185,7 +209,7 @@ int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_
 				    reterr);
 }
 
-/* ---- cgroups ------------------------------------------------------------------------------------ */
+/* ---- cgroups --------------------------------------------------------------------------------- */
 
 static void live_free(struct kt_live_cgroup *cgroup)
 {
@@ -204,7 +228,7 @@ const cpu_set_t *kt_live_cpus_above(struct kt_live *live, const char *name)
 		*slash = '\0';
 		found = kt_live_find(live, above);
 	}
-	return found ? &found->cpus : &live->runner.cpus;
+	return found ? &found->cpus : &live->init.cpus;
 }
 
 static int live_new(struct kt_live *live, const char *name, unsigned int last_step,
@@ -287,7 +311,7 @@ int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct 
 
 	for (size_t i = 0; r == 0 && i < from->n_groups; i++)
 		r = kt_worker_group_move(from->groups[i], to->name, reterr);
-	if (r == 0 && *from->name) /* and what the workers have forked, and payloads */
+	if (r == 0 && *from->name) /* payloads, and processes that workers have forked */
 		r = kt_cgroup_move_all(from->name, to->name, reterr);
 	if (r < 0)
 		return r;
@@ -313,7 +337,9 @@ void kt_live_tear_down(struct kt_live *live, unsigned int step,
 {
 	struct kt_live_cgroup **at = &live->first;
 
-	/* Thawed all at first: a frozen parent, which goes after its children, would hold theirs. */
+	/*
+	 * A frozen parent goes after its children and would keep their processes frozen: thaw all.
+	 */
 	for (const struct kt_live_cgroup *cgroup = live->first; cgroup; cgroup = cgroup->next) {
 		if (ends_with(cgroup, step))
 			(void)kt_cgroup_freeze(cgroup->name, false, 0, NULL);
@@ -322,8 +348,8 @@ void kt_live_tear_down(struct kt_live *live, unsigned int step,
 		if (ends_with(cgroup, step))
 			ask_to_end(cgroup);
 	}
-	if (ends_with(&live->runner, step))
-		ask_to_end(&live->runner);
+	if (ends_with(&live->init, step))
+		ask_to_end(&live->init);
 	while (*at) {
 		struct kt_err err = KT_ERR_NULL;
 
@@ -332,6 +358,6 @@ void kt_live_tear_down(struct kt_live *live, unsigned int step,
 		else if (remove_at(live, at, &err) < 0)
 			failed(data, &err);
 	}
-	if (ends_with(&live->runner, step))
-		stop_workers(live, &live->runner, false);
+	if (ends_with(&live->init, step))
+		stop_workers(live, &live->init, false);
 }

@@ -8,13 +8,20 @@
 
 #include "guest/cgroup/cpuset.h"
 #include "guest/scenario/irq.h"
-#include "guest/scenario/scenario.h"
+#include "guest/scenario/state.h"
 #include "guest/scheduler/bpf_map.h"
 #include "guest/worker/type.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-/* ---- cgroups ------------------------------------------------------------------------------------ */
+/*
+ * The operations. Each kind has one row in op_table: its name, its effect on the names of cgroups
+ * (for validation), a function that applies it in the guest, and one that judges its arguments on
+ * the host. Operations change the state of the scenario (state.h) and never call the executor.
+ * Those of steps were judged before the run; those of functions are judged when they are applied.
+ */
+
+/* ---- cgroups --------------------------------------------------------------------------------- */
 
 int kt_op_set_up(struct kt_scenario *scenario, const struct kt_cgroup_def *def,
 		 struct kt_err *reterr)
@@ -87,7 +94,7 @@ static int unfreeze_cgroup(struct kt_scenario *scenario, const struct kt_op *op,
 	return freeze(scenario, op, false, reterr);
 }
 
-/* ---- cpusets ------------------------------------------------------------------------------------ */
+/* ---- cpusets --------------------------------------------------------------------------------- */
 
 static int set_cpuset(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
 {
@@ -98,7 +105,7 @@ static int set_cpuset(struct kt_scenario *scenario, const struct kt_op *op, stru
 
 	if (r < 0)
 		return r;
-	kt_live_set_cpus(cgroup, &cpus); /* before: a worker may be there at once */
+	kt_live_set_cpus(cgroup, &cpus); /* first: a worker may run there at once */
 	return kt_cgroup_set_cpuset(op->cgroup, &cpus, reterr);
 }
 
@@ -154,9 +161,12 @@ static int check_cpuset(const struct kt_op *op, const struct kt_topology *topolo
 	return kt_cpuset_resolve(&op->cpus, topology, &cpus, reterr);
 }
 
-/* ---- workers ------------------------------------------------------------------------------------ */
+/* ---- workers --------------------------------------------------------------------------------- */
 
-/* Where something is to be started. What PID 1 has of it lives as long as the last that needs it. */
+/*
+ * Finds the cgroup in which an operation starts something. The cgroup of PID 1 is never removed;
+ * its workers end with the last step that started some there.
+ */
 static int get_place(struct kt_scenario *scenario, const char *name,
 		     struct kt_live_cgroup **ret_cgroup, struct kt_err *reterr)
 {
@@ -237,8 +247,8 @@ static int check_affinity(const struct kt_op *op, const struct kt_topology *topo
 }
 
 /*
- * A worker that is to live as long as the backdrop cannot live in a cgroup that goes at the end of a step.
- * The other way round it lives on.
+ * Workers of the backdrop live to the end of the test and cannot be moved to a cgroup that ends
+ * with a step. Workers of a step that are moved to the backdrop's cgroup live on with it.
  */
 static int move_all_tasks(struct kt_scenario *scenario, const struct kt_op *op,
 			  struct kt_err *reterr)
@@ -264,7 +274,7 @@ static int move_all_tasks(struct kt_scenario *scenario, const struct kt_op *op,
 	return r;
 }
 
-/* ---- payloads ----------------------------------------------------------------------------------- */
+/* ---- payloads -------------------------------------------------------------------------------- */
 
 static int run_payload(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
 {
@@ -302,7 +312,7 @@ static int check_payload(const struct kt_op *op, const struct kt_topology *topol
 	return 0;
 }
 
-/* ---- looking, and interrupts -------------------------------------------------------------------- */
+/* ---- captures and interrupts ----------------------------------------------------------------- */
 
 static int capture(struct kt_scenario *scenario, const struct kt_op *op, const char *file,
 		   struct kt_err *reterr)
@@ -361,7 +371,7 @@ static int check_self(const struct kt_op *op, const struct kt_topology *topology
 	return kt_err_set(reterr, -EINVAL, "both cgroups are \"%s\"", op->cgroup ?: "");
 }
 
-/* ---- schedulers and their maps ------------------------------------------------------------------ */
+/* ---- schedulers and their maps --------------------------------------------------------------- */
 
 static int attach_scheduler(struct kt_scenario *scenario, const struct kt_op *op,
 			    struct kt_err *reterr)
@@ -443,7 +453,7 @@ static int check_map(const struct kt_op *op, const struct kt_topology *topology,
 	return op->bpf.map && *op->bpf.map ? 0 : kt_err_set(reterr, -EINVAL, "it names no map");
 }
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const struct kt_op_ops op_table[KT_N_OP_KINDS] = {
 	[KT_OP_ADD_CGROUP] = { "KT_ADD_CGROUP", KT_OP_CREATES, .apply = add_cgroup },
@@ -499,7 +509,7 @@ const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind)
 	return &op_table[kind];
 }
 
-/* Steps have been validated; what a function applies has not. */
+/* The check comes first: operations of functions have not been validated. */
 int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
 {
 	const struct kt_op_ops *ops = kt_op_ops(op->kind);

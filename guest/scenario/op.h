@@ -9,7 +9,7 @@
 
 struct kt_scenario;
 
-/* What an operation does to the cgroup it names; validation follows names by it. */
+/* What an operation does to the cgroup that it names. Validation keeps track of names by it. */
 enum kt_op_effect {
 	KT_OP_CREATES,
 	KT_OP_USES,
@@ -20,23 +20,26 @@ enum kt_op_effect {
 struct kt_op_ops {
 	const char *name; /* the macro's */
 	enum kt_op_effect effect;
-	bool takes_runner; /* "" may stand for where PID 1 is */
-	bool takes_any;    /* NULL may stand for wherever it is */
-	bool uses_to;      /* it names a second cgroup, which must exist */
+	bool takes_init; /* the name may be "", the cgroup of PID 1 */
+	bool takes_any;    /* the name may be NULL: the payload is found wherever it runs */
+	bool uses_to;      /* op->to names a second cgroup, which must exist */
 	int (*apply)(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr);
-	/* What is wrong with it by itself; for validation, on the host. NULL: nothing can be. */
+	/* Judges the arguments: 0 or -EINVAL with a message. NULL: every argument is valid. */
 	int (*check)(const struct kt_op *op, const struct kt_topology *topology,
 		     struct kt_err *reterr);
 };
 
-/* NULL for a kind that does not exist. */
+/* Returns the row of @kind, or NULL when there is no such kind. */
 const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind);
 
+/*
+ * Judges and applies @op. Returns 0, KT_FAILED when the failure is recorded, or a negative errno.
+ */
 int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr);
 
-/* Creates what a definition says: cgroup, limits, workers, payload. */
+/* Creates what a definition describes: cgroup, limits, workers, payload. */
 int kt_op_set_up(struct kt_scenario *scenario, const struct kt_cgroup_def *def,
 		 struct kt_err *reterr);
 
-/* As it is written: KT_MOVE_ALL_TASKS("a", "b"). To be freed. */
+/* Returns the operation as a test writes it, as KT_MOVE_ALL_TASKS("a", "b"); to be freed. */
 char *kt_op_text(const struct kt_op *op);

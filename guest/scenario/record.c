@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Counters of a cgroup only grow. A record stores the difference between the end and the beginning
+ * of one hold, for every cgroup that exists at the end of it.
+ */
 void kt_records_init(struct kt_records *records)
 {
 	*records = (struct kt_records){ .end = &records->first };
@@ -70,7 +74,7 @@ static int record_cgroup(struct kt_step_record *record, const struct kt_live_cgr
 	cgroup->usage.usage_us -= live->begin.usage_us;
 	cgroup->usage.user_us -= live->begin.user_us;
 	cgroup->usage.system_us -= live->begin.system_us;
-	/* Workers that came or went during the hold count from or to then. */
+	/* Iterations of workers that ended during the hold are gone from the sum: never below 0. */
 	cgroup->iterations = kt_live_iterations(live);
 	cgroup->iterations -= cgroup->iterations < live->begin_iterations ? cgroup->iterations
 									  : live->begin_iterations;

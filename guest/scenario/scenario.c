@@ -15,47 +15,13 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define REPORTED_WORKERS_MAX 500u /* one by one: a result must fit into a frame */
-
-int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario)
-{
-	struct kt_scenario *scenario = calloc(1, sizeof(*scenario));
-
-	if (!scenario)
-		return -ENOMEM;
-	scenario->ctx = ctx;
-	scenario->port = port;
-	kt_live_init(&scenario->live, ctx);
-	kt_payload_set_init(&scenario->payloads, ctx);
-	kt_scheduler_set_init(&scenario->schedulers, ctx, port);
-	kt_records_init(&scenario->records);
-	ctx->scenario = scenario;
-	*ret_scenario = scenario;
-	return 0;
-}
-
-struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
-{
-	if (!scenario)
-		return NULL;
-	kt_scheduler_set_deinit(&scenario->schedulers);
-	kt_payload_set_deinit(&scenario->payloads);
-	kt_records_deinit(&scenario->records);
-	kt_pid_lists_free(scenario->captures);
-	kt_live_deinit(&scenario->live);
-	scenario->ctx->scenario = NULL;
-	free(scenario);
-	return NULL;
-}
-
-/* Records the failure of something that the test did not assert, at the test's own place. */
-static int fail_at(struct kt_scenario *scenario, const struct kt_err *err, const char *what)
-{
-	const struct kt_test *test = scenario->ctx->test;
-	struct kt_where where = { test->file, test->line };
-
-	return kt_fail(scenario->ctx, where, "%s: %s", what, err->text);
-}
+/*
+ * The executor: one thread, step by step. A step sets up its cgroups, applies its operations,
+ * holds, and tears down the cgroups that no later step names. The first failure ends the scenario,
+ * and everything is torn down. Failures are recorded in the test's result where they are known;
+ * return values only say that there was one.
+ */
+#define REPORTED_WORKERS_MAX 500u /* rows in the report; the rest is only counted */
 
 struct teardown {
 	struct kt_scenario *scenario;
@@ -63,7 +29,7 @@ struct teardown {
 	int first;
 };
 
-/* Payloads go with their cgroup, and before it. */
+/* Whether the cgroup ends with this step. Its payload ends just before it. */
 static bool is_ending(void *data, const char *name)
 {
 	const struct teardown *teardown = data;
@@ -75,7 +41,7 @@ static bool is_ending(void *data, const char *name)
 static void on_teardown_failed(void *data, const struct kt_err *err)
 {
 	struct teardown *teardown = data;
-	int r = fail_at(teardown->scenario, err, "teardown");
+	int r = kt_scenario_fail(teardown->scenario, err, "teardown");
 
 	teardown->first = teardown->first ?: r;
 }
@@ -94,13 +60,6 @@ void kt_scenario_tear_down(struct kt_scenario *scenario)
 	(void)tear_down(scenario, KT_LIVES_ON);
 }
 
-unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const char *name)
-{
-	if (!scenario->steps || scenario->in_backdrop)
-		return KT_LIVES_ON;
-	return kt_lifetime_end(scenario->steps, (unsigned int)scenario->ctx->step, name);
-}
-
 int kt_scenario_begin(struct kt_scenario *scenario)
 {
 	const struct kt_scheduler *scheduler = scenario->ctx->test->scheduler;
@@ -115,7 +74,7 @@ int kt_scenario_begin(struct kt_scenario *scenario)
 	return r;
 }
 
-/* ---- one step ----------------------------------------------------------------------------------- */
+/* ---- one step -------------------------------------------------------------------------------- */
 
 static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def *setup)
 {
@@ -123,7 +82,7 @@ static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def 
 
 	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++) {
 		if (kt_op_set_up(scenario, def, &err) < 0)
-			return fail_at(scenario, &err, "setup");
+			return kt_scenario_fail(scenario, &err, "setup");
 	}
 	return 0;
 }
@@ -136,13 +95,13 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 	for (const struct kt_op *op = ops; op && !op->end; op++, index++) {
 		int r = kt_op_apply(scenario, op, &err);
 
-		if (r == KT_FAILED) /* what was wrong is recorded */
+		if (r == KT_FAILED) /* the failure is recorded already */
 			return r;
 		if (r < 0) {
 			KT_FREE char *text = kt_op_text(op);
 			KT_FREE char *what = kt_format("operation %d %s", index, text ?: "");
 
-			return fail_at(scenario, &err, what ?: "operation");
+			return kt_scenario_fail(scenario, &err, what ?: "operation");
 		}
 	}
 	return 0;
@@ -157,7 +116,7 @@ static int set_up_step(struct kt_scenario *scenario, const struct kt_step *step)
 		if (!setup) {
 			const struct kt_err err = { .text = "it gave no list" };
 
-			return fail_at(scenario, &err, ".setup_fn");
+			return kt_scenario_fail(scenario, &err, ".setup_fn");
 		}
 	}
 	return apply_setup(scenario, setup);
@@ -204,27 +163,10 @@ static uint64_t hold_ns(const struct kt_scenario *scenario, const struct kt_hold
 	return 0;
 }
 
-/* In a .run function other children are its own to wait for. */
-static int hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct kt_err *reterr)
-{
-	const struct kt_hold_watch watch = {
-		.live = &scenario->live,
-		.schedulers = &scenario->schedulers,
-		.payloads = scenario->steps ? &scenario->payloads : NULL,
-	};
-
-	return kt_hold_until(&watch, end_ns, reterr);
-}
-
-int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *reterr)
-{
-	return hold_until(scenario, kt_now_ns() + ns, reterr);
-}
-
 /*
- * Operations every so often, until the duration of the test is over, which counts from the first hold:
- * setting up takes time that is nobody's. The rounds are counted from the first one's begin: one that takes
- * long does not shift the others.
+ * Repeats the operations of a step at an interval until the duration of the test is over. The
+ * duration counts from the first hold, so that setting up does not shorten it. Rounds are due at
+ * multiples of the interval: a round that takes long does not delay the later ones.
  */
 static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
 		     struct kt_err *reterr)
@@ -238,7 +180,7 @@ static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
 		next_ns += interval_ns;
 		if (apply_ops(scenario, step->ops) < 0)
 			return KT_FAILED;
-		r = hold_until(scenario, KT_MIN(next_ns, end_ns), reterr);
+		r = kt_scenario_hold_until(scenario, KT_MIN(next_ns, end_ns), reterr);
 	}
 	return r;
 }
@@ -259,7 +201,7 @@ static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 			    : kt_scenario_hold(scenario, hold_ns(scenario, &step->hold), &err);
 	if (r == 0)
 		r = kt_record_end(record, &scenario->live, &err);
-	return r < 0 && r != KT_FAILED ? fail_at(scenario, &err, "hold") : r;
+	return r < 0 && r != KT_FAILED ? kt_scenario_fail(scenario, &err, "hold") : r;
 }
 
 static int run_step(struct kt_scenario *scenario, unsigned int index)
@@ -279,7 +221,7 @@ static int run_step(struct kt_scenario *scenario, unsigned int index)
 	return r ?: r2;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static int set_up_backdrop(struct kt_scenario *scenario, const struct kt_backdrop *backdrop)
 {
@@ -330,7 +272,7 @@ static json_t *workers_to_json(const struct kt_reports *reports)
 	return array;
 }
 
-/* Which kinds were applied. */
+/* The names of the operations that were applied, each once. */
 static json_t *operations_to_json(uint64_t applied)
 {
 	json_t *array = json_array();
@@ -356,135 +298,4 @@ json_t *kt_scenario_report(const struct kt_scenario *scenario)
 			 kt_records_to_json(&scenario->records), "workers",
 			 workers_to_json(reports), "n_workers", (json_int_t)reports->n, "payloads",
 			 scenario->payloads.done, "schedulers", scenario->schedulers.history);
-}
-
-/* ---- what tests can ask ------------------------------------------------------------------------- */
-
-const struct kt_cgroup_usage *kt_step_usage(const struct kt_ctx *ctx, unsigned int step,
-					    const char *cgroup)
-{
-	const struct kt_cgroup_record *record =
-		ctx->scenario ? kt_record_find(&ctx->scenario->records, step, cgroup) : NULL;
-
-	return record ? &record->usage : NULL;
-}
-
-const struct kt_worker_report *kt_worker_reports(const struct kt_ctx *ctx, size_t *ret_n)
-{
-	const struct kt_reports *reports = ctx->scenario ? &ctx->scenario->live.reports : NULL;
-
-	*ret_n = reports ? reports->n : 0;
-	return reports ? reports->at : NULL;
-}
-
-bool kt_sum_reports(const struct kt_ctx *ctx, const char *cgroup, struct kt_worker_report *ret_sum)
-{
-	return ctx->scenario && kt_reports_sum(&ctx->scenario->live.reports, cgroup, ret_sum);
-}
-
-const pid_t *kt_captured(const struct kt_ctx *ctx, const char *tag, size_t *ret_n)
-{
-	const struct kt_pid_list *list =
-		ctx->scenario ? kt_pid_list_find(ctx->scenario->captures, tag) : NULL;
-
-	*ret_n = list ? list->n : 0;
-	return list ? list->pids : NULL;
-}
-
-const struct kt_scheduler *kt_scheduler_attached(const struct kt_ctx *ctx)
-{
-	return ctx->scenario ? ctx->scenario->schedulers.scheduler : NULL;
-}
-
-const struct kt_scheduler_end *kt_scheduler_ended(const struct kt_ctx *ctx)
-{
-	return ctx->scenario && ctx->scenario->schedulers.has_ended ? &ctx->scenario->schedulers.end
-								    : NULL;
-}
-
-int kt_hold_ms(struct kt_ctx *ctx, unsigned int ms)
-{
-	struct kt_err err = KT_ERR_NULL;
-	int r;
-
-	if (!ctx->scenario)
-		return -ENOTSUP;
-	r = kt_scenario_hold(ctx->scenario, ms * KT_NSEC_PER_MSEC, &err);
-	return r < 0 && r != KT_FAILED ? fail_at(ctx->scenario, &err, "hold") : r;
-}
-
-int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *op)
-{
-	KT_FREE char *text = NULL;
-	struct kt_err err = KT_ERR_NULL;
-	int r;
-
-	if (!ctx->scenario)
-		return kt_fail(ctx, where, "there is no guest any more");
-	r = kt_op_apply(ctx->scenario, op, &err);
-	if (r == 0 || r == KT_FAILED)
-		return r;
-	text = kt_op_text(op);
-	return kt_fail(ctx, where, "%s: %s", text ?: "operation", err.text);
-}
-
-/* ---- BPF maps ----------------------------------------------------------------------------------- */
-
-bool kt_bpf_captured(const struct kt_ctx *ctx, const char *tag, uint64_t *ret_value)
-{
-	const struct kt_bpf_number *at = ctx->scenario ? ctx->scenario->schedulers.numbers : NULL;
-
-	while (at && strcmp(at->tag, tag))
-		at = at->next;
-	if (at)
-		*ret_value = at->value;
-	return at;
-}
-
-static int open_map(const struct kt_ctx *ctx, const struct kt_bpf_ref *ref, int *ret_fd,
-		    struct kt_err *reterr)
-{
-	if (!ctx->scenario)
-		return kt_err_set(reterr, -ENOTSUP, "there is no guest any more");
-	return kt_scheduler_set_open_map(&ctx->scenario->schedulers, ref, ret_fd, reterr);
-}
-
-int kt_bpf_read_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
-		       uint64_t *ret_value)
-{
-	struct kt_err err = KT_ERR_NULL;
-	KT_CLOSE int fd = -1;
-	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_read_number(fd, &ref, ret_value, &err);
-
-	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
-}
-
-int kt_bpf_write_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
-			uint64_t value)
-{
-	struct kt_err err = KT_ERR_NULL;
-	KT_CLOSE int fd = -1;
-	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_write_number(fd, &ref, value, &err);
-
-	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
-}
-
-int kt_bpf_read_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref, void *data,
-		     size_t len)
-{
-	struct kt_err err = KT_ERR_NULL;
-	KT_CLOSE int fd = -1;
-	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_read_bytes(fd, &ref, data, len, &err);
-
-	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
-}
-
-int kt_bpf_write_data(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf_ref ref,
-		      const void *data, size_t len)
-{
-	struct kt_err err = KT_ERR_NULL;
-	KT_CLOSE int fd = -1;
-	int r = open_map(ctx, &ref, &fd, &err) ?: kt_bpf_map_write_bytes(fd, &ref, data, len, &err);
-
-	return r < 0 ? kt_fail(ctx, where, "%s", err.text) : 0;
 }

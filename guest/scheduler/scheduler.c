@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The process that loads a scheduler and keeps it attached: a fork of PID 1 that runs ktest's
+ * loader for an object file, or a program of the scheduler's own.
+ *
+ * The scheduler exists twice, as a process and in the kernel, and either can end first: the kernel
+ * disables a scheduler that misbehaves, and a process can die. This file starts and ends both
+ * together. Only set.c calls it, and decides what an end means for the test.
+ *
+ * At most one scheduler is attached at a time. A process that has ended is reaped before its run is
+ * freed.
+ */
 #include "guest/scheduler/scheduler.h"
 
 #include <errno.h>
@@ -21,28 +32,28 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define SCHEDULER_DIR    "/schedulers" /* framework/setup/cargo.h packs them there */
-#define KILL_TIMEOUT_NS  (3 * KT_NSEC_PER_SEC)
-#define LAST_WORDS_LEN   4096u
+#define SCHEDULER_DIR   "/schedulers" /* framework/setup/cargo.h packs them there */
+#define KILL_TIMEOUT_NS (3 * KT_NSEC_PER_SEC)
+#define LAST_WORDS_LEN  4096u /* bytes at the end of the log in which the last line is searched */
 
 struct kt_scheduler_run {
 	const struct kt_scheduler *scheduler;
-	pid_t pid; /* and process group; 0 once reaped */
+	pid_t pid; /* of the process and of its group; 0: not started, or reaped */
 	int pidfd;
-	int log; /* standard output and error */
-	int status;
-	struct kt_ops_hook *hook; /* of a program whose watchdog is to be set */
+	int log;                  /* a file with its standard output and error */
+	int status;               /* as from wait(2), once reaped */
+	struct kt_ops_hook *hook; /* sets the watchdog of a program; NULL: not needed */
 };
 
-/* ---- start -------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
-/* What the forked process does for an object. */
+/* What the forked process needs to load an object file. */
 struct load {
 	struct kt_loader loader;
 	const char *comm;
 };
 
-static int load_main(const struct kt_program *program)
+static int load_body(const struct kt_program *program)
 {
 	const struct load *load = program->data;
 
@@ -50,7 +61,7 @@ static int load_main(const struct kt_program *program)
 	return kt_loader_run(&load->loader);
 }
 
-/* Variables of the declaration, and of the operation behind them, which thereby count. */
+/* Joins two lists. The loader lets the last assignment to a variable win: that of @b. */
 static const char **join(const char *const *a, const char *const *b)
 {
 	size_t n = 0, room = 1;
@@ -68,6 +79,10 @@ static const char **join(const char *const *a, const char *const *b)
 	return list;
 }
 
+/*
+ * An object file is loaded by the body of the fork, with the arguments as variables. A program is
+ * executed with the arguments; if a watchdog timeout is asked for, the ops hook has to set it.
+ */
 static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler_start *start,
 			 struct kt_err *reterr)
 {
@@ -91,7 +106,7 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 		.more_args = start->args,
 		.out = run->log,
 		.err = run->log,
-		.main = scheduler->object ? load_main : NULL,
+		.body = scheduler->object ? load_body : NULL,
 		.data = &load,
 	};
 
@@ -111,12 +126,31 @@ static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler
 	return kt_ops_hook_start(run->pidfd, handed, start->watchdog_ms, &run->hook, reterr);
 }
 
+/* The last line of the output that is not blank, to be freed; NULL when there is none. */
+static char *last_words(const struct kt_scheduler_run *run)
+{
+	char text[LAST_WORDS_LEN + 1], *at;
+	uint64_t len;
+	int fd = kt_scheduler_log(run, &len);
+	off_t from = len > LAST_WORDS_LEN ? (off_t)(len - LAST_WORDS_LEN) : 0;
+	ssize_t n = fd >= 0 ? pread(fd, text, LAST_WORDS_LEN, from) : -1;
+
+	while (n > 0 && strchr(" \n\t", text[n - 1]))
+		n--;
+	if (n <= 0)
+		return NULL;
+	text[n] = '\0';
+	at = strrchr(text, '\n');
+	return strdup(at ? at + 1 : text);
+}
+
+/* Words the end of a process that has ended before the kernel has enabled its scheduler. */
 static int explain_end(struct kt_scheduler_run *run, struct kt_err *reterr)
 {
 	KT_FREE char *words = NULL;
 
 	kt_scheduler_bury(run, kt_now_ns());
-	words = kt_scheduler_last_words(run);
+	words = last_words(run);
 	if (WIFSIGNALED(run->status))
 		return kt_err_set(reterr, -ECHILD, "it was killed by signal %d (%s)%s%s",
 				  WTERMSIG(run->status), strsignal(WTERMSIG(run->status)),
@@ -125,7 +159,10 @@ static int explain_end(struct kt_scheduler_run *run, struct kt_err *reterr)
 			  words ? ": " : "", words ?: "");
 }
 
-/* The kernel says that it is there by a uevent; that it never will be, by the end of the process. */
+/*
+ * Waits until the kernel has enabled the scheduler, which a uevent announces. The wait also ends
+ * when the process ends, since the scheduler will not be enabled then.
+ */
 static int await_enabled(struct kt_scheduler_run *run, const struct kt_scheduler_start *start,
 			 struct kt_err *reterr)
 {
@@ -153,16 +190,17 @@ static int await_enabled(struct kt_scheduler_run *run, const struct kt_scheduler
 			  "the kernel has not enabled it in time; it was killed");
 }
 
+/* A scheduler can be attached only if the kernel has sched_ext and no scheduler is attached. */
 static int check_nothing_is_there(struct kt_err *reterr)
 {
-	char name[128];
+	char name[KT_SCX_OPS_NAME_LEN];
 
 	if (kt_scx_state() == KT_SCX_DISABLED)
 		return 0;
 	if (kt_scx_state() == KT_SCX_NONE)
 		return kt_err_set(reterr, -ENOTSUP,
 				  "this kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT)");
-	kt_scx_ops(name);
+	kt_scx_ops(name, sizeof(name));
 	return kt_err_set(reterr, -EBUSY, "the scheduler '%s' is attached already", name);
 }
 
@@ -182,9 +220,12 @@ int kt_scheduler_start(const struct kt_scheduler_start *start, struct kt_schedul
 		.pidfd = -1,
 		.log = -1,
 	};
-	*ret_run = run;
+	*ret_run = run; /* from here on also on failure: the caller reports the log */
 	r = kt_program_output(&run->log, reterr) ?: start_process(run, start, reterr) ?:
 	    await_enabled(run, start, reterr);
+	/*
+	 * The scheduler is enabled, but the hook has not seen how: its watchdog is not the test's.
+	 */
 	if (r == 0 && run->hook && !kt_ops_hook_count(run->hook)) {
 		kt_scheduler_bury(run, 0);
 		r = kt_err_set(reterr, -ENOTSUP, "its watchdog could not be set");
@@ -192,7 +233,7 @@ int kt_scheduler_start(const struct kt_scheduler_start *start, struct kt_schedul
 	return r < 0 ? kt_err_prefix(reterr, r, "scheduler %s", start->scheduler->name) : 0;
 }
 
-/* ---- while it runs ------------------------------------------------------------------------------ */
+/* ---- while it runs --------------------------------------------------------------------------- */
 
 int kt_scheduler_fd(const struct kt_scheduler_run *run)
 {
@@ -204,6 +245,10 @@ pid_t kt_scheduler_pid(const struct kt_scheduler_run *run)
 	return run->pid;
 }
 
+/*
+ * Waits for the end of the process until @deadline_ns; 0 only looks. A failing poll counts as the
+ * end.
+ */
 static bool has_exited(const struct kt_scheduler_run *run, uint64_t deadline_ns)
 {
 	struct pollfd waiting = { .fd = run->pidfd, .events = POLLIN };
@@ -216,8 +261,9 @@ bool kt_scheduler_has_ended(const struct kt_scheduler_run *run)
 	return kt_scx_has_gone() || has_exited(run, 0);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
+/* Kills the process group if it still runs, and reaps it; only then may the hook's thread end. */
 static void reap(struct kt_scheduler_run *run)
 {
 	if (run->pid)
@@ -230,6 +276,7 @@ int kt_scheduler_stop(struct kt_scheduler_run *run, uint64_t deadline_ns, struct
 {
 	bool in_time;
 
+	/* sysrq-S detaches the scheduler even if its process is starved or hangs. */
 	if (!kt_scx_has_gone())
 		(void)kt_file_write("/proc/sysrq-trigger", "S");
 	if (run->pid)
@@ -241,7 +288,10 @@ int kt_scheduler_stop(struct kt_scheduler_run *run, uint64_t deadline_ns, struct
 				  "scheduler %s: its process has not ended after SIGTERM; it was "
 				  "killed",
 				  run->scheduler->name);
-	/* Its end has waited for the kernel's. */
+	/*
+	 * No wait is needed here: when a process closes its BPF link, the kernel disables the
+	 * scheduler before the process can end (kernel/sched/ext.c, bpf_scx_unreg()).
+	 */
 	if (kt_scx_state() != KT_SCX_DISABLED)
 		return kt_err_set(reterr, -EBUSY,
 				  "scheduler %s: its process has ended, but the kernel has not let "
@@ -275,7 +325,7 @@ struct kt_scheduler_run *kt_scheduler_free(struct kt_scheduler_run *run)
 	return NULL;
 }
 
-/* ---- what it has printed ------------------------------------------------------------------------ */
+/* ---- what it has printed --------------------------------------------------------------------- */
 
 int kt_scheduler_log(const struct kt_scheduler_run *run, uint64_t *ret_len)
 {
@@ -283,21 +333,4 @@ int kt_scheduler_log(const struct kt_scheduler_run *run, uint64_t *ret_len)
 
 	*ret_len = run->log >= 0 && fstat(run->log, &st) == 0 ? (uint64_t)st.st_size : 0;
 	return run->log;
-}
-
-char *kt_scheduler_last_words(const struct kt_scheduler_run *run)
-{
-	char text[LAST_WORDS_LEN + 1], *at;
-	uint64_t len;
-	int fd = kt_scheduler_log(run, &len);
-	off_t from = len > LAST_WORDS_LEN ? (off_t)(len - LAST_WORDS_LEN) : 0;
-	ssize_t n = fd >= 0 ? pread(fd, text, LAST_WORDS_LEN, from) : -1;
-
-	while (n > 0 && strchr(" \n\t", text[n - 1]))
-		n--;
-	if (n <= 0)
-		return NULL;
-	text[n] = '\0';
-	at = strrchr(text, '\n');
-	return strdup(at ? at + 1 : text);
 }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <ktest/scheduler.h>
 
@@ -11,6 +12,11 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
+/*
+ * The context behind a test's functions. Several threads of a test may record failures at once:
+ * @lock guards the result. A forked child has a copy of the context; its failures go through the
+ * child log (child.h), and it never touches the lock.
+ */
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 {
 	*ctx = (struct kt_ctx){
@@ -19,6 +25,8 @@ void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 		.began_ns = kt_now_ns(),
 		.time_scale_percent = 100,
 		.step = -1,
+		.owner = getpid(),
+		.children = kt_child_log_new(),
 		.result = KT_RESULT_NULL,
 	};
 	(void)pthread_mutex_init(&ctx->lock, NULL);
@@ -27,6 +35,7 @@ void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 void kt_ctx_deinit(struct kt_ctx *ctx)
 {
 	kt_result_deinit(&ctx->result);
+	ctx->children = kt_child_log_free(ctx->children);
 	(void)pthread_mutex_destroy(&ctx->lock);
 }
 
@@ -80,8 +89,20 @@ bool kt_vm_failed(const struct kt_ctx *ctx)
 	return ctx->view && ctx->result.verdict > KT_VERDICT_PASS;
 }
 
+void kt_ctx_take_children(struct kt_ctx *ctx)
+{
+	(void)pthread_mutex_lock(&ctx->lock);
+	kt_child_log_take(ctx->children, &ctx->result);
+	(void)pthread_mutex_unlock(&ctx->lock);
+}
+
+/* A child does not touch the lock: another thread may have held it when the child was forked. */
 static void add_failure(struct kt_ctx *ctx, const struct kt_failure *failure)
 {
+	if (getpid() != ctx->owner) {
+		kt_child_log_add(ctx->children, failure);
+		return;
+	}
 	(void)pthread_mutex_lock(&ctx->lock);
 	(void)kt_result_add_failure(&ctx->result, failure);
 	(void)pthread_mutex_unlock(&ctx->lock);
@@ -139,6 +160,12 @@ static int end_as(struct kt_ctx *ctx, enum kt_verdict verdict, const char *forma
 	struct kt_err reason;
 
 	(void)kt_err_vset(&reason, 0, format, ap);
+	if (getpid() != ctx->owner) {
+		const struct kt_where where = { ctx->test->file, ctx->test->line };
+
+		return kt_fail(ctx, where, "a forked child cannot end the test as \"%s\": %s",
+			       kt_verdict_name(verdict), reason.text);
+	}
 	(void)pthread_mutex_lock(&ctx->lock);
 	kt_result_merge(&ctx->result, verdict, reason.text);
 	(void)pthread_mutex_unlock(&ctx->lock);
@@ -167,6 +194,20 @@ int kt_inconclusive(struct kt_ctx *ctx, const char *format, ...)
 	return r;
 }
 
+/*
+ * A child that the test forked has returned from the test's function. Past this point it would act
+ * as PID 1 and send a verdict of its own.
+ */
+__attribute__((noreturn)) static void end_child(struct kt_ctx *ctx, const char *what)
+{
+	const struct kt_where where = { ctx->test->file, ctx->test->line };
+
+	(void)kt_fail(ctx, where,
+		      "a child that the test forked returned from .%s; end it with _exit()", what);
+	(void)fflush(NULL);
+	_exit(1);
+}
+
 int kt_ctx_call(struct kt_ctx *ctx, int (*fn)(struct kt_ctx *ctx), const char *what)
 {
 	const struct kt_where where = { ctx->test->file, ctx->test->line };
@@ -175,6 +216,8 @@ int kt_ctx_call(struct kt_ctx *ctx, int (*fn)(struct kt_ctx *ctx), const char *w
 	if (!fn)
 		return 0;
 	r = fn(ctx);
+	if (getpid() != ctx->owner)
+		end_child(ctx, what);
 	if (r && ctx->result.verdict == KT_VERDICT_PASS)
 		(void)kt_fail(ctx, where, ".%s of %s returned %d (%s)", what, ctx->test->name, r,
 			      r < 0 ? strerror(-r) : "not a negative errno");

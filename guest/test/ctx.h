@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The running test, behind the public struct kt_ctx: in the guest, and on the host for .post_vm. */
+/* The running test behind the public struct kt_ctx: in the guest, and on the host for .post_vm. */
 
 #include <pthread.h>
 
 #include <ktest/ctx.h>
 #include <ktest/test.h>
 
+#include "guest/test/child.h"
 #include "wire/result.h"
 
 struct kt_scenario;
 
-/* What .post_vm may look at. */
+/* Captured texts that .post_vm may read. Borrowed; never NULL. */
 struct kt_vm_view {
 	const char *out;
 	const char *err;
@@ -28,8 +29,10 @@ struct kt_ctx {
 	unsigned int time_scale_percent;
 	enum kt_work_type
 		work_type;    /* of swappable workers, instead of their own; or KT_WORK_NONE */
-	int step;             /* running now, -1 outside the steps */
-	pthread_mutex_t lock; /* of result */
+	int step;             /* index of the running step, -1 outside the steps */
+	pid_t owner;          /* the process whose result this is; its children have copies */
+	struct kt_child_log *children; /* owned; NULL: children's failures are lost */
+	pthread_mutex_t lock;          /* of result */
 	struct kt_result result;
 	struct kt_scenario *scenario;  /* guest only */
 	const struct kt_vm_view *view; /* host only */
@@ -38,16 +41,20 @@ struct kt_ctx {
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test);
 void kt_ctx_deinit(struct kt_ctx *ctx);
 
-/* A deadline @ms from now, longer where the machine is slow. */
+/* Adds what forked children have asserted to the result. */
+void kt_ctx_take_children(struct kt_ctx *ctx);
+
+/* Returns the deadline @ms from now, scaled by the speed of the machine. */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
 
-/* As kt_fail_values(), for a limit that a slow host can make a test miss; see struct kt_failure. */
+/* Like kt_fail_values(), for a limit that a slow host can make a test miss (struct kt_failure). */
 void kt_ctx_fail_limit(struct kt_ctx *ctx, struct kt_where where, const char *what,
 		       const char *expected, const char *got, uint64_t excess_ns,
 		       double excess_share);
 
 /*
- * Calls one of the test's functions and turns what it returns into a verdict: a negative result
- * without a recorded failure is one. @what names the function, as "run".
+ * Calls one of the test's functions; NULL is allowed. @what names it, as "run". A return value
+ * other than 0 without a recorded failure becomes a failure. Returns what the function returned.
+ * Does not return in a child that the function has forked.
  */
 int kt_ctx_call(struct kt_ctx *ctx, int (*fn)(struct kt_ctx *ctx), const char *what);

@@ -13,8 +13,13 @@
 
 #define KMSG "/dev/kmsg"
 
+/*
+ * The kernel's log is a ring: a record that is not read in time is overwritten, and read(2) says so
+ * once (EPIPE) before it goes on with the oldest record that is left.
+ */
 struct kt_kmsg {
 	int fd;
+	bool lost; /* records were overwritten since kt_kmsg_begin() */
 };
 
 int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr)
@@ -33,6 +38,7 @@ int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr)
 void kt_kmsg_begin(struct kt_kmsg *kmsg)
 {
 	(void)lseek(kmsg->fd, 0, SEEK_END);
+	kmsg->lost = false;
 }
 
 struct kt_kmsg *kt_kmsg_close(struct kt_kmsg *kmsg)
@@ -72,19 +78,26 @@ int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr)
 	ssize_t n;
 
 	*ret_text = NULL;
-	while ((n = read(kmsg->fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+	while ((n = read(kmsg->fd, record, sizeof(record) - 1)) > 0 ||
+	       (n < 0 && errno == EPIPE)) {
 		if (!out)
 			out = open_memstream(ret_text, &len);
 		if (!out)
 			return kt_err_oom(reterr);
-		if (n < 0) { /* overwritten before it was read */
-			(void)fputs(" (records lost)\n", out);
+		if (n < 0) {
+			kmsg->lost = true;
+			(void)fputs("#(records lost)\n", out);
 			continue;
 		}
 		record[n] = '\0';
 		append_record(out, record);
 	}
 	return out && fclose(out) ? kt_err_oom(reterr) : 0;
+}
+
+bool kt_kmsg_has_lost(const struct kt_kmsg *kmsg)
+{
+	return kmsg->lost;
 }
 
 char *kt_kmsg_complaint(const char *text)

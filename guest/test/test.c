@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest/test/test.h"
 
+#include <string.h>
+
 #include <ktest/scheduler.h>
 
 #define DEFAULT_DURATION_MS 2000u
 #define DEFAULT_MEMORY_MIB  512u
-#define OVERHEAD_MIB        64u /* of a machine beyond its guest's RAM */
+#define OVERHEAD_MIB        64u /* of a VMM beyond its guest's RAM */
 
 /* Field by field: a test may change one field of its scheduler's topology and keep the others. */
 struct kt_topology kt_test_topology(const struct kt_test *test)
@@ -52,4 +54,12 @@ unsigned int kt_test_machine_mib(const struct kt_test *test)
 uint64_t kt_test_files_max(const struct kt_test *test)
 {
 	return (uint64_t)kt_test_memory_mib(test) << 20 >> 1;
+}
+
+bool kt_test_same_machine(const struct kt_test *a, const struct kt_test *b)
+{
+	struct kt_topology left = kt_test_topology(a), right = kt_test_topology(b);
+
+	return !memcmp(&left, &right, sizeof(left)) &&
+	       kt_test_memory_mib(a) == kt_test_memory_mib(b);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Schedulers with which something is wrong; see golden/. */
+/* Faulty uses of schedulers. golden/ has the runner's output for each. */
 #include <ktest.h>
 
 #include <linux/capability.h>
@@ -88,7 +88,7 @@ KTEST(map_index_too_large, .scheduler = KT_SCHEDULER_REF(good),
 KTEST(map_is_read_only, .scheduler = KT_SCHEDULER_REF(good),
       .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP("fault.rodata", "slice_us", 1)) }));
 
-/* Without capabilities the kernel does not show its maps: that is another thing than that there is none. */
+/* Without capabilities, the kernel hides its maps. The message must not say that there are none. */
 static int forbidden_run(struct kt_ctx *ctx)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };

@@ -43,14 +43,13 @@ Test(cpio, entries_are_where_the_format_puts_them)
 		unsigned long mode, size;
 	} expected[] = {
 		{ "dir", S_IFDIR | 0755, 0 },     { "dir/file", S_IFREG | 0644, 5 },
-		{ "empty", S_IFREG | 0755, 0 },   { "link", S_IFLNK | 0777, 6 },
-		{ "console", S_IFCHR | 0600, 0 }, { "TRAILER!!!", 0, 0 },
+		{ "empty", S_IFREG | 0755, 0 },   { "console", S_IFCHR | 0600, 0 },
+		{ "TRAILER!!!", 0, 0 },
 	};
 
 	cr_assert(eq(int, kt_cpio_dir(&cpio, "/dir", 0755), 0));
 	cr_assert(eq(int, kt_cpio_file(&cpio, "/dir/file", 0644, "hello", 5), 0));
 	cr_assert(eq(int, kt_cpio_file(&cpio, "/empty", 0755, "", 0), 0));
-	cr_assert(eq(int, kt_cpio_symlink(&cpio, "/link", "target"), 0));
 	cr_assert(eq(int, kt_cpio_char_device(&cpio, "/console", 0600, 5, 1), 0));
 	cr_assert(eq(int, kt_cpio_end(&cpio), 0));
 	cr_assert(eq(int, fclose(out), 0));
@@ -67,7 +66,7 @@ Test(cpio, entries_are_where_the_format_puts_them)
 		if (i == 1)
 			cr_assert(eq(int, memcmp(data + at, "hello", 5), 0));
 		at = (at + field(header, 6) + 3) & ~3ul;
-		if (i == 4) {
+		if (i == 3) {
 			cr_assert(eq(ulong, field(header, 9), 5));
 			cr_assert(eq(ulong, field(header, 10), 1));
 		}
@@ -221,7 +220,10 @@ Test(ldcache, the_hosts_own)
 	cr_assert(zero(ptr, (void *)kt_ldcache_find(data, len, "libnothing-is-called-so.so.1")));
 }
 
-/* Cut or flipped anywhere, it is read within its bounds (the sanitizers see to that). */
+/*
+ * Cut off or with a flipped bit at any place, it is read within its bounds; the sanitizers check
+ * that.
+ */
 Test(ldcache, damaged_files_are_harmless)
 {
 	KT_FREE char *data = NULL;
@@ -351,7 +353,7 @@ Test(kernel_image, what_is_no_kernel_is_refused)
 	cr_assert(eq(int, kt_kernel_detect("/tmp", &format, &err), -ENOEXEC));
 }
 
-/* A bzImage header whose payload is @payload_len bytes from @offset, of kind @magic. */
+/* A bzImage header whose payload has @payload_len bytes from @offset, and begins with @magic. */
 static char *fake_bzimage(uint32_t offset, uint32_t payload_len, const char *magic)
 {
 	static unsigned char image[8192];

@@ -19,9 +19,9 @@ UNIT_SUITE(queue);
  */
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyz"
-#define N_KINDS 3 /* of machines, '0' to '2'; '3' and '4' say what '0' has by default */
+#define N_KINDS 3 /* of machines: '0' to '2'; '3' and '4' declare the defaults of '0' */
 
-/* Tests with one letter for a name: an order is a word. */
+/* Tests whose names are single letters, so that an order is a word. */
 struct letters {
 	char names[sizeof(LETTERS) - 1][2];
 	struct kt_test tests[sizeof(LETTERS) - 1];
@@ -29,7 +29,7 @@ struct letters {
 	struct kt_selection selection;
 };
 
-/* @kinds has a digit for each letter of @names, the machine of that test. */
+/* @kinds has a digit for each letter of @names: the kind of that test's machine. */
 static void letters_init(struct letters *letters, const char *names, const char *kinds)
 {
 	static const struct kt_test machines[] = {
@@ -62,7 +62,7 @@ static struct kt_options shuffled(uint64_t seed)
 	return options;
 }
 
-/* The letters of the plan in its order; @word has room for all. */
+/* The letters of the plan in its order. @word has room for all. */
 static char *plan_word(const struct letters *letters, const struct kt_options *options, char *word)
 {
 	struct kt_plan plan;
@@ -141,7 +141,7 @@ Test(plan, a_seed_is_an_order)
 	cr_assert(eq(str, plan_word(&letters, &seven, second), LETTERS));
 }
 
-/* Machines that share the work agree on who has what, whatever seed each draws. */
+/* Hosts that share the work agree on the parts, whatever seed each of them draws. */
 Test(plan, the_shard_is_taken_before_the_shuffle)
 {
 	struct kt_options first = shuffled(1), second = shuffled(2);
@@ -248,7 +248,7 @@ Test(queue, rounds_follow_each_other)
 	fixture_deinit(&fixture);
 }
 
-/* Takes the item @skip links from the front out and frees it. */
+/* Takes out the item @skip links from the front, and frees it. */
 static void drop(struct kt_queue *queue, unsigned int skip)
 {
 	struct kt_item **at = &queue->first, *item;
@@ -260,7 +260,7 @@ static void drop(struct kt_queue *queue, unsigned int skip)
 	kt_item_free(item);
 }
 
-/* Digits: how many links from the front each item is that is taken. */
+/* Digits: for each item that is taken, the number of links from the front. */
 Test(queue, what_comes_after_a_take_is_appended)
 {
 	static char *const cases[][2] = {
@@ -296,7 +296,7 @@ Test(queue, what_is_pushed_comes_first)
 	first = kt_queue_take(&fixture.queue, &fixture.queue.first);
 	kt_item_free(last);
 	kt_queue_push_front(&fixture.queue,
-			    first); /* into an empty queue: it is the last one, too */
+			    first); /* into an empty queue: it is also the last one */
 	add_round(&fixture);
 	cr_assert(eq(str, queue_word(&fixture.queue), "a1a2b2"));
 	fixture_deinit(&fixture);
@@ -325,7 +325,7 @@ Test(queue, items_are_counted_by_machine)
 	fixture_deinit(&fixture);
 }
 
-/* The leak check and the number of open descriptors see to it. */
+/* The leak check and the number of open descriptors prove it. */
 Test(queue, an_item_frees_its_earlier_attempts)
 {
 	struct queue_fixture fixture;

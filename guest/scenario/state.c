@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/scenario/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "guest/scenario/hold.h"
+#include "guest/scenario/lifetime.h"
+#include "util/clock.h"
+
+int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario)
+{
+	struct kt_scenario *scenario = calloc(1, sizeof(*scenario));
+
+	if (!scenario)
+		return -ENOMEM;
+	scenario->ctx = ctx;
+	scenario->port = port;
+	kt_live_init(&scenario->live, ctx);
+	kt_payload_set_init(&scenario->payloads, ctx);
+	kt_scheduler_set_init(&scenario->schedulers, ctx, port);
+	kt_records_init(&scenario->records);
+	ctx->scenario = scenario;
+	*ret_scenario = scenario;
+	return 0;
+}
+
+struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
+{
+	if (!scenario)
+		return NULL;
+	kt_scheduler_set_deinit(&scenario->schedulers);
+	kt_payload_set_deinit(&scenario->payloads);
+	kt_records_deinit(&scenario->records);
+	kt_pid_lists_free(scenario->captures);
+	kt_live_deinit(&scenario->live);
+	scenario->ctx->scenario = NULL;
+	free(scenario);
+	return NULL;
+}
+
+unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const char *name)
+{
+	if (!scenario->steps || scenario->in_backdrop)
+		return KT_LIVES_ON;
+	return kt_lifetime_end(scenario->steps, (unsigned int)scenario->ctx->step, name);
+}
+
+int kt_scenario_fail(struct kt_scenario *scenario, const struct kt_err *err, const char *what)
+{
+	const struct kt_test *test = scenario->ctx->test;
+	struct kt_where where = { test->file, test->line };
+
+	return kt_fail(scenario->ctx, where, "%s: %s", what, err->text);
+}
+
+int kt_scenario_hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct kt_err *reterr)
+{
+	const struct kt_hold_watch watch = {
+		.live = &scenario->live,
+		.schedulers = &scenario->schedulers,
+		/* The children of a .run function are for that function to wait for. */
+		.payloads = scenario->steps ? &scenario->payloads : NULL,
+	};
+
+	return kt_hold_until(&watch, end_ns, reterr);
+}
+
+int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *reterr)
+{
+	return kt_scenario_hold_until(scenario, kt_now_ns() + ns, reterr);
+}
