@@ -158,9 +158,11 @@ static int step_into_element(struct walk *walk, const char **path, struct kt_err
 	errno = 0;
 	index = strtoul(*path + 1, &end, 0);
 	if (errno || end == *path + 1 || *end != ']' || !isdigit((unsigned char)(*path)[1]))
-		return kt_err_set(reterr, -EINVAL, "'%s' is no index of an array, as [2]", *path);
+		return kt_err_set(reterr, -EINVAL, "'%s' is not an array index, such as [2]",
+				  *path);
 	if (!type || !btf_is_array(type))
-		return kt_err_set(reterr, -EINVAL, "what stands before '%s' is no array", *path);
+		return kt_err_set(reterr, -EINVAL, "what stands before '%s' is not an array",
+				  *path);
 	if (index >= btf_array(type)->nelems)
 		return kt_err_set(reterr, -ERANGE, "index %lu of an array of %u elements", index,
 				  btf_array(type)->nelems);
@@ -213,7 +215,7 @@ static int check_scalar(const struct kt_field *field, size_t len, struct kt_err 
 {
 	if (!field->is_scalar)
 		return kt_err_set(reterr, -EINVAL,
-				  "it is no number: %" PRIu64 " bytes of a struct or an array",
+				  "it is not a number: %" PRIu64 " bytes of a struct or an array",
 				  field->bits / 8);
 	if (field->bit_offset + field->bits > (uint64_t)len * 8)
 		return kt_err_set(reterr, -ERANGE, "it ends at bit %" PRIu64 " of %zu bytes",

@@ -43,7 +43,7 @@ static inline u64 vtime_of(struct task_struct *p, u64 ran_ns)
 }
 
 /* Whether a task waits whose virtual time is before @vtime. */
-static inline bool somebody_waits(u64 vtime)
+static inline bool is_earlier_task_waiting(u64 vtime)
 {
 	struct task_struct *p;
 	bool waits = false;
@@ -66,7 +66,7 @@ void SCX_CALLBACK(vtime_dispatch, s32 cpu, struct task_struct *prev)
 
 	if (prev && prev->scx.flags & SCX_TASK_QUEUED && !prev->scx.slice) {
 		vtime = vtime_of(prev, slice_us * 1000);
-		if (!somebody_waits(vtime)) {
+		if (!is_earlier_task_waiting(vtime)) {
 			prev->scx.dsq_vtime = vtime;
 			prev->scx.slice = slice_us * 1000;
 			return;

@@ -26,9 +26,10 @@
 #include "wire/result.h"
 
 /*
- * `ktests verifier`: loads an object on each kernel and shows what the verifier says. The command is
- * this program's own `load --verify`, run by a shell session of a guest. The session runs in a child,
- * whose standard streams are a file that this process reads; report/verifier_log shortens the log.
+ * `ktests verifier`: loads an object on each kernel and shows what the verifier says. The command
+ * is this program's own `load --verify`, run by a shell session of a guest. The session runs in a
+ * child, whose standard streams are a file that this process reads; report/verifier_log shortens
+ * the log.
  */
 #define LOG_LINES  100u
 #define OUTPUT_MAX ((size_t)64 << 20)

@@ -42,6 +42,7 @@
 #include "guest/port/port.h"
 #include "guest/process/reap.h"
 #include "guest/scenario/scenario.h"
+#include "guest/scenario/state.h"
 #include "guest/test/check.h"
 #include "guest/test/ctx.h"
 #include "guest/test/kmsg.h"

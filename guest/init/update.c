@@ -113,7 +113,8 @@ int kt_update_adopt_port(struct kt_port **ret_port, struct kt_err *reterr)
 		return -ENOENT;
 	if (sscanf(text, "%d %" SCNu32 " %" SCNu32, &fd, &position.received, &position.sent) != 3 ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return kt_err_set(reterr, -EINVAL, KT_UPDATE_VARIABLE "='%s' is no port", text);
+		return kt_err_set(reterr, -EINVAL,
+				  KT_UPDATE_VARIABLE "='%s' does not describe a port", text);
 	(void)unsetenv(KT_UPDATE_VARIABLE);
 	return kt_port_adopt(fd, position, ret_port, reterr);
 }

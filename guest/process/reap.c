@@ -157,7 +157,7 @@ int kt_reap_group(pid_t group, uint64_t deadline_ns, int *ret_status, struct kt_
 	if (r < 0)
 		return kt_err_set(reterr, r, "process group %d does not die", (int)group);
 	if (ret_status && !seen)
-		return kt_err_set(reterr, -ECHILD, "somebody else has reaped process %d",
+		return kt_err_set(reterr, -ECHILD, "process %d has been reaped elsewhere",
 				  (int)group);
 	return 0;
 }

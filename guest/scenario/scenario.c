@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest/scenario/scenario.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "guest/scenario/hold.h"
-#include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
+#include "guest/scenario/state.h"
 #include "guest/scenario/urgent.h"
 #include "guest/scheduler/bpf_map.h"
 #include "guest/test/test.h"

@@ -3,6 +3,7 @@
 /* The executor of steps. */
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "guest/scenario/state.h"
 

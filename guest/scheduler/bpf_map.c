@@ -149,7 +149,8 @@ static int check_type(const struct value *value, const struct kt_bpf_ref *ref,
 
 	if (!is_array(info) && !is_per_cpu(info) && info->type != BPF_MAP_TYPE_HASH &&
 	    info->type != BPF_MAP_TYPE_LRU_HASH)
-		return kt_err_set(reterr, -ENOTSUP, "it is a map of type %s, no array and no hash",
+		return kt_err_set(reterr, -ENOTSUP,
+				  "it is a map of type %s, neither an array nor a hash",
 				  libbpf_bpf_map_type_str(info->type) ?: "?");
 	if (is_array(info) && ref->key >= info->max_entries)
 		return kt_err_set(reterr, -ERANGE, "index %" PRIu64 " of an array of %u", ref->key,
@@ -348,7 +349,7 @@ int kt_bpf_map_write_number(int fd, const struct kt_bpf_ref *ref, uint64_t value
 static int check_len(const struct value *value, size_t len, struct kt_err *reterr)
 {
 	if (value->field.bit_offset % 8 || value->field.bits % 8)
-		return kt_err_set(reterr, -EINVAL, "a bit field is no bytes; it is a number");
+		return kt_err_set(reterr, -EINVAL, "a bit field can only be accessed as a number");
 	if (value->field.bits != (uint64_t)len * 8)
 		return kt_err_set(reterr, -EINVAL, "the field has %" PRIu64 " bytes, not %zu",
 				  value->field.bits / 8, len);
