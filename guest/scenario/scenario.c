@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest/scenario/scenario.h"
 
+#include "guest/scenario/definition.h"
 #include "guest/scenario/hold.h"
 #include "guest/scenario/op.h"
 #include "guest/scenario/state.h"
@@ -69,7 +70,7 @@ static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def 
 	struct kt_err err = KT_ERR_NULL;
 
 	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++) {
-		if (kt_op_set_up(scenario, def, &err) < 0)
+		if (kt_definition_set_up(scenario, def, &err) < 0)
 			return kt_scenario_fail(scenario, "setup", &err);
 	}
 	return 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "guest/scenario/lifetime.h"
+#include "util/cleanup.h"
 
 int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario)
 {
@@ -42,6 +43,17 @@ unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const cha
 	if (!scenario->steps || scenario->in_backdrop)
 		return KT_LIVES_ON;
 	return kt_lifetime_end(scenario->steps, (unsigned int)scenario->ctx->step, name);
+}
+
+int kt_scenario_place(struct kt_scenario *scenario, const char *name,
+		      struct kt_live_cgroup **ret_cgroup, struct kt_err *reterr)
+{
+	int r = kt_live_get(&scenario->live, name, ret_cgroup, reterr);
+
+	if (r == 0 && !*name)
+		(*ret_cgroup)->last_step =
+			KT_MAX((*ret_cgroup)->last_step, kt_scenario_last_step(scenario, name));
+	return r;
 }
 
 int kt_scenario_fail(struct kt_scenario *scenario, const char *what, const struct kt_err *err)

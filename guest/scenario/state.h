@@ -39,6 +39,13 @@ struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario);
 unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const char *name);
 
 /*
+ * The cgroup @name, in which the caller is about to start something; "" is init's own. Init's workers then live
+ * as long as the last step that starts or names any of them. -ENOENT with a message when there is none of that name.
+ */
+int kt_scenario_place(struct kt_scenario *scenario, const char *name,
+		      struct kt_live_cgroup **ret_cgroup, struct kt_err *reterr);
+
+/*
  * Records "@what: @err" as a failure of the test, at the place of the KTEST() itself, since no assertion
  * of the test's author stands for it. Returns KT_FAILED.
  */
