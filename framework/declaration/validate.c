@@ -8,13 +8,11 @@
 #include <string.h>
 
 #include "framework/setup/cargo.h"
-#include "guest/cgroup/cgroup.h"
-#include "guest/cgroup/cpuset.h"
+#include "guest/scenario/definition.h"
 #include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
 #include "guest/test/check.h"
 #include "guest/test/ctx.h"
-#include "guest/worker/type.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -84,14 +82,11 @@ static size_t find_cgroup(const struct validation *v, const char *name)
 	return i;
 }
 
+/* A name that no cgroup can have is judged elsewhere, and does not become known. */
 static void add_cgroup(struct validation *v, const char *where, const char *name)
 {
-	const char *why = kt_cgroup_name_fault(name);
-
-	if (why) {
-		fault(v, "%s: cgroup name \"%s\": %s", where, name ?: "", why);
+	if (kt_definition_check_name(name, NULL) < 0)
 		return;
-	}
 	if (find_cgroup(v, name) < v->n_cgroups)
 		fault(v, "%s: cgroup \"%s\" exists already", where, name);
 	else if (v->n_cgroups == CGROUPS_MAX)
@@ -110,34 +105,37 @@ static void forget_cgroup(struct validation *v, size_t at)
 		(--v->n_cgroups - at) * sizeof(v->cgroups[0]));
 }
 
-static void check_works(struct validation *v, const char *where, const struct kt_work *works,
-			const char *cgroup)
+/* Where in the test a definition stands, for messages about it. */
+struct place {
+	struct validation *v;
+	const char *where;
+};
+
+static int on_fault(void *data, const char *what)
 {
-	struct kt_topology topology = kt_test_topology(v->test);
+	struct place *place = data;
 
-	for (const struct kt_work *work = works; work && !work->end; work++) {
-		const char *why = kt_work_fault(work, &topology);
-
-		if (why)
-			fault(v, "%s: work of cgroup \"%s\": %s", where, cgroup ?: "", why);
-	}
+	fault(place->v, "%s: %s", place->where, what);
+	return 0; /* on to the next fault */
 }
 
 static void check_def(struct validation *v, const char *where, const struct kt_cgroup_def *def)
 {
 	struct kt_topology topology = kt_test_topology(v->test);
-	const char *why = kt_cgroup_limits_fault(def);
-	struct kt_err err = KT_ERR_NULL;
-	cpu_set_t cpus;
+	struct place place = { v, where };
 
 	add_cgroup(v, where, def->name);
-	check_works(v, where, def->work, def->name);
-	if (why)
-		fault(v, "%s: cgroup \"%s\": %s", where, def->name ?: "", why);
-	if (kt_cpuset_resolve(&def->cpuset, &topology, &cpus, &err) < 0)
-		fault(v, "%s: cgroup \"%s\": %s", where, def->name ?: "", err.text);
-	if (def->mems && kt_cpuset_parse(def->mems, topology.numa_nodes, "node", &cpus, &err) < 0)
-		fault(v, "%s: cgroup \"%s\": .mems: %s", where, def->name ?: "", err.text);
+	(void)kt_definition_judge(def, &topology, on_fault, &place);
+}
+
+/* KT_ADD_CGROUP() has a name and no definition. */
+static void check_empty_cgroup(struct validation *v, const char *where, const char *name)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	if (kt_definition_check_name(name, &err) < 0)
+		fault(v, "%s: %s", where, err.text);
+	add_cgroup(v, where, name);
 }
 
 /* Whether a name in an operation is one that exists here. */
@@ -192,7 +190,7 @@ static void check_op(struct validation *v, const char *step, unsigned int index,
 	if (op->def)
 		check_def(v, where, op->def);
 	else if (ops->effect == KT_OP_CREATES)
-		add_cgroup(v, where, op->cgroup);
+		check_empty_cgroup(v, where, op->cgroup);
 	else if (ops->effect != KT_OP_NAMES_NONE)
 		check_names(v, where, op, ops, text ?: ops->name);
 }

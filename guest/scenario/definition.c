@@ -1,7 +1,83 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest/scenario/definition.h"
 
+#include <errno.h>
+#include <stddef.h>
+
+#include "guest/cgroup/cgroup.h"
+#include "guest/cgroup/cpuset.h"
 #include "guest/scenario/state.h"
+#include "guest/worker/type.h"
+#include "util/cleanup.h"
+
+int kt_definition_check_name(const char *name, struct kt_err *reterr)
+{
+	const char *why = kt_cgroup_name_fault(name);
+
+	return why ? kt_err_set(reterr, -EINVAL, "cgroup name \"%s\": %s", name ?: "", why) : 0;
+}
+
+static int check_work(const struct kt_cgroup_def *def, const struct kt_work *work,
+		      const struct kt_topology *topology, struct kt_err *reterr)
+{
+	const char *why = kt_work_fault(work, topology);
+
+	return why ? kt_err_set(reterr, -EINVAL, "work of cgroup \"%s\": %s", def->name ?: "", why)
+		   : 0;
+}
+
+static int check_limits(const struct kt_cgroup_def *def, const struct kt_topology *topology,
+			struct kt_err *reterr)
+{
+	const char *why = kt_cgroup_limits_fault(def);
+
+	(void)topology;
+	return why ? kt_err_set(reterr, -EINVAL, "cgroup \"%s\": %s", def->name ?: "", why) : 0;
+}
+
+static int check_cpus(const struct kt_cgroup_def *def, const struct kt_topology *topology,
+		      struct kt_err *reterr)
+{
+	cpu_set_t cpus;
+	int r = kt_cpuset_resolve(&def->cpuset, topology, &cpus, reterr);
+
+	return r < 0 ? kt_err_prefix(reterr, r, "cgroup \"%s\"", def->name ?: "") : 0;
+}
+
+static int check_mems(const struct kt_cgroup_def *def, const struct kt_topology *topology,
+		      struct kt_err *reterr)
+{
+	cpu_set_t nodes;
+	int r = def->mems ? kt_cpuset_parse(def->mems, topology->numa_nodes, "node", &nodes, reterr)
+			  : 0;
+
+	return r < 0 ? kt_err_prefix(reterr, r, "cgroup \"%s\": .mems", def->name ?: "") : 0;
+}
+
+int kt_definition_judge(const struct kt_cgroup_def *def, const struct kt_topology *topology,
+			int (*found)(void *data, const char *fault), void *data)
+{
+	static int (*const checks[])(const struct kt_cgroup_def *def,
+				     const struct kt_topology *topology, struct kt_err *reterr) = {
+		check_limits,
+		check_cpus,
+		check_mems,
+	};
+	struct kt_err err = KT_ERR_NULL;
+	int r = 0;
+
+	if (kt_definition_check_name(def->name, &err) < 0)
+		r = found(data, err.text);
+	for (const struct kt_work *work = def->work; r == 0 && work && !work->end; work++) {
+		if (check_work(def, work, topology, &err) < 0)
+			r = found(data, err.text);
+	}
+	for (size_t i = 0; r == 0 && i < KT_ARRAY_LEN(checks); i++) {
+		if (checks[i](def, topology, &err) < 0)
+			r = found(data, err.text);
+	}
+	return r;
+}
 
 int kt_definition_set_up(struct kt_scenario *scenario, const struct kt_cgroup_def *def,
 			 struct kt_err *reterr)
