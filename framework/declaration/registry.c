@@ -18,15 +18,6 @@ const struct kt_test_node *kt_registry(void)
 	return first;
 }
 
-size_t kt_registry_count(void)
-{
-	size_t n = 0;
-
-	for (const struct kt_test_node *at = first; at; at = at->next)
-		n++;
-	return n;
-}
-
 void kt_payload_register(struct kt_payload_node *node)
 {
 	*payload_end = node;

@@ -2,15 +2,12 @@
 #pragma once
 /* The tests and payloads of this binary. */
 
-#include <stddef.h>
-
 #include <ktest/payload.h>
 #include <ktest/scheduler.h>
 #include <ktest/test.h>
 
 /* All, in the order of registration. */
 const struct kt_test_node *kt_registry(void);
-size_t kt_registry_count(void);
 const struct kt_payload_node *kt_payload_registry(void);
 
 /* Every KT_SCHEDULER() of this binary. */
