@@ -139,19 +139,19 @@ static void check_empty_cgroup(struct validation *v, const char *where, const ch
 }
 
 /* Whether a name in an operation is one that exists here. */
-static bool is_known(const struct validation *v, const char *name, bool takes_runner)
+static bool is_known(const struct validation *v, const char *name, bool takes_init)
 {
 	if (!name)
 		return false;
 	if (*name && v->names_unknown)
 		return true;
-	return *name ? find_cgroup(v, name) < v->n_cgroups : takes_runner;
+	return *name ? find_cgroup(v, name) < v->n_cgroups : takes_init;
 }
 
 static void check_known(struct validation *v, const char *where, const char *text, const char *name,
-			bool takes_runner)
+			bool takes_init)
 {
-	if (is_known(v, name, takes_runner))
+	if (is_known(v, name, takes_init))
 		return;
 	if (name && !*name)
 		fault(v, "%s: %s: \"\", where PID 1 is, is no cgroup for that", where, text);
@@ -164,7 +164,7 @@ static void check_names(struct validation *v, const char *where, const struct kt
 			const struct kt_op_ops *ops, const char *text)
 {
 	if (op->cgroup || !ops->takes_any)
-		check_known(v, where, text, op->cgroup, ops->takes_runner);
+		check_known(v, where, text, op->cgroup, ops->takes_init);
 	if (ops->uses_to)
 		check_known(v, where, text, op->to, false);
 	if (ops->effect == KT_OP_REMOVES && op->cgroup)

@@ -17,13 +17,13 @@ void kt_live_init(struct kt_live *live, struct kt_ctx *ctx)
 {
 	const struct kt_cpuset every = { .kind = KT_CPUS_UNSET };
 
-	*live = (struct kt_live){ .ctx = ctx, .runner = { .name = "", .last_step = 0 } };
-	(void)kt_cpuset_resolve(&every, &ctx->topology, &live->runner.cpus, NULL);
+	*live = (struct kt_live){ .ctx = ctx, .init = { .name = "", .last_step = 0 } };
+	(void)kt_cpuset_resolve(&every, &ctx->topology, &live->init.cpus, NULL);
 }
 
 void kt_live_deinit(struct kt_live *live)
 {
-	free(live->runner.groups);
+	free(live->init.groups);
 	kt_reports_deinit(&live->reports);
 }
 
@@ -32,7 +32,7 @@ struct kt_live_cgroup *kt_live_find(struct kt_live *live, const char *name)
 	struct kt_live_cgroup *at = live->first;
 
 	if (!*name)
-		return &live->runner;
+		return &live->init;
 	while (at && strcmp(at->name, name))
 		at = at->next;
 	return at;
@@ -61,10 +61,10 @@ int kt_live_for_each_group(struct kt_live *live,
 				     struct kt_worker_group *group),
 			   void *data)
 {
-	struct kt_live_cgroup *at = &live->runner;
+	struct kt_live_cgroup *at = &live->init;
 	int r = 0;
 
-	live->runner.next = live->first;
+	live->init.next = live->first;
 	for (; r == 0 && at; at = at->next) {
 		for (size_t i = 0; r == 0 && i < at->n_groups; i++)
 			r = fn(data, at, at->groups[i]);
@@ -204,7 +204,7 @@ const cpu_set_t *kt_live_cpus_above(struct kt_live *live, const char *name)
 		*slash = '\0';
 		found = kt_live_find(live, above);
 	}
-	return found ? &found->cpus : &live->runner.cpus;
+	return found ? &found->cpus : &live->init.cpus;
 }
 
 static int live_new(struct kt_live *live, const char *name, unsigned int last_step,
@@ -322,8 +322,8 @@ void kt_live_tear_down(struct kt_live *live, unsigned int step,
 		if (ends_with(cgroup, step))
 			ask_to_end(cgroup);
 	}
-	if (ends_with(&live->runner, step))
-		ask_to_end(&live->runner);
+	if (ends_with(&live->init, step))
+		ask_to_end(&live->init);
 	while (*at) {
 		struct kt_err err = KT_ERR_NULL;
 
@@ -332,6 +332,6 @@ void kt_live_tear_down(struct kt_live *live, unsigned int step,
 		else if (remove_at(live, at, &err) < 0)
 			failed(data, &err);
 	}
-	if (ends_with(&live->runner, step))
-		stop_workers(live, &live->runner, false);
+	if (ends_with(&live->init, step))
+		stop_workers(live, &live->init, false);
 }

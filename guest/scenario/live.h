@@ -27,7 +27,7 @@ struct kt_live_cgroup {
 struct kt_live {
 	struct kt_ctx *ctx;
 	struct kt_live_cgroup *first; /* the newest */
-	struct kt_live_cgroup runner;
+	struct kt_live_cgroup init;
 	struct kt_reports reports; /* of workers that have ended */
 	unsigned int n_groups;     /* of workers, that were ever started */
 };

@@ -20,9 +20,9 @@ enum kt_op_effect {
 struct kt_op_ops {
 	const char *name; /* the macro's */
 	enum kt_op_effect effect;
-	bool takes_runner; /* "" may stand for where PID 1 is */
-	bool takes_any;    /* NULL may stand for wherever it is */
-	bool uses_to;      /* it names a second cgroup, which must exist */
+	bool takes_init; /* "" may stand for where PID 1 is */
+	bool takes_any;  /* NULL may stand for wherever it is */
+	bool uses_to;    /* it names a second cgroup, which must exist */
 	int (*apply)(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr);
 	/* What is wrong with it by itself; for validation, on the host. NULL: nothing can be. */
 	int (*check)(const struct kt_op *op, const struct kt_topology *topology,

@@ -69,7 +69,8 @@ const struct kt_op_ops kt_cgroup_ops[KT_N_OP_KINDS] = {
 	[KT_OP_ADD_CGROUP] = { "KT_ADD_CGROUP", KT_OP_CREATES, .apply = add_cgroup },
 	[KT_OP_ADD_CGROUP_DEF] = { "KT_ADD_CGROUP_DEF", KT_OP_CREATES, .apply = add_cgroup_def },
 	[KT_OP_REMOVE_CGROUP] = { "KT_REMOVE_CGROUP", KT_OP_REMOVES, .apply = remove_cgroup },
-	[KT_OP_STOP_CGROUP] = { "KT_STOP_CGROUP", KT_OP_USES, true, .apply = stop_cgroup },
+	[KT_OP_STOP_CGROUP] = { "KT_STOP_CGROUP", KT_OP_USES, .takes_init = true,
+				.apply = stop_cgroup },
 	[KT_OP_FREEZE_CGROUP] = { "KT_FREEZE_CGROUP", KT_OP_USES, .apply = freeze_cgroup },
 	[KT_OP_UNFREEZE_CGROUP] = { "KT_UNFREEZE_CGROUP", KT_OP_USES, .apply = unfreeze_cgroup },
 };

@@ -42,10 +42,10 @@ static int check_payload(const struct kt_op *op, const struct kt_topology *topol
 }
 
 const struct kt_op_ops kt_payload_ops[KT_N_OP_KINDS] = {
-	[KT_OP_RUN_PAYLOAD] = { "KT_RUN_PAYLOAD", KT_OP_USES, true, .apply = run_payload,
-				.check = check_payload },
-	[KT_OP_WAIT_PAYLOAD] = { "KT_WAIT_PAYLOAD", KT_OP_USES, true, .takes_any = true,
-				 .apply = wait_payload, .check = check_payload },
-	[KT_OP_KILL_PAYLOAD] = { "KT_KILL_PAYLOAD", KT_OP_USES, true, .takes_any = true,
-				 .apply = kill_payload, .check = check_payload },
+	[KT_OP_RUN_PAYLOAD] = { "KT_RUN_PAYLOAD", KT_OP_USES, .takes_init = true,
+				.apply = run_payload, .check = check_payload },
+	[KT_OP_WAIT_PAYLOAD] = { "KT_WAIT_PAYLOAD", KT_OP_USES, .takes_init = true,
+				 .takes_any = true, .apply = wait_payload, .check = check_payload },
+	[KT_OP_KILL_PAYLOAD] = { "KT_KILL_PAYLOAD", KT_OP_USES, .takes_init = true,
+				 .takes_any = true, .apply = kill_payload, .check = check_payload },
 };

@@ -104,9 +104,11 @@ static int move_all_tasks(struct kt_scenario *scenario, const struct kt_op *op,
 }
 
 const struct kt_op_ops kt_worker_ops[KT_N_OP_KINDS] = {
-	[KT_OP_SPAWN] = { "KT_SPAWN", KT_OP_USES, true, .apply = spawn, .check = check_spawn },
-	[KT_OP_SET_AFFINITY] = { "KT_SET_AFFINITY", KT_OP_USES, true, .apply = set_affinity,
-				 .check = check_affinity },
-	[KT_OP_MOVE_ALL_TASKS] = { "KT_MOVE_ALL_TASKS", KT_OP_USES, true, .uses_to = true,
-				   .apply = move_all_tasks, .check = kt_op_check_two },
+	[KT_OP_SPAWN] = { "KT_SPAWN", KT_OP_USES, .takes_init = true, .apply = spawn,
+			  .check = check_spawn },
+	[KT_OP_SET_AFFINITY] = { "KT_SET_AFFINITY", KT_OP_USES, .takes_init = true,
+				 .apply = set_affinity, .check = check_affinity },
+	[KT_OP_MOVE_ALL_TASKS] = { "KT_MOVE_ALL_TASKS", KT_OP_USES, .takes_init = true,
+				   .uses_to = true, .apply = move_all_tasks,
+				   .check = kt_op_check_two },
 };
