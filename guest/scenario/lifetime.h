@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* How long a step's cgroup lives: until the end of the last step that names it. */
+/*
+ * The lifetime of a cgroup that a step creates: until the end of the last step that names it. The
+ * guest tears cgroups down by this, and the host validates names by the same function.
+ */
 
 #include <ktest/scenario.h>
 
 /*
- * The index of the last step, from @now on, that names the cgroup @name or one above or below it,
- * seen from step @now, in which it exists; @now itself when none does. A step that creates it anew
- * ends the search: that one is another cgroup.
+ * The index of the last step, from @now on, that names the cgroup @name, one above it or one below
+ * it. @now itself when no later step does. The search ends at a step that creates @name anew,
+ * because that is another cgroup. @steps ends with .end.
  */
 unsigned int kt_lifetime_end(const struct kt_step *steps, unsigned int now, const char *name);

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* PID 1's own scheduling: what it does to a scenario must not wait for what it has set loose. */
+/*
+ * The priority of init while it runs steps. Its operations must not wait for a CPU behind the
+ * workers that it has started, or behind a scheduler that does not run it.
+ */
 
 /*
- * Puts the calling thread above all that workers can be, whatever scheduler there is; what it forks is
- * ordinary again (SCHED_RESET_ON_FORK).
+ * Makes the calling thread SCHED_FIFO with the highest priority, which no worker and no sched_ext
+ * scheduler comes before. Its children are SCHED_OTHER again (SCHED_RESET_ON_FORK).
  */
 void kt_urgent_begin(void);
+
+/* Makes the calling thread SCHED_OTHER again. */
 void kt_urgent_end(void);
