@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The functions of the public headers that ask about a running scenario or act on it: what .run and .check call.
+ * The functions of the public headers that ask about a running scenario or act on it: what .run and
+ * .check call.
  *
- * ctx->scenario is NULL on the host, where .post_vm runs. Each function must cope with that: one that returns
- * a value returns "nothing", one that acts fails with a message.
+ * ctx->scenario is NULL on the host, where .post_vm runs. Each function must cope with that: one
+ * that returns a value returns "nothing", one that acts fails with a message.
  */
 
 #include <errno.h>
@@ -88,7 +89,7 @@ int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *o
 	return kt_fail(ctx, where, "%s: %s", text ?: "operation", err.text);
 }
 
-/* ---- BPF maps ----------------------------------------------------------------------------------- */
+/* ---- BPF maps -------------------------------------------------------------------------------- */
 
 bool kt_bpf_captured(const struct kt_ctx *ctx, const char *tag, uint64_t *ret_value)
 {

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A definition is judged before it is set up, by the host and for every test at once. The judgement
+ * therefore depends on nothing but the definition and the topology.
+ */
+
 #include "guest/scenario/definition.h"
 
 #include <errno.h>
@@ -54,6 +59,7 @@ static int check_mems(const struct kt_cgroup_def *def, const struct kt_topology 
 	return r < 0 ? kt_err_prefix(reterr, r, "cgroup \"%s\": .mems", def->name ?: "") : 0;
 }
 
+/* One message for each fault, so that an author sees all of them in one run. */
 int kt_definition_judge(const struct kt_cgroup_def *def, const struct kt_topology *topology,
 			int (*found)(void *data, const char *fault), void *data)
 {
@@ -79,6 +85,7 @@ int kt_definition_judge(const struct kt_cgroup_def *def, const struct kt_topolog
 	return r;
 }
 
+/* The payload comes last: it runs in the cgroup, and is subject to the limits from its start. */
 int kt_definition_set_up(struct kt_scenario *scenario, const struct kt_cgroup_def *def,
 			 struct kt_err *reterr)
 {

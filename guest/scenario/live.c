@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Cgroups are kept in a list, the newest first. Every cgroup on the list has a directory, and every
+ * worker belongs to the entry of the cgroup that it runs in, or to init's entry. Only the executor
+ * and operations change the list, and only in init's main thread.
+ *
+ * Removal is in reverse order of creation, which puts children before their parents. Two rules keep
+ * it from blocking: a frozen cgroup is thawed, or its workers are killed at once, and all workers
+ * are asked to end before any is waited for.
+ */
+
 #include "guest/scenario/live.h"
 
 #include <errno.h>
@@ -11,7 +21,7 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define STOP_TIMEOUT_MS 5000u
+#define STOP_TIMEOUT_MS 5000u /* for workers to end by themselves; they are killed then */
 
 void kt_live_init(struct kt_live *live, struct kt_ctx *ctx)
 {
@@ -41,10 +51,12 @@ struct kt_live_cgroup *kt_live_find(struct kt_live *live, const char *name)
 int kt_live_get(struct kt_live *live, const char *name, struct kt_live_cgroup **ret_cgroup,
 		struct kt_err *reterr)
 {
-	*ret_cgroup = kt_live_find(live, name ?: "");
-	if (*ret_cgroup)
-		return 0;
-	return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
+	struct kt_live_cgroup *cgroup = kt_live_find(live, name ?: "");
+
+	if (!cgroup)
+		return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
+	*ret_cgroup = cgroup;
+	return 0;
 }
 
 uint64_t kt_live_iterations(const struct kt_live_cgroup *cgroup)
@@ -61,6 +73,7 @@ int kt_live_for_each_group(struct kt_live *live,
 				     struct kt_worker_group *group),
 			   void *data)
 {
+	/* Init's entry is not on the list; here it comes first. */
 	struct kt_live_cgroup *at = &live->init;
 	int r = 0;
 
@@ -72,9 +85,9 @@ int kt_live_for_each_group(struct kt_live *live,
 	return r;
 }
 
-/* ---- workers ------------------------------------------------------------------------------------ */
+/* ---- workers --------------------------------------------------------------------------------- */
 
-/* What the work does not say, the cgroup's definition does. */
+/* Members that @work leaves unset are taken from the definition of its cgroup. */
 static struct kt_work merge_defaults(const struct kt_work *work, const struct kt_cgroup_def *def)
 {
 	struct kt_work merged = *work;
@@ -93,7 +106,10 @@ static struct kt_work merge_defaults(const struct kt_work *work, const struct kt
 	return merged;
 }
 
-/* --work-type takes the place of a type that allows it, unless the workers cannot be grouped so. */
+/*
+ * The option --work-type replaces the type of works that are .swappable. A work keeps its own type
+ * when the other one cannot run with its parameters, such as its number of workers.
+ */
 static void override_type(const struct kt_live *live, struct kt_work *work)
 {
 	enum kt_work_type type = live->ctx->work_type;
@@ -106,6 +122,10 @@ static void override_type(const struct kt_live *live, struct kt_work *work)
 		*work = other;
 }
 
+/*
+ * Each group gets seeds of its own, far enough from the next group's for all of its workers: the
+ * same test and seed give the same random numbers in every worker.
+ */
 static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 		       const struct kt_work *work, struct kt_err *reterr)
 {
@@ -133,7 +153,7 @@ static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	return 0;
 }
 
-/* @def: NULL for workers that are started into a cgroup that is there. */
+/* @def: the definition that the works belong to; NULL for KT_SPAWN(), which has none. */
 static int start_groups(struct kt_live *live, struct kt_live_cgroup *cgroup,
 			const struct kt_work *work, const struct kt_cgroup_def *def,
 			struct kt_err *reterr)
@@ -163,8 +183,8 @@ static void ask_to_end(const struct kt_live_cgroup *cgroup)
 }
 
 /*
- * What is frozen cannot end by itself: it is killed at once. All are asked before any is waited for: a
- * SCHED_IDLE worker does not get to end while those of another group spin.
+ * A frozen worker cannot end by itself, and is killed at once. All groups are asked to end before
+ * any is waited for, because a SCHED_IDLE worker gets no CPU to end on while other groups spin.
  */
 static void stop_workers(struct kt_live *live, struct kt_live_cgroup *cgroup, bool frozen)
 {
@@ -185,7 +205,7 @@ int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_
 				    reterr);
 }
 
-/* ---- cgroups ------------------------------------------------------------------------------------ */
+/* ---- cgroups --------------------------------------------------------------------------------- */
 
 static void live_free(struct kt_live_cgroup *cgroup)
 {
@@ -194,6 +214,7 @@ static void live_free(struct kt_live_cgroup *cgroup)
 	free(cgroup);
 }
 
+/* Parents that were created only as part of a path have no entry: they are passed over. */
 const cpu_set_t *kt_live_cpus_above(struct kt_live *live, const char *name)
 {
 	KT_FREE char *above = strdup(name);
@@ -227,6 +248,11 @@ static int live_new(struct kt_live *live, const char *name, unsigned int last_st
 	return 0;
 }
 
+/*
+ * The entry is added as soon as the directory exists, so that teardown finds it whatever fails
+ * next. Workers are started last, so that they never run
+ * without the limits.
+ */
 int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned int last_step,
 		struct kt_err *reterr)
 {
@@ -242,6 +268,7 @@ int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned 
 	return r ?: start_groups(live, cgroup, def->work, def, reterr);
 }
 
+/* Frees the entry even when the directory stays, so that teardown does not try it again. */
 static int remove_at(struct kt_live *live, struct kt_live_cgroup **at, struct kt_err *reterr)
 {
 	struct kt_live_cgroup *cgroup = *at;
@@ -265,6 +292,7 @@ int kt_live_remove(struct kt_live *live, const char *name, struct kt_err *reterr
 	return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
 }
 
+/* The reports of the workers bear the name of @to from now on. */
 static int take_groups(struct kt_live_cgroup *from, struct kt_live_cgroup *to)
 {
 	struct kt_worker_group **grown =
@@ -287,12 +315,13 @@ int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct 
 
 	for (size_t i = 0; r == 0 && i < from->n_groups; i++)
 		r = kt_worker_group_move(from->groups[i], to->name, reterr);
-	if (r == 0 && *from->name) /* and what the workers have forked, and payloads */
+	/* Children of the workers, and payloads. Of init's own cgroup only workers move. */
+	if (r == 0 && *from->name)
 		r = kt_cgroup_move_all(from->name, to->name, reterr);
 	if (r < 0)
 		return r;
 	r = take_groups(from, to);
-	kt_live_set_cpus(to, &to->cpus);
+	kt_live_set_cpus(to, &to->cpus); /* allows them to the workers that have come */
 	return r < 0 ? kt_err_oom(reterr) : 0;
 }
 
@@ -313,7 +342,7 @@ void kt_live_tear_down(struct kt_live *live, unsigned int step,
 {
 	struct kt_live_cgroup **at = &live->first;
 
-	/* Thawed all at first: a frozen parent, which goes after its children, would hold theirs. */
+	/* Thaw all first: a frozen parent, which is removed last, keeps its children frozen. */
 	for (const struct kt_live_cgroup *cgroup = live->first; cgroup; cgroup = cgroup->next) {
 		if (ends_with(cgroup, step))
 			(void)kt_cgroup_freeze(cgroup->name, false, 0, NULL);

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The table of all operations, made of the rows of the files in op/. A kind has exactly one row. A
+ * new operation needs a kind in enum kt_op_kind, a macro, a row, and a case in kt_op_text() if its
+ * arguments are of a new shape.
+ */
+
 #include "guest/scenario/op.h"
 
 #include <errno.h>
@@ -34,7 +40,10 @@ int kt_op_check_two(const struct kt_op *op, const struct kt_topology *topology,
 	return kt_err_set(reterr, -EINVAL, "both cgroups are \"%s\"", op->cgroup ?: "");
 }
 
-/* Steps have been validated; what a function applies has not. */
+/*
+ * Checks again what validation has checked, because operations of a .run function (kt_apply()) are
+ * not known before they are applied. The kind counts as applied even when it fails.
+ */
 int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
 {
 	const struct kt_op_ops *ops = kt_op_ops(op->kind);
@@ -47,6 +56,10 @@ int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_
 	return r ?: ops->apply(scenario, op, reterr);
 }
 
+/*
+ * Only the arguments that tell operations apart are written; a definition, a work and a set of CPUs
+ * are left out. The order of the cases matters: an operation can have several of these members.
+ */
 char *kt_op_text(const struct kt_op *op)
 {
 	const struct kt_op_ops *ops = kt_op_ops(op->kind);

@@ -1,4 +1,18 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The executor: runs what a test declares, in this order.
+ *
+ *	begin		attach the test's scheduler
+ *	backdrop	setup, operations
+ *	each step	setup, operations, hold, teardown of what no later step names
+ *	end		teardown of everything else
+ *
+ * The first failure ends the run. It is recorded in the test's result where it is known, with the
+ * step and the operation; callers only see that something failed. All waits are in operations and
+ * in the hold, and each has a deadline. Between begin and end of the steps init runs with the
+ * highest priority (urgent.h).
+ */
+
 #include "guest/scenario/scenario.h"
 
 #include "guest/scenario/definition.h"
@@ -10,15 +24,20 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define REPORTED_WORKERS_MAX 500u /* one by one: a result must fit into a frame */
+#define REPORTED_WORKERS_MAX 500u /* of "workers" in the report: a result must fit into a frame */
+
+/* ---- teardown -------------------------------------------------------------------------------- */
 
 struct teardown {
 	struct kt_scenario *scenario;
-	unsigned int step;
-	int first;
+	unsigned int step; /* the step that ends, or KT_LIVES_ON */
+	int first;         /* the first failure; 0: none */
 };
 
-/* Payloads go with their cgroup, and before it. */
+/*
+ * Whether a payload of the cgroup @name ends with the step. Payloads are ended before cgroups are
+ * removed. A payload whose cgroup is gone already has nothing to live in.
+ */
 static bool is_ending(void *data, const char *name)
 {
 	const struct teardown *teardown = data;
@@ -35,6 +54,7 @@ static void on_teardown_failed(void *data, const struct kt_err *err)
 	teardown->first = teardown->first ?: r;
 }
 
+/* One cgroup that cannot be removed does not keep the others: all are tried. */
 static int tear_down(struct kt_scenario *scenario, unsigned int step)
 {
 	struct teardown teardown = { scenario, step, 0 };
@@ -59,11 +79,12 @@ int kt_scenario_begin(struct kt_scenario *scenario)
 		return 0;
 	r = kt_scheduler_set_attach(&scenario->schedulers, scheduler, NULL, &err);
 	if (r < 0 && r != KT_FAILED)
+		/* An ERROR and not a FAIL: without its scheduler the test has not run. */
 		kt_result_merge(&scenario->ctx->result, KT_VERDICT_ERROR, err.text);
 	return r;
 }
 
-/* ---- one step ----------------------------------------------------------------------------------- */
+/* ---- one step -------------------------------------------------------------------------------- */
 
 static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def *setup)
 {
@@ -84,7 +105,7 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 	for (const struct kt_op *op = ops; op && !op->end; op++, index++) {
 		int r = kt_op_apply(scenario, op, &err);
 
-		if (r == KT_FAILED) /* what was wrong is recorded */
+		if (r == KT_FAILED) /* the failure is recorded already */
 			return r;
 		if (r < 0) {
 			KT_FREE char *text = kt_op_text(op);
@@ -96,6 +117,10 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 	return 0;
 }
 
+/*
+ * .setup_fn is called when its step begins. Its list is used until the test ends, so it must be
+ * static (struct kt_step).
+ */
 static int set_up_step(struct kt_scenario *scenario, const struct kt_step *step)
 {
 	const struct kt_cgroup_def *setup = step->setup;
@@ -118,6 +143,7 @@ static int count_group(void *data, struct kt_live_cgroup *cgroup, struct kt_work
 	return 0;
 }
 
+/* Tells the host which step runs, which the host reports if the guest hangs or dies in it. */
 static void send_step(struct kt_scenario *scenario, enum kt_message type,
 		      const struct kt_step *step)
 {
@@ -152,7 +178,7 @@ static uint64_t hold_ns(const struct kt_scenario *scenario, const struct kt_hold
 	return 0;
 }
 
-/* In a .run function other children are its own to wait for. */
+/* Outside the steps a .run function runs, which may have children of its own: none are reaped. */
 static int hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct kt_err *reterr)
 {
 	const struct kt_hold_watch watch = {
@@ -170,9 +196,10 @@ int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *r
 }
 
 /*
- * Operations every so often, until the duration of the test is over, which counts from the first hold:
- * setting up takes time that is nobody's. The rounds are counted from the first one's begin: one that takes
- * long does not shift the others.
+ * KT_HOLD_LOOP(): applies the operations every .hold.ms, until the test's duration is over. The
+ * duration counts from the begin of the first hold, so that the time for setting up does not
+ * shorten it. Each round is due a fixed time after the one before it was due: a slow round does not
+ * delay those that follow.
  */
 static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
 		     struct kt_err *reterr)
@@ -191,6 +218,7 @@ static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
 	return r;
 }
 
+/* A step without a hold gets a record too: records are found by the number of their step. */
 static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -210,6 +238,10 @@ static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 	return r < 0 && r != KT_FAILED ? kt_scenario_fail(scenario, "hold", &err) : r;
 }
 
+/*
+ * A scheduler that has ended unexpectedly fails the test before the next step begins. The step's
+ * end is sent even after a failure; everything is torn down then, since no later step runs.
+ */
 static int run_step(struct kt_scenario *scenario, unsigned int index)
 {
 	const struct kt_step *step = &scenario->steps[index];
@@ -227,8 +259,9 @@ static int run_step(struct kt_scenario *scenario, unsigned int index)
 	return r ?: r2;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------- */
+/* ---- all steps ------------------------------------------------------------------------------- */
 
+/* What the backdrop creates lives until the end of the test (kt_scenario_last_step()). */
 static int set_up_backdrop(struct kt_scenario *scenario, const struct kt_backdrop *backdrop)
 {
 	int r;
@@ -254,6 +287,9 @@ int kt_scenario_run(struct kt_scenario *scenario, const struct kt_test *test)
 	return r;
 }
 
+/* ---- the report ------------------------------------------------------------------------------ */
+
+/* A subset of the worker's report; .check functions see all of it. */
 static json_t *worker_to_json(const struct kt_worker_report *report)
 {
 	return json_pack(
@@ -278,7 +314,7 @@ static json_t *workers_to_json(const struct kt_reports *reports)
 	return array;
 }
 
-/* Which kinds were applied. */
+/* The names of the kinds that were tried, each once. */
 static json_t *operations_to_json(uint64_t applied)
 {
 	json_t *array = json_array();
@@ -292,6 +328,7 @@ static json_t *operations_to_json(uint64_t applied)
 	return array;
 }
 
+/* "n_workers" counts all workers, also those that "workers" has no room for. */
 json_t *kt_scenario_report(const struct kt_scenario *scenario)
 {
 	const struct kt_reports *reports = &scenario->live.reports;

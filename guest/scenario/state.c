@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* What a scenario is made of, and the two questions that operations ask about it. */
+
 #include "guest/scenario/state.h"
 
 #include <errno.h>
@@ -33,13 +35,14 @@ struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
 	kt_records_deinit(&scenario->records);
 	kt_pid_lists_free(scenario->captures);
 	kt_live_deinit(&scenario->live);
-	scenario->ctx->scenario = NULL;
+	scenario->ctx->scenario = NULL; /* the functions in api.c look at it */
 	free(scenario);
 	return NULL;
 }
 
 unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const char *name)
 {
+	/* Outside the steps: kt_apply() in a .run function. */
 	if (!scenario->steps || scenario->in_backdrop)
 		return KT_LIVES_ON;
 	return kt_lifetime_end(scenario->steps, (unsigned int)scenario->ctx->step, name);

@@ -6,8 +6,9 @@
  */
 
 /*
- * Makes the calling thread SCHED_FIFO with the highest priority, which no worker and no sched_ext
- * scheduler comes before. Its children are SCHED_OTHER again (SCHED_RESET_ON_FORK).
+ * Makes the calling thread SCHED_FIFO with the highest priority. It runs before workers of all
+ * policies but SCHED_DEADLINE, and no sched_ext scheduler schedules it. Its children are
+ * SCHED_OTHER again (SCHED_RESET_ON_FORK).
  */
 void kt_urgent_begin(void);
 

@@ -19,7 +19,7 @@ void kt_checks_set_default(const struct kt_checks *checks)
 	defaults = *checks;
 }
 
-/* ---- which limits there are --------------------------------------------------------------------- */
+/* ---- which limits there are ------------------------------------------------------------------ */
 
 /* The members of struct kt_checks that are numbers, for merging and for validation. */
 static double *const *number_members(struct kt_checks *checks, double *members[16])
@@ -84,7 +84,7 @@ const char *kt_checks_fault(const struct kt_checks *checks)
 	return NULL;
 }
 
-/* ---- one check ---------------------------------------------------------------------------------- */
+/* ---- one check ------------------------------------------------------------------------------- */
 
 struct checker {
 	struct kt_ctx *ctx;
@@ -162,7 +162,7 @@ static void check_least(const struct checker *checker, const char *check, int wo
 
 static const struct excess no_excess = { 0, 0 };
 
-/* ---- each worker -------------------------------------------------------------------------------- */
+/* ---- each worker ----------------------------------------------------------------------------- */
 
 static void check_starved(const struct checker *checker, int i)
 {
@@ -290,7 +290,7 @@ static void check_worker(const struct checker *checker, int i)
 	check_numa(checker, i);
 }
 
-/* ---- the workers of a group against one another -------------------------------------------------- */
+/* ---- the workers of a group against one another ---------------------------------------------- */
 
 /* Of the time that a worker wanted a CPU, the share that it waited for one: what it slept is left out. */
 static void check_spread(const struct checker *checker)

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Operations on BPF maps of the kernel, found by name. A scheduler's maps go with it:
+ * KT_PIN_BPF_MAP() keeps one. Fields are found by the map's BTF, so a wrong name is known only in
+ * the guest.
+ */
+
 #include "guest/scenario/op.h"
 
 #include <errno.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Operations that remember which tasks a cgroup has, for kt_captured(). */
+
 #include "guest/scenario/op.h"
 
 #include <errno.h>

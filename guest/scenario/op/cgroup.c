@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Operations that create, remove, stop and freeze cgroups. */
+
 #include "guest/scenario/op.h"
 
 #include <string.h>
@@ -6,6 +8,7 @@
 #include "guest/scenario/definition.h"
 #include "guest/scenario/state.h"
 
+/* For kt_payload_set_end(): the payloads of one cgroup. */
 static bool is_in(void *data, const char *cgroup)
 {
 	return !strcmp(data, cgroup);
@@ -24,6 +27,7 @@ static int add_cgroup_def(struct kt_scenario *scenario, const struct kt_op *op,
 	return kt_definition_set_up(scenario, op->def, reterr);
 }
 
+/* Ends the payloads first: only that reports them. Removing the cgroup would just kill them. */
 static int remove_cgroup(struct kt_scenario *scenario, const struct kt_op *op,
 			 struct kt_err *reterr)
 {
@@ -42,6 +46,7 @@ static int stop_cgroup(struct kt_scenario *scenario, const struct kt_op *op, str
 	return kt_live_stop(&scenario->live, cgroup, reterr);
 }
 
+/* Returns when the kernel says that all tasks of the cgroup are frozen, or thawed. */
 static int freeze(struct kt_scenario *scenario, const struct kt_op *op, bool frozen,
 		  struct kt_err *reterr)
 {

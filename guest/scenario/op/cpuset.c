@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Operations on cpuset.cpus. The isolation check allows a worker every CPU that one of its cgroups
+ * ever had. The new CPUs are therefore allowed before the kernel is told: a worker may run on them
+ * before the write returns.
+ */
+
 #include "guest/scenario/op.h"
 
 #include <errno.h>
@@ -16,7 +22,7 @@ static int set_cpuset(struct kt_scenario *scenario, const struct kt_op *op, stru
 
 	if (r < 0)
 		return r;
-	kt_live_set_cpus(cgroup, &cpus); /* before: a worker may be there at once */
+	kt_live_set_cpus(cgroup, &cpus);
 	return kt_cgroup_set_cpuset(op->cgroup, &cpus, reterr);
 }
 
@@ -31,6 +37,9 @@ static int clear_cpuset(struct kt_scenario *scenario, const struct kt_op *op, st
 	return kt_cgroup_clear_cpuset(op->cgroup, reterr);
 }
 
+/*
+ * What the kernel has, not what the live entry has: a cgroup without a cpuset has nothing to swap.
+ */
 static int read_cpuset(const char *name, unsigned int n_cpus, cpu_set_t *ret_cpus,
 		       struct kt_err *reterr)
 {

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The operation that delivers an interrupt to a CPU (/proc/irq/N/smp_affinity_list). */
+
 #include "guest/scenario/op.h"
 
 #include <ctype.h>
@@ -17,6 +19,10 @@
 #define ONLINE     "/sys/devices/system/cpu/online"
 #define CPUS_LIMIT 1024u
 
+/*
+ * The kernel takes a mask of offline CPUs, and chooses other ones (write_irq_affinity(),
+ * kernel/irq/proc.c).
+ */
 static int check_online(unsigned int cpu, struct kt_err *reterr)
 {
 	KT_FREE char *text = NULL;
@@ -34,7 +40,9 @@ static int check_online(unsigned int cpu, struct kt_err *reterr)
 	return 0;
 }
 
-/* /proc/irq/N has a directory for each of its actions, also for those whose names have blanks. */
+/*
+ * The directory /proc/irq/N has a directory for each action of the interrupt, named as the action.
+ */
 static int find_by_label(const char *label, unsigned int *ret_irq, struct kt_err *reterr)
 {
 	DIR *dir = opendir(IRQ_DIR);

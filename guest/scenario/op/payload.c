@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Operations on payloads: the programs that run in cgroups. */
+
 #include "guest/scenario/op.h"
 
 #include <errno.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Operations on the sched_ext scheduler. The set (guest/scheduler/set.h) knows which is attached.
+ */
+
 #include "guest/scenario/op.h"
 
 #include <errno.h>

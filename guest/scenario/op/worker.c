@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Operations on workers: start them, give them an affinity, move them. */
+
 #include "guest/scenario/op.h"
 
 #include <errno.h>
@@ -27,7 +29,7 @@ static int check_spawn(const struct kt_op *op, const struct kt_topology *topolog
 
 struct set_affinity {
 	const struct kt_op *op;
-	const struct kt_live_cgroup *only;
+	const struct kt_live_cgroup *only; /* the cgroup whose workers get it */
 	struct kt_worker_place place;
 	struct kt_err *reterr;
 };
@@ -39,13 +41,12 @@ static int set_group_affinity(void *data, struct kt_live_cgroup *cgroup,
 
 	if (cgroup != set->only)
 		return 0;
-	set->place.number++;
 	return kt_worker_group_set_affinity(group, &set->op->affinity, &set->place, set->reterr);
 }
 
 static int set_affinity(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
 {
-	struct kt_live_cgroup *cgroup;
+	struct kt_live_cgroup *cgroup = NULL;
 	int r = kt_live_get(&scenario->live, op->cgroup, &cgroup, reterr);
 	struct set_affinity set = {
 		.op = op,
@@ -62,6 +63,7 @@ static int set_affinity(struct kt_scenario *scenario, const struct kt_op *op, st
 	return kt_live_for_each_group(&scenario->live, set_group_affinity, &set);
 }
 
+/* An affinity is judged as part of a work; any work type does. */
 static int check_affinity(const struct kt_op *op, const struct kt_topology *topology,
 			  struct kt_err *reterr)
 {
@@ -76,8 +78,9 @@ static int check_affinity(const struct kt_op *op, const struct kt_topology *topo
 }
 
 /*
- * A worker that is to live as long as the backdrop cannot live in a cgroup that goes at the end of a step.
- * The other way round it lives on.
+ * Workers of the backdrop live until the end of the test, so they cannot move to a cgroup that goes
+ * with a step. Workers of a step may move to a cgroup of the backdrop, and then live as long as it
+ * does.
  */
 static int move_all_tasks(struct kt_scenario *scenario, const struct kt_op *op,
 			  struct kt_err *reterr)
