@@ -44,8 +44,8 @@ void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test);
 void kt_ctx_deinit(struct kt_ctx *ctx);
 
 /*
- * Returns the deadline of something that may take as long as the test has: the end of the test's own
- * limit less what a report needs, but at least kt_ctx_deadline_ns(@ms).
+ * Returns the deadline of something that may take as long as the test has: the end of the test's
+ * own limit less what a report needs, but at least kt_ctx_deadline_ns(@ms).
  */
 uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
 
