@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "framework/declaration/validate.h"
+#include "framework/kernel/index.h"
 #include "framework/kernel/kernel.h"
 #include "framework/options/options.h"
 #include "framework/outcome/capture.h"
@@ -682,6 +683,24 @@ Test(cache, publishing_replaces_a_directory_that_is_not_empty)
 
 /* ---- kernels ----------------------------------------------------------------------------------
  */
+
+Test(kernel, an_index_is_read_without_what_else_apt_says)
+{
+	struct kt_releases releases = KT_RELEASES_NULL;
+
+	cr_assert(zero(int,
+		       kt_kernel_index_parse("W: no\n\n"
+					     "linux-image-6.12.9+deb13-cloud-amd64 - Linux 6.12\n"
+					     "linux-image-6.12.9+deb13-amd64 - another flavour\n"
+					     "linux-image-../x-cloud-amd64 - no release\n"
+					     "WARNING: apt has no stable interface\n"
+					     "linux-image-7.0.13+deb13-cloud-amd64 - Linux 7.0\n",
+					     &releases)));
+	cr_assert(eq(sz, releases.n, 2));
+	cr_assert(eq(str, releases.at[0], "7.0.13+deb13-cloud-amd64"));
+	cr_assert(eq(str, releases.at[1], "6.12.9+deb13-cloud-amd64"));
+	kt_releases_deinit(&releases);
+}
 
 Test(kernel, versions)
 {

@@ -394,6 +394,22 @@ Test(result, a_pass_without_words)
 	cr_assert(lt(int, kt_result_decode(data, len, &back, NULL), 0));
 }
 
+Test(result, times_are_numbers_that_json_has)
+{
+	struct kt_result result = { .verdict = KT_VERDICT_PASS, .duration_ns = UINT64_MAX }, back;
+	KT_FREE void *data = NULL;
+	json_t *json;
+	size_t len;
+
+	result.since_begin_ns = UINT64_MAX - 7;
+	cr_assert(zero(int, kt_result_encode(&result, &data, &len)));
+	cr_assert(zero(int, kt_result_decode(data, len, &back, NULL)));
+	json = kt_result_to_json(&back);
+	cr_assert(zero(int, kt_result_from_json(json, &result, NULL)));
+	cr_assert(eq(u64, result.duration_ns, INT64_MAX));
+	json_decref(json);
+}
+
 Test(result, many_large_failures_fit_into_one_frame)
 {
 	static char large[100000];
