@@ -15,6 +15,7 @@
 #include "framework/run/queue.h"
 #include "framework/run/template.h"
 #include "framework/session/session.h"
+#include "framework/setup/limits.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -311,7 +312,7 @@ static bool start_template(struct runner *runner, struct kt_group *group)
 		job_free(job);
 		return true;
 	}
-	kt_job_watch(&job->job, runner->options->boot_timeout_ns + TEMPLATE_LIMIT_NS);
+	kt_job_watch(&job->job, kt_setup_boot_limit_ns(runner->setup, group->test) + TEMPLATE_LIMIT_NS);
 	return true;
 }
 
@@ -437,7 +438,8 @@ static void start_attempt(struct runner *runner, struct kt_item *item, struct kt
 	}
 	limit_ns = item->group->state == KT_GROUP_READY
 			   ? FORK_LIMIT_NS
-			   : runner->options->boot_timeout_ns + SESSION_SLACK_NS;
+			   : kt_setup_boot_limit_ns(runner->setup, item->test) +
+				     SESSION_SLACK_NS;
 	packages = kt_cargo_packages(&runner->setup->cargo, item->test);
 	kt_job_watch(&job->job, limit_ns + kt_setup_send_limit_ns(runner->setup, packages));
 }
@@ -559,6 +561,8 @@ static enum step step_item(struct runner *runner, struct kt_item **at)
 
 	if ((*at)->obstacle)
 		return drop_item(runner, at, KT_VERDICT_SKIP, (*at)->obstacle);
+	if ((*at)->fault)
+		return drop_item(runner, at, KT_VERDICT_ERROR, (*at)->fault);
 	if (group->state == KT_GROUP_NEW) {
 		kt_group_look(group, runner->setup, count_attempts(runner, group), &err);
 		if (err.text[0])

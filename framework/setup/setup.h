@@ -19,12 +19,14 @@ struct kt_setup {
 	struct kt_cargo cargo;
 	struct kt_image *image;
 	int initramfs_fd;   /* the image as an initramfs; -1 until kt_setup_initramfs() */
-	char *cmdline;      /* of the kernel */
 	char *template_dir; /* NULL when machines are booted, not restored */
 	double timeout_multiplier;
 };
 
 #define KT_SETUP_NULL ((struct kt_setup){ .initramfs_fd = -1 })
+
+/* The factor for the limits of tests without --timeout-multiplier: 1 with KVM, 3 with TCG. */
+double kt_setup_default_multiplier(const struct kt_host *host);
 
 /* What a run wants beyond the program itself. */
 struct kt_setup_wants {
