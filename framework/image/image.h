@@ -47,7 +47,7 @@ struct kt_image_options {
 
 struct kt_image;
 
-/* Finds, maps and hashes the files. An error names the file, or the library that is missing. */
+/* Finds, reads and hashes the files. An error names the file, or the library that is missing. */
 int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,
 		  struct kt_err *reterr);
 struct kt_image *kt_image_free(struct kt_image *image);

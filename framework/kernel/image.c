@@ -419,7 +419,7 @@ static unsigned int find_hz(const unsigned char *data, size_t len)
 
 		memcpy(&value, data + at, sizeof(value));
 		for (size_t i = 0; i < KT_ARRAY_LEN(known); i++) {
-			if (value != (uint32_t)-(300 * known[i]) || hz == known[i])
+			if (value != (uint32_t) - (300 * known[i]) || hz == known[i])
 				continue;
 			if (hz)
 				return 0;

@@ -312,7 +312,8 @@ static bool start_template(struct runner *runner, struct kt_group *group)
 		job_free(job);
 		return true;
 	}
-	kt_job_watch(&job->job, kt_setup_boot_limit_ns(runner->setup, group->test) + TEMPLATE_LIMIT_NS);
+	kt_job_watch(&job->job,
+		     kt_setup_boot_limit_ns(runner->setup, group->test) + TEMPLATE_LIMIT_NS);
 	return true;
 }
 
@@ -438,8 +439,7 @@ static void start_attempt(struct runner *runner, struct kt_item *item, struct kt
 	}
 	limit_ns = item->group->state == KT_GROUP_READY
 			   ? FORK_LIMIT_NS
-			   : kt_setup_boot_limit_ns(runner->setup, item->test) +
-				     SESSION_SLACK_NS;
+			   : kt_setup_boot_limit_ns(runner->setup, item->test) + SESSION_SLACK_NS;
 	packages = kt_cargo_packages(&runner->setup->cargo, item->test);
 	kt_job_watch(&job->job, limit_ns + kt_setup_send_limit_ns(runner->setup, packages));
 }

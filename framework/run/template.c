@@ -96,6 +96,7 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 		return r;
 	}
 	r = kt_template_build(&spec, reterr);
+	builder->guest_is_up |= r == -ECHILD; /* killed, like this process can be */
 	if (r == -ETIMEDOUT && !builder->guest_is_up && !base)
 		return kt_err_set(reterr, r,
 				  "boot timeout: the guest has not reported within %.3g s "

@@ -19,7 +19,7 @@ struct kt_template_job {
 /*
  * Builds the template if nobody else has in the meantime, beginning with one of another program or of
  * an older version if there is one. Returns the exit status: 0 when the template can be used, 1 when
- * tests cannot have it but may boot (the cache is to blame), 2 when the guest does not get up.
+ * tests cannot have it but may boot (the cache is to blame, or QEMU was killed), 2 when the guest does not get up.
  */
 int kt_template_job_main(const struct kt_template_job *job);
 

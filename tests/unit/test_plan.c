@@ -412,8 +412,7 @@ Test(limits, a_boot_may_take_longer_with_more_cpus_and_a_slower_accelerator)
 static void assert_fault(const struct queue_fixture *fixture, struct kt_test test,
 			 const char *expected)
 {
-	KT_FREE char *fault =
-		kt_setup_machine_fault(&fixture->setup, &fixture->kernels[0], &test);
+	KT_FREE char *fault = kt_setup_machine_fault(&fixture->setup, &fixture->kernels[0], &test);
 
 	if (expected)
 		cr_assert(fault && strstr(fault, expected), "%s", fault ?: "no fault");
