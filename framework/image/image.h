@@ -56,10 +56,7 @@ struct kt_image_options {
 
 struct kt_image;
 
-/*
- * Finds, maps and hashes the files. Returns 0 or a negative errno with the file, or the missing
- * library, that is the cause; -EEXIST when two different files have the same path in the guest.
- */
+/* Finds, reads and hashes the files. An error names the file, or the library that is missing. */
 int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,
 		  struct kt_err *reterr);
 

@@ -404,6 +404,53 @@ static void read_notes(Elf *elf, struct kt_kernel_facts *facts)
 	}
 }
 
+/*
+ * CONFIG_HZ is not in a vmlinux without IKCONFIG, but its jiffies are: they begin at -300 * HZ as a
+ * 32-bit number (include/linux/jiffies.h: INITIAL_JIFFIES), also in 64-bit variables. Several
+ * variables have that value, and all with the same HZ; if they disagree, HZ is unknown.
+ */
+static unsigned int find_hz(const unsigned char *data, size_t len)
+{
+	static const unsigned int known[] = { 100, 250, 300, 1000 };
+	unsigned int hz = 0;
+
+	for (size_t at = 0; at + 8 <= len; at += 8) {
+		uint64_t value;
+
+		memcpy(&value, data + at, sizeof(value));
+		for (size_t i = 0; i < KT_ARRAY_LEN(known); i++) {
+			if (value != (uint32_t) - (300 * known[i]) || hz == known[i])
+				continue;
+			if (hz)
+				return 0;
+			hz = known[i];
+		}
+	}
+	return hz;
+}
+
+/* Variables with a value are in the segment that is writable. */
+static void read_segments(Elf *elf, struct kt_kernel_facts *facts)
+{
+	size_t n_headers = 0;
+
+	(void)elf_getphdrnum(elf, &n_headers);
+	for (size_t i = 0; i < n_headers; i++) {
+		GElf_Phdr header;
+		Elf_Data *data;
+
+		if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_LOAD)
+			continue;
+		facts->memory_end = KT_MAX(facts->memory_end, header.p_paddr + header.p_memsz);
+		if (!(header.p_flags & PF_W) || facts->hz)
+			continue;
+		data = elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz,
+					    ELF_T_BYTE);
+		if (data && data->d_buf)
+			facts->hz = find_hz(data->d_buf, data->d_size);
+	}
+}
+
 static int read_elf(Elf *elf, const char *btf_copy, struct kt_kernel_facts *facts,
 		    struct kt_err *reterr)
 {
@@ -415,6 +462,7 @@ static int read_elf(Elf *elf, const char *btf_copy, struct kt_kernel_facts *fact
 	if (header.e_machine != EM_X86_64)
 		return kt_err_set(reterr, -ENOEXEC, "it is not for x86-64");
 	read_notes(elf, facts);
+	read_segments(elf, facts);
 	/* Assumed until BTF tells otherwise. */
 	facts->virtio_console = facts->virtio_pci = true;
 	while ((section = elf_nextscn(elf, section))) {

@@ -34,6 +34,8 @@ struct kt_kernel_facts {
 	bool sched_ext;       /* CONFIG_SCHED_CLASS_EXT */
 	char **broken_kfuncs; /* sorted, NULL-terminated; NULL: none */
 	size_t n_broken_kfuncs;
+	unsigned int hz;     /* CONFIG_HZ; 0: it cannot be told */
+	uint64_t memory_end; /* guest-physical address behind the loaded image, .bss included */
 };
 
 #define KT_KERNEL_FACTS_NULL ((struct kt_kernel_facts){ .pvh = false })

@@ -25,7 +25,8 @@
  * "kernels" and then renamed, and it never changes. Readers therefore take no lock.
  */
 
-#define META_MAX 65536u /* bytes of a meta.json */
+#define META_MAX     65536u /* bytes of a meta.json */
+#define META_VERSION 2      /* facts of an older version are read again from the vmlinux */
 
 void kt_kernel_deinit(struct kt_kernel *kernel)
 {
@@ -34,6 +35,7 @@ void kt_kernel_deinit(struct kt_kernel *kernel)
 	free(kernel->boot);
 	free(kernel->vmlinux);
 	free(kernel->label);
+	free(kernel->cmdline);
 	*kernel = KT_KERNEL_NULL;
 }
 
@@ -44,15 +46,21 @@ static json_t *facts_to_json(const struct kt_kernel_facts *facts)
 
 	for (size_t i = 0; broken && i < facts->n_broken_kfuncs; i++)
 		(void)json_array_append_new(broken, json_string(facts->broken_kfuncs[i]));
-	return json_pack("{ss ss sb sb sb sb sb so}", "release", facts->release, "build_id",
-			 facts->build_id, "pvh", facts->pvh, "btf", facts->btf, "virtio_console",
-			 facts->virtio_console, "virtio_pci", facts->virtio_pci, "sched_ext",
-			 facts->sched_ext, "broken_kfuncs", broken);
+	return json_pack("{si ss ss sb sb sb sb sb so si sI}", "version", META_VERSION, "release",
+			 facts->release, "build_id", facts->build_id, "pvh", facts->pvh, "btf",
+			 facts->btf, "virtio_console", facts->virtio_console, "virtio_pci",
+			 facts->virtio_pci, "sched_ext", facts->sched_ext, "broken_kfuncs", broken,
+			 "hz", (int)facts->hz, "memory_end", (json_int_t)facts->memory_end);
 }
 
 static bool flag(const json_t *json, const char *name)
 {
 	return json_is_true(json_object_get(json, name));
+}
+
+static uint64_t number(const json_t *json, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(json, name));
 }
 
 /* The caller frees @facts also after a failure. */
@@ -69,6 +77,8 @@ static int facts_from_json(const json_t *json, struct kt_kernel_facts *facts)
 	facts->virtio_console = flag(json, "virtio_console");
 	facts->virtio_pci = flag(json, "virtio_pci");
 	facts->sched_ext = flag(json, "sched_ext");
+	facts->hz = (unsigned int)number(json, "hz");
+	facts->memory_end = number(json, "memory_end");
 	facts->broken_kfuncs = calloc(json_array_size(broken) + 1, sizeof(char *));
 	if (!facts->broken_kfuncs)
 		return -ENOMEM;
@@ -115,6 +125,20 @@ int kt_kernel_prepare(const char *dir, struct kt_kernel_facts *ret_facts, struct
 	return r;
 }
 
+/*
+ * The facts of a kernel that an older ktest has put into the cache. They are written back so that
+ * the vmlinux is read once; a cache that cannot be written is no obstacle.
+ */
+static int renew_meta(const char *dir, struct kt_kernel_facts *facts)
+{
+	KT_FREE char *vmlinux = kt_format("%s/vmlinux", dir);
+	int r = vmlinux ? kt_kernel_facts_read(vmlinux, NULL, facts, NULL) : -ENOMEM;
+
+	if (r == 0)
+		(void)write_meta(dir, facts, NULL);
+	return r;
+}
+
 /* A directory without a meta.json is not a complete kernel. */
 static int load_meta(const char *dir, struct kt_kernel_facts *facts, struct kt_err *reterr)
 {
@@ -131,6 +155,8 @@ static int load_meta(const char *dir, struct kt_kernel_facts *facts, struct kt_e
 	r = kt_json_parse(text, len, path, &json, reterr);
 	if (r < 0)
 		return r;
+	if (number(json, "version") < META_VERSION && renew_meta(dir, facts) == 0)
+		return 0;
 	r = facts_from_json(json, facts);
 	return r < 0 ? kt_err_set(reterr, r, "'%s' is damaged: remove its directory", path) : 0;
 }

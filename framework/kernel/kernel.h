@@ -21,6 +21,7 @@ struct kt_kernel {
 	struct kt_kernel_facts facts;
 	const char *spec; /* what the user asked for; NULL: the default. Borrowed */
 	char *label;      /* of NAME[LABEL] where there are several kernels; else NULL */
+	char *cmdline;    /* the kernel command line of this run; NULL until setup has made it */
 };
 
 #define KT_KERNEL_NULL ((struct kt_kernel){ .facts = KT_KERNEL_FACTS_NULL })

@@ -29,7 +29,6 @@
  * program.
  */
 
-#define DEFAULT_BOOT_TIMEOUT_NS      (60 * KT_NSEC_PER_SEC)
 #define STRESS_COUNT_MAX             10000000u
 #define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
 #define DEFAULT_POOL                 2 /* machines */
@@ -69,7 +68,7 @@ static const char help[] =
 	"      --pool N             machines made ready ahead when CPUs are idle (default 2)\n"
 	"      --timeout DURATION   limit of each test, instead of its own\n"
 	"      --boot-timeout DURATION\n"
-	"                           limit of each boot (default 60s)\n"
+	"                           limit of each boot (default 60s, more for more than 4 CPUs)\n"
 	"      --timeout-multiplier X\n"
 	"                           longer limits for a slow host (default 1 with kvm, 3 with "
 	"tcg)\n"
@@ -799,7 +798,6 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 		.command = KT_COMMAND_RUN,
 		.shard = KT_SHARD_ALL,
 		.budget_vcpus = online_cpus(),
-		.boot_timeout_ns = DEFAULT_BOOT_TIMEOUT_NS,
 		.template_cache_bytes = DEFAULT_TEMPLATE_CACHE_BYTES,
 		.pool = DEFAULT_POOL,
 		.stress_count = 1,

@@ -97,7 +97,7 @@ struct kt_options {
 	/* running */
 	unsigned int budget_vcpus;      /* -j: vCPUs at once, 1..4096; default: CPUs of the host */
 	uint64_t timeout_ns;            /* of each test; 0: as the test declares */
-	uint64_t boot_timeout_ns;       /* of each boot; default 60 s */
+	uint64_t boot_timeout_ns;       /* of each boot; 0: kt_setup_boot_limit_ns() */
 	double timeout_multiplier;      /* 0.1..1000; 0: 1 with KVM, 3 with TCG */
 	unsigned int max_fail;          /* failures after which the run ends; 0: none */
 	unsigned int memory_budget_mib; /* at least 64; 0: three quarters of the host's memory */

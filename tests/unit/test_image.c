@@ -324,6 +324,38 @@ Test(image, a_changed_file_differs_and_an_unchanged_one_does_not)
 	(void)unlink(path);
 }
 
+/* A build overwrites its files in place: the image keeps what it has hashed. */
+Test(image, a_file_overwritten_later_goes_out_as_it_was_hashed)
+{
+	char path[] = "/tmp/ktest-extra-XXXXXX", dir[] = "/tmp/ktest-cache-XXXXXX";
+	int fd = mkstemp(path), out = -1;
+	struct kt_image_extra extra = { .host = path, .guest = "/opt/words" };
+	struct kt_image_options options = {
+		.program = "/proc/self/exe",
+		.extras = &extra,
+		.n_extras = 1,
+	};
+	struct kt_image *image = NULL;
+	KT_FREE char *archive = NULL, *name = NULL;
+	size_t len;
+
+	cr_assert(ne(ptr, mkdtemp(dir), NULL));
+	(void)setenv("XDG_CACHE_HOME", dir, 1);
+	cr_assert(zero(int, kt_write_full(fd, "the first contents", 18)));
+	cr_assert(zero(int, kt_image_open(&options, &image, NULL)));
+	cr_assert(eq(long, pwrite(fd, "others altogether!", 18, 0), 18));
+	cr_assert(zero(int, kt_image_initramfs(image, &out, NULL)));
+	name = kt_format("/proc/self/fd/%d", out);
+	cr_assert(zero(int, kt_file_read(name, SIZE_MAX, &archive, &len)));
+	cr_assert(memmem(archive, len, "the first contents", 18) != NULL);
+	cr_assert(zero(int, ftruncate(fd, 0)));
+	image = kt_image_free(image);
+	(void)close(fd);
+	(void)close(out);
+	(void)unlink(path);
+	(void)kt_remove_all(dir);
+}
+
 /* ---- kernel images ----------------------------------------------------------------------------
  */
 
