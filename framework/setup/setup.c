@@ -37,6 +37,13 @@
 	"console=ttyS0 panic=-1 mitigations=off tsc=reliable "                                     \
 	"damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
 
+/*
+ * Under TCG the kernel's default idle loop executes MWAIT, which QEMU implements as a yield when
+ * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it until
+ * its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it sooner.
+ */
+#define CMDLINE_TCG " idle=halt"
+
 /* Appends to the warning that the run prints once. */
 __attribute__((format(printf, 2, 3))) static void add_note(struct kt_setup *setup,
 							   const char *format, ...)
@@ -209,9 +216,14 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 	r = set_up_kernels(setup, reterr);
 	if (r < 0) /* -ENOENT means that QEMU is missing, and nothing else */
 		return r == -ENOENT ? -ENODATA : r;
-	setup->timeout_multiplier = options->timeout_multiplier > 0
-					    ? options->timeout_multiplier
-					    : kt_setup_default_multiplier(&setup->host);
+	setup->cmdline = kt_format(CMDLINE "%s%s%s",
+				   setup->host.accel == KT_ACCEL_TCG ? CMDLINE_TCG : "",
+				   options->append ? " " : "", options->append ?: "");
+	if (!setup->cmdline)
+		return kt_err_oom(reterr);
+	setup->timeout_multiplier = options->timeout_multiplier > 0 ? options->timeout_multiplier
+				    : setup->host.accel == KT_ACCEL_KVM ? 1.0
+									: TCG_TIMEOUT_MULTIPLIER;
 	r = set_up_image(setup, wants, reterr) ?: set_up_templates(setup, reterr);
 	if (r == 0 && !setup->template_dir)
 		r = kt_setup_initramfs(setup, reterr);
