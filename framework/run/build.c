@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "framework/run/template.h"
+#include "framework/setup/limits.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -97,6 +98,7 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 		kt_run_job_free(build);
 		return true;
 	}
-	kt_job_watch(&build->job, run->options->boot_timeout_ns + TEMPLATE_LIMIT_NS);
+	kt_job_watch(&build->job,
+		     kt_setup_boot_limit_ns(run->setup, group->test) + TEMPLATE_LIMIT_NS);
 	return true;
 }

@@ -39,8 +39,9 @@
 
 /*
  * Under TCG the kernel's default idle loop executes MWAIT, which QEMU implements as a yield when
- * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it until
- * its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it sooner.
+ * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it
+ * until its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it
+ * sooner.
  */
 #define CMDLINE_TCG " idle=halt"
 
@@ -154,8 +155,8 @@ static int check_new(const struct kt_setup *setup, const struct kt_kernel *kerne
 /*
  * Without "lpj=" the kernel measures the delay loop on every CPU, which takes seconds each when the
  * host has fewer CPUs than the guest: 32 vCPUs booted in 63 s without and 13 s with it. The loop
- * reads the TSC, so the number of loops in a jiffy follows from its speed. With KVM the kernel knows
- * that all CPUs are alike and measures once.
+ * reads the TSC, so the number of loops in a jiffy follows from its speed. With KVM the kernel
+ * knows that all CPUs are alike and measures once.
  */
 static char *make_cmdline(const struct kt_setup *setup, const struct kt_kernel *kernel)
 {
@@ -165,7 +166,8 @@ static char *make_cmdline(const struct kt_setup *setup, const struct kt_kernel *
 	if (setup->host.tsc_mhz && kernel->facts.hz)
 		(void)snprintf(lpj, sizeof(lpj), " lpj=%llu",
 			       setup->host.tsc_mhz * 1000000ull / kernel->facts.hz);
-	return kt_format(CMDLINE "%s%s%s", lpj, append ? " " : "", append ?: "");
+	return kt_format(CMDLINE "%s%s%s%s", setup->host.accel == KT_ACCEL_TCG ? CMDLINE_TCG : "",
+			 lpj, append ? " " : "", append ?: "");
 }
 
 static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
@@ -216,14 +218,9 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 	r = set_up_kernels(setup, reterr);
 	if (r < 0) /* -ENOENT means that QEMU is missing, and nothing else */
 		return r == -ENOENT ? -ENODATA : r;
-	setup->cmdline = kt_format(CMDLINE "%s%s%s",
-				   setup->host.accel == KT_ACCEL_TCG ? CMDLINE_TCG : "",
-				   options->append ? " " : "", options->append ?: "");
-	if (!setup->cmdline)
-		return kt_err_oom(reterr);
-	setup->timeout_multiplier = options->timeout_multiplier > 0 ? options->timeout_multiplier
-				    : setup->host.accel == KT_ACCEL_KVM ? 1.0
-									: TCG_TIMEOUT_MULTIPLIER;
+	setup->timeout_multiplier = options->timeout_multiplier > 0
+					    ? options->timeout_multiplier
+					    : kt_setup_default_multiplier(&setup->host);
 	r = set_up_image(setup, wants, reterr) ?: set_up_templates(setup, reterr);
 	if (r == 0 && !setup->template_dir)
 		r = kt_setup_initramfs(setup, reterr);
