@@ -501,7 +501,10 @@ static int build(const struct fetch *fetch, const char *release, const char *sta
 	r = unpack(fetch, debs, root, reterr) ?: collect(root, release, stage, reterr);
 	(void)kt_remove_all(debs);
 	(void)kt_remove_all(root);
-	return r ?: kt_kernel_prepare(stage, facts, reterr);
+	if (r < 0)
+		return r;
+	r = kt_kernel_prepare(stage, facts, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "kernel %s", release) : 0;
 }
 
 static char *judgement_path(const struct fetch *fetch, const char *release)

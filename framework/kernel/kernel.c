@@ -320,7 +320,7 @@ static int resolve_vmlinux(const char *path, struct kt_kernel *ret_kernel, struc
 	int r = kt_kernel_facts_read(path, NULL, &kernel.facts, reterr);
 
 	if (r < 0)
-		return r;
+		return kt_err_prefix(reterr, r, "kernel '%s'", path);
 	if (!kernel.facts.pvh)
 		r = kt_err_set(
 			reterr, -ENOTSUP,

@@ -40,7 +40,8 @@ int kt_kernel_resolve(const char *spec, struct kt_kernel *ret_kernel, struct kt_
 
 /*
  * Completes the directory @dir, which has a vmlinuz: extracts the vmlinux and the BTF, reads the
- * facts, writes meta.json. To be called on a stage, before that is published in the cache.
+ * facts, writes meta.json. To be called on a stage, before that is published in the cache. The
+ * errors do not name the kernel: the caller knows what the user calls it.
  */
 int kt_kernel_prepare(const char *dir, struct kt_kernel_facts *ret_facts, struct kt_err *reterr);
 
