@@ -36,6 +36,7 @@
 #define OUTPUT_MAX     (UINT64_C(2) << 30)
 #define CHUNK_LEN      65536u
 #define TRAILER_LEN    4u
+#define LZOP_MAGIC_LEN 9u
 #define WINDOW_LOG_MAX 31 /* kernels use zstd --ultra, beyond the decoder's default limit */
 
 struct input {
@@ -233,7 +234,6 @@ static int read_lz4(const struct input *payload, struct output *out)
 
 #ifdef KT_HAVE_LZO
 /* The file format of lzop, as lib/decompress_unlzo.c of the kernel reads it. */
-#define LZOP_MAGIC_LEN  9u
 #define LZOP_HAS_FILTER 0x00000800u
 #define LZOP_NEW        0x0940u /* headers of this version have a level and mtime_high */
 #define LZO_BLOCK_MAX   (256u << 10)
@@ -338,7 +338,7 @@ static const struct method methods[] = {
 	  read_lz4
 #endif
 	},
-	{ "\x89LZO", 4, "lzo", "liblzo2-dev",
+	{ "\x89LZO\0\r\n\x1a\n", LZOP_MAGIC_LEN, "lzo", "liblzo2-dev",
 #ifdef KT_HAVE_LZO
 	  read_lzo
 #endif
