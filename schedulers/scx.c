@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The state of sched_ext: read from sysfs, its changes announced by uevents over netlink. */
 #include "schedulers/scx.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include "util/io.h"
 
 #define SCX_DIR        "/sys/kernel/sched_ext"
-#define UEVENTS_KERNEL 1u  /* the multicast group of the kernel's own events */
+#define UEVENTS_KERNEL 1u /* the multicast group of events that the kernel sends; 2 is udev's */
 
 enum kt_scx_state kt_scx_state(void)
 {
@@ -54,7 +55,7 @@ void kt_scx_watch_drain(int fd)
 {
 	char event[8192];
 
-	/* An overflow (ENOBUFS) says that there was something, as any event does. */
+	/* ENOBUFS means lost events. That is harmless, as the content of events is not used. */
 	while (recv(fd, event, sizeof(event), MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
 		;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The state of sched_ext as the kernel shows it: /sys/kernel/sched_ext (kernel/sched/ext.c), and the
- * uevents that announce a scheduler's kobject (add) and its end (remove). Waiting for the uevents
- * replaces polling.
+ * The state of sched_ext as the kernel shows it: /sys/kernel/sched_ext (kernel/sched/ext.c), and
+ * the uevents that announce a scheduler's kobject (add) and its end (remove). Waiting for the
+ * uevents replaces polling.
  */
 
 #include <stdbool.h>
@@ -21,6 +21,7 @@ enum kt_scx_state {
 	KT_SCX_CHANGING, /* the kernel is enabling or disabling a scheduler */
 };
 
+/* The present state. An unreadable state counts as KT_SCX_NONE. */
 enum kt_scx_state kt_scx_state(void);
 
 /* Writes the name of the enabled scheduler to @name, "" when there is none. */

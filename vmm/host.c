@@ -26,10 +26,10 @@
 #define TSC_STEP_MHZ  10u /* so that measurements of one host give one value */
 
 /*
- * Each run asks what the host can do, and the answers take longer than a test: KVM is measured (30
- * ms where it is emulated), QEMU is run for its version. They are kept in CACHE_FILE together with
- * the boot_id that they hold for. The cache only saves time: if it is missing, damaged or cannot be
- * written, the host is measured again.
+ * Each run asks what the host can do, and finding out takes as long as restoring a machine: KVM is
+ * measured, and QEMU is run for its version. The answers are kept in CACHE_FILE together with the
+ * boot_id of the host for which they hold. The cache only saves time: if it is missing, damaged or
+ * cannot be written, the host is measured again.
  */
 
 /*
@@ -52,6 +52,7 @@ static json_t *cache_load(const char *path, const char *boot_id)
 	return json_pack("{ss}", "boot_id", boot_id ?: "");
 }
 
+/* An error is ignored: the next run measures again. */
 static void cache_store(const char *path, json_t *cache)
 {
 	KT_FREE char *text = json_dumps(cache, JSON_INDENT(1));
@@ -148,6 +149,7 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 	host->accel = KT_ACCEL_TCG;
 	(void)snprintf(host->accel_text, sizeof(host->accel_text), "tcg (%s)",
 		       choice == KT_ACCEL_CHOICE_TCG ? "asked for" : kvm->reason);
+	/* One thread is slower, but a guest that QEMU corrupts proves nothing. */
 	if (!kt_qemu_multi_thread_is_safe(&host->qemu)) {
 		host->tcg_single_thread = true;
 		(void)snprintf(
@@ -159,6 +161,7 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 	return 0;
 }
 
+/* With --accel tcg, KVM is not measured at all. */
 int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
 		  struct kt_err *reterr)
 {

@@ -28,6 +28,7 @@ struct kt_link {
 	uint64_t limit_ns;
 };
 
+/* Both ends must agree exactly: a frame may have changed its meaning. */
 static int check_version(const struct kt_hello *hello, struct kt_err *reterr)
 {
 	if (hello->version == KT_WIRE_VERSION)
@@ -57,6 +58,10 @@ static void on_deadline(void *data)
 	link->events->late(link->data, link->awaited, link->limit_ns);
 }
 
+/*
+ * The bytes may end in the middle of a frame; rx keeps the beginning. After a fault all further
+ * bytes are dropped, and broken() is not called again.
+ */
 static void on_port(void *data, const uint8_t *bytes, size_t len)
 {
 	struct kt_link *link = data;
@@ -124,7 +129,7 @@ struct kt_link *kt_link_free(struct kt_link *link)
 {
 	if (!link)
 		return NULL;
-	kt_link_await_nothing(link);
+	kt_link_await_nothing(link); /* the loop outlives the link, its timer must not */
 	link->machine = kt_machine_destroy(link->machine);
 	kt_frame_rx_deinit(&link->rx);
 	free(link);
@@ -165,6 +170,7 @@ const char *kt_link_awaited(const struct kt_link *link)
 	return link->awaited ?: "";
 }
 
+/* Header and payload are written together, so that the guest is not woken for half a frame. */
 int kt_link_send(struct kt_link *link, enum kt_message type, const void *payload, size_t len)
 {
 	uint8_t header[KT_FRAME_HEADER_LEN];

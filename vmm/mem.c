@@ -35,6 +35,7 @@ struct kt_mem_layout kt_mem_layout(uint64_t ram_len)
 	return layout;
 }
 
+/* Adds a region; one of no length is left out. */
 static int add_region(struct kt_mem *mem, uint64_t gpa, uint64_t len, uint64_t host)
 {
 	if (!len)
@@ -86,6 +87,7 @@ struct mapping {
 	struct maps_name name;
 };
 
+/* Linux: Documentation/filesystems/proc.rst, "address perms offset dev inode pathname". */
 static bool parse_mapping(const char *line, struct mapping *mapping)
 {
 	return sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %x:%x %" SCNu64,
@@ -167,6 +169,9 @@ int kt_mem_find_in_process(struct kt_mem *mem, pid_t pid, int ram_fd, uint64_t r
 		found += len;
 	}
 	qsort(mem->regions, mem->n_regions, sizeof(mem->regions[0]), by_gpa);
+	/*
+	 * With fewer bytes the mappings are not what was expected, and no address can be trusted.
+	 */
 	if (found != ram_len)
 		return kt_err_set(reterr, -ENXIO,
 				  "process %d maps %" PRIu64 " of %" PRIu64
@@ -192,6 +197,9 @@ static const struct kt_mem_region *find_region(const struct kt_mem *mem, uint64_
 	return NULL;
 }
 
+/*
+ * All bytes are checked before the first is copied: an access succeeds as a whole or does nothing.
+ */
 static int check_range(const struct kt_mem *mem, uint64_t gpa, size_t len, struct kt_err *reterr)
 {
 	while (len) {
@@ -235,6 +243,7 @@ static int copy_piece(const struct kt_mem *mem, uint64_t host, void *local, size
 	return (size_t)n == len ? 0 : -EIO;
 }
 
+/* A range may span regions, as QEMU maps each NUMA node's part of the RAM on its own. */
 static int copy(const struct kt_mem *mem, uint64_t gpa, void *local, size_t len,
 		enum direction direction, struct kt_err *reterr)
 {

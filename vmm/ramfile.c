@@ -99,6 +99,7 @@ int kt_ramfile_hash(int fd, uint64_t *ret_hash, uint64_t *ret_used)
 	return r;
 }
 
+/* Errors are ignored: a file system without holes keeps the zeroes. */
 static void punch(int fd, off_t begin, off_t end)
 {
 	if (end > begin)
@@ -127,6 +128,10 @@ void kt_ramfile_punch(int fd)
 	(void)munmap(map, len);
 }
 
+/*
+ * copy_file_range(2) shares the blocks where the file system can, and copies inside the kernel
+ * else.
+ */
 int kt_ramfile_copy(int from, int to)
 {
 	off_t at = 0;

@@ -22,7 +22,7 @@
 
 #define FORMAT_VERSION 2           /* of meta.json; a template of another version is built anew */
 #define META_MAX       (4u << 20)  /* bytes */
-#define STATE_MAX      (64u << 20) /* bytes; 2 MiB are usual */
+#define STATE_MAX      (64u << 20) /* bytes; less than 1 MiB is usual */
 
 /*
  * A template is named twice: its directory by hashes of the machine's text and of the program, and
@@ -67,6 +67,7 @@ char *kt_template_machine_text(const struct kt_template_key *key)
 			 machine->tcg_single_thread ? " single" : "", cpu);
 }
 
+/* Only names files; XXH3 is not a cryptographic hash, and load() compares the texts. */
 static uint64_t hash_text(const char *text)
 {
 	return XXH3_64bits(text, strlen(text));
@@ -86,6 +87,7 @@ void kt_template_deinit(struct kt_template *template)
 	*template = KT_TEMPLATE_NULL;
 }
 
+/* The state is small, unlike the RAM, so it is hashed before every restore. */
 static int hash_state(int dir_fd, uint64_t *ret_hash)
 {
 	KT_FREE char *data = NULL;
@@ -112,6 +114,7 @@ static int get_hex(const json_t *meta, const char *name, uint64_t *ret_value, st
 	return 0;
 }
 
+/* Loads and parses meta.json; a template of another FORMAT_VERSION is refused. */
 static int load_meta(int dir_fd, json_t **ret_meta, struct kt_err *reterr)
 {
 	KT_FREE char *text = NULL;
@@ -130,6 +133,7 @@ static int load_meta(int dir_fd, json_t **ret_meta, struct kt_err *reterr)
 	return 0;
 }
 
+/* The text must be the one looked for; equal hashes alone do not prove that. */
 static int check_text(const json_t *meta, const char *name, const char *expected,
 		      struct kt_err *reterr)
 {
@@ -140,6 +144,7 @@ static int check_text(const json_t *meta, const char *name, const char *expected
 	return 0;
 }
 
+/* Fills in the members that are recorded in meta.json. */
 static int load_members(const json_t *meta, struct kt_template *template, struct kt_err *reterr)
 {
 	const json_t *hello = json_object_get(meta, "hello");
@@ -199,6 +204,7 @@ static int check_state(const json_t *meta, int dir_fd, struct kt_err *reterr)
 	return 0;
 }
 
+/* Opens ram and state and checks both against meta.json. */
 static int open_files(int dir_fd, const json_t *meta, struct kt_template *template,
 		      struct kt_err *reterr)
 {
@@ -342,6 +348,7 @@ void kt_template_entries_free(struct kt_template_entry *entries, size_t n)
 	free(entries);
 }
 
+/* Appends an entry. A directory that another run has just removed is left out. */
 static int add_entry(const char *dir, const char *name, struct kt_template_entry **entries,
 		     size_t *n)
 {
@@ -392,6 +399,10 @@ int kt_template_list(const char *dir, struct kt_template_entry **ret_entries, si
 	return 0;
 }
 
+/*
+ * The names of all templates of a machine begin with the hash of its text, and the list is sorted
+ * by last use: the first that can be loaded is the result.
+ */
 int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template *ret_template,
 			     struct kt_err *reterr)
 {
@@ -413,6 +424,10 @@ int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template
 	return r;
 }
 
+/*
+ * Needs no lock: a machine that runs from a removed template keeps the files through its
+ * descriptors, and the disk is free when it ends.
+ */
 void kt_template_prune(const char *dir, uint64_t max_bytes)
 {
 	struct kt_template_entry *entries = NULL;
@@ -468,6 +483,7 @@ static int finish_ram(int dir_fd, struct stat *st, uint64_t *ret_hash, uint64_t 
 	return r;
 }
 
+/* meta.json comes last into the stage, because it records the hashes of the other files. */
 int kt_template_publish(const struct kt_template_id *id, const char *stage,
 			struct kt_template *template, struct kt_err *reterr)
 {

@@ -34,6 +34,7 @@ struct builder {
 	struct kt_err *reterr;
 };
 
+/* Ends the loop; @r becomes the result of kt_template_build(). */
 static void fail(struct builder *builder, int r)
 {
 	kt_loop_stop(builder->loop, r);
@@ -48,6 +49,10 @@ static void on_late(void *data, const char *what, uint64_t limit_ns)
 				 "timed out waiting for the guest to %s", what));
 }
 
+/*
+ * A booted guest is sent its files now, and settles behind them. A guest restored from @base was
+ * sent its files before; this HELO comes from the program that EXEC has started.
+ */
 static void on_hello(void *data, const struct kt_hello *hello)
 {
 	struct builder *builder = data;
@@ -66,6 +71,7 @@ static void on_hello(void *data, const struct kt_hello *hello)
 			      SETTLE_TIMEOUT_NS + build->update_timeout_ns);
 }
 
+/* Before RUN a guest has nothing to say but HELO, which the link handles, and SETD. */
 static void on_frame(void *data, const struct kt_frame *frame)
 {
 	struct builder *builder = data;

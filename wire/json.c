@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/utf8.h"
+
 /*
  * jansson does the parsing. What is added here: a message is exactly one object without duplicate
  * members, every member is checked for its type and range, and no bytes of the guest reach a report
@@ -72,35 +74,6 @@ int kt_json_get_text(const json_t *object, const char *name, char *to, size_t ro
 	return 0;
 }
 
-/*
- * The length of the well-formed UTF-8 sequence at @at, of which @left bytes exist; 0 when it is
- * malformed (RFC 3629, section 4). 0xc0, 0xc1 and 0xf5 to 0xff begin no sequence.
- */
-static size_t utf8_len(const unsigned char *at, size_t left)
-{
-	uint32_t code;
-	size_t len;
-
-	if (at[0] < 0x80)
-		return 1;
-	if (at[0] < 0xc2 || at[0] > 0xf4)
-		return 0;
-	len = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-	if (len > left)
-		return 0;
-	code = at[0] & (0xffu >> (len + 1));
-	for (size_t i = 1; i < len; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (at[i] & 0x3f);
-	}
-	/* A longer form than necessary, a surrogate, or beyond the last code point. */
-	if ((len == 3 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) ||
-	    (len == 4 && (code < 0x10000 || code > 0x10ffff)))
-		return 0;
-	return len;
-}
-
 json_t *kt_json_text(const char *text, size_t len)
 {
 	const unsigned char *at = (const unsigned char *)text;
@@ -111,7 +84,7 @@ json_t *kt_json_text(const char *text, size_t len)
 	if (!clean)
 		return NULL;
 	while (len) {
-		size_t step = utf8_len(at, len);
+		size_t step = kt_utf8_len(at, len, NULL);
 
 		if (step == 1 && (*at < ' ' || *at == 0x7f) && *at != '\n' && *at != '\t') {
 			/* dropped: an escape sequence would act on the reader's terminal */
@@ -119,7 +92,7 @@ json_t *kt_json_text(const char *text, size_t len)
 			memcpy(clean + n, at, step);
 			n += step;
 		} else {
-			memcpy(clean + n, "\xef\xbf\xbd", 3);
+			memcpy(clean + n, KT_UTF8_REPLACEMENT, 3);
 			n += 3;
 			step = 1;
 		}

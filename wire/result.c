@@ -150,9 +150,11 @@ json_t *kt_result_to_json(const struct kt_result *result)
 
 	for (size_t i = 0; failures && i < result->n_failures; i++)
 		(void)json_array_append_new(failures, failure_to_json(&result->failures[i]));
-	return json_pack("{ss so* so sI sI sI si sO* so*}", "verdict", verdict_names[result->verdict],
-			 "reason", optional_text(result->reason), "failures", failures,
-			 "failures_lost", (json_int_t)result->n_failures_lost, "duration_ns", (json_int_t)result->duration_ns, "since_begin_ns",
+	return json_pack("{ss so* so sI sI sI si sO* so*}", "verdict",
+			 verdict_names[result->verdict], "reason", optional_text(result->reason),
+			 "failures", failures, "failures_lost",
+			 (json_int_t)result->n_failures_lost, "duration_ns",
+			 (json_int_t)result->duration_ns, "since_begin_ns",
 			 (json_int_t)result->since_begin_ns, "exit_status", result->exit_status,
 			 "scenario", result->scenario, "shed", optional_text(result->shed));
 }
@@ -321,11 +323,12 @@ int kt_result_decode(const void *data, size_t len, struct kt_result *ret_result,
 			return kt_err_set(reterr, -EBADMSG,
 					  "RSLT with verdict %u and exit status %u", header.verdict,
 					  header.exit_status);
+		/* JSON, in which the session hands them on, has no larger numbers. */
 		*ret_result = (struct kt_result){
 			.verdict = (enum kt_verdict)header.verdict,
 			.exit_status = (int)header.exit_status,
-			.duration_ns = header.duration_ns,
-			.since_begin_ns = header.since_begin_ns,
+			.duration_ns = KT_MIN(header.duration_ns, (uint64_t)INT64_MAX),
+			.since_begin_ns = KT_MIN(header.since_begin_ns, (uint64_t)INT64_MAX),
 		};
 		return 0;
 	}

@@ -15,8 +15,8 @@
 
 /*
  * Each step changes the result in place and returns whether there was anything to leave out. The
- * order of the steps is documented in shed.h and is part of the format: a reader who misses a worker
- * table must be able to rely on the texts of the failures.
+ * order of the steps is documented in shed.h and is part of the format: a reader who misses a
+ * worker table must be able to rely on the texts of the failures.
  */
 struct step {
 	bool (*apply)(json_t *result);

@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 /*
- * Returns @result, as kt_result_to_json() made it, as compact text of at most @max bytes, to be freed;
- * NULL when out of memory. What does not fit is removed from @result in this order:
+ * Returns @result, as kt_result_to_json() made it, as compact text of at most @max bytes, to be
+ * freed; NULL when out of memory. What does not fit is removed from @result in this order:
  *
  *   1. the table of workers
  *   2. texts over 400 bytes, cut at their ends

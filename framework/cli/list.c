@@ -20,6 +20,7 @@ static json_t *tags_to_json(const struct kt_test *test)
 	return array;
 }
 
+/* Defaults are filled in; "ss*" leaves a field out that the test does not have. */
 static json_t *test_to_json(const struct kt_test *test)
 {
 	struct kt_topology topology = kt_test_topology(test);
@@ -33,7 +34,7 @@ static json_t *test_to_json(const struct kt_test *test)
 			 (int)kt_test_duration_ms(test));
 }
 
-/* What scenarios of this version can be made of. */
+/* The operations that scenarios of this version can use. */
 static json_t *operations_to_json(void)
 {
 	json_t *array = json_array();
@@ -75,6 +76,10 @@ static int list_json(const struct kt_selection *selection, FILE *out)
 	return 0;
 }
 
+/*
+ * The text forms are those of other test frameworks, so that their tools read them: "NAME: test"
+ * of Rust's libtest (terse), and a suite with indented names of GoogleTest.
+ */
 int kt_list(const struct kt_selection *selection, enum kt_list_format format, FILE *out,
 	    struct kt_err *reterr)
 {

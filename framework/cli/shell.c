@@ -26,26 +26,34 @@
 
 #define TEARDOWN_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
-/* Frames one way and the other between a machine and this process's standard streams. */
+/*
+ * The subcommand "shell": standard input becomes STDIN frames, STDOUT and STDERR frames become
+ * output, and the exit status of the guest's shell becomes that of this process. It is a session of
+ * its own kind: no test runs, so no frame of a test means anything here, and while the shell runs
+ * there is no deadline, because the user decides how long.
+ *
+ * In interactive use the terminal is raw from RUN on. It must be restored on every way out.
+ */
 struct shell {
 	struct kt_setup *setup;
 	const struct kt_kernel *kernel;
-	const char *command; /* NULL: interactive */
+	const char *command; /* for --exec; NULL: interactive */
 	struct kt_loop *loop;
-	struct kt_link *link;
+	struct kt_link *link; /* owns the machine */
 	struct kt_source input;
 	struct kt_source signals;
 	struct kt_capture console;
-	struct termios saved; /* of the terminal */
-	bool raw;             /* it is to be restored */
-	uint64_t packages;    /* of the image, that a guest which was booted is sent */
-	bool booted;
-	int status; /* of the shell; negative: *err says why there is none */
+	struct termios saved; /* state of the terminal before; valid if @raw */
+	bool raw;             /* the terminal is raw */
+	uint64_t packages;    /* packages of the image that a booted guest is sent, a bit each */
+	bool booted;          /* RUN was sent */
+	int status;           /* of the guest's shell; negative: @err says why there is none */
 	struct kt_err err;
 };
 
 static const struct kt_test default_test = { .name = "shell" };
 
+/* Ends the loop; kt_shell_run() returns @code and @text. */
 static void fail(struct shell *shell, int code, const char *text)
 {
 	shell->status = kt_err_set(&shell->err, code, "%s", text);
@@ -80,7 +88,7 @@ static void set_raw(struct shell *shell)
 		return;
 	raw = shell->saved;
 	cfmakeraw(&raw);
-	/* A background process group would be stopped here. */
+	/* In a background process group, tcsetattr() would stop this process. */
 	(void)signal(SIGTTOU, SIG_IGN);
 	shell->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
 }
@@ -103,7 +111,7 @@ static int watch_input(struct shell *shell)
 		.data = shell,
 	};
 	r = kt_loop_add(shell->loop, &shell->input);
-	if (r == -EPERM) { /* a regular file or /dev/null: always readable */
+	if (r == -EPERM) { /* epoll refuses regular files and /dev/null: always readable */
 		shell->input.fd = -1;
 		on_input(shell, 0);
 		r = 0;
@@ -111,6 +119,7 @@ static int watch_input(struct shell *shell)
 	return r;
 }
 
+/* 24 x 80 when standard input is not a terminal. */
 static struct winsize window_size(void)
 {
 	struct winsize size = { .ws_row = 24, .ws_col = 80 };
@@ -119,7 +128,10 @@ static struct winsize window_size(void)
 	return size;
 }
 
-/* The guest takes what comes before RUN in order. */
+/*
+ * A booted guest lacks the files of its packages. It handles FILE frames before the RUN behind
+ * them.
+ */
 static void send_packages(struct shell *shell)
 {
 	const struct kt_image *image = shell->setup->image;
@@ -130,6 +142,7 @@ static void send_packages(struct shell *shell)
 		fail(shell, -ENOMEM, err.text);
 }
 
+/* The deadline ends here; the terminal becomes raw, and input flows. */
 static void send_run(struct shell *shell)
 {
 	struct winsize size = window_size();
@@ -160,6 +173,7 @@ static void send_run(struct shell *shell)
 		fail(shell, -EIO, "cannot read standard input");
 }
 
+/* The guest powers off when it has RACK. */
 static void on_result(struct shell *shell, const struct kt_frame *frame)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -186,21 +200,30 @@ static void on_hello(void *data, const struct kt_hello *hello)
 	send_run(data);
 }
 
+/* When nothing reads the output any more, the shell ends as one that SIGPIPE has killed. */
+static void put_output(struct shell *shell, int fd, const struct kt_frame *frame)
+{
+	if (kt_write_full(fd, frame->payload, frame->len) != -EPIPE)
+		return;
+	shell->status = 128 + SIGPIPE;
+	kt_loop_stop(shell->loop, 0);
+}
+
 static void on_frame(void *data, const struct kt_frame *frame)
 {
 	struct shell *shell = data;
 
 	switch (frame->type) {
 	case KT_MSG_STDOUT:
-		(void)kt_write_full(STDOUT_FILENO, frame->payload, frame->len);
+		put_output(shell, STDOUT_FILENO, frame);
 		break;
 	case KT_MSG_STDERR:
-		(void)kt_write_full(STDERR_FILENO, frame->payload, frame->len);
+		put_output(shell, STDERR_FILENO, frame);
 		break;
 	case KT_MSG_RESULT:
 		on_result(shell, frame);
 		break;
-	default: /* step and log frames are a test's */
+	default: /* frames about steps and logs belong to tests */
 		break;
 	}
 }
@@ -239,6 +262,9 @@ static void on_late(void *data, const char *what, uint64_t limit_ns)
 	     shell->booted ? "the guest does not power off" : "the guest has not booted in time");
 }
 
+/*
+ * SIGWINCH changes the size of the guest's terminal; any other signal ends the shell with 128 + N.
+ */
 static void on_signal(void *data, uint32_t events)
 {
 	struct shell *shell = data;
@@ -276,7 +302,7 @@ static int watch_signals(struct shell *shell)
 	return kt_signals_watch(shell->loop, &shell->signals, signals, KT_ARRAY_LEN(signals));
 }
 
-/* The files of a shell are the test's and busybox, so that something is always sent. */
+/* A shell's image has busybox in addition, so the guest always lacks files and gets EXEC. */
 static int restore(struct shell *shell, const struct kt_test *test,
 		   const struct kt_template *template, struct kt_err *reterr)
 {
@@ -328,13 +354,14 @@ static int start(struct shell *shell, const struct kt_test *test, struct kt_err 
 		return kt_err_oom(reterr);
 	if (group->state == KT_GROUP_NEW)
 		kt_group_look(group, shell->setup, 1, NULL);
-	/* For one shell a template is used, but not made. */
+	/* A template is used if there is one. Making one for a single shell would not pay. */
 	r = group->state == KT_GROUP_READY ? restore(shell, test, &group->template, reterr)
 					   : boot(shell, test, reterr);
 	kt_groups_free(group);
 	return r;
 }
 
+/* The end of the console often says why a guest did not start; --verbose has shown it already. */
 static void show_console(const struct shell *shell)
 {
 	KT_FREE char *text = kt_capture_text(&shell->console);

@@ -26,12 +26,18 @@
 #include "util/io.h"
 #include "wire/result.h"
 
+/*
+ * `ktests verifier`: loads an object on each kernel and shows what the verifier says. The command
+ * is this program's own `load --verify`, run by a shell session of a guest. The session runs in a
+ * child, whose standard streams are a file that this process reads; report/verifier_log shortens
+ * the log.
+ */
 #define LOG_LINES  100u
 #define OUTPUT_MAX ((size_t)64 << 20)
 #define LOAD_TIMEOUT_NS                                                                            \
 	(120 * KT_NSEC_PER_SEC) /* a million instructions take the verifier some seconds */
 
-/* ---- what --------------------------------------------------------------------------------------- */
+/* ---- what ------------------------------------------------------------------------------------ */
 
 int kt_verified_init(struct kt_verified *verified, const char *name, struct kt_err *reterr)
 {
@@ -70,7 +76,7 @@ void kt_verified_deinit(struct kt_verified *verified)
 	free(verified->path);
 }
 
-/* ---- how ---------------------------------------------------------------------------------------- */
+/* ---- how ------------------------------------------------------------------------------------- */
 
 static int put_quoted(FILE *out, const char *text)
 {
@@ -165,7 +171,7 @@ static char *collect(struct kt_setup *setup, const struct kt_kernel *kernel,
 	return text;
 }
 
-/* ---- what came of it ---------------------------------------------------------------------------- */
+/* ---- what came of it ------------------------------------------------------------------------- */
 
 static bool begins(const char *line, const char *with)
 {

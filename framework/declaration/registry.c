@@ -41,9 +41,9 @@ const struct kt_scheduler_node *kt_scheduler_registry(void)
 }
 
 /*
- * The same file is /init in the guest. Constructors without a priority run after those with one,
- * so that every KTEST() is registered by now. It stands in this file because every test refers to
- * it, and so the linker never leaves it out.
+ * The same ELF file is /init in the guest. Constructors without a priority run after those with
+ * one, so every KTEST() is registered when this one runs. It is in this file because every test
+ * refers to the file, so that the linker never drops it.
  */
 __attribute__((constructor)) static void become_guest(void)
 {

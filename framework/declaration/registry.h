@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The tests and payloads of this binary. */
-
-#include <stddef.h>
+/* The tests, payloads and schedulers that are linked into this binary. */
 
 #include <ktest/payload.h>
 #include <ktest/scheduler.h>

@@ -7,7 +7,7 @@
 
 #define DUMP_KIB_MAX 16384u
 
-/* As the first argument of kt_declaration_fault(). */
+/* The first argument of kt_declaration_fault(). */
 #define ABOUT(scheduler)                                                                           \
 	(&(const struct kt_declaration){ "scheduler", (scheduler)->name, (scheduler)->file,        \
 					 (scheduler)->line })

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* All tests are checked before the first one runs. */
+/* Validation of all tests of a binary, before the first one runs. */
 
 #include <stdio.h>
 

@@ -20,7 +20,20 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define IMAGES_KEPT 8u /* in the cache; the least recently used go first */
+/*
+ * An image is a list of items. An item is a file that is mapped privately, cut to the part that a
+ * guest needs, and hashed; its place in the guest is unique in the list. Everything else follows
+ * from items: the initramfs and its name in the cache, manifests, and the pieces that are sent to
+ * guests.
+ *
+ * The image is made once for a run and does not change. A file that changes on the disk during the
+ * run may or may not be seen, because the mapping is private but not a copy.
+ *
+ * Initramfs files in the cache are named after their contents, so writing one twice is harmless and
+ * needs no lock.
+ */
+
+#define IMAGES_KEPT 8u /* initramfs files in the cache; the least recently used goes first */
 
 /*
  * An image is a list of files, read completely when the image is opened. Everything else (hashes,
@@ -37,13 +50,13 @@ struct item {
 	size_t len;
 	size_t packed; /* bytes of it that go into the guest */
 	XXH128_hash_t hash;
-	uint64_t packages; /* those that it belongs to; ALL: it is in every guest */
+	uint64_t packages; /* the packages that it belongs to; ALL: a base file */
 };
 
 #define ALL UINT64_MAX
 
 struct kt_image {
-	char *program;
+	char *program; /* path on the host, without symbolic links */
 	struct item *items;
 	size_t n;
 };
@@ -77,9 +90,10 @@ const char *kt_image_program(const struct kt_image *image)
 }
 
 /*
- * Sections that are not loaded (symbols, debug information) are no use in the guest, which has no
- * section headers then either. They come after the loaded ones in every linker's output; a file
- * where they do not is packed whole, as far as it reaches.
+ * Cuts a program or library to the part that is loaded. Symbols and debug information are sections
+ * that are not loaded; a guest does not need them, nor the section headers, which are removed. In
+ * the output of every linker the loaded part comes first. Object files have no segments and stay
+ * whole.
  */
 static void cut_to_loaded(struct item *item)
 {
@@ -131,6 +145,7 @@ static int copy_file(struct item *item, const char *host)
 	return 0;
 }
 
+/* The caller frees @item also after a failure. */
 static int read_item(const char *host, const char *guest, struct item *item, struct kt_err *reterr)
 {
 	int r;
@@ -146,7 +161,10 @@ static int read_item(const char *host, const char *guest, struct item *item, str
 	return 0;
 }
 
-/* 1 when the image has a file of that place, which is then @item's too. */
+/*
+ * Returns 1 when the image has the same file already, which then belongs to the packages of @item
+ * too, 0 when it does not, and -EEXIST when it has another file in that place.
+ */
 static int merge_item(struct kt_image *image, const struct item *item, const char *host,
 		      struct kt_err *reterr)
 {
@@ -180,11 +198,12 @@ static int add_item(struct kt_image *image, const char *host, const char *guest,
 		return kt_err_oom(reterr);
 	image->items = grown;
 	grown[image->n++] = item;
+	/* The image owns what the local variable held. */
 	item = (struct item){ .guest = NULL };
 	return 0;
 }
 
-/* An object file, as those of BPF programs, needs no libraries. */
+/* Object files, like those of BPF programs, need no libraries. */
 static bool may_need_libraries(const char *path)
 {
 	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -194,7 +213,7 @@ static bool may_need_libraries(const char *path)
 	       !memcmp(head.e_ident, ELFMAG, SELFMAG) && head.e_type != ET_REL;
 }
 
-/* A file, and if it is a program or library what it needs. */
+/* Adds the file @host as @guest. What it needs, if it is a program or library, goes to @closure. */
 static int add_program(struct kt_image *image, struct kt_closure *closure, const char *host,
 		       const char *guest, uint64_t packages, struct kt_err *reterr)
 {
@@ -210,6 +229,7 @@ static int add_program(struct kt_image *image, struct kt_closure *closure, const
 	return r;
 }
 
+/* Adds the libraries themselves. */
 static int add_closure(struct kt_image *image, const struct kt_closure *closure, uint64_t packages,
 		       struct kt_err *reterr)
 {
@@ -221,7 +241,10 @@ static int add_closure(struct kt_image *image, const struct kt_closure *closure,
 	return r;
 }
 
-/* What two packages need is looked up for each: run paths can give one name to two libraries. */
+/*
+ * The libraries of each package are looked for separately: the run paths of two packages can lead
+ * to different libraries of the same name.
+ */
 static int add_package(struct kt_image *image, const struct kt_image_package *package, size_t index,
 		       struct kt_err *reterr)
 {
@@ -236,6 +259,7 @@ static int add_package(struct kt_image *image, const struct kt_image_package *pa
 	return r < 0 ? kt_err_prefix(reterr, r, "%s", package->name) : 0;
 }
 
+/* The program and the further base files share one closure. */
 static int collect(struct kt_image *image, const struct kt_image_options *options,
 		   struct kt_err *reterr)
 {
@@ -252,11 +276,13 @@ static int collect(struct kt_image *image, const struct kt_image_options *option
 	return r;
 }
 
+/* Whether a guest with @packages needs @item. With 0 packages, only base files are wanted. */
 static bool is_wanted(const struct item *item, uint64_t packages)
 {
 	return item->packages == ALL || (item->packages & packages);
 }
 
+/* The name is a hash of everything that goes into the archive: paths, modes, contents. */
 static char *initramfs_name(const struct kt_image *image)
 {
 	XXH3_state_t *state = XXH3_createState();
@@ -280,7 +306,7 @@ static char *initramfs_name(const struct kt_image *image)
 			 (uint64_t)hash.low64);
 }
 
-/* Directories that were written already, so that each is written once. */
+/* The directories that are in the archive so far: each is written once. */
 struct dirs {
 	char **at;
 	size_t n;
@@ -312,6 +338,7 @@ static int write_dir(struct kt_cpio *cpio, struct dirs *dirs, const char *path)
 	return kt_cpio_dir(cpio, path, 0755);
 }
 
+/* Writes the directories on the way to @path, from the root down. */
 static int write_parents(struct kt_cpio *cpio, struct dirs *dirs, const char *path)
 {
 	KT_FREE char *copy = strdup(path);
@@ -325,6 +352,10 @@ static int write_parents(struct kt_cpio *cpio, struct dirs *dirs, const char *pa
 	return r;
 }
 
+/*
+ * The directories and files that every guest needs before /init has mounted anything. The kernel
+ * opens /dev/console for PID 1.
+ */
 static int write_skeleton(struct kt_cpio *cpio, struct dirs *dirs)
 {
 	static const char *const skeleton[] = { "/dev", "/proc", "/sys", "/run",
@@ -361,6 +392,7 @@ static int write_archive(const struct kt_image *image, FILE *out)
 	return r;
 }
 
+/* A rename completes the archive, so another run never opens half of one. */
 static int publish(const struct kt_image *image, const char *path, struct kt_err *reterr)
 {
 	KT_FREE char *tmp = kt_format("%s.XXXXXX", path);
@@ -388,7 +420,10 @@ static int publish(const struct kt_image *image, const char *path, struct kt_err
 	return 0;
 }
 
-/* The least recently used entry of the cache, NULL when it holds no more than it may. */
+/*
+ * Returns the path of the least recently used initramfs, to be freed, or NULL when the cache holds
+ * at most IMAGES_KEPT. Its mtime is the time of the last use.
+ */
 static char *oldest_image(const char *dir)
 {
 	struct timespec oldest = { 0 };
@@ -418,15 +453,19 @@ static char *oldest_image(const char *dir)
 	return NULL;
 }
 
+/* One file is enough: each run adds one at most. */
 static void prune(const char *dir)
 {
 	KT_FREE char *oldest = oldest_image(dir);
 
-	if (oldest) /* whoever still boots it has it open */
+	if (oldest) /* a run that still uses the file has it open */
 		(void)unlink(oldest);
 }
 
-/* A cached image that another runner removes right now is built again. */
+/*
+ * Opens the initramfs at @path and writes it before if it is not there. Setting the mtime marks it
+ * as used.
+ */
 static int open_initramfs(const struct kt_image *image, const char *path, int *ret_fd,
 			  struct kt_err *reterr)
 {
@@ -477,8 +516,9 @@ int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_
 	return r;
 }
 
-/* ---- changes against a guest's files ----------------------------------------------------------- */
+/* ---- changes against a guest's files --------------------------------------------------------- */
 
+/* The value of a file in a manifest: "MODE:HASH". */
 static json_t *item_hash(const struct item *item)
 {
 	return json_sprintf("%o:%016" PRIx64 "%016" PRIx64, item->mode, (uint64_t)item->hash.high64,
@@ -497,6 +537,7 @@ json_t *kt_image_manifest(const struct kt_image *image, uint64_t packages, const
 	return manifest;
 }
 
+/* Out of memory counts as a difference: the file is then sent once more than necessary. */
 static bool item_differs(const struct item *item, const json_t *manifest)
 {
 	json_t *hash = item_hash(item);
@@ -528,6 +569,7 @@ uint64_t kt_image_bytes(const struct kt_image *image, uint64_t packages, const j
 	return bytes;
 }
 
+/* The payload of a FILE frame: the struct, the path, and @len bytes from @offset on. */
 static int send_piece(const struct item *item, size_t offset, size_t len, struct kt_link *link)
 {
 	size_t path_len = strlen(item->guest);
@@ -549,7 +591,7 @@ static int send_piece(const struct item *item, size_t offset, size_t len, struct
 	return kt_link_send(link, KT_MSG_FILE, payload, total);
 }
 
-/* An empty file is one piece of no bytes. */
+/* Sends a file in pieces; an empty file is one piece of no bytes. */
 static int send_item(const struct item *item, struct kt_link *link)
 {
 	size_t offset = 0;

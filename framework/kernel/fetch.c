@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "framework/kernel/index.h"
 #include "framework/kernel/kernel.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
@@ -30,10 +31,8 @@
  */
 #define DEFAULT_SUITE    "trixie-backports"
 #define KEYRING          "/usr/share/keyrings/debian-archive-keyring.gpg"
-#define FLAVOUR          "-cloud-amd64"
-#define IMAGE_PREFIX     "linux-image-"
-#define APT_TIMEOUT_NS   (1800 * KT_NSEC_PER_SEC) /* of anything that downloads or unpacks */
-#define QUERY_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)   /* of a query without the network */
+#define APT_TIMEOUT_NS   (1800 * KT_NSEC_PER_SEC)
+#define QUERY_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
 
 struct fetch {
 	const struct kt_kernel_fetch_options *options;
@@ -53,20 +52,6 @@ static void fetch_deinit(struct fetch *fetch)
 	free(fetch->dpkg_deb);
 }
 
-/* Releases of the archive, like "7.0.13+deb13-cloud-amd64", newest first. */
-struct releases {
-	char **at;
-	size_t n;
-};
-
-static void releases_deinit(struct releases *releases)
-{
-	for (size_t i = 0; i < releases->n; i++)
-		free(releases->at[i]);
-	free(releases->at);
-}
-
-/* Tells the caller what is being done; @percent is negative when it is not known. */
 __attribute__((format(printf, 3, 4))) static void tell(const struct fetch *fetch, double percent,
 						       const char *format, ...)
 {
@@ -258,40 +243,23 @@ static int update(const struct fetch *fetch, struct kt_err *reterr)
 	return 0;
 }
 
-static int newest_first(const void *a, const void *b)
-{
-	return -strverscmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int list_releases(const struct fetch *fetch, struct releases *releases,
+static int list_releases(const struct fetch *fetch, struct kt_releases *ret_releases,
 			 struct kt_err *reterr)
 {
 	const char *const args[] = { "search", "--names-only",
-				     "^" IMAGE_PREFIX "[0-9].*" FLAVOUR "$", NULL };
+				     "^" KT_KERNEL_PACKAGE "[0-9].*" KT_KERNEL_FLAVOUR "$", NULL };
 	KT_FREE char *text = NULL;
 	int r;
 
 	r = apt_query(fetch, fetch->apt_cache, args, QUERY_TIMEOUT_NS, &text, reterr);
 	if (r < 0)
 		return r;
-	for (char *save, *line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		char **grown = reallocarray(releases->at, releases->n + 1, sizeof(*grown));
-
-		if (!grown)
-			return kt_err_oom(reterr);
-		releases->at = grown;
-		line[strcspn(line, " ")] = '\0';
-		grown[releases->n] = strdup(line + strlen(IMAGE_PREFIX));
-		if (!grown[releases->n])
-			return kt_err_oom(reterr);
-		releases->n++;
-	}
-	if (!releases->n)
-		return kt_err_set(reterr, -ENOENT,
-				  "the archive has no kernel called " IMAGE_PREFIX "*" FLAVOUR);
-	qsort(releases->at, releases->n, sizeof(char *), newest_first);
-	return 0;
+	if (kt_kernel_index_parse(text, ret_releases) < 0)
+		return kt_err_oom(reterr);
+	return ret_releases->n ? 0
+			       : kt_err_set(reterr, -ENOENT,
+					    "the archive has no kernel called " KT_KERNEL_PACKAGE
+					    "*" KT_KERNEL_FLAVOUR);
 }
 
 /* The packages of one release. Up to 6.18 the image holds everything; later releases are split. */
@@ -597,8 +565,7 @@ static int keep_release(const char *release, char **ret_release, struct kt_err *
 	return *ret_release ? 0 : kt_err_oom(reterr);
 }
 
-/* The newest release of the wanted version, whatever its BTF is like. */
-static int fetch_version(const struct fetch *fetch, const struct releases *releases,
+static int fetch_version(const struct fetch *fetch, const struct kt_releases *releases,
 			 char **ret_release, struct kt_err *reterr)
 {
 	const char *wanted = fetch->options->version;
@@ -631,7 +598,7 @@ static bool same_series(const char *a, const char *b)
  * are built by the same toolchain, and all that were examined had the same verdict, so the older
  * ones are not tried.
  */
-static int fetch_default(const struct fetch *fetch, const struct releases *releases,
+static int fetch_default(const struct fetch *fetch, const struct kt_releases *releases,
 			 char **ret_release, struct kt_err *reterr)
 {
 	const char *series = NULL;
@@ -675,7 +642,7 @@ int kt_kernel_fetch(const struct kt_kernel_fetch_options *options, char **ret_re
 		    struct kt_err *reterr)
 {
 	KT_CLEANUP(fetch_deinit) struct fetch fetch = { .options = options };
-	KT_CLEANUP(releases_deinit) struct releases releases = { .n = 0 };
+	KT_CLEANUP(kt_releases_deinit) struct kt_releases releases = KT_RELEASES_NULL;
 	KT_CLOSE int lock = -1;
 	int r;
 

@@ -36,7 +36,7 @@ struct kt_outcome {
 	struct kt_result result;
 	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each phase */
 	uint64_t total_ns;              /* from start to end of the attempt, without READY */
-	/* From the moment at which the runner wanted the machine to the test's first instruction. */
+	/* From the moment at which the runner wants the machine to the first instruction. */
 	uint64_t begin_ns;           /* 0: the test has not begun */
 	struct kt_capture out;       /* standard output of the guest */
 	struct kt_capture err;       /* standard error of the guest */

@@ -44,7 +44,8 @@ static const char *paint(const struct console *console, const char *sequence)
 	return console->color ? sequence : "";
 }
 
-static int console_begin(struct kt_reporter *reporter, const struct kt_run_info *info)
+static int console_begin(struct kt_reporter *reporter, const struct kt_run_info *info,
+		     struct kt_err *reterr)
 {
 	struct console *console = (struct console *)reporter;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -62,7 +63,8 @@ static int console_begin(struct kt_reporter *reporter, const struct kt_run_info 
 	if (info->host->note[0])
 		(void)fprintf(console->out, "%swarning:%s %s\n", paint(console, "\033[1;33m"),
 			      paint(console, "\033[0m"), info->host->note);
-	return fflush(console->out);
+	(void)reterr;
+	return kt_report_flush(console->out);
 }
 
 /* Writes every line of @text, indented. */
@@ -201,7 +203,7 @@ static int console_retry(struct kt_reporter *reporter, const struct kt_outcome *
 		return 0;
 	put_heading(console, outcome, true);
 	put_details(console, outcome);
-	return fflush(console->out);
+	return kt_report_flush(console->out);
 }
 
 static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
@@ -223,7 +225,7 @@ static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome
 		put_details(console, outcome);
 	if (!skipped && options->verbose)
 		put_phases(console, outcome);
-	return fflush(console->out);
+	return kt_report_flush(console->out);
 }
 
 static int console_end(struct kt_reporter *reporter, const struct kt_counts *counts,
@@ -241,6 +243,7 @@ static int console_end(struct kt_reporter *reporter, const struct kt_counts *cou
 		{ KT_VERDICT_SKIP, "skipped", true },
 	};
 	struct console *console = (struct console *)reporter;
+	int r;
 
 	(void)fprintf(console->out, "%12s [%8.3fs] %u run", "Summary",
 		      (double)counts->elapsed_ns / KT_NSEC_PER_SEC, counts->total);
@@ -257,7 +260,8 @@ static int console_end(struct kt_reporter *reporter, const struct kt_counts *cou
 	if (counts->interrupted)
 		(void)fputs("; interrupted", console->out);
 	(void)fputc('\n', console->out);
-	return fflush(console->out) ? kt_err_set(reterr, -errno, "standard output: %m") : 0;
+	r = kt_report_flush(console->out);
+	return r < 0 ? kt_err_set(reterr, r, "standard output: %m") : 0;
 }
 
 static void console_free(struct kt_reporter *reporter)

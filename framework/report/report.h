@@ -51,7 +51,8 @@ struct kt_reporter;
  */
 struct kt_reporter_ops {
 	/* Called once, before the first test. */
-	int (*begin)(struct kt_reporter *reporter, const struct kt_run_info *info);
+	int (*begin)(struct kt_reporter *reporter, const struct kt_run_info *info,
+		     struct kt_err *reterr);
 	/* Called with the last attempt of each test; the earlier ones follow in ->previous. */
 	int (*outcome)(struct kt_reporter *reporter, const struct kt_outcome *outcome);
 	/* Called with each attempt that another one follows. NULL: the form does not show them. */
@@ -90,7 +91,8 @@ int kt_report_sidecar_new(const char *dir, struct kt_reporter **ret_reporter);
  * Call the function of every reporter of a list, also after one has failed, and return the first
  * failure. kt_reporters_begin() comes first; @info must outlive the list.
  */
-int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info);
+int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info,
+		       struct kt_err *reterr);
 int kt_reporters_outcome(struct kt_reporter *first, const struct kt_outcome *outcome);
 int kt_reporters_retry(struct kt_reporter *first, const struct kt_outcome *outcome);
 int kt_reporters_end(struct kt_reporter *first, const struct kt_counts *counts,
@@ -105,13 +107,16 @@ void kt_reporters_free(struct kt_reporter *first);
 /* The command line that runs the test of @outcome again, with the attempt's seed and kernel. */
 char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_outcome *outcome);
 
+/* Flushes @out. Returns 0 or a negative errno. */
+int kt_report_flush(FILE *out);
+
 /*
  * A failure as text: "FILE:LINE: WHAT", the expected and the actual value on lines of their own,
  * and the step in which it occurred.
  */
 char *kt_report_failure_text(const struct kt_test *test, const struct kt_failure *failure);
 
-/* All of @capture. */
+/* All of @capture; a NUL is shown as "\\0". */
 char *kt_report_capture_text(const struct kt_capture *capture);
 
 /* Writes a table with a row for each group of workers; nothing when there were no workers. */

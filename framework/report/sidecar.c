@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "framework/report/report.h"
 #include "guest/test/test.h"
@@ -29,13 +30,23 @@ struct sidecar {
 	struct kt_err err; /* of the first failure */
 };
 
-static int sidecar_begin(struct kt_reporter *reporter, const struct kt_run_info *info)
+/* A directory in which nothing can be written is told before the run, not after it. */
+static int check_directory(const char *dir, struct kt_err *reterr)
+{
+	int r = kt_mkdir_all(dir, reterr);
+
+	if (r == 0 && access(dir, W_OK | X_OK) < 0)
+		r = kt_err_set(reterr, -errno, "results cannot be written to '%s': %m", dir);
+	return r;
+}
+
+static int sidecar_begin(struct kt_reporter *reporter, const struct kt_run_info *info,
+			 struct kt_err *reterr)
 {
 	struct sidecar *sidecar = (struct sidecar *)reporter;
 
 	(void)info;
-	sidecar->failed = kt_mkdir_all(sidecar->dir, &sidecar->err) < 0;
-	return 0;
+	return check_directory(sidecar->dir, reterr);
 }
 
 /* The topology that the test asks for, with its defaults filled in. */

@@ -17,7 +17,8 @@ struct tap {
 	unsigned int n; /* test lines so far */
 };
 
-static int tap_begin(struct kt_reporter *reporter, const struct kt_run_info *info)
+static int tap_begin(struct kt_reporter *reporter, const struct kt_run_info *info,
+		 struct kt_err *reterr)
 {
 	struct tap *tap = (struct tap *)reporter;
 
@@ -26,7 +27,8 @@ static int tap_begin(struct kt_reporter *reporter, const struct kt_run_info *inf
 		(void)fprintf(tap->out, "1..%u\n", info->n_attempts);
 	(void)fprintf(tap->out, "# kernel %s, accel: %s, seed %" PRIu64 "\n", info->kernels_text,
 		      info->host->accel_text, info->options->seed);
-	return fflush(tap->out);
+	(void)reterr;
+	return kt_report_flush(tap->out);
 }
 
 /* Writes every line of @text as a comment. */
@@ -75,19 +77,21 @@ static int tap_outcome(struct kt_reporter *reporter, const struct kt_outcome *ou
 
 		put_comment(tap->out, text ?: "");
 	}
-	return fflush(tap->out);
+	return kt_report_flush(tap->out);
 }
 
 static int tap_end(struct kt_reporter *reporter, const struct kt_counts *counts,
 		   struct kt_err *reterr)
 {
 	struct tap *tap = (struct tap *)reporter;
+	int r;
 
 	if (!reporter->info->n_attempts)
 		(void)fprintf(tap->out, "1..%u\n", tap->n);
 	if (counts->interrupted)
 		(void)fputs("Bail out! interrupted\n", tap->out);
-	return fflush(tap->out) ? kt_err_set(reterr, -errno, "standard output: %m") : 0;
+	r = kt_report_flush(tap->out);
+	return r < 0 ? kt_err_set(reterr, r, "standard output: %m") : 0;
 }
 
 static void tap_free(struct kt_reporter *reporter)

@@ -16,6 +16,13 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
+/*
+ * All state changes in callbacks of the runner's loop: the pidfd tells the exit, the pipe tells
+ * the rest, and the watchdog kills a job that hangs. The exit and the end of the pipe come in any
+ * order. end_if_complete() waits for both, because the last lines may still be in the pipe when
+ * the process is gone; it calls the event "ended" exactly once.
+ */
+
 int kt_job_init(struct kt_job *job, struct kt_loop *loop, const struct kt_job_events *events,
 		const struct kt_test *test, const char *name, const struct kt_kernel *kernel,
 		enum kt_phase first_phase, struct kt_err *reterr)
@@ -48,6 +55,7 @@ void kt_job_deinit(struct kt_job *job)
 	kt_outcome_deinit(&job->outcome);
 }
 
+/* Makes the outcome of a process that reported none an ERROR, which says how the process died. */
 static void explain_death(struct kt_job *job)
 {
 	const char *phase = kt_phase_name(job->phase);
@@ -72,11 +80,11 @@ static void end_if_complete(struct kt_job *job)
 	if (job->process.fd >= 0 || job->pipe.fd >= 0)
 		return;
 	kt_timer_disarm(job->loop, &job->watchdog);
-	/* Waiting in the pool is the run's time, not the test's. */
+	/* The time in the pool is not the test's: the phase READY does not count. */
 	job->outcome.total_ns = kt_now_ns() - job->began_ns - job->outcome.phase_ns[KT_PHASE_READY];
 	if (!job->has_outcome)
 		explain_death(job);
-	/* Whatever it has left behind in its group: a machine, children of .post_vm. */
+	/* The process may have left others in its group: a machine, children of .post_vm. */
 	(void)kill(-job->pid, SIGKILL);
 	job->events->ended(job);
 }
@@ -111,6 +119,7 @@ static const char *after(const char *line, const char *prefix)
 	return strncmp(line, prefix, len) ? NULL : line + len;
 }
 
+/* An unknown name changes nothing but the step. */
 static void set_phase(struct kt_job *job, const char *name)
 {
 	for (int i = 0; i < KT_N_PHASES; i++) {
@@ -122,6 +131,7 @@ static void set_phase(struct kt_job *job, const char *name)
 		job->events->phase(job);
 }
 
+/* An outcome that cannot be decoded counts as none: explain_death() speaks for the job then. */
 static void on_line(struct kt_job *job, const char *line)
 {
 	const char *text;
@@ -158,7 +168,10 @@ static void on_pipe(void *data, uint32_t events)
 	end_if_complete(job);
 }
 
-/* In the child: a group of its own, default signals, its output captured. */
+/*
+ * In the child: makes a process group, unblocks signals, and redirects the output. If the runner
+ * dies between fork() and prctl(), PR_SET_PDEATHSIG comes too late, and getppid() tells.
+ */
 static void become_job(const struct kt_job *job, pid_t parent, bool live)
 {
 	sigset_t none;
@@ -203,17 +216,17 @@ static int start(struct kt_job *job, kt_job_entry_fn entry, bool live, const int
 {
 	pid_t parent = getpid();
 
-	(void)fflush(NULL);
+	(void)fflush(NULL); /* or the child would write buffered text once more */
 	job->pid = fork();
 	if (job->pid < 0)
 		return -errno;
 	if (job->pid == 0) {
 		become_job(job, parent, live);
-		(void)kt_close(go[1]); /* or the end of the runner would not be seen in go[0] */
+		(void)kt_close(go[1]); /* so that go[0] ends when the runner dies */
 		_exit(entry(job, report[1], go[0]));
 	}
-	(void)setpgid(job->pid,
-		      job->pid); /* here too: a kill of the group must not come too early */
+	/* The child does the same; whoever is first, the group exists before it is killed. */
+	(void)setpgid(job->pid, job->pid);
 	return 0;
 }
 
@@ -241,11 +254,15 @@ int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool wait
 	return r < 0 ? kt_err_set(reterr, r, "cannot start a session: %m") : 0;
 }
 
+/*
+ * The session computes from the time in the pipe how long its test waited for its first
+ * instruction.
+ */
 void kt_job_go(struct kt_job *job)
 {
 	uint64_t now = kt_now_ns();
 
-	/* A job that is gone is noticed by its end. */
+	/* If the process is gone the write fails, and on_process() handles the end. */
 	(void)write(job->go_fd, &now, sizeof(now));
 	job->go_fd = kt_close(job->go_fd);
 }

@@ -27,6 +27,7 @@ void kt_item_free(struct kt_item *item)
 	free(item);
 }
 
+/* queue->end always points to the last link, which is NULL: queue->first in an empty queue. */
 void kt_queue_init(struct kt_queue *queue)
 {
 	*queue = (struct kt_queue){ .end = &queue->first };
@@ -43,6 +44,7 @@ unsigned int kt_queue_deinit(struct kt_queue *queue)
 	return n;
 }
 
+/* An item that could be made in part only is in the queue too, and is freed with it. */
 static int add_item(struct kt_queue *queue, const struct kt_test *test,
 		    const struct kt_kernel *kernel, struct kt_group **groups,
 		    const struct kt_setup *setup)
@@ -97,6 +99,7 @@ struct kt_item *kt_queue_take(struct kt_queue *queue, struct kt_item **at)
 	return item;
 }
 
+/* Items with an obstacle are skipped without a machine. */
 unsigned int kt_queue_count(const struct kt_queue *queue, const struct kt_group *group)
 {
 	unsigned int n = 0;

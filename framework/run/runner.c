@@ -3,10 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "framework/run/budget.h"
 #include "framework/run/group.h"
@@ -19,125 +15,55 @@
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "util/io.h"
 #include "util/signals.h"
 
-#define KILL_AFTER_NS     (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
-#define REDRAW_NS         (100 * KT_NSEC_PER_MSEC)
-#define RECHECK_NS        (10 * KT_NSEC_PER_MSEC) /* see on_budget() */
-#define SESSION_SLACK_NS  (15 * KT_NSEC_PER_SEC)  /* beyond the session's own deadlines */
-#define POST_VM_LIMIT_NS  (60 * KT_NSEC_PER_SEC)
-#define FORK_LIMIT_NS     (30 * KT_NSEC_PER_SEC)
-#define TEMPLATE_LIMIT_NS (180 * KT_NSEC_PER_SEC) /* beyond the boot: settling, saving, locks */
-#define READY_LIMIT_NS    (3600 * KT_NSEC_PER_SEC)
-
 /*
- * One thread, one loop. What is to be run waits in a list, in order. An attempt starts when the
- * template of its machine is there and the budget has room; while it is short of virtual CPUs, but some
- * are idle, the next ones' machines are restored ahead and wait (the pool). An attempt gives its virtual
- * CPUs back when its test has ended: taking a machine down needs none to speak of.
+ * The runner owns the loop of a run and its end. One thread waits for all: the processes and
+ * pipes of the jobs, signals, the budget, and timers. framework/run/schedule.c decides what
+ * starts.
+ *
+ * A run ends early by a signal, --global-timeout, --max-fail or a fault. It is stopping then:
+ * nothing starts, the sessions are asked to end, and the loop goes on until all jobs have ended,
+ * so that each attempt that had started is reported. No process may be left when kt_runner_run()
+ * returns.
  */
-enum job_kind {
-	JOB_ATTEMPT,
-	JOB_TEMPLATE,
-};
 
-struct run_job {
-	struct kt_job job; /* first: the events get this */
-	struct run_job *next;
-	struct runner *runner;
-	enum job_kind kind;
-	struct kt_item *item; /* of an attempt */
-	struct kt_group *group;
-	struct kt_share share;
-	bool is_warm;      /* it waits in the pool */
-	bool is_discarded; /* nobody wants it any more */
-};
+#define KILL_AFTER_NS (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
+#define REDRAW_NS     (100 * KT_NSEC_PER_MSEC)
 
-struct runner {
-	const struct kt_plan *plan;
-	struct kt_setup *setup;
-	const struct kt_options *options;
-	struct kt_reporter *reporters;
-	struct kt_loop *loop;
-	struct kt_budget *budget;
-	struct kt_source signals;
-	struct kt_source budget_source;
-	struct kt_timer recheck, redraw, kill, global;
-	struct kt_progress progress;
-	struct kt_group *groups;
-	struct kt_queue queue;
-	struct run_job *jobs, **jobs_end; /* in the order of their start */
-	unsigned int n_planned;           /* attempts; 0: without end */
-	uint64_t began_ns;
-	uint64_t first_ns; /* start of the first attempt; making templates comes before it */
-	struct kt_counts counts;
-	bool started;   /* something in this round */
-	bool stopping;  /* nothing new is started */
-	bool timed_out; /* by --global-timeout */
-	bool told_waiting;
-	int signal; /* that asked the run to end */
-	int fault;  /* of a reporter or of memory */
-};
+/* ---- progress -------------------------------------------------------------------------------- */
 
-static void start_more(struct runner *runner);
-
-/* ---- what is to be run ------------------------------------------------------------------------ */
-
-/* A round in which nothing could start would be followed by others like it, for ever. */
-static bool another_round(const struct runner *runner)
-{
-	const struct kt_options *options = runner->options;
-
-	if (runner->stopping || (runner->queue.rounds && !runner->started))
-		return false;
-	if (options->stress_count && runner->queue.rounds >= options->stress_count)
-		return false;
-	return !options->stress_duration_ns || !runner->first_ns ||
-	       kt_now_ns() - runner->first_ns < options->stress_duration_ns;
-}
-
-/* How many attempts are known to come that want a machine of @group. */
-static unsigned int count_attempts(const struct runner *runner, const struct kt_group *group)
-{
-	unsigned int rounds = runner->options->stress_count;
-
-	if (!rounds)
-		return UINT32_MAX;
-	return kt_queue_count(&runner->queue, group) * (rounds - runner->queue.rounds + 1);
-}
-
-/* ---- reporting -------------------------------------------------------------------------------- */
-
-static void draw_progress(struct runner *runner)
+/* Machines of the pool are not shown: their tests have not begun. */
+static void draw_progress(struct kt_run *run)
 {
 	struct kt_progress_line lines[64];
 	size_t n = 0;
 
-	for (const struct run_job *at = runner->jobs; at && n < KT_ARRAY_LEN(lines);
+	for (const struct kt_run_job *at = run->jobs; at && n < KT_ARRAY_LEN(lines);
 	     at = at->next) {
 		if (!at->is_warm)
 			lines[n++] = (struct kt_progress_line){
-				.name = at->kind == JOB_TEMPLATE ? "template"
-								 : at->job.outcome.name,
+				.name = at->kind == KT_RUN_JOB_TEMPLATE ? "template"
+									: at->job.outcome.name,
 				.phase = kt_phase_name(at->job.phase),
 				.step = at->job.step,
 				.began_ns = at->job.began_ns,
 			};
 	}
-	kt_progress_draw(&runner->progress, lines, n);
+	kt_progress_draw(&run->progress, lines, n);
 }
 
 static void on_redraw(void *data)
 {
-	struct runner *runner = data;
+	struct kt_run *run = data;
 
-	draw_progress(runner);
-	kt_timer_arm(runner->loop, &runner->redraw, kt_now_ns() + REDRAW_NS);
+	draw_progress(run);
+	kt_timer_arm(run->loop, &run->redraw, kt_now_ns() + REDRAW_NS);
 }
 
-/* A warning about the run itself, above the progress. */
-static void warn(struct runner *runner, const char *text)
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void signal_jobs(const struct kt_run *run, int signal)
 {
 	kt_progress_clear(&runner->progress);
 	(void)fprintf(stderr, "warning: %s\n", text);
@@ -680,100 +606,104 @@ static void on_kill(void *data)
 	signal_jobs(data, SIGKILL);
 }
 
-/* Asks the sessions to end, which takes them milliseconds. */
-static void stop_all(struct runner *runner)
+/* Asks the sessions to end, which takes them milliseconds, and kills them later. */
+static void stop_all(struct kt_run *run)
 {
-	runner->stopping = true;
-	signal_jobs(runner, SIGTERM);
-	kt_timer_arm(runner->loop, &runner->kill, kt_now_ns() + KILL_AFTER_NS);
-	start_more(runner);
+	run->stopping = true;
+	signal_jobs(run, SIGTERM);
+	kt_timer_arm(run->loop, &run->kill, kt_now_ns() + KILL_AFTER_NS);
+	kt_schedule(run);
 }
 
 static void on_signal(void *data, uint32_t events)
 {
-	struct runner *runner = data;
-	int signal = kt_signals_take(&runner->signals);
+	struct kt_run *run = data;
+	int signal = kt_signals_take(&run->signals);
 
 	(void)events;
 	if (!signal)
 		return;
-	if (runner->signal) { /* the second does not ask */
-		signal_jobs(runner, SIGKILL);
+	if (run->signal) { /* a second signal kills at once */
+		signal_jobs(run, SIGKILL);
 		return;
 	}
-	runner->signal = signal;
-	stop_all(runner);
+	run->signal = signal;
+	stop_all(run);
 }
 
 static void on_global_timeout(void *data)
 {
-	struct runner *runner = data;
+	struct kt_run *run = data;
 
-	runner->timed_out = true;
-	stop_all(runner);
+	run->timed_out = true;
+	stop_all(run);
 }
 
-static int watch_signals(struct runner *runner)
+static int watch_signals(struct kt_run *run)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 
-	runner->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = runner };
-	return kt_signals_watch(runner->loop, &runner->signals, signals, KT_ARRAY_LEN(signals));
+	run->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = run };
+	return kt_signals_watch(run->loop, &run->signals, signals, KT_ARRAY_LEN(signals));
 }
 
-static int runner_init(struct runner *runner, bool color, struct kt_err *reterr)
+/* ---- the run --------------------------------------------------------------------------------- */
+
+static int run_init(struct kt_run *run, struct kt_err *reterr)
 {
-	int r = kt_loop_new(&runner->loop);
+	int r = kt_loop_new(&run->loop);
 
 	if (r == 0)
-		r = watch_signals(runner);
+		r = watch_signals(run);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot set up the runner: %m");
-	runner->recheck = (struct kt_timer){ .fn = on_recheck, .data = runner };
-	runner->redraw = (struct kt_timer){ .fn = on_redraw, .data = runner };
-	runner->kill = (struct kt_timer){ .fn = on_kill, .data = runner };
-	runner->global = (struct kt_timer){ .fn = on_global_timeout, .data = runner };
-	kt_progress_init(&runner->progress, color, runner->n_planned);
-	return kt_budget_open(runner->options->budget_vcpus, runner->options->memory_budget_mib,
-			      &runner->budget, reterr);
+	run->recheck = (struct kt_timer){ .fn = kt_schedule_recheck, .data = run };
+	run->redraw = (struct kt_timer){ .fn = on_redraw, .data = run };
+	run->kill = (struct kt_timer){ .fn = on_kill, .data = run };
+	run->global = (struct kt_timer){ .fn = on_global_timeout, .data = run };
+	kt_progress_init(&run->progress, run->n_planned);
+	return kt_budget_open(run->options->budget_vcpus, run->options->memory_budget_mib,
+			      &run->budget, reterr);
 }
 
-static void runner_deinit(struct runner *runner)
+static void run_deinit(struct kt_run *run)
 {
-	runner->counts.n_not_run = kt_queue_deinit(&runner->queue);
-	if (runner->options->stress_count && !runner->options->stress_duration_ns)
-		runner->counts.n_not_run = runner->n_planned - runner->counts.total;
-	kt_groups_free(runner->groups);
-	kt_signals_unwatch(runner->loop, &runner->signals);
-	runner->budget = kt_budget_close(runner->budget);
-	runner->loop = kt_loop_free(runner->loop);
+	run->counts.n_not_run = kt_queue_deinit(&run->queue);
+	/* Rounds that never came into the queue count too, if their number was given. */
+	if (run->options->stress_count && !run->options->stress_duration_ns)
+		run->counts.n_not_run = run->n_planned - run->counts.total;
+	kt_groups_free(run->groups);
+	kt_signals_unwatch(run->loop, &run->signals);
+	run->budget = kt_budget_close(run->budget);
+	run->loop = kt_loop_free(run->loop);
 }
 
-static int run(struct runner *runner, struct kt_err *reterr)
+static int run_all(struct kt_run *run, struct kt_err *reterr)
 {
 	int r = 0;
 
-	if (runner->options->global_timeout_ns)
-		kt_timer_arm(runner->loop, &runner->global,
-			     runner->began_ns + runner->options->global_timeout_ns);
-	if (runner->progress.enabled && !runner->options->no_capture)
-		on_redraw(runner);
-	start_more(runner);
-	if (runner->jobs || (runner->queue.first && !runner->stopping))
-		r = kt_loop_run(runner->loop);
-	kt_progress_clear(&runner->progress);
+	if (run->options->global_timeout_ns)
+		kt_timer_arm(run->loop, &run->global,
+			     run->began_ns + run->options->global_timeout_ns);
+	if (run->progress.enabled && !run->options->no_capture)
+		on_redraw(run);
+	kt_schedule(run);
+	if (run->jobs || (run->queue.first && !run->stopping))
+		r = kt_loop_run(run->loop);
+	kt_progress_clear(&run->progress);
 	if (r < 0)
 		return kt_err_set(reterr, r, "event loop: %m");
-	return runner->fault ? kt_err_set(reterr, runner->fault, "reporting: %m") : 0;
+	return run->fault ? kt_err_set(reterr, run->fault, "reporting: %m") : 0;
 }
 
 int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_reporter *reporters,
-		  bool color, struct kt_counts *ret_counts, int *ret_signal, struct kt_err *reterr)
+		  struct kt_counts *ret_counts, int *ret_signal, struct kt_err *reterr)
 {
-	struct runner runner = {
+	struct kt_run run = {
 		.plan = plan,
 		.setup = setup,
 		.options = setup->options,
+		.schedule = kt_schedule,
 		.n_planned =
 			(unsigned int)(plan->n * setup->n_kernels) * setup->options->stress_count,
 		.reporters = reporters,
@@ -783,13 +713,13 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 	};
 	int r;
 
-	kt_queue_init(&runner.queue);
-	runner.jobs_end = &runner.jobs;
-	r = runner_init(&runner, color, reterr) ?: run(&runner, reterr);
-	runner_deinit(&runner);
-	runner.counts.elapsed_ns = kt_now_ns() - runner.began_ns;
-	runner.counts.interrupted = runner.signal || runner.timed_out;
-	*ret_counts = runner.counts;
-	*ret_signal = runner.signal;
+	kt_queue_init(&run.queue);
+	run.jobs_end = &run.jobs;
+	r = run_init(&run, reterr) ?: run_all(&run, reterr);
+	run_deinit(&run);
+	run.counts.elapsed_ns = kt_now_ns() - run.began_ns;
+	run.counts.interrupted = run.signal || run.timed_out;
+	*ret_counts = run.counts;
+	*ret_signal = run.signal;
 	return r;
 }

@@ -16,12 +16,21 @@
 #include "vmm/template_build.h"
 #include "wire/json.h"
 
-#define DISK_SLACK_MIB 64u /* beyond the guest's RAM */
+#define DISK_SLACK_MIB 64u /* room on the disk beyond the guest's RAM */
 
+/*
+ * One process makes one template. It holds the lock of the template's name meanwhile, so that of
+ * several runs that need the template one makes it and the others wait, and then find it.
+ * vmm/template_build.h drives the machine; this file decides what the template is made from and
+ * whether the guest is right.
+ *
+ * The runner must learn whether the guest or the cache is to blame for a failure: tests on a guest
+ * that does not start cannot run, but tests without a cache can boot.
+ */
 struct builder {
 	const struct kt_template_job *job;
-	const json_t *files; /* that the guest has before it is sent others */
-	bool guest_is_up;    /* what fails then is not the guest's fault */
+	const json_t *files; /* manifest of what the guest has before @update; borrowed */
+	bool guest_is_up;    /* a failure now is the cache's fault, not the guest's */
 };
 
 static int on_accept(void *data, const struct kt_hello *hello, struct kt_err *reterr)
@@ -40,7 +49,10 @@ static void on_console(void *data, const uint8_t *bytes, size_t len)
 	(void)kt_capture_append(&builder->job->outcome->console, bytes, len);
 }
 
-/* A guest that writes to memory for which the disk has no room is killed, so there must be enough. */
+/*
+ * The RAM file is sparse. QEMU is killed (SIGBUS) when the guest writes a page that the disk cannot
+ * hold.
+ */
 static int check_disk(const struct kt_template_job *job, struct kt_err *reterr)
 {
 	uint64_t want = (uint64_t)(kt_test_memory_mib(job->test) + DISK_SLACK_MIB) << 20;
@@ -71,7 +83,7 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	const struct kt_image *image = job->setup->image;
 	KT_JSON json_t *before =
 		base ? json_incref(base->files) : kt_image_manifest(image, 0, NULL);
-	/* What the guest has beyond its needs stays there, and saves others the sending. */
+	/* Files of the base that this job does not need stay: the next selection may need them. */
 	KT_JSON json_t *manifest = kt_image_manifest(image, job->packages, before);
 	struct kt_template_build spec = {
 		.id = job->id,
@@ -92,7 +104,7 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	builder->files = before;
 	r = check_disk(job, reterr);
 	if (r < 0) {
-		builder->guest_is_up = true; /* for all we know */
+		builder->guest_is_up = true; /* the guest was not started: the disk is to blame */
 		return r;
 	}
 	r = kt_template_build(&spec, reterr);
@@ -108,8 +120,8 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 }
 
 /*
- * What other selections of tests have left in the guest stays in it from one renewal to the next, while
- * there is room.
+ * A renewed template keeps the files that earlier selections of tests needed. Returns true when
+ * they have filled the guest's RAM too far: the template is then made from a boot, without them.
  */
 static bool is_cluttered(const struct kt_template_job *job, const struct kt_template *base)
 {
@@ -120,7 +132,10 @@ static bool is_cluttered(const struct kt_template_job *job, const struct kt_temp
 	       base->ram_used > kt_test_files_max(job->test);
 }
 
-/* 1 when there is nothing to do: somebody else has built it while this waited for the lock. */
+/*
+ * Finds the template to renew; @base stays KT_TEMPLATE_NULL if there is none. Returns 1 when there
+ * is nothing to do, because another process made the template while this one waited for the lock.
+ */
 static int find_base(const struct kt_template_job *job, struct kt_template *base,
 		     struct kt_err *reterr)
 {
@@ -146,7 +161,7 @@ static int run(struct builder *builder, struct kt_err *reterr)
 	name = path ? kt_format("template-%s", strrchr(path, '/') + 1) : NULL;
 	if (!name)
 		return kt_err_oom(reterr);
-	builder->guest_is_up = true; /* what fails before the boot is the cache's */
+	builder->guest_is_up = true; /* until the guest is started, the cache is to blame */
 	r = kt_cache_lock(name, NULL, NULL, &lock, reterr);
 	if (r == 0)
 		r = find_base(job, &base, reterr);

@@ -11,6 +11,7 @@
 #include "util/cleanup.h"
 #include "util/random.h"
 
+/* Fisher-Yates: the order depends on @seed alone. */
 static void shuffle(struct kt_plan *plan, uint64_t seed)
 {
 	for (size_t i = plan->n; i > 1; i--) {

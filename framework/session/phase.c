@@ -28,6 +28,7 @@ void kt_session_enter(struct kt_session_state *session, enum kt_phase phase, uin
 	kt_session_report(session->report_fd, KT_SESSION_PHASE, kt_phase_name(phase));
 }
 
+/* A failure has a place in the source and a step; for other verdicts the reason is enough. */
 void kt_session_end(struct kt_session_state *session, enum kt_verdict verdict, const char *format,
 		    ...)
 {

@@ -56,6 +56,7 @@ static int encode_run(const struct kt_session_state *session, void **ret_data, s
 		.seed = kt_plan_test_seed(outcome->seed, outcome->test),
 		.attempt = outcome->attempt,
 		.work_type = session->setup->options->work_type,
+		.limit_ns = kt_setup_run_limit_ns(session->setup, session->outcome->test),
 		.time_scale_percent =
 			(uint32_t)KT_MAX(session->setup->timeout_multiplier * 100, 100.0),
 		.environment = environment,
@@ -66,6 +67,7 @@ static int encode_run(const struct kt_session_state *session, void **ret_data, s
 	return kt_link_make_wake(&run.wake) ?: kt_run_request_encode(&run, ret_data, ret_len);
 }
 
+/* The time that the host steals counts from here, as does the deadline of the test. */
 static void send_run(struct kt_session_state *session)
 {
 	KT_FREE void *data = NULL;
@@ -140,6 +142,7 @@ static void on_up(struct kt_session_state *session)
 	}
 }
 
+/* The guest is ready: the test begins now, or when the runner says so. */
 static void on_woke(struct kt_session_state *session)
 {
 	session->awaits_woke = false;
@@ -191,6 +194,7 @@ static void copy_live(const struct kt_session_state *session, int fd, const void
 		(void)kt_write_full(fd, data, len);
 }
 
+/* The captures are memfds that the runner holds too: they outlive this process. */
 static void on_output(struct kt_session_state *session, const struct kt_frame *frame)
 {
 	bool is_out = frame->type == KT_MSG_STDOUT;
@@ -200,6 +204,7 @@ static void on_output(struct kt_session_state *session, const struct kt_frame *f
 	copy_live(session, is_out ? STDOUT_FILENO : STDERR_FILENO, frame->payload, frame->len);
 }
 
+/* The index is only reported, but it comes from the guest: it is bounded. */
 static void on_step(struct kt_session_state *session, const struct kt_frame *frame)
 {
 	struct kt_msg_step step;
@@ -218,6 +223,7 @@ static void on_step(struct kt_session_state *session, const struct kt_frame *fra
 	}
 }
 
+/* The guest powers off only when it has RACK, so a result is never lost on the way. */
 static void on_result(struct kt_session_state *session, const struct kt_frame *frame)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -261,6 +267,7 @@ static void describe_crash(const struct kt_msg_crash *crash, char *text, size_t 
 	}
 }
 
+/* While the guest boots, no test runs that could be to blame. */
 static void on_crash(struct kt_session_state *session, const struct kt_frame *frame)
 {
 	struct kt_msg_crash crash;

@@ -94,6 +94,10 @@ static int restore(struct kt_session_state *session, struct kt_err *reterr)
 	return r;
 }
 
+/*
+ * Runs the loop from the first phase to the end of the machine. A restored guest may have been
+ * refused, and the session ended, before the loop begins.
+ */
 static void drive(struct kt_session_state *session)
 {
 	uint64_t send_ns = kt_setup_send_limit_ns(session->setup, session->packages);
@@ -143,6 +147,7 @@ static void run_post_vm(struct kt_session_state *session)
 	};
 	kt_ctx_init(&ctx, outcome->test);
 	ctx.view = &view;
+	/* .post_vm adds to the result of the guest; the context borrows it meanwhile. */
 	ctx.result = outcome->result;
 	(void)kt_ctx_call(&ctx, outcome->test->post_vm, "post_vm");
 	kt_ctx_take_children(&ctx);
@@ -175,6 +180,7 @@ int kt_session_main(const struct kt_session *spec)
 		kt_result_merge(&outcome->result, KT_VERDICT_ERROR, "cannot set up the session");
 	else
 		drive(&session);
+	/* .post_vm may take its time: no machine runs meanwhile. */
 	session.link = kt_link_free(session.link);
 	run_post_vm(&session);
 	text = kt_outcome_encode(outcome);

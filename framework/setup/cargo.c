@@ -17,13 +17,13 @@
 #include "util/process.h"
 
 /*
- * The cargo of a run is computed once, before anything starts: for each selected test the declarations
- * that it uses, and for each declaration the file on the host and the package in the image. Places and
- * packages share their index. A declaration whose file is missing is not an error here: its tests are
- * skipped, and its package stays empty.
+ * The cargo of a run is computed once, before anything starts: for each selected test the
+ * declarations that it uses, and for each declaration the file on the host and the package in the
+ * image. Places and packages share their index. A declaration whose file is missing is not an error
+ * here: its tests are skipped, and its package stays empty.
  */
 
-/* ---- looking up --------------------------------------------------------------------------------- */
+/* ---- looking up ------------------------------------------------------------------------------ */
 
 static size_t find_place(const struct kt_cargo *cargo, const void *declaration)
 {
@@ -41,6 +41,10 @@ const char *kt_cargo_path(const struct kt_cargo *cargo, const void *declaration)
 	return i < cargo->n ? cargo->places[i].path : NULL;
 }
 
+/*
+ * Tests are sorted by address, since each of several questions is asked for every test of a
+ * round.
+ */
 static int compare_tests(const void *a, const void *b)
 {
 	uintptr_t left = (uintptr_t)((const struct kt_cargo_test *)a)->test;
@@ -78,9 +82,9 @@ char *kt_cargo_missing(const struct kt_cargo *cargo, const struct kt_test *test)
 	return missing ? describe_missing(missing) : NULL;
 }
 
-/* ---- where they are on the host ----------------------------------------------------------------- */
+/* ---- where they are on the host -------------------------------------------------------------- */
 
-/* A path of a declaration; relative ones begin where the test program is. NULL when out of memory. */
+/* Resolves a path of a declaration relative to the directory of the test program. */
 static char *host_path(const char *path)
 {
 	char program[PATH_MAX];
@@ -100,7 +104,7 @@ static bool is_file(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, R_OK) == 0;
 }
 
-/* @name in one of the directories of KTESTS_SCHEDULER_PATH, or beside the program; NULL if it is not. */
+/* The first @name in the directories of KTESTS_SCHEDULER_PATH and beside the program; or NULL. */
 static char *find_scheduler(const char *name)
 {
 	KT_FREE char *list = strdup(getenv("KTESTS_SCHEDULER_PATH") ?: "");
@@ -120,7 +124,10 @@ static char *find_scheduler(const char *name)
 	return NULL;
 }
 
-/* Leaves *@ret_path NULL when it is not there. */
+/*
+ * *@ret_path stays NULL if the file does not exist. A name without a slash is searched for: a
+ * scheduler by find_scheduler() first, and any program in PATH.
+ */
 static int find_path(const struct kt_use *use, char **ret_path, struct kt_err *reterr)
 {
 	bool is_path = strchr(use->path, '/');
@@ -144,7 +151,7 @@ static int find_path(const struct kt_use *use, char **ret_path, struct kt_err *r
 	return *ret_path ? 0 : kt_err_oom(reterr);
 }
 
-/* The kernel of the guest would look for a script's interpreter in vain, so nothing but ELF will do. */
+/* The guest has packed files only: its kernel would not find the interpreter of a script. */
 static int check_binary(const char *path, struct kt_err *reterr)
 {
 	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -180,7 +187,7 @@ static const char *guest_dir(enum kt_use_kind kind)
 	return kind == KT_USE_PAYLOAD ? KT_PAYLOAD_DIR : KT_SCHEDULER_DIR;
 }
 
-/* @name is what it is called in the declaration, whose last part counts in the guest. */
+/* In the guest the file has the last part of @name, the path as declared. */
 static int add_extra(struct kt_cargo_place *place, const char *host, const char *name,
 		     struct kt_err *reterr)
 {
@@ -199,6 +206,7 @@ static int add_extra(struct kt_cargo_place *place, const char *host, const char 
 	return extra->host && extra->guest ? 0 : kt_err_oom(reterr);
 }
 
+/* The program or object itself comes first, then the files of a payload. */
 static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 {
 	const struct kt_use *use = &place->use;
@@ -215,8 +223,9 @@ static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 	return r;
 }
 
-/* ---- the cargo of a selection ------------------------------------------------------------------- */
+/* ---- the cargo of a selection ---------------------------------------------------------------- */
 
+/* If only one of the two arrays could grow, its new pointer is kept all the same. */
 static int add_place(struct kt_cargo *cargo, const struct kt_use *use, struct kt_err *reterr)
 {
 	struct kt_cargo_place *places = reallocarray(cargo->places, cargo->n + 1, sizeof(*places));
@@ -254,6 +263,7 @@ static int find_all(struct kt_cargo *cargo, struct kt_cargo_test *own, struct kt
 	return 0;
 }
 
+/* A place that another test has packed already stays as it is. */
 static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, struct kt_err *reterr)
 {
 	for (size_t n = 0; n < own->uses.n; n++) {
@@ -271,6 +281,7 @@ static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, str
 	return 0;
 }
 
+/* Only what a test that can run uses is packed: other files may be broken without harm. */
 static int add_test(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
 {
 	struct kt_cargo_test *own = &cargo->tests[cargo->n_tests];

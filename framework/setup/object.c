@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/setup/object.h"
 
-#include <bpf/btf.h>
 #include <elf.h>
 #include <errno.h>
 #include <gelf.h>
@@ -15,20 +14,21 @@
 #include "util/io.h"
 
 /*
- * Before anything boots, the runner reads the BPF objects that the selected tests use. An object that
- * is wrong by itself stops the run. A kernel that cannot run a scheduler makes its tests SKIP: the
- * kernel has no sched_ext, or its BTF describes a kfunc wrongly that the object calls. The files are
- * untrusted: libelf checks every offset, and PROGRAM_MAX bounds what is read.
+ * Before anything boots, the runner reads the BPF objects that the selected tests use. An object
+ * that is wrong by itself stops the run. A kernel that cannot run a scheduler makes its tests SKIP:
+ * the kernel has no sched_ext, or its BTF describes a kfunc wrongly that the object calls. The
+ * files are untrusted: libelf checks every offset, and PROGRAM_MAX bounds what is read.
  */
-#define PROGRAM_MAX    (256u << 20)
-#define EM_BPF_MACHINE 247u
+
+#define PROGRAM_MAX    (256u << 20) /* bytes of a scheduler's file */
+#define EM_BPF_MACHINE 247u         /* e_machine of a BPF object */
 #define KFUNC_PREFIX   "scx_bpf_"
 
-/* ---- objects ------------------------------------------------------------------------------------ */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 struct check {
 	const struct kt_cargo *cargo;
-	struct kt_err *err;
+	struct kt_err *err; /* of the caller */
 };
 
 static int check_object(const struct check *check, const struct kt_scheduler *scheduler,
@@ -43,6 +43,7 @@ static int check_object(const struct check *check, const struct kt_scheduler *sc
 			     scheduler->line, scheduler->name, scheduler->object);
 }
 
+/* The variables that the declaration of a scheduler sets in every test. */
 static int check_own(const struct check *check, const struct kt_test *test)
 {
 	const struct kt_uses *uses = &kt_cargo_of(check->cargo, test)->uses;
@@ -57,6 +58,7 @@ static int check_own(const struct check *check, const struct kt_test *test)
 	return r;
 }
 
+/* The variables that operations of the test set. */
 static int check_ops(const struct check *check, const struct kt_test *test, const struct kt_op *ops)
 {
 	for (const struct kt_op *op = ops; op && !op->end; op++) {
@@ -74,7 +76,8 @@ int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *cons
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n_tests; i++) {
-		r = check_own(&check, tests[i]) ?: check_ops(&check, tests[i], tests[i]->backdrop.ops);
+		r = check_own(&check, tests[i])
+			    ?: check_ops(&check, tests[i], tests[i]->backdrop.ops);
 		for (const struct kt_step *step = tests[i]->steps; r == 0 && step && !step->end;
 		     step++)
 			r = check_ops(&check, tests[i], step->ops);
@@ -82,7 +85,7 @@ int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *cons
 	return r;
 }
 
-/* ---- kfuncs ------------------------------------------------------------------------------------- */
+/* ---- kfuncs ---------------------------------------------------------------------------------- */
 
 struct names {
 	char **at;
@@ -162,8 +165,8 @@ static int collect_object(char *bytes, size_t len, struct names *names)
 }
 
 /*
- * A program embeds its objects as the bytes of a skeleton. Every position at which the ELF header of a
- * BPF object begins is therefore examined, the beginning of the file included.
+ * A program embeds its objects as the bytes of a skeleton. Every position at which the ELF header
+ * of a BPF object begins is therefore examined, the beginning of the file included.
  */
 int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *reterr)
 {
@@ -196,7 +199,7 @@ int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *rete
 	return 0;
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------ */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 static bool is_broken(const struct kt_kernel_facts *facts, const char *name)
 {
@@ -231,7 +234,8 @@ static char *find_obstacle(const struct kt_kernel_facts *facts, const struct kt_
 	KT_FREE char *list = NULL;
 
 	if (!facts->sched_ext)
-		return kt_format("scheduler %s: kernel %s has no sched_ext (CONFIG_SCHED_CLASS_EXT)",
+		return kt_format("scheduler %s: kernel %s has no sched_ext "
+				 "(CONFIG_SCHED_CLASS_EXT)",
 				 use->name, facts->release);
 	if (!facts->n_broken_kfuncs || !path || kt_scheduler_kfuncs(path, &names, NULL) < 0)
 		return NULL;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The BPF objects of schedulers, read before anything boots: whether they and a kernel fit together. */
+/*
+ * The BPF objects of schedulers, read before anything boots: whether they and a kernel fit
+ * together.
+ */
 
 #include <ktest/scheduler.h>
 
@@ -8,17 +11,17 @@
 #include "framework/setup/cargo.h"
 
 /*
- * Reads the objects of the schedulers that @tests use. Each must define a scheduler and the variables
- * that its declaration and the operations set. Returns 0 or -EINVAL; the error names the declaration's
- * file and line.
+ * Reads the objects of the schedulers that @tests use. Each must define a scheduler and the
+ * variables that its declaration and the operations set. Returns 0 or -EINVAL; the error names the
+ * declaration's file and line.
  */
 int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *const *tests,
 			size_t n_tests, struct kt_err *reterr);
 
 /*
- * Returns why @kernel cannot run the schedulers of @test, to be freed, or NULL when it can. The kernel
- * lacks sched_ext, or its BTF describes wrongly a kfunc that a scheduler calls; libbpf refuses such a
- * call.
+ * Returns why @kernel cannot run the schedulers of @test, to be freed, or NULL when it can. The
+ * kernel lacks sched_ext, or its BTF describes wrongly a kfunc that a scheduler calls; libbpf
+ * refuses such a call.
  */
 char *kt_schedulers_obstacle(const struct kt_cargo *cargo, const struct kt_kernel *kernel,
 			     const struct kt_test *test);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,36 +16,64 @@
 #include "util/clock.h"
 #include "util/io.h"
 
+/*
+ * The order of kt_setup_init() matters. The host comes first: without a QEMU the run is skipped,
+ * and nothing else is worth an error. The cargo comes before the image, which packs it. The
+ * initramfs is made at once only if machines boot; with templates it is made when the first
+ * template has to be built, which is seldom.
+ */
+
 #define TCG_TIMEOUT_MULTIPLIER 3.0
 #define DEFAULT_TIMEOUT_MS     10000u /* beyond the duration */
 
 /*
- * A throw-away guest has nothing to protect from itself, and under TCG page table isolation alone
- * makes a fork() take half as long again. Unknown words of the form KEY=value become PID 1's
- * environment. LD_BIND_NOW has the dynamic loader do once, before the template is saved, what it else
- * does in each fork, at the first call of a function.
+ * mitigations=off: a guest that is thrown away has nothing to protect from itself, and under TCG
+ * page table isolation alone makes a fork() take half as long again. The kernel passes unknown
+ * words of the form KEY=value to PID 1 as environment. LD_BIND_NOW makes the dynamic loader bind
+ * all functions before the template is saved; otherwise each restored machine would bind them
+ * again at their first calls.
  */
 #define CMDLINE                                                                                    \
 	"console=ttyS0 panic=-1 mitigations=off tsc=reliable "                                     \
 	"damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
+
+/*
+ * Under TCG the kernel's default idle loop executes MWAIT, which QEMU implements as a yield when
+ * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it until
+ * its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it sooner.
+ */
+#define CMDLINE_TCG " idle=halt"
+
+/* Appends to the warning that the run prints once. */
+__attribute__((format(printf, 2, 3))) static void add_note(struct kt_setup *setup,
+							   const char *format, ...)
+{
+	char *note = setup->host.note;
+	size_t len = strlen(note), room = sizeof(setup->host.note) - len;
+	va_list ap;
+
+	if (len)
+		len += KT_MIN((size_t)snprintf(note + len, room, "; "), room - 1);
+	va_start(ap, format);
+	(void)vsnprintf(note + len, sizeof(setup->host.note) - len, format, ap);
+	va_end(ap);
+}
 
 static int set_up_templates(struct kt_setup *setup, struct kt_err *reterr)
 {
 	if (setup->options->boot == KT_BOOT_COLD)
 		return 0;
 	if (!kt_qemu_can_save(&setup->host.qemu)) {
-		size_t len = strlen(setup->host.note);
-
-		(void)snprintf(setup->host.note + len, sizeof(setup->host.note) - len,
-			       "%sQEMU %u.%u cannot save machines (8.2 or newer can): each test "
-			       "boots its own",
-			       len ? "; " : "", setup->host.qemu.major, setup->host.qemu.minor);
+		add_note(setup,
+			 "QEMU %u.%u cannot save machines (8.2 or newer can): each test boots its "
+			 "own",
+			 setup->host.qemu.major, setup->host.qemu.minor);
 		return 0;
 	}
 	return kt_cache_path("templates", &setup->template_dir, reterr);
 }
 
-/* The guest keeps its files in RAM, and would die of too many of them without a word. */
+/* The guest keeps its files in RAM. Too many of them would kill it without a message. */
 static int check_memory(const struct kt_setup *setup, const struct kt_test *test,
 			struct kt_err *reterr)
 {
@@ -74,6 +103,11 @@ static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wan
 		return r;
 	image.packages = setup->cargo.packages;
 	image.n_packages = setup->cargo.n;
+	if (setup->cargo.n > KT_IMAGE_PACKAGE_BITS)
+		add_note(setup,
+			 "the tests use %zu payloads and schedulers, which share %u sets: guests "
+			 "get some that their test does not use",
+			 setup->cargo.n, KT_IMAGE_PACKAGE_BITS);
 	r = kt_schedulers_check(&setup->cargo, wants->tests, wants->n_tests, reterr)
 		    ?: kt_image_open(&image, &setup->image, reterr);
 	for (size_t i = 0; r == 0 && i < wants->n_tests; i++)
@@ -81,6 +115,7 @@ static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wan
 	return r;
 }
 
+/* Whether @b has the version of @a, the first @len bytes of its release. */
 static bool same_release(const struct kt_kernel *a, const struct kt_kernel *b, size_t len)
 {
 	return !strncmp(a->facts.release, b->facts.release, len) &&
@@ -88,8 +123,9 @@ static bool same_release(const struct kt_kernel *a, const struct kt_kernel *b, s
 }
 
 /*
- * "7.0.13" of 7.0.13+deb13-cloud-amd64; of several with that version all of it, and which of them it is, as
- * two builds of a tree may say the same. It is to be part of file names.
+ * The label that tells the kernels of a run apart, fit for file names: "7.0.13" for
+ * 7.0.13+deb13-cloud-amd64. If another kernel has the same version, the label is the whole
+ * release and the kernel's number, because two builds of one tree may have the same release.
  */
 static char *make_label(const struct kt_setup *setup, size_t index)
 {
@@ -129,7 +165,8 @@ static char *make_cmdline(const struct kt_setup *setup, const struct kt_kernel *
 	if (setup->host.tsc_mhz && kernel->facts.hz)
 		(void)snprintf(lpj, sizeof(lpj), " lpj=%llu",
 			       setup->host.tsc_mhz * 1000000ull / kernel->facts.hz);
-	return kt_format(CMDLINE "%s%s%s", lpj, append ? " " : "", append ?: "");
+	return kt_format(CMDLINE "%s%s%s%s", setup->host.accel == KT_ACCEL_TCG ? CMDLINE_TCG : "",
+			 lpj, append ? " " : "", append ?: "");
 }
 
 static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
@@ -178,7 +215,7 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 	if (r < 0)
 		return r;
 	r = set_up_kernels(setup, reterr);
-	if (r < 0) /* -ENOENT is the missing QEMU's */
+	if (r < 0) /* -ENOENT means that QEMU is missing, and nothing else */
 		return r == -ENOENT ? -ENODATA : r;
 	setup->timeout_multiplier = options->timeout_multiplier > 0
 					    ? options->timeout_multiplier
@@ -245,7 +282,7 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 	};
 }
 
-/* The machine must be what the test asked for, or nothing that it measures means what it says. */
+/* A machine of another shape than the test asks for would make its measurements meaningless. */
 int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *hello,
 			    struct kt_err *reterr)
 {
@@ -287,7 +324,7 @@ uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_tes
 	return (uint64_t)((double)ms * setup->timeout_multiplier) * KT_NSEC_PER_MSEC;
 }
 
-/* 15 MiB in a second are usual under TCG on a host that does nothing else. */
+/* 2 MiB a second, because a host that is idle sends 15 under TCG, and a busy one far less. */
 uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, uint64_t packages)
 {
 	return (kt_image_bytes(setup->image, packages, NULL) >> 20) * 500 * KT_NSEC_PER_MSEC;

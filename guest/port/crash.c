@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The handler of fatal signals in PID 1. It runs in the middle of any code, perhaps with corrupted
+ * memory or with locks held: it must not allocate, and must not wait for anything without a limit.
+ * It sends one CRSH frame, waits until the host has it, and powers the machine off.
+ */
 #include "guest/port/crash.h"
 
 #include <errno.h>
@@ -29,7 +34,7 @@ static struct {
 
 static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP };
 
-/* The host answers with RACK or takes the machine away; either ends the wait. */
+/* Waits up to 3 s. The host answers with RACK, or ends the machine at once. */
 static void wait_acknowledged(void)
 {
 	struct pollfd waiting = { .fd = kt_port_fd(last.port), .events = POLLIN };
@@ -37,7 +42,7 @@ static void wait_acknowledged(void)
 	(void)poll(&waiting, 1, 3000);
 }
 
-/* Memory that may not be there, without a fault of our own. */
+/* Reads memory that may not be mapped. The system call fails where an access would fault again. */
 static bool peek(uint64_t address, void *to, size_t len)
 {
 	struct iovec local = { .iov_base = to, .iov_len = len };
@@ -46,6 +51,7 @@ static bool peek(uint64_t address, void *to, size_t len)
 	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)len;
 }
 
+/* The host knows the executable, not where it was loaded: addresses are relative to that. */
 static void add_frame(struct kt_msg_crash *crash, uint64_t address)
 {
 	crash->frames[crash->n_frames++] = address - last.load_address;
@@ -90,8 +96,8 @@ static void scan_stack(struct kt_msg_crash *crash, uint64_t stack)
 }
 
 /*
- * Follows the frame pointers: backtrace(3) would need libgcc, and the heap. Code without frame
- * pointers cuts the list short.
+ * Follows the frame pointers. backtrace(3) would load libgcc and use the heap. The list ends early
+ * at code without frame pointers. Frames must ascend, so a corrupted stack cannot make a loop.
  */
 static void walk_stack(struct kt_msg_crash *crash, const ucontext_t *context)
 {
@@ -106,7 +112,7 @@ static void walk_stack(struct kt_msg_crash *crash, const ucontext_t *context)
 	add_frame(crash, ip);
 	while (crash->n_frames < KT_CRASH_FRAMES_MAX && peek(frame, pair, sizeof(pair)) &&
 	       pair[0] > frame) {
-		add_frame(crash, pair[1] - 1); /* inside the call, not behind it */
+		add_frame(crash, pair[1] - 1); /* inside the call instruction, for the line */
 		frame = pair[0];
 	}
 }
@@ -161,7 +167,10 @@ int kt_crash_install(struct kt_port *port, const int *step, struct kt_err *reter
 	};
 	stack_t stack = { .ss_size = 65536 };
 
-	stack.ss_sp = malloc(stack.ss_size); /* for the life of PID 1 */
+	/*
+	 * The overflow of a stack is fatal too: the handler needs its own stack. It is never freed.
+	 */
+	stack.ss_sp = malloc(stack.ss_size);
 	if (!stack.ss_sp)
 		return kt_err_oom(reterr);
 	last.port = port;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The functions of <ktest/ctx.h> and <ktest/scheduler.h> that look at or change the running scenario.
- * A test's own functions call them in the guest. On the host, where .post_vm runs, there is no scenario:
- * queries find nothing and operations fail with a message.
+ * The functions of <ktest/ctx.h> and <ktest/scheduler.h> that look at or change the running
+ * scenario. A test's own functions call them in the guest. On the host, where .post_vm runs, there
+ * is no scenario: queries find nothing and operations fail with a message.
  */
 #include <errno.h>
 #include <string.h>
@@ -81,7 +81,7 @@ int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *o
 	return kt_fail(ctx, where, "%s: %s", text ?: "operation", err.text);
 }
 
-/* ---- BPF maps ----------------------------------------------------------------------------------- */
+/* ---- BPF maps -------------------------------------------------------------------------------- */
 
 bool kt_bpf_captured(const struct kt_ctx *ctx, const char *tag, uint64_t *ret_value)
 {

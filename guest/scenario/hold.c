@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * How init waits while the workers of a step run.
+ *
+ * Init must not disturb what it measures. It sleeps in poll(2) until something ends: a worker (the
+ * descriptor of its group), the scheduler (its process, or a uevent), or another child (SIGCHLD by
+ * signalfd). It never wakes up by a timer before the end of the hold.
+ *
+ * Payloads and the scheduler may end at any time, and their owners read their exit status later.
+ * Therefore init reaps orphans only.
+ */
+
 #include "guest/scenario/hold.h"
 
 #include <errno.h>
@@ -13,6 +24,11 @@
 #include "util/clock.h"
 #include "util/io.h"
 
+/*
+ * A hold sleeps in one poll(2) over everything that can end it early: workers, the scheduler,
+ * orphans. SIGCHLD is blocked meanwhile and read from a signalfd, so that no end of a child falls
+ * between a look and the wait.
+ */
 static int check_group(void *data, struct kt_live_cgroup *cgroup, struct kt_worker_group *group)
 {
 	struct kt_err *err = data;
@@ -34,13 +50,16 @@ static int group_has(void *data, struct kt_live_cgroup *cgroup, struct kt_worker
 	return kt_worker_group_has(group, *(const pid_t *)data);
 }
 
-/* PID 1 inherits every orphan. Workers, payloads and schedulers are left alone: their end is somebody's news. */
+/*
+ * PID 1 inherits every orphan and has to reap it. The ends of workers, payloads and schedulers are
+ * left for the code that started them, which reports their status.
+ */
 static void reap_orphans(const struct kt_hold_watch *watch, int signals)
 {
 	struct signalfd_siginfo signal;
 
 	while (read(signals, &signal, sizeof(signal)) > 0)
-		;
+		; /* else the descriptor stays readable */
 	for (;;) {
 		siginfo_t info = { 0 };
 
@@ -75,7 +94,10 @@ static int add_fd(void *data, struct kt_live_cgroup *cgroup, struct kt_worker_gr
 	return 0;
 }
 
-/* The ends of other children, what tells of the scheduler, and one for each group of workers. */
+/*
+ * The descriptors to wait for: SIGCHLD for children without an owner, the scheduler's events, and
+ * one epoll descriptor for each group of workers.
+ */
 static int collect_fds(const struct kt_hold_watch *watch, int signals, struct fds *fds)
 {
 	int scheduler[2];
@@ -92,7 +114,7 @@ static int collect_fds(const struct kt_hold_watch *watch, int signals, struct fd
 	return kt_live_for_each_group(watch->live, add_fd, fds);
 }
 
-/* One look at everything that can have happened. */
+/* Handles every event that can have woken the wait. Returns 0 or why the hold ends early. */
 static int look(const struct kt_hold_watch *watch, int signals, struct kt_err *reterr)
 {
 	int r = kt_scheduler_set_check(watch->schedulers)
@@ -103,7 +125,7 @@ static int look(const struct kt_hold_watch *watch, int signals, struct kt_err *r
 	return r;
 }
 
-/* Nothing wakes PID 1 meanwhile but an event: it would be load of its own. */
+/* PID 1 sleeps until an event or @end_ns. Polling would add load to the scenario. */
 static int wait_until(const struct kt_hold_watch *watch, uint64_t end_ns, int signals,
 		      struct kt_err *reterr)
 {
@@ -116,7 +138,7 @@ static int wait_until(const struct kt_hold_watch *watch, uint64_t end_ns, int si
 		r = look(watch, signals, reterr);
 		if (r < 0)
 			break;
-		/* A scheduler that ended as it should has nothing to tell any more. */
+		/* A scheduler whose expected end was seen has no descriptors any more. */
 		free(fds.at);
 		r = collect_fds(watch, signals, &fds);
 		if (r < 0)
@@ -134,6 +156,7 @@ int kt_hold_until(const struct kt_hold_watch *watch, uint64_t end_ns, struct kt_
 	sigset_t child, old;
 	int r;
 
+	/* A signalfd gets a signal only while the signal is blocked. */
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &child, &old);

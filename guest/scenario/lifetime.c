@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads the steps of a test as data; nothing runs here. A step names a cgroup in its setup or in an
+ * operation. A step with .setup_fn names what the function returns, which is not known before the
+ * step: such a name does not keep a cgroup alive.
+ */
+
 #include "guest/scenario/lifetime.h"
 
 #include <string.h>
 
+/* "a/b" is within "a" and within "a/b", and "ab" is not within "a". */
 static bool is_within(const char *inner, const char *outer)
 {
 	size_t len = strlen(outer);
@@ -10,12 +17,16 @@ static bool is_within(const char *inner, const char *outer)
 	return !strncmp(inner, outer, len) && (!inner[len] || inner[len] == '/');
 }
 
-/* To name a cgroup is to name what is above it, which it needs, and below it, which it affects. */
+/*
+ * Whether a mention of @cgroup keeps the cgroup @name alive. A cgroup needs those above it, and an
+ * operation on it affects those below it.
+ */
 static bool names(const char *cgroup, const char *name)
 {
 	return cgroup && (is_within(cgroup, name) || is_within(name, cgroup));
 }
 
+/* KT_ADD_CGROUP_DEF() too has the name in .cgroup. */
 static bool creates(const struct kt_op *op)
 {
 	return op->kind == KT_OP_ADD_CGROUP || op->kind == KT_OP_ADD_CGROUP_DEF;
@@ -24,7 +35,7 @@ static bool creates(const struct kt_op *op)
 enum mention {
 	NOT_NAMED,
 	NAMED,
-	CREATED_ANEW, /* before any other mention in the step */
+	CREATED_ANEW, /* the first mention in the step creates another cgroup of that name */
 };
 
 static enum mention find_mention(const struct kt_step *step, const char *name)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* How long a step's cgroup lives: until the end of the last step that names it. */
+/* The life of a cgroup that a step creates: it ends with the last step that names it. */
 
 #include <ktest/scenario.h>
 
 /*
- * The index of the last step, from @now on, that names the cgroup @name or one above or below it,
- * seen from step @now, in which it exists; @now itself when none does. A step that creates it anew
- * ends the search: that one is another cgroup.
+ * Returns the index of the last step that names the cgroup @name, or one above or below it. The
+ * search begins behind step @now, in which the cgroup exists, and ends at a step that creates
+ * another cgroup of that name. Returns @now when no later step names it.
  */
 unsigned int kt_lifetime_end(const struct kt_step *steps, unsigned int now, const char *name);

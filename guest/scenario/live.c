@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Cgroups are kept in a list, the newest first. Every cgroup on the list has a directory, and every
+ * worker belongs to the entry of the cgroup that it runs in, or to init's entry. Only the executor
+ * and operations change the list, and only in init's main thread.
+ *
+ * Removal is in reverse order of creation, which puts children before their parents. Two rules keep
+ * it from blocking: a frozen cgroup is thawed, or its workers are killed at once, and all workers
+ * are asked to end before any is waited for.
+ */
+
 #include "guest/scenario/live.h"
 
 #include <errno.h>
@@ -11,7 +21,13 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define STOP_TIMEOUT_MS 5000u
+/*
+ * The cgroups that exist now, the newest first, each with its groups of workers. Every worker
+ * belongs to exactly one entry of the list; the entry "" (init) stands for the cgroup of PID 1.
+ * Cgroups are removed in the reverse order of their creation, so that a child goes before its
+ * parent. Reports of workers outlive their groups and stay until the end of the test.
+ */
+#define STOP_TIMEOUT_MS 5000u /* from asking workers to end to killing them */
 
 void kt_live_init(struct kt_live *live, struct kt_ctx *ctx)
 {
@@ -41,10 +57,12 @@ struct kt_live_cgroup *kt_live_find(struct kt_live *live, const char *name)
 int kt_live_get(struct kt_live *live, const char *name, struct kt_live_cgroup **ret_cgroup,
 		struct kt_err *reterr)
 {
-	*ret_cgroup = kt_live_find(live, name ?: "");
-	if (*ret_cgroup)
-		return 0;
-	return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
+	struct kt_live_cgroup *cgroup = kt_live_find(live, name ?: "");
+
+	if (!cgroup)
+		return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
+	*ret_cgroup = cgroup;
+	return 0;
 }
 
 uint64_t kt_live_iterations(const struct kt_live_cgroup *cgroup)
@@ -72,9 +90,9 @@ int kt_live_for_each_group(struct kt_live *live,
 	return r;
 }
 
-/* ---- workers ------------------------------------------------------------------------------------ */
+/* ---- workers --------------------------------------------------------------------------------- */
 
-/* What the work does not say, the cgroup's definition does. */
+/* Members that the work leaves unset are taken from the definition of its cgroup. */
 static struct kt_work merge_defaults(const struct kt_work *work, const struct kt_cgroup_def *def)
 {
 	struct kt_work merged = *work;
@@ -93,7 +111,7 @@ static struct kt_work merge_defaults(const struct kt_work *work, const struct kt
 	return merged;
 }
 
-/* --work-type takes the place of a type that allows it, unless the workers cannot be grouped so. */
+/* --work-type replaces the type of a swappable work, if the work is valid with that type too. */
 static void override_type(const struct kt_live *live, struct kt_work *work)
 {
 	enum kt_work_type type = live->ctx->work_type;
@@ -106,6 +124,10 @@ static void override_type(const struct kt_live *live, struct kt_work *work)
 		*work = other;
 }
 
+/*
+ * Each group gets seeds of its own, far enough from the next group's for all of its workers: the
+ * same test and seed give the same random numbers in every worker.
+ */
 static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 		       const struct kt_work *work, struct kt_err *reterr)
 {
@@ -123,7 +145,9 @@ static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	if (!grown)
 		return kt_err_oom(reterr);
 	cgroup->groups = grown;
-	r = kt_worker_group_start(work, &place, kt_ctx_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
+	/* Thousands of workers take as long as the test allows. */
+	r = kt_worker_group_start(work, &place,
+				  kt_ctx_patient_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
 				  &grown[cgroup->n_groups], reterr);
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "starting %s in cgroup '%s'",
@@ -133,7 +157,7 @@ static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	return 0;
 }
 
-/* @def: NULL for workers that are started into a cgroup that is there. */
+/* @def: the definition that creates the cgroup; NULL for workers that join an existing one. */
 static int start_groups(struct kt_live *live, struct kt_live_cgroup *cgroup,
 			const struct kt_work *work, const struct kt_cgroup_def *def,
 			struct kt_err *reterr)
@@ -175,8 +199,9 @@ static void fail_worker(struct kt_live *live, const struct kt_live_cgroup *cgrou
 }
 
 /*
- * What is frozen cannot end by itself: it is killed at once. All are asked before any is waited for: a
- * SCHED_IDLE worker does not get to end while those of another group spin.
+ * Frozen workers cannot end by themselves and are killed at once. All workers are asked before the
+ * first is waited for: a SCHED_IDLE worker gets no CPU to end on while workers of another group
+ * spin.
  */
 static void stop_workers(struct kt_live *live, struct kt_live_cgroup *cgroup, bool frozen)
 {
@@ -202,7 +227,7 @@ int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_
 				    reterr);
 }
 
-/* ---- cgroups ------------------------------------------------------------------------------------ */
+/* ---- cgroups --------------------------------------------------------------------------------- */
 
 static void live_free(struct kt_live_cgroup *cgroup)
 {
@@ -211,6 +236,7 @@ static void live_free(struct kt_live_cgroup *cgroup)
 	free(cgroup);
 }
 
+/* Parents that were created only as part of a path have no entry: they are passed over. */
 const cpu_set_t *kt_live_cpus_above(struct kt_live *live, const char *name)
 {
 	KT_FREE char *above = strdup(name);
@@ -244,6 +270,11 @@ static int live_new(struct kt_live *live, const char *name, unsigned int last_st
 	return 0;
 }
 
+/*
+ * The entry is added as soon as the directory exists, so that teardown finds it whatever fails
+ * next. Workers are started last, so that they never run
+ * without the limits.
+ */
 int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned int last_step,
 		struct kt_err *reterr)
 {
@@ -259,6 +290,7 @@ int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned 
 	return r ?: start_groups(live, cgroup, def->work, def, reterr);
 }
 
+/* Frees the entry even when the directory stays, so that teardown does not try it again. */
 static int remove_at(struct kt_live *live, struct kt_live_cgroup **at, struct kt_err *reterr)
 {
 	struct kt_live_cgroup *cgroup = *at;
@@ -282,6 +314,7 @@ int kt_live_remove(struct kt_live *live, const char *name, struct kt_err *reterr
 	return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
 }
 
+/* The reports of the workers bear the name of @to from now on. */
 static int take_groups(struct kt_live_cgroup *from, struct kt_live_cgroup *to)
 {
 	struct kt_worker_group **grown =
@@ -304,12 +337,12 @@ int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct 
 
 	for (size_t i = 0; r == 0 && i < from->n_groups; i++)
 		r = kt_worker_group_move(from->groups[i], to->name, reterr);
-	if (r == 0 && *from->name) /* and what the workers have forked, and payloads */
+	if (r == 0 && *from->name) /* payloads, and processes that workers have forked */
 		r = kt_cgroup_move_all(from->name, to->name, reterr);
 	if (r < 0)
 		return r;
 	r = take_groups(from, to);
-	kt_live_set_cpus(to, &to->cpus);
+	kt_live_set_cpus(to, &to->cpus); /* allows them to the workers that have come */
 	return r < 0 ? kt_err_oom(reterr) : 0;
 }
 
@@ -330,7 +363,9 @@ void kt_live_tear_down(struct kt_live *live, unsigned int step,
 {
 	struct kt_live_cgroup **at = &live->first;
 
-	/* Thawed all at first: a frozen parent, which goes after its children, would hold theirs. */
+	/*
+	 * A frozen parent goes after its children and would keep their processes frozen: thaw all.
+	 */
 	for (const struct kt_live_cgroup *cgroup = live->first; cgroup; cgroup = cgroup->next) {
 		if (ends_with(cgroup, step))
 			(void)kt_cgroup_freeze(cgroup->name, false, 0, NULL);

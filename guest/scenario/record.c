@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The records of the steps' holds. The kernel counts a cgroup's CPU time from its creation, so the
+ * values at the begin of a hold are kept in the live cgroup (struct kt_live_cgroup) and subtracted
+ * at its end. A cgroup that is created during the hold begins at 0; one that is removed during it
+ * gets no record.
+ */
+
 #include "guest/scenario/record.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Counters of a cgroup only grow. A record stores the difference between the end and the beginning
+ * of one hold, for every cgroup that exists at the end of it.
+ */
 void kt_records_init(struct kt_records *records)
 {
 	*records = (struct kt_records){ .end = &records->first };
@@ -39,9 +50,9 @@ int kt_record_begin(struct kt_records *records, struct kt_live *live, const char
 	if (!record)
 		return kt_err_oom(reterr);
 	record->name = name;
+	/* Before anything can fail: records are found by the number of their step. */
 	*records->end = record;
 	records->end = &record->next;
-	*ret_record = record;
 	for (struct kt_live_cgroup *at = live->first; at; at = at->next) {
 		int r = kt_cgroup_usage(at->name, &at->begin, reterr);
 
@@ -50,6 +61,7 @@ int kt_record_begin(struct kt_records *records, struct kt_live *live, const char
 		at->begin_iterations = kt_live_iterations(at);
 	}
 	record->begin_ns = kt_elapsed_ns(live->ctx);
+	*ret_record = record;
 	return 0;
 }
 
@@ -62,7 +74,7 @@ static int record_cgroup(struct kt_step_record *record, const struct kt_live_cgr
 	if (!cgroup)
 		return kt_err_oom(reterr);
 	cgroup->next = record->cgroups;
-	record->cgroups = cgroup;
+	record->cgroups = cgroup; /* owned from here on, also on failure */
 	cgroup->name = strdup(live->name);
 	if (!cgroup->name)
 		return kt_err_oom(reterr);
@@ -70,7 +82,7 @@ static int record_cgroup(struct kt_step_record *record, const struct kt_live_cgr
 	cgroup->usage.usage_us -= live->begin.usage_us;
 	cgroup->usage.user_us -= live->begin.user_us;
 	cgroup->usage.system_us -= live->begin.system_us;
-	/* Workers that came or went during the hold count from or to then. */
+	/* Iterations of workers that ended during the hold are gone from the sum: never below 0. */
 	cgroup->iterations = kt_live_iterations(live);
 	cgroup->iterations -= cgroup->iterations < live->begin_iterations ? cgroup->iterations
 									  : live->begin_iterations;
@@ -95,6 +107,7 @@ const struct kt_cgroup_record *kt_record_find(const struct kt_records *records, 
 	const struct kt_step_record *record = records->first;
 	const struct kt_cgroup_record *at;
 
+	/* No step is skipped: a test ends at the first step that fails. */
 	while (record && step--)
 		record = record->next;
 	at = record ? record->cgroups : NULL;
@@ -117,6 +130,7 @@ static json_t *cgroups_to_json(const struct kt_step_record *record)
 	return array;
 }
 
+/* Names that are NULL are left out ("s*"). */
 json_t *kt_records_to_json(const struct kt_records *records)
 {
 	json_t *array = json_array();

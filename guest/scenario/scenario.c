@@ -1,13 +1,24 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The executor: runs what a test declares, in this order.
+ *
+ *	begin		attach the test's scheduler
+ *	backdrop	setup, operations
+ *	each step	setup, operations, hold, teardown of what no later step names
+ *	end		teardown of everything else
+ *
+ * The first failure ends the run. It is recorded in the test's result where it is known, with the
+ * step and the operation; callers only see that something failed. All waits are in operations and
+ * in the hold, and each has a deadline. Between begin and end of the steps init runs with the
+ * highest priority (urgent.h).
+ */
+
 #include "guest/scenario/scenario.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "guest/scenario/definition.h"
 #include "guest/scenario/hold.h"
-#include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
+#include "guest/scenario/state.h"
 #include "guest/scenario/urgent.h"
 #include "guest/scheduler/bpf_map.h"
 #include "guest/test/test.h"
@@ -15,15 +26,21 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define REPORTED_WORKERS_MAX 500u /* one by one: a result must fit into a frame */
+/*
+ * The executor: one thread, step by step. A step sets up its cgroups, applies its operations,
+ * holds, and tears down the cgroups that no later step names. The first failure ends the scenario,
+ * and everything is torn down. Failures are recorded in the test's result where they are known;
+ * return values only say that there was one.
+ */
+#define REPORTED_WORKERS_MAX 500u /* rows in the report; the rest is only counted */
 
 struct teardown {
 	struct kt_scenario *scenario;
-	unsigned int step;
-	int first;
+	unsigned int step; /* the step that ends, or KT_LIVES_ON */
+	int first;         /* the first failure; 0: none */
 };
 
-/* Payloads go with their cgroup, and before it. */
+/* Whether the cgroup ends with this step. Its payload ends just before it. */
 static bool is_ending(void *data, const char *name)
 {
 	const struct teardown *teardown = data;
@@ -40,6 +57,7 @@ static void on_teardown_failed(void *data, const struct kt_err *err)
 	teardown->first = teardown->first ?: r;
 }
 
+/* One cgroup that cannot be removed does not keep the others: all are tried. */
 static int tear_down(struct kt_scenario *scenario, unsigned int step)
 {
 	struct teardown teardown = { scenario, step, 0 };
@@ -64,18 +82,19 @@ int kt_scenario_begin(struct kt_scenario *scenario)
 		return 0;
 	r = kt_scheduler_set_attach(&scenario->schedulers, scheduler, NULL, &err);
 	if (r < 0 && r != KT_FAILED)
+		/* An ERROR and not a FAIL: without its scheduler the test has not run. */
 		kt_result_merge(&scenario->ctx->result, KT_VERDICT_ERROR, err.text);
 	return r;
 }
 
-/* ---- one step ----------------------------------------------------------------------------------- */
+/* ---- one step -------------------------------------------------------------------------------- */
 
 static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def *setup)
 {
 	struct kt_err err = KT_ERR_NULL;
 
 	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++) {
-		if (kt_op_set_up(scenario, def, &err) < 0)
+		if (kt_definition_set_up(scenario, def, &err) < 0)
 			return kt_scenario_fail(scenario, &err, "setup");
 	}
 	return 0;
@@ -89,7 +108,7 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 	for (const struct kt_op *op = ops; op && !op->end; op++, index++) {
 		int r = kt_op_apply(scenario, op, &err);
 
-		if (r == KT_FAILED) /* what was wrong is recorded */
+		if (r == KT_FAILED) /* the failure is recorded already */
 			return r;
 		if (r < 0) {
 			KT_FREE char *text = kt_op_text(op);
@@ -101,6 +120,10 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 	return 0;
 }
 
+/*
+ * .setup_fn is called when its step begins. Its list is used until the test ends, so it must be
+ * static (struct kt_step).
+ */
 static int set_up_step(struct kt_scenario *scenario, const struct kt_step *step)
 {
 	const struct kt_cgroup_def *setup = step->setup;
@@ -123,6 +146,7 @@ static int count_group(void *data, struct kt_live_cgroup *cgroup, struct kt_work
 	return 0;
 }
 
+/* Tells the host which step runs, which the host reports if the guest hangs or dies in it. */
 static void send_step(struct kt_scenario *scenario, enum kt_message type,
 		      const struct kt_step *step)
 {
@@ -158,9 +182,9 @@ static uint64_t hold_ns(const struct kt_scenario *scenario, const struct kt_hold
 }
 
 /*
- * Operations every so often, until the duration of the test is over, which counts from the first hold:
- * setting up takes time that is nobody's. The rounds are counted from the first one's begin: one that takes
- * long does not shift the others.
+ * Repeats the operations of a step at an interval until the duration of the test is over. The
+ * duration counts from the first hold, so that setting up does not shorten it. Rounds are due at
+ * multiples of the interval: a round that takes long does not delay the later ones.
  */
 static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
 		     struct kt_err *reterr)
@@ -179,6 +203,7 @@ static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
 	return r;
 }
 
+/* A step without a hold gets a record too: records are found by the number of their step. */
 static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -198,6 +223,10 @@ static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 	return r < 0 && r != KT_FAILED ? kt_scenario_fail(scenario, &err, "hold") : r;
 }
 
+/*
+ * A scheduler that has ended unexpectedly fails the test before the next step begins. The step's
+ * end is sent even after a failure; everything is torn down then, since no later step runs.
+ */
 static int run_step(struct kt_scenario *scenario, unsigned int index)
 {
 	const struct kt_step *step = &scenario->steps[index];
@@ -215,8 +244,9 @@ static int run_step(struct kt_scenario *scenario, unsigned int index)
 	return r ?: r2;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
+/* What the backdrop creates lives until the end of the test (kt_scenario_last_step()). */
 static int set_up_backdrop(struct kt_scenario *scenario, const struct kt_backdrop *backdrop)
 {
 	int r;
@@ -242,6 +272,9 @@ int kt_scenario_run(struct kt_scenario *scenario, const struct kt_test *test)
 	return r;
 }
 
+/* ---- the report ------------------------------------------------------------------------------ */
+
+/* A subset of the worker's report; .check functions see all of it. */
 static json_t *worker_to_json(const struct kt_worker_report *report)
 {
 	return json_pack(
@@ -266,7 +299,7 @@ static json_t *workers_to_json(const struct kt_reports *reports)
 	return array;
 }
 
-/* Which kinds were applied. */
+/* The names of the operations that were applied, each once. */
 static json_t *operations_to_json(uint64_t applied)
 {
 	json_t *array = json_array();
@@ -280,6 +313,7 @@ static json_t *operations_to_json(uint64_t applied)
 	return array;
 }
 
+/* "n_workers" counts all workers, also those that "workers" has no room for. */
 json_t *kt_scenario_report(const struct kt_scenario *scenario)
 {
 	const struct kt_reports *reports = &scenario->live.reports;

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The executor of steps. */
+/*
+ * The executor of a scenario: attaches the test's scheduler, runs the backdrop and the steps, tears
+ * everything down, and reports what happened. Init calls these functions in the order in which they
+ * stand here.
+ */
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "guest/scenario/state.h"
 
 /*
- * Attaches the test's scheduler, if it names one. Returns 0 or a negative errno; the failure is then
- * recorded in the test's result.
+ * Attaches the test's scheduler, if it names one. Returns 0 or a negative errno; the failure is
+ * then recorded in the test's result.
  */
 int kt_scenario_begin(struct kt_scenario *scenario);
 

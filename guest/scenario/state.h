@@ -34,10 +34,18 @@ int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario
 struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario);
 
 /*
- * Returns the index of the step at whose end a cgroup @name goes that is created now, or KT_LIVES_ON
- * when it lives to the end of the test.
+ * Returns the index of the step at whose end a cgroup @name goes that is created now, or
+ * KT_LIVES_ON when it lives to the end of the test.
  */
 unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const char *name);
+
+/*
+ * Finds the cgroup @name, in which the caller is about to start something; "" is init's own. Init's
+ * workers then live at least until the last step that names "". Returns 0, or -ENOENT with a
+ * message when there is no such cgroup.
+ */
+int kt_scenario_place(struct kt_scenario *scenario, const char *name,
+		      struct kt_live_cgroup **ret_cgroup, struct kt_err *reterr);
 
 /*
  * Lets time pass until @end_ns, or for @ns. Returns early with -ECHILD when a worker ends, and with
@@ -47,7 +55,7 @@ int kt_scenario_hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct
 int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *reterr);
 
 /*
- * Records a failure that no assertion of the test reports, as "@what: @err" at the test's own place.
- * Returns KT_FAILED.
+ * Records a failure that no assertion of the test reports, as "@what: @err" at the test's own
+ * place. Returns KT_FAILED.
  */
 int kt_scenario_fail(struct kt_scenario *scenario, const struct kt_err *err, const char *what);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* PID 1's own scheduling: what it does to a scenario must not wait for what it has set loose. */
+/* The scheduling class of PID 1: its operations must not wait behind the workers it has started. */
 
 /*
- * Puts the calling thread above all that workers can be, whatever scheduler there is; what it forks is
- * ordinary again (SCHED_RESET_ON_FORK).
+ * Makes the calling thread SCHED_FIFO with the highest priority, above every worker and every
+ * sched_ext scheduler, until kt_urgent_end(). Its children start as SCHED_OTHER
+ * (SCHED_RESET_ON_FORK).
  */
 void kt_urgent_begin(void);
+
+/* Makes the calling thread SCHED_OTHER again. */
 void kt_urgent_end(void);

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The process that loads a scheduler and keeps it attached: a fork of PID 1 that runs ktest's
+ * loader for an object file, or a program of the scheduler's own.
+ *
+ * The scheduler exists twice, as a process and in the kernel, and either can end first: the kernel
+ * disables a scheduler that misbehaves, and a process can die. This file starts and ends both
+ * together. Only set.c calls it, and decides what an end means for the test.
+ *
+ * At most one scheduler is attached at a time. A process that has ended is reaped before its run is
+ * freed.
+ */
 #include "guest/scheduler/scheduler.h"
 
 #include <errno.h>
@@ -21,22 +32,22 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define SCHEDULER_DIR    "/schedulers" /* framework/setup/cargo.h packs them there */
-#define KILL_TIMEOUT_NS  (3 * KT_NSEC_PER_SEC)
-#define LAST_WORDS_LEN   4096u
+#define SCHEDULER_DIR   "/schedulers" /* framework/setup/cargo.h packs them there */
+#define KILL_TIMEOUT_NS (3 * KT_NSEC_PER_SEC)
+#define LAST_WORDS_LEN  4096u /* bytes at the end of the log in which the last line is searched */
 
 struct kt_scheduler_run {
 	const struct kt_scheduler *scheduler;
-	pid_t pid; /* and process group; 0 once reaped */
+	pid_t pid; /* of the process and of its group; 0: not started, or reaped */
 	int pidfd;
-	int log; /* standard output and error */
-	int status;
-	struct kt_ops_hook *hook; /* of a program whose watchdog is to be set */
+	int log;                  /* a file with its standard output and error */
+	int status;               /* as from wait(2), once reaped */
+	struct kt_ops_hook *hook; /* sets the watchdog of a program; NULL: not needed */
 };
 
-/* ---- start -------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
-/* What the forked process does for an object. */
+/* What the forked process needs to load an object file. */
 struct load {
 	struct kt_loader loader;
 	const char *comm;
@@ -50,7 +61,7 @@ static int load_body(const struct kt_program *program)
 	return kt_loader_run(&load->loader);
 }
 
-/* Variables of the declaration, and of the operation behind them, which thereby count. */
+/* Joins two lists. The loader lets the last assignment to a variable win: that of @b. */
 static const char **join(const char *const *a, const char *const *b)
 {
 	size_t n = 0, room = 1;
@@ -68,6 +79,10 @@ static const char **join(const char *const *a, const char *const *b)
 	return list;
 }
 
+/*
+ * An object file is loaded by the body of the fork, with the arguments as variables. A program is
+ * executed with the arguments; if a watchdog timeout is asked for, the ops hook has to set it.
+ */
 static int start_process(struct kt_scheduler_run *run, const struct kt_scheduler_start *start,
 			 struct kt_err *reterr)
 {
@@ -129,6 +144,7 @@ static char *last_words(const struct kt_scheduler_run *run)
 	return strdup(at ? at + 1 : text);
 }
 
+/* Words the end of a process that has ended before the kernel has enabled its scheduler. */
 static int explain_end(struct kt_scheduler_run *run, struct kt_err *reterr)
 {
 	KT_FREE char *words = NULL;
@@ -143,7 +159,10 @@ static int explain_end(struct kt_scheduler_run *run, struct kt_err *reterr)
 			  words ? ": " : "", words ?: "");
 }
 
-/* The kernel says that it is there by a uevent; that it never will be, by the end of the process. */
+/*
+ * Waits until the kernel has enabled the scheduler, which a uevent announces. The wait also ends
+ * when the process ends, since the scheduler will not be enabled then.
+ */
 static int await_enabled(struct kt_scheduler_run *run, const struct kt_scheduler_start *start,
 			 struct kt_err *reterr)
 {
@@ -171,6 +190,7 @@ static int await_enabled(struct kt_scheduler_run *run, const struct kt_scheduler
 			  "the kernel has not enabled it in time; it was killed");
 }
 
+/* A scheduler can be attached only if the kernel has sched_ext and no scheduler is attached. */
 static int check_nothing_is_there(struct kt_err *reterr)
 {
 	char name[KT_SCX_OPS_NAME_LEN];
@@ -200,9 +220,12 @@ int kt_scheduler_start(const struct kt_scheduler_start *start, struct kt_schedul
 		.pidfd = -1,
 		.log = -1,
 	};
-	*ret_run = run;
+	*ret_run = run; /* from here on also on failure: the caller reports the log */
 	r = kt_program_output(&run->log, reterr) ?: start_process(run, start, reterr) ?:
 	    await_enabled(run, start, reterr);
+	/*
+	 * The scheduler is enabled, but the hook has not seen how: its watchdog is not the test's.
+	 */
 	if (r == 0 && run->hook && !kt_ops_hook_count(run->hook)) {
 		kt_scheduler_bury(run, 0);
 		r = kt_err_set(reterr, -ENOTSUP, "its watchdog could not be set");
@@ -210,7 +233,7 @@ int kt_scheduler_start(const struct kt_scheduler_start *start, struct kt_schedul
 	return r < 0 ? kt_err_prefix(reterr, r, "scheduler %s", start->scheduler->name) : 0;
 }
 
-/* ---- while it runs ------------------------------------------------------------------------------ */
+/* ---- while it runs --------------------------------------------------------------------------- */
 
 int kt_scheduler_fd(const struct kt_scheduler_run *run)
 {
@@ -222,6 +245,10 @@ pid_t kt_scheduler_pid(const struct kt_scheduler_run *run)
 	return run->pid;
 }
 
+/*
+ * Waits for the end of the process until @deadline_ns; 0 only looks. A failing poll counts as the
+ * end.
+ */
 static bool has_exited(const struct kt_scheduler_run *run, uint64_t deadline_ns)
 {
 	struct pollfd waiting = { .fd = run->pidfd, .events = POLLIN };
@@ -234,8 +261,9 @@ bool kt_scheduler_has_ended(const struct kt_scheduler_run *run)
 	return kt_scx_has_gone() || has_exited(run, 0);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
+/* Kills the process group if it still runs, and reaps it; only then may the hook's thread end. */
 static void reap(struct kt_scheduler_run *run)
 {
 	if (run->pid)
@@ -248,6 +276,7 @@ int kt_scheduler_stop(struct kt_scheduler_run *run, uint64_t deadline_ns, struct
 {
 	bool in_time;
 
+	/* sysrq-S detaches the scheduler even if its process is starved or hangs. */
 	if (!kt_scx_has_gone())
 		(void)kt_file_write("/proc/sysrq-trigger", "S");
 	if (run->pid)
@@ -259,7 +288,10 @@ int kt_scheduler_stop(struct kt_scheduler_run *run, uint64_t deadline_ns, struct
 				  "scheduler %s: its process has not ended after SIGTERM; it was "
 				  "killed",
 				  run->scheduler->name);
-	/* Its end has waited for the kernel's. */
+	/*
+	 * No wait is needed here: when a process closes its BPF link, the kernel disables the
+	 * scheduler before the process can end (kernel/sched/ext.c, bpf_scx_unreg()).
+	 */
 	if (kt_scx_state() != KT_SCX_DISABLED)
 		return kt_err_set(reterr, -EBUSY,
 				  "scheduler %s: its process has ended, but the kernel has not let "
@@ -293,7 +325,7 @@ struct kt_scheduler_run *kt_scheduler_free(struct kt_scheduler_run *run)
 	return NULL;
 }
 
-/* ---- what it has printed ------------------------------------------------------------------------ */
+/* ---- what it has printed --------------------------------------------------------------------- */
 
 int kt_scheduler_log(const struct kt_scheduler_run *run, uint64_t *ret_len)
 {

@@ -1,4 +1,17 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler of a scenario from the test's point of view. It owns the run that is attached, the
+ * history of all runs, the trace buffer for dumps, and the BPF maps and numbers that the test has
+ * asked to keep.
+ *
+ * The operations of guest/scenario/op.c attach, detach and replace; holds (guest/scenario/hold.c)
+ * look by kt_scheduler_set_check() whether the scheduler has ended by itself. All calls come from
+ * the thread that runs the test.
+ *
+ * An end by itself is handled once, in on_end(): the host gets the log and the dump, the history
+ * gets the reason, and the test fails unless it expects the end. Every error that ends a scheduler
+ * must reach on_end(), also one that happens while it is being detached.
+ */
 #include "guest/scheduler/set.h"
 
 #include <errno.h>
@@ -19,11 +32,14 @@
 
 #define ATTACH_TIMEOUT_MS 30000u
 #define DETACH_TIMEOUT_MS 10000u
-#define BURY_TIMEOUT_MS   3000u /* for a scheduler that looks only now and then whether it is gone */
-#define WATCHDOG_DEFAULT_MS                                                                        \
-	5000u                  /* so that it is the watchdog that tells, not the test's timeout */
-#define WATCHDOG_MAX_MS 30000u /* SCX_WATCHDOG_MAX_TIMEOUT */
-#define FRAME_BYTES     ((size_t)128 << 10)
+
+/* Some programs only poll whether the kernel has disabled their scheduler, about once a second. */
+#define BURY_TIMEOUT_MS 3000u
+
+/* Shorter than the kernel's 30 s: a stall must be reported before the test times out. */
+#define WATCHDOG_DEFAULT_MS 5000u
+#define WATCHDOG_MAX_MS     30000u /* SCX_WATCHDOG_MAX_TIMEOUT of kernel/sched/ext.c */
+#define FRAME_BYTES         ((size_t)128 << 10)
 
 void kt_scheduler_set_init(struct kt_scheduler_set *set, struct kt_ctx *ctx, struct kt_port *port)
 {
@@ -42,7 +58,7 @@ static void free_args(char **args)
 	free(args);
 }
 
-/* Those of an operation may be gone when the scheduler is started again. */
+/* A restart needs the arguments again, when those of the operation may be gone: hence a copy. */
 static char **copy_args(const char *const *args)
 {
 	size_t n = 0;
@@ -90,12 +106,13 @@ void kt_scheduler_set_deinit(struct kt_scheduler_set *set)
 	json_decref(set->history);
 }
 
+/* Failures of the scheduler are reported at the line of the test. */
 static struct kt_where where_of(const struct kt_scheduler_set *set)
 {
 	return (struct kt_where){ set->ctx->test->file, set->ctx->test->line };
 }
 
-/* ---- what the host is told ---------------------------------------------------------------------- */
+/* ---- what the host is told ------------------------------------------------------------------- */
 
 static void send_text(const struct kt_scheduler_set *set, const char *text)
 {
@@ -103,7 +120,7 @@ static void send_text(const struct kt_scheduler_set *set, const char *text)
 		(void)kt_port_send(set->port, KT_MSG_SCX_LOG, text, strlen(text));
 }
 
-/* All that the scheduler has printed, under its name. */
+/* Sends all that the process has printed to the host, after a heading with the scheduler's name. */
 static void send_log(const struct kt_scheduler_set *set, const struct kt_scheduler_run *run,
 		     const char *name)
 {
@@ -122,6 +139,7 @@ static void send_log(const struct kt_scheduler_set *set, const struct kt_schedul
 	}
 }
 
+/* Sends the kernel's dump, and notes its length and its losses in the history. */
 static void send_dump(const struct kt_scheduler_set *set, json_t *entry)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -135,8 +153,9 @@ static void send_dump(const struct kt_scheduler_set *set, json_t *entry)
 	(void)json_object_set_new(entry, "dump_lines_lost", json_integer((json_int_t)lost));
 }
 
-/* ---- the history -------------------------------------------------------------------------------- */
+/* ---- the history ----------------------------------------------------------------------------- */
 
+/* The entry of the scheduler that was attached last; NULL when none was. */
 static json_t *last_entry(const struct kt_scheduler_set *set)
 {
 	size_t n = json_array_size(set->history);
@@ -144,6 +163,7 @@ static json_t *last_entry(const struct kt_scheduler_set *set)
 	return n ? json_array_get(set->history, n - 1) : NULL;
 }
 
+/* Notes the present time as @what in the last entry, in ns since the test began. */
 static void note_time(const struct kt_scheduler_set *set, const char *what)
 {
 	json_t *entry = last_entry(set);
@@ -153,7 +173,10 @@ static void note_time(const struct kt_scheduler_set *set, const char *what)
 					  json_integer((json_int_t)kt_elapsed_ns(set->ctx)));
 }
 
-/* How it came and when; @replaces makes a swap of it, in the same entry. */
+/*
+ * Appends an entry for a scheduler that has just been enabled. @began_ns is when that was asked
+ * for. @replaces is the scheduler that was detached for it, NULL if there was none.
+ */
 static void note_start(const struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		       const struct kt_scheduler *replaces, uint64_t began_ns)
 {
@@ -167,9 +190,11 @@ static void note_start(const struct kt_scheduler_set *set, const struct kt_sched
 			  (json_int_t)began_ns, "enabled_ns", (json_int_t)kt_elapsed_ns(set->ctx)));
 }
 
-/* ---- an end by itself --------------------------------------------------------------------------- */
+/* ---- an end by itself ------------------------------------------------------------------------ */
 
-/* The kernel's own words, in its log since the last look. */
+/*
+ * Finds the kernel's report of the end in its log since the last call. -ENODATA when there is none.
+ */
 static int read_reason(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
 {
 	KT_FREE char *log = NULL;
@@ -180,7 +205,7 @@ static int read_reason(struct kt_scheduler_set *set, struct kt_scx_exit_info *re
 	return log ? kt_scx_exit_parse(log, ret_exit) : -ENODATA;
 }
 
-/* All that is known where the kernel has said nothing. */
+/* Describes the end by the status of the process, for when the kernel log has no report. */
 static struct kt_scx_exit_info explain_process(const struct kt_scheduler_run *run)
 {
 	int status = kt_scheduler_status(run);
@@ -196,7 +221,10 @@ static struct kt_scx_exit_info explain_process(const struct kt_scheduler_run *ru
 	};
 }
 
-/* Takes @exit over; the test has seen the one before by kt_scheduler_ended(), until now. */
+/*
+ * Notes an end in the set and in the history. Takes @exit over. The texts of the end before become
+ * invalid, as kt_scheduler_ended() says.
+ */
 static void note_end(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		     const struct kt_scx_exit_info *exit)
 {
@@ -220,6 +248,7 @@ static void note_end(struct kt_scheduler_set *set, const struct kt_scheduler *sc
 					    "backtrace", set->end.backtrace));
 }
 
+/* Whether the last end is the one that the test declares in .expect_scheduler_exit. */
 static bool is_expected(const struct kt_scheduler_set *set)
 {
 	const struct kt_expected_exit *expected = &set->ctx->test->expect_scheduler_exit;
@@ -232,7 +261,7 @@ static bool is_expected(const struct kt_scheduler_set *set)
 	return !part || strstr(set->end.reason, part) || strstr(set->end.message, part);
 }
 
-/* Functions from the innermost, on one line. */
+/* The backtrace on one line, "inner < outer". NULL without memory; to be freed. */
 static char *backtrace_line(const char *backtrace)
 {
 	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer line = KT_BUFFER_NULL;
@@ -265,8 +294,9 @@ static int fail_for_end(const struct kt_scheduler_set *set)
 }
 
 /*
- * All that is known of it goes to the host; a failure of the test, unless it should be so. @run and @exit are
- * taken over.
+ * Handles an end by itself: sends the dump and the log to the host, and records a failure unless
+ * the test expects this end. Takes @run and @exit over. Returns 0 for an expected end, else
+ * KT_FAILED.
  */
 static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
 		  const struct kt_scheduler *scheduler, const struct kt_scx_exit_info *exit)
@@ -282,7 +312,11 @@ static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
 	return 0;
 }
 
-/* An error in the moment in which it was to go anyway is an error all the same. */
+/*
+ * Whether the kernel has reported an error of the scheduler while it was being detached. Such an
+ * error counts as an end by itself, although the detaching would have ended the scheduler too.
+ * *@ret_exit is owned by the caller if this returns true.
+ */
 static bool has_failed_meanwhile(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
 {
 	if (read_reason(set, ret_exit) < 0)
@@ -293,9 +327,13 @@ static bool has_failed_meanwhile(struct kt_scheduler_set *set, struct kt_scx_exi
 	return false;
 }
 
-/* ---- attach and detach -------------------------------------------------------------------------- */
+/* ---- attach and detach ----------------------------------------------------------------------- */
 
-/* The buffer does not shrink: what the one before has dumped is gone to the host already. */
+/*
+ * Makes the trace buffer at least @kib KiB large. A larger one replaces it; that loses no text,
+ * because the dump of an earlier scheduler has been sent when that scheduler ended. A kernel
+ * without the tracepoint only gets a line in the log: the test runs without dumps.
+ */
 static void make_room(struct kt_scheduler_set *set, unsigned int kib)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -313,7 +351,7 @@ static void make_room(struct kt_scheduler_set *set, unsigned int kib)
 	}
 }
 
-/* What a scheduler that is watched needs; once. */
+/* Opens what is needed to watch a scheduler: uevents, the kernel log and the trace buffer. Once. */
 static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		 struct kt_err *reterr)
 {
@@ -334,7 +372,10 @@ static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *schedu
 	return 0;
 }
 
-/* More where the machine is slow: what the kernel counts is the machine's time. */
+/*
+ * Scales a watchdog timeout: the kernel measures it in the time of the machine, of which a slow
+ * machine needs more for the same work. 0 stays 0.
+ */
 static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned int watchdog_ms)
 {
 	uint64_t ms = (uint64_t)watchdog_ms * set->ctx->time_scale_percent / 100;
@@ -342,6 +383,11 @@ static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned 
 	return (unsigned int)KT_MIN(ms, (uint64_t)WATCHDOG_MAX_MS);
 }
 
+/*
+ * Starts a scheduler. If its process was started but it was not enabled, the test becomes an ERROR
+ * with the reason, the log goes to the host, and KT_FAILED is returned; earlier failures are
+ * returned as they are.
+ */
 static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		  const char *const *args, const struct kt_scheduler *replaces, uint64_t began_ns,
 		  struct kt_err *reterr)
@@ -391,7 +437,7 @@ int kt_scheduler_set_attach(struct kt_scheduler_set *set, const struct kt_schedu
 		       ?: attach(set, scheduler, args, NULL, began_ns, reterr);
 }
 
-/* From now on its end is nobody's news. */
+/* Takes the run out of the set, so that its end is not taken for an end by itself any more. */
 static struct kt_scheduler_run *let_go(struct kt_scheduler_set *set)
 {
 	set->scheduler = NULL;
@@ -407,6 +453,7 @@ int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
 
 	if (!set->run)
 		return kt_err_set(reterr, -ESRCH, "no scheduler is attached");
+	/* It may have ended by itself already, which the test may or may not expect. */
 	if (kt_scheduler_set_check(set) < 0)
 		return KT_FAILED;
 	run = let_go(set);
@@ -440,7 +487,7 @@ int kt_scheduler_set_restart(struct kt_scheduler_set *set, struct kt_err *reterr
 					reterr);
 }
 
-/* ---- watching ----------------------------------------------------------------------------------- */
+/* ---- watching -------------------------------------------------------------------------------- */
 
 int kt_scheduler_set_check(struct kt_scheduler_set *set)
 {
@@ -448,11 +495,13 @@ int kt_scheduler_set_check(struct kt_scheduler_set *set)
 	struct kt_scx_exit_info exit;
 	struct kt_scheduler_run *run;
 
+	/* Drain before looking: an event that comes after the look wakes up the next wait. */
 	if (set->watch_fd >= 0)
 		kt_scx_watch_drain(set->watch_fd);
 	if (!set->run || !kt_scheduler_has_ended(set->run))
 		return 0;
 	run = let_go(set);
+	/* Let the process end first: its status explains the end when the kernel log does not. */
 	kt_scheduler_bury(run, kt_ctx_deadline_ns(set->ctx, BURY_TIMEOUT_MS));
 	if (read_reason(set, &exit) < 0)
 		exit = explain_process(run);
@@ -501,7 +550,7 @@ bool kt_scheduler_set_has(const struct kt_scheduler_set *set, pid_t pid)
 	return set->run && kt_scheduler_pid(set->run) == pid;
 }
 
-/* ---- the end of the test ------------------------------------------------------------------------ */
+/* ---- the end of the test --------------------------------------------------------------------- */
 
 void kt_scheduler_set_finish(struct kt_scheduler_set *set)
 {
@@ -517,8 +566,9 @@ void kt_scheduler_set_finish(struct kt_scheduler_set *set)
 				     "it has not");
 }
 
-/* ---- maps --------------------------------------------------------------------------------------- */
+/* ---- maps ------------------------------------------------------------------------------------ */
 
+/* A pinned map is held by a descriptor. So it outlives the scheduler that has created it. */
 static const struct kt_pinned_map *find_pin(const struct kt_scheduler_set *set, const char *name)
 {
 	const struct kt_pinned_map *at = set->pins;

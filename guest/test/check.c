@@ -12,14 +12,21 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-static struct kt_checks defaults;
+/*
+ * Limits come from three places, each over the one before: the binary (kt_checks_set_default()),
+ * the test's scheduler, the test itself. Each limit is compared with the reports of the workers,
+ * group by group. A limit for which no worker measured anything makes the test inconclusive and
+ * never passes. A failure tells by how much the limit was missed: the host subtracts the time that
+ * it took from the machine (kt_outcome_judge_host()).
+ */
+static struct kt_checks defaults; /* of the binary */
 
 void kt_checks_set_default(const struct kt_checks *checks)
 {
 	defaults = *checks;
 }
 
-/* ---- which limits there are --------------------------------------------------------------------- */
+/* ---- which limits there are ------------------------------------------------------------------ */
 
 /* The members of struct kt_checks that are numbers, for merging and for validation. */
 static double *const *number_members(struct kt_checks *checks, double *members[16])
@@ -40,7 +47,7 @@ static double *const *number_members(struct kt_checks *checks, double *members[1
 	return members;
 }
 
-/* What @own says counts instead. */
+/* Members that @own sets replace those of @merged. */
 static void merge(struct kt_checks *merged, struct kt_checks own)
 {
 	double *to[16], *from[16];
@@ -84,7 +91,7 @@ const char *kt_checks_fault(const struct kt_checks *checks)
 	return NULL;
 }
 
-/* ---- one check ---------------------------------------------------------------------------------- */
+/* ---- one check ------------------------------------------------------------------------------- */
 
 struct checker {
 	struct kt_ctx *ctx;
@@ -93,7 +100,7 @@ struct checker {
 	size_t n;
 };
 
-/* "max_gap_ms of SpinWait in cgroup 'w', worker 3"; @worker -1 for all of the group. */
+/* Writes "max_gap_ms of SpinWait in cgroup 'w', worker 3"; without the worker when it is -1. */
 static void describe(const struct checker *checker, const char *check, int worker, char *text,
 		     size_t room)
 {
@@ -105,6 +112,7 @@ static void describe(const struct checker *checker, const char *check, int worke
 		       checker->at->cgroup, who);
 }
 
+/* By how much a limit was missed: as time, or as a share of the limit. 0: the host is no excuse. */
 struct excess {
 	double ns;
 	double share;
@@ -129,7 +137,7 @@ static void nothing_measured(const struct checker *checker, const char *check, c
 	(void)kt_inconclusive(checker->ctx, "%s: no %s", what, of_what);
 }
 
-/* A limit of KT_NONE_AT_ALL is 0. */
+/* 0 means "no limit" in a declaration; KT_NONE_AT_ALL is the limit 0. */
 static double limit_of(double limit)
 {
 	return limit == KT_NONE_AT_ALL ? 0 : limit;
@@ -162,13 +170,13 @@ static void check_least(const struct checker *checker, const char *check, int wo
 
 static const struct excess no_excess = { 0, 0 };
 
-/* ---- each worker -------------------------------------------------------------------------------- */
+/* ---- each worker ----------------------------------------------------------------------------- */
 
 static void check_starved(const struct checker *checker, int i)
 {
 	const struct kt_worker_report *report = &checker->at[i];
 
-	/* The host can have taken all the time there was. */
+	/* A host that took all of the time explains a starved worker. */
 	if (!report->iterations || !report->cpu_ns)
 		fail(checker, "not_starved", i, "at least one iteration",
 		     report->cpu_ns ? "none, on a CPU" : "none, never on a CPU",
@@ -220,7 +228,7 @@ static double per_second(uint64_t n, uint64_t ns)
 	return ns ? (double)n * KT_NSEC_PER_SEC / (double)ns : 0;
 }
 
-/* By what share of the limit it was missed. */
+/* The distance from the limit as a share of it. */
 static struct excess missed_by(double limit, double value)
 {
 	return (struct excess){ 0, limit > 0 ? fabs(value - limit) / limit : 1 };
@@ -290,9 +298,12 @@ static void check_worker(const struct checker *checker, int i)
 	check_numa(checker, i);
 }
 
-/* ---- the workers of a group against one another -------------------------------------------------- */
+/* ---- the workers of a group against one another ---------------------------------------------- */
 
-/* Of the time that a worker wanted a CPU, the share that it waited for one: what it slept is left out. */
+/*
+ * Compares how long the workers waited for a CPU, as a share of the time in which they wanted one.
+ * Time that a worker slept counts for neither.
+ */
 static void check_spread(const struct checker *checker)
 {
 	double least = 100, most = 0;
@@ -344,7 +355,7 @@ static void check_throughput(const struct checker *checker)
 		   (struct excess){ 0, cv - limit });
 }
 
-/* What no worker of the group has measured anything of. */
+/* Limits for which no worker of the group has measured anything. */
 static void check_measured(const struct checker *checker)
 {
 	const struct kt_checks *checks = &checker->checks;

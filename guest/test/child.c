@@ -20,7 +20,8 @@ struct slot {
 
 /*
  * Any number of processes claim slots at once; a slot counts when it is complete, so that a child
- * that is killed while it writes leaves nothing half-written behind. The parent takes each slot once.
+ * that is killed while it writes leaves nothing half-written behind. The parent takes each slot
+ * once.
  */
 struct kt_child_log {
 	_Atomic uint32_t n_claimed;

@@ -12,12 +12,20 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
+#define REPORT_RESERVE_MS 1000u /* for ending everything and sending the result */
+
+/*
+ * The context behind a test's functions. Several threads of a test may record failures at once:
+ * @lock guards the result. A forked child has a copy of the context; its failures go through the
+ * child log (child.h), and it never touches the lock.
+ */
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 {
 	*ctx = (struct kt_ctx){
 		.test = test,
 		.topology = kt_test_topology(test),
 		.began_ns = kt_now_ns(),
+		.asked_ns = kt_now_ns(),
 		.time_scale_percent = 100,
 		.step = -1,
 		.owner = getpid(),
@@ -37,6 +45,16 @@ void kt_ctx_deinit(struct kt_ctx *ctx)
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
 {
 	return kt_now_ns() + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
+}
+
+uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
+{
+	uint64_t reserve_ns = REPORT_RESERVE_MS * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
+	uint64_t least_ns = kt_ctx_deadline_ns(ctx, ms);
+
+	if (ctx->limit_ns <= reserve_ns)
+		return least_ns;
+	return KT_MAX(least_ns, ctx->asked_ns + ctx->limit_ns - reserve_ns);
 }
 
 const struct kt_topology *kt_topology(const struct kt_ctx *ctx)
@@ -190,8 +208,8 @@ int kt_inconclusive(struct kt_ctx *ctx, const char *format, ...)
 }
 
 /*
- * A child that the test forked has returned from the test's function. Past this point it would act as
- * PID 1 and send a verdict of its own.
+ * A child that the test forked has returned from the test's function. Past this point it would act
+ * as PID 1 and send a verdict of its own.
  */
 __attribute__((noreturn)) static void end_child(struct kt_ctx *ctx, const char *what)
 {

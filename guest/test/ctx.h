@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The running test, behind the public struct kt_ctx: in the guest, and on the host for .post_vm. */
+/* The running test behind the public struct kt_ctx: in the guest, and on the host for .post_vm. */
 
 #include <pthread.h>
 
@@ -12,7 +12,7 @@
 
 struct kt_scenario;
 
-/* What .post_vm may look at. */
+/* Captured texts that .post_vm may read. Borrowed; never NULL. */
 struct kt_vm_view {
 	const char *out;
 	const char *err;
@@ -26,10 +26,12 @@ struct kt_ctx {
 	struct kt_topology topology; /* defaults filled in */
 	uint64_t seed;
 	uint64_t began_ns; /* CLOCK_MONOTONIC */
-	unsigned int time_scale_percent;
+	unsigned int time_scale_percent; /* factor for waits, 100 on hardware */
+	uint64_t limit_ns;               /* of the test, from RUN to RSLT; 0: none */
+	uint64_t asked_ns;               /* CLOCK_MONOTONIC when RUN came */
 	enum kt_work_type
 		work_type;    /* of swappable workers, instead of their own; or KT_WORK_NONE */
-	int step;             /* running now, -1 outside the steps */
+	int step;             /* index of the running step, -1 outside the steps */
 	pid_t owner;          /* the process whose result this is; its children have copies */
 	struct kt_child_log *children; /* owned; NULL: children's failures are lost */
 	pthread_mutex_t lock;          /* of result */
@@ -41,19 +43,26 @@ struct kt_ctx {
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test);
 void kt_ctx_deinit(struct kt_ctx *ctx);
 
+/*
+ * Returns the deadline of something that may take as long as the test has: the end of the test's
+ * own limit less what a report needs, but at least kt_ctx_deadline_ns(@ms).
+ */
+uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
+
 /* Adds what forked children have asserted to the result. */
 void kt_ctx_take_children(struct kt_ctx *ctx);
 
-/* A deadline @ms from now, longer where the machine is slow. */
+/* Returns the deadline @ms from now, scaled by the speed of the machine. */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
 
-/* As kt_fail_values(), for a limit that a slow host can make a test miss; see struct kt_failure. */
+/* Like kt_fail_values(), for a limit that a slow host can make a test miss (struct kt_failure). */
 void kt_ctx_fail_limit(struct kt_ctx *ctx, struct kt_where where, const char *what,
 		       const char *expected, const char *got, uint64_t excess_ns,
 		       double excess_share);
 
 /*
- * Calls one of the test's functions and turns what it returns into a verdict: a negative result
- * without a recorded failure is one. @what names the function, as "run".
+ * Calls one of the test's functions; NULL is allowed. @what names it, as "run". A return value
+ * other than 0 without a recorded failure becomes a failure. Returns what the function returned.
+ * Does not return in a child that the function has forked.
  */
 int kt_ctx_call(struct kt_ctx *ctx, int (*fn)(struct kt_ctx *ctx), const char *what);

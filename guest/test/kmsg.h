@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The kernel's log during a test: complaints in it are a verdict of their own. */
+/* The kernel's log during a test. A complaint in it fails the test. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,11 +12,12 @@ struct kt_kmsg;
 int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr);
 struct kt_kmsg *kt_kmsg_close(struct kt_kmsg *kmsg);
 
-/* What is in the log now is not the test's. */
+/* Skips the records that are in the log now: they are not the test's. */
 void kt_kmsg_begin(struct kt_kmsg *kmsg);
 
 /*
- * Reads what has come since. *@ret_text is all of it, to be freed; NULL when it is nothing. Returns 0 or a negative errno.
+ * Reads the records since kt_kmsg_begin() or the last call. *@ret_text, to be freed, has a line for
+ * each; it is NULL when there are none. Returns 0 or a negative errno.
  */
 int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr);
 
@@ -24,7 +25,7 @@ int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr);
 bool kt_kmsg_has_lost(const struct kt_kmsg *kmsg);
 
 /*
- * The first line of @text, as kt_kmsg_read() gives it, in which the kernel complains: WARN, BUG,
- * Oops, lockdep, hung task, lockup or stall. NULL when there is none. The line is to be freed.
+ * Returns the first line of @text, as kt_kmsg_read() made it, in which the kernel complains: WARN,
+ * BUG, Oops, lockdep, hung task, lockup or stall. To be freed; NULL when there is none.
  */
 char *kt_kmsg_complaint(const char *text);

@@ -9,6 +9,7 @@
 #define DEFAULT_MEMORY_MIB  512u
 #define OVERHEAD_MIB        64u /* of a VMM beyond its guest's RAM */
 
+/* Field by field: a test may change one field of its scheduler's topology and keep the others. */
 struct kt_topology kt_test_topology(const struct kt_test *test)
 {
 	static const struct kt_topology unset;

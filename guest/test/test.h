@@ -10,7 +10,9 @@
 
 #include <ktest/test.h>
 
-/* The topology; a scheduler's own one fills what the test leaves out. Default: 1 LLC with 2 cores. */
+/*
+ * The topology; a scheduler's own one fills what the test leaves out. Default: 1 LLC with 2 cores.
+ */
 struct kt_topology kt_test_topology(const struct kt_test *test);
 
 /* The number of CPUs in that topology. */

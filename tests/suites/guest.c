@@ -114,6 +114,20 @@ static int patience_run(struct kt_ctx *ctx)
 	return 0;
 }
 
+/* QEMU implements MWAIT under TCG as a yield: an idle vCPU would take its turns all the time. */
+static int idle_run(struct kt_ctx *ctx)
+{
+	char text[LOOK_LEN];
+
+	(void)look(text, "/proc/cmdline");
+	KT_EXPECT_EQ(ctx, strstr(text, " idle=halt") != NULL,
+		     !strcmp(getenv("KTESTS_ACCEL"), "tcg"));
+	return 0;
+}
+
+KTEST(idle_halt, .summary = "an idle CPU halts under TCG, and is left to the kernel under KVM",
+      ONE_CPU, .run = idle_run);
+
 KTEST(stall_timeout, .summary = "the kernel takes no slow machine for one that has stalled",
       ONE_CPU, .run = patience_run);
 
@@ -220,7 +234,10 @@ static int child_dies_run(struct kt_ctx *ctx)
 KTEST(child_dies, .summary = "a child that crashes is seen by its parent, and no more", ONE_CPU,
       .run = child_dies_run);
 
-/* What HELO says; the machine undoes deaths by it (vmm/qemu/stale.h), and would not say that it cannot. */
+/*
+ * What HELO says; the machine undoes deaths by it (vmm/qemu/stale.h), and would not say that it
+ * cannot.
+ */
 static int addresses_run(struct kt_ctx *ctx)
 {
 	FILE *symbols = fopen("/proc/kallsyms", "re");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "framework/declaration/validate.h"
+#include "framework/kernel/index.h"
 #include "framework/kernel/kernel.h"
 #include "framework/options/options.h"
 #include "framework/outcome/capture.h"
@@ -466,6 +467,21 @@ Test(validate, a_fault_names_file_line_and_test)
 	cr_assert(zero(int, strncmp(text, "f.c:12: bad: ", 13)), "%s", text);
 }
 
+Test(validate, a_name_too_long_for_its_files)
+{
+	char name[200];
+	const struct kt_test test = { .name = name, .file = "f.c", .line = 1, .run = run };
+	KT_FREE char *text = NULL, *fine = NULL;
+
+	memset(name, 'n', sizeof(name));
+	name[160] = '\0';
+	cr_assert(zero(u32, faults(&test, &fine)), "%s", fine);
+	name[160] = 'n';
+	name[161] = '\0';
+	cr_assert(eq(u32, faults(&test, &text), 1));
+	cr_assert(strstr(text, "161 characters; at most 160") != NULL, "%s", text);
+}
+
 Test(validate, no_tests_at_all)
 {
 	KT_FREE char *text = NULL;
@@ -667,6 +683,24 @@ Test(cache, publishing_replaces_a_directory_that_is_not_empty)
 
 /* ---- kernels ----------------------------------------------------------------------------------
  */
+
+Test(kernel, an_index_is_read_without_what_else_apt_says)
+{
+	struct kt_releases releases = KT_RELEASES_NULL;
+
+	cr_assert(zero(int,
+		       kt_kernel_index_parse("W: no\n\n"
+					     "linux-image-6.12.9+deb13-cloud-amd64 - Linux 6.12\n"
+					     "linux-image-6.12.9+deb13-amd64 - another flavour\n"
+					     "linux-image-../x-cloud-amd64 - no release\n"
+					     "WARNING: apt has no stable interface\n"
+					     "linux-image-7.0.13+deb13-cloud-amd64 - Linux 7.0\n",
+					     &releases)));
+	cr_assert(eq(sz, releases.n, 2));
+	cr_assert(eq(str, releases.at[0], "7.0.13+deb13-cloud-amd64"));
+	cr_assert(eq(str, releases.at[1], "6.12.9+deb13-cloud-amd64"));
+	kt_releases_deinit(&releases);
+}
 
 Test(kernel, versions)
 {

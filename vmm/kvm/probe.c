@@ -29,8 +29,8 @@
 
 /*
  * A forked child makes a virtual machine with one page of memory, runs a loop in it and times
- * KVM_RUN, which cannot be given a deadline: the parent kills the child instead. The child never
- * returns from here, so that it releases nothing: its exit does.
+ * KVM_RUN, which cannot be given a deadline: the parent kills the child instead. The child
+ * releases nothing, because it exits.
  */
 
 /* 32-bit protected mode: mov ecx, LOOPS; 1: dec ecx; jnz 1b; hlt */
@@ -65,6 +65,7 @@ static int enter_protected_mode(int vcpu)
 	return 0;
 }
 
+/* One page of memory at address 0 holds the program, and a vCPU is about to execute it. */
 static int make_vm(int kvm, int *ret_vcpu)
 {
 	struct kvm_userspace_memory_region region = { .memory_size = 4096 };
@@ -107,15 +108,17 @@ static int measure(int kvm, double *ret_mips)
 	began_ns = kt_now_ns();
 	if (ioctl(vcpu, KVM_RUN, 0) < 0)
 		return -errno;
+	/* HLT is the last instruction: any other exit means that the loop was not executed. */
 	if (run->exit_reason != KVM_EXIT_HLT)
 		return -EIO;
 	*ret_mips = INSTRUCTIONS * 1e3 / (double)KT_MAX(kt_now_ns() - began_ns, UINT64_C(1));
 	return 0;
 }
 
+/* What the child writes to its pipe. */
 struct answer {
-	int result;
-	double mips;
+	int result;  /* 0 or a negative errno */
+	double mips; /* million instructions per second */
 };
 
 /* Forks, measures in the child, and kills the child at the deadline. */
@@ -139,6 +142,7 @@ static struct answer measure_in_child(int kvm)
 	waiting.fd = ends[0];
 	if (pid < 0)
 		answer.result = -errno;
+	/* A child that dies without an answer leaves an end of file: -EIO. */
 	else if (kt_poll(&waiting, 1, kt_now_ns() + PROBE_TIMEOUT_NS) > 0 &&
 		 kt_read_full(ends[0], &answer, sizeof(answer)) < 0)
 		answer.result = -EIO;
@@ -150,6 +154,7 @@ static struct answer measure_in_child(int kvm)
 	return answer;
 }
 
+/* Says why /dev/kvm could not be opened and, if the user lacks permission, what helps. */
 static void explain_open(struct kt_kvm_probe *probe, int error)
 {
 	struct stat st;

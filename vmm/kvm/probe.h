@@ -19,6 +19,6 @@ struct kt_kvm_probe {
 /*
  * Measures how fast a loop runs in ring 0 of a virtual machine made for this. It takes well under a
  * millisecond on hardware and some 30 ms where KVM is emulated; after 2 s the loop is given up.
- * Failures are told in *@ret_probe.
+ * *@ret_probe says what failed.
  */
 void kt_kvm_probe(struct kt_kvm_probe *ret_probe);
