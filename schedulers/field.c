@@ -16,13 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_MAX   300u   /* characters of a list of what there is */
+#define NAMES_MAX   300u   /* characters of the list of existing names in an error */
 #define DEPTH_MAX   32u    /* types behind one another, as in libbpf; BTF may lead in a circle */
-#define MEMBERS_MAX 65536u /* that are looked at for one name */
+#define MEMBERS_MAX 65536u /* members that are examined for one name */
 
 /* ---- paths ----------------------------------------------------------------------------------- */
 
-/* The type behind names for it, and behind const and volatile; NULL when there is none. */
+/* The type without typedefs and qualifiers. *@type_id becomes its ID. NULL for a bad ID. */
 static const struct btf_type *resolve(const struct btf *btf, uint32_t *type_id)
 {
 	const struct btf_type *type = btf__type_by_id(btf, *type_id);
@@ -64,11 +64,11 @@ static bool is_called(const char *name, const char *wanted, size_t len)
 }
 
 struct walk {
-	struct kt_field field;
-	const char *wanted;
-	size_t len;
-	unsigned int n_members; /* that were looked at for @wanted */
-	struct names names;
+	struct kt_field field; /* what the path has led to so far */
+	const char *wanted;    /* the name in the present step; not NUL-terminated */
+	size_t len;            /* of @wanted */
+	unsigned int n_members; /* examined in the present step */
+	struct names names;     /* seen in the present step */
 };
 
 /* The first step in a data section (.bss, .data, .rodata): its variables are found like members. */
@@ -99,7 +99,7 @@ static uint64_t bits_of(const struct btf *btf, uint32_t type_id)
 	return size < 0 ? 0 : (uint64_t)size * 8;
 }
 
-/* Members of an unnamed struct or union count as those of the one around it. */
+/* As in C, members of an unnamed struct or union belong to the one around it. */
 static bool find_member(struct walk *walk, uint32_t type_id, uint64_t bit_offset,
 			unsigned int depth)
 {

@@ -29,9 +29,9 @@ struct kt_host {
 
 /*
  * Finds QEMU and chooses the accelerator. @qemu is a path or a name in PATH; NULL: KT_QEMU_DEFAULT.
- * What is slow to measure (KVM's and the TSC's speed, QEMU's version) is kept in the cache until the host boots
- * or the program changes. Returns 0, -ENOENT when there is no QEMU, -ENODEV when @choice is KVM and
- * KVM is not usable, or another negative errno.
+ * What is slow to measure (KVM's and the TSC's speed, QEMU's version) is kept in the cache until
+ * the host boots or the program changes. Returns 0, -ENOENT when there is no QEMU, -ENODEV when
+ * @choice is KVM and KVM is not usable, or another negative errno.
  */
 int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
 		  struct kt_err *reterr);

@@ -9,8 +9,8 @@
 #include "util/io.h"
 
 /*
- * A boot takes 2 to 4 s under TCG, and each vCPU adds 0.3 s (32 vCPUs on two cores of a host: 13 s).
- * The limits leave ten times as much for a host that does other work.
+ * A boot takes 2 to 4 s under TCG, and each vCPU adds 0.3 s (32 vCPUs on two cores of a host: 13
+ * s). The limits leave ten times as much for a host that does other work.
  */
 #define BOOT_LIMIT_NS         (60 * KT_NSEC_PER_SEC)
 #define BOOT_CPUS             4u /* are within BOOT_LIMIT_NS */

@@ -39,8 +39,9 @@
 
 /*
  * Under TCG the kernel's default idle loop executes MWAIT, which QEMU implements as a yield when
- * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it until
- * its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it sooner.
+ * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it
+ * until its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it
+ * sooner.
  */
 #define CMDLINE_TCG " idle=halt"
 
@@ -159,8 +160,8 @@ static int check_new(const struct kt_setup *setup, const struct kt_kernel *kerne
 /*
  * Without "lpj=" the kernel measures the delay loop on every CPU, which takes seconds each when the
  * host has fewer CPUs than the guest: 32 vCPUs booted in 63 s without and 13 s with it. The loop
- * reads the TSC, so the number of loops in a jiffy follows from its speed. With KVM the kernel knows
- * that all CPUs are alike and measures once.
+ * reads the TSC, so the number of loops in a jiffy follows from its speed. With KVM the kernel
+ * knows that all CPUs are alike and measures once.
  */
 static char *make_cmdline(const struct kt_setup *setup, const struct kt_kernel *kernel)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* BTF that is not ours, and a path into it: "PATH=VALUE", a NUL, the BTF; its last type is the value's. */
+/*
+ * BTF that is not ours, and a path into it: "PATH=VALUE", a NUL, the BTF; its last type is the
+ * value's.
+ */
 #include <bpf/libbpf.h>
 #include <string.h>
 

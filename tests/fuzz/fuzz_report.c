@@ -55,7 +55,7 @@ static void report(const struct kt_outcome *outcome)
 	struct kt_reporter *reporters = make_reporters(out);
 
 	counts.by_verdict[outcome->result.verdict] = 1;
-	KT_FUZZ_ASSERT(kt_reporters_begin(reporters, &info) == 0);
+	KT_FUZZ_ASSERT(kt_reporters_begin(reporters, &info, NULL) == 0);
 	(void)kt_reporters_retry(reporters, outcome);
 	(void)kt_reporters_outcome(reporters, outcome);
 	KT_FUZZ_ASSERT(kt_reporters_end(reporters, &counts, &err) == 0);

@@ -7,7 +7,9 @@
 #include "util/io.h"
 #include "vmm/template.h"
 
-/* The directory of the template that kt_template_find() looks at; it is removed when it is damaged. */
+/*
+ * The directory of the template that kt_template_find() looks at; it is removed when it is damaged.
+ */
 static void make(const struct kt_template_id *id, const uint8_t *data, size_t size)
 {
 	KT_FREE char *path = kt_template_path(id);

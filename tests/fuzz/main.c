@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs a target, without libFuzzer, once for each file that is named, or that is in a named directory. */
+/*
+ * Runs a target, without libFuzzer, once for each file that is named, or that is in a named
+ * directory.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
