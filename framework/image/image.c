@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -483,20 +484,49 @@ static int open_initramfs(const struct kt_image *image, const char *path, int *r
 	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "'%s': %m", path) : 0;
 }
 
-int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr)
+static int open_in_cache(const struct kt_image *image, int *ret_fd)
 {
 	KT_FREE char *dir = NULL, *name = NULL, *path = NULL;
-	int r = kt_cache_path("images", &dir, reterr);
+	int r = kt_cache_path("images", &dir, NULL);
 
 	if (r < 0)
 		return r;
 	name = initramfs_name(image);
 	path = name ? kt_format("%s/%s", dir, name) : NULL;
 	if (!path)
-		return kt_err_oom(reterr);
-	r = open_initramfs(image, path, ret_fd, reterr);
+		return -ENOMEM;
+	r = open_initramfs(image, path, ret_fd, NULL);
 	prune(dir);
 	return r;
+}
+
+static int open_in_memory(const struct kt_image *image, int *ret_fd)
+{
+	KT_CLOSE int fd = memfd_create("ktest-initramfs", MFD_CLOEXEC);
+	int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3), r;
+	FILE *out = copy < 0 ? NULL : fdopen(copy, "w");
+
+	if (!out) {
+		r = -errno;
+		(void)kt_close(copy);
+		return r;
+	}
+	r = write_archive(image, out);
+	if (fclose(out) && r == 0)
+		r = -errno;
+	if (r == 0)
+		*ret_fd = kt_steal_fd(fd);
+	return r;
+}
+
+/* A cache that is full or cannot be written costs time, not the run. */
+int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr)
+{
+	int r = open_in_cache(image, ret_fd);
+
+	if (r < 0)
+		r = open_in_memory(image, ret_fd);
+	return r < 0 ? kt_err_set(reterr, r, "cannot make the initramfs: %m") : 0;
 }
 
 int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,

@@ -70,7 +70,7 @@ const char *kt_image_program(const struct kt_image *image);
 /*
  * Opens the initramfs with the base files for reading. It is in the cache, under a name that is
  * made from its contents, and is written if it is not there. *@ret_fd stays valid when the file is
- * removed from the cache.
+ * removed from the cache. Without a cache that can be written it is made in memory.
  */
 int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr);
 

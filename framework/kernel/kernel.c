@@ -25,12 +25,16 @@
  * "kernels" and then renamed, and it never changes. Readers therefore take no lock.
  */
 
+#define LOCAL_PREFIX "local-"
+#define LOCAL_KEPT   4 /* copies of bzImages; one has about 80 MiB */
+
 #define META_MAX     65536u /* bytes of a meta.json */
 #define META_VERSION 2      /* facts of an older version are read again from the vmlinux */
 
 void kt_kernel_deinit(struct kt_kernel *kernel)
 {
 	kt_kernel_facts_deinit(&kernel->facts);
+	(void)kt_close(kernel->use_fd);
 	free(kernel->dir);
 	free(kernel->boot);
 	free(kernel->vmlinux);
@@ -166,6 +170,8 @@ int kt_kernel_load(const char *dir, struct kt_kernel *ret_kernel, struct kt_err 
 	struct kt_kernel kernel = KT_KERNEL_NULL;
 	int r;
 
+	/* Before it is read: what is in use is not removed. */
+	kt_cache_use(dir, &kernel.use_fd);
 	r = load_meta(dir, &kernel.facts, reterr);
 	if (r < 0)
 		goto out;
@@ -320,7 +326,7 @@ static int resolve_vmlinux(const char *path, struct kt_kernel *ret_kernel, struc
 	int r = kt_kernel_facts_read(path, NULL, &kernel.facts, reterr);
 
 	if (r < 0)
-		return r;
+		return kt_err_prefix(reterr, r, "kernel '%s'", path);
 	if (!kernel.facts.pvh)
 		r = kt_err_set(
 			reterr, -ENOTSUP,
@@ -358,9 +364,65 @@ static char *bzimage_key(const char *path)
 
 	if (stat(path, &st) < 0)
 		return NULL;
-	return kt_format("local-%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev,
-			 (uint64_t)st.st_ino, (uint64_t)st.st_size,
+	return kt_format(LOCAL_PREFIX "%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%" PRIx64,
+			 (uint64_t)st.st_dev, (uint64_t)st.st_ino, (uint64_t)st.st_size,
 			 (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec);
+}
+
+static int is_local(const struct dirent *ent)
+{
+	return !strncmp(ent->d_name, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) &&
+	       !strstr(ent->d_name, KT_CACHE_STAGE_SUFFIX);
+}
+
+/* When the copy was last used; 0 for one that is gone. */
+static int64_t used_ns(const char *kernels, const char *name)
+{
+	KT_FREE char *path = kt_format("%s/%s", kernels, name);
+	struct stat st;
+
+	if (!path || stat(path, &st) < 0)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+/*
+ * Every build of a kernel gives a bzImage with another key, so the copies are bounded: the least
+ * recently used ones go, but for those that a run uses. The caller holds the lock "kernels".
+ */
+static void prune_locals(const char *kernels)
+{
+	struct dirent **found;
+	int n = scandir(kernels, &found, is_local, NULL);
+
+	for (int left = n; left > LOCAL_KEPT; left--) {
+		int oldest = -1;
+
+		for (int i = 0; i < n; i++) {
+			if (found[i] &&
+			    (oldest < 0 || used_ns(kernels, found[i]->d_name) <
+						   used_ns(kernels, found[oldest]->d_name)))
+				oldest = i;
+		}
+		{
+			KT_FREE char *path = kt_format("%s/%s", kernels, found[oldest]->d_name);
+
+			if (path)
+				(void)kt_cache_remove(path);
+		}
+		free(found[oldest]);
+		found[oldest] = NULL;
+	}
+	for (int i = 0; i < n; i++)
+		free(found[i]);
+	if (n >= 0)
+		free(found);
+}
+
+/* The errors of a cache that has no room or cannot be written. */
+static bool is_of_the_cache(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT || r == -EROFS || r == -EACCES || r == -EPERM;
 }
 
 /* The caller holds the lock "kernels". */
@@ -408,10 +470,20 @@ static int resolve_bzimage(const char *path, struct kt_kernel *ret_kernel, struc
 		r = kt_cache_lock("kernels", NULL, NULL, &lock, reterr);
 		if (r == 0 && !kt_file_readable(meta))
 			r = import_bzimage(path, dir, reterr);
+		if (is_of_the_cache(r))
+			return kt_err_set(
+				reterr, r,
+				"kernel '%s': the cache '%s' cannot take its vmlinux: %m; "
+				"XDG_CACHE_HOME can name another place, and a vmlinux with "
+				"CONFIG_PVH needs none",
+				path, kernels);
 		if (r < 0)
 			return kt_err_prefix(reterr, r, "kernel '%s'", path);
 	}
-	return kt_kernel_load(dir, ret_kernel, reterr);
+	r = kt_kernel_load(dir, ret_kernel, reterr);
+	if (r == 0 && lock >= 0)
+		prune_locals(kernels);
+	return r;
 }
 
 static int resolve_file(const char *path, struct kt_kernel *ret_kernel, struct kt_err *reterr)

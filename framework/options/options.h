@@ -27,6 +27,8 @@ enum kt_command {
 	KT_COMMAND_KERNEL_PATH,
 	KT_COMMAND_TEMPLATE_LIST,
 	KT_COMMAND_TEMPLATE_CLEAR,
+	KT_COMMAND_CACHE_LIST,
+	KT_COMMAND_CACHE_PRUNE,
 	KT_COMMAND_HELP,
 	KT_COMMAND_VERSION,
 };
@@ -128,6 +130,10 @@ struct kt_options {
 
 	/* ktests load */
 	bool verify; /* show what the verifier says instead of attaching */
+
+	/* ktests cache prune */
+	uint64_t cache_max_age_ns; /* since the last use; 0: any */
+	uint64_t cache_max_bytes;  /* of all together; UINT64_MAX: any */
 
 	/* ktests kernel */
 	const char *kernel_version; /* NULL: the command's default */

@@ -114,8 +114,11 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 				  "boot timeout: the guest has not reported within %.3g s "
 				  "(--boot-timeout)",
 				  (double)spec.boot_timeout_ns / KT_NSEC_PER_SEC);
-	if (r == 0)
+	if (r == 0) {
 		kt_template_prune(job->id.dir, job->setup->options->template_cache_bytes);
+		/* A stage of this template was removed before the build; others never may be. */
+		(void)kt_cache_sweep("templates", "template-", true, NULL);
+	}
 	return r;
 }
 

@@ -70,6 +70,8 @@ Test(options, commands)
 		{ { "kernel", "fetch", "6.16" }, KT_COMMAND_KERNEL_FETCH },
 		{ { "kernel", "path" }, KT_COMMAND_KERNEL_PATH },
 		{ { "--help" }, KT_COMMAND_HELP },
+		{ { "cache", "list" }, KT_COMMAND_CACHE_LIST },
+		{ { "cache", "prune", "--max-age=7d" }, KT_COMMAND_CACHE_PRUNE },
 		{ { "--", "kernel" }, KT_COMMAND_RUN },
 	};
 
@@ -339,6 +341,22 @@ Test(options, a_bad_value_is_named_with_its_option)
 			  named);
 		cr_assert(ne(ptr, strstr(err.text, named), NULL), "%s: %s", named, err.text);
 	}
+}
+
+Test(options, the_cache)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "cache", "prune")));
+	cr_assert(eq(u64, o.cache_max_age_ns, UINT64_C(30) * 86400 * KT_NSEC_PER_SEC));
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "cache", "prune", "--max-size", "2G")));
+	cr_assert(zero(u64, o.cache_max_age_ns));
+	cr_assert(eq(u64, o.cache_max_bytes, UINT64_C(2) << 30));
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "cache", "eat"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "cache 'eat'"), NULL), "%s", err.text);
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "cache", "list", "--max-age", "old"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "--max-age 'old'"), NULL), "%s", err.text);
 }
 
 Test(options, templates)
@@ -653,6 +671,47 @@ Test(cache, a_killed_builder_leaves_nothing_that_looks_finished)
 	cr_assert(zero(int, kt_file_publish(file, "1", 1, NULL)));
 	cr_assert(zero(int, kt_cache_publish(second, path, NULL)));
 	cr_assert(zero(int, access(path, F_OK)));
+	(void)kt_remove_all(dir);
+}
+
+Test(cache, stages_of_killed_builders_are_swept_and_others_stay)
+{
+	KT_FREE char *sub = NULL, *dead = NULL, *live = NULL, *stage = NULL, *other = NULL;
+	uint64_t bytes = 0;
+	char dir[64];
+	int lock;
+
+	use_temp_cache(dir);
+	cr_assert(zero(int, kt_cache_path("things", &sub, NULL)));
+	dead = kt_format("%s/dead", sub);
+	live = kt_format("%s/live", sub);
+	cr_assert(zero(int, kt_cache_stage(dead, &stage, NULL)));
+	cr_assert(zero(int, kt_cache_stage(live, &other, NULL)));
+	cr_assert(zero(int, kt_cache_lock("thing-live", NULL, NULL, &lock, NULL)));
+	cr_assert(eq(u32, kt_cache_sweep("things", "thing-", true, &bytes), 1));
+	cr_assert(eq(int, access(stage, F_OK), -1), "that of the killed builder");
+	cr_assert(zero(int, access(other, F_OK)), "that of the living one");
+	(void)close(lock);
+	cr_assert(eq(u32, kt_cache_sweep("things", "thing-", true, &bytes), 1));
+	cr_assert(eq(int, access(other, F_OK), -1));
+	(void)kt_remove_all(dir);
+}
+
+Test(cache, what_is_in_use_is_not_removed)
+{
+	KT_FREE char *path = NULL;
+	char dir[64];
+	int use;
+
+	use_temp_cache(dir);
+	cr_assert(zero(int, kt_cache_path("entry", &path, NULL)));
+	kt_cache_use(path, &use);
+	cr_assert(ge(int, use, 0));
+	cr_assert(eq(int, kt_cache_remove(path), -EBUSY));
+	cr_assert(zero(int, access(path, F_OK)));
+	(void)close(use);
+	cr_assert(zero(int, kt_cache_remove(path)));
+	cr_assert(eq(int, access(path, F_OK), -1));
 	(void)kt_remove_all(dir);
 }
 
