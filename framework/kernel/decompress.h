@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The compressions that the kernel's build has for a bzImage (Kconfig: KERNEL_GZIP to KERNEL_ZSTD). */
+/*
+ * The compressions that the kernel's build has for a bzImage (Kconfig: KERNEL_GZIP to KERNEL_ZSTD).
+ */
 
 #include <stddef.h>
 

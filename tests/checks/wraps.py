@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The wrap of libbpf builds: ktest is configured with it instead of the system's, and what is linked is that one.
+"""The wrap of libbpf builds: ktest is configured with it instead of the system's library, and the
+runner is linked with what was built.
 
-The library's source comes from the Debian archive: the wrap's own place, a git repository, needs the network of
-a developer. Skipped where apt cannot have it.
+The source comes from the Debian archive, because the wrap's own place is a git repository on the
+network. The check is skipped where apt cannot fetch the source.
 
 usage: wraps.py SOURCE_ROOT
 """
@@ -27,7 +28,9 @@ class Skip(Exception):
 def run(*command, **kwargs):
     done = subprocess.run(command, text=True, capture_output=True, **kwargs)
     if done.returncode:
-        sys.exit(f"failed: {' '.join(map(str, command))}\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+        sys.exit(
+            f"failed: {' '.join(map(str, command))}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        )
     return done.stdout
 
 
@@ -37,34 +40,64 @@ def mirror():
         return os.environ["KTESTS_MIRROR"]
     if not shutil.which("apt-get") or not os.path.exists(KEYRING):
         raise Skip("no apt, or no keys of Debian's archive")
-    lines = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages").splitlines()
-    found = [line.split()[0] for line in lines if "debian" in line and "security" not in line.split()[1]]
+    lines = run(
+        "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"
+    ).splitlines()
+    found = [
+        line.split()[0] for line in lines if "debian" in line and "security" not in line.split()[1]
+    ]
     if not found:
         raise Skip("apt knows no Debian archive; name one in KTESTS_MIRROR")
     return found[0]
 
 
 def fetch(package, version, directory):
-    """Unpacks the source of a package in @directory; apt has a private tree, the host's lists stay as they are."""
+    """Unpacks a package's source in a directory; apt works in a private tree."""
     tree = directory / "apt"
     for path in ("state/lists/partial", "cache/archives/partial", "parts"):
         (tree / path).mkdir(parents=True)
     (tree / "status").touch()
     where = mirror()
-    (tree / "sources.list").write_text("".join(f"deb-src [signed-by={KEYRING}] {where} {suite} main\n" for suite in SUITES))
-    options = [f"-oDir::{name}={tree}/{path}" for name, path in (
-        ("State", "state"), ("State::lists", "state/lists"), ("State::status", "status"), ("Cache", "cache"),
-        ("Etc::sourcelist", "sources.list"), ("Etc::sourceparts", "parts"), ("Etc::preferencesparts", "parts"))]
+    (tree / "sources.list").write_text(
+        "".join(f"deb-src [signed-by={KEYRING}] {where} {suite} main\n" for suite in SUITES)
+    )
+    options = [
+        f"-oDir::{name}={tree}/{path}"
+        for name, path in (
+            ("State", "state"),
+            ("State::lists", "state/lists"),
+            ("State::status", "status"),
+            ("Cache", "cache"),
+            ("Etc::sourcelist", "sources.list"),
+            ("Etc::sourceparts", "parts"),
+            ("Etc::preferencesparts", "parts"),
+        )
+    ]
     options.append("-oAPT::Sandbox::User=")
-    if subprocess.run(["apt-get", *options, "-qq", "update"], capture_output=True, timeout=120).returncode:
+    if subprocess.run(
+        ["apt-get", *options, "-qq", "update"], capture_output=True, timeout=120
+    ).returncode:
         raise Skip("apt cannot read the archive's index of sources")
     text = run("apt-cache", *options, "showsrc", package)
     versions = [line.split()[1] for line in text.splitlines() if line.startswith("Version: ")]
     wanted = [at for at in versions if at.split(":")[-1].split("-")[0] == version]
     if not wanted:
         raise Skip(f"the archive has no {package} {version}, but {', '.join(versions)}")
-    get = subprocess.run(["apt-get", *options, "-qq", "source", "--tar-only", "--download-only", f"{package}={wanted[0]}"],
-                         cwd=directory, capture_output=True, text=True, timeout=120)
+    get = subprocess.run(
+        [
+            "apt-get",
+            *options,
+            "-qq",
+            "source",
+            "--tar-only",
+            "--download-only",
+            f"{package}={wanted[0]}",
+        ],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     archives = list(directory.glob("*.orig.tar.*"))
     if get.returncode or not archives:
         raise Skip(f"apt cannot have the source of {package}: {get.stderr.strip()}")
@@ -73,7 +106,9 @@ def fetch(package, version, directory):
 
 def copy_tree(root, directory):
     """What git knows of, as a fresh clone would have it, with the changes that are there now."""
-    names = run("git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    names = run(
+        "git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"
+    ).split("\0")
     for name in filter(None, names):
         if (root / name).is_file():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +120,11 @@ def unpack(archive, source, wrap):
     place = source / "subprojects" / wrap["wrap-git"]["directory"]
     place.mkdir()
     run("tar", "-xf", archive, "-C", place, "--strip-components=1")
-    shutil.copytree(source / "subprojects/packagefiles" / wrap["wrap-git"]["patch_directory"], place, dirs_exist_ok=True)
+    shutil.copytree(
+        source / "subprojects/packagefiles" / wrap["wrap-git"]["patch_directory"],
+        place,
+        dirs_exist_ok=True,
+    )
 
 
 def check_linked(program):
@@ -113,7 +152,15 @@ def main():
         source, build = directory / "source", directory / "build"
         copy_tree(root, source)
         unpack(archive, source, wrap)
-        run("meson", "setup", build, source, "-Dwerror=true", "--force-fallback-for=libbpf", "--wrap-mode=nodownload")
+        run(
+            "meson",
+            "setup",
+            build,
+            source,
+            "-Dwerror=true",
+            "--force-fallback-for=libbpf",
+            "--wrap-mode=nodownload",
+        )
         run("ninja", "-C", build, "framework/ktest")
         check_linked(build / "framework/ktest")
         run(build / "framework/ktest", "--help")
