@@ -120,6 +120,11 @@ static int exit_status(const struct kt_options *options, const struct kt_counts 
 
 	if (signal)
 		return KT_EXIT_STATUS_SIGNAL + signal;
+	/* Meson takes the verdicts from TAP; another status than 0 is an error of the program. */
+	if (options->meson)
+		return counts->interrupted || counts->n_not_run || report_failed
+			       ? KT_EXIT_STATUS_HARNESS
+			       : KT_EXIT_STATUS_OK;
 	if (by[KT_VERDICT_FAIL] || (options->flaky_fails && counts->n_flaky))
 		return KT_EXIT_STATUS_FAILED;
 	if (by[KT_VERDICT_ERROR] || by[KT_VERDICT_INCONCLUSIVE] || counts->interrupted)

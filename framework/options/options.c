@@ -94,6 +94,7 @@ static const char help[] =
 	"      --color auto|always|never\n"
 	"  -v, --verbose            also show the output of tests that pass, and boot times\n"
 	"      --tap                TAP on standard output\n"
+	"      --meson              TAP for meson test: exit status 0 once the plan is complete\n"
 	"      --junit FILE         JUnit XML\n"
 	"  -o, --output-dir DIR     a JSON file for each test (KTESTS_OUTPUT_DIR)\n"
 	"      --gtest_output=xml:FILE\n"
@@ -146,6 +147,7 @@ enum {
 	OPT_STATUS_LEVEL,
 	OPT_COLOR,
 	OPT_TAP,
+	OPT_MESON,
 	OPT_JUNIT,
 	OPT_GTEST_OUTPUT,
 	OPT_GTEST_LIST,
@@ -199,6 +201,7 @@ static const struct option long_options[] = {
 	{ "color", required_argument, NULL, OPT_COLOR },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "tap", no_argument, NULL, OPT_TAP },
+	{ "meson", no_argument, NULL, OPT_MESON },
 	{ "junit", required_argument, NULL, OPT_JUNIT },
 	{ "gtest_output", required_argument, NULL, OPT_GTEST_OUTPUT },
 	{ "gtest_list_tests", no_argument, NULL, OPT_GTEST_LIST },
@@ -496,6 +499,9 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 		return r;
 	case OPT_TAP:
 		return set_flag(&o->tap);
+	case OPT_MESON:
+		o->tap = true;
+		return set_flag(&o->meson);
 	case OPT_JUNIT:
 		return set_text(&o->junit, text);
 	case OPT_GTEST_OUTPUT:

@@ -7,6 +7,7 @@ usage: reports.py SAMPLE KTESTS
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,14 @@ def main():
         check(ok == ["skips # SKIP needs a unicorn, which is not there", "warning_is_expected"],
               "TAP: what passed and what was skipped")
         check("Summary" in run.stderr, "the text for people goes to standard error")
+
+        run = subprocess.run([sample, "--exact", "--meson", "run_fails", "skips"],
+                             capture_output=True, text=True, timeout=120)
+        check(run.returncode == 0 and re.search("^not ok . - run_fails", run.stdout, re.M),
+              "--meson: the verdict is in the TAP, not in the exit status")
+        run = subprocess.run([sample, "--exact", "--meson", "--global-timeout", "1ms", "hangs",
+                              "run_fails"], capture_output=True, text=True, timeout=120)
+        check(run.returncode == 99, "--meson: a plan that is not complete is an error")
 
         root, found = cases(junit)
         check(set(found) == set(TESTS) and root.get("tests") == "5", "JUnit: all tests")
