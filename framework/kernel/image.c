@@ -231,11 +231,25 @@ static int find_broken_kfuncs(const struct btf *btf, struct kt_kernel_facts *fac
 	return 0;
 }
 
+/* libbpf takes a header of any length, and then hands out types that are not aligned. */
+static bool is_aligned(const Elf_Data *data)
+{
+	struct btf_header header;
+
+	if (data->d_size < sizeof(header))
+		return false;
+	memcpy(&header, data->d_buf, sizeof(header));
+	return header.hdr_len % sizeof(uint32_t) == 0;
+}
+
 static int read_btf(const Elf_Data *data, struct kt_kernel_facts *facts, struct kt_err *reterr)
 {
-	struct btf *btf = btf__new(data->d_buf, (uint32_t)data->d_size);
+	struct btf *btf = NULL;
 	int r;
 
+	errno = EINVAL;
+	if (is_aligned(data))
+		btf = btf__new(data->d_buf, (uint32_t)data->d_size);
 	if (!btf)
 		return kt_err_set(reterr, -errno, "its .BTF is malformed: %m");
 	facts->btf = true;

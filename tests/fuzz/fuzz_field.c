@@ -29,6 +29,17 @@ static void check_field(const struct btf *btf, uint32_t type_id, const char *pat
 		KT_FUZZ_ASSERT(kt_field_set(&field, value, VALUE_LEN, number, &err) == 0);
 }
 
+/* A header of an odd length would make every type misaligned: that is libbpf's to refuse. */
+static struct btf *load(const uint8_t *data, size_t size)
+{
+	struct btf_header header;
+
+	if (size < sizeof(header))
+		return NULL;
+	memcpy(&header, data, sizeof(header));
+	return header.hdr_len % sizeof(uint32_t) ? NULL : btf__new(data, (uint32_t)size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *nul = size ? memchr(data, '\0', size) : NULL;
@@ -38,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct btf *btf;
 
 	(void)libbpf_set_print(NULL);
-	btf = nul ? btf__new(nul + 1, (uint32_t)(size - len - 1)) : NULL;
+	btf = nul ? load(nul + 1, size - len - 1) : NULL;
 	if (!btf)
 		return 0;
 	if (*text)

@@ -357,6 +357,10 @@ def objects():
         subprocess.run(["llvm-objcopy", f"--add-section=.BTF={btf}", library, vmlinux], check=True)
         put("vmlinux", "with-btf", vmlinux.read_bytes())
         put("vmlinux", "without-btf", library.read_bytes())
+        raw = btf.read_bytes()
+        btf.write_bytes(raw[:4] + struct.pack("<I", 25) + raw[8:24] + b"\0" + raw[24:])
+        subprocess.run(["llvm-objcopy", f"--add-section=.BTF={btf}", library, vmlinux], check=True)
+        put("vmlinux", "odd-btf-header", vmlinux.read_bytes())
 
 
 def main():
