@@ -169,7 +169,7 @@ static int read_bzip2(const struct input *in, struct output *out)
 		stream.next_out = chunk;
 		stream.avail_out = sizeof(chunk);
 		status = BZ2_bzDecompress(&stream);
-		/* A stream that is cut off is no error of the library: nothing comes out any more. */
+		/* For the library a stream that is cut off is not an error: it gives no more. */
 		if ((status != BZ_OK && status != BZ_STREAM_END) ||
 		    (status == BZ_OK && stream.avail_out == sizeof(chunk) && !stream.avail_in))
 			r = -EBADMSG;
@@ -249,7 +249,10 @@ static bool take_be32(struct input *in, uint32_t *ret_value)
 	return at;
 }
 
-/* Magic, version, library, extractor, method, [level], flags, [filter], mode, mtime, name, checksum. */
+/*
+ * Magic, version, library, extractor, method, [level], flags, [filter], mode, mtime, name,
+ * checksum.
+ */
 static int skip_lzop_header(struct input *in)
 {
 	const unsigned char *at = take(in, LZOP_MAGIC_LEN + 7);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The compressions that the kernel's build has for a bzImage (Kconfig: KERNEL_GZIP to KERNEL_ZSTD). */
+/* Decompression of bzImages, by every method of the kernel's build (Kconfig: KERNEL_GZIP etc.). */
 
 #include <stddef.h>
 

@@ -29,8 +29,8 @@ struct kt_kernel_fetch_options {
  *
  * Only one process fetches at a time; others wait for it. A kernel appears in the cache complete or
  * not at all, also when the process is killed. -ENOENT when the archive does not have the kernel or
- * a program of apt is missing; -EREMOTEIO when apt fails; -ETIMEDOUT when the mirror does not answer
- * or a download makes no progress.
+ * a program of apt is missing; -EREMOTEIO when apt fails; -ETIMEDOUT when the mirror does not
+ * answer or a download makes no progress.
  */
 int kt_kernel_fetch(const struct kt_kernel_fetch_options *options, char **ret_release,
 		    struct kt_err *reterr);

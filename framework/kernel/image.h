@@ -18,8 +18,8 @@ int kt_kernel_detect(const char *path, enum kt_kernel_format *ret_format, struct
 
 /*
  * Decompresses the vmlinux inside of a bzImage to the file @vmlinux, which it creates or replaces.
- * The errors are those of kt_decompress(), and -EBADMSG for a damaged image; their texts do not name
- * @bzimage, which can be a copy. A failure can leave a part of the file behind.
+ * The errors are those of kt_decompress(), and -EBADMSG for a damaged image; their texts do not
+ * name @bzimage, which can be a copy. A failure can leave a part of the file behind.
  */
 int kt_kernel_extract(const char *bzimage, const char *vmlinux, struct kt_err *reterr);
 
