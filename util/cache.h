@@ -27,8 +27,8 @@ int kt_cache_lock(const char *name, void (*on_wait)(void *data), void *data, int
 /*
  * Removes the stages in the directory @sub of the cache whose builders were killed. The lock that
  * guards an entry NAME is called @lock, or with @per_entry @lock followed by NAME; a stage whose
- * lock is held is in use and stays. Returns how many were removed; @ret_bytes, if not NULL, gets their
- * size on disk.
+ * lock is held is in use and stays. Returns how many were removed; @ret_bytes, if not NULL, gets
+ * their size on disk.
  */
 unsigned int kt_cache_sweep(const char *sub, const char *lock, bool per_entry, uint64_t *ret_bytes);
 
@@ -36,12 +36,15 @@ unsigned int kt_cache_sweep(const char *sub, const char *lock, bool per_entry, u
 uint64_t kt_cache_disk_bytes(const char *path);
 
 /*
- * Marks the directory @path as in use until *@ret_fd is closed: kt_cache_remove() leaves it then.
- * Where the file system has no locks, or the directory cannot be opened, *@ret_fd is -1.
+ * Marks the directory @path as in use until *@ret_fd is closed, so that kt_cache_remove() leaves
+ * it. Where the file system has no locks, or the directory cannot be opened, *@ret_fd is -1.
  */
 void kt_cache_use(const char *path, int *ret_fd);
 
-/* Removes an entry. -EBUSY when a process uses it (kt_cache_use()), or another errno of unlink(2). */
+/*
+ * Removes an entry of the cache. -EBUSY when a process uses it (kt_cache_use()); errno of
+ * unlink(2).
+ */
 int kt_cache_remove(const char *path);
 
 /* A stage of PATH is called PATH, this suffix, and six random characters. */

@@ -20,7 +20,7 @@
  * The whole cache as one list of entries. An entry is what a run uses as a unit, a directory or a
  * file; its time of modification is that of its last use. Removing one never hurts a run: kernels
  * in use are locked, images are open, and templates are read through descriptors. Locks and
- * host.json are not listed: they are small.
+ * host.json are not listed: they are small and bounded.
  */
 
 static const struct kind {

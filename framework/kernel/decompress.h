@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Decompression of bzImages, by every method of the kernel's build (Kconfig: KERNEL_GZIP etc.). */
+/*
+ * The compressions that the kernel's build has for a bzImage (Kconfig: KERNEL_GZIP to KERNEL_ZSTD).
+ */
 
 #include <stddef.h>
 

@@ -4,9 +4,9 @@
 
 usage: run.py TARGET NAME SECONDS
 
-It begins with the corpus in tests/fuzz/corpus/NAME and with the inputs that earlier runs have found,
-which are kept beside the target. An input that crashes is stored as
-tests/fuzz/corpus/NAME/crash-HASH (or timeout-, oom-), and fails the tests until the fault is mended.
+It begins with the corpus in tests/fuzz/corpus/NAME and with the inputs that earlier runs have
+found, which are kept beside the target. An input that crashes is stored as
+tests/fuzz/corpus/NAME/crash-HASH (or timeout-, oom-), and fails the tests until it is mended.
 """
 
 import os
