@@ -108,6 +108,8 @@ static void drive(struct kt_session_state *session)
 		kt_session_enter(session, KT_PHASE_FORK, KT_TEMPLATE_RESTORE_NS + send_ns);
 		r = restore(session, &err);
 	} else if (r == 0) {
+		/* The base files are in the initramfs, so only those of the packages are sent. */
+		send_ns -= kt_setup_send_limit_ns(session->setup, 0);
 		kt_session_enter(session, KT_PHASE_BOOT,
 				 kt_setup_boot_limit_ns(session->setup, session->outcome->test) +
 					 send_ns);
