@@ -113,6 +113,7 @@ struct kt_machine_ops {
 	int (*port_write)(struct kt_machine *machine, const struct iovec *parts, size_t n);
 	int (*pause)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 	int (*resume)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+	void (*mark_steal)(struct kt_machine *machine);
 	uint64_t (*stolen_ns)(struct kt_machine *machine);
 	void (*destroy)(struct kt_machine *machine);
 };
@@ -183,10 +184,13 @@ int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt
 /* Lets a paused machine run. */
 int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 
+/* Begins to count the time that the host takes from the machine. */
+void kt_machine_mark_steal(struct kt_machine *machine);
+
 /*
- * Returns for how many nanoseconds, since the machine was started, the host kept one of its threads
- * waiting for a CPU: the largest value of all threads. A duration that the guest measures may be
- * too long by as much. 0 when the host does not tell.
+ * Returns how long the host kept one of the machine's threads waiting for a CPU since the mark: the
+ * longest of all threads, in ns. Times that the guest measures may be off by as much. 0 when the
+ * host's kernel does not count.
  */
 uint64_t kt_machine_stolen_ns(struct kt_machine *machine);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <ktest.h>
@@ -384,6 +385,17 @@ static void complete_standard_streams(void)
 		(void)close(fd);
 }
 
+/* A session has nine descriptors: the usual soft limit of 1024 would be reached by a hundred. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= files.rlim_max)
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int kt_main(int argc, char **argv)
 {
 	const char *program = argc ? argv[0] : "ktests";
@@ -392,6 +404,7 @@ int kt_main(int argc, char **argv)
 	int status;
 
 	complete_standard_streams();
+	raise_descriptor_limit();
 	/* A reader that goes away is seen by the write that fails. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (kt_options_parse(argc, argv, &options, &err) < 0)

@@ -138,15 +138,16 @@ static uint64_t start_limit_ns(const struct kt_run *run, const struct kt_item *i
 
 void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share share, bool warm)
 {
-	struct kt_run_job *attempt = kt_run_job_new(run, KT_RUN_JOB_ATTEMPT, item->group,
-						    item->test, item->name, &attempt_events);
+	struct kt_run_job *attempt;
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_outcome *outcome;
+	int r = kt_run_job_new(run, KT_RUN_JOB_ATTEMPT, item->group, item->test, item->name,
+			       &attempt_events, &attempt);
 
-	if (!attempt) {
+	if (r < 0) {
 		kt_budget_give(run->budget, share.vcpus, share.mib, &share);
 		kt_item_free(item);
-		kt_run_note_fault(run, -ENOMEM);
+		kt_run_note_fault(run, r);
 		return;
 	}
 	run->started = true;

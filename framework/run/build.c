@@ -87,6 +87,7 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_share share = { 0, 0 };
 	struct kt_run_job *build;
+	int r;
 
 	if (kt_setup_initramfs(run->setup, &err) < 0) {
 		fail(group, err.text);
@@ -95,10 +96,10 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 	/* A boot keeps one CPU busy, however many vCPUs the machine has. */
 	if (!kt_budget_take(run->budget, 1, kt_test_machine_mib(group->test), &share))
 		return false;
-	build = kt_run_job_new(run, KT_RUN_JOB_TEMPLATE, group, group->test, group->test->name,
-			       &build_events);
-	if (!build) {
-		kt_run_note_fault(run, -ENOMEM);
+	r = kt_run_job_new(run, KT_RUN_JOB_TEMPLATE, group, group->test, group->test->name,
+			   &build_events, &build);
+	if (r < 0) {
+		kt_run_note_fault(run, r);
 		return false;
 	}
 	build->share = share;

@@ -84,9 +84,23 @@ static void end_if_complete(struct kt_job *job)
 	job->outcome.total_ns = kt_now_ns() - job->began_ns - job->outcome.phase_ns[KT_PHASE_READY];
 	if (!job->has_outcome)
 		explain_death(job);
-	/* The process may have left others in its group: a machine, children of .post_vm. */
-	(void)kill(-job->pid, SIGKILL);
 	job->events->ended(job);
+}
+
+/*
+ * The process may have left others in its group: a machine, children of .post_vm. They are killed
+ * while the dead leader still holds its number: once it is reaped, the number may be a stranger's.
+ */
+static void reap(struct kt_job *job)
+{
+	siginfo_t info;
+
+	while (waitid(P_PID, (id_t)job->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+		;
+	(void)kill(-job->pid, SIGKILL);
+	while (waitpid(job->pid, &job->status, 0) < 0 && errno == EINTR)
+		;
+	job->pid = 0;
 }
 
 static void on_process(void *data, uint32_t events)
@@ -95,8 +109,7 @@ static void on_process(void *data, uint32_t events)
 	int fd = job->process.fd;
 
 	(void)events;
-	while (waitpid(job->pid, &job->status, 0) < 0 && errno == EINTR)
-		;
+	reap(job);
 	if (WIFEXITED(job->status))
 		job->exit_code = WEXITSTATUS(job->status);
 	kt_loop_remove(job->loop, &job->process);
@@ -211,6 +224,22 @@ static int watch_child(struct kt_job *job, int pipe_fd)
 	return kt_loop_add(job->loop, &job->process) ?: kt_loop_add(job->loop, &job->pipe);
 }
 
+/* Undoes a start that failed half-way: no process, descriptor or event source is left. */
+static void abandon(struct kt_job *job, int pipe_fd)
+{
+	int pidfd = job->process.fd;
+
+	kt_loop_remove(job->loop, &job->process);
+	kt_loop_remove(job->loop, &job->pipe);
+	(void)kt_close(pidfd);
+	(void)kt_close(pipe_fd);
+	(void)kill(-job->pid, SIGKILL);
+	while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	job->pid = 0;
+	job->process = job->pipe = KT_SOURCE_NULL;
+}
+
 static int start(struct kt_job *job, kt_job_entry_fn entry, bool live, const int report[2],
 		 const int go[2])
 {
@@ -247,10 +276,13 @@ int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool wait
 	(void)kt_close(report[1]);
 	(void)kt_close(go[0]);
 	job->go_fd = go[1];
-	if (r == 0)
+	if (r == 0) {
 		r = watch_child(job, report[0]);
-	else
+		if (r < 0)
+			abandon(job, report[0]);
+	} else {
 		(void)kt_close(report[0]);
+	}
 	return r < 0 ? kt_err_set(reterr, r, "cannot start a session: %m") : 0;
 }
 

@@ -36,7 +36,7 @@ struct builder {
 static int on_accept(void *data, const struct kt_hello *hello, struct kt_err *reterr)
 {
 	struct builder *builder = data;
-	int r = kt_setup_check_topology(builder->job->test, hello, reterr);
+	int r = kt_setup_check_guest(builder->job->kernel, builder->job->test, hello, reterr);
 
 	builder->guest_is_up = r == 0;
 	return r;

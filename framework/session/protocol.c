@@ -79,7 +79,7 @@ static void send_run(struct kt_session_state *session)
 		return;
 	}
 	session->run_began_ns = kt_now_ns();
-	session->stolen_ns = kt_machine_stolen_ns(kt_link_machine(session->link));
+	kt_machine_mark_steal(kt_link_machine(session->link));
 	kt_session_enter(session, KT_PHASE_RUN,
 			 kt_setup_run_limit_ns(session->setup, session->outcome->test));
 	kt_session_send(session, KT_MSG_RUN, data, len);
@@ -159,7 +159,7 @@ void kt_session_check_guest(struct kt_session_state *session, const struct kt_he
 {
 	struct kt_err err = KT_ERR_NULL;
 
-	if (kt_setup_check_topology(session->outcome->test, hello, &err) < 0)
+	if (kt_setup_check_guest(session->outcome->kernel, session->outcome->test, hello, &err) < 0)
 		kt_session_end(session, KT_VERDICT_ERROR, "%s", err.text);
 	else
 		on_up(session);
@@ -238,8 +238,7 @@ static void on_result(struct kt_session_state *session, const struct kt_frame *f
 	kt_result_deinit(&session->outcome->result);
 	session->outcome->result = result;
 	kt_outcome_judge_host(session->outcome,
-			      kt_machine_stolen_ns(kt_link_machine(session->link)) -
-				      session->stolen_ns,
+			      kt_machine_stolen_ns(kt_link_machine(session->link)),
 			      kt_now_ns() - session->run_began_ns);
 	session->step = -1;
 	/* The guest's clock may run ahead of the host's. */

@@ -33,5 +33,4 @@ struct kt_session_state {
 
 	uint64_t wanted_ns;    /* when the runner asked for the test to be run */
 	uint64_t run_began_ns; /* when RUN was sent */
-	uint64_t stolen_ns;    /* duration: kt_machine_stolen_ns() at run_began_ns */
 };

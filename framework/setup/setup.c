@@ -289,8 +289,8 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 }
 
 /* A machine of another shape than the test asks for would make its measurements meaningless. */
-int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *hello,
-			    struct kt_err *reterr)
+static int check_topology(const struct kt_test *test, const struct kt_hello *hello,
+			  struct kt_err *reterr)
 {
 	struct kt_machine_topology want = kt_setup_topology(test);
 	unsigned int cpus = kt_test_vcpus(test);
@@ -304,6 +304,22 @@ int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *h
 		"threads each (%u CPUs); the guest sees %u, %u, %u, %u (%u CPUs)",
 		want.numa_nodes, want.llcs, want.cores, want.threads, cpus, hello->numa_nodes,
 		hello->llcs, hello->cores, hello->threads, hello->cpus);
+}
+
+/* A template that is found under a wrong key would run another kernel than the report says. */
+static int check_kernel(const struct kt_kernel *kernel, const struct kt_hello *hello,
+			struct kt_err *reterr)
+{
+	if (!strncmp(kernel->facts.release, hello->release, sizeof(hello->release) - 1))
+		return 0;
+	return kt_err_set(reterr, -EINVAL, "wrong kernel: the guest runs %s, not %s",
+			  hello->release, kernel->facts.release);
+}
+
+int kt_setup_check_guest(const struct kt_kernel *kernel, const struct kt_test *test,
+			 const struct kt_hello *hello, struct kt_err *reterr)
+{
+	return check_kernel(kernel, hello, reterr) ?: check_topology(test, hello, reterr);
 }
 
 char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel *kernel,

@@ -73,11 +73,11 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 					  const struct kt_test *test);
 
 /*
- * Compares the CPUs, caches and NUMA nodes that the guest reports in HELO with those that the
- * test asks for. Returns 0, or -EINVAL with both in the error.
+ * Whether the guest is what was asked for: it runs @kernel, and sees the CPUs, caches and nodes that
+ * @test asks for. Returns 0 or -EINVAL; the error says what differs.
  */
-int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *hello,
-			    struct kt_err *reterr);
+int kt_setup_check_guest(const struct kt_kernel *kernel, const struct kt_test *test,
+			 const struct kt_hello *hello, struct kt_err *reterr);
 
 /* The text of everything that the saved machine of a test depends on, to be freed. */
 char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel *kernel,

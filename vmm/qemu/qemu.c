@@ -24,6 +24,7 @@
 #include "vmm/qemu/gdb.h"
 #include "vmm/qemu/qmp.h"
 #include "vmm/qemu/stale.h"
+#include "vmm/steal.h"
 #include "wire/message.h"
 
 /*
@@ -73,6 +74,7 @@ struct qemu {
 	bool migrated;         /* saving the state is over, with success or without */
 	bool migration_failed;
 	struct kt_buffer unsent; /* bytes for the port that the socket has no room for */
+	struct kt_steal steal; /* at the last qemu_mark_steal() */
 	char said[1024];         /* beginning of the output; NUL-terminated */
 	size_t n_said;
 	char shutdown_reason[32]; /* of the SHUTDOWN event; "": none came */
@@ -694,26 +696,21 @@ static int qemu_guard(struct kt_machine *machine, const struct kt_hello *hello,
 	return is_gone(r) ? 0 : r;
 }
 
-/* The second number of a schedstat file: nanoseconds that the thread waited on a runqueue. */
+static void qemu_mark_steal(struct kt_machine *machine)
+{
+	struct qemu *qemu = qemu_of(machine);
+
+	kt_steal_deinit(&qemu->steal);
+	kt_steal_read(&qemu->steal, qemu->pid);
+}
+
 static uint64_t qemu_stolen_ns(struct kt_machine *machine)
 {
-	KT_FREE char *path = kt_format("/proc/%d/task", (int)qemu_of(machine)->pid);
-	DIR *dir = path ? opendir(path) : NULL;
-	uint64_t most = 0;
+	KT_CLEANUP(kt_steal_deinit) struct kt_steal now = KT_STEAL_NULL;
+	struct qemu *qemu = qemu_of(machine);
 
-	if (!dir)
-		return 0;
-	for (struct dirent *ent; (ent = readdir(dir));) {
-		KT_FREE char *file = kt_format("%s/schedstat", ent->d_name), *text = NULL;
-		uint64_t waited;
-
-		if (ent->d_name[0] != '.' && file &&
-		    kt_file_read_at(dirfd(dir), file, 256, &text, NULL) == 0 &&
-		    sscanf(text, "%*u %" SCNu64, &waited) == 1)
-			most = KT_MAX(most, waited);
-	}
-	(void)closedir(dir);
-	return most;
+	kt_steal_read(&now, qemu->pid);
+	return kt_steal_between(&qemu->steal, &now);
 }
 
 /* The sources go first: no event may reach a machine that is half destroyed. */
@@ -740,6 +737,7 @@ static void qemu_destroy(struct kt_machine *machine)
 	(void)kt_close(qemu->output.fd);
 	(void)kt_close(qemu->ram_fd);
 	kt_buffer_deinit(&qemu->unsent);
+	kt_steal_deinit(&qemu->steal);
 	free(qemu);
 }
 
@@ -753,6 +751,7 @@ static const struct kt_machine_ops qemu_ops = {
 	.port_write = qemu_port_write,
 	.pause = qemu_pause,
 	.resume = qemu_resume,
+	.mark_steal = qemu_mark_steal,
 	.stolen_ns = qemu_stolen_ns,
 	.destroy = qemu_destroy,
 };
