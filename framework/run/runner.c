@@ -154,7 +154,7 @@ static int run_all(struct kt_run *run, struct kt_err *reterr)
 	kt_progress_clear(&run->progress);
 	if (r < 0)
 		return kt_err_set(reterr, r, "event loop: %m");
-	return run->fault ? kt_err_set(reterr, run->fault, "reporting: %m") : 0;
+	return run->fault ? kt_err_set(reterr, run->fault, "the run cannot go on: %m") : 0;
 }
 
 int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_reporter *reporters,

@@ -73,8 +73,8 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 					  const struct kt_test *test);
 
 /*
- * Whether the guest is what was asked for: it runs @kernel, and sees the CPUs, caches and nodes that
- * @test asks for. Returns 0 or -EINVAL; the error says what differs.
+ * Whether the guest is what was asked for: it runs @kernel, and sees the CPUs, caches and nodes
+ * that @test asks for. Returns 0 or -EINVAL; the error says what differs.
  */
 int kt_setup_check_guest(const struct kt_kernel *kernel, const struct kt_test *test,
 			 const struct kt_hello *hello, struct kt_err *reterr);
