@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Whether payloads are declared as they should be. */
+/* Validation of the binary's KT_PAYLOAD() declarations, on the host before any test runs. */
 
 #include <stdio.h>
 
 #include <ktest/payload.h>
 
-/* Writes what is wrong with the declarations to @out; returns how many faults there are. */
+/*
+ * Writes a line to @out for each fault of the declarations in @nodes. Returns the number of faults.
+ */
 unsigned int kt_payloads_validate(const struct kt_payload_node *nodes, FILE *out);

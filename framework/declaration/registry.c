@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The lists of what this binary declares. Constructors fill them before main(), so that they need
+ * no lock. Test binaries refer to this file by every KTEST(); it is therefore always linked in, and
+ * with it the constructor that turns the process into the guest's init.
+ */
+
 #include "framework/declaration/registry.h"
 
 #include "guest/init/main.h"
@@ -41,9 +47,8 @@ const struct kt_scheduler_node *kt_scheduler_registry(void)
 }
 
 /*
- * The same file is /init in the guest. Constructors without a priority run after those with one,
- * so that every KTEST() is registered by now. It stands in this file because every test refers to
- * it, and so the linker never leaves it out.
+ * The same binary is /init in the guest, where this call does not return. Constructors without a
+ * priority run after those with one, so every KTEST() is registered by now.
  */
 __attribute__((constructor)) static void become_guest(void)
 {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The tests and payloads of this binary. */
+/*
+ * The registry of this binary: each KTEST(), KT_PAYLOAD() and KT_SCHEDULER() in it. Constructors
+ * register them before main(), in link order; nothing is removed.
+ */
 
 #include <ktest/payload.h>
 #include <ktest/scheduler.h>
 #include <ktest/test.h>
 
-/* All, in the order of registration. */
+/* The first node of each list, in the order of registration; NULL when there are none. */
 const struct kt_test_node *kt_registry(void);
 const struct kt_payload_node *kt_payload_registry(void);
-
-/* Every KT_SCHEDULER() of this binary. */
 const struct kt_scheduler_node *kt_scheduler_registry(void);

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Validation walks the steps of a test in order, as the executor in the guest will
+ * (guest/scenario/scenario.c), and tracks which cgroups exist at each point. It reports every fault
+ * and stops at none.
+ *
+ * Only what depends on the whole test is judged here: names over time, holds, members that
+ * contradict each other. A definition and an operation are judged by the guest's own functions
+ * (kt_definition_judge(), .check of struct kt_op_ops), so that host and guest agree. What a
+ * .setup_fn or .run function does cannot be validated.
+ */
+
 #include "framework/declaration/validate.h"
 
 #include <ctype.h>
@@ -21,17 +32,18 @@
 #define MEMORY_MIB_MAX  65536u
 #define CGROUPS_MAX     1024u
 #define WATCHDOG_MS_MAX 30000u /* SCX_WATCHDOG_MAX_TIMEOUT, kernel/sched/ext_internal.h */
-#define FRACTION_SLACK  1e-9   /* three thirds are one */
+#define FRACTION_SLACK  1e-9   /* 1/3 + 1/3 + 1/3 may exceed 1 by rounding */
 
 struct validation {
 	const struct kt_test *test;
-	FILE *out;
+	FILE *out; /* for the faults */
 	unsigned int n_faults;
-	/* Names that exist at this point of the steps, the backdrop's first; borrowed from the test. */
+
+	/* Names that exist at this point of the steps, the backdrop's first; borrowed. */
 	const char *cgroups[CGROUPS_MAX];
 	size_t n_cgroups;
-	size_t n_backdrop;
-	bool names_unknown; /* functions create cgroups too */
+	size_t n_backdrop;  /* of these, the backdrop's */
+	bool names_unknown; /* a .setup_fn creates cgroups too */
 };
 
 __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, const char *format,
@@ -47,6 +59,7 @@ __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, co
 	v->n_faults++;
 }
 
+/* The topology with the defaults, and what the test's scheduler asks for, filled in. */
 static void check_topology(struct validation *v)
 {
 	struct kt_topology topology = kt_test_topology(v->test);
@@ -73,6 +86,7 @@ static void check_memory(struct validation *v)
 		      MEMORY_MIB_MAX);
 }
 
+/* The index of @name in v->cgroups; v->n_cgroups when it does not exist. */
 static size_t find_cgroup(const struct validation *v, const char *name)
 {
 	size_t i = 0;
@@ -82,7 +96,9 @@ static size_t find_cgroup(const struct validation *v, const char *name)
 	return i;
 }
 
-/* A name that no cgroup can have is judged elsewhere, and does not become known. */
+/*
+ * @name exists from now on. A name that no cgroup can have is reported by the caller, and left out.
+ */
 static void add_cgroup(struct validation *v, const char *where, const char *name)
 {
 	if (kt_definition_check_name(name, NULL) < 0)
@@ -95,7 +111,7 @@ static void add_cgroup(struct validation *v, const char *where, const char *name
 		v->cgroups[v->n_cgroups++] = name;
 }
 
-/* The order of the others stays: the backdrop's come first. */
+/* Keeps the order of the others, because the backdrop's must come first. */
 static void forget_cgroup(struct validation *v, size_t at)
 {
 	if (at >= v->n_cgroups)
@@ -128,7 +144,7 @@ static void check_def(struct validation *v, const char *where, const struct kt_c
 	(void)kt_definition_judge(def, &topology, on_fault, &place);
 }
 
-/* KT_ADD_CGROUP() has a name and no definition. */
+/* KT_ADD_CGROUP(): a name without a definition. */
 static void check_empty_cgroup(struct validation *v, const char *where, const char *name)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -138,7 +154,7 @@ static void check_empty_cgroup(struct validation *v, const char *where, const ch
 	add_cgroup(v, where, name);
 }
 
-/* Whether a name in an operation is one that exists here. */
+/* Whether an operation may use @name here. "" is the cgroup of init. */
 static bool is_known(const struct validation *v, const char *name, bool takes_init)
 {
 	if (!name)
@@ -160,6 +176,10 @@ static void check_known(struct validation *v, const char *where, const char *tex
 		      name ?: "");
 }
 
+/*
+ * @text: the operation as it is written. A name that is removed is free for the operations after
+ * it.
+ */
 static void check_names(struct validation *v, const char *where, const struct kt_op *op,
 			const struct kt_op_ops *ops, const char *text)
 {
@@ -195,6 +215,7 @@ static void check_op(struct validation *v, const char *step, unsigned int index,
 		check_names(v, where, op, ops, text ?: ops->name);
 }
 
+/* The hold's share of the test's duration. A loop takes what is left, and counts as nothing. */
 static double check_hold(struct validation *v, unsigned int step, const struct kt_hold *hold)
 {
 	switch (hold->kind) {
@@ -217,7 +238,9 @@ static double check_hold(struct validation *v, unsigned int step, const struct k
 	return 0;
 }
 
-/* Forgets the cgroups that end with step @now: their names are free again. */
+/*
+ * Forgets the cgroups that the guest removes at the end of step @now: their names are free again.
+ */
 static void end_lifetimes(struct validation *v, unsigned int now)
 {
 	for (size_t i = v->n_backdrop; i < v->n_cgroups;) {
@@ -228,13 +251,14 @@ static void end_lifetimes(struct validation *v, unsigned int now)
 	}
 }
 
+/* A step that does nothing and takes no time is a mistake, such as a forgotten .hold. */
 static bool is_empty(const struct kt_step *step)
 {
 	return (!step->setup || step->setup->end) && !step->setup_fn &&
 	       (!step->ops || step->ops->end) && step->hold.kind == KT_HOLD_NONE;
 }
 
-/* What a function will create is not known before it is called: names are the guest's business then. */
+/* The names that a .setup_fn creates are not known before the guest calls it. */
 static bool has_factory(const struct kt_test *test)
 {
 	for (const struct kt_step *step = test->steps; !step->end; step++) {
@@ -255,6 +279,10 @@ static void check_lists(struct validation *v, const char *where, const struct kt
 		check_op(v, where, index++, op);
 }
 
+/*
+ * The order matters: the backdrop comes first, and each step sees the names that the ones before it
+ * leave. Fractions of the duration must not add up to more than all of it.
+ */
 static void check_steps(struct validation *v)
 {
 	double sum = 0;
@@ -283,6 +311,7 @@ static void check_steps(struct validation *v)
 		      kt_test_duration_ms(v->test));
 }
 
+/* The name of a test is part of file names and of the command line. */
 static void check_name(struct validation *v, const struct kt_test_node *tests)
 {
 	for (const struct kt_test_node *at = tests; at->test != v->test; at = at->next) {
@@ -299,6 +328,7 @@ static void check_name(struct validation *v, const struct kt_test_node *tests)
 	}
 }
 
+/* Stops at the first scheduler. */
 static int found(void *data, const struct kt_scheduler *scheduler)
 {
 	(void)data;
@@ -306,6 +336,7 @@ static int found(void *data, const struct kt_scheduler *scheduler)
 	return 1;
 }
 
+/* .scheduler, .schedulers, or an operation of the backdrop or a step. */
 static bool uses_scheduler(const struct kt_test *test)
 {
 	return kt_cargo_for_each_scheduler(test, found, NULL);

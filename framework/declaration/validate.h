@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* All tests are checked before the first one runs. */
+/*
+ * Validation of tests: what can be known to be wrong with a test without running it. The host
+ * validates all tests of the binary before it runs the first one.
+ */
 
 #include <stdio.h>
 
 #include <ktest/test.h>
 
 /*
- * Writes a line "file:line: test: what is wrong" to @out for every fault of every test in @tests.
- * Returns the number of faults. No tests at all is a fault.
+ * Writes a line "file:line: test: fault" to @out for each fault of each test in @tests. Returns the
+ * number of faults. An empty list (NULL) is a fault.
  */
 unsigned int kt_validate(const struct kt_test_node *tests, FILE *out);

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Compares what workers have reported with the limits of the test.
+ *
+ * Some checks are about one worker, others compare the workers of a group (one KT_WORK()). Limits
+ * on time are missed on a slow host without any fault of the kernel. Each failure therefore carries
+ * by how much it was missed (struct excess), and the host decides whether the time that it took
+ * from the vCPUs explains it. A limit on something of which nothing was measured cannot be judged,
+ * and must not pass: it makes the test INCONCLUSIVE.
+ */
+
 #include "guest/test/check.h"
 
 #include <math.h>
@@ -12,16 +22,16 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-static struct kt_checks defaults;
+static struct kt_checks defaults; /* of the binary; set before main() */
 
 void kt_checks_set_default(const struct kt_checks *checks)
 {
 	defaults = *checks;
 }
 
-/* ---- which limits there are ------------------------------------------------------------------ */
+/* ---- the limits ------------------------------------------------------------------ */
 
-/* The members of struct kt_checks that are numbers, for merging and for validation. */
+/* Pointers to the members of @checks that are numbers, ended by NULL. 0 means: no limit is set. */
 static double *const *number_members(struct kt_checks *checks, double *members[16])
 {
 	size_t n = 0;
@@ -40,7 +50,7 @@ static double *const *number_members(struct kt_checks *checks, double *members[1
 	return members;
 }
 
-/* What @own says counts instead. */
+/* Members that are set in @own replace those of @merged. */
 static void merge(struct kt_checks *merged, struct kt_checks own)
 {
 	double *to[16], *from[16];
@@ -89,11 +99,11 @@ const char *kt_checks_fault(const struct kt_checks *checks)
 struct checker {
 	struct kt_ctx *ctx;
 	struct kt_checks checks;
-	const struct kt_worker_report *at; /* workers of one group, next to one another */
-	size_t n;
+	const struct kt_worker_report *at; /* the reports of one group; borrowed */
+	size_t n;                          /* its workers */
 };
 
-/* "max_gap_ms of SpinWait in cgroup 'w', worker 3"; @worker -1 for all of the group. */
+/* "max_gap_ms of SpinWait in cgroup 'w', worker 3". @worker: index in the group; -1: all of it. */
 static void describe(const struct checker *checker, const char *check, int worker, char *text,
 		     size_t room)
 {
@@ -105,9 +115,12 @@ static void describe(const struct checker *checker, const char *check, int worke
 		       checker->at->cgroup, who);
 }
 
+/*
+ * By how much a limit was missed, as a time or as a share. 0 and 0: the host cannot be the reason.
+ */
 struct excess {
-	double ns;
-	double share;
+	double ns;    /* nanoseconds */
+	double share; /* of the limit: 1 is all of it */
 };
 
 static void fail(const struct checker *checker, const char *check, int worker, const char *expected,
@@ -121,6 +134,7 @@ static void fail(const struct checker *checker, const char *check, int worker, c
 			  got, (uint64_t)ceil(excess.ns), excess.share);
 }
 
+/* Makes the test INCONCLUSIVE: "max_wake_p99_us of ...: no wake-ups were measured". */
 static void nothing_measured(const struct checker *checker, const char *check, const char *of_what)
 {
 	char what[256];
@@ -129,7 +143,9 @@ static void nothing_measured(const struct checker *checker, const char *check, c
 	(void)kt_inconclusive(checker->ctx, "%s: no %s", what, of_what);
 }
 
-/* A limit of KT_NONE_AT_ALL is 0. */
+/*
+ * The number that @limit stands for: KT_NONE_AT_ALL is 0, as 0 itself means that no limit is set.
+ */
 static double limit_of(double limit)
 {
 	return limit == KT_NONE_AT_ALL ? 0 : limit;
@@ -168,13 +184,14 @@ static void check_starved(const struct checker *checker, int i)
 {
 	const struct kt_worker_report *report = &checker->at[i];
 
-	/* The host can have taken all the time there was. */
+	/* The excess is the whole life of the worker: the host can have taken all of it. */
 	if (!report->iterations || !report->cpu_ns)
 		fail(checker, "not_starved", i, "at least one iteration",
 		     report->cpu_ns ? "none, on a CPU" : "none, never on a CPU",
 		     (struct excess){ (double)report->wall_ns, 0 });
 }
 
+/* No excess: a slow host does not make a worker run on another CPU. */
 static void check_isolation(const struct checker *checker, int i)
 {
 	const struct kt_worker_report *report = &checker->at[i];
@@ -215,12 +232,13 @@ static void check_gap(const struct checker *checker, int i)
 	     (struct excess){ (gap_ms - limit_ms) * KT_NSEC_PER_MSEC, 0 });
 }
 
+/* @n per second in @ns nanoseconds; 0 for no time. */
 static double per_second(uint64_t n, uint64_t ns)
 {
 	return ns ? (double)n * KT_NSEC_PER_SEC / (double)ns : 0;
 }
 
-/* By what share of the limit it was missed. */
+/* The excess as a share of the limit. A limit of 0 is missed by all of it. */
 static struct excess missed_by(double limit, double value)
 {
 	return (struct excess){ 0, limit > 0 ? fabs(value - limit) / limit : 1 };
@@ -292,7 +310,11 @@ static void check_worker(const struct checker *checker, int i)
 
 /* ---- the workers of a group against one another ---------------------------------------------- */
 
-/* Of the time that a worker wanted a CPU, the share that it waited for one: what it slept is left out. */
+/*
+ * A worker wants a CPU while it is on one and while it waits on a runqueue. Its share is the
+ * waiting of that, in per cent; the spread is the largest share less the smallest. Sleep does not
+ * count.
+ */
 static void check_spread(const struct checker *checker)
 {
 	double least = 100, most = 0;
@@ -319,6 +341,7 @@ static void check_spread(const struct checker *checker)
 					      100 });
 }
 
+/* The coefficient of variation of the workers' iterations per second of CPU time. */
 static void check_throughput(const struct checker *checker)
 {
 	double sum = 0, squares = 0, n = 0, mean, variance, cv, limit;
@@ -337,14 +360,14 @@ static void check_throughput(const struct checker *checker)
 		return;
 	}
 	mean = sum / n;
-	variance = KT_MAX(squares / n - mean * mean, 0.0);
+	variance = KT_MAX(squares / n - mean * mean, 0.0); /* rounding can make it negative */
 	cv = sqrt(variance) / mean;
 	limit = limit_of(checker->checks.max_throughput_cv);
 	check_most(checker, "max_throughput_cv", -1, limit, cv, "",
 		   (struct excess){ 0, cv - limit });
 }
 
-/* What no worker of the group has measured anything of. */
+/* Limits on something of which no worker of the group has measured anything. */
 static void check_measured(const struct checker *checker)
 {
 	const struct kt_checks *checks = &checker->checks;
@@ -377,6 +400,7 @@ static void check_group(const struct checker *checker)
 		check_throughput(checker);
 }
 
+/* Whether any limit is set. Only then must there be workers to be checked. */
 static bool says_anything(const struct kt_checks *checks)
 {
 	static const struct kt_checks nothing;
@@ -392,6 +416,9 @@ void kt_check_reports(struct kt_ctx *ctx, const struct kt_reports *reports)
 		return;
 	if (!reports->n)
 		(void)kt_inconclusive(ctx, "there were no workers to be checked");
+	/*
+	 * Reports are appended a whole group at a time (kt_worker_group_stop()).
+	 */
 	for (size_t i = 0; i < reports->n; i += checker.n) {
 		checker.at = &reports->at[i];
 		checker.n = 1;

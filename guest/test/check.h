@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Checks of what workers report, against the limits of the test. */
+/*
+ * The checks of workers: compares the reports of the workers with the limits of the test (struct
+ * kt_checks). Payloads have checks of their own (guest/payload/check.h).
+ */
 
 #include "guest/test/ctx.h"
 #include "guest/worker/report.h"
 
-/* The limits of @test, over those of the binary. */
+/*
+ * The limits that hold for @test: its own, where it says nothing those of its scheduler, and where
+ * that says nothing those of the binary (KT_DEFAULT_CHECKS()).
+ */
 struct kt_checks kt_checks_of(const struct kt_test *test);
 
-/* Why they cannot be, or NULL; for validation, on the host. */
+/* A message why @checks cannot be used, for validation on the host; NULL when they can. */
 const char *kt_checks_fault(const struct kt_checks *checks);
 
-/* Records what does not hold as failures of the test, and what was not measured as inconclusive. */
+/*
+ * Checks @reports, of all workers of the test. A limit that is missed is recorded as a failure; a
+ * limit on something that was not measured makes the test INCONCLUSIVE.
+ */
 void kt_check_reports(struct kt_ctx *ctx, const struct kt_reports *reports);

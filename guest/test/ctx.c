@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What a test's functions can ask and record. Two processes use it: init in the guest, for .run and
+ * .check, and the session on the host, for .post_vm. What only one of them has (ctx->scenario,
+ * ctx->view) is NULL in the other one.
+ *
+ * A failure does not end a function by itself: it is recorded, and the macros of ktest/assert.h
+ * return KT_FAILED. Threads may record failures at the same time; ctx->lock guards the result.
+ */
+
 #include "guest/test/ctx.h"
 
 #include <stdarg.h>
@@ -55,6 +64,7 @@ unsigned int kt_test_duration_ms(const struct kt_test *test)
 	return test->duration_ms ?: DEFAULT_DURATION_MS;
 }
 
+/* Deadlines are scaled, so that callers use the same ones on every machine. */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
 {
 	return kt_now_ns() + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
@@ -105,6 +115,10 @@ bool kt_vm_failed(const struct kt_ctx *ctx)
 	return ctx->view && ctx->result.verdict > KT_VERDICT_PASS;
 }
 
+/*
+ * Errors are ignored: without memory, or room for more failures, the verdict is FAIL all the same
+ * and only the text is missing.
+ */
 static void add_failure(struct kt_ctx *ctx, const struct kt_failure *failure)
 {
 	(void)pthread_mutex_lock(&ctx->lock);
@@ -122,7 +136,7 @@ void kt_ctx_fail_limit(struct kt_ctx *ctx, struct kt_where where, const char *wh
 		.what = (char *)what,
 		.expected = (char *)expected,
 		.got = (char *)got,
-		.step = -1,
+		.step = -1, /* it is about the whole test */
 		.elapsed_ns = kt_elapsed_ns(ctx),
 		.excess_ns = excess_ns,
 		.excess_share = excess_share,
@@ -159,6 +173,7 @@ int kt_fail(struct kt_ctx *ctx, struct kt_where where, const char *format, ...)
 	return kt_fail_values(ctx, where, text.text, NULL, NULL);
 }
 
+/* A verdict that is more severe stays, with its reason (kt_result_merge()). */
 static int end_as(struct kt_ctx *ctx, enum kt_verdict verdict, const char *format, va_list ap)
 {
 	struct kt_err reason;
@@ -200,6 +215,7 @@ int kt_ctx_call(struct kt_ctx *ctx, int (*fn)(struct kt_ctx *ctx), const char *w
 	if (!fn)
 		return 0;
 	r = fn(ctx);
+	/* KT_FAILED comes from an assertion, which has recorded why. */
 	if (r && ctx->result.verdict == KT_VERDICT_PASS)
 		(void)kt_fail(ctx, where, ".%s of %s returned %d (%s)", what, ctx->test->name, r,
 			      r < 0 ? strerror(-r) : "not a negative errno");
