@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Validation walks the steps of a test in order, as the executor in the guest will
+ * (guest/scenario/scenario.c), and tracks which cgroups exist at each point. It reports every fault
+ * and stops at none.
+ *
+ * Only what depends on the whole test is judged here: names over time, holds, members that
+ * contradict each other. A definition and an operation are judged by the guest's own functions
+ * (kt_definition_judge(), .check of struct kt_op_ops), so that host and guest agree. What a
+ * .setup_fn or .run function does cannot be validated.
+ */
+
 #include "framework/declaration/validate.h"
 
 #include <ctype.h>
@@ -28,11 +39,11 @@
 #define MEMORY_MIB_MAX  65536u
 #define CGROUPS_MAX     1024u
 #define WATCHDOG_MS_MAX 30000u /* SCX_WATCHDOG_MAX_TIMEOUT, kernel/sched/ext_internal.h */
-#define FRACTION_SLACK  1e-9   /* three thirds are one */
+#define FRACTION_SLACK  1e-9   /* 1/3 + 1/3 + 1/3 may exceed 1 by rounding */
 
 struct validation {
 	const struct kt_test *test;
-	FILE *out;
+	FILE *out; /* for the faults */
 	unsigned int n_faults;
 	/* The cgroups that exist at this point of the steps, the backdrop's first; borrowed. */
 	const char *cgroups[CGROUPS_MAX];
@@ -54,6 +65,7 @@ __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, co
 	v->n_faults++;
 }
 
+/* The topology with the defaults, and what the test's scheduler asks for, filled in. */
 static void check_topology(struct validation *v)
 {
 	struct kt_topology topology = kt_test_topology(v->test);
@@ -80,6 +92,7 @@ static void check_memory(struct validation *v)
 		      MEMORY_MIB_MAX);
 }
 
+/* The index of @name in v->cgroups; v->n_cgroups when it does not exist. */
 static size_t find_cgroup(const struct validation *v, const char *name)
 {
 	size_t i = 0;
@@ -136,7 +149,7 @@ static void check_def(struct validation *v, const char *where, const struct kt_c
 	(void)kt_definition_judge(def, &topology, on_fault, &place);
 }
 
-/* KT_ADD_CGROUP() has a name and no definition. */
+/* KT_ADD_CGROUP(): a name without a definition. */
 static void check_empty_cgroup(struct validation *v, const char *where, const char *name)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -168,6 +181,10 @@ static void check_known(struct validation *v, const char *where, const char *tex
 		      name ?: "");
 }
 
+/*
+ * @text: the operation as it is written. A name that is removed is free for the operations after
+ * it.
+ */
 static void check_names(struct validation *v, const char *where, const struct kt_op *op,
 			const struct kt_op_ops *ops, const char *text)
 {
@@ -203,6 +220,7 @@ static void check_op(struct validation *v, const char *step, unsigned int index,
 		check_names(v, where, op, ops, text ?: ops->name);
 }
 
+/* The hold's share of the test's duration. A loop takes what is left, and counts as nothing. */
 static double check_hold(struct validation *v, unsigned int step, const struct kt_hold *hold)
 {
 	switch (hold->kind) {
@@ -236,6 +254,7 @@ static void end_lifetimes(struct validation *v, unsigned int now)
 	}
 }
 
+/* A step that does nothing and takes no time is a mistake, such as a forgotten .hold. */
 static bool is_empty(const struct kt_step *step)
 {
 	return (!step->setup || step->setup->end) && !step->setup_fn &&
@@ -263,6 +282,10 @@ static void check_lists(struct validation *v, const char *where, const struct kt
 		check_op(v, where, index++, op);
 }
 
+/*
+ * The order matters: the backdrop comes first, and each step sees the names that the ones before it
+ * leave. Fractions of the duration must not add up to more than all of it.
+ */
 static void check_steps(struct validation *v)
 {
 	double sum = 0;
@@ -291,6 +314,7 @@ static void check_steps(struct validation *v)
 		      kt_test_duration_ms(v->test));
 }
 
+/* The name of a test is part of file names and of the command line. */
 static void check_name(struct validation *v, const struct kt_test_node *tests)
 {
 	for (const struct kt_test_node *at = tests; at->test != v->test; at = at->next) {

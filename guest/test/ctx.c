@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What a test's functions can ask and record. Two processes use it: init in the guest, for .run and
+ * .check, and the session on the host, for .post_vm. What only one of them has (ctx->scenario,
+ * ctx->view) is NULL in the other one.
+ *
+ * A failure does not end a function by itself: it is recorded, and the macros of ktest/assert.h
+ * return KT_FAILED. Threads may record failures at the same time; ctx->lock guards the result.
+ */
+
 #include "guest/test/ctx.h"
 
 #include <stdarg.h>
@@ -131,7 +140,7 @@ void kt_ctx_fail_limit(struct kt_ctx *ctx, struct kt_where where, const char *wh
 		.what = (char *)what,
 		.expected = (char *)expected,
 		.got = (char *)got,
-		.step = -1,
+		.step = -1, /* it is about the whole test */
 		.elapsed_ns = kt_elapsed_ns(ctx),
 		.excess_ns = excess_ns,
 		.excess_share = excess_share,
@@ -168,6 +177,7 @@ int kt_fail(struct kt_ctx *ctx, struct kt_where where, const char *format, ...)
 	return kt_fail_values(ctx, where, text.text, NULL, NULL);
 }
 
+/* A verdict that is more severe stays, with its reason (kt_result_merge()). */
 static int end_as(struct kt_ctx *ctx, enum kt_verdict verdict, const char *format, va_list ap)
 {
 	struct kt_err reason;

@@ -10,15 +10,15 @@
 #include "guest/test/child.h"
 #include "wire/result.h"
 
-struct kt_scenario;
+struct kt_scenario; /* guest/scenario/state.h */
 
 /* Captured texts that .post_vm may read. Borrowed; never NULL. */
 struct kt_vm_view {
-	const char *out;
-	const char *err;
-	const char *console;
-	const char *scheduler_log;
-	const char *scheduler_dump;
+	const char *out;            /* standard output of the test */
+	const char *err;            /* standard error */
+	const char *console;        /* the kernel's console */
+	const char *scheduler_log;  /* what the scheduler has printed */
+	const char *scheduler_dump; /* what the kernel has dumped of the scheduler */
 };
 
 struct kt_ctx {
@@ -36,11 +36,15 @@ struct kt_ctx {
 	struct kt_child_log *children; /* owned; NULL: children's failures are lost */
 	pthread_mutex_t lock;          /* of result */
 	struct kt_result result;
-	struct kt_scenario *scenario;  /* guest only */
-	const struct kt_vm_view *view; /* host only */
+
+	struct kt_scenario *scenario;  /* in the guest while the test runs; else NULL */
+	const struct kt_vm_view *view; /* on the host in .post_vm; else NULL */
 };
 
+/* Makes a context for @test (borrowed) that begins now: step -1, 100 %, an empty result. */
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test);
+
+/* Frees the result; a caller that keeps it takes it out first. */
 void kt_ctx_deinit(struct kt_ctx *ctx);
 
 /*
