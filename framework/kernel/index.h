@@ -19,7 +19,7 @@ struct kt_releases {
 void kt_releases_deinit(struct kt_releases *releases);
 
 /*
- * Reads what "apt-cache search" prints: "PACKAGE - SUMMARY" on each line. Lines that do not begin with
- * the name of a kernel's package, such as a warning of apt's, are passed over. -ENOMEM.
+ * Reads the output of "apt-cache search": "PACKAGE - SUMMARY" on each line. Other lines, such as a
+ * warning of apt, are skipped. -ENOMEM.
  */
 int kt_kernel_index_parse(const char *text, struct kt_releases *ret_releases);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What fuzz targets share. A target is one file, fuzz_NAME.c, with LLVMFuzzerTestOneInput(): it hands
- * any bytes to one decoder, and checks what the decoder promises of its result. The same file is
- * linked with libFuzzer, or with main.c, which runs the files of a corpus.
+ * What fuzz targets share. A target is one file, fuzz_NAME.c, with LLVMFuzzerTestOneInput(): the
+ * function passes any bytes to one decoder and checks the decoder's promises about the result. The
+ * same file is linked with libFuzzer, or with main.c, which runs the files of a corpus.
  */
 
 #include <stddef.h>
@@ -37,8 +37,8 @@ const char *kt_fuzz_dir(void);
 const char *kt_fuzz_dir_put(const char *name, const void *data, size_t size);
 
 /*
- * The far end of a socket, which plays the input: it is divided into messages at each byte 0xff, and
- * kt_fuzz_peer_say() sends the next one, nothing when there is none left.
+ * The far end of a socket, which sends the input. Bytes 0xff separate its messages;
+ * kt_fuzz_peer_say() sends the next message, or nothing when none is left.
  */
 struct kt_fuzz_peer {
 	int fd;

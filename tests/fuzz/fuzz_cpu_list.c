@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists of CPUs, as the guest's kernel writes them: what is parsed can be written, and is the same. */
+/* CPU lists of the guest's kernel: a parsed list survives being written and parsed again. */
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* BTF that is not ours, and a path into it: "PATH=VALUE", a NUL, the BTF; its last type is the value's. */
+/* BTF of an object, and a path into it: "PATH=VALUE", a NUL, the BTF. The last type is the root. */
 #include <bpf/libbpf.h>
 #include <string.h>
 
@@ -26,7 +26,7 @@ static void check_field(const struct btf *btf, uint32_t type_id, const char *pat
 		KT_FUZZ_ASSERT(kt_field_set(&field, value, VALUE_LEN, number, &err) == 0);
 }
 
-/* A header of an odd length would make every type misaligned: that is libbpf's to refuse. */
+/* Refuses a header of odd length: libbpf accepts it, and every type is misaligned then. */
 static struct btf *load(const uint8_t *data, size_t size)
 {
 	struct btf_header header;

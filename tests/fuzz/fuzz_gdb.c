@@ -7,7 +7,7 @@
 #include "util/cleanup.h"
 #include "vmm/qemu/gdb.h"
 
-/* A message is the text of a packet, whose sum is made right here; with '!' before it, it is raw. */
+/* Wraps the next message into a packet with a correct sum, unless it begins with '!'. */
 static void say(struct kt_fuzz_peer *peer)
 {
 	size_t len;

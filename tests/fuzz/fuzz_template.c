@@ -7,7 +7,7 @@
 #include "util/io.h"
 #include "vmm/template.h"
 
-/* The directory of the template that kt_template_find() looks at; it is removed when it is damaged. */
+/* Makes the template's directory anew: kt_template_find() removes a damaged one. */
 static void make(const struct kt_template_id *id, const uint8_t *data, size_t size)
 {
 	KT_FREE char *path = kt_template_path(id);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs a target, without libFuzzer, once for each file that is named, or that is in a named directory. */
+/* Runs a target without libFuzzer, once for each named file or file of a named directory. */
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 static unsigned int n_run;
 
-/* The input is as long as its memory, so that a sanitizer sees a read behind it. */
+/* The input fills its allocation exactly, so that a sanitizer sees a read past its end. */
 static int run_file(const char *path)
 {
 	KT_FREE char *text = NULL;
