@@ -223,7 +223,7 @@ int kt_field_find(const struct btf *btf, uint32_t type_id, const char *path,
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-/* The offset is a sum of whatever BTF says, and may be close to the largest number. */
+/* The offset is a sum of numbers from BTF: adding to it may wrap around. */
 static bool is_inside(const struct kt_field *field, size_t len)
 {
 	uint64_t room = (uint64_t)len * 8;

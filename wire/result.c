@@ -323,7 +323,7 @@ int kt_result_decode(const void *data, size_t len, struct kt_result *ret_result,
 			return kt_err_set(reterr, -EBADMSG,
 					  "RSLT with verdict %u and exit status %u", header.verdict,
 					  header.exit_status);
-		/* JSON, in which the session hands them on, has no larger numbers. */
+		/* The session passes the times on as JSON, whose integers are signed. */
 		*ret_result = (struct kt_result){
 			.verdict = (enum kt_verdict)header.verdict,
 			.exit_status = (int)header.exit_status,

@@ -231,7 +231,7 @@ static int find_broken_kfuncs(const struct btf *btf, struct kt_kernel_facts *fac
 	return 0;
 }
 
-/* libbpf takes a header of any length, and then hands out types that are not aligned. */
+/* libbpf accepts a header of any length; types are misaligned after one of odd length. */
 static bool is_aligned(const Elf_Data *data)
 {
 	struct btf_header header;

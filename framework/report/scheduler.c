@@ -98,7 +98,7 @@ static json_int_t count_lost(const struct kt_result *result)
 	json_int_t n = 0, lost;
 	size_t i;
 
-	/* The guest may say any number. */
+	/* The guest may report any number. */
 	json_array_foreach(schedulers, i, entry)
 	{
 		lost = json_integer_value(json_object_get(entry, "dump_lines_lost"));

@@ -9,7 +9,7 @@
 #include "framework/kernel/image.h"
 #include "tests/fuzz/fuzz.h"
 
-/* A few bytes can mean gigabytes; beyond this, writing fails. */
+/* A few bytes can expand to gigabytes; writing fails beyond this length. */
 #define VMLINUX_MAX (4u << 20)
 
 static int make_target(char *path, size_t room)

@@ -29,7 +29,7 @@ static void check_field(const struct btf *btf, uint32_t type_id, const char *pat
 		KT_FUZZ_ASSERT(kt_field_set(&field, value, VALUE_LEN, number, &err) == 0);
 }
 
-/* A header of an odd length would make every type misaligned: that is libbpf's to refuse. */
+/* Refuses a header of odd length: libbpf accepts it, and every type is misaligned then. */
 static struct btf *load(const uint8_t *data, size_t size)
 {
 	struct btf_header header;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Frames from a guest: first bytes say how they arrive and whether the CRCs are made right. */
+/* Frames from a guest. Byte 0: whether CRCs are corrected; byte 1: bytes per arrival. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "util/cleanup.h"
 #include "wire/frame.h"
 
-/* A mutated frame would never get past its CRC: sequence and CRC of each are made right. */
+/* A mutated frame would never get past its CRC: each frame gets the correct sequence and CRC. */
 static void make_right(uint8_t *data, size_t size)
 {
 	struct kt_frame_tx tx = { 0 };

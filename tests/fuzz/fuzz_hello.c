@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* HELO, from a guest: what is decoded can be said again and then means the same. */
+/* HELO, from a guest: a decoded message survives being encoded and decoded again. */
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"

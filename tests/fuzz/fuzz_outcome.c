@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a session says of an attempt, over its pipe to the runner. */
+/* The outcome of an attempt, which the session sends to the runner over a pipe. */
 #include <string.h>
 
 #include "framework/outcome/outcome.h"

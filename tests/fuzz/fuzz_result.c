@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* RSLT, from a guest, and the way of the result to the runner: no verdict is lost on it. */
+/* RSLT, from a guest, and on to the runner as the session sends it: the verdict arrives. */
 #include <string.h>
 
 #include "framework/outcome/outcome.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* RUN, from the host: what is decoded can be said again in the same bytes. */
+/* RUN, from the host: a decoded message is encoded to the same bytes. */
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"

@@ -15,7 +15,7 @@
 
 static unsigned int n_run;
 
-/* The input is as long as its memory, so that a sanitizer sees a read behind it. */
+/* The input fills its allocation exactly, so that a sanitizer sees a read past its end. */
 static int run_file(const char *path)
 {
 	KT_FREE char *text = NULL;
