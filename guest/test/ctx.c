@@ -39,9 +39,39 @@ void kt_ctx_deinit(struct kt_ctx *ctx)
 	(void)pthread_mutex_destroy(&ctx->lock);
 }
 
+void kt_ctx_set_limit(struct kt_ctx *ctx, uint64_t limit_ns)
+{
+	ctx->limit_ns = limit_ns;
+	ctx->end_ns = limit_ns ? kt_now_ns() + limit_ns : 0;
+}
+
+/*
+ * The report needs time for processes that have to be killed, for a dump and a log to be sent, and
+ * for the host's clock, which began to count before this one.
+ */
+static uint64_t reserve_ns(const struct kt_ctx *ctx)
+{
+	return KT_MIN(ctx->limit_ns / 4, 8 * KT_NSEC_PER_SEC);
+}
+
+uint64_t kt_ctx_report_ns(const struct kt_ctx *ctx)
+{
+	return ctx->end_ns ? ctx->end_ns - reserve_ns(ctx) : KT_NSEC_NEVER;
+}
+
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
 {
-	return kt_now_ns() + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
+	uint64_t now_ns = kt_now_ns();
+	uint64_t ns = now_ns + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
+
+	/* What tears down after such a wait has a share of the time that is kept for the report. */
+	return KT_MIN(ns, KT_MAX(kt_ctx_report_ns(ctx), now_ns + reserve_ns(ctx) / 4));
+}
+
+uint64_t kt_ctx_grace_ns(const struct kt_ctx *ctx)
+{
+	return ctx->limit_ns ? KT_MIN(reserve_ns(ctx) / 2, 3 * KT_NSEC_PER_SEC)
+			     : 3 * KT_NSEC_PER_SEC;
 }
 
 const struct kt_topology *kt_topology(const struct kt_ctx *ctx)

@@ -26,6 +26,8 @@ struct kt_ctx {
 	struct kt_topology topology; /* defaults filled in */
 	uint64_t seed;
 	uint64_t began_ns; /* CLOCK_MONOTONIC */
+	uint64_t end_ns;   /* CLOCK_MONOTONIC: the host gives up waiting then; 0: not known */
+	uint64_t limit_ns; /* the time from the start to @end_ns; 0: not known */
 	unsigned int time_scale_percent;
 	enum kt_work_type
 		work_type;    /* of swappable workers, instead of their own; or KT_WORK_NONE */
@@ -44,8 +46,27 @@ void kt_ctx_deinit(struct kt_ctx *ctx);
 /* Adds what forked children have asserted to the result. */
 void kt_ctx_take_children(struct kt_ctx *ctx);
 
-/* Returns the deadline @ms from now, scaled by the speed of the machine. */
+/*
+ * Sets how long the test may take from now on. A part of that is kept for its report: see
+ * kt_ctx_report_ns().
+ */
+void kt_ctx_set_limit(struct kt_ctx *ctx, uint64_t limit_ns);
+
+/*
+ * Returns the time at which waiting has to end so that the result still reaches the host before it
+ * gives up; KT_NSEC_NEVER when the limit is not known.
+ */
+uint64_t kt_ctx_report_ns(const struct kt_ctx *ctx);
+
+/*
+ * Returns the deadline @ms from now, scaled by the speed of the machine, but not later than
+ * kt_ctx_report_ns(): a wait that takes too long is then told by name, and not as a timeout of the
+ * test.
+ */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
+
+/* Returns how long a process that is asked to end may take before it is killed, 3 s at most. */
+uint64_t kt_ctx_grace_ns(const struct kt_ctx *ctx);
 
 /* Like kt_fail_values(), for a limit that a slow host can make a test miss (struct kt_failure). */
 void kt_ctx_fail_limit(struct kt_ctx *ctx, struct kt_where where, const char *what,
