@@ -15,6 +15,7 @@
  * each other.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -77,6 +78,7 @@ enum kt_exit_reason {
 
 struct kt_machine_exit {
 	enum kt_exit_reason reason;
+	bool killed;      /* the virtual machine monitor was killed, as the OOM killer does */
 	char detail[512]; /* one clause for people: "the guest powered off" */
 };
 

@@ -9,6 +9,7 @@
 
 #include <ktest.h>
 
+#include "framework/cli/cache.h"
 #include "framework/cli/exit_status.h"
 #include "framework/cli/kernel.h"
 #include "framework/cli/list.h"
@@ -355,6 +356,9 @@ static int dispatch(const char *program, const struct kt_options *options)
 	case KT_COMMAND_TEMPLATE_LIST:
 	case KT_COMMAND_TEMPLATE_CLEAR:
 		return kt_template_command(options);
+	case KT_COMMAND_CACHE_LIST:
+	case KT_COMMAND_CACHE_PRUNE:
+		return kt_cache_command(options);
 	default:
 		return with_tests(program, options);
 	}

@@ -2,8 +2,6 @@
 #pragma once
 /* The tests, payloads and schedulers that are linked into this binary. */
 
-#include <stddef.h>
-
 #include <ktest/payload.h>
 #include <ktest/scheduler.h>
 #include <ktest/test.h>

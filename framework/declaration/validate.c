@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "framework/setup/uses.h"
-#include "guest/cgroup/cgroup.h"
 #include "guest/scenario/definition.h"
 #include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
@@ -24,6 +23,7 @@
  * Nothing here depends on the host or on a kernel.
  */
 #define CPUS_MAX        255u
+#define NAME_LEN_MAX    160u /* and a kernel's version, a round and an ending: NAME_MAX is 255 */
 #define MEMORY_MIB_MIN  64u
 #define MEMORY_MIB_MAX  65536u
 #define CGROUPS_MAX     1024u
@@ -89,14 +89,12 @@ static size_t find_cgroup(const struct validation *v, const char *name)
 	return i;
 }
 
+/* A name that no cgroup can have is judged elsewhere, and does not become known. */
+/* A name that no cgroup can have is judged elsewhere, and does not become known. */
 static void add_cgroup(struct validation *v, const char *where, const char *name)
 {
-	const char *why = kt_cgroup_name_fault(name);
-
-	if (why) {
-		fault(v, "%s: cgroup name \"%s\": %s", where, name ?: "", why);
+	if (kt_definition_check_name(name, NULL) < 0)
 		return;
-	}
 	if (find_cgroup(v, name) < v->n_cgroups)
 		fault(v, "%s: cgroup \"%s\" exists already", where, name);
 	else if (v->n_cgroups == CGROUPS_MAX)
@@ -115,25 +113,37 @@ static void forget_cgroup(struct validation *v, size_t at)
 		(--v->n_cgroups - at) * sizeof(v->cgroups[0]));
 }
 
-struct def_fault {
+/* Where in the test a definition stands, for messages about it. */
+struct place {
 	struct validation *v;
 	const char *where;
 };
 
-static void on_def_fault(void *data, const char *text)
+static int on_fault(void *data, const char *what)
 {
-	const struct def_fault *at = data;
+	struct place *place = data;
 
-	fault(at->v, "%s: %s", at->where, text);
+	fault(place->v, "%s: %s", place->where, what);
+	return 0; /* on to the next fault */
 }
 
 static void check_def(struct validation *v, const char *where, const struct kt_cgroup_def *def)
 {
 	struct kt_topology topology = kt_test_topology(v->test);
-	struct def_fault at = { v, where };
+	struct place place = { v, where };
 
 	add_cgroup(v, where, def->name);
-	kt_definition_judge(def, &topology, on_def_fault, &at);
+	(void)kt_definition_judge(def, &topology, on_fault, &place);
+}
+
+/* KT_ADD_CGROUP() has a name and no definition. */
+static void check_empty_cgroup(struct validation *v, const char *where, const char *name)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	if (kt_definition_check_name(name, &err) < 0)
+		fault(v, "%s: %s", where, err.text);
+	add_cgroup(v, where, name);
 }
 
 /* Whether an operation may name this cgroup at this point. */
@@ -188,7 +198,7 @@ static void check_op(struct validation *v, const char *step, unsigned int index,
 	if (op->def)
 		check_def(v, where, op->def);
 	else if (ops->effect == KT_OP_CREATES)
-		add_cgroup(v, where, op->cgroup);
+		check_empty_cgroup(v, where, op->cgroup);
 	else if (ops->effect != KT_OP_NAMES_NONE)
 		check_names(v, where, op, ops, text ?: ops->name);
 }
@@ -289,6 +299,9 @@ static void check_name(struct validation *v, const struct kt_test_node *tests)
 			return;
 		}
 	}
+	if (strlen(v->test->name) > NAME_LEN_MAX)
+		fault(v, "the name has %zu characters; at most %u fit into the names of its files",
+		      strlen(v->test->name), NAME_LEN_MAX);
 	for (const char *c = v->test->name; *c; c++) {
 		if (!isalnum((unsigned char)*c) && *c != '_') {
 			fault(v, "the name may hold letters, digits and underscores only");

@@ -36,12 +36,20 @@
 
 #define IMAGES_KEPT 8u /* initramfs files in the cache; the least recently used goes first */
 
+/*
+ * An image is a list of files, read completely when the image is opened. Everything else (hashes,
+ * the initramfs, FILE frames) is made from these copies: a file that a build replaces meanwhile
+ * cannot be sent with the hash of another version, and one that is truncated cannot end the runner
+ * with SIGBUS, as it could from a mapping.
+ */
+
+/* A file of the image; a program is cut to what is loaded. */
 struct item {
-	char *guest;       /* path in the guest */
-	unsigned int mode; /* permission bits, without write access for others */
-	void *data;        /* the mapped file; writing to it does not change the file */
-	size_t len;        /* bytes mapped; 0: nothing is mapped */
-	size_t packed;     /* bytes that the guest gets, from the beginning of @data */
+	char *guest;
+	unsigned int mode;
+	void *data; /* a copy of the file, owned; NULL when it is empty */
+	size_t len;
+	size_t packed; /* bytes of it that go into the guest */
 	XXH128_hash_t hash;
 	uint64_t packages; /* the packages that it belongs to; ALL: a base file */
 };
@@ -56,8 +64,7 @@ struct kt_image {
 
 static void item_deinit(struct item *item)
 {
-	if (item->len)
-		(void)munmap(item->data, item->len);
+	free(item->data);
 	free(item->guest);
 }
 
@@ -110,17 +117,17 @@ static void cut_to_loaded(struct item *item)
 	}
 	if (!end || end < sizeof(*elf) || elf->e_type == ET_REL)
 		return;
-	/* The mapping is private, so the file itself keeps its section headers. */
 	elf->e_shoff = 0;
 	elf->e_shnum = elf->e_shstrndx = 0;
 	item->packed = end;
 }
 
-/* The mode loses set-ID bits and write access for group and others. */
-static int map_item(struct item *item, const char *host)
+/* -EAGAIN when the file becomes shorter meanwhile; what is appended meanwhile is left out. */
+static int copy_file(struct item *item, const char *host)
 {
 	KT_CLOSE int fd = open(host, O_RDONLY | O_CLOEXEC);
 	struct stat st;
+	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
@@ -129,9 +136,12 @@ static int map_item(struct item *item, const char *host)
 	item->mode = st.st_mode & 0755;
 	if (!st.st_size)
 		return 0;
-	item->data = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-	if (item->data == MAP_FAILED)
-		return -errno;
+	item->data = malloc((size_t)st.st_size);
+	if (!item->data)
+		return -ENOMEM;
+	r = kt_read_full(fd, item->data, (size_t)st.st_size);
+	if (r < 0)
+		return r == -ENODATA ? -EAGAIN : r;
 	item->len = item->packed = (size_t)st.st_size;
 	return 0;
 }
@@ -144,7 +154,7 @@ static int read_item(const char *host, const char *guest, struct item *item, str
 	item->guest = strdup(guest);
 	if (!item->guest)
 		return kt_err_oom(reterr);
-	r = map_item(item, host);
+	r = copy_file(item, host);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot pack '%s': %m", host);
 	cut_to_loaded(item);
@@ -474,20 +484,49 @@ static int open_initramfs(const struct kt_image *image, const char *path, int *r
 	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "'%s': %m", path) : 0;
 }
 
-int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr)
+static int open_in_cache(const struct kt_image *image, int *ret_fd)
 {
 	KT_FREE char *dir = NULL, *name = NULL, *path = NULL;
-	int r = kt_cache_path("images", &dir, reterr);
+	int r = kt_cache_path("images", &dir, NULL);
 
 	if (r < 0)
 		return r;
 	name = initramfs_name(image);
 	path = name ? kt_format("%s/%s", dir, name) : NULL;
 	if (!path)
-		return kt_err_oom(reterr);
-	r = open_initramfs(image, path, ret_fd, reterr);
+		return -ENOMEM;
+	r = open_initramfs(image, path, ret_fd, NULL);
 	prune(dir);
 	return r;
+}
+
+static int open_in_memory(const struct kt_image *image, int *ret_fd)
+{
+	KT_CLOSE int fd = memfd_create("ktest-initramfs", MFD_CLOEXEC);
+	int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3), r;
+	FILE *out = copy < 0 ? NULL : fdopen(copy, "w");
+
+	if (!out) {
+		r = -errno;
+		(void)kt_close(copy);
+		return r;
+	}
+	r = write_archive(image, out);
+	if (fclose(out) && r == 0)
+		r = -errno;
+	if (r == 0)
+		*ret_fd = kt_steal_fd(fd);
+	return r;
+}
+
+/* A cache that is full or cannot be written costs time, not the run. */
+int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr)
+{
+	int r = open_in_cache(image, ret_fd);
+
+	if (r < 0)
+		r = open_in_memory(image, ret_fd);
+	return r < 0 ? kt_err_set(reterr, r, "cannot make the initramfs: %m") : 0;
 }
 
 int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,

@@ -56,10 +56,7 @@ struct kt_image_options {
 
 struct kt_image;
 
-/*
- * Finds, maps and hashes the files. Returns 0 or a negative errno with the file, or the missing
- * library, that is the cause; -EEXIST when two different files have the same path in the guest.
- */
+/* Finds, reads and hashes the files. An error names the file, or the library that is missing. */
 int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,
 		  struct kt_err *reterr);
 
@@ -73,7 +70,7 @@ const char *kt_image_program(const struct kt_image *image);
 /*
  * Opens the initramfs with the base files for reading. It is in the cache, under a name that is
  * made from its contents, and is written if it is not there. *@ret_fd stays valid when the file is
- * removed from the cache.
+ * removed from the cache. Without a cache that can be written it is made in memory.
  */
 int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr);
 

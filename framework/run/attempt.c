@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "framework/session/session.h"
+#include "framework/setup/limits.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -127,9 +128,10 @@ static const struct kt_job_events attempt_events = {
 static uint64_t start_limit_ns(const struct kt_run *run, const struct kt_item *item)
 {
 	uint64_t packages = kt_cargo_packages(&run->setup->cargo, item->test);
-	uint64_t limit_ns = item->group->state == KT_GROUP_READY
-				    ? FORK_LIMIT_NS
-				    : run->options->boot_timeout_ns + KT_SESSION_SLACK_NS;
+	uint64_t limit_ns =
+		item->group->state == KT_GROUP_READY
+			? FORK_LIMIT_NS
+			: kt_setup_boot_limit_ns(run->setup, item->test) + KT_SESSION_SLACK_NS;
 
 	return limit_ns + kt_setup_send_limit_ns(run->setup, packages);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "framework/run/template.h"
+#include "framework/setup/limits.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -39,6 +40,16 @@ static void fall_back(struct kt_run *run, struct kt_group *group, const char *wh
 
 	group->state = KT_GROUP_COLD;
 	kt_run_warn(run, text ?: why);
+}
+
+/* Without an initramfs there is no guest, however it is started. */
+static void fail(struct kt_group *group, const char *why)
+{
+	struct kt_outcome outcome = KT_OUTCOME_NULL;
+
+	kt_result_merge(&outcome.result, KT_VERDICT_ERROR, why);
+	group->state = KT_GROUP_FAILED;
+	group->failure = kt_outcome_take(&outcome);
 }
 
 /*
@@ -78,7 +89,7 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 	struct kt_run_job *build;
 
 	if (kt_setup_initramfs(run->setup, &err) < 0) {
-		fall_back(run, group, err.text);
+		fail(group, err.text);
 		return true;
 	}
 	/* A boot keeps one CPU busy, however many vCPUs the machine has. */
@@ -97,6 +108,7 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 		kt_run_job_free(build);
 		return true;
 	}
-	kt_job_watch(&build->job, run->options->boot_timeout_ns + TEMPLATE_LIMIT_NS);
+	kt_job_watch(&build->job,
+		     kt_setup_boot_limit_ns(run->setup, group->test) + TEMPLATE_LIMIT_NS);
 	return true;
 }

@@ -25,8 +25,9 @@ struct kt_template_job {
 #define KT_TEMPLATE_JOB_NO_GUEST 2 /* the guest does not start: tests would fail to boot too */
 
 /*
- * Makes the template, unless another process has made it in the meantime. If there is an older
- * template of the same machine, it is renewed; otherwise a machine is booted. Called in a process
- * of its own. Returns its exit status.
+ * Builds the template if nobody else has in the meantime, beginning with one of another program or
+ * of an older version if there is one. Returns the exit status: 0 when the template can be used, 1
+ * when tests cannot have it but may boot (the cache is to blame, or QEMU was killed), 2 when the
+ * guest does not get up.
  */
 int kt_template_job_main(const struct kt_template_job *job);

@@ -56,9 +56,9 @@ static int encode_run(const struct kt_session_state *session, void **ret_data, s
 		.seed = kt_plan_test_seed(outcome->seed, outcome->test),
 		.attempt = outcome->attempt,
 		.work_type = session->setup->options->work_type,
+		.limit_ns = kt_setup_run_limit_ns(session->setup, session->outcome->test),
 		.time_scale_percent =
 			(uint32_t)KT_MAX(session->setup->timeout_multiplier * 100, 100.0),
-		.limit_ns = kt_setup_run_limit_ns(session->setup, outcome->test),
 		.environment = environment,
 	};
 

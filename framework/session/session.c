@@ -6,6 +6,7 @@
 
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
+#include "framework/setup/limits.h"
 #include "guest/test/ctx.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -108,7 +109,8 @@ static void drive(struct kt_session_state *session)
 		r = restore(session, &err);
 	} else if (r == 0) {
 		kt_session_enter(session, KT_PHASE_BOOT,
-				 session->setup->options->boot_timeout_ns + send_ns);
+				 kt_setup_boot_limit_ns(session->setup, session->outcome->test) +
+					 send_ns);
 		r = boot(session, &err);
 	}
 	if (r < 0) {

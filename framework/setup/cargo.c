@@ -41,6 +41,10 @@ const char *kt_cargo_path(const struct kt_cargo *cargo, const void *declaration)
 	return i < cargo->n ? cargo->places[i].path : NULL;
 }
 
+/*
+ * Tests are sorted by address, since each of several questions is asked for every test of a
+ * round.
+ */
 static int compare_tests(const void *a, const void *b)
 {
 	uintptr_t left = (uintptr_t)((const struct kt_cargo_test *)a)->test;
@@ -120,7 +124,10 @@ static char *find_scheduler(const char *name)
 	return NULL;
 }
 
-/* Leaves *@ret_path NULL when it is not there. */
+/*
+ * *@ret_path stays NULL if the file does not exist. A name without a slash is searched for: a
+ * scheduler by find_scheduler() first, and any program in PATH.
+ */
 static int find_path(const struct kt_use *use, char **ret_path, struct kt_err *reterr)
 {
 	bool is_path = strchr(use->path, '/');
@@ -218,6 +225,7 @@ static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 
 /* ---- the cargo of a selection ---------------------------------------------------------------- */
 
+/* If only one of the two arrays could grow, its new pointer is kept all the same. */
 static int add_place(struct kt_cargo *cargo, const struct kt_use *use, struct kt_err *reterr)
 {
 	struct kt_cargo_place *places = reallocarray(cargo->places, cargo->n + 1, sizeof(*places));
@@ -255,6 +263,7 @@ static int find_all(struct kt_cargo *cargo, struct kt_cargo_test *own, struct kt
 	return 0;
 }
 
+/* A place that another test has packed already stays as it is. */
 static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, struct kt_err *reterr)
 {
 	for (size_t n = 0; n < own->uses.n; n++) {
@@ -272,6 +281,7 @@ static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, str
 	return 0;
 }
 
+/* Only what a test that can run uses is packed: other files may be broken without harm. */
 static int add_test(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
 {
 	struct kt_cargo_test *own = &cargo->tests[cargo->n_tests];

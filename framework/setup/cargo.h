@@ -18,7 +18,7 @@ struct kt_cargo_place {
 	struct kt_use use;
 	char *path;                    /* of the file on the host, owned; NULL: there is none */
 	struct kt_image_extra *extras; /* the file and what it brings along; owned */
-	size_t n_extras;
+	size_t n_extras; /* 0: nothing is packed, because no test that can run uses it */
 };
 
 /* The cargo of one test. */
@@ -31,18 +31,19 @@ struct kt_cargo_test {
 
 /* A place is the package of the same index in the image. */
 struct kt_cargo {
-	struct kt_cargo_place *places;
-	struct kt_image_package *packages;
-	size_t n;
-	struct kt_cargo_test *tests; /* ordered by address */
+	struct kt_cargo_place *places;     /* each declaration once; owned */
+	struct kt_image_package *packages; /* with the extras of their place; owned */
+	size_t n;                          /* of both */
+	struct kt_cargo_test *tests;       /* ordered by address */
 	size_t n_tests;
 };
 
 #define KT_CARGO_NULL ((struct kt_cargo){ .n = 0 })
 
 /*
- * Computes the cargo of @tests. A file that is missing is not an error; a file of a wrong kind is.
- * Returns 0 or a negative errno. kt_cargo_deinit() is due in both cases.
+ * Computes the cargo of @tests into @cargo, which must be KT_CARGO_NULL. A file that is missing is
+ * not an error. Returns 0, -ENOEXEC for a program that is not ELF, -EINVAL for a file that is not
+ * regular, -ENOMEM, or the negative errno of reading a file. kt_cargo_deinit() is due in any case.
  */
 int kt_cargo_init(struct kt_cargo *cargo, const struct kt_test *const *tests, size_t n_tests,
 		  struct kt_err *reterr);

@@ -19,8 +19,9 @@
  * the kernel has no sched_ext, or its BTF describes a kfunc wrongly that the object calls. The
  * files are untrusted: libelf checks every offset, and PROGRAM_MAX bounds what is read.
  */
-#define PROGRAM_MAX    (256u << 20)
-#define EM_BPF_MACHINE 247u
+
+#define PROGRAM_MAX    (256u << 20) /* bytes of a scheduler's file */
+#define EM_BPF_MACHINE 247u         /* e_machine of a BPF object */
 #define KFUNC_PREFIX   "scx_bpf_"
 
 /* ---- objects --------------------------------------------------------------------------------- */
@@ -42,6 +43,7 @@ static int check_object(const struct check *check, const struct kt_scheduler *sc
 			     scheduler->line, scheduler->name, scheduler->object);
 }
 
+/* The variables that the declaration of a scheduler sets in every test. */
 static int check_own(const struct check *check, const struct kt_test *test)
 {
 	const struct kt_uses *uses = &kt_cargo_of(check->cargo, test)->uses;

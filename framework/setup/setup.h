@@ -25,15 +25,17 @@ struct kt_setup {
 	size_t n_kernels;          /* at least 1 */
 	struct kt_cargo cargo;
 	struct kt_image *image;
-	int initramfs_fd;          /* the image as an initramfs; -1 until kt_setup_initramfs() */
-	char *cmdline;             /* of the guest's kernel */
-	char *template_dir;        /* NULL: machines are booted, not restored from templates */
-	double timeout_multiplier; /* of time limits; default 1 with KVM, 3 with TCG */
+	int initramfs_fd;   /* the image as an initramfs; -1 until kt_setup_initramfs() */
+	char *template_dir; /* NULL when machines are booted, not restored */
+	double timeout_multiplier;
 };
 
 #define KT_SETUP_NULL ((struct kt_setup){ .initramfs_fd = -1 })
 
-/* What a run needs in its guests beyond the test program itself. */
+/* The factor for the limits of tests without --timeout-multiplier: 1 with KVM, 3 with TCG. */
+double kt_setup_default_multiplier(const struct kt_host *host);
+
+/* What a run wants beyond the program itself. */
 struct kt_setup_wants {
 	const struct kt_image_extra *extras; /* packed for every guest */
 	size_t n_extras;

@@ -401,7 +401,7 @@ static void run_test(struct guest *guest, struct kt_result *ret_result)
 				? (enum kt_work_type)guest->run.work_type
 				: KT_WORK_NONE;
 	ctx.time_scale_percent = guest->run.time_scale_percent;
-	kt_ctx_set_limit(&ctx, guest->run.limit_ns);
+	ctx.limit_ns = guest->run.limit_ns;
 	scale_stall_timeout(ctx.time_scale_percent);
 	kt_crash_watch_step(&ctx.step);
 	run_body(guest, &ctx);

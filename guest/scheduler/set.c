@@ -394,13 +394,6 @@ static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned 
 	return (unsigned int)KT_MIN(ms, (uint64_t)WATCHDOG_MAX_MS);
 }
 
-/* The limit is the test's, as far as it is known: see kt_ctx_deadline_ns(). */
-static uint64_t attach_deadline_ns(const struct kt_scheduler_set *set)
-{
-	return set->ctx->end_ns ? kt_ctx_report_ns(set->ctx)
-				: kt_ctx_deadline_ns(set->ctx, ATTACH_TIMEOUT_MS);
-}
-
 /*
  * Handles a start that has failed after its process was started. If the kernel has reported that it
  * has disabled the scheduler, that is an end by itself, of its own kind and perhaps an expected one.
@@ -446,7 +439,7 @@ static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *sched
 		.watchdog_default_ms = scale_watchdog(set, WATCHDOG_DEFAULT_MS),
 		.watch_fd = set->watch_fd,
 		.log = &set->log,
-		.deadline_ns = attach_deadline_ns(set),
+		.deadline_ns = kt_ctx_patient_deadline_ns(set->ctx, ATTACH_TIMEOUT_MS),
 		.grace_ns = kt_ctx_grace_ns(set->ctx),
 	};
 	struct kt_scheduler_run *run = NULL;

@@ -23,6 +23,7 @@ void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 		.test = test,
 		.topology = kt_test_topology(test),
 		.began_ns = kt_now_ns(),
+		.asked_ns = kt_now_ns(),
 		.time_scale_percent = 100,
 		.step = -1,
 		.owner = getpid(),
@@ -39,12 +40,6 @@ void kt_ctx_deinit(struct kt_ctx *ctx)
 	(void)pthread_mutex_destroy(&ctx->lock);
 }
 
-void kt_ctx_set_limit(struct kt_ctx *ctx, uint64_t limit_ns)
-{
-	ctx->limit_ns = limit_ns;
-	ctx->end_ns = limit_ns ? kt_now_ns() + limit_ns : 0;
-}
-
 /*
  * The report needs time for processes that have to be killed, for a dump and a log to be sent, and
  * for the host's clock, which began to count before this one.
@@ -56,7 +51,7 @@ static uint64_t reserve_ns(const struct kt_ctx *ctx)
 
 uint64_t kt_ctx_report_ns(const struct kt_ctx *ctx)
 {
-	return ctx->end_ns ? ctx->end_ns - reserve_ns(ctx) : KT_NSEC_NEVER;
+	return ctx->limit_ns ? ctx->asked_ns + ctx->limit_ns - reserve_ns(ctx) : KT_NSEC_NEVER;
 }
 
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
@@ -72,6 +67,13 @@ uint64_t kt_ctx_grace_ns(const struct kt_ctx *ctx)
 {
 	return ctx->limit_ns ? KT_MIN(reserve_ns(ctx) / 2, 3 * KT_NSEC_PER_SEC)
 			     : 3 * KT_NSEC_PER_SEC;
+}
+
+uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
+{
+	uint64_t deadline_ns = kt_ctx_deadline_ns(ctx, ms);
+
+	return ctx->limit_ns ? KT_MAX(deadline_ns, kt_ctx_report_ns(ctx)) : deadline_ns;
 }
 
 const struct kt_topology *kt_topology(const struct kt_ctx *ctx)

@@ -26,9 +26,9 @@ struct kt_ctx {
 	struct kt_topology topology; /* defaults filled in */
 	uint64_t seed;
 	uint64_t began_ns; /* CLOCK_MONOTONIC */
-	uint64_t end_ns;   /* CLOCK_MONOTONIC: the host gives up waiting then; 0: not known */
-	uint64_t limit_ns; /* the time from the start to @end_ns; 0: not known */
-	unsigned int time_scale_percent;
+	unsigned int time_scale_percent; /* factor for waits, 100 on hardware */
+	uint64_t limit_ns;               /* of the test, from RUN to RSLT; 0: none */
+	uint64_t asked_ns;               /* CLOCK_MONOTONIC when RUN came */
 	enum kt_work_type
 		work_type;    /* of swappable workers, instead of their own; or KT_WORK_NONE */
 	int step;             /* index of the running step, -1 outside the steps */
@@ -43,20 +43,23 @@ struct kt_ctx {
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test);
 void kt_ctx_deinit(struct kt_ctx *ctx);
 
-/* Adds what forked children have asserted to the result. */
-void kt_ctx_take_children(struct kt_ctx *ctx);
-
-/*
- * Sets how long the test may take from now on. A part of that is kept for its report: see
- * kt_ctx_report_ns().
- */
-void kt_ctx_set_limit(struct kt_ctx *ctx, uint64_t limit_ns);
-
 /*
  * Returns the time at which waiting has to end so that the result still reaches the host before it
- * gives up; KT_NSEC_NEVER when the limit is not known.
+ * gives up; KT_NSEC_NEVER when the test has no limit.
  */
 uint64_t kt_ctx_report_ns(const struct kt_ctx *ctx);
+
+/* Returns how long a process that is asked to end may take before it is killed, 3 s at most. */
+uint64_t kt_ctx_grace_ns(const struct kt_ctx *ctx);
+
+/*
+ * Returns the deadline of something that may take as long as the test has: kt_ctx_report_ns(), but
+ * at least kt_ctx_deadline_ns(@ms).
+ */
+uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
+
+/* Adds what forked children have asserted to the result. */
+void kt_ctx_take_children(struct kt_ctx *ctx);
 
 /*
  * Returns the deadline @ms from now, scaled by the speed of the machine, but not later than
@@ -64,9 +67,6 @@ uint64_t kt_ctx_report_ns(const struct kt_ctx *ctx);
  * test.
  */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
-
-/* Returns how long a process that is asked to end may take before it is killed, 3 s at most. */
-uint64_t kt_ctx_grace_ns(const struct kt_ctx *ctx);
 
 /* Like kt_fail_values(), for a limit that a slow host can make a test miss (struct kt_failure). */
 void kt_ctx_fail_limit(struct kt_ctx *ctx, struct kt_where where, const char *what,

@@ -8,6 +8,7 @@
 
 #include <ktest/check.h>
 #include <ktest/ctx.h>
+#include <ktest/declaration.h>
 #include <ktest/test.h>
 #include <ktest/topology.h>
 
@@ -89,6 +90,7 @@ void kt_scheduler_register(struct kt_scheduler_node *node);
  *	KTEST(fair, .scheduler = KT_SCHEDULER_REF(short_slices), .steps = ...);
  */
 #define KT_SCHEDULER(scheduler_name, ...)                                                          \
+	KT_DECLARATION_BEGIN									   \
 	static const struct kt_scheduler kt_scheduler_##scheduler_name = {                         \
 		.name = #scheduler_name, .file = __FILE__, .line = __LINE__, __VA_ARGS__           \
 	};                                                                                         \
@@ -98,6 +100,7 @@ void kt_scheduler_register(struct kt_scheduler_node *node);
 		static struct kt_scheduler_node node = { &kt_scheduler_##scheduler_name, NULL };   \
 		kt_scheduler_register(&node);                                                      \
 	}                                                                                          \
+	KT_DECLARATION_END									   \
 	typedef int kt_scheduler_needs_semicolon_##scheduler_name
 
 /** KT_SCHEDULER_REF() - a pointer to the scheduler of that name, which the same file defines */

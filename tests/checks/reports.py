@@ -62,8 +62,17 @@ def main():
 
         command = [sample, "--exact", "--junit", "/nonexistent/junit.xml", "warning_is_expected"]
         run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        check(run.returncode == 110 and "/nonexistent/junit.xml" in run.stderr,
-              "a report that cannot be written")
+        check(run.returncode == 110 and "/nonexistent/junit.xml" in run.stderr
+              and "PASS" not in run.stdout, "a report that cannot be written is told at once")
+        run = subprocess.run(["sh", "-c", '"$0" --exact --junit - skips | cat', sample],
+                             capture_output=True, text=True, timeout=120)
+        check(ElementTree.fromstring(run.stdout.encode()).tag == "testsuites",
+              "JUnit on standard output")
+        run = subprocess.run(["bash", "-c", '"$0" --exact run_fails skips | head -n1; '
+                              'echo ${PIPESTATUS[0]}', sample], capture_output=True, text=True,
+                             timeout=120)
+        check(run.stdout.splitlines()[1] in ("141", "100") and not run.stderr,
+              "a reader that goes away ends the run quietly")
 
     def listing(*args):
         return subprocess.run([ktests, *args], check=True, capture_output=True, text=True).stdout

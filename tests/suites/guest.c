@@ -114,6 +114,20 @@ static int patience_run(struct kt_ctx *ctx)
 	return 0;
 }
 
+/* QEMU implements MWAIT under TCG as a yield: an idle vCPU would take its turns all the time. */
+static int idle_run(struct kt_ctx *ctx)
+{
+	char text[LOOK_LEN];
+
+	(void)look(text, "/proc/cmdline");
+	KT_EXPECT_EQ(ctx, strstr(text, " idle=halt") != NULL,
+		     !strcmp(getenv("KTESTS_ACCEL"), "tcg"));
+	return 0;
+}
+
+KTEST(idle_halt, .summary = "an idle CPU halts under TCG, and is left to the kernel under KVM",
+      ONE_CPU, .run = idle_run);
+
 KTEST(stall_timeout, .summary = "the kernel takes no slow machine for one that has stalled",
       ONE_CPU, .run = patience_run);
 

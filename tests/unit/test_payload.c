@@ -132,6 +132,39 @@ Test(payloads, one_that_is_not_installed_is_told_and_its_test_packs_nothing)
 	json_decref(all);
 }
 
+/* More than a set of packages has bits: none may be lost. */
+Test(payloads, a_test_may_use_more_than_64)
+{
+	enum { N = 70 };
+	static char names[N][8];
+	static struct kt_payload payloads[N];
+	const struct kt_payload *list[N + 2] = { NULL };
+	const struct kt_test test = { .name = "t", .payloads = list };
+	const struct kt_test *const tests[] = { &test };
+	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = KT_CARGO_NULL;
+	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
+	KT_FREE char *text = NULL;
+	json_t *all;
+
+	for (size_t i = 0; i < N; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "p%zu", i);
+		payloads[i] = (struct kt_payload){ .name = names[i], .binary = "/bin/true" };
+		list[i] = &payloads[i];
+	}
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, 1, NULL)));
+	cr_assert(eq(sz, cargo.n, N));
+	image = open_image(&cargo);
+	all = kt_image_manifest(image, kt_cargo_packages(&cargo, &test), NULL);
+	cr_assert(has(all, "/payloads/p0/true") && has(all, "/payloads/p69/true"));
+	json_decref(all);
+	kt_cargo_deinit(&cargo);
+	list[N] = &missing;
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, 1, NULL)));
+	text = kt_cargo_missing(&cargo, &test);
+	cr_assert(eq(str, text,
+		     "payload missing: 'ktest-no-such-program' is not installed; install nothing"));
+}
+
 /* ---- what cannot be packed ------------------------------------------------------------------- */
 
 static void expect_refused(const struct kt_payload *payload, const char *why)

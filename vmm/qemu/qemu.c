@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,7 +280,23 @@ static int qemu_port_write(struct kt_machine *machine, const struct iovec *parts
 	return r;
 }
 
-/* The order matters: a panic is also reported as a shutdown or reset. */
+/* QEMU itself failed. Of what it said, the first line names the cause. */
+static void explain_failure(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
+{
+	const char *reason = qemu->shutdown_reason;
+
+	exit->reason = KT_EXIT_VMM_ERROR;
+	exit->killed = WIFSIGNALED(status);
+	(void)snprintf(exit->detail, sizeof(exit->detail), "QEMU %s %d%s%s%s%s%.*s",
+		       exit->killed ? "was killed by signal" : "ended with status",
+		       exit->killed ? WTERMSIG(status) : WEXITSTATUS(status),
+		       exit->killed && WTERMSIG(status) == SIGKILL
+			       ? ", perhaps by the host's OOM killer (see dmesg)"
+			       : "",
+		       *reason ? " after " : "", reason, qemu->n_said ? ": " : "",
+		       (int)KT_MIN(strcspn(qemu->said, "\n"), (size_t)300), qemu->said);
+}
+
 static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
 {
 	const char *reason = qemu->shutdown_reason;
@@ -296,12 +313,7 @@ static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_
 		(void)snprintf(exit->detail, sizeof(exit->detail),
 			       "the guest reset itself (a kernel panic, or a triple fault)");
 	} else {
-		exit->reason = KT_EXIT_VMM_ERROR;
-		(void)snprintf(exit->detail, sizeof(exit->detail), "QEMU %s %d%s%s%s%.400s",
-			       WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
-			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-			       *reason ? " after " : "", reason, qemu->n_said ? ": " : "",
-			       qemu->said);
+		explain_failure(qemu, status, exit);
 	}
 }
 
@@ -329,7 +341,6 @@ static void on_process(void *data, uint32_t events)
 		;
 	qemu->pid = 0;
 	drain(qemu);
-	qemu->said[strcspn(qemu->said, "\n")] = '\0';
 	explain_exit(qemu, status, &exit);
 	qemu->machine.events->exited(qemu->machine.data, &exit);
 }
@@ -479,6 +490,41 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	return r < 0 ? kt_err_set(reterr, r, "cannot watch a virtual machine: %m") : 0;
 }
 
+/* Waits until QEMU has ended, and reaps it. False when it goes on. */
+static bool reap(struct qemu *qemu, int *ret_status)
+{
+	struct pollfd waiting = { .fd = qemu->pidfd, .events = POLLIN };
+
+	if (qemu->pid <= 0 || kt_poll(&waiting, 1, kt_now_ns() + STOP_TIMEOUT_NS) <= 0)
+		return false;
+	kt_loop_remove(qemu->machine.loop, &qemu->process);
+	while (waitpid(qemu->pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+	qemu->pid = 0;
+	return true;
+}
+
+/*
+ * Explains an error @r of a channel. If QEMU is gone, that its channel broke is only the
+ * consequence: the error becomes the end of QEMU, and -ECHILD if it was killed.
+ */
+static int explain_loss(struct qemu *qemu, int r, struct kt_err *reterr)
+{
+	struct kt_machine_exit exit = { 0 };
+	int status = 0;
+	bool ended = is_gone(r) && reap(qemu, &status);
+
+	(void)kt_qmp_dispatch(qemu->qmp);
+	while (read_channel(qemu, &qemu->output, deliver_output))
+		;
+	if (ended) {
+		explain_exit(qemu, status, &exit);
+		return kt_err_set(reterr, exit.killed ? -ECHILD : r, "%s", exit.detail);
+	}
+	qemu->said[strcspn(qemu->said, "\n")] = '\0';
+	return qemu->n_said ? kt_err_prefix(reterr, r, "QEMU says \"%.300s\"", qemu->said) : r;
+}
+
 static int qemu_start(struct kt_machine *machine, const struct kt_machine_config *config,
 		      struct kt_err *reterr)
 {
@@ -491,16 +537,9 @@ static int qemu_start(struct kt_machine *machine, const struct kt_machine_config
 	if (r < 0)
 		return r;
 	r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL);
-	return r < 0 ? kt_err_set(reterr, r, "QMP: %m") : 0;
-}
-
-/* Puts the first line of QEMU's output, if there is one, before the error @r. Returns @r. */
-static int explain_loss(struct qemu *qemu, int r, struct kt_err *reterr)
-{
-	while (read_channel(qemu, &qemu->output, deliver_output))
-		;
-	qemu->said[strcspn(qemu->said, "\n")] = '\0';
-	return qemu->n_said ? kt_err_prefix(reterr, r, "QEMU says \"%.300s\"", qemu->said) : r;
+	if (r < 0)
+		return explain_loss(qemu, kt_err_set(reterr, r, "QMP: %m"), reterr);
+	return 0;
 }
 
 /*
