@@ -206,7 +206,7 @@ static int add_extra(struct kt_cargo_place *place, const char *host, const char 
 	return extra->host && extra->guest ? 0 : kt_err_oom(reterr);
 }
 
-/* The program or object itself comes first, then the files of a payload. */
+/* The program or object itself comes first, then the files that are to be beside it. */
 static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 {
 	const struct kt_use *use = &place->use;

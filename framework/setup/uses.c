@@ -48,6 +48,7 @@ static int add_scheduler(struct kt_uses *uses, const struct kt_scheduler *schedu
 	use.name = scheduler->name;
 	use.path = scheduler->object ?: scheduler->binary;
 	use.package = scheduler->package;
+	use.files = scheduler->files;
 	return add(uses, &use);
 }
 

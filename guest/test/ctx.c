@@ -21,8 +21,6 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define REPORT_RESERVE_MS 1000u /* for ending everything and sending the result */
-
 /*
  * The context behind a test's functions. Several threads of a test may record failures at once:
  * @lock guards the result. A forked child has a copy of the context; its failures go through the
@@ -51,19 +49,40 @@ void kt_ctx_deinit(struct kt_ctx *ctx)
 	(void)pthread_mutex_destroy(&ctx->lock);
 }
 
+/*
+ * The report needs time for processes that have to be killed, for a dump and a log to be sent, and
+ * for the host's clock, which began to count before this one.
+ */
+static uint64_t reserve_ns(const struct kt_ctx *ctx)
+{
+	return KT_MIN(ctx->limit_ns / 4, 8 * KT_NSEC_PER_SEC);
+}
+
+uint64_t kt_ctx_report_ns(const struct kt_ctx *ctx)
+{
+	return ctx->limit_ns ? ctx->asked_ns + ctx->limit_ns - reserve_ns(ctx) : KT_NSEC_NEVER;
+}
+
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
 {
-	return kt_now_ns() + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
+	uint64_t now_ns = kt_now_ns();
+	uint64_t ns = now_ns + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
+
+	/* What tears down after such a wait has a share of the time that is kept for the report. */
+	return KT_MIN(ns, KT_MAX(kt_ctx_report_ns(ctx), now_ns + reserve_ns(ctx) / 4));
+}
+
+uint64_t kt_ctx_grace_ns(const struct kt_ctx *ctx)
+{
+	return ctx->limit_ns ? KT_MIN(reserve_ns(ctx) / 2, 3 * KT_NSEC_PER_SEC)
+			     : 3 * KT_NSEC_PER_SEC;
 }
 
 uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
 {
-	uint64_t reserve_ns = REPORT_RESERVE_MS * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
-	uint64_t least_ns = kt_ctx_deadline_ns(ctx, ms);
+	uint64_t deadline_ns = kt_ctx_deadline_ns(ctx, ms);
 
-	if (ctx->limit_ns <= reserve_ns)
-		return least_ns;
-	return KT_MAX(least_ns, ctx->asked_ns + ctx->limit_ns - reserve_ns);
+	return ctx->limit_ns ? KT_MAX(deadline_ns, kt_ctx_report_ns(ctx)) : deadline_ns;
 }
 
 const struct kt_topology *kt_topology(const struct kt_ctx *ctx)

@@ -48,15 +48,28 @@ void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test);
 void kt_ctx_deinit(struct kt_ctx *ctx);
 
 /*
- * Returns the deadline of something that may take as long as the test has: the end of the test's
- * own limit less what a report needs, but at least kt_ctx_deadline_ns(@ms).
+ * Returns the time at which waiting has to end so that the result still reaches the host before it
+ * gives up; KT_NSEC_NEVER when the test has no limit.
+ */
+uint64_t kt_ctx_report_ns(const struct kt_ctx *ctx);
+
+/* Returns how long a process that is asked to end may take before it is killed, 3 s at most. */
+uint64_t kt_ctx_grace_ns(const struct kt_ctx *ctx);
+
+/*
+ * Returns the deadline of something that may take as long as the test has: kt_ctx_report_ns(), but
+ * at least kt_ctx_deadline_ns(@ms).
  */
 uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
 
 /* Adds what forked children have asserted to the result. */
 void kt_ctx_take_children(struct kt_ctx *ctx);
 
-/* Returns the deadline @ms from now, scaled by the speed of the machine. */
+/*
+ * Returns the deadline @ms from now, scaled by the speed of the machine, but not later than
+ * kt_ctx_report_ns(): a wait that takes too long is then told by name, and not as a timeout of the
+ * test.
+ */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
 
 /* Like kt_fail_values(), for a limit that a slow host can make a test miss (struct kt_failure). */

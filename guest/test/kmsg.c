@@ -41,6 +41,11 @@ int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr)
 	return 0;
 }
 
+int kt_kmsg_fd(const struct kt_kmsg *kmsg)
+{
+	return kmsg->fd;
+}
+
 void kt_kmsg_begin(struct kt_kmsg *kmsg)
 {
 	(void)lseek(kmsg->fd, 0, SEEK_END);

@@ -15,6 +15,9 @@ int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr);
 /* NULL is allowed. Returns NULL. */
 struct kt_kmsg *kt_kmsg_close(struct kt_kmsg *kmsg);
 
+/* The descriptor, to poll for new records. @kmsg owns it. */
+int kt_kmsg_fd(const struct kt_kmsg *kmsg);
+
 /* Skips the records that are in the log now: they are not the test's. */
 void kt_kmsg_begin(struct kt_kmsg *kmsg);
 

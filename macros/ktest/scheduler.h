@@ -27,6 +27,8 @@ extern "C" {
  * @args:        KT_ARGS(). For an object: "VARIABLE=VALUE", global variables of the BPF program
  *               (read-only or not) or parts of them: "cells[2].cpus=0xf". For a program: its
  *               arguments. NULL: none.
+ * @files:       KT_ARGS(): paths of files that are put beside it in the guest, as for a payload
+ *               (struct kt_payload). NULL: none.
  * @topology:    for tests whose .scheduler this is: each dimension that the test leaves at 0.
  * @checks:      for tests whose .scheduler this is: each member that the test leaves out. They
  *               override KT_DEFAULT_CHECKS().
@@ -50,6 +52,7 @@ struct kt_scheduler {
 	const char *binary;
 	const char *package;
 	const char *const *args;
+	const char *const *files;
 	struct kt_topology topology;
 	struct kt_checks checks;
 	unsigned int dump_kib;
