@@ -396,9 +396,9 @@ static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned 
 
 /*
  * Handles a start that has failed after its process was started. If the kernel has reported that it
- * has disabled the scheduler, that is an end by itself, of its own kind and perhaps an expected one.
- * Otherwise the test is an ERROR, with what the process has said and what the kernel has. @err is
- * the error of kt_scheduler_start(). Takes @run over.
+ * has disabled the scheduler, that is an end by itself, of its own kind and perhaps an expected
+ * one. Otherwise the test is an ERROR, with what the process has said and what the kernel has. @err
+ * is the error of kt_scheduler_start(). Takes @run over.
  */
 static int on_not_attached(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
 			   const struct kt_scheduler *scheduler, int r, struct kt_err *err)
