@@ -18,7 +18,6 @@
  * of its own, after which the watchdog of the job kills the process group.
  */
 
-#define POST_VM_LIMIT_NS (60 * KT_NSEC_PER_SEC)
 #define FORK_LIMIT_NS    (30 * KT_NSEC_PER_SEC)
 #define READY_LIMIT_NS   (3600 * KT_NSEC_PER_SEC)
 
@@ -63,7 +62,7 @@ static void on_phase(struct kt_job *job)
 					  KT_SESSION_SLACK_NS);
 		break;
 	case KT_PHASE_TEARDOWN:
-		kt_job_watch(job, POST_VM_LIMIT_NS + KT_SESSION_SLACK_NS);
+		kt_job_watch(job, KT_SESSION_SLACK_NS);
 		/*
 		 * With --max-fail this verdict may be the last one wanted: start nothing before
 		 * it.

@@ -61,10 +61,11 @@ static void explain_death(struct kt_job *job)
 	const char *phase = kt_phase_name(job->phase);
 	struct kt_err text;
 
-	if (job->hung)
-		(void)kt_err_set(&text, 0,
-				 "the session hung in phase %s (.post_vm included) and was killed",
-				 phase);
+	if (job->hung && job->in_post_vm)
+		(void)kt_err_set(&text, 0, ".post_vm did not return within %u s and was killed",
+				 (unsigned int)(KT_POST_VM_LIMIT_NS / KT_NSEC_PER_SEC));
+	else if (job->hung)
+		(void)kt_err_set(&text, 0, "the session hung in phase %s and was killed", phase);
 	else if (WIFSIGNALED(job->status))
 		(void)kt_err_set(&text, 0, "the session died in phase %s: signal %d (%s)", phase,
 				 WTERMSIG(job->status), strsignal(WTERMSIG(job->status)));
@@ -149,12 +150,16 @@ static void on_line(struct kt_job *job, const char *line)
 {
 	const char *text;
 
-	if ((text = after(line, KT_SESSION_PHASE)))
+	if ((text = after(line, KT_SESSION_PHASE))) {
 		set_phase(job, text);
-	else if ((text = after(line, KT_SESSION_STEP)))
+	} else if ((text = after(line, KT_SESSION_STEP))) {
 		job->step = atoi(text);
-	else if ((text = after(line, KT_SESSION_OUTCOME)))
+	} else if (!strcmp(line, KT_SESSION_POST_VM)) {
+		job->in_post_vm = true;
+		kt_job_watch(job, KT_POST_VM_LIMIT_NS);
+	} else if ((text = after(line, KT_SESSION_OUTCOME))) {
 		job->has_outcome = kt_outcome_decode(text, strlen(text), &job->outcome, NULL) == 0;
+	}
 }
 
 static void on_pipe(void *data, uint32_t events)

@@ -151,7 +151,11 @@ static void run_post_vm(struct kt_session_state *session)
 	ctx.view = &view;
 	/* .post_vm adds to the result of the guest; the context borrows it meanwhile. */
 	ctx.result = outcome->result;
+	kt_session_report(session->report_fd, KT_SESSION_POST_VM, "");
+	/* The machine is gone, and with it the channels. Children expect the default action. */
+	(void)signal(SIGPIPE, SIG_DFL);
 	(void)kt_ctx_call(&ctx, outcome->test->post_vm, "post_vm");
+	(void)signal(SIGPIPE, SIG_IGN);
 	kt_ctx_take_children(&ctx);
 	outcome->result = ctx.result;
 	ctx.result = KT_RESULT_NULL;
