@@ -45,7 +45,7 @@ struct shell {
 	struct kt_capture console;
 	struct termios saved; /* state of the terminal before; valid if @raw */
 	bool raw;             /* the terminal is raw */
-	uint64_t packages;    /* packages of the image that a booted guest is sent, a bit each */
+	struct kt_packages packages; /* packages of the image that a booted guest is sent */
 	bool booted;          /* RUN was sent */
 	int status;           /* of the guest's shell; negative: @err says why there is none */
 	struct kt_err err;
@@ -135,7 +135,7 @@ static struct winsize window_size(void)
 static void send_packages(struct shell *shell)
 {
 	const struct kt_image *image = shell->setup->image;
-	KT_JSON json_t *files = kt_image_manifest(image, 0, NULL);
+	KT_JSON json_t *files = kt_image_manifest(image, KT_PACKAGES_NONE, NULL);
 	struct kt_err err = KT_ERR_NULL;
 
 	if (!files || kt_image_send_changes(image, shell->packages, files, shell->link, &err) < 0)
@@ -334,7 +334,7 @@ static int boot(struct shell *shell, const struct kt_test *test, struct kt_err *
 
 static int start(struct shell *shell, const struct kt_test *test, struct kt_err *reterr)
 {
-	KT_FREE char *fault = kt_setup_machine_fault(shell->setup, shell->kernel, test);
+	KT_FREE char *fault = kt_setup_fault(shell->setup, shell->kernel, test);
 	struct kt_group *group = NULL;
 	int r;
 

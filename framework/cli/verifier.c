@@ -227,6 +227,7 @@ static enum kt_verdict verify_on(struct kt_setup *setup, const struct kt_kernel 
 				 const struct kt_verified *verified, const char *command)
 {
 	KT_FREE char *obstacle = kt_setup_obstacle(setup, kernel, &verified->test);
+	KT_FREE char *fault = kt_setup_fault(setup, kernel, &verified->test);
 	KT_FREE char *text = NULL;
 	int status = 0;
 
@@ -234,6 +235,10 @@ static enum kt_verdict verify_on(struct kt_setup *setup, const struct kt_kernel 
 	if (obstacle) {
 		(void)printf("skipped: %s\n", obstacle);
 		return KT_VERDICT_SKIP;
+	}
+	if (fault) {
+		(void)printf("it cannot be verified: %s\n", fault);
+		return KT_VERDICT_ERROR;
 	}
 	text = collect(setup, kernel, &verified->test, command, &status);
 	if (status == 0 && text) {

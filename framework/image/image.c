@@ -17,6 +17,7 @@
 
 #include "framework/image/closure.h"
 #include "framework/image/cpio.h"
+#include "util/buffer.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -51,15 +52,22 @@ struct item {
 	size_t len;
 	size_t packed; /* bytes of it that go into the guest */
 	XXH128_hash_t hash;
-	uint64_t packages; /* the packages that it belongs to; ALL: a base file */
+	bool is_base;
+	struct kt_packages packages; /* that it belongs to; unused for a base file */
 };
 
-#define ALL UINT64_MAX
+/* Whose an item is: the base's, or that of packages. */
+struct owner {
+	bool is_base;
+	struct kt_packages packages;
+};
 
 struct kt_image {
 	char *program; /* path on the host, without symbolic links */
 	struct item *items;
 	size_t n;
+	char **faults; /* of each package; NULL where there is none; owned */
+	size_t n_packages;
 };
 
 static void item_deinit(struct item *item)
@@ -74,6 +82,9 @@ struct kt_image *kt_image_free(struct kt_image *image)
 		return NULL;
 	for (size_t i = 0; i < image->n; i++)
 		item_deinit(&image->items[i]);
+	for (size_t i = 0; i < image->n_packages; i++)
+		free(image->faults[i]);
+	free(image->faults);
 	free(image->items);
 	free(image->program);
 	free(image);
@@ -83,6 +94,11 @@ struct kt_image *kt_image_free(struct kt_image *image)
 void kt_image_freep(struct kt_image **image)
 {
 	*image = kt_image_free(*image);
+}
+
+const char *kt_image_package_fault(const struct kt_image *image, size_t index)
+{
+	return index < image->n_packages ? image->faults[index] : NULL;
 }
 
 const char *kt_image_program(const struct kt_image *image)
@@ -178,16 +194,18 @@ static int merge_item(struct kt_image *image, const struct item *item, const cha
 			return kt_err_set(reterr, -EEXIST,
 					  "'%s' is to be '%s' in the guest, as another file is",
 					  host, item->guest);
-		have->packages |= item->packages;
+		have->is_base |= item->is_base;
+		kt_packages_add_all(&have->packages, &item->packages);
 		return 1;
 	}
 	return 0;
 }
 
-static int add_item(struct kt_image *image, const char *host, const char *guest, uint64_t packages,
+static int add_item(struct kt_image *image, const char *host, const char *guest, const struct owner *owner,
 		    struct kt_err *reterr)
 {
-	KT_CLEANUP(item_deinit) struct item item = { .packages = packages };
+	KT_CLEANUP(item_deinit)
+	struct item item = { .is_base = owner->is_base, .packages = owner->packages };
 	struct item *grown;
 	int r;
 
@@ -216,7 +234,7 @@ static bool may_need_libraries(const char *path)
 
 /* Adds the file @host as @guest. What it needs, if it is a program or library, goes to @closure. */
 static int add_program(struct kt_image *image, struct kt_closure *closure, const char *host,
-		       const char *guest, uint64_t packages, struct kt_err *reterr)
+		       const char *guest, const struct owner *owner, struct kt_err *reterr)
 {
 	const char *slash = strrchr(guest, '/');
 	KT_FREE char *dir = strndup(guest, (size_t)(slash - guest));
@@ -224,20 +242,20 @@ static int add_program(struct kt_image *image, struct kt_closure *closure, const
 
 	if (!dir)
 		return kt_err_oom(reterr);
-	r = add_item(image, host, guest, packages, reterr);
+	r = add_item(image, host, guest, owner, reterr);
 	if (r == 0 && may_need_libraries(host))
 		r = kt_closure_add(closure, host, dir, reterr);
 	return r;
 }
 
 /* Adds the libraries themselves. */
-static int add_closure(struct kt_image *image, const struct kt_closure *closure, uint64_t packages,
-		       struct kt_err *reterr)
+static int add_closure(struct kt_image *image, const struct kt_closure *closure,
+		       const struct owner *owner, struct kt_err *reterr)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < closure->n; i++)
-		r = add_item(image, closure->files[i].host, closure->files[i].guest, packages,
+		r = add_item(image, closure->files[i].host, closure->files[i].guest, owner,
 			     reterr);
 	return r;
 }
@@ -250,13 +268,15 @@ static int add_package(struct kt_image *image, const struct kt_image_package *pa
 		       struct kt_err *reterr)
 {
 	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
-	uint64_t packages = kt_image_package_bit(index);
+	struct owner owner = { .is_base = false };
 	int r = 0;
+
+	kt_packages_add(&owner.packages, index);
 
 	for (size_t i = 0; r == 0 && i < package->n_extras; i++)
 		r = add_program(image, &closure, package->extras[i].host, package->extras[i].guest,
-				packages, reterr);
-	r = r ?: add_closure(image, &closure, packages, reterr);
+				&owner, reterr);
+	r = r ?: add_closure(image, &closure, &owner, reterr);
 	return r < 0 ? kt_err_prefix(reterr, r, "%s", package->name) : 0;
 }
 
@@ -265,22 +285,42 @@ static int collect(struct kt_image *image, const struct kt_image_options *option
 		   struct kt_err *reterr)
 {
 	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
+	const struct owner base = { .is_base = true };
 	int r;
 
-	r = add_program(image, &closure, options->program, "/init", ALL, reterr);
+	if (options->n_packages > KT_IMAGE_PACKAGES_MAX)
+		return kt_err_set(reterr, -E2BIG,
+				  "the tests use %zu payloads and schedulers; select fewer tests: "
+				  "at most %u fit into a run",
+				  options->n_packages, KT_IMAGE_PACKAGES_MAX);
+	image->faults = calloc(options->n_packages + 1, sizeof(*image->faults));
+	if (!image->faults)
+		return kt_err_oom(reterr);
+	image->n_packages = options->n_packages;
+	r = add_program(image, &closure, options->program, "/init", &base, reterr);
 	for (size_t i = 0; r == 0 && i < options->n_extras; i++)
 		r = add_program(image, &closure, options->extras[i].host, options->extras[i].guest,
-				ALL, reterr);
-	r = r ?: add_closure(image, &closure, ALL, reterr);
-	for (size_t i = 0; r == 0 && i < options->n_packages; i++)
-		r = add_package(image, &options->packages[i], i, reterr);
+				&base, reterr);
+	r = r ?: add_closure(image, &closure, &base, reterr);
+	for (size_t i = 0; r == 0 && i < options->n_packages; i++) {
+		struct kt_err err = KT_ERR_NULL;
+
+		/* Only the tests that need the package suffer. */
+		r = add_package(image, &options->packages[i], i, &err);
+		if (r == -ENOMEM)
+			return kt_err_oom(reterr);
+		if (r < 0) {
+			image->faults[i] = strdup(err.text);
+			r = image->faults[i] ? 0 : kt_err_oom(reterr);
+		}
+	}
 	return r;
 }
 
-/* Whether a guest with @packages needs @item. With 0 packages, only base files are wanted. */
-static bool is_wanted(const struct item *item, uint64_t packages)
+/* Whether a guest with @packages needs @item. */
+static bool is_wanted(const struct item *item, const struct kt_packages *packages)
 {
-	return item->packages == ALL || (item->packages & packages);
+	return item->is_base || kt_packages_overlap(&item->packages, packages);
 }
 
 /* The name is a hash of everything that goes into the archive: paths, modes, contents. */
@@ -295,7 +335,7 @@ static char *initramfs_name(const struct kt_image *image)
 	for (size_t i = 0; i < image->n; i++) {
 		const struct item *item = &image->items[i];
 
-		if (!is_wanted(item, 0))
+		if (!item->is_base)
 			continue;
 		(void)XXH3_128bits_update(state, item->guest, strlen(item->guest) + 1);
 		(void)XXH3_128bits_update(state, &item->mode, sizeof(item->mode));
@@ -381,7 +421,7 @@ static int write_archive(const struct kt_image *image, FILE *out)
 	for (size_t i = 0; r == 0 && i < image->n; i++) {
 		const struct item *item = &image->items[i];
 
-		if (!is_wanted(item, 0))
+		if (!item->is_base)
 			continue;
 		r = write_parents(&cpio, &dirs, item->guest)
 			    ?: kt_cpio_file(&cpio, item->guest, item->mode, item->data,
@@ -555,12 +595,12 @@ static json_t *item_hash(const struct item *item)
 			    (uint64_t)item->hash.low64);
 }
 
-json_t *kt_image_manifest(const struct kt_image *image, uint64_t packages, const json_t *before)
+json_t *kt_image_manifest(const struct kt_image *image, struct kt_packages packages, const json_t *before)
 {
 	json_t *manifest = before ? json_copy((json_t *)before) : json_object();
 
 	for (size_t i = 0; manifest && i < image->n; i++) {
-		if (is_wanted(&image->items[i], packages))
+		if (is_wanted(&image->items[i], &packages))
 			(void)json_object_set_new(manifest, image->items[i].guest,
 						  item_hash(&image->items[i]));
 	}
@@ -577,22 +617,22 @@ static bool item_differs(const struct item *item, const json_t *manifest)
 	return !same;
 }
 
-bool kt_image_differs(const struct kt_image *image, uint64_t packages, const json_t *manifest)
+bool kt_image_differs(const struct kt_image *image, struct kt_packages packages, const json_t *manifest)
 {
 	for (size_t i = 0; i < image->n; i++) {
-		if (is_wanted(&image->items[i], packages) &&
+		if (is_wanted(&image->items[i], &packages) &&
 		    item_differs(&image->items[i], manifest))
 			return true;
 	}
 	return false;
 }
 
-uint64_t kt_image_bytes(const struct kt_image *image, uint64_t packages, const json_t *manifest)
+uint64_t kt_image_bytes(const struct kt_image *image, struct kt_packages packages, const json_t *manifest)
 {
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < image->n; i++) {
-		if (is_wanted(&image->items[i], packages) &&
+		if (is_wanted(&image->items[i], &packages) &&
 		    item_differs(&image->items[i], manifest))
 			bytes += image->items[i].packed;
 	}
@@ -636,14 +676,14 @@ static int send_item(const struct item *item, struct kt_link *link)
 	return r;
 }
 
-int kt_image_send_changes(const struct kt_image *image, uint64_t packages, const json_t *manifest,
+int kt_image_send_changes(const struct kt_image *image, struct kt_packages packages, const json_t *manifest,
 			  struct kt_link *link, struct kt_err *reterr)
 {
 	for (size_t i = 0; i < image->n; i++) {
 		const struct item *item = &image->items[i];
 		int r = 0;
 
-		if (!is_wanted(item, packages))
+		if (!is_wanted(item, &packages))
 			continue;
 		if (strlen(item->guest) > KT_FILE_PATH_MAX)
 			r = -ENAMETOOLONG;
@@ -653,4 +693,34 @@ int kt_image_send_changes(const struct kt_image *image, uint64_t packages, const
 			return kt_err_set(reterr, r, "sending '%s' to the guest: %m", item->guest);
 	}
 	return 0;
+}
+
+static bool is_wanted_path(const struct kt_image *image, const struct kt_packages *packages,
+			   const char *path)
+{
+	for (size_t i = 0; i < image->n; i++) {
+		if (!strcmp(image->items[i].guest, path))
+			return is_wanted(&image->items[i], packages);
+	}
+	return false;
+}
+
+int kt_image_send_removals(const struct kt_image *image, struct kt_packages packages,
+			   const json_t *manifest, struct kt_link *link, struct kt_err *reterr)
+{
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer paths = KT_BUFFER_NULL;
+	const char *path;
+	json_t *hash;
+	int r = 0;
+
+	json_object_foreach((json_t *)manifest, path, hash)
+	{
+		if (r == 0 && !is_wanted_path(image, &packages, path))
+			r = kt_buffer_append(&paths, path, strlen(path) + 1);
+	}
+	if (r == 0 && paths.len > KT_FRAME_PAYLOAD_MAX)
+		r = -EMSGSIZE;
+	if (r == 0 && paths.len)
+		r = kt_link_send(link, KT_MSG_REMOVE, paths.data, paths.len);
+	return r < 0 ? kt_err_set(reterr, r, "removing files of other tests: %m") : 0;
 }

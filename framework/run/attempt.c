@@ -126,7 +126,7 @@ static const struct kt_job_events attempt_events = {
 /* Until the process says that its machine has its files. */
 static uint64_t start_limit_ns(const struct kt_run *run, const struct kt_item *item)
 {
-	uint64_t packages = kt_cargo_packages(&run->setup->cargo, item->test);
+	struct kt_packages packages = kt_cargo_packages(&run->setup->cargo, item->test);
 	uint64_t limit_ns =
 		item->group->state == KT_GROUP_READY
 			? FORK_LIMIT_NS

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "framework/setup/limits.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -60,7 +59,7 @@ static int add_item(struct kt_queue *queue, const struct kt_test *test,
 	item->iteration = queue->rounds;
 	item->attempt = 1;
 	item->obstacle = kt_setup_obstacle(setup, kernel, test);
-	item->fault = kt_setup_machine_fault(setup, kernel, test);
+	item->fault = kt_setup_fault(setup, kernel, test);
 	item->group = kt_group_get(groups, setup, kernel, test);
 	*queue->end = item;
 	queue->end = &item->next;

@@ -17,7 +17,7 @@ struct kt_item {
 	char *name; /* the test's, and the kernel's where there are several */
 	struct kt_group *group;
 	char *obstacle;              /* why it is skipped; NULL when it can run */
-	char *fault;                 /* why its machine cannot be, an error; NULL when it can */
+	char *fault;                 /* why it cannot run, an error (kt_setup_fault()); or NULL */
 	unsigned int iteration;      /* from 1 */
 	unsigned int attempt;        /* from 1 */
 	struct kt_outcome *previous; /* of the attempts before, latest first; owned */

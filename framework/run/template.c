@@ -82,7 +82,7 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	const struct kt_template_job *job = builder->job;
 	const struct kt_image *image = job->setup->image;
 	KT_JSON json_t *before =
-		base ? json_incref(base->files) : kt_image_manifest(image, 0, NULL);
+		base ? json_incref(base->files) : kt_image_manifest(image, KT_PACKAGES_NONE, NULL);
 	/* Files of the base that this job does not need stay: the next selection may need them. */
 	KT_JSON json_t *manifest = kt_image_manifest(image, job->packages, before);
 	struct kt_template_build spec = {

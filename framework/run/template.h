@@ -14,7 +14,7 @@ struct kt_template_job {
 	const struct kt_test *test; /* any test of the group: all have the same machine */
 	const struct kt_kernel *kernel;
 	struct kt_template_id id;   /* of the template to be made */
-	uint64_t packages;          /* packages of the image to put into it, a bit each */
+	struct kt_packages packages; /* packages of the image to put into it */
 	struct kt_outcome *outcome; /* receives the console and, after a failure, the reason */
 	int report_fd;              /* the outcome is reported here, as a session does */
 };

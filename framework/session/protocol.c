@@ -101,22 +101,25 @@ void kt_session_on_go(void *data, uint32_t events)
 
 /*
  * Sends those of the test's payloads that the guest lacks, compared with the template's files or,
- * after a boot, with the initramfs. *@ret_sent: something was sent.
+ * after a boot, with the initramfs, and removes files that other tests have brought into the
+ * template. *@ret_sent: files were sent.
  */
 static int send_payloads(struct kt_session_state *session, bool *ret_sent, struct kt_err *reterr)
 {
 	const struct kt_image *image = session->setup->image;
 	KT_JSON json_t *files = NULL;
+	int r = 0;
 
 	*ret_sent = false;
-	if (session->sent_all || !session->packages)
-		return 0;
 	files = session->template ? json_incref(session->template->files)
-				  : kt_image_manifest(image, 0, NULL);
+				  : kt_image_manifest(image, KT_PACKAGES_NONE, NULL);
 	if (!files)
 		return kt_err_oom(reterr);
-	*ret_sent = kt_image_differs(image, session->packages, files);
-	return kt_image_send_changes(image, session->packages, files, session->link, reterr);
+	if (!session->sent_all) {
+		*ret_sent = kt_image_differs(image, session->packages, files);
+		r = kt_image_send_changes(image, session->packages, files, session->link, reterr);
+	}
+	return r ?: kt_image_send_removals(image, session->packages, files, session->link, reterr);
 }
 
 /*

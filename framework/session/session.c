@@ -82,7 +82,7 @@ static int restore(struct kt_session_state *session, struct kt_err *reterr)
 				kt_now_ns() + KT_TEMPLATE_RESTORE_NS, reterr);
 	if (r < 0)
 		return r;
-	if (!kt_image_differs(image, 0, template->files)) {
+	if (!kt_image_differs(image, KT_PACKAGES_NONE, template->files)) {
 		kt_session_check_guest(session, &template->hello);
 		return 0;
 	}

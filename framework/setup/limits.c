@@ -45,7 +45,7 @@ uint64_t kt_setup_boot_limit_ns(const struct kt_setup *setup, const struct kt_te
 unsigned int kt_setup_least_mib(const struct kt_setup *setup, const struct kt_kernel *kernel,
 				const struct kt_test *test)
 {
-	uint64_t files = kt_image_bytes(setup->image, 0, NULL);
+	uint64_t files = kt_image_bytes(setup->image, KT_PACKAGES_NONE, NULL);
 	uint64_t bytes = kernel->facts.memory_end + 2 * files;
 
 	return (unsigned int)((bytes + (1u << 20) - 1) >> 20) + KERNEL_MIB +

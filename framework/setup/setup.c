@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "framework/setup/limits.h"
 #include "framework/setup/object.h"
 #include "guest/init/main.h"
 #include "guest/test/test.h"
@@ -79,20 +80,25 @@ static int set_up_templates(struct kt_setup *setup)
 	return 0;
 }
 
-/* The guest keeps its files in RAM. Too many of them would kill it without a message. */
-static int check_memory(const struct kt_setup *setup, const struct kt_test *test,
-			struct kt_err *reterr)
+/*
+ * The guest keeps its files in RAM. Too many of them would kill it without a message, so they are a
+ * fault of the test.
+ */
+static int check_memory(struct kt_setup *setup, const struct kt_test *test, struct kt_err *reterr)
 {
-	uint64_t packages = test ? kt_cargo_packages(&setup->cargo, test) : 0;
+	struct kt_packages packages = kt_cargo_packages(&setup->cargo, test);
 	uint64_t bytes = kt_image_bytes(setup->image, packages, NULL);
+	KT_FREE char *fault = NULL;
 
-	if (!packages || bytes <= kt_test_files_max(test))
+	if (!kt_cargo_of(&setup->cargo, test)->uses.n || bytes <= kt_test_files_max(test))
 		return 0;
-	return kt_err_set(reterr, -E2BIG,
-			  "%s:%u: %s: its payloads take %" PRIu64 " MiB, more than half of the "
+	fault = kt_format("%s:%u: %s: its payloads take %" PRIu64 " MiB, more than half of the "
 			  "machine's %u; raise .memory_mib",
 			  test->file, test->line, test->name, bytes >> 20,
 			  kt_test_memory_mib(test));
+	if (!fault || kt_cargo_note_fault(&setup->cargo, test, fault) < 0)
+		return kt_err_oom(reterr);
+	return 0;
 }
 
 static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wants,
@@ -109,13 +115,10 @@ static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wan
 		return r;
 	image.packages = setup->cargo.packages;
 	image.n_packages = setup->cargo.n;
-	if (setup->cargo.n > KT_IMAGE_PACKAGE_BITS)
-		add_note(setup,
-			 "the tests use %zu payloads and schedulers, which share %u sets: guests "
-			 "get some that their test does not use",
-			 setup->cargo.n, KT_IMAGE_PACKAGE_BITS);
 	r = kt_schedulers_check(&setup->cargo, wants->tests, wants->n_tests, reterr)
 		    ?: kt_image_open(&image, &setup->image, reterr);
+	if (r == 0 && kt_cargo_note_faults(&setup->cargo, setup->image) < 0)
+		r = kt_err_oom(reterr);
 	for (size_t i = 0; r == 0 && i < wants->n_tests; i++)
 		r = check_memory(setup, wants->tests[i], reterr);
 	return r;
@@ -347,7 +350,15 @@ uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_tes
 }
 
 /* 2 MiB a second, because a host that is idle sends 15 under TCG, and a busy one far less. */
-uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, uint64_t packages)
+uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, struct kt_packages packages)
 {
 	return (kt_image_bytes(setup->image, packages, NULL) >> 20) * 500 * KT_NSEC_PER_MSEC;
+}
+
+char *kt_setup_fault(const struct kt_setup *setup, const struct kt_kernel *kernel,
+		     const struct kt_test *test)
+{
+	const char *fault = kt_cargo_of(&setup->cargo, test)->fault;
+
+	return fault ? strdup(fault) : kt_setup_machine_fault(setup, kernel, test);
 }

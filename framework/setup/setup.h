@@ -64,6 +64,13 @@ int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr);
 char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			const struct kt_test *test);
 
+/*
+ * Why the test is an ERROR before it runs, to be freed: a file that it brings is broken, or its
+ * machine cannot be (kt_setup_machine_fault()). NULL when nothing is wrong.
+ */
+char *kt_setup_fault(const struct kt_setup *setup, const struct kt_kernel *kernel,
+		     const struct kt_test *test);
+
 /* The topology of @test in the form that vmm/ takes. */
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test);
 
@@ -84,7 +91,7 @@ char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel
 			    const struct kt_test *test);
 
 /* How long a guest that has no file of @packages may take to receive all of them. */
-uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, uint64_t packages);
+uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, struct kt_packages packages);
 
 /*
  * How long the test may take from its start to its result: --timeout if given; else .timeout_ms

@@ -256,6 +256,8 @@ static int wait_run(struct guest *guest, struct kt_err *reterr)
 			r = settle(guest, reterr);
 		else if (r == 0 && frame.type == KT_MSG_FILE)
 			r = kt_update_file(&frame, reterr);
+		else if (r == 0 && frame.type == KT_MSG_REMOVE)
+			r = kt_update_remove(&frame, reterr);
 		else if (r == 0 && frame.type == KT_MSG_EXEC)
 			r = exec_newer(guest, reterr);
 		else if (r == 0 && frame.type == KT_MSG_WAKE)

@@ -315,12 +315,12 @@ Test(image, a_changed_file_differs_and_an_unchanged_one_does_not)
 	cr_assert(zero(int, kt_write_full(fd, "one", 3)));
 	cr_assert(zero(int, kt_image_open(&options, &before, NULL)));
 	cr_assert(zero(int, kt_image_open(&options, &same, NULL)));
-	manifest = kt_image_manifest(before, 0, NULL);
-	cr_assert(not(kt_image_differs(same, 0, manifest)));
-	cr_assert(kt_image_differs(before, 0, nothing));
+	manifest = kt_image_manifest(before, KT_PACKAGES_NONE, NULL);
+	cr_assert(not(kt_image_differs(same, KT_PACKAGES_NONE, manifest)));
+	cr_assert(kt_image_differs(before, KT_PACKAGES_NONE, nothing));
 	cr_assert(zero(int, kt_write_full(fd, "two", 3)));
 	cr_assert(zero(int, kt_image_open(&options, &after, NULL)));
-	cr_assert(kt_image_differs(after, 0, manifest));
+	cr_assert(kt_image_differs(after, KT_PACKAGES_NONE, manifest));
 	before = kt_image_free(before);
 	same = kt_image_free(same);
 	after = kt_image_free(after);
