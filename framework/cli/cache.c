@@ -26,8 +26,8 @@
 static const struct kind {
 	const char *name; /* also in the list */
 	const char *sub;  /* directory of the cache */
-	const char *lock; /* that guards its stages; NULL: it has none */
-	bool per_entry;   /* the lock's name goes on with that of the entry */
+	const char *lock; /* lock for its stages; NULL: it has none */
+	bool per_entry;   /* the entry's name is appended to the lock's name */
 } kinds[] = {
 	{ "kernel", "kernels", "kernels", false },
 	{ "image", "images", NULL, false },
@@ -176,7 +176,9 @@ static bool is_too_old(const struct entry *entry, const struct kt_options *optio
 	return max_ns && entry->used_ns < now_ns && now_ns - entry->used_ns > max_ns;
 }
 
-/* False when it stays; one that is in use is named, because the user waits for the room. */
+/*
+ * Returns false if the entry stays. Names an entry that is in use, because the user needs the room.
+ */
 static bool remove_entry(const struct entry *entry)
 {
 	int r = kt_cache_remove(entry->path);

@@ -8,8 +8,7 @@
 
 /*
  * The table of workers in the report for people: one row for each group of workers, because a test
- * can have hundreds of workers. Counters are summed; of times that a single worker must not exceed,
- * the longest is shown.
+ * can have hundreds of workers. Counters are summed; for gaps and latencies the maximum is shown.
  */
 
 #define ROWS_MAX 40u /* further groups are left out */

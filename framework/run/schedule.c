@@ -9,9 +9,9 @@
 
 /*
  * The queue is served in its order: an item that the budget has no room for holds back all items
- * behind it, so a large machine is not overtaken for ever by small ones. Two things may pass: an
- * item whose template is still being built lets the next ones start, and an item that is short of
- * vCPUs may have its machine restored ahead (the pool). An item never starts before the template
+ * behind it, so a large machine is not overtaken for ever by small ones. There are two exceptions:
+ * an item whose template is still being built lets the next ones start, and an item that is short
+ * of vCPUs may have its machine restored ahead (the pool). An item never starts before the template
  * of its group is there, unless its group boots.
  *
  * All of this runs in one thread, from the events of the loop, and never blocks.
@@ -21,7 +21,7 @@
 
 /* ---- rounds ---------------------------------------------------------------------------------- */
 
-/* A round in which nothing could start would be followed by others like it, for ever. */
+/* No round follows one that started nothing: it would start nothing either. */
 static bool another_round(const struct kt_run *run)
 {
 	const struct kt_options *options = run->options;
@@ -41,7 +41,7 @@ static void add_round(struct kt_run *run)
 			  kt_queue_add_round(&run->queue, run->plan, &run->groups, run->setup));
 }
 
-/* How many attempts are known to come that want a machine of @group. */
+/* The number of known future attempts that need a machine of @group. */
 static unsigned int count_attempts(const struct kt_run *run, const struct kt_group *group)
 {
 	unsigned int rounds = run->options->stress_count;
@@ -173,8 +173,8 @@ void kt_schedule_recheck(void *data)
 }
 
 /*
- * Watches the budget from the first time that another run is in the way, as a watch costs some
- * milliseconds at its end. The recheck finds what that run gave back before the watch began.
+ * Watches the budget once another run has been found to hold a part of it: ending a watch costs
+ * some milliseconds. The recheck finds what that run gave back before the watch began.
  */
 static void watch_budget(struct kt_run *run)
 {

@@ -19,8 +19,8 @@
 #define DISK_SLACK_MIB 64u /* room on the disk beyond the guest's RAM */
 
 /*
- * One process makes one template. It holds the lock of the template's name meanwhile, so that of
- * several runs that need the template one makes it and the others wait, and then find it.
+ * One process makes one template. It holds the lock of the template's name meanwhile, so that only
+ * one run builds it; the others wait and then use it and the others wait, and then find it.
  * vmm/template_build.h drives the machine; this file decides what the template is made from and
  * whether the guest is right.
  *
@@ -30,7 +30,7 @@
 struct builder {
 	const struct kt_template_job *job;
 	const json_t *files; /* manifest of what the guest has before @update; borrowed */
-	bool guest_is_up;    /* a failure now is the cache's fault, not the guest's */
+	bool blame_cache;    /* a failure now is not the guest's fault: tests may still boot */
 };
 
 static int on_accept(void *data, const struct kt_hello *hello, struct kt_err *reterr)
@@ -38,7 +38,7 @@ static int on_accept(void *data, const struct kt_hello *hello, struct kt_err *re
 	struct builder *builder = data;
 	int r = kt_setup_check_guest(builder->job->kernel, builder->job->test, hello, reterr);
 
-	builder->guest_is_up = r == 0;
+	builder->blame_cache = r == 0;
 	return r;
 }
 
@@ -104,19 +104,22 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	builder->files = before;
 	r = check_disk(job, reterr);
 	if (r < 0) {
-		builder->guest_is_up = true; /* the guest was not started: the disk is to blame */
+		builder->blame_cache = true; /* the disk has no room */
 		return r;
 	}
 	r = kt_template_build(&spec, reterr);
-	builder->guest_is_up |= r == -ECHILD; /* killed, like this process can be */
-	if (r == -ETIMEDOUT && !builder->guest_is_up && !base)
+	builder->blame_cache |= r == -ECHILD; /* QEMU was killed from outside */
+	if (r == -ETIMEDOUT && !builder->blame_cache && !base)
 		return kt_err_set(reterr, r,
 				  "boot timeout: the guest has not reported within %.3g s "
 				  "(--boot-timeout)",
 				  (double)spec.boot_timeout_ns / KT_NSEC_PER_SEC);
 	if (r == 0) {
 		kt_template_prune(job->id.dir, job->setup->options->template_cache_bytes);
-		/* A stage of this template was removed before the build; others never may be. */
+		/*
+		 * Stages of this template were removed before the build. Others would stay for
+		 * ever.
+		 */
 		(void)kt_cache_sweep("templates", "template-", true, NULL);
 	}
 	return r;
@@ -164,13 +167,13 @@ static int run(struct builder *builder, struct kt_err *reterr)
 	name = path ? kt_format("template-%s", strrchr(path, '/') + 1) : NULL;
 	if (!name)
 		return kt_err_oom(reterr);
-	builder->guest_is_up = true; /* until the guest is started, the cache is to blame */
+	builder->blame_cache = true; /* until the guest is started */
 	r = kt_cache_lock(name, NULL, NULL, &lock, reterr);
 	if (r == 0)
 		r = find_base(job, &base, reterr);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	builder->guest_is_up = false;
+	builder->blame_cache = false;
 	return build(builder, base.image.ram_fd < 0 ? NULL : &base, reterr);
 }
 
@@ -188,5 +191,5 @@ int kt_template_job_main(const struct kt_template_job *job)
 		kt_session_report(job->report_fd, KT_SESSION_OUTCOME, text);
 	if (r == 0)
 		return KT_TEMPLATE_JOB_DONE;
-	return builder.guest_is_up ? KT_TEMPLATE_JOB_NO_CACHE : KT_TEMPLATE_JOB_NO_GUEST;
+	return builder.blame_cache ? KT_TEMPLATE_JOB_NO_CACHE : KT_TEMPLATE_JOB_NO_GUEST;
 }

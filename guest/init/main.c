@@ -75,8 +75,8 @@ bool kt_guest_is_me(void)
 }
 
 /*
- * The machine has a port that ends it at once. The kernel's own way tells every device first, all
- * of which end with the machine: under TCG that takes three times as long as a whole test.
+ * The machine has a port that ends it at once. RB_POWER_OFF shuts down each device first, which is
+ * needless here and takes TCG three times as long as a whole test.
  */
 static __attribute__((noreturn)) void power_off(void)
 {
@@ -196,8 +196,8 @@ static const struct kt_test *find_test(const struct kt_test_node *tests, const c
 }
 
 /*
- * What comes between RUN and a test's first instruction, done for nothing: under TCG the first time
- * is slow, as every block of instructions is translated. A machine in the pool has the time for it.
+ * A dry run of the code between RUN and a test's first instruction. TCG translates each block of
+ * instructions when it first runs, which is slow; a machine in the pool has time for it.
  */
 static void rehearse(const struct guest *guest)
 {
@@ -283,8 +283,8 @@ static void end_processes(struct kt_result *result)
 }
 
 /*
- * Sends the text in as many frames as it takes. Of a very long log the middle is left out: it
- * begins with the cause and ends with the complaint.
+ * Sends the text in as many frames as it takes. A very long log loses its middle: its beginning has
+ * the cause, and its end the complaint.
  */
 static void send_kernel_log(struct guest *guest, const char *text)
 {
@@ -310,7 +310,7 @@ static void send_kernel_log(struct guest *guest, const char *text)
 	}
 }
 
-/* A complaint may be among records that nothing has read: such a test has not passed. */
+/* A complaint may be among records that were never read, so a pass becomes INCONCLUSIVE. */
 static void judge_lost_records(struct guest *guest, struct kt_ctx *ctx)
 {
 	if (kt_kmsg_has_lost(guest->kmsg))
@@ -373,8 +373,8 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 }
 
 /*
- * The kernel's patience is in the machine's time, like ours: a dump of thousands of tasks, with
- * interrupts off, is no stall on a slow one. 21 s is the kernel's default, 300 s its limit
+ * Scales the RCU stall timeout by the factor of a slow machine: otherwise a long dump with
+ * interrupts off is reported as a stall. 21 s is the kernel's default, 300 s its limit
  * (kernel/rcu/tree_stall.h).
  */
 static void scale_stall_timeout(unsigned int percent)

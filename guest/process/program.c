@@ -216,8 +216,8 @@ __attribute__((noreturn)) static void child_main(const struct start *start)
 }
 
 /*
- * Forks and waits until the child is the program. The order matters: the descriptor is received
- * before the report is read, because the child sends it before its exec.
+ * Forks and waits until the child has executed the program. The order matters: the descriptor is
+ * received before the report is read, because the child sends it before its exec.
  */
 static int fork_child(struct start *start, pid_t *ret_pid, int *ret_pidfd, struct kt_err *reterr)
 {
@@ -244,7 +244,7 @@ static int fork_child(struct start *start, pid_t *ret_pid, int *ret_pidfd, struc
 	if (pid < 0)
 		return kt_err_set(reterr, -errno, "fork: %m");
 	*ret_pid = pid;
-	/* The child does the same: the group must exist before it can be killed. */
+	/* Parent and child both call setpgid(2): the group exists, whichever of them runs first. */
 	(void)setpgid(pid, pid);
 	*ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (*ret_pidfd < 0)

@@ -1,14 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Cgroups are kept in a list, the newest first. Every cgroup on the list has a directory, and every
- * worker belongs to the entry of the cgroup that it runs in, or to init's entry. Only the executor
- * and operations change the list, and only in init's main thread.
- *
- * Removal is in reverse order of creation, which puts children before their parents. Two rules keep
- * it from blocking: a frozen cgroup is thawed, or its workers are killed at once, and all workers
- * are asked to end before any is waited for.
- */
-
 #include "guest/scenario/live.h"
 
 #include <errno.h>
@@ -26,6 +16,9 @@
  * belongs to exactly one entry of the list; the entry "" (init) stands for the cgroup of PID 1.
  * Cgroups are removed in the reverse order of their creation, so that a child goes before its
  * parent. Reports of workers outlive their groups and stay until the end of the test.
+ *
+ * Two rules keep a removal from blocking. Frozen cgroups are thawed first; workers of a cgroup that
+ * stays frozen are killed at once. All workers are asked to end before the first is waited for.
  */
 #define STOP_TIMEOUT_MS 5000u /* from asking workers to end to killing them */
 
@@ -125,7 +118,7 @@ static void override_type(const struct kt_live *live, struct kt_work *work)
 }
 
 /*
- * Each group gets seeds of its own, far enough from the next group's for all of its workers: the
+ * Each group gets seeds of its own, spaced so that workers of two groups never share one: the
  * same test and seed give the same random numbers in every worker.
  */
 static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
@@ -342,7 +335,7 @@ int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct 
 	if (r < 0)
 		return r;
 	r = take_groups(from, to);
-	kt_live_set_cpus(to, &to->cpus); /* allows them to the workers that have come */
+	kt_live_set_cpus(to, &to->cpus); /* updates the allowed CPUs of the moved workers */
 	return r < 0 ? kt_err_oom(reterr) : 0;
 }
 

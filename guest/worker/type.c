@@ -178,7 +178,7 @@ void kt_worker_done(struct kt_worker *worker)
 }
 
 /*
- * PID 1 sees a process that has ended by itself, which fails the test. While a group is being
+ * PID 1 notices the exit and fails the test. While a group is being
  * stopped its members end one after the other, and what they share breaks: that is not a fault.
  */
 void kt_worker_fail(const struct kt_worker *worker, const char *what)
@@ -193,7 +193,7 @@ void kt_worker_fail(const struct kt_worker *worker, const char *what)
 	_exit(1);
 }
 
-/* In small portions: between two ticks no gap can be noticed, and no stop. */
+/* Spins in short slices: gaps and stop requests are only noticed at ticks. */
 void kt_worker_spin(struct kt_worker *worker, unsigned int n)
 {
 	while (n && !kt_worker_stopping(worker)) {
@@ -264,7 +264,7 @@ uint64_t kt_worker_random(struct kt_worker *worker)
 	return kt_random_next(&worker->random);
 }
 
-/* FUTEX_WAIT_BITSET and not FUTEX_WAIT: its timeout is absolute, so a retry waits no longer. */
+/* FUTEX_WAIT_BITSET takes an absolute timeout, so that a retry does not extend the wait. */
 bool kt_worker_futex_wait(struct kt_worker *worker, _Atomic uint32_t *futex, uint32_t value,
 			  unsigned int us)
 {

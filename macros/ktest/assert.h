@@ -182,8 +182,8 @@ static inline long double kt_number(std::nullptr_t)
 	} while (0)
 
 /*
- * The texts of the conditions are made in these macros, where the arguments are not expanded yet:
- * a `false` in a condition is shown as `false`.
+ * The macros turn conditions into text before their arguments are expanded: `false` is shown as
+ * `false`, not as `0`.
  *
  * KT_ASSERT() takes any condition; _EQ to _GE compare numbers or pointers of any type by value;
  * _STREQ compares strings; _CONTAINS requires that the string @a contains @b. A string that is NULL
@@ -234,8 +234,8 @@ static inline long double kt_number(std::nullptr_t)
 #define KT_FAIL(ctx, ...) return kt_fail(ctx, KT_HERE, __VA_ARGS__)
 
 /*
- * KT_SKIP(), KT_INCONCLUSIVE() - end the function with the verdict SKIP: the test does not apply
- * here; or INCONCLUSIVE: it has measured nothing. Both take a reason (printf format), and return
+ * KT_SKIP(), KT_INCONCLUSIVE() - end the function with the verdict SKIP (the test does not apply
+ * here) or INCONCLUSIVE (it has measured nothing). Both take a reason (printf format), and return
  * KT_FAILED.
  */
 #define KT_SKIP(ctx, ...)         return kt_skip(ctx, __VA_ARGS__)

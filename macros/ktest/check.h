@@ -4,7 +4,7 @@
 
 /**
  * enum kt_switch - whether a check is made
- * @KT_UNSET: the test leaves it to its scheduler, and that to KT_DEFAULT_CHECKS(); then off.
+ * @KT_UNSET: inherit from the scheduler, then from KT_DEFAULT_CHECKS(); off if unset in both.
  * @KT_ON:    the check is made; true means the same.
  * @KT_OFF:   the check is not made, whatever the scheduler or KT_DEFAULT_CHECKS() says.
  */
@@ -17,25 +17,25 @@ enum kt_switch {
 /* The value of a limit that is to be 0. A member that is 0 sets no limit. */
 #define KT_NONE_AT_ALL (-1.0)
 
-/**
- * struct kt_checks - limits on what workers report
- * @not_starved:          each worker has done at least one iteration, and has been on a CPU.
- * @isolation:            each worker was seen only on CPUs of the cpusets that its cgroups had.
- * @max_gap_ms:           the longest time in milliseconds that a worker waited on a runqueue in
+/*
+ * struct kt_checks - limits on what workers report @not_starved:          each worker has done at
+ * least one iteration, and has been on a CPU. @isolation:            each worker was seen only on
+ * CPUs of the cpusets that its cgroups had. @max_gap_ms:           the longest time in milliseconds
+ * that a worker waited on a runqueue in
  *                        one stretch. Measured to a millisecond.
  * @max_spread_pct:       the difference between two workers of a group, in percentage points. It
  *                        compares the time that each waited for a CPU, in per cent of the time
  *                        that it waited or ran.
  * @max_throughput_cv:    the coefficient of variation (standard deviation over mean) of the
  *                        iterations per second of CPU time, over the workers of a group.
- * @min_work_rate:        iterations per second of CPU time, of each worker.
- * @min_iteration_rate:   iterations per second of wall time, of each worker.
- * @max_wake_p99_us:      the 99th percentile of the wake-up latencies that a worker has measured,
+ * @min_work_rate:        iterations per second of CPU time, of each worker. @min_iteration_rate:
+ * iterations per second of wall time, of each worker. @max_wake_p99_us:      the 99th percentile of
+ * the wake-up latencies that a worker has measured,
  *                        in microseconds.
- * @max_wake_cv:          the coefficient of variation of these latencies.
- * @max_migration_ratio:  migrations per iteration, of each worker.
- * @min_page_locality:    the share of a worker's pages that are on the node of its CPU, 0..1.
- * @max_cross_node_ratio: the share of a worker's migrations that lead to another node, 0..1.
+ * @max_wake_cv:          the coefficient of variation of these latencies. @max_migration_ratio:
+ * migrations per iteration, of each worker. @min_page_locality:    the share of a worker's pages
+ * that are on the node of its CPU, 0..1. @max_cross_node_ratio: the share of a worker's migrations
+ * that lead to another node, 0..1.
  *
  * A limit is a number of at least 0. A member that is 0 or KT_UNSET sets no limit; the limit 0 is
  * written KT_NONE_AT_ALL. A group is what one KT_WORK() or one entry of KT_WORKS() starts.
@@ -43,8 +43,8 @@ enum kt_switch {
  * For a member that the test leaves out, the .checks of its .scheduler count, and behind them
  * KT_DEFAULT_CHECKS().
  *
- * A test is INCONCLUSIVE if nothing was measured of what a limit is about. It is also INCONCLUSIVE
- * if the host took more time away from the machine's CPUs than the limits were missed by.
+ * A test is INCONCLUSIVE if there is no measurement for a limit. It is also INCONCLUSIVE if the CPU
+ * time that the host took from the machine exceeds the amount by which the limits were missed.
  */
 struct kt_checks {
 	enum kt_switch not_starved;

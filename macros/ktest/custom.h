@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Work of the test's own: what a function of KT_CUSTOM may call. It runs in the worker, which is a
- * process, or a thread with .threads. It must return soon after kt_custom_stopping() is true.
+ * Work of the test's own: what a function of KT_CUSTOM may call. The function runs in the worker,
+ * which is a process, or a thread with .threads. The function must return soon after
+ * kt_custom_stopping() is true.
  */
 
 #include <stdbool.h>

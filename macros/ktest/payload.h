@@ -73,7 +73,7 @@ enum kt_check_kind {
  * @kind:      what is checked.
  * @metric:    the name of a metric, as for kt_metric(); NULL for KT_CHECK_EXIT_CODE. The payload
  *             must have KT_OUTPUT_JSON.
- * @min, @max: limits of the metric, which are allowed values themselves.
+ * @min, @max: limits of the metric, inclusive.
  * @exit_code: the exit status, 0..255.
  * @end:       terminates a list; set by the macros.
  */
@@ -202,7 +202,7 @@ void kt_payload_register(struct kt_payload_node *node);
 
 /**
  * struct kt_metric_value - a number of a payload's output
- * @name:  the way to it through the JSON; see kt_metric().
+ * @name:  path through the JSON; see kt_metric().
  * @value: its value; true is 1 and false is 0.
  */
 struct kt_metric_value {
@@ -252,7 +252,7 @@ int kt_payload_exec(struct kt_ctx *ctx, const struct kt_payload *payload, const 
 
 /**
  * kt_metric() - finds a number in a payload's output
- * @name: the way to it through the JSON, with dots between members of objects and indices of
+ * @name: path through the JSON, with dots between members of objects and indices of
  *        arrays, which count from 0: "jobs.0.read.iops". true is 1 and false is 0.
  *
  * Returns false, and leaves *@ret_value as it is, if the output does not contain it.

@@ -28,7 +28,7 @@ struct kt_ctx;
  * @cpu_ns:        time that it was on a CPU (schedstat).
  * @run_delay_ns:  time that it waited on a runqueue (schedstat).
  * @switches:      how often it was put on a CPU (schedstat).
- * @migrations:    how often it was seen on another CPU than at the look before.
+ * @migrations:    how often it was seen on a different CPU than in the previous sample.
  * @cpus:          CPUs that it was seen on: bit N % 64 of element N / 64 is CPU N.
  * @allowed:       CPUs of all cpusets that applied to it at any time, as @cpus.
  * @max_gap_ns:    the longest time that it waited on a runqueue in one stretch while it had work

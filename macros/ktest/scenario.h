@@ -21,36 +21,32 @@ struct kt_scheduler; /* ktest/scheduler.h */
 
 /* ---- cgroups --------------------------------------------------------------------------------- */
 
-/* Values of limits, of which 0 means that the limit is left as the kernel has it. */
+/* Values of limits. A limit of 0 leaves the kernel's value; these stand for "max" and for 0. */
 #define KT_UNLIMITED UINT64_MAX       /* "max" */
 #define KT_ZERO      (UINT64_MAX - 1) /* 0 */
 
-/**
- * struct kt_cgroup_def - a cgroup and what runs in it
- * @name:   path below the scenario's root cgroup (/sys/fs/cgroup/ktest): "workers", "a/b". At most
+/*
+ * struct kt_cgroup_def - a cgroup and what runs in it @name:   path below the scenario's root
+ * cgroup (/sys/fs/cgroup/ktest): "workers", "a/b". At most
  *          200 characters, without a leading slash; no part begins with a dot or "cgroup.".
  *          Cgroups above it that do not exist are created.
- * @work:   KT_WORK() or KT_WORKS(): workers that are started in it. NULL: none.
- * @payload: a program that is started in it. NULL: none.
- * @payload_args: arguments behind the payload's own, NULL-terminated. NULL: none.
- * @cpuset: cpuset.cpus. Default: the CPUs of the cgroup above.
- * @mems:   cpuset.mems, a list of NUMA nodes: "0,1". Default: the nodes of @cpuset.
- * @cpu_quota_pct: cpu.max, in per cent of one CPU, with a period of 100 ms; or
- * @cpu_quota_us: cpu.max, in microseconds per period, at least 1000.
- * @cpu_period_us: the period for @cpu_quota_us, in microseconds, 1000..1 000 000. Default 100 000.
- * @cpu_weight: cpu.weight, 1..10 000.
- * @io_weight: io.weight, 1..10 000.
+ * @work:   KT_WORK() or KT_WORKS(): workers that are started in it. NULL: none. @payload: a program
+ * that is started in it. NULL: none. @payload_args: arguments behind the payload's own,
+ * NULL-terminated. NULL: none. @cpuset: cpuset.cpus. Default: the CPUs of the cgroup above. @mems:
+ * cpuset.mems, a list of NUMA nodes: "0,1". Default: the nodes of @cpuset. @cpu_quota_pct: cpu.max,
+ * in per cent of one CPU, with a period of 100 ms; or @cpu_quota_us: cpu.max, in microseconds per
+ * period, at least 1000. @cpu_period_us: the period for @cpu_quota_us, in microseconds, 1000..1 000
+ * 000. Default 100 000. @cpu_weight: cpu.weight, 1..10 000. @io_weight: io.weight, 1..10 000.
  * @memory_max, @memory_high, @memory_low, @memory_swap_max: the limit of that name, in bytes;
  *          KT_UNLIMITED is "max", KT_ZERO is 0.
  * @pids_max: pids.max, number of processes and threads; KT_UNLIMITED is "max", KT_ZERO is 0.
- * @sched, @nice, @affinity, @mempolicy, @comm, @uid, @gid: for each of its works that leaves the
- *          member of that name at 0; see struct kt_work.
- * @swappable: all of its works are swappable; see struct kt_work.
- * @end:    terminates a list; set by the macros.
+ * @sched, @nice, @affinity, @mempolicy, @comm, @uid, @gid: defaults for works that leave the member
+ * of that name at 0; see struct kt_work. @swappable: all of its works are swappable; see struct
+ * kt_work. @end:    terminates a list; set by the macros.
  *
  * A member that is 0 or NULL leaves the kernel's value as it is. Limits of memory, I/O and pids
- * need their controller enabled in the cgroup above, which the kernel refuses while there are
- * processes in that cgroup; the step fails then.
+ * need their controller enabled in the cgroup above. The kernel refuses to enable it while that
+ * cgroup has processes; the step fails then.
  */
 struct kt_cgroup_def {
 	const char *name;
@@ -100,11 +96,10 @@ enum kt_scx_exit {
 	KT_SCX_EXIT_OTHER = 0xffff,     /* ktest's own: the kind is not known */
 };
 
-/**
- * struct kt_expected_exit - an end of a scheduler that a test expects
- * @kind:            the kind of the end. KT_SCX_EXIT_NONE together with @reason_contains, and
- *                   KT_SCX_EXIT_ANY, stand for any kind.
- * @reason_contains: a part of the kernel's reason or message. NULL: any.
+/*
+ * struct kt_expected_exit - an end of a scheduler that a test expects @kind:            the kind of
+ * the end. KT_SCX_EXIT_ANY matches any kind, and so does KT_SCX_EXIT_NONE if @reason_contains is
+ * set. @reason_contains: a part of the kernel's reason or message. NULL: any.
  */
 struct kt_expected_exit {
 	enum kt_scx_exit kind;
@@ -186,7 +181,7 @@ enum kt_op_kind {
  * @irq:       KT_STEER_IRQ(): number of the interrupt.
  * @cpu:       KT_STEER_IRQ(), _BY_LABEL(): number of the CPU.
  * @scheduler: operations that attach a scheduler: the scheduler.
- * @if_any:    KT_DETACH_SCHEDULER_IF_ANY(): that no scheduler is attached is not an error.
+ * @if_any:    KT_DETACH_SCHEDULER_IF_ANY(): succeed if no scheduler is attached.
  * @bpf:       operations on BPF maps: the place.
  * @value:     KT_WRITE_BPF_MAP(): the number.
  * @end:       terminates a list; set by the macros.
@@ -428,8 +423,8 @@ struct kt_op {
 	}
 /*
  * Waits until the scheduler ends by itself, for .expect_scheduler_exit. Does not wait if one has
- * ended so before. An error if the scheduler has not ended within @ms milliseconds, or if none is
- * attached.
+ * ended by itself before. An error if the scheduler has not ended within @ms milliseconds, or if
+ * none is attached.
  */
 #define KT_AWAIT_SCHEDULER_EXIT(ms)                                                                \
 	{                                                                                          \

@@ -16,29 +16,29 @@
 extern "C" {
 #endif
 
-/**
- * struct kt_scheduler - a sched_ext scheduler; written with KT_SCHEDULER()
- * @name:        unique in the program. Set by KT_SCHEDULER().
- * @file, @line: where the scheduler is defined. Set by KT_SCHEDULER().
- * @object:      a BPF object file (.bpf.o), which ktest loads. A scheduler has either @object or
+/*
+ * struct kt_scheduler - a sched_ext scheduler; written with KT_SCHEDULER() @name:        unique in
+ * the program. Set by KT_SCHEDULER(). @file, @line: where the scheduler is defined. Set by
+ * KT_SCHEDULER(). @object:      a BPF object file (.bpf.o), which ktest loads. A scheduler has
+ * either @object or
  *               @binary.
  * @binary:      a program that loads its own scheduler, like those in the kernel's tools/sched_ext.
- * @package:     the package that contains it, for the message of a skipped test. NULL: none.
- * @args:        KT_ARGS(). For an object: "VARIABLE=VALUE", global variables of the BPF program
+ * @package:     the package that contains it, for the message of a skipped test. NULL: none. @args:
+ * KT_ARGS(). For an object: "VARIABLE=VALUE", global variables of the BPF program
  *               (read-only or not) or parts of them: "cells[2].cpus=0xf". For a program: its
  *               arguments. NULL: none.
  * @files:       KT_ARGS(): paths of files that are put beside it in the guest, as for a payload
  *               (struct kt_payload). NULL: none.
- * @topology:    for tests whose .scheduler this is: each dimension that the test leaves at 0.
- * @checks:      for tests whose .scheduler this is: each member that the test leaves out. They
- *               override KT_DEFAULT_CHECKS().
- * @dump_kib:    room for the text that the kernel dumps when the scheduler fails, in KiB, at most
+ * @topology:    default for the dimensions that a test of this scheduler leaves at 0. @checks:
+ * default for the members that a test of this scheduler leaves out. They override
+ * KT_DEFAULT_CHECKS(). @dump_kib:    room for the text that the kernel dumps when the scheduler
+ * fails, in KiB, at most
  *               16384. Default 1024. For an object, it is also set as ops.exit_dump_len. A program
  *               sets that itself; for it, @dump_kib is the room of the tracepoint sched_ext_dump
  *               only.
  *
  * A name without a slash is looked for in the directories of KTESTS_SCHEDULER_PATH (separated by
- * colons), then beside the test program, and that of a program in PATH as well. A name with a slash
+ * colons), then beside the test program. A program is also looked up in PATH. A name with a slash
  * is a path; a relative one begins in the directory of the test program.
  *
  * The file is packed for the tests that use it. A test is skipped if its scheduler is not found, or
@@ -118,7 +118,7 @@ void kt_scheduler_register(struct kt_scheduler_node *node);
 const char *kt_scx_exit_name(enum kt_scx_exit kind);
 
 /**
- * struct kt_scheduler_end - how a scheduler ended that no operation had detached
+ * struct kt_scheduler_end - how a scheduler ended by itself
  * @scheduler:  the scheduler.
  * @kind:       why it ended, as the kernel says. KT_SCX_EXIT_OTHER if the kernel says nothing.
  * @reason:     the kernel's words for @kind: "runnable task stall".
@@ -137,11 +137,11 @@ struct kt_scheduler_end {
 	uint64_t elapsed_ns;
 };
 
-/**
- * kt_scheduler_ended() - how a scheduler ended last that no operation had detached
+/*
+ * kt_scheduler_ended() - the last time a scheduler ended by itself
  *
- * Returns NULL if no scheduler has ended so. What it points to is valid until the next such end, or
- * until the test ends. Guest only; NULL elsewhere.
+ * Returns NULL if no scheduler has ended by itself. What it points to is valid until the next such
+ * end, or until the test ends. Guest only; NULL elsewhere.
  */
 const struct kt_scheduler_end *kt_scheduler_ended(const struct kt_ctx *ctx);
 

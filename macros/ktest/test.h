@@ -125,8 +125,8 @@ int kt_main(int argc, char **argv);
 
 /*
  * The constructors that register tests, payloads and schedulers have priority 1000, so they run
- * before all constructors without a priority. One of the latter takes over the process when it is
- * PID 1 of a guest (framework/declaration/registry.c), and needs the complete list.
+ * before all constructors without a priority. One of those without a priority takes over if the
+ * process is PID 1 of a guest (framework/declaration/registry.c), and needs the complete list.
  */
 #define KT_TEST_CONSTRUCTOR_PRIORITY 1000
 
