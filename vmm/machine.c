@@ -64,6 +64,11 @@ int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct k
 	return machine->ops->resume(machine, deadline_ns, reterr);
 }
 
+void kt_machine_power_off(struct kt_machine *machine)
+{
+	machine->ops->power_off(machine);
+}
+
 uint64_t kt_machine_stolen_ns(struct kt_machine *machine)
 {
 	return machine->ops->stolen_ns(machine);

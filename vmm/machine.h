@@ -111,6 +111,7 @@ struct kt_machine_ops {
 	int (*port_write)(struct kt_machine *machine, const struct iovec *parts, size_t n);
 	int (*pause)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 	int (*resume)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+	void (*power_off)(struct kt_machine *machine);
 	uint64_t (*stolen_ns)(struct kt_machine *machine);
 	void (*destroy)(struct kt_machine *machine);
 };
@@ -180,6 +181,12 @@ int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt
 
 /* Lets a paused machine run. */
 int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+
+/*
+ * Ends a machine whose guest has asked for that, at once. The event loop then calls exited() with
+ * KT_EXIT_SHUTDOWN, after the last byte of port and console, as if the guest had powered off.
+ */
+void kt_machine_power_off(struct kt_machine *machine);
 
 /*
  * Returns for how many nanoseconds, since the machine was started, the host kept one of its threads

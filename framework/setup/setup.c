@@ -39,8 +39,9 @@
 
 /*
  * Under TCG the kernel's default idle loop executes MWAIT, which QEMU implements as a yield when
- * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it until
- * its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it sooner.
+ * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it
+ * until its next interrupt. A KVM guest halts by itself, perhaps after it has polled for a while,
+ * which wakes it sooner.
  */
 #define CMDLINE_TCG " idle=halt"
 
