@@ -8,6 +8,7 @@
 #define QUEUE        0
 #define NEVER_SERVED 1 /* tasks in it wait until the watchdog finds them */
 #define STARVED      2 /* one task of it is served every starve_ms */
+#define UNKNOWN      4711 /* a queue that does not exist */
 
 const volatile u64 slice_us = 20000; /* microseconds */
 const volatile s32 init_error;       /* what init returns, such as -22 */
@@ -20,6 +21,8 @@ s64 exit_code;     /* calls scx_bpf_exit() with this code */
 u64 starve_cgroup; /* tasks of this cgroup go to STARVED; its ID is the inode of its directory */
 u32 pile_up;       /* each task that may use CPU 0 is woken up there */
 u32 wrong_cpu;     /* dispatches tasks to a CPU that they may not use, which is an error */
+u32 unknown_queue; /* dispatches tasks to a queue that does not exist, which is an error */
+u32 twice;         /* dispatches each task two times, which is an error */
 u32 bounce;        /* moves each task to another CPU each time it is queued */
 
 /* How often a task was queued normally, or in one of the faulty ways. */
@@ -130,7 +133,11 @@ void SCX_CALLBACK(fault_enqueue, struct task_struct *p, u64 enq_flags)
 	s32 cpu;
 
 	misbehave();
-	if (stall) {
+	if (twice)
+		scx_bpf_dsq_insert(p, QUEUE, slice, enq_flags);
+	if (unknown_queue) {
+		scx_bpf_dsq_insert(p, UNKNOWN, slice, enq_flags);
+	} else if (stall) {
 		count(&nr_withheld);
 		scx_bpf_dsq_insert(p, NEVER_SERVED, slice, enq_flags);
 	} else if (is_starved(p)) {

@@ -16,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_MAX 300u /* characters of the list of existing names in an error */
+#define NAMES_MAX   300u   /* characters of the list of existing names in an error */
+#define DEPTH_MAX   32u    /* types behind one another, as in libbpf; BTF may lead in a circle */
+#define MEMBERS_MAX 65536u /* members that are examined for one name */
 
 /* ---- paths ----------------------------------------------------------------------------------- */
 
@@ -25,8 +27,11 @@ static const struct btf_type *resolve(const struct btf *btf, uint32_t *type_id)
 {
 	const struct btf_type *type = btf__type_by_id(btf, *type_id);
 
-	while (type && (btf_is_mod(type) || btf_is_typedef(type) || btf_is_type_tag(type) ||
-			btf_is_var(type))) {
+	for (unsigned int depth = 0; type && (btf_is_mod(type) || btf_is_typedef(type) ||
+					      btf_is_type_tag(type) || btf_is_var(type));
+	     depth++) {
+		if (depth == DEPTH_MAX)
+			return NULL;
 		*type_id = type->type;
 		type = btf__type_by_id(btf, *type_id);
 	}
@@ -62,7 +67,8 @@ struct walk {
 	struct kt_field field; /* what the path has led to so far */
 	const char *wanted;    /* the name in the present step; not NUL-terminated */
 	size_t len;            /* of @wanted */
-	struct names names;    /* seen in the present step */
+	unsigned int n_members; /* examined in the present step */
+	struct names names;     /* seen in the present step */
 };
 
 /* The first step in a data section (.bss, .data, .rodata): its variables are found like members. */
@@ -94,22 +100,24 @@ static uint64_t bits_of(const struct btf *btf, uint32_t type_id)
 }
 
 /* As in C, members of an unnamed struct or union belong to the one around it. */
-static bool find_member(struct walk *walk, uint32_t type_id, uint64_t bit_offset)
+static bool find_member(struct walk *walk, uint32_t type_id, uint64_t bit_offset,
+			unsigned int depth)
 {
 	const struct btf *btf = walk->field.btf;
 	const struct btf_type *type = resolve(btf, &type_id);
 	const struct btf_member *at;
 
-	if (!type || !btf_is_composite(type))
+	if (!type || !btf_is_composite(type) || depth == DEPTH_MAX)
 		return false;
 	at = btf_members(type);
-	for (unsigned int i = 0; i < btf_vlen(type); i++, at++) {
+	for (unsigned int i = 0; i < btf_vlen(type) && walk->n_members < MEMBERS_MAX; i++, at++) {
 		const char *name = btf__name_by_offset(btf, at->name_off);
 		uint64_t offset = bit_offset + btf_member_bit_offset(type, i);
 		uint32_t width = btf_member_bitfield_size(type, i);
 
+		walk->n_members++;
 		add_name(&walk->names, name);
-		if (!*name && find_member(walk, at->type, offset))
+		if (!*name && find_member(walk, at->type, offset, depth + 1))
 			return true;
 		if (!is_called(name, walk->wanted, walk->len))
 			continue;
@@ -130,13 +138,15 @@ static int step_into_name(struct walk *walk, const char **path, struct kt_err *r
 
 	walk->wanted = *path;
 	walk->len = strcspn(*path, ".[");
+	walk->n_members = 0;
 	walk->names.len = 0;
 	walk->names.text[0] = '\0';
 	*path += walk->len;
 	if (!walk->len)
 		return kt_err_set(reterr, -EINVAL, "a name is missing before '%s'", *path);
-	found = type && btf_is_datasec(type) ? find_variable(walk, type)
-					     : find_member(walk, type_id, walk->field.bit_offset);
+	found = type && btf_is_datasec(type)
+			? find_variable(walk, type)
+			: find_member(walk, type_id, walk->field.bit_offset, 0);
 	if (found)
 		return 0;
 	if (!walk->names.len)
@@ -201,6 +211,8 @@ int kt_field_find(const struct btf *btf, uint32_t type_id, const char *path,
 			r = step_into_element(&walk, &at, reterr);
 		else if (*at == '.' && at++)
 			r = step_into_name(&walk, &at, reterr);
+		else
+			r = kt_err_set(reterr, -EINVAL, "'.' or '[' is missing before '%s'", at);
 	}
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "field '%s'", path);
@@ -211,13 +223,21 @@ int kt_field_find(const struct btf *btf, uint32_t type_id, const char *path,
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
+/* The offset is a sum of numbers from BTF: adding to it may wrap around. */
+static bool is_inside(const struct kt_field *field, size_t len)
+{
+	uint64_t room = (uint64_t)len * 8;
+
+	return field->bits <= room && field->bit_offset <= room - field->bits;
+}
+
 static int check_scalar(const struct kt_field *field, size_t len, struct kt_err *reterr)
 {
 	if (!field->is_scalar)
 		return kt_err_set(reterr, -EINVAL,
 				  "it is not a number: %" PRIu64 " bytes of a struct or an array",
 				  field->bits / 8);
-	if (field->bit_offset + field->bits > (uint64_t)len * 8)
+	if (!is_inside(field, len))
 		return kt_err_set(reterr, -ERANGE, "it ends at bit %" PRIu64 " of %zu bytes",
 				  field->bit_offset + field->bits, len);
 	return 0;
@@ -361,7 +381,7 @@ int kt_field_set_text(const struct kt_field *field, void *value, size_t len, con
 		r = check_scalar(field, len, reterr) ?: parse_number(field, text, &number, reterr);
 		return r ?: kt_field_set(field, value, len, number, reterr);
 	}
-	if (field->bit_offset / 8 + room > len || strlen(text) >= room)
+	if (!is_inside(field, len) || strlen(text) >= room)
 		return kt_err_set(reterr, -ERANGE, "'%s' is longer than %" PRIu64 " characters",
 				  text, room ? room - 1 : 0);
 	memset((char *)value + field->bit_offset / 8, 0, room);

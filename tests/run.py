@@ -57,11 +57,22 @@ def check_leaks(build, counts):
         counts.failed.append(f"{build}: a sanitizer complains, see {build}/meson-logs/testlog.txt")
 
 
+def fuzz(counts):
+    """Each libFuzzer target for some seconds."""
+    if (ROOT / "build-fuzz/build.ninja").exists():
+        meson_test("build-fuzz", counts, "--suite", "fuzz", "--num-processes", "2")
+        return
+    counts.skipped += len(list((ROOT / "tests/fuzz").glob("fuzz_*.c")))
+    print("build-fuzz: skipped: clang has no libFuzzer (libclang-rt-dev)")
+
+
 def main():
     counts = Counts()
-    meson_test("build", counts, *sys.argv[1:])
-    meson_test("build-sanitize", counts, "--suite", "unit")
+    # The corpus of each fuzz target is worth more with the sanitizers.
+    meson_test("build", counts, "--no-suite", "fuzz", *sys.argv[1:])
+    meson_test("build-sanitize", counts, "--suite", "unit", "--suite", "fuzz")
     check_leaks("build-sanitize", counts)
+    fuzz(counts)
     for name in counts.failed:
         print(f"failed: {name}")
     print(f"{counts.passed} passed, {len(counts.failed)} failed, {counts.skipped} skipped")

@@ -5,9 +5,10 @@
 #include <stddef.h>
 
 struct kt_buffer {
-	char *data;  /* the unconsumed bytes, without a NUL behind them; NULL while @room is 0 */
-	size_t len;  /* bytes in use */
-	size_t room; /* bytes allocated */
+	char *data;    /* the unconsumed bytes, without a NUL behind them; NULL while @room is 0 */
+	size_t len;    /* bytes in use */
+	size_t room;   /* bytes allocated, from @data - @before on */
+	size_t before; /* bytes before @data that were consumed */
 };
 
 #define KT_BUFFER_NULL ((struct kt_buffer){ .data = NULL })
@@ -21,7 +22,10 @@ int kt_buffer_reserve(struct kt_buffer *buffer, size_t more);
 /* Copies @len bytes to the end. Returns 0 or -ENOMEM; then @buffer is unchanged. */
 int kt_buffer_append(struct kt_buffer *buffer, const void *data, size_t len);
 
-/* Drops the first @len bytes; @len is at most buffer->len. */
+/*
+ * Drops the first @len bytes; @len is at most buffer->len. No byte is moved, so that consuming a
+ * queue piece by piece takes time linear in its length.
+ */
 void kt_buffer_consume(struct kt_buffer *buffer, size_t len);
 
 /*

@@ -5,6 +5,9 @@
  * a run: kernels, initramfs images, templates, locks and the measurements of the host.
  */
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "util/err.h"
 
 /*
@@ -20,6 +23,29 @@ int kt_cache_path(const char *sub, char **ret_path, struct kt_err *reterr);
  */
 int kt_cache_lock(const char *name, void (*on_wait)(void *data), void *data, int *ret_fd,
 		  struct kt_err *reterr);
+
+/*
+ * Removes the stages in the directory @sub of the cache whose builders were killed. The lock that
+ * guards an entry NAME is called @lock, or with @per_entry @lock followed by NAME; a stage whose
+ * lock is held is in use and stays. Returns how many were removed; @ret_bytes, if not NULL, gets
+ * their size on disk.
+ */
+unsigned int kt_cache_sweep(const char *sub, const char *lock, bool per_entry, uint64_t *ret_bytes);
+
+/* The size on disk of a file, or of a directory with everything in it; 0 when it is not there. */
+uint64_t kt_cache_disk_bytes(const char *path);
+
+/*
+ * Marks the directory @path as in use until *@ret_fd is closed, so that kt_cache_remove() leaves
+ * it. Where the file system has no locks, or the directory cannot be opened, *@ret_fd is -1.
+ */
+void kt_cache_use(const char *path, int *ret_fd);
+
+/*
+ * Removes an entry of the cache. -EBUSY when a process uses it (kt_cache_use()); errno of
+ * unlink(2).
+ */
+int kt_cache_remove(const char *path);
 
 /* A stage of PATH is called PATH, this suffix, and six random characters. */
 #define KT_CACHE_STAGE_SUFFIX ".stage-"

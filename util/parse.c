@@ -61,7 +61,7 @@ static int duration_unit(const char *unit, uint64_t *ret_ns)
 		{ "", KT_NSEC_PER_SEC },         { "ns", 1 },
 		{ "us", KT_NSEC_PER_USEC },      { "ms", KT_NSEC_PER_MSEC },
 		{ "s", KT_NSEC_PER_SEC },        { "m", 60 * KT_NSEC_PER_SEC },
-		{ "h", 3600 * KT_NSEC_PER_SEC },
+		{ "h", 3600 * KT_NSEC_PER_SEC }, { "d", 86400 * KT_NSEC_PER_SEC },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(units); i++) {

@@ -12,7 +12,7 @@ int kt_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret_val
 
 /*
  * A duration: a decimal number with an optional fraction, of which nine digits count, and one of
- * the units ns, us, ms, s, m, h. Without a unit, seconds. -ERANGE above about 292 years.
+ * the units ns, us, ms, s, m, h, d. Without a unit, seconds. -ERANGE above about 292 years.
  */
 int kt_parse_duration(const char *text, uint64_t *ret_ns);
 

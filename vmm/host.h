@@ -21,6 +21,7 @@ enum kt_accel_choice {
 struct kt_host {
 	struct kt_qemu_program qemu; /* found, with its version */
 	enum kt_accel accel;         /* the accelerator to use */
+	unsigned int tsc_mhz;        /* of the host's TSC, which TCG shows to guests; 0 with KVM */
 	bool tcg_single_thread;      /* this QEMU is safe only with one thread for all vCPUs */
 	char accel_text[384];        /* for people: "tcg (kvm present but emulated, 1.7 MIPS)" */
 	char note[512];              /* a warning to be printed once a run; "": none */
@@ -28,9 +29,9 @@ struct kt_host {
 
 /*
  * Finds QEMU and chooses the accelerator. @qemu is a path or a name in PATH; NULL: KT_QEMU_DEFAULT.
- * What is slow to measure (KVM's speed, QEMU's version) is kept in the cache until the host boots
- * or the program changes. Returns 0, -ENOENT when there is no QEMU, -ENODEV when @choice is KVM and
- * KVM is not usable, or another negative errno.
+ * What is slow to measure (KVM's and the TSC's speed, QEMU's version) is kept in the cache until
+ * the host boots or the program changes. Returns 0, -ENOENT when there is no QEMU, -ENODEV when
+ * @choice is KVM and KVM is not usable, or another negative errno.
  */
 int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
 		  struct kt_err *reterr);

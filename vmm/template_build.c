@@ -103,8 +103,9 @@ static void on_exited(void *data, const struct kt_machine_exit *exit)
 {
 	struct builder *builder = data;
 
-	fail(builder, kt_err_set(builder->reterr, -EIO, "%s before it could %s", exit->detail,
-				 kt_link_awaited(builder->link)));
+	fail(builder,
+	     kt_err_set(builder->reterr, exit->killed ? -ECHILD : -EIO, "%s before it could %s",
+			exit->detail, kt_link_awaited(builder->link)));
 }
 
 static const struct kt_link_events link_events = {

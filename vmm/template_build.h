@@ -34,6 +34,7 @@ struct kt_template_build {
 /*
  * Makes the template and publishes it. Runs an event loop until that is done, so the caller should
  * be a process of its own; the caller holds the lock of the template's name. Returns 0 or a
- * negative errno with the reason in @reterr; nothing is left on disk then.
+ * negative errno with an error that says in which stage the making failed; nothing is left on disk
+ * then. -ECHILD when the virtual machine monitor was killed, which tells nothing about the guest.
  */
 int kt_template_build(const struct kt_template_build *build, struct kt_err *reterr);

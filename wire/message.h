@@ -10,7 +10,7 @@
 #include "wire/frame.h"
 
 /* To be raised with every change of a payload's meaning: both ends must have the same version. */
-#define KT_WIRE_VERSION 2
+#define KT_WIRE_VERSION 4
 
 /* The name of the virtio-serial port. */
 #define KT_WIRE_PORT_NAME "org.ktest.bulk"
@@ -34,6 +34,7 @@ enum kt_message {
 	/* from the host to the guest */
 	KT_MSG_SETTLE = KT_FRAME_TYPE('S', 'E', 'T', 'L'), /* empty: prepare to be saved */
 	KT_MSG_FILE = KT_FRAME_TYPE('F', 'I', 'L', 'E'),   /* struct kt_msg_file, path, bytes */
+	KT_MSG_REMOVE = KT_FRAME_TYPE('R', 'M', 'V', 'E'), /* paths of files, each with a NUL */
 	KT_MSG_EXEC = KT_FRAME_TYPE('E', 'X', 'E', 'C'),   /* empty: execute /init, answer HELO */
 	KT_MSG_WAKE = KT_FRAME_TYPE('W', 'A', 'K', 'E'),   /* struct kt_msg_wake */
 	KT_MSG_RUN = KT_FRAME_TYPE('R', 'U', 'N', ' '),    /* wire/run.h */

@@ -323,11 +323,12 @@ int kt_result_decode(const void *data, size_t len, struct kt_result *ret_result,
 			return kt_err_set(reterr, -EBADMSG,
 					  "RSLT with verdict %u and exit status %u", header.verdict,
 					  header.exit_status);
+		/* The session passes the times on as JSON, whose integers are signed. */
 		*ret_result = (struct kt_result){
 			.verdict = (enum kt_verdict)header.verdict,
 			.exit_status = (int)header.exit_status,
-			.duration_ns = header.duration_ns,
-			.since_begin_ns = header.since_begin_ns,
+			.duration_ns = KT_MIN(header.duration_ns, (uint64_t)INT64_MAX),
+			.since_begin_ns = KT_MIN(header.since_begin_ns, (uint64_t)INT64_MAX),
 		};
 		return 0;
 	}

@@ -23,9 +23,10 @@ struct run_header {
 	struct kt_msg_wake wake;
 	uint32_t n_texts;
 	uint32_t work_type;
+	uint64_t limit_ns;
 };
 
-_Static_assert(sizeof(struct run_header) == 24 + sizeof(struct kt_msg_wake) + 8, "wire format");
+_Static_assert(sizeof(struct run_header) == 24 + sizeof(struct kt_msg_wake) + 16, "wire format");
 
 #define N_FIXED_TEXTS 3u    /* test, command, terminal */
 #define N_TEXTS_MAX   1024u /* bounds what a malformed message can make the guest allocate */
@@ -50,6 +51,7 @@ int kt_run_request_encode(const struct kt_run_request *run, void **ret_data, siz
 		.seed = run->seed,
 		.work_type = run->work_type,
 		.time_scale_percent = run->time_scale_percent,
+		.limit_ns = run->limit_ns,
 		.rows = run->rows,
 		.columns = run->columns,
 		.wake = run->wake,
@@ -128,6 +130,7 @@ int kt_run_request_decode(const void *data, size_t len, struct kt_run_request *r
 		.seed = header.seed,
 		.work_type = header.work_type,
 		.time_scale_percent = header.time_scale_percent,
+		.limit_ns = header.limit_ns,
 		.rows = header.rows,
 		.columns = header.columns,
 		.wake = header.wake,

@@ -29,6 +29,7 @@ struct kt_run_request {
 	uint32_t work_type;             /* enum kt_work_type of swappable workers; 0: their own */
 	uint32_t attempt;               /* from 1 */
 	uint32_t time_scale_percent;    /* factor for waits, 100 on hardware; at least 100 */
+	uint64_t limit_ns;              /* from RUN to RSLT, as the host enforces it; 0: none */
 	struct kt_msg_wake wake;        /* for a guest that has not got WAKE before */
 	const char *const *environment; /* KEY=value, NULL-terminated; NULL: empty */
 	void *storage;                  /* of a decoded request: owns all its texts */

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <ktest.h>
 
+#include "framework/cli/cache.h"
 #include "framework/cli/exit_status.h"
 #include "framework/cli/kernel.h"
 #include "framework/cli/list.h"
@@ -119,6 +121,11 @@ static int exit_status(const struct kt_options *options, const struct kt_counts 
 
 	if (signal)
 		return KT_EXIT_STATUS_SIGNAL + signal;
+	/* Meson takes the verdicts from TAP; another status than 0 is an error of the program. */
+	if (options->meson)
+		return counts->interrupted || counts->n_not_run || report_failed
+			       ? KT_EXIT_STATUS_HARNESS
+			       : KT_EXIT_STATUS_OK;
 	if (by[KT_VERDICT_FAIL] || (options->flaky_fails && counts->n_flaky))
 		return KT_EXIT_STATUS_FAILED;
 	if (by[KT_VERDICT_ERROR] || by[KT_VERDICT_INCONCLUSIVE] || counts->interrupted)
@@ -355,6 +362,9 @@ static int dispatch(const char *program, const struct kt_options *options)
 	case KT_COMMAND_TEMPLATE_LIST:
 	case KT_COMMAND_TEMPLATE_CLEAR:
 		return kt_template_command(options);
+	case KT_COMMAND_CACHE_LIST:
+	case KT_COMMAND_CACHE_PRUNE:
+		return kt_cache_command(options);
 	default:
 		return with_tests(program, options);
 	}
@@ -375,6 +385,17 @@ static void complete_standard_streams(void)
 		(void)close(fd);
 }
 
+/* A session has nine descriptors: the usual soft limit of 1024 would be reached by a hundred. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= files.rlim_max)
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int kt_main(int argc, char **argv)
 {
 	const char *program = argc ? argv[0] : "ktests";
@@ -383,6 +404,7 @@ int kt_main(int argc, char **argv)
 	int status;
 
 	complete_standard_streams();
+	raise_descriptor_limit();
 	/* A reader that goes away is seen by the write that fails. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (kt_options_parse(argc, argv, &options, &err) < 0)

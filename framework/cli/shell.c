@@ -13,6 +13,7 @@
 
 #include "framework/outcome/capture.h"
 #include "framework/run/group.h"
+#include "framework/setup/limits.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -44,7 +45,7 @@ struct shell {
 	struct kt_capture console;
 	struct termios saved; /* state of the terminal before; valid if @raw */
 	bool raw;             /* the terminal is raw */
-	uint64_t packages;    /* packages of the image that a booted guest is sent, a bit each */
+	struct kt_packages packages; /* packages of the image that a booted guest is sent */
 	bool booted;          /* RUN was sent */
 	int status;           /* of the guest's shell; negative: @err says why there is none */
 	struct kt_err err;
@@ -134,7 +135,7 @@ static struct winsize window_size(void)
 static void send_packages(struct shell *shell)
 {
 	const struct kt_image *image = shell->setup->image;
-	KT_JSON json_t *files = kt_image_manifest(image, 0, NULL);
+	KT_JSON json_t *files = kt_image_manifest(image, KT_PACKAGES_NONE, NULL);
 	struct kt_err err = KT_ERR_NULL;
 
 	if (!files || kt_image_send_changes(image, shell->packages, files, shell->link, &err) < 0)
@@ -333,9 +334,12 @@ static int boot(struct shell *shell, const struct kt_test *test, struct kt_err *
 
 static int start(struct shell *shell, const struct kt_test *test, struct kt_err *reterr)
 {
+	KT_FREE char *fault = kt_setup_fault(shell->setup, shell->kernel, test);
 	struct kt_group *group = NULL;
 	int r;
 
+	if (fault)
+		return kt_err_set(reterr, -EINVAL, "%s", fault);
 	r = kt_loop_new(&shell->loop);
 	if (r == 0)
 		r = watch_signals(shell);
@@ -345,7 +349,7 @@ static int start(struct shell *shell, const struct kt_test *test, struct kt_err 
 		    ?: kt_link_new(shell->loop, &link_events, shell, &shell->link, reterr);
 	if (r < 0)
 		return r;
-	kt_link_await(shell->link, "boot", shell->setup->options->boot_timeout_ns);
+	kt_link_await(shell->link, "boot", kt_setup_boot_limit_ns(shell->setup, test));
 	if (!kt_group_get(&group, shell->setup, shell->kernel, test))
 		return kt_err_oom(reterr);
 	if (group->state == KT_GROUP_NEW)

@@ -19,6 +19,7 @@
 #include "framework/declaration/registry.h"
 #include "framework/outcome/capture.h"
 #include "framework/report/verifier_log.h"
+#include "framework/setup/limits.h"
 #include "framework/setup/object.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -162,7 +163,7 @@ static char *collect(struct kt_setup *setup, const struct kt_kernel *kernel,
 
 	if (pid < 0)
 		return NULL;
-	await_end(pid, setup->options->boot_timeout_ns + LOAD_TIMEOUT_NS, &status);
+	await_end(pid, kt_setup_boot_limit_ns(setup, test) + LOAD_TIMEOUT_NS, &status);
 	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : KT_EXIT_STATUS_HARNESS;
 	text = calloc(1, OUTPUT_MAX + 1);
 	if (text && pread(out, text, OUTPUT_MAX, 0) < 0)
@@ -226,6 +227,7 @@ static enum kt_verdict verify_on(struct kt_setup *setup, const struct kt_kernel 
 				 const struct kt_verified *verified, const char *command)
 {
 	KT_FREE char *obstacle = kt_setup_obstacle(setup, kernel, &verified->test);
+	KT_FREE char *fault = kt_setup_fault(setup, kernel, &verified->test);
 	KT_FREE char *text = NULL;
 	int status = 0;
 
@@ -233,6 +235,10 @@ static enum kt_verdict verify_on(struct kt_setup *setup, const struct kt_kernel 
 	if (obstacle) {
 		(void)printf("skipped: %s\n", obstacle);
 		return KT_VERDICT_SKIP;
+	}
+	if (fault) {
+		(void)printf("it cannot be verified: %s\n", fault);
+		return KT_VERDICT_ERROR;
 	}
 	text = collect(setup, kernel, &verified->test, command, &status);
 	if (status == 0 && text) {

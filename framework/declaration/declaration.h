@@ -4,10 +4,11 @@
 
 #include <stdio.h>
 
+/* What a fault is about. All is borrowed. */
 struct kt_declaration {
-	const char *kind; /* "payload" */
+	const char *kind; /* "payload" or "scheduler" */
 	const char *name;
-	const char *file;
+	const char *file; /* of the source, where it is declared */
 	unsigned int line;
 };
 

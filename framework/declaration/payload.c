@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Validates payloads as they are declared; whether their programs exist is known later (cargo). */
+
 #include "framework/declaration/payload.h"
 
 #include <math.h>
@@ -12,6 +14,7 @@
 	(&(const struct kt_declaration){ "payload", (payload)->name, (payload)->file,              \
 					 (payload)->line })
 
+/* The kinds about metrics stand next to one another in enum kt_check_kind. */
 static bool is_about_metric(const struct kt_check *check)
 {
 	return check->kind >= KT_CHECK_METRIC_MIN && check->kind <= KT_CHECK_METRIC_EXISTS;
@@ -33,6 +36,7 @@ static unsigned int check_check(const struct kt_payload *payload, unsigned int i
 			ABOUT(payload), out,
 			"check %u is about a metric; .output has no KT_OUTPUT_JSON to find it in",
 			index);
+	/* NaN is the bound of no range; infinity is allowed. */
 	if (isnan(check->min) || isnan(check->max) ||
 	    (check->kind == KT_CHECK_METRIC_RANGE && check->min > check->max))
 		n += kt_declaration_fault(ABOUT(payload), out,
@@ -45,6 +49,7 @@ static unsigned int check_check(const struct kt_payload *payload, unsigned int i
 	return n;
 }
 
+/* Of two payloads with one name the one that was registered later is at fault. */
 static unsigned int check_payload(const struct kt_payload_node *nodes,
 				  const struct kt_payload *payload, FILE *out)
 {

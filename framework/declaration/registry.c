@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The lists of what this binary declares. Constructors fill them before main(), so that they need
+ * no lock. Test binaries refer to this file by every KTEST(); it is therefore always linked in, and
+ * with it the constructor that turns the process into the guest's init.
+ */
+
 #include "framework/declaration/registry.h"
 
 #include "guest/init/main.h"

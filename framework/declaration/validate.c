@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Validation walks the steps of a test in order, as the executor in the guest will
+ * (guest/scenario/scenario.c), and tracks which cgroups exist at each point. It reports every fault
+ * and stops at none.
+ *
+ * Only what depends on the whole test is judged here: names over time, holds, members that
+ * contradict each other. A definition and an operation are judged by the guest's own functions
+ * (kt_definition_judge(), .check of struct kt_op_ops), so that host and guest agree. What a
+ * .setup_fn or .run function does cannot be validated.
+ */
+
 #include "framework/declaration/validate.h"
 
 #include <ctype.h>
@@ -8,7 +19,6 @@
 #include <string.h>
 
 #include "framework/setup/uses.h"
-#include "guest/cgroup/cgroup.h"
 #include "guest/scenario/definition.h"
 #include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
@@ -24,15 +34,16 @@
  * Nothing here depends on the host or on a kernel.
  */
 #define CPUS_MAX        255u
+#define NAME_LEN_MAX    160u /* and a kernel's version, a round and an ending: NAME_MAX is 255 */
 #define MEMORY_MIB_MIN  64u
 #define MEMORY_MIB_MAX  65536u
 #define CGROUPS_MAX     1024u
 #define WATCHDOG_MS_MAX 30000u /* SCX_WATCHDOG_MAX_TIMEOUT, kernel/sched/ext_internal.h */
-#define FRACTION_SLACK  1e-9   /* three thirds are one */
+#define FRACTION_SLACK  1e-9   /* 1/3 + 1/3 + 1/3 may exceed 1 by rounding */
 
 struct validation {
 	const struct kt_test *test;
-	FILE *out;
+	FILE *out; /* for the faults */
 	unsigned int n_faults;
 	/* The cgroups that exist at this point of the steps, the backdrop's first; borrowed. */
 	const char *cgroups[CGROUPS_MAX];
@@ -54,6 +65,7 @@ __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, co
 	v->n_faults++;
 }
 
+/* The topology with the defaults, and what the test's scheduler asks for, filled in. */
 static void check_topology(struct validation *v)
 {
 	struct kt_topology topology = kt_test_topology(v->test);
@@ -80,6 +92,7 @@ static void check_memory(struct validation *v)
 		      MEMORY_MIB_MAX);
 }
 
+/* The index of @name in v->cgroups; v->n_cgroups when it does not exist. */
 static size_t find_cgroup(const struct validation *v, const char *name)
 {
 	size_t i = 0;
@@ -89,14 +102,12 @@ static size_t find_cgroup(const struct validation *v, const char *name)
 	return i;
 }
 
+/* A name that no cgroup can have is judged elsewhere, and does not become known. */
+/* A name that no cgroup can have is judged elsewhere, and does not become known. */
 static void add_cgroup(struct validation *v, const char *where, const char *name)
 {
-	const char *why = kt_cgroup_name_fault(name);
-
-	if (why) {
-		fault(v, "%s: cgroup name \"%s\": %s", where, name ?: "", why);
+	if (kt_definition_check_name(name, NULL) < 0)
 		return;
-	}
 	if (find_cgroup(v, name) < v->n_cgroups)
 		fault(v, "%s: cgroup \"%s\" exists already", where, name);
 	else if (v->n_cgroups == CGROUPS_MAX)
@@ -115,25 +126,37 @@ static void forget_cgroup(struct validation *v, size_t at)
 		(--v->n_cgroups - at) * sizeof(v->cgroups[0]));
 }
 
-struct def_fault {
+/* Where in the test a definition stands, for messages about it. */
+struct place {
 	struct validation *v;
 	const char *where;
 };
 
-static void on_def_fault(void *data, const char *text)
+static int on_fault(void *data, const char *what)
 {
-	const struct def_fault *at = data;
+	struct place *place = data;
 
-	fault(at->v, "%s: %s", at->where, text);
+	fault(place->v, "%s: %s", place->where, what);
+	return 0; /* on to the next fault */
 }
 
 static void check_def(struct validation *v, const char *where, const struct kt_cgroup_def *def)
 {
 	struct kt_topology topology = kt_test_topology(v->test);
-	struct def_fault at = { v, where };
+	struct place place = { v, where };
 
 	add_cgroup(v, where, def->name);
-	kt_definition_judge(def, &topology, on_def_fault, &at);
+	(void)kt_definition_judge(def, &topology, on_fault, &place);
+}
+
+/* KT_ADD_CGROUP(): a name without a definition. */
+static void check_empty_cgroup(struct validation *v, const char *where, const char *name)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	if (kt_definition_check_name(name, &err) < 0)
+		fault(v, "%s: %s", where, err.text);
+	add_cgroup(v, where, name);
 }
 
 /* Whether an operation may name this cgroup at this point. */
@@ -158,6 +181,10 @@ static void check_known(struct validation *v, const char *where, const char *tex
 		      name ?: "");
 }
 
+/*
+ * @text: the operation as it is written. A name that is removed is free for the operations after
+ * it.
+ */
 static void check_names(struct validation *v, const char *where, const struct kt_op *op,
 			const struct kt_op_ops *ops, const char *text)
 {
@@ -188,11 +215,12 @@ static void check_op(struct validation *v, const char *step, unsigned int index,
 	if (op->def)
 		check_def(v, where, op->def);
 	else if (ops->effect == KT_OP_CREATES)
-		add_cgroup(v, where, op->cgroup);
+		check_empty_cgroup(v, where, op->cgroup);
 	else if (ops->effect != KT_OP_NAMES_NONE)
 		check_names(v, where, op, ops, text ?: ops->name);
 }
 
+/* The hold's share of the test's duration. A loop takes what is left, and counts as nothing. */
 static double check_hold(struct validation *v, unsigned int step, const struct kt_hold *hold)
 {
 	switch (hold->kind) {
@@ -226,6 +254,7 @@ static void end_lifetimes(struct validation *v, unsigned int now)
 	}
 }
 
+/* A step that does nothing and takes no time is a mistake, such as a forgotten .hold. */
 static bool is_empty(const struct kt_step *step)
 {
 	return (!step->setup || step->setup->end) && !step->setup_fn &&
@@ -253,6 +282,10 @@ static void check_lists(struct validation *v, const char *where, const struct kt
 		check_op(v, where, index++, op);
 }
 
+/*
+ * The order matters: the backdrop comes first, and each step sees the names that the ones before it
+ * leave. Fractions of the duration must not add up to more than all of it.
+ */
 static void check_steps(struct validation *v)
 {
 	double sum = 0;
@@ -281,6 +314,7 @@ static void check_steps(struct validation *v)
 		      kt_test_duration_ms(v->test));
 }
 
+/* The name of a test is part of file names and of the command line. */
 static void check_name(struct validation *v, const struct kt_test_node *tests)
 {
 	for (const struct kt_test_node *at = tests; at->test != v->test; at = at->next) {
@@ -289,6 +323,9 @@ static void check_name(struct validation *v, const struct kt_test_node *tests)
 			return;
 		}
 	}
+	if (strlen(v->test->name) > NAME_LEN_MAX)
+		fault(v, "the name has %zu characters; at most %u fit into the names of its files",
+		      strlen(v->test->name), NAME_LEN_MAX);
 	for (const char *c = v->test->name; *c; c++) {
 		if (!isalnum((unsigned char)*c) && *c != '_') {
 			fault(v, "the name may hold letters, digits and underscores only");

@@ -7,7 +7,7 @@
 #include <ktest/test.h>
 
 /*
- * Writes a line "file:line: test: what is wrong" to @out for every fault of every test in @tests.
- * Returns the number of faults. No tests at all is a fault.
+ * Writes a line "file:line: test: fault" to @out for each fault of each test in @tests. Returns the
+ * number of faults. An empty list (NULL) is a fault.
  */
 unsigned int kt_validate(const struct kt_test_node *tests, FILE *out);

@@ -17,6 +17,7 @@
 
 #include "framework/image/closure.h"
 #include "framework/image/cpio.h"
+#include "util/buffer.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -36,28 +37,42 @@
 
 #define IMAGES_KEPT 8u /* initramfs files in the cache; the least recently used goes first */
 
+/*
+ * An image is a list of files, read completely when the image is opened. Everything else (hashes,
+ * the initramfs, FILE frames) is made from these copies: a file that a build replaces meanwhile
+ * cannot be sent with the hash of another version, and one that is truncated cannot end the runner
+ * with SIGBUS, as it could from a mapping.
+ */
+
+/* A file of the image; a program is cut to what is loaded. */
 struct item {
-	char *guest;       /* path in the guest */
-	unsigned int mode; /* permission bits, without write access for others */
-	void *data;        /* the mapped file; writing to it does not change the file */
-	size_t len;        /* bytes mapped; 0: nothing is mapped */
-	size_t packed;     /* bytes that the guest gets, from the beginning of @data */
+	char *guest;
+	unsigned int mode;
+	void *data; /* a copy of the file, owned; NULL when it is empty */
+	size_t len;
+	size_t packed; /* bytes of it that go into the guest */
 	XXH128_hash_t hash;
-	uint64_t packages; /* the packages that it belongs to; ALL: a base file */
+	bool is_base;
+	struct kt_packages packages; /* that it belongs to; unused for a base file */
 };
 
-#define ALL UINT64_MAX
+/* Whose an item is: the base's, or that of packages. */
+struct owner {
+	bool is_base;
+	struct kt_packages packages;
+};
 
 struct kt_image {
 	char *program; /* path on the host, without symbolic links */
 	struct item *items;
 	size_t n;
+	char **faults; /* of each package; NULL where there is none; owned */
+	size_t n_packages;
 };
 
 static void item_deinit(struct item *item)
 {
-	if (item->len)
-		(void)munmap(item->data, item->len);
+	free(item->data);
 	free(item->guest);
 }
 
@@ -67,6 +82,9 @@ struct kt_image *kt_image_free(struct kt_image *image)
 		return NULL;
 	for (size_t i = 0; i < image->n; i++)
 		item_deinit(&image->items[i]);
+	for (size_t i = 0; i < image->n_packages; i++)
+		free(image->faults[i]);
+	free(image->faults);
 	free(image->items);
 	free(image->program);
 	free(image);
@@ -76,6 +94,11 @@ struct kt_image *kt_image_free(struct kt_image *image)
 void kt_image_freep(struct kt_image **image)
 {
 	*image = kt_image_free(*image);
+}
+
+const char *kt_image_package_fault(const struct kt_image *image, size_t index)
+{
+	return index < image->n_packages ? image->faults[index] : NULL;
 }
 
 const char *kt_image_program(const struct kt_image *image)
@@ -110,17 +133,17 @@ static void cut_to_loaded(struct item *item)
 	}
 	if (!end || end < sizeof(*elf) || elf->e_type == ET_REL)
 		return;
-	/* The mapping is private, so the file itself keeps its section headers. */
 	elf->e_shoff = 0;
 	elf->e_shnum = elf->e_shstrndx = 0;
 	item->packed = end;
 }
 
-/* The mode loses set-ID bits and write access for group and others. */
-static int map_item(struct item *item, const char *host)
+/* -EAGAIN when the file becomes shorter meanwhile; what is appended meanwhile is left out. */
+static int copy_file(struct item *item, const char *host)
 {
 	KT_CLOSE int fd = open(host, O_RDONLY | O_CLOEXEC);
 	struct stat st;
+	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
@@ -129,9 +152,12 @@ static int map_item(struct item *item, const char *host)
 	item->mode = st.st_mode & 0755;
 	if (!st.st_size)
 		return 0;
-	item->data = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-	if (item->data == MAP_FAILED)
-		return -errno;
+	item->data = malloc((size_t)st.st_size);
+	if (!item->data)
+		return -ENOMEM;
+	r = kt_read_full(fd, item->data, (size_t)st.st_size);
+	if (r < 0)
+		return r == -ENODATA ? -EAGAIN : r;
 	item->len = item->packed = (size_t)st.st_size;
 	return 0;
 }
@@ -144,7 +170,7 @@ static int read_item(const char *host, const char *guest, struct item *item, str
 	item->guest = strdup(guest);
 	if (!item->guest)
 		return kt_err_oom(reterr);
-	r = map_item(item, host);
+	r = copy_file(item, host);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot pack '%s': %m", host);
 	cut_to_loaded(item);
@@ -168,16 +194,18 @@ static int merge_item(struct kt_image *image, const struct item *item, const cha
 			return kt_err_set(reterr, -EEXIST,
 					  "'%s' is to be '%s' in the guest, as another file is",
 					  host, item->guest);
-		have->packages |= item->packages;
+		have->is_base |= item->is_base;
+		kt_packages_add_all(&have->packages, &item->packages);
 		return 1;
 	}
 	return 0;
 }
 
-static int add_item(struct kt_image *image, const char *host, const char *guest, uint64_t packages,
+static int add_item(struct kt_image *image, const char *host, const char *guest, const struct owner *owner,
 		    struct kt_err *reterr)
 {
-	KT_CLEANUP(item_deinit) struct item item = { .packages = packages };
+	KT_CLEANUP(item_deinit)
+	struct item item = { .is_base = owner->is_base, .packages = owner->packages };
 	struct item *grown;
 	int r;
 
@@ -206,7 +234,7 @@ static bool may_need_libraries(const char *path)
 
 /* Adds the file @host as @guest. What it needs, if it is a program or library, goes to @closure. */
 static int add_program(struct kt_image *image, struct kt_closure *closure, const char *host,
-		       const char *guest, uint64_t packages, struct kt_err *reterr)
+		       const char *guest, const struct owner *owner, struct kt_err *reterr)
 {
 	const char *slash = strrchr(guest, '/');
 	KT_FREE char *dir = strndup(guest, (size_t)(slash - guest));
@@ -214,20 +242,20 @@ static int add_program(struct kt_image *image, struct kt_closure *closure, const
 
 	if (!dir)
 		return kt_err_oom(reterr);
-	r = add_item(image, host, guest, packages, reterr);
+	r = add_item(image, host, guest, owner, reterr);
 	if (r == 0 && may_need_libraries(host))
 		r = kt_closure_add(closure, host, dir, reterr);
 	return r;
 }
 
 /* Adds the libraries themselves. */
-static int add_closure(struct kt_image *image, const struct kt_closure *closure, uint64_t packages,
-		       struct kt_err *reterr)
+static int add_closure(struct kt_image *image, const struct kt_closure *closure,
+		       const struct owner *owner, struct kt_err *reterr)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < closure->n; i++)
-		r = add_item(image, closure->files[i].host, closure->files[i].guest, packages,
+		r = add_item(image, closure->files[i].host, closure->files[i].guest, owner,
 			     reterr);
 	return r;
 }
@@ -240,13 +268,15 @@ static int add_package(struct kt_image *image, const struct kt_image_package *pa
 		       struct kt_err *reterr)
 {
 	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
-	uint64_t packages = kt_image_package_bit(index);
+	struct owner owner = { .is_base = false };
 	int r = 0;
+
+	kt_packages_add(&owner.packages, index);
 
 	for (size_t i = 0; r == 0 && i < package->n_extras; i++)
 		r = add_program(image, &closure, package->extras[i].host, package->extras[i].guest,
-				packages, reterr);
-	r = r ?: add_closure(image, &closure, packages, reterr);
+				&owner, reterr);
+	r = r ?: add_closure(image, &closure, &owner, reterr);
 	return r < 0 ? kt_err_prefix(reterr, r, "%s", package->name) : 0;
 }
 
@@ -255,22 +285,42 @@ static int collect(struct kt_image *image, const struct kt_image_options *option
 		   struct kt_err *reterr)
 {
 	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
+	const struct owner base = { .is_base = true };
 	int r;
 
-	r = add_program(image, &closure, options->program, "/init", ALL, reterr);
+	if (options->n_packages > KT_IMAGE_PACKAGES_MAX)
+		return kt_err_set(reterr, -E2BIG,
+				  "the tests use %zu payloads and schedulers; select fewer tests: "
+				  "at most %u fit into a run",
+				  options->n_packages, KT_IMAGE_PACKAGES_MAX);
+	image->faults = calloc(options->n_packages + 1, sizeof(*image->faults));
+	if (!image->faults)
+		return kt_err_oom(reterr);
+	image->n_packages = options->n_packages;
+	r = add_program(image, &closure, options->program, "/init", &base, reterr);
 	for (size_t i = 0; r == 0 && i < options->n_extras; i++)
 		r = add_program(image, &closure, options->extras[i].host, options->extras[i].guest,
-				ALL, reterr);
-	r = r ?: add_closure(image, &closure, ALL, reterr);
-	for (size_t i = 0; r == 0 && i < options->n_packages; i++)
-		r = add_package(image, &options->packages[i], i, reterr);
+				&base, reterr);
+	r = r ?: add_closure(image, &closure, &base, reterr);
+	for (size_t i = 0; r == 0 && i < options->n_packages; i++) {
+		struct kt_err err = KT_ERR_NULL;
+
+		/* Only the tests that need the package suffer. */
+		r = add_package(image, &options->packages[i], i, &err);
+		if (r == -ENOMEM)
+			return kt_err_oom(reterr);
+		if (r < 0) {
+			image->faults[i] = strdup(err.text);
+			r = image->faults[i] ? 0 : kt_err_oom(reterr);
+		}
+	}
 	return r;
 }
 
-/* Whether a guest with @packages needs @item. With 0 packages, only base files are wanted. */
-static bool is_wanted(const struct item *item, uint64_t packages)
+/* Whether a guest with @packages needs @item. */
+static bool is_wanted(const struct item *item, const struct kt_packages *packages)
 {
-	return item->packages == ALL || (item->packages & packages);
+	return item->is_base || kt_packages_overlap(&item->packages, packages);
 }
 
 /* The name is a hash of everything that goes into the archive: paths, modes, contents. */
@@ -285,7 +335,7 @@ static char *initramfs_name(const struct kt_image *image)
 	for (size_t i = 0; i < image->n; i++) {
 		const struct item *item = &image->items[i];
 
-		if (!is_wanted(item, 0))
+		if (!item->is_base)
 			continue;
 		(void)XXH3_128bits_update(state, item->guest, strlen(item->guest) + 1);
 		(void)XXH3_128bits_update(state, &item->mode, sizeof(item->mode));
@@ -371,7 +421,7 @@ static int write_archive(const struct kt_image *image, FILE *out)
 	for (size_t i = 0; r == 0 && i < image->n; i++) {
 		const struct item *item = &image->items[i];
 
-		if (!is_wanted(item, 0))
+		if (!item->is_base)
 			continue;
 		r = write_parents(&cpio, &dirs, item->guest)
 			    ?: kt_cpio_file(&cpio, item->guest, item->mode, item->data,
@@ -474,20 +524,49 @@ static int open_initramfs(const struct kt_image *image, const char *path, int *r
 	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "'%s': %m", path) : 0;
 }
 
-int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr)
+static int open_in_cache(const struct kt_image *image, int *ret_fd)
 {
 	KT_FREE char *dir = NULL, *name = NULL, *path = NULL;
-	int r = kt_cache_path("images", &dir, reterr);
+	int r = kt_cache_path("images", &dir, NULL);
 
 	if (r < 0)
 		return r;
 	name = initramfs_name(image);
 	path = name ? kt_format("%s/%s", dir, name) : NULL;
 	if (!path)
-		return kt_err_oom(reterr);
-	r = open_initramfs(image, path, ret_fd, reterr);
+		return -ENOMEM;
+	r = open_initramfs(image, path, ret_fd, NULL);
 	prune(dir);
 	return r;
+}
+
+static int open_in_memory(const struct kt_image *image, int *ret_fd)
+{
+	KT_CLOSE int fd = memfd_create("ktest-initramfs", MFD_CLOEXEC);
+	int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3), r;
+	FILE *out = copy < 0 ? NULL : fdopen(copy, "w");
+
+	if (!out) {
+		r = -errno;
+		(void)kt_close(copy);
+		return r;
+	}
+	r = write_archive(image, out);
+	if (fclose(out) && r == 0)
+		r = -errno;
+	if (r == 0)
+		*ret_fd = kt_steal_fd(fd);
+	return r;
+}
+
+/* A cache that is full or cannot be written costs time, not the run. */
+int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr)
+{
+	int r = open_in_cache(image, ret_fd);
+
+	if (r < 0)
+		r = open_in_memory(image, ret_fd);
+	return r < 0 ? kt_err_set(reterr, r, "cannot make the initramfs: %m") : 0;
 }
 
 int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,
@@ -516,12 +595,12 @@ static json_t *item_hash(const struct item *item)
 			    (uint64_t)item->hash.low64);
 }
 
-json_t *kt_image_manifest(const struct kt_image *image, uint64_t packages, const json_t *before)
+json_t *kt_image_manifest(const struct kt_image *image, struct kt_packages packages, const json_t *before)
 {
 	json_t *manifest = before ? json_copy((json_t *)before) : json_object();
 
 	for (size_t i = 0; manifest && i < image->n; i++) {
-		if (is_wanted(&image->items[i], packages))
+		if (is_wanted(&image->items[i], &packages))
 			(void)json_object_set_new(manifest, image->items[i].guest,
 						  item_hash(&image->items[i]));
 	}
@@ -538,22 +617,22 @@ static bool item_differs(const struct item *item, const json_t *manifest)
 	return !same;
 }
 
-bool kt_image_differs(const struct kt_image *image, uint64_t packages, const json_t *manifest)
+bool kt_image_differs(const struct kt_image *image, struct kt_packages packages, const json_t *manifest)
 {
 	for (size_t i = 0; i < image->n; i++) {
-		if (is_wanted(&image->items[i], packages) &&
+		if (is_wanted(&image->items[i], &packages) &&
 		    item_differs(&image->items[i], manifest))
 			return true;
 	}
 	return false;
 }
 
-uint64_t kt_image_bytes(const struct kt_image *image, uint64_t packages, const json_t *manifest)
+uint64_t kt_image_bytes(const struct kt_image *image, struct kt_packages packages, const json_t *manifest)
 {
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < image->n; i++) {
-		if (is_wanted(&image->items[i], packages) &&
+		if (is_wanted(&image->items[i], &packages) &&
 		    item_differs(&image->items[i], manifest))
 			bytes += image->items[i].packed;
 	}
@@ -597,14 +676,14 @@ static int send_item(const struct item *item, struct kt_link *link)
 	return r;
 }
 
-int kt_image_send_changes(const struct kt_image *image, uint64_t packages, const json_t *manifest,
+int kt_image_send_changes(const struct kt_image *image, struct kt_packages packages, const json_t *manifest,
 			  struct kt_link *link, struct kt_err *reterr)
 {
 	for (size_t i = 0; i < image->n; i++) {
 		const struct item *item = &image->items[i];
 		int r = 0;
 
-		if (!is_wanted(item, packages))
+		if (!is_wanted(item, &packages))
 			continue;
 		if (strlen(item->guest) > KT_FILE_PATH_MAX)
 			r = -ENAMETOOLONG;
@@ -614,4 +693,34 @@ int kt_image_send_changes(const struct kt_image *image, uint64_t packages, const
 			return kt_err_set(reterr, r, "sending '%s' to the guest: %m", item->guest);
 	}
 	return 0;
+}
+
+static bool is_wanted_path(const struct kt_image *image, const struct kt_packages *packages,
+			   const char *path)
+{
+	for (size_t i = 0; i < image->n; i++) {
+		if (!strcmp(image->items[i].guest, path))
+			return is_wanted(&image->items[i], packages);
+	}
+	return false;
+}
+
+int kt_image_send_removals(const struct kt_image *image, struct kt_packages packages,
+			   const json_t *manifest, struct kt_link *link, struct kt_err *reterr)
+{
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer paths = KT_BUFFER_NULL;
+	const char *path;
+	json_t *hash;
+	int r = 0;
+
+	json_object_foreach((json_t *)manifest, path, hash)
+	{
+		if (r == 0 && !is_wanted_path(image, &packages, path))
+			r = kt_buffer_append(&paths, path, strlen(path) + 1);
+	}
+	if (r == 0 && paths.len > KT_FRAME_PAYLOAD_MAX)
+		r = -EMSGSIZE;
+	if (r == 0 && paths.len)
+		r = kt_link_send(link, KT_MSG_REMOVE, paths.data, paths.len);
+	return r < 0 ? kt_err_set(reterr, r, "removing files of other tests: %m") : 0;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/kernel/fetch.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "framework/kernel/index.h"
 #include "framework/kernel/kernel.h"
+#include "util/buffer.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -30,14 +34,16 @@
  */
 #define DEFAULT_SUITE    "trixie-backports"
 #define KEYRING          "/usr/share/keyrings/debian-archive-keyring.gpg"
-#define FLAVOUR          "-cloud-amd64"
-#define IMAGE_PREFIX     "linux-image-"
-#define APT_TIMEOUT_NS   (1800 * KT_NSEC_PER_SEC) /* of anything that downloads or unpacks */
-#define QUERY_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)   /* of a query without the network */
+#define INDEX_TIMEOUT_NS  (300 * KT_NSEC_PER_SEC)
+#define STALL_TIMEOUT_NS  (120 * KT_NSEC_PER_SEC) /* of a download that makes no progress */
+#define UNPACK_TIMEOUT_NS (600 * KT_NSEC_PER_SEC) /* of each package */
+#define QUERY_TIMEOUT_NS  (60 * KT_NSEC_PER_SEC)  /* of a query without the network */
 
 struct fetch {
 	const struct kt_kernel_fetch_options *options;
 	char *apt;     /* the private tree */
+	int use_fd;    /* keeps @apt from being pruned while this is open */
+	char *mirror;  /* URI of the archive */
 	char *kernels; /* directory of the cache for finished kernels */
 	char *apt_get; /* paths of programs */
 	char *apt_cache;
@@ -46,27 +52,15 @@ struct fetch {
 
 static void fetch_deinit(struct fetch *fetch)
 {
+	(void)kt_close(fetch->use_fd);
 	free(fetch->apt);
+	free(fetch->mirror);
 	free(fetch->kernels);
 	free(fetch->apt_get);
 	free(fetch->apt_cache);
 	free(fetch->dpkg_deb);
 }
 
-/* Releases of the archive, like "7.0.13+deb13-cloud-amd64", newest first. */
-struct releases {
-	char **at;
-	size_t n;
-};
-
-static void releases_deinit(struct releases *releases)
-{
-	for (size_t i = 0; i < releases->n; i++)
-		free(releases->at[i]);
-	free(releases->at);
-}
-
-/* Tells the caller what is being done; @percent is negative when it is not known. */
 __attribute__((format(printf, 3, 4))) static void tell(const struct fetch *fetch, double percent,
 						       const char *format, ...)
 {
@@ -204,9 +198,9 @@ static int choose_mirror(const struct fetch *fetch, char **ret_mirror, struct kt
 	return *ret_mirror ? 0 : kt_err_oom(reterr);
 }
 
-static int write_sources(const struct fetch *fetch, struct kt_err *reterr)
+static int write_sources(struct fetch *fetch, struct kt_err *reterr)
 {
-	KT_FREE char *mirror = NULL, *line = NULL, *path = NULL;
+	KT_FREE char *line = NULL, *path = NULL;
 	int r;
 
 	if (!kt_file_readable(KEYRING))
@@ -214,10 +208,10 @@ static int write_sources(const struct fetch *fetch, struct kt_err *reterr)
 				  KEYRING
 				  " is missing: install debian-archive-keyring, without which "
 				  "signatures cannot be checked");
-	r = choose_mirror(fetch, &mirror, reterr);
+	r = choose_mirror(fetch, &fetch->mirror, reterr);
 	if (r < 0)
 		return r;
-	line = kt_format("deb [signed-by=" KEYRING "] %s %s main\n", mirror,
+	line = kt_format("deb [signed-by=" KEYRING "] %s %s main\n", fetch->mirror,
 			 fetch->options->suite ?: DEFAULT_SUITE);
 	path = kt_format("%s/sources.list", fetch->apt);
 	if (!line || !path)
@@ -226,7 +220,7 @@ static int write_sources(const struct fetch *fetch, struct kt_err *reterr)
 }
 
 /* An empty status file makes apt believe that no package is installed. */
-static int make_tree(const struct fetch *fetch, struct kt_err *reterr)
+static int make_tree(struct fetch *fetch, struct kt_err *reterr)
 {
 	static const char *const dirs[] = { "state/lists/partial", "cache/archives/partial",
 					    "parts" };
@@ -248,7 +242,11 @@ static int update(const struct fetch *fetch, struct kt_err *reterr)
 	int r;
 
 	tell(fetch, -1, "reading the archive's index");
-	r = apt_query(fetch, fetch->apt_get, args, APT_TIMEOUT_NS, &text, reterr);
+	r = apt_query(fetch, fetch->apt_get, args, INDEX_TIMEOUT_NS, &text, reterr);
+	if (r == -ETIMEDOUT)
+		return kt_err_set(
+			reterr, r, "reading the archive's index: no answer of '%s' within %llu s",
+			fetch->mirror, (unsigned long long)(INDEX_TIMEOUT_NS / KT_NSEC_PER_SEC));
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "reading the archive's index");
 	/* "apt-get update" succeeds with a warning when it cannot download an index. */
@@ -258,40 +256,22 @@ static int update(const struct fetch *fetch, struct kt_err *reterr)
 	return 0;
 }
 
-static int newest_first(const void *a, const void *b)
-{
-	return -strverscmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int list_releases(const struct fetch *fetch, struct releases *releases,
+static int list_releases(const struct fetch *fetch, struct kt_releases *ret_releases,
 			 struct kt_err *reterr)
 {
-	const char *const args[] = { "search", "--names-only",
-				     "^" IMAGE_PREFIX "[0-9].*" FLAVOUR "$", NULL };
+	const char *const args[] = { "pkgnames", KT_KERNEL_PACKAGE, NULL };
 	KT_FREE char *text = NULL;
 	int r;
 
 	r = apt_query(fetch, fetch->apt_cache, args, QUERY_TIMEOUT_NS, &text, reterr);
 	if (r < 0)
 		return r;
-	for (char *save, *line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		char **grown = reallocarray(releases->at, releases->n + 1, sizeof(*grown));
-
-		if (!grown)
-			return kt_err_oom(reterr);
-		releases->at = grown;
-		line[strcspn(line, " ")] = '\0';
-		grown[releases->n] = strdup(line + strlen(IMAGE_PREFIX));
-		if (!grown[releases->n])
-			return kt_err_oom(reterr);
-		releases->n++;
-	}
-	if (!releases->n)
-		return kt_err_set(reterr, -ENOENT,
-				  "the archive has no kernel called " IMAGE_PREFIX "*" FLAVOUR);
-	qsort(releases->at, releases->n, sizeof(char *), newest_first);
-	return 0;
+	if (kt_kernel_index_parse(text, ret_releases) < 0)
+		return kt_err_oom(reterr);
+	return ret_releases->n ? 0
+			       : kt_err_set(reterr, -ENOENT,
+					    "the archive has no kernel called " KT_KERNEL_PACKAGE
+					    "*" KT_KERNEL_FLAVOUR);
 }
 
 /* The packages of one release. Up to 6.18 the image holds everything; later releases are split. */
@@ -335,31 +315,86 @@ static int list_packages(const struct fetch *fetch, const char *release, struct 
 			   : kt_err_set(reterr, -ENOENT, "the archive has no kernel %s", release);
 }
 
+/* A download that is being watched. It must go on: apt itself would wait for a mirror for ever. */
+struct download {
+	const struct fetch *fetch;
+	const char *release;
+	double percent; /* as last told by apt; negative: nothing yet */
+	uint64_t stall_ns;
+	uint64_t deadline_ns; /* for the next progress */
+};
+
 /*
  * A line of apt's status: "dlstatus:1:20.5:Retrieving file 1 of 2". The second number is the
- * percentage.
+ * percentage. apt repeats the line while it waits, so only a new percentage is progress.
  */
-static void tell_status(const struct fetch *fetch, const char *release, const char *line)
+static void on_status(struct download *download, const char *line)
 {
 	double percent;
 
-	if (sscanf(line, "dlstatus:%*[^:]:%lf", &percent) == 1)
-		tell(fetch, percent, "downloading %s", release);
+	if (sscanf(line, "dlstatus:%*[^:]:%lf", &percent) != 1)
+		return;
+	tell(download->fetch, percent, "downloading %s", download->release);
+	if (percent == download->percent)
+		return;
+	download->percent = percent;
+	download->deadline_ns = kt_now_ns() + download->stall_ns;
 }
 
 /* Reads until apt-get closes the descriptor, that is, until it ends. */
-static void follow_status(const struct fetch *fetch, const char *release, int fd)
+static int follow_status(struct download *download, int fd)
 {
-	FILE *status = fdopen(fd, "r");
-	char line[512];
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer lines = KT_BUFFER_NULL;
+	struct pollfd waiting = { .fd = fd, .events = POLLIN };
 
-	if (!status) {
-		(void)close(fd);
-		return;
+	for (;;) {
+		char bytes[4096];
+		size_t used;
+		ssize_t n;
+		int r = kt_poll(&waiting, 1, download->deadline_ns);
+
+		if (r <= 0)
+			return r ?: -ETIMEDOUT;
+		n = read(fd, bytes, sizeof(bytes));
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		if (kt_buffer_append(&lines, bytes, (size_t)n) < 0)
+			return -ENOMEM;
+		while ((used = kt_buffer_line(&lines))) {
+			on_status(download, lines.data);
+			kt_buffer_consume(&lines, used);
+		}
+		/* Lines that never end must not keep the loop busy beyond the deadline. */
+		if (kt_now_ns() > download->deadline_ns)
+			return -ETIMEDOUT;
 	}
-	while (fgets(line, sizeof(line), status))
-		tell_status(fetch, release, line);
-	(void)fclose(status);
+}
+
+/* Waits for the end of apt-get, which is killed if it makes no progress. */
+static int await_download(struct download *download, int status_fd, pid_t pid, int pidfd,
+			  int *ret_status, struct kt_err *reterr)
+{
+	struct pollfd waiting = { .fd = pidfd, .events = POLLIN };
+	int r;
+
+	download->percent = -1;
+	download->stall_ns = download->fetch->options->stall_ns ?: STALL_TIMEOUT_NS;
+	download->deadline_ns = kt_now_ns() + download->stall_ns;
+	r = follow_status(download, status_fd);
+	if (r == 0 && kt_poll(&waiting, 1, download->deadline_ns) <= 0)
+		r = -ETIMEDOUT;
+	if (r < 0)
+		(void)kill(pid, SIGKILL);
+	while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+	if (r == -ETIMEDOUT)
+		return kt_err_set(
+			reterr, r,
+			"downloading %s: no progress within %.3g s, at %.0f%%; the mirror "
+			"is '%s'",
+			download->release, (double)download->stall_ns / KT_NSEC_PER_SEC,
+			KT_MAX(download->percent, 0.0), download->fetch->mirror);
+	return r < 0 ? kt_err_set(reterr, r, "downloading %s: %m", download->release) : 0;
 }
 
 /*
@@ -374,6 +409,7 @@ static int download(const struct fetch *fetch, const char *release, const struct
 	KT_CLEANUP(apt_argv_deinit) struct apt_argv apt = { 0 };
 	const char *args[16] = { "download", "-q", NULL }, *argv[160];
 	struct kt_process_spec spec = { .argv = argv, .in = -1, .out = -1, .err = -1 };
+	struct download watched = { .fetch = fetch, .release = release };
 	KT_CLOSE int pidfd = -1, errors = -1;
 	char said[1024] = "";
 	int ends[2], status, r;
@@ -410,33 +446,49 @@ static int download(const struct fetch *fetch, const char *release, const struct
 		(void)close(ends[0]);
 		return r;
 	}
-	follow_status(fetch, release, ends[0]);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (!status)
-		return 0;
+	r = await_download(&watched, ends[0], pid, pidfd, &status, reterr);
+	(void)close(ends[0]);
+	if (r < 0 || !status)
+		return r;
 	(void)pread(errors, said, sizeof(said) - 1, 0);
 	return kt_err_set(reterr, -EREMOTEIO, "downloading %s: apt-get failed: %.700s", release,
 			  said);
+}
+
+static int is_deb(const struct dirent *ent)
+{
+	size_t len = strlen(ent->d_name);
+
+	return len > 4 && !strcmp(ent->d_name + len - 4, ".deb");
+}
+
+static int unpack_one(const struct fetch *fetch, const char *debs, const char *name,
+		      const char *root, struct kt_err *reterr)
+{
+	KT_FREE char *deb = kt_format("%s/%s", debs, name), *text = NULL;
+	const char *argv[] = { fetch->dpkg_deb, "-x", deb, root, NULL };
+	int r = deb ? kt_process_output(argv, kt_now_ns() + UNPACK_TIMEOUT_NS, &text, reterr)
+		    : kt_err_oom(reterr);
+
+	return r < 0 ? kt_err_prefix(reterr, r, "unpacking %s", name) : 0;
 }
 
 /* Unpacks every package of @debs below @root, without any of its scripts. */
 static int unpack(const struct fetch *fetch, const char *debs, const char *root,
 		  struct kt_err *reterr)
 {
-	KT_FREE char *pattern = kt_format("%s/*.deb", debs);
-	glob_t found;
-	int r = 0;
+	struct dirent **found;
+	int n = scandir(debs, &found, is_deb, alphasort), r = 0;
 
-	if (!pattern || glob(pattern, 0, NULL, &found))
-		return kt_err_set(reterr, -ENOENT, "apt-get downloaded nothing");
-	for (size_t i = 0; r == 0 && i < found.gl_pathc; i++) {
-		const char *argv[] = { fetch->dpkg_deb, "-x", found.gl_pathv[i], root, NULL };
-		KT_FREE char *text = NULL;
-
-		r = kt_process_output(argv, kt_now_ns() + APT_TIMEOUT_NS, &text, reterr);
+	if (n < 0)
+		return kt_err_set(reterr, -errno, "'%s': %m", debs);
+	if (!n)
+		r = kt_err_set(reterr, -ENOENT, "apt-get downloaded nothing");
+	for (int i = 0; i < n; i++) {
+		r = r ?: unpack_one(fetch, debs, found[i]->d_name, root, reterr);
+		free(found[i]);
 	}
-	globfree(&found);
+	free(found);
 	return r;
 }
 
@@ -501,7 +553,10 @@ static int build(const struct fetch *fetch, const char *release, const char *sta
 	r = unpack(fetch, debs, root, reterr) ?: collect(root, release, stage, reterr);
 	(void)kt_remove_all(debs);
 	(void)kt_remove_all(root);
-	return r ?: kt_kernel_prepare(stage, facts, reterr);
+	if (r < 0)
+		return r;
+	r = kt_kernel_prepare(stage, facts, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "kernel %s", release) : 0;
 }
 
 static char *judgement_path(const struct fetch *fetch, const char *release)
@@ -594,8 +649,7 @@ static int keep_release(const char *release, char **ret_release, struct kt_err *
 	return *ret_release ? 0 : kt_err_oom(reterr);
 }
 
-/* The newest release of the wanted version, whatever its BTF is like. */
-static int fetch_version(const struct fetch *fetch, const struct releases *releases,
+static int fetch_version(const struct fetch *fetch, const struct kt_releases *releases,
 			 char **ret_release, struct kt_err *reterr)
 {
 	const char *wanted = fetch->options->version;
@@ -628,7 +682,7 @@ static bool same_series(const char *a, const char *b)
  * are built by the same toolchain, and all that were examined had the same verdict, so the older
  * ones are not tried.
  */
-static int fetch_default(const struct fetch *fetch, const struct releases *releases,
+static int fetch_default(const struct fetch *fetch, const struct kt_releases *releases,
 			 char **ret_release, struct kt_err *reterr)
 {
 	const char *series = NULL;
@@ -668,16 +722,27 @@ static int fetch_init(struct fetch *fetch, struct kt_err *reterr)
 	       kt_cache_path("kernels", &fetch->kernels, reterr);
 }
 
+/* A tree that was pruned while this process waited for the lock is made again. */
+static int use_tree(struct fetch *fetch, struct kt_err *reterr)
+{
+	int r = kt_mkdir_all(fetch->apt, reterr);
+
+	if (r == 0)
+		kt_cache_use(fetch->apt, &fetch->use_fd);
+	return r;
+}
+
 int kt_kernel_fetch(const struct kt_kernel_fetch_options *options, char **ret_release,
 		    struct kt_err *reterr)
 {
-	KT_CLEANUP(fetch_deinit) struct fetch fetch = { .options = options };
-	KT_CLEANUP(releases_deinit) struct releases releases = { .n = 0 };
+	KT_CLEANUP(fetch_deinit) struct fetch fetch = { .options = options, .use_fd = -1 };
+	KT_CLEANUP(kt_releases_deinit) struct kt_releases releases = KT_RELEASES_NULL;
 	KT_CLOSE int lock = -1;
 	int r;
 
 	r = fetch_init(&fetch, reterr) ?:
 	    kt_cache_lock("kernels", tell_waiting, &fetch, &lock, reterr) ?:
+	    use_tree(&fetch, reterr) ?:
 	    make_tree(&fetch, reterr) ?:
 	    update(&fetch, reterr) ?:
 	    list_releases(&fetch, &releases, reterr);

@@ -6,6 +6,7 @@
  */
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "util/err.h"
 
@@ -18,7 +19,8 @@ struct kt_kernel_fetch_options {
 	 * number when that is not known. NULL: not called.
 	 */
 	void (*progress)(void *data, const char *what, double percent);
-	void *data; /* passed to @progress */
+	void *data;        /* passed to @progress */
+	uint64_t stall_ns; /* after which a download without progress is ended; 0: two minutes */
 };
 
 /*
@@ -27,7 +29,8 @@ struct kt_kernel_fetch_options {
  *
  * Only one process fetches at a time; others wait for it. A kernel appears in the cache complete or
  * not at all, also when the process is killed. -ENOENT when the archive does not have the kernel or
- * a program of apt is missing; -EREMOTEIO when apt fails.
+ * a program of apt is missing; -EREMOTEIO when apt fails; -ETIMEDOUT when the mirror does not
+ * answer or a download makes no progress.
  */
 int kt_kernel_fetch(const struct kt_kernel_fetch_options *options, char **ret_release,
 		    struct kt_err *reterr);

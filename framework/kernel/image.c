@@ -13,9 +13,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
-#include <zstd.h>
 
+#include "framework/kernel/decompress.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -26,7 +25,7 @@
  * BTF, so that a kernel is judged without being booted and without its .config.
  *
  * The files are the user's and can be anything: offsets and lengths are checked against the file's
- * size before they are used, and decompression ends at VMLINUX_MAX.
+ * size before they are used. Errors do not name the file: it can be a copy, so the caller does.
  */
 
 /* Offsets in the setup header: Documentation/arch/x86/boot.rst. */
@@ -36,10 +35,7 @@
 #define PAYLOAD_LENGTH 0x24c
 #define HEADER_LEN     0x250
 
-#define IMAGE_MAX   (UINT64_C(1) << 30) /* of a bzImage */
-#define VMLINUX_MAX (UINT64_C(2) << 30) /* decompressed */
-
-#define WINDOW_LOG_MAX 31 /* kernels use zstd --ultra, beyond the decoder's default limit */
+#define IMAGE_MAX (UINT64_C(1) << 30) /* of a bzImage */
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
@@ -87,13 +83,13 @@ static int map_file(const char *path, struct mapping *ret_mapping, struct kt_err
 	void *data;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return kt_err_set(reterr, -errno, "'%s': %m", path);
+		return kt_err_set(reterr, -errno, "%m");
 	if (st.st_size < HEADER_LEN || (uint64_t)st.st_size > IMAGE_MAX)
-		return kt_err_set(reterr, -EFBIG, "'%s': %lld bytes cannot be a bzImage", path,
+		return kt_err_set(reterr, -EFBIG, "%lld bytes cannot be a bzImage",
 				  (long long)st.st_size);
 	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (data == MAP_FAILED)
-		return kt_err_set(reterr, -errno, "'%s': cannot map it: %m", path);
+		return kt_err_set(reterr, -errno, "cannot map it: %m");
 	*ret_mapping = (struct mapping){ data, (size_t)st.st_size };
 	return 0;
 }
@@ -113,102 +109,8 @@ static int find_payload(const struct mapping *image, struct mapping *ret_payload
 	begin = (uint64_t)(sectors + 1) * 512 + offset;
 	if (len < 8 || begin + len > image->len)
 		return -EBADMSG;
-	/*
-	 * The build appends the size of the uncompressed image to every payload but gzip's. So the
-	 * payload can end with four bytes that are not part of the compressed stream.
-	 */
 	*ret_payload = (struct mapping){ image->data + begin, len };
 	return 0;
-}
-
-/* *@total counts the bytes written so far. */
-static int write_out(int fd, const void *data, size_t len, uint64_t *total)
-{
-	*total += len;
-	return *total > VMLINUX_MAX ? -EFBIG : kt_write_full(fd, data, len);
-}
-
-/* ZSTD_findFrameCompressedSize() gives the length without the appended size. */
-static int extract_zstd(const struct mapping *payload, int out)
-{
-	size_t frame = ZSTD_findFrameCompressedSize(payload->data, payload->len);
-	ZSTD_inBuffer in = { payload->data, frame, 0 };
-	KT_FREE char *chunk = malloc(ZSTD_DStreamOutSize());
-	ZSTD_DStream *stream;
-	uint64_t total = 0;
-	size_t left = 1;
-	int r = 0;
-
-	if (ZSTD_isError(frame))
-		return -EBADMSG;
-	stream = ZSTD_createDStream();
-	if (!stream || !chunk) {
-		(void)ZSTD_freeDStream(stream);
-		return -ENOMEM;
-	}
-	(void)ZSTD_DCtx_setParameter(stream, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
-	while (r == 0 && left) {
-		ZSTD_outBuffer piece = { chunk, ZSTD_DStreamOutSize(), 0 };
-
-		left = ZSTD_decompressStream(stream, &piece, &in);
-		/* No output from a stream that wants more than there is: the input is cut off. */
-		if (ZSTD_isError(left) || (!piece.pos && in.pos == in.size && left))
-			r = -EBADMSG;
-		else
-			r = write_out(out, chunk, piece.pos, &total);
-	}
-	(void)ZSTD_freeDStream(stream);
-	return r;
-}
-
-/* 16 + MAX_WBITS: with a gzip header. */
-static int extract_gzip(const struct mapping *payload, int out)
-{
-	z_stream stream = {
-		.next_in = (unsigned char *)payload->data,
-		.avail_in = (uInt)payload->len,
-	};
-	unsigned char chunk[65536];
-	uint64_t total = 0;
-	int status = Z_OK, r = 0;
-
-	if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK)
-		return -ENOMEM;
-	while (r == 0 && status == Z_OK) {
-		stream.next_out = chunk;
-		stream.avail_out = sizeof(chunk);
-		status = inflate(&stream, Z_NO_FLUSH);
-		if (status != Z_OK && status != Z_STREAM_END)
-			r = -EBADMSG;
-		else
-			r = write_out(out, chunk, sizeof(chunk) - stream.avail_out, &total);
-	}
-	(void)inflateEnd(&stream);
-	return r;
-}
-
-/* The compressions that kernels also support (Kconfig: KERNEL_XZ and so on), for the error. */
-static const char *other_compression(const unsigned char *head)
-{
-	static const struct {
-		const char *magic;
-		const char *name;
-		size_t len;
-	} known[] = {
-		{ "\xfd"
-		  "7zXZ",
-		  "xz", 5 },
-		{ "BZh", "bzip2", 3 },
-		{ "\x5d\x00\x00", "lzma", 3 },
-		{ "\x89LZO", "lzo", 4 },
-		{ "\x02\x21\x4c\x18", "lz4", 4 },
-	};
-
-	for (size_t i = 0; i < KT_ARRAY_LEN(known); i++) {
-		if (!memcmp(head, known[i].magic, known[i].len))
-			return known[i].name;
-	}
-	return "an unknown method";
 }
 
 int kt_kernel_extract(const char *bzimage, const char *vmlinux, struct kt_err *reterr)
@@ -223,23 +125,11 @@ int kt_kernel_extract(const char *bzimage, const char *vmlinux, struct kt_err *r
 		return r;
 	r = find_payload(&image, &payload);
 	if (r < 0)
-		return kt_err_set(reterr, r, "'%s': its payload lies outside the file", bzimage);
+		return kt_err_set(reterr, r, "its payload lies outside the file");
 	out = open(vmlinux, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (out < 0)
-		return kt_err_set(reterr, -errno, "cannot create '%s': %m", vmlinux);
-	if (!memcmp(payload.data, "\x28\xb5\x2f\xfd", 4))
-		r = extract_zstd(&payload, out);
-	else if (!memcmp(payload.data, "\x1f\x8b", 2))
-		r = extract_gzip(&payload, out);
-	else
-		return kt_err_set(
-			reterr, -ENOTSUP,
-			"'%s' is compressed with %s; only zstd and gzip can be read: give the "
-			"vmlinux instead",
-			bzimage, other_compression(payload.data));
-	if (r < 0)
-		return kt_err_set(reterr, r, "cannot extract the vmlinux of '%s': %m", bzimage);
-	return 0;
+		return kt_err_set(reterr, -errno, "cannot create its vmlinux: %m");
+	return kt_decompress(payload.data, payload.len, out, reterr);
 }
 
 void kt_kernel_facts_deinit(struct kt_kernel_facts *facts)
@@ -341,11 +231,25 @@ static int find_broken_kfuncs(const struct btf *btf, struct kt_kernel_facts *fac
 	return 0;
 }
 
+/* libbpf accepts a header of any length; types are misaligned after one of odd length. */
+static bool is_aligned(const Elf_Data *data)
+{
+	struct btf_header header;
+
+	if (data->d_size < sizeof(header))
+		return false;
+	memcpy(&header, data->d_buf, sizeof(header));
+	return header.hdr_len % sizeof(uint32_t) == 0;
+}
+
 static int read_btf(const Elf_Data *data, struct kt_kernel_facts *facts, struct kt_err *reterr)
 {
-	struct btf *btf = btf__new(data->d_buf, (uint32_t)data->d_size);
+	struct btf *btf = NULL;
 	int r;
 
+	errno = EINVAL;
+	if (is_aligned(data))
+		btf = btf__new(data->d_buf, (uint32_t)data->d_size);
 	if (!btf)
 		return kt_err_set(reterr, -errno, "its .BTF is malformed: %m");
 	facts->btf = true;
@@ -404,6 +308,53 @@ static void read_notes(Elf *elf, struct kt_kernel_facts *facts)
 	}
 }
 
+/*
+ * CONFIG_HZ is not in a vmlinux without IKCONFIG, but its jiffies are: they begin at -300 * HZ as a
+ * 32-bit number (include/linux/jiffies.h: INITIAL_JIFFIES), also in 64-bit variables. Several
+ * variables have that value, and all with the same HZ; if they disagree, HZ is unknown.
+ */
+static unsigned int find_hz(const unsigned char *data, size_t len)
+{
+	static const unsigned int known[] = { 100, 250, 300, 1000 };
+	unsigned int hz = 0;
+
+	for (size_t at = 0; at + 8 <= len; at += 8) {
+		uint64_t value;
+
+		memcpy(&value, data + at, sizeof(value));
+		for (size_t i = 0; i < KT_ARRAY_LEN(known); i++) {
+			if (value != (uint32_t) - (300 * known[i]) || hz == known[i])
+				continue;
+			if (hz)
+				return 0;
+			hz = known[i];
+		}
+	}
+	return hz;
+}
+
+/* Variables with a value are in the segment that is writable. */
+static void read_segments(Elf *elf, struct kt_kernel_facts *facts)
+{
+	size_t n_headers = 0;
+
+	(void)elf_getphdrnum(elf, &n_headers);
+	for (size_t i = 0; i < n_headers; i++) {
+		GElf_Phdr header;
+		Elf_Data *data;
+
+		if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_LOAD)
+			continue;
+		facts->memory_end = KT_MAX(facts->memory_end, header.p_paddr + header.p_memsz);
+		if (!(header.p_flags & PF_W) || facts->hz)
+			continue;
+		data = elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz,
+					    ELF_T_BYTE);
+		if (data && data->d_buf)
+			facts->hz = find_hz(data->d_buf, data->d_size);
+	}
+}
+
 static int read_elf(Elf *elf, const char *btf_copy, struct kt_kernel_facts *facts,
 		    struct kt_err *reterr)
 {
@@ -415,6 +366,7 @@ static int read_elf(Elf *elf, const char *btf_copy, struct kt_kernel_facts *fact
 	if (header.e_machine != EM_X86_64)
 		return kt_err_set(reterr, -ENOEXEC, "it is not for x86-64");
 	read_notes(elf, facts);
+	read_segments(elf, facts);
 	/* Assumed until BTF tells otherwise. */
 	facts->virtio_console = facts->virtio_pci = true;
 	while ((section = elf_nextscn(elf, section))) {
@@ -440,14 +392,14 @@ int kt_kernel_facts_read(const char *vmlinux, const char *btf_copy,
 	int r;
 
 	if (fd < 0)
-		return kt_err_set(reterr, -errno, "'%s': %m", vmlinux);
+		return kt_err_set(reterr, -errno, "%m");
 	(void)elf_version(EV_CURRENT);
 	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	r = read_elf(elf, btf_copy, &facts, reterr);
 	(void)elf_end(elf);
 	if (r < 0) {
 		kt_kernel_facts_deinit(&facts);
-		return kt_err_prefix(reterr, r, "'%s'", vmlinux);
+		return r;
 	}
 	*ret_facts = facts;
 	return 0;

@@ -18,8 +18,8 @@ int kt_kernel_detect(const char *path, enum kt_kernel_format *ret_format, struct
 
 /*
  * Decompresses the vmlinux inside of a bzImage to the file @vmlinux, which it creates or replaces.
- * -ENOTSUP for a compression other than zstd and gzip; the error names it. -EBADMSG for a damaged
- * image. A failure can leave a part of the file behind.
+ * The errors are those of kt_decompress(), and -EBADMSG for a damaged image; their texts do not
+ * name @bzimage, which can be a copy. A failure can leave a part of the file behind.
  */
 int kt_kernel_extract(const char *bzimage, const char *vmlinux, struct kt_err *reterr);
 
@@ -34,6 +34,8 @@ struct kt_kernel_facts {
 	bool sched_ext;       /* CONFIG_SCHED_CLASS_EXT */
 	char **broken_kfuncs; /* sorted, NULL-terminated; NULL: none */
 	size_t n_broken_kfuncs;
+	unsigned int hz;     /* CONFIG_HZ; 0: it cannot be told */
+	uint64_t memory_end; /* guest-physical address behind the loaded image, .bss included */
 };
 
 #define KT_KERNEL_FACTS_NULL ((struct kt_kernel_facts){ .pvh = false })
@@ -42,7 +44,7 @@ void kt_kernel_facts_deinit(struct kt_kernel_facts *facts);
 
 /*
  * Reads the facts of @vmlinux and, if @btf_copy is not NULL, writes its BTF to that file. -ENOEXEC
- * when it is not an x86-64 kernel; -ENOMEM.
+ * when it is not an x86-64 kernel; -ENOMEM. The texts do not name @vmlinux, which can be a copy.
  *
  * broken_kfuncs are the scx_bpf_* functions with inconsistent BTF. A kfunc that takes the implicit
  * argument "struct bpf_prog_aux *aux" must be in BTF twice: without the argument under its own

@@ -17,13 +17,15 @@
 struct kt_kernel {
 	char *dir;     /* in the cache; NULL: a vmlinux that is used where it is */
 	char *boot;    /* file to boot: the vmlinux if that can be booted, else the bzImage */
+	int use_fd;    /* keeps @dir from being pruned while this is open; -1: none */
 	char *vmlinux; /* for symbols and BTF */
 	struct kt_kernel_facts facts;
 	const char *spec; /* what the user asked for; NULL: the default. Borrowed */
 	char *label;      /* of NAME[LABEL] where there are several kernels; else NULL */
+	char *cmdline;    /* the kernel command line of this run; NULL until setup has made it */
 };
 
-#define KT_KERNEL_NULL ((struct kt_kernel){ .facts = KT_KERNEL_FACTS_NULL })
+#define KT_KERNEL_NULL ((struct kt_kernel){ .use_fd = -1, .facts = KT_KERNEL_FACTS_NULL })
 
 void kt_kernel_deinit(struct kt_kernel *kernel);
 
@@ -39,7 +41,8 @@ int kt_kernel_resolve(const char *spec, struct kt_kernel *ret_kernel, struct kt_
 
 /*
  * Completes the directory @dir, which has a vmlinuz: extracts the vmlinux and the BTF, reads the
- * facts, writes meta.json. To be called on a stage, before that is published in the cache.
+ * facts, writes meta.json. To be called on a stage, before that is published in the cache. The
+ * errors do not name the kernel: the caller knows what the user calls it.
  */
 int kt_kernel_prepare(const char *dir, struct kt_kernel_facts *ret_facts, struct kt_err *reterr);
 

@@ -29,9 +29,9 @@
  * program.
  */
 
-#define DEFAULT_BOOT_TIMEOUT_NS      (60 * KT_NSEC_PER_SEC)
 #define STRESS_COUNT_MAX             10000000u
 #define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
+#define DEFAULT_CACHE_AGE_NS         (30 * 24 * 3600 * KT_NSEC_PER_SEC)
 #define DEFAULT_POOL                 2 /* machines */
 
 /* The part of --help that follows the usage lines. */
@@ -69,7 +69,7 @@ static const char help[] =
 	"      --pool N             machines made ready ahead when CPUs are idle (default 2)\n"
 	"      --timeout DURATION   limit of each test, instead of its own\n"
 	"      --boot-timeout DURATION\n"
-	"                           limit of each boot (default 60s)\n"
+	"                           limit of each boot (default 60s, more for more than 4 CPUs)\n"
 	"      --timeout-multiplier X\n"
 	"                           longer limits for a slow host (default 1 with kvm, 3 with "
 	"tcg)\n"
@@ -94,6 +94,7 @@ static const char help[] =
 	"      --color auto|always|never\n"
 	"  -v, --verbose            also show the output of tests that pass, and boot times\n"
 	"      --tap                TAP on standard output\n"
+	"      --meson              TAP for meson test: exit status 0 once the plan is complete\n"
 	"      --junit FILE         JUnit XML\n"
 	"  -o, --output-dir DIR     a JSON file for each test (KTESTS_OUTPUT_DIR)\n"
 	"      --gtest_output=xml:FILE\n"
@@ -102,6 +103,11 @@ static const char help[] =
 	"Kernels:\n"
 	"      --mirror URI         Debian archive to fetch from (KTESTS_MIRROR)\n"
 	"      --suite SUITE        suite of that archive (default trixie-backports)\n"
+	"\n"
+	"Cache:\n"
+	"      --max-age DURATION   prune what was not used for so long (default 30d, without "
+	"--max-size)\n"
+	"      --max-size SIZE      prune the least recently used until the rest is not larger\n"
 	"\n"
 	"Exit status: 0 passed, 2 usage, 4 no test selected, 77 all skipped, 99 harness error,\n"
 	"100 a test failed, 105 host setup, 110 report not written, 128+N ended by signal N.\n";
@@ -115,7 +121,8 @@ void kt_options_help(const char *program, FILE *out)
 		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
 		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
 		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
-		      "       %1$s template list | clear\n",
+		      "       %1$s template list | clear\n"
+		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",
 		      program);
 	(void)fputs(help, out);
 }
@@ -140,6 +147,7 @@ enum {
 	OPT_STATUS_LEVEL,
 	OPT_COLOR,
 	OPT_TAP,
+	OPT_MESON,
 	OPT_JUNIT,
 	OPT_GTEST_OUTPUT,
 	OPT_GTEST_LIST,
@@ -147,6 +155,8 @@ enum {
 	OPT_EXEC,
 	OPT_MIRROR,
 	OPT_SUITE,
+	OPT_MAX_AGE,
+	OPT_MAX_SIZE,
 	OPT_IGNORED,
 	OPT_BOOT,
 	OPT_TEMPLATE_CACHE_SIZE,
@@ -191,6 +201,7 @@ static const struct option long_options[] = {
 	{ "color", required_argument, NULL, OPT_COLOR },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "tap", no_argument, NULL, OPT_TAP },
+	{ "meson", no_argument, NULL, OPT_MESON },
 	{ "junit", required_argument, NULL, OPT_JUNIT },
 	{ "gtest_output", required_argument, NULL, OPT_GTEST_OUTPUT },
 	{ "gtest_list_tests", no_argument, NULL, OPT_GTEST_LIST },
@@ -198,6 +209,8 @@ static const struct option long_options[] = {
 	{ "exec", required_argument, NULL, OPT_EXEC },
 	{ "mirror", required_argument, NULL, OPT_MIRROR },
 	{ "suite", required_argument, NULL, OPT_SUITE },
+	{ "max-age", required_argument, NULL, OPT_MAX_AGE },
+	{ "max-size", required_argument, NULL, OPT_MAX_SIZE },
 	{ "ignored", no_argument, NULL, OPT_IGNORED },
 	{ "boot", required_argument, NULL, OPT_BOOT },
 	{ "template-cache-size", required_argument, NULL, OPT_TEMPLATE_CACHE_SIZE },
@@ -486,6 +499,9 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 		return r;
 	case OPT_TAP:
 		return set_flag(&o->tap);
+	case OPT_MESON:
+		o->tap = true;
+		return set_flag(&o->meson);
 	case OPT_JUNIT:
 		return set_text(&o->junit, text);
 	case OPT_GTEST_OUTPUT:
@@ -602,6 +618,10 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 		return set_text(&o->mirror, text);
 	case OPT_SUITE:
 		return set_text(&o->suite, text);
+	case OPT_MAX_AGE:
+		return parse_time("--max-age", text, &o->cache_max_age_ns, reterr);
+	case OPT_MAX_SIZE:
+		return parse_bytes("--max-size", text, &o->cache_max_bytes, reterr);
 	case OPT_VERIFY:
 		return set_flag(&o->verify);
 	case OPT_IGNORED:
@@ -716,6 +736,23 @@ static int take_template_command(struct kt_options *o, char **words, int n, stru
 	return r;
 }
 
+static int take_cache_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
+{
+	static const struct word commands[] = {
+		{ "list", KT_COMMAND_CACHE_LIST },
+		{ "prune", KT_COMMAND_CACHE_PRUNE },
+		{ 0 },
+	};
+	int r = take_subcommand(o, "cache", commands, words, n, reterr);
+
+	if (r == 0 && n > 1)
+		return kt_err_set(reterr, -EINVAL, "cache %s: '%s' is too much", words[0],
+				  words[1]);
+	if (r == 0 && !o->cache_max_age_ns && o->cache_max_bytes == UINT64_MAX)
+		o->cache_max_age_ns = DEFAULT_CACHE_AGE_NS;
+	return r;
+}
+
 /*
  * The rest of the words: parts of test names, or the arguments of a command, which reads them from
  * there.
@@ -750,6 +787,8 @@ static int take_words(struct kt_options *o, char **words, int n, struct kt_err *
 		return take_kernel_command(o, words + 1, n - 1, reterr);
 	if (!strcmp(words[0], "template"))
 		return take_template_command(o, words + 1, n - 1, reterr);
+	if (!strcmp(words[0], "cache"))
+		return take_cache_command(o, words + 1, n - 1, reterr);
 	for (const struct word *at = commands; at->name; at++) {
 		if (!strcmp(words[0], at->name)) {
 			o->command = (enum kt_command)at->value;
@@ -799,9 +838,9 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 		.command = KT_COMMAND_RUN,
 		.shard = KT_SHARD_ALL,
 		.budget_vcpus = online_cpus(),
-		.boot_timeout_ns = DEFAULT_BOOT_TIMEOUT_NS,
 		.template_cache_bytes = DEFAULT_TEMPLATE_CACHE_BYTES,
 		.pool = DEFAULT_POOL,
+		.cache_max_bytes = UINT64_MAX,
 		.stress_count = 1,
 		.seed = random_seed(),
 		.status_level = KT_STATUS_PASS,

@@ -27,6 +27,8 @@ enum kt_command {
 	KT_COMMAND_KERNEL_PATH,
 	KT_COMMAND_TEMPLATE_LIST,
 	KT_COMMAND_TEMPLATE_CLEAR,
+	KT_COMMAND_CACHE_LIST,
+	KT_COMMAND_CACHE_PRUNE,
 	KT_COMMAND_HELP,
 	KT_COMMAND_VERSION,
 };
@@ -97,7 +99,7 @@ struct kt_options {
 	/* running */
 	unsigned int budget_vcpus;      /* -j: vCPUs at once, 1..4096; default: CPUs of the host */
 	uint64_t timeout_ns;            /* of each test; 0: as the test declares */
-	uint64_t boot_timeout_ns;       /* of each boot; default 60 s */
+	uint64_t boot_timeout_ns;       /* of each boot; 0: kt_setup_boot_limit_ns() */
 	double timeout_multiplier;      /* 0.1..1000; 0: 1 with KVM, 3 with TCG */
 	unsigned int max_fail;          /* failures after which the run ends; 0: none */
 	unsigned int memory_budget_mib; /* at least 64; 0: three quarters of the host's memory */
@@ -118,6 +120,7 @@ struct kt_options {
 	enum kt_color_choice color;        /* default: AUTO */
 	bool verbose;                      /* details of tests that pass, too */
 	bool tap;                          /* TAP on standard output */
+	bool meson; /* the exit status tells whether the plan is complete, not what came of it */
 	const char *junit;                 /* file; "-": standard output */
 	const char *gtest_output;          /* likewise, without the "xml:" before it */
 	const char *output_dir;            /* -o: directory of the sidecar files */
@@ -128,6 +131,10 @@ struct kt_options {
 
 	/* ktests load */
 	bool verify; /* show what the verifier says instead of attaching */
+
+	/* ktests cache prune */
+	uint64_t cache_max_age_ns; /* since the last use; 0: any */
+	uint64_t cache_max_bytes;  /* of all together; UINT64_MAX: any */
 
 	/* ktests kernel */
 	const char *kernel_version; /* NULL: the command's default */

@@ -40,7 +40,7 @@ struct kt_counts {
 	unsigned int n_flaky;   /* of those that passed: after an attempt that did not */
 	unsigned int n_not_run; /* left over when the run ended early */
 	uint64_t elapsed_ns;    /* of the whole run */
-	bool interrupted;       /* ended by a signal or by --global-timeout */
+	bool interrupted;       /* ended by a signal, by --global-timeout or by the host */
 };
 
 struct kt_reporter;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "framework/session/session.h"
+#include "framework/setup/limits.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -17,7 +18,6 @@
  * of its own, after which the watchdog of the job kills the process group.
  */
 
-#define POST_VM_LIMIT_NS (60 * KT_NSEC_PER_SEC)
 #define FORK_LIMIT_NS    (30 * KT_NSEC_PER_SEC)
 #define READY_LIMIT_NS   (3600 * KT_NSEC_PER_SEC)
 
@@ -62,7 +62,7 @@ static void on_phase(struct kt_job *job)
 					  KT_SESSION_SLACK_NS);
 		break;
 	case KT_PHASE_TEARDOWN:
-		kt_job_watch(job, POST_VM_LIMIT_NS + KT_SESSION_SLACK_NS);
+		kt_job_watch(job, KT_SESSION_SLACK_NS);
 		/*
 		 * With --max-fail this verdict may be the last one wanted: start nothing before
 		 * it.
@@ -126,25 +126,27 @@ static const struct kt_job_events attempt_events = {
 /* Until the process says that its machine has its files. */
 static uint64_t start_limit_ns(const struct kt_run *run, const struct kt_item *item)
 {
-	uint64_t packages = kt_cargo_packages(&run->setup->cargo, item->test);
-	uint64_t limit_ns = item->group->state == KT_GROUP_READY
-				    ? FORK_LIMIT_NS
-				    : run->options->boot_timeout_ns + KT_SESSION_SLACK_NS;
+	struct kt_packages packages = kt_cargo_packages(&run->setup->cargo, item->test);
+	uint64_t limit_ns =
+		item->group->state == KT_GROUP_READY
+			? FORK_LIMIT_NS
+			: kt_setup_boot_limit_ns(run->setup, item->test) + KT_SESSION_SLACK_NS;
 
 	return limit_ns + kt_setup_send_limit_ns(run->setup, packages);
 }
 
 void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share share, bool warm)
 {
-	struct kt_run_job *attempt = kt_run_job_new(run, KT_RUN_JOB_ATTEMPT, item->group,
-						    item->test, item->name, &attempt_events);
+	struct kt_run_job *attempt;
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_outcome *outcome;
+	int r = kt_run_job_new(run, KT_RUN_JOB_ATTEMPT, item->group, item->test, item->name,
+			       &attempt_events, &attempt);
 
-	if (!attempt) {
+	if (r < 0) {
 		kt_budget_give(run->budget, share.vcpus, share.mib, &share);
 		kt_item_free(item);
-		kt_run_note_fault(run, -ENOMEM);
+		kt_run_note_fault(run, r);
 		return;
 	}
 	run->started = true;

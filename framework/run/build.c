@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "framework/run/template.h"
+#include "framework/setup/limits.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -41,6 +42,16 @@ static void fall_back(struct kt_run *run, struct kt_group *group, const char *wh
 	kt_run_warn(run, text ?: why);
 }
 
+/* Without an initramfs there is no guest, however it is started. */
+static void fail(struct kt_group *group, const char *why)
+{
+	struct kt_outcome outcome = KT_OUTCOME_NULL;
+
+	kt_result_merge(&outcome.result, KT_VERDICT_ERROR, why);
+	group->state = KT_GROUP_FAILED;
+	group->failure = kt_outcome_take(&outcome);
+}
+
 /*
  * A template that cannot be built or stored costs time: the tests of the group boot. A guest that
  * does not get up in a build does not get up in a boot either, so the tests fail with the build's
@@ -76,18 +87,19 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_share share = { 0, 0 };
 	struct kt_run_job *build;
+	int r;
 
 	if (kt_setup_initramfs(run->setup, &err) < 0) {
-		fall_back(run, group, err.text);
+		fail(group, err.text);
 		return true;
 	}
 	/* A boot keeps one CPU busy, however many vCPUs the machine has. */
 	if (!kt_budget_take(run->budget, 1, kt_test_machine_mib(group->test), &share))
 		return false;
-	build = kt_run_job_new(run, KT_RUN_JOB_TEMPLATE, group, group->test, group->test->name,
-			       &build_events);
-	if (!build) {
-		kt_run_note_fault(run, -ENOMEM);
+	r = kt_run_job_new(run, KT_RUN_JOB_TEMPLATE, group, group->test, group->test->name,
+			   &build_events, &build);
+	if (r < 0) {
+		kt_run_note_fault(run, r);
 		return false;
 	}
 	build->share = share;
@@ -97,6 +109,7 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 		kt_run_job_free(build);
 		return true;
 	}
-	kt_job_watch(&build->job, run->options->boot_timeout_ns + TEMPLATE_LIMIT_NS);
+	kt_job_watch(&build->job,
+		     kt_setup_boot_limit_ns(run->setup, group->test) + TEMPLATE_LIMIT_NS);
 	return true;
 }

@@ -22,9 +22,10 @@ static bool is_for(const struct kt_group *group, const struct kt_kernel *kernel,
 static void add_packages(struct kt_group *group, const struct kt_setup *setup,
 			 const struct kt_test *test)
 {
-	uint64_t packages = group->packages | kt_cargo_packages(&setup->cargo, test);
+	struct kt_packages packages = kt_cargo_packages(&setup->cargo, test);
 
-	if (packages != group->packages &&
+	kt_packages_add_all(&packages, &group->packages);
+	if (!kt_packages_equal(&packages, &group->packages) &&
 	    kt_image_bytes(setup->image, packages, NULL) <= kt_test_files_max(test))
 		group->packages = packages;
 }

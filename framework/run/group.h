@@ -25,7 +25,7 @@ struct kt_group {
 	const struct kt_kernel *kernel;
 	const struct kt_test *test; /* the first of the group; stands for all */
 	enum kt_group_state state;
-	uint64_t packages;           /* of the image, that the template is to contain */
+	struct kt_packages packages; /* of the image, that the template is to contain */
 	char *machine;               /* the text that the template depends on */
 	struct kt_template template; /* open in READY only */
 	struct kt_outcome *failure;  /* FAILED: of the build; NULL if memory was short; owned */

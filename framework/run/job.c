@@ -61,10 +61,11 @@ static void explain_death(struct kt_job *job)
 	const char *phase = kt_phase_name(job->phase);
 	struct kt_err text;
 
-	if (job->hung)
-		(void)kt_err_set(&text, 0,
-				 "the session hung in phase %s (.post_vm included) and was killed",
-				 phase);
+	if (job->hung && job->in_post_vm)
+		(void)kt_err_set(&text, 0, ".post_vm did not return within %u s and was killed",
+				 (unsigned int)(KT_POST_VM_LIMIT_NS / KT_NSEC_PER_SEC));
+	else if (job->hung)
+		(void)kt_err_set(&text, 0, "the session hung in phase %s and was killed", phase);
 	else if (WIFSIGNALED(job->status))
 		(void)kt_err_set(&text, 0, "the session died in phase %s: signal %d (%s)", phase,
 				 WTERMSIG(job->status), strsignal(WTERMSIG(job->status)));
@@ -84,9 +85,23 @@ static void end_if_complete(struct kt_job *job)
 	job->outcome.total_ns = kt_now_ns() - job->began_ns - job->outcome.phase_ns[KT_PHASE_READY];
 	if (!job->has_outcome)
 		explain_death(job);
-	/* The process may have left others in its group: a machine, children of .post_vm. */
-	(void)kill(-job->pid, SIGKILL);
 	job->events->ended(job);
+}
+
+/*
+ * The process may have left others in its group: a machine, children of .post_vm. They are killed
+ * while the dead leader still holds its number: once it is reaped, the number may be a stranger's.
+ */
+static void reap(struct kt_job *job)
+{
+	siginfo_t info;
+
+	while (waitid(P_PID, (id_t)job->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+		;
+	(void)kill(-job->pid, SIGKILL);
+	while (waitpid(job->pid, &job->status, 0) < 0 && errno == EINTR)
+		;
+	job->pid = 0;
 }
 
 static void on_process(void *data, uint32_t events)
@@ -95,8 +110,7 @@ static void on_process(void *data, uint32_t events)
 	int fd = job->process.fd;
 
 	(void)events;
-	while (waitpid(job->pid, &job->status, 0) < 0 && errno == EINTR)
-		;
+	reap(job);
 	if (WIFEXITED(job->status))
 		job->exit_code = WEXITSTATUS(job->status);
 	kt_loop_remove(job->loop, &job->process);
@@ -136,12 +150,16 @@ static void on_line(struct kt_job *job, const char *line)
 {
 	const char *text;
 
-	if ((text = after(line, KT_SESSION_PHASE)))
+	if ((text = after(line, KT_SESSION_PHASE))) {
 		set_phase(job, text);
-	else if ((text = after(line, KT_SESSION_STEP)))
+	} else if ((text = after(line, KT_SESSION_STEP))) {
 		job->step = atoi(text);
-	else if ((text = after(line, KT_SESSION_OUTCOME)))
+	} else if (!strcmp(line, KT_SESSION_POST_VM)) {
+		job->in_post_vm = true;
+		kt_job_watch(job, KT_POST_VM_LIMIT_NS);
+	} else if ((text = after(line, KT_SESSION_OUTCOME))) {
 		job->has_outcome = kt_outcome_decode(text, strlen(text), &job->outcome, NULL) == 0;
+	}
 }
 
 static void on_pipe(void *data, uint32_t events)
@@ -211,6 +229,22 @@ static int watch_child(struct kt_job *job, int pipe_fd)
 	return kt_loop_add(job->loop, &job->process) ?: kt_loop_add(job->loop, &job->pipe);
 }
 
+/* Undoes a start that failed half-way: no process, descriptor or event source is left. */
+static void abandon(struct kt_job *job, int pipe_fd)
+{
+	int pidfd = job->process.fd;
+
+	kt_loop_remove(job->loop, &job->process);
+	kt_loop_remove(job->loop, &job->pipe);
+	(void)kt_close(pidfd);
+	(void)kt_close(pipe_fd);
+	(void)kill(-job->pid, SIGKILL);
+	while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	job->pid = 0;
+	job->process = job->pipe = KT_SOURCE_NULL;
+}
+
 static int start(struct kt_job *job, kt_job_entry_fn entry, bool live, const int report[2],
 		 const int go[2])
 {
@@ -247,10 +281,13 @@ int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool wait
 	(void)kt_close(report[1]);
 	(void)kt_close(go[0]);
 	job->go_fd = go[1];
-	if (r == 0)
+	if (r == 0) {
 		r = watch_child(job, report[0]);
-	else
+		if (r < 0)
+			abandon(job, report[0]);
+	} else {
 		(void)kt_close(report[0]);
+	}
 	return r < 0 ? kt_err_set(reterr, r, "cannot start a session: %m") : 0;
 }
 

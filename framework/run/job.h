@@ -40,6 +40,7 @@ struct kt_job {
 	int status;               /* as of wait(2) */
 	bool has_outcome;         /* it came through the pipe */
 	bool hung;                /* the watchdog has killed it */
+	bool in_post_vm;          /* the test's .post_vm has begun */
 	struct kt_source process; /* a pidfd; owned */
 	struct kt_source pipe;    /* the read end; owned */
 	struct kt_timer watchdog;

@@ -20,6 +20,7 @@ void kt_item_free(struct kt_item *item)
 	}
 	if (item) {
 		free(item->obstacle);
+		free(item->fault);
 		free(item->name);
 	}
 	free(item);
@@ -58,6 +59,7 @@ static int add_item(struct kt_queue *queue, const struct kt_test *test,
 	item->iteration = queue->rounds;
 	item->attempt = 1;
 	item->obstacle = kt_setup_obstacle(setup, kernel, test);
+	item->fault = kt_setup_fault(setup, kernel, test);
 	item->group = kt_group_get(groups, setup, kernel, test);
 	*queue->end = item;
 	queue->end = &item->next;
@@ -102,6 +104,6 @@ unsigned int kt_queue_count(const struct kt_queue *queue, const struct kt_group 
 	unsigned int n = 0;
 
 	for (const struct kt_item *item = queue->first; item; item = item->next)
-		n += item->group == group && !item->obstacle;
+		n += item->group == group && !item->obstacle && !item->fault;
 	return n;
 }

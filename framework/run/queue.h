@@ -14,11 +14,12 @@ struct kt_item {
 	struct kt_item *next; /* in the queue */
 	const struct kt_test *test;
 	const struct kt_kernel *kernel;
-	char *name;             /* TEST, or TEST[KERNEL] if the run has several kernels; owned */
-	struct kt_group *group; /* of its machine */
-	char *obstacle;         /* why it is skipped; NULL: it can run; owned */
-	unsigned int iteration; /* the round, from 1 */
-	unsigned int attempt;   /* the next one, from 1; above 1 after --retries */
+	char *name; /* the test's, and the kernel's where there are several */
+	struct kt_group *group;
+	char *obstacle;              /* why it is skipped; NULL when it can run */
+	char *fault;                 /* why it cannot run, an error (kt_setup_fault()); or NULL */
+	unsigned int iteration;      /* from 1 */
+	unsigned int attempt;        /* from 1 */
 	struct kt_outcome *previous; /* of the attempts before, latest first; owned */
 };
 

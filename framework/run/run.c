@@ -2,31 +2,35 @@
 #include "framework/run/run.h"
 
 #include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 
 /* What attempts and builds have in common: the list of jobs, and how their ends are reported. */
 
-struct kt_run_job *kt_run_job_new(struct kt_run *run, enum kt_run_job_kind kind,
-				  struct kt_group *group, const struct kt_test *test,
-				  const char *name, const struct kt_job_events *events)
+int kt_run_job_new(struct kt_run *run, enum kt_run_job_kind kind, struct kt_group *group,
+		   const struct kt_test *test, const char *name,
+		   const struct kt_job_events *events, struct kt_run_job **ret_job)
 {
 	bool forks = kind == KT_RUN_JOB_ATTEMPT && group->state == KT_GROUP_READY;
 	struct kt_run_job *job = calloc(1, sizeof(*job));
+	int r;
 
 	if (!job)
-		return NULL;
+		return -ENOMEM;
 	job->run = run;
 	job->kind = kind;
 	job->group = group;
-	if (kt_job_init(&job->job, run->loop, events, test, name, group->kernel,
-			forks ? KT_PHASE_FORK : KT_PHASE_BOOT, NULL) < 0) {
+	r = kt_job_init(&job->job, run->loop, events, test, name, group->kernel,
+			forks ? KT_PHASE_FORK : KT_PHASE_BOOT, NULL);
+	if (r < 0) {
 		kt_outcome_deinit(&job->job.outcome);
 		free(job);
-		return NULL;
+		return r;
 	}
 	*run->jobs_end = job;
 	run->jobs_end = &job->next;
-	return job;
+	*ret_job = job;
+	return 0;
 }
 
 void kt_run_job_free(struct kt_run_job *job)

@@ -3,26 +3,12 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "framework/run/run.h"
 #include "framework/run/schedule.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "util/io.h"
 #include "util/signals.h"
-
-#define KILL_AFTER_NS     (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
-#define REDRAW_NS         (100 * KT_NSEC_PER_MSEC)
-#define RECHECK_NS        (10 * KT_NSEC_PER_MSEC) /* see on_budget() */
-#define SESSION_SLACK_NS  (15 * KT_NSEC_PER_SEC)  /* beyond the session's own deadlines */
-#define POST_VM_LIMIT_NS  (60 * KT_NSEC_PER_SEC)
-#define FORK_LIMIT_NS     (30 * KT_NSEC_PER_SEC)
-#define TEMPLATE_LIMIT_NS (180 * KT_NSEC_PER_SEC) /* beyond the boot: settling, saving, locks */
-#define READY_LIMIT_NS    (3600 * KT_NSEC_PER_SEC)
 
 /*
  * The runner owns the loop of a run and its end. One thread waits for all: the processes and
@@ -144,6 +130,7 @@ static int run_init(struct kt_run *run, struct kt_err *reterr)
 static void run_deinit(struct kt_run *run)
 {
 	run->counts.n_not_run = kt_queue_deinit(&run->queue);
+	/* Rounds that never came into the queue count too, if their number was given. */
 	if (run->options->stress_count && !run->options->stress_duration_ns)
 		run->counts.n_not_run = run->n_planned - run->counts.total;
 	kt_groups_free(run->groups);
@@ -167,7 +154,7 @@ static int run_all(struct kt_run *run, struct kt_err *reterr)
 	kt_progress_clear(&run->progress);
 	if (r < 0)
 		return kt_err_set(reterr, r, "event loop: %m");
-	return run->fault ? kt_err_set(reterr, run->fault, "reporting: %m") : 0;
+	return run->fault ? kt_err_set(reterr, run->fault, "the run cannot go on: %m") : 0;
 }
 
 int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_reporter *reporters,
@@ -192,7 +179,10 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 	r = run_init(&run, reterr) ?: run_all(&run, reterr);
 	run_deinit(&run);
 	run.counts.elapsed_ns = kt_now_ns() - run.began_ns;
-	run.counts.interrupted = run.signal || run.timed_out;
+	/*
+	 * A run that could not go on, for another reason than its report, is the harness's error.
+	 */
+	run.counts.interrupted = run.signal || run.timed_out || (r < 0 && !run.fault);
 	*ret_counts = run.counts;
 	*ret_signal = run.signal;
 	return r;

@@ -111,6 +111,8 @@ static enum step step_item(struct kt_run *run, struct kt_item **at)
 
 	if ((*at)->obstacle)
 		return drop_item(run, at, KT_VERDICT_SKIP, (*at)->obstacle);
+	if ((*at)->fault)
+		return drop_item(run, at, KT_VERDICT_ERROR, (*at)->fault);
 	if (group->state == KT_GROUP_NEW) {
 		kt_group_look(group, run->setup, count_attempts(run, group), &err);
 		if (err.text[0])

@@ -7,9 +7,11 @@
 
 #include "framework/outcome/outcome.h"
 #include "framework/session/session.h"
+#include "framework/setup/limits.h"
 #include "guest/test/test.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/io.h"
 #include "vmm/template_build.h"
 #include "wire/json.h"
@@ -34,7 +36,7 @@ struct builder {
 static int on_accept(void *data, const struct kt_hello *hello, struct kt_err *reterr)
 {
 	struct builder *builder = data;
-	int r = kt_setup_check_topology(builder->job->test, hello, reterr);
+	int r = kt_setup_check_guest(builder->job->kernel, builder->job->test, hello, reterr);
 
 	builder->guest_is_up = r == 0;
 	return r;
@@ -80,14 +82,14 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	const struct kt_template_job *job = builder->job;
 	const struct kt_image *image = job->setup->image;
 	KT_JSON json_t *before =
-		base ? json_incref(base->files) : kt_image_manifest(image, 0, NULL);
+		base ? json_incref(base->files) : kt_image_manifest(image, KT_PACKAGES_NONE, NULL);
 	/* Files of the base that this job does not need stay: the next selection may need them. */
 	KT_JSON json_t *manifest = kt_image_manifest(image, job->packages, before);
 	struct kt_template_build spec = {
 		.id = job->id,
 		.machine = kt_setup_machine(job->setup, job->kernel, job->test),
 		.files = manifest,
-		.boot_timeout_ns = job->setup->options->boot_timeout_ns,
+		.boot_timeout_ns = kt_setup_boot_limit_ns(job->setup, job->test),
 		.base = base,
 		.update_timeout_ns = kt_setup_send_limit_ns(job->setup, job->packages),
 		.update = on_update,
@@ -106,8 +108,17 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 		return r;
 	}
 	r = kt_template_build(&spec, reterr);
-	if (r == 0)
+	builder->guest_is_up |= r == -ECHILD; /* killed, like this process can be */
+	if (r == -ETIMEDOUT && !builder->guest_is_up && !base)
+		return kt_err_set(reterr, r,
+				  "boot timeout: the guest has not reported within %.3g s "
+				  "(--boot-timeout)",
+				  (double)spec.boot_timeout_ns / KT_NSEC_PER_SEC);
+	if (r == 0) {
 		kt_template_prune(job->id.dir, job->setup->options->template_cache_bytes);
+		/* A stage of this template was removed before the build; others never may be. */
+		(void)kt_cache_sweep("templates", "template-", true, NULL);
+	}
 	return r;
 }
 

@@ -14,7 +14,7 @@ struct kt_template_job {
 	const struct kt_test *test; /* any test of the group: all have the same machine */
 	const struct kt_kernel *kernel;
 	struct kt_template_id id;   /* of the template to be made */
-	uint64_t packages;          /* packages of the image to put into it, a bit each */
+	struct kt_packages packages; /* packages of the image to put into it */
 	struct kt_outcome *outcome; /* receives the console and, after a failure, the reason */
 	int report_fd;              /* the outcome is reported here, as a session does */
 };
@@ -25,8 +25,9 @@ struct kt_template_job {
 #define KT_TEMPLATE_JOB_NO_GUEST 2 /* the guest does not start: tests would fail to boot too */
 
 /*
- * Makes the template, unless another process has made it in the meantime. If there is an older
- * template of the same machine, it is renewed; otherwise a machine is booted. Called in a process
- * of its own. Returns its exit status.
+ * Builds the template if nobody else has in the meantime, beginning with one of another program or
+ * of an older version if there is one. Returns the exit status: 0 when the template can be used, 1
+ * when tests cannot have it but may boot (the cache is to blame, or QEMU was killed), 2 when the
+ * guest does not get up.
  */
 int kt_template_job_main(const struct kt_template_job *job);

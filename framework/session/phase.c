@@ -67,8 +67,8 @@ void kt_session_on_late(void *data, const char *what, uint64_t limit_ns)
 	case KT_PHASE_BOOT:
 	case KT_PHASE_FORK:
 		kt_session_end(session, KT_VERDICT_ERROR,
-			       "%s timeout: the guest has not reported within %.3g s", what,
-			       seconds);
+			       "%s timeout: the guest has not reported within %.3g s%s", what,
+			       seconds, session->phase == KT_PHASE_BOOT ? " (--boot-timeout)" : "");
 		break;
 	case KT_PHASE_READY:
 		kt_session_end(session, KT_VERDICT_ERROR, "the runner has not let the test begin");

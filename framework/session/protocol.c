@@ -56,6 +56,7 @@ static int encode_run(const struct kt_session_state *session, void **ret_data, s
 		.seed = kt_plan_test_seed(outcome->seed, outcome->test),
 		.attempt = outcome->attempt,
 		.work_type = session->setup->options->work_type,
+		.limit_ns = kt_setup_run_limit_ns(session->setup, session->outcome->test),
 		.time_scale_percent =
 			(uint32_t)KT_MAX(session->setup->timeout_multiplier * 100, 100.0),
 		.environment = environment,
@@ -78,7 +79,7 @@ static void send_run(struct kt_session_state *session)
 		return;
 	}
 	session->run_began_ns = kt_now_ns();
-	session->stolen_ns = kt_machine_stolen_ns(kt_link_machine(session->link));
+	kt_machine_mark_steal(kt_link_machine(session->link));
 	kt_session_enter(session, KT_PHASE_RUN,
 			 kt_setup_run_limit_ns(session->setup, session->outcome->test));
 	kt_session_send(session, KT_MSG_RUN, data, len);
@@ -100,22 +101,25 @@ void kt_session_on_go(void *data, uint32_t events)
 
 /*
  * Sends those of the test's payloads that the guest lacks, compared with the template's files or,
- * after a boot, with the initramfs. *@ret_sent: something was sent.
+ * after a boot, with the initramfs, and removes files that other tests have brought into the
+ * template. *@ret_sent: files were sent.
  */
 static int send_payloads(struct kt_session_state *session, bool *ret_sent, struct kt_err *reterr)
 {
 	const struct kt_image *image = session->setup->image;
 	KT_JSON json_t *files = NULL;
+	int r = 0;
 
 	*ret_sent = false;
-	if (session->sent_all || !session->packages)
-		return 0;
 	files = session->template ? json_incref(session->template->files)
-				  : kt_image_manifest(image, 0, NULL);
+				  : kt_image_manifest(image, KT_PACKAGES_NONE, NULL);
 	if (!files)
 		return kt_err_oom(reterr);
-	*ret_sent = kt_image_differs(image, session->packages, files);
-	return kt_image_send_changes(image, session->packages, files, session->link, reterr);
+	if (!session->sent_all) {
+		*ret_sent = kt_image_differs(image, session->packages, files);
+		r = kt_image_send_changes(image, session->packages, files, session->link, reterr);
+	}
+	return r ?: kt_image_send_removals(image, session->packages, files, session->link, reterr);
 }
 
 /*
@@ -158,7 +162,7 @@ void kt_session_check_guest(struct kt_session_state *session, const struct kt_he
 {
 	struct kt_err err = KT_ERR_NULL;
 
-	if (kt_setup_check_topology(session->outcome->test, hello, &err) < 0)
+	if (kt_setup_check_guest(session->outcome->kernel, session->outcome->test, hello, &err) < 0)
 		kt_session_end(session, KT_VERDICT_ERROR, "%s", err.text);
 	else
 		on_up(session);
@@ -237,8 +241,7 @@ static void on_result(struct kt_session_state *session, const struct kt_frame *f
 	kt_result_deinit(&session->outcome->result);
 	session->outcome->result = result;
 	kt_outcome_judge_host(session->outcome,
-			      kt_machine_stolen_ns(kt_link_machine(session->link)) -
-				      session->stolen_ns,
+			      kt_machine_stolen_ns(kt_link_machine(session->link)),
 			      kt_now_ns() - session->run_began_ns);
 	session->step = -1;
 	/* The guest's clock may run ahead of the host's. */

@@ -6,6 +6,7 @@
 
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
+#include "framework/setup/limits.h"
 #include "guest/test/ctx.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -81,7 +82,7 @@ static int restore(struct kt_session_state *session, struct kt_err *reterr)
 				kt_now_ns() + KT_TEMPLATE_RESTORE_NS, reterr);
 	if (r < 0)
 		return r;
-	if (!kt_image_differs(image, 0, template->files)) {
+	if (!kt_image_differs(image, KT_PACKAGES_NONE, template->files)) {
 		kt_session_check_guest(session, &template->hello);
 		return 0;
 	}
@@ -107,8 +108,11 @@ static void drive(struct kt_session_state *session)
 		kt_session_enter(session, KT_PHASE_FORK, KT_TEMPLATE_RESTORE_NS + send_ns);
 		r = restore(session, &err);
 	} else if (r == 0) {
+		/* The base files are in the initramfs, so only those of the packages are sent. */
+		send_ns -= kt_setup_send_limit_ns(session->setup, 0);
 		kt_session_enter(session, KT_PHASE_BOOT,
-				 session->setup->options->boot_timeout_ns + send_ns);
+				 kt_setup_boot_limit_ns(session->setup, session->outcome->test) +
+					 send_ns);
 		r = boot(session, &err);
 	}
 	if (r < 0) {
@@ -147,7 +151,11 @@ static void run_post_vm(struct kt_session_state *session)
 	ctx.view = &view;
 	/* .post_vm adds to the result of the guest; the context borrows it meanwhile. */
 	ctx.result = outcome->result;
+	kt_session_report(session->report_fd, KT_SESSION_POST_VM, "");
+	/* The machine is gone, and with it the channels. Children expect the default action. */
+	(void)signal(SIGPIPE, SIG_DFL);
 	(void)kt_ctx_call(&ctx, outcome->test->post_vm, "post_vm");
+	(void)signal(SIGPIPE, SIG_IGN);
 	kt_ctx_take_children(&ctx);
 	outcome->result = ctx.result;
 	ctx.result = KT_RESULT_NULL;

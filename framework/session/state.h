@@ -29,9 +29,8 @@ struct kt_session_state {
 	bool awaits_hello; /* HELO is due: the guest boots, or a newer program starts in it */
 	bool awaits_woke;  /* WOKE is due: WAKE was sent */
 	bool sent_all;     /* the test's payloads were sent with the newer program */
-	uint64_t packages; /* packages of the image that the test needs, a bit each */
+	struct kt_packages packages; /* packages of the image that the test needs */
 
 	uint64_t wanted_ns;    /* when the runner asked for the test to be run */
 	uint64_t run_began_ns; /* when RUN was sent */
-	uint64_t stolen_ns;    /* duration: kt_machine_stolen_ns() at run_began_ns */
 };

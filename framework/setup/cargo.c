@@ -41,6 +41,10 @@ const char *kt_cargo_path(const struct kt_cargo *cargo, const void *declaration)
 	return i < cargo->n ? cargo->places[i].path : NULL;
 }
 
+/*
+ * Tests are sorted by address, since each of several questions is asked for every test of a
+ * round.
+ */
 static int compare_tests(const void *a, const void *b)
 {
 	uintptr_t left = (uintptr_t)((const struct kt_cargo_test *)a)->test;
@@ -58,27 +62,10 @@ const struct kt_cargo_test *kt_cargo_of(const struct kt_cargo *cargo, const stru
 	return found ?: &nothing;
 }
 
-uint64_t kt_cargo_packages(const struct kt_cargo *cargo, const struct kt_test *test)
+struct kt_packages kt_cargo_packages(const struct kt_cargo *cargo, const struct kt_test *test)
 {
 	return kt_cargo_of(cargo, test)->packages;
 }
-
-static char *describe_missing(const struct kt_use *use)
-{
-	const char *where = use->kind == KT_USE_PAYLOAD ? "is not installed" : "is not found";
-
-	return kt_format("%s %s: '%s' %s%s%s", kt_use_kind_name(use->kind), use->name, use->path,
-			 where, use->package ? "; install " : "", use->package ?: "");
-}
-
-char *kt_cargo_missing(const struct kt_cargo *cargo, const struct kt_test *test)
-{
-	const struct kt_use *missing = kt_cargo_of(cargo, test)->missing;
-
-	return missing ? describe_missing(missing) : NULL;
-}
-
-/* ---- where they are on the host -------------------------------------------------------------- */
 
 /* Resolves a path of a declaration relative to the directory of the test program. */
 static char *host_path(const char *path)
@@ -92,6 +79,48 @@ static char *host_path(const char *path)
 	*strrchr(program, '/') = '\0';
 	return kt_format("%s/%s", program, path);
 }
+
+/*
+ * Why the file at the path that a declaration names cannot be used although it is there; to be
+ * freed. NULL when it is not there, or the declaration names no path.
+ */
+static char *describe_unusable(const struct kt_use *use)
+{
+	KT_FREE char *path = strchr(use->path, '/') ? host_path(use->path) : NULL;
+	struct stat st;
+
+	if (!path || stat(path, &st) < 0)
+		return NULL;
+	if (!S_ISREG(st.st_mode))
+		return kt_format("'%s' is not a regular file", path);
+	if (access(path, R_OK) < 0)
+		return kt_format("'%s' cannot be read (its mode is %04o)", path,
+				 st.st_mode & 07777);
+	if (use->kind != KT_USE_OBJECT && access(path, X_OK) < 0)
+		return kt_format("'%s' is not executable: its mode is %04o, without an x bit", path,
+				 st.st_mode & 07777);
+	return NULL;
+}
+
+static char *describe_missing(const struct kt_use *use)
+{
+	const char *where = use->kind == KT_USE_PAYLOAD ? "is not installed" : "is not found";
+	KT_FREE char *unusable = describe_unusable(use);
+
+	if (unusable)
+		return kt_format("%s %s: %s", kt_use_kind_name(use->kind), use->name, unusable);
+	return kt_format("%s %s: '%s' %s%s%s", kt_use_kind_name(use->kind), use->name, use->path,
+			 where, use->package ? "; install " : "", use->package ?: "");
+}
+
+char *kt_cargo_missing(const struct kt_cargo *cargo, const struct kt_test *test)
+{
+	const struct kt_use *missing = kt_cargo_of(cargo, test)->missing;
+
+	return missing ? describe_missing(missing) : NULL;
+}
+
+/* ---- where they are on the host -------------------------------------------------------------- */
 
 static bool is_file(const char *path)
 {
@@ -120,7 +149,10 @@ static char *find_scheduler(const char *name)
 	return NULL;
 }
 
-/* Leaves *@ret_path NULL when it is not there. */
+/*
+ * *@ret_path stays NULL if the file does not exist. A name without a slash is searched for: a
+ * scheduler by find_scheduler() first, and any program in PATH.
+ */
 static int find_path(const struct kt_use *use, char **ret_path, struct kt_err *reterr)
 {
 	bool is_path = strchr(use->path, '/');
@@ -138,7 +170,7 @@ static int find_path(const struct kt_use *use, char **ret_path, struct kt_err *r
 			*ret_path = kt_steal(path);
 		return 0;
 	}
-	if (kt_process_find(path, found, sizeof(found)) < 0)
+	if (kt_process_find(path, found, sizeof(found)) < 0 || !is_file(found))
 		return 0;
 	*ret_path = strdup(found);
 	return *ret_path ? 0 : kt_err_oom(reterr);
@@ -199,7 +231,7 @@ static int add_extra(struct kt_cargo_place *place, const char *host, const char 
 	return extra->host && extra->guest ? 0 : kt_err_oom(reterr);
 }
 
-/* The program or object itself comes first, then the files of a payload. */
+/* The program or object itself comes first, then the files that are to be beside it. */
 static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 {
 	const struct kt_use *use = &place->use;
@@ -218,6 +250,7 @@ static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 
 /* ---- the cargo of a selection ---------------------------------------------------------------- */
 
+/* If only one of the two arrays could grow, its new pointer is kept all the same. */
 static int add_place(struct kt_cargo *cargo, const struct kt_use *use, struct kt_err *reterr)
 {
 	struct kt_cargo_place *places = reallocarray(cargo->places, cargo->n + 1, sizeof(*places));
@@ -248,33 +281,56 @@ static int find_all(struct kt_cargo *cargo, struct kt_cargo_test *own, struct kt
 
 		if (r < 0)
 			return r;
-		own->packages |= kt_image_package_bit(place);
+		if (place >= KT_IMAGE_PACKAGES_MAX)
+			return kt_err_set(reterr, -E2BIG,
+					  "the tests use more than %u payloads and schedulers; "
+					  "select fewer tests",
+					  KT_IMAGE_PACKAGES_MAX);
+		kt_packages_add(&own->packages, place);
 		if (!own->missing && !cargo->places[place].path)
 			own->missing = use;
 	}
 	return 0;
 }
 
+/* What is wrong with a place is wrong for every test that uses it. 0 or -ENOMEM. */
+static int pack(struct kt_cargo_place *place, struct kt_err *reterr)
+{
+	struct kt_err err = KT_ERR_NULL;
+	int r = collect_extras(place, &err);
+
+	if (r == -ENOMEM)
+		return kt_err_oom(reterr);
+	if (r < 0)
+		place->fault = kt_format("%s %s: %s", kt_use_kind_name(place->use.kind),
+					 place->use.name, err.text);
+	return r == 0 || place->fault ? 0 : kt_err_oom(reterr);
+}
+
+/* A place that another test has packed already stays as it is. */
 static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, struct kt_err *reterr)
 {
 	for (size_t n = 0; n < own->uses.n; n++) {
 		const struct kt_use *use = &own->uses.at[n];
 		size_t i = find_place(cargo, use->declaration);
 		struct kt_cargo_place *place = &cargo->places[i];
-		int r = place->n_extras ? 0 : collect_extras(place, reterr);
+		int r = place->n_extras || place->fault ? 0 : pack(place, reterr);
 
 		if (r < 0)
-			return kt_err_prefix(reterr, r, "%s %s", kt_use_kind_name(use->kind),
-					     use->name);
+			return r;
+		if (place->fault)
+			return kt_err_set(reterr, -EINVAL, "%s", place->fault);
 		cargo->packages[i].extras = place->extras;
 		cargo->packages[i].n_extras = place->n_extras;
 	}
 	return 0;
 }
 
+/* Only what a test that can run uses is packed: other files may be broken without harm. */
 static int add_test(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
 {
 	struct kt_cargo_test *own = &cargo->tests[cargo->n_tests];
+	struct kt_err err = KT_ERR_NULL;
 	int r;
 
 	own->test = test;
@@ -283,8 +339,13 @@ static int add_test(struct kt_cargo *cargo, const struct kt_test *test, struct k
 	cargo->n_tests++;
 	r = find_all(cargo, own, reterr);
 	if (r == 0 && !own->missing && !test->disabled)
-		r = pack_all(cargo, own, reterr);
-	return r;
+		r = pack_all(cargo, own, &err);
+	if (r < 0 && r != -ENOMEM && err.text[0]) {
+		/* The others run: only this test needs the file. */
+		own->fault = strdup(err.text);
+		return own->fault ? 0 : kt_err_oom(reterr);
+	}
+	return r == -ENOMEM ? kt_err_oom(reterr) : r;
 }
 
 int kt_cargo_init(struct kt_cargo *cargo, const struct kt_test *const *tests, size_t n_tests,
@@ -301,6 +362,36 @@ int kt_cargo_init(struct kt_cargo *cargo, const struct kt_test *const *tests, si
 	return r;
 }
 
+static int note_fault(struct kt_cargo_test *own, const char *fault)
+{
+	if (!own->fault)
+		own->fault = strdup(fault);
+	return own->fault ? 0 : -ENOMEM;
+}
+
+int kt_cargo_note_fault(struct kt_cargo *cargo, const struct kt_test *test, const char *fault)
+{
+	struct kt_cargo_test *own = (struct kt_cargo_test *)kt_cargo_of(cargo, test);
+
+	return own->test ? note_fault(own, fault) : 0;
+}
+
+int kt_cargo_note_faults(struct kt_cargo *cargo, const struct kt_image *image)
+{
+	for (size_t i = 0; i < cargo->n_tests; i++) {
+		struct kt_cargo_test *own = &cargo->tests[i];
+
+		for (size_t n = 0; n < own->uses.n; n++) {
+			size_t place = find_place(cargo, own->uses.at[n].declaration);
+			const char *fault = kt_image_package_fault(image, place);
+
+			if (fault && note_fault(own, fault) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 static void place_deinit(struct kt_cargo_place *place)
 {
 	for (size_t i = 0; i < place->n_extras; i++) {
@@ -308,6 +399,7 @@ static void place_deinit(struct kt_cargo_place *place)
 		free((char *)place->extras[i].guest);
 	}
 	free(place->extras);
+	free(place->fault);
 	free(place->path);
 }
 
@@ -317,8 +409,10 @@ void kt_cargo_deinit(struct kt_cargo *cargo)
 		free((char *)cargo->packages[i].name);
 		place_deinit(&cargo->places[i]);
 	}
-	for (size_t i = 0; i < cargo->n_tests; i++)
+	for (size_t i = 0; i < cargo->n_tests; i++) {
 		kt_uses_deinit(&cargo->tests[i].uses);
+		free(cargo->tests[i].fault);
+	}
 	free(cargo->tests);
 	free(cargo->places);
 	free(cargo->packages);

@@ -15,12 +15,13 @@
 
 /*
  * Before anything boots, the runner reads the BPF objects that the selected tests use. An object
- * that is wrong by itself stops the run. A kernel that cannot run a scheduler makes its tests SKIP:
+ * that is wrong by itself makes the tests that use it an ERROR; the others run. A kernel that cannot run a scheduler makes its tests SKIP:
  * the kernel has no sched_ext, or its BTF describes a kfunc wrongly that the object calls. The
  * files are untrusted: libelf checks every offset, and PROGRAM_MAX bounds what is read.
  */
-#define PROGRAM_MAX    (256u << 20)
-#define EM_BPF_MACHINE 247u
+
+#define PROGRAM_MAX    (256u << 20) /* bytes of a scheduler's file */
+#define EM_BPF_MACHINE 247u         /* e_machine of a BPF object */
 #define KFUNC_PREFIX   "scx_bpf_"
 
 /* ---- objects --------------------------------------------------------------------------------- */
@@ -42,6 +43,7 @@ static int check_object(const struct check *check, const struct kt_scheduler *sc
 			     scheduler->line, scheduler->name, scheduler->object);
 }
 
+/* The variables that the declaration of a scheduler sets in every test. */
 static int check_own(const struct check *check, const struct kt_test *test)
 {
 	const struct kt_uses *uses = &kt_cargo_of(check->cargo, test)->uses;
@@ -67,20 +69,27 @@ static int check_ops(const struct check *check, const struct kt_test *test, cons
 	return 0;
 }
 
-int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *const *tests,
-			size_t n_tests, struct kt_err *reterr)
+static int check_test(const struct check *check, const struct kt_test *test)
 {
-	struct check check = { cargo, reterr };
-	int r = 0;
+	int r = check_own(check, test) ?: check_ops(check, test, test->backdrop.ops);
 
-	for (size_t i = 0; r == 0 && i < n_tests; i++) {
-		r = check_own(&check, tests[i])
-			    ?: check_ops(&check, tests[i], tests[i]->backdrop.ops);
-		for (const struct kt_step *step = tests[i]->steps; r == 0 && step && !step->end;
-		     step++)
-			r = check_ops(&check, tests[i], step->ops);
-	}
+	for (const struct kt_step *step = test->steps; r == 0 && step && !step->end; step++)
+		r = check_ops(check, test, step->ops);
 	return r;
+}
+
+int kt_schedulers_check(struct kt_cargo *cargo, const struct kt_test *const *tests, size_t n_tests,
+			struct kt_err *reterr)
+{
+	for (size_t i = 0; i < n_tests; i++) {
+		struct kt_err fault = KT_ERR_NULL;
+		struct check check = { cargo, &fault };
+
+		if (check_test(&check, tests[i]) < 0 &&
+		    kt_cargo_note_fault(cargo, tests[i], fault.text) < 0)
+			return kt_err_oom(reterr);
+	}
+	return 0;
 }
 
 /* ---- kfuncs ---------------------------------------------------------------------------------- */

@@ -12,11 +12,11 @@
 
 /*
  * Reads the objects of the schedulers that @tests use. Each must define a scheduler and the
- * variables that its declaration and the operations set. Returns 0 or -EINVAL; the error names the
- * declaration's file and line.
+ * variables that its declaration and the operations set; otherwise the test gets a fault that names
+ * the declaration's file and line (kt_cargo_note_fault()). Returns 0 or -ENOMEM.
  */
-int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *const *tests,
-			size_t n_tests, struct kt_err *reterr);
+int kt_schedulers_check(struct kt_cargo *cargo, const struct kt_test *const *tests, size_t n_tests,
+			struct kt_err *reterr);
 
 /*
  * Returns why @kernel cannot run the schedulers of @test, to be freed, or NULL when it can. The

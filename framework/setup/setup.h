@@ -25,15 +25,17 @@ struct kt_setup {
 	size_t n_kernels;          /* at least 1 */
 	struct kt_cargo cargo;
 	struct kt_image *image;
-	int initramfs_fd;          /* the image as an initramfs; -1 until kt_setup_initramfs() */
-	char *cmdline;             /* of the guest's kernel */
-	char *template_dir;        /* NULL: machines are booted, not restored from templates */
-	double timeout_multiplier; /* of time limits; default 1 with KVM, 3 with TCG */
+	int initramfs_fd;   /* the image as an initramfs; -1 until kt_setup_initramfs() */
+	char *template_dir; /* NULL when machines are booted, not restored */
+	double timeout_multiplier;
 };
 
 #define KT_SETUP_NULL ((struct kt_setup){ .initramfs_fd = -1 })
 
-/* What a run needs in its guests beyond the test program itself. */
+/* The factor for the limits of tests without --timeout-multiplier: 1 with KVM, 3 with TCG. */
+double kt_setup_default_multiplier(const struct kt_host *host);
+
+/* What a run wants beyond the program itself. */
 struct kt_setup_wants {
 	const struct kt_image_extra *extras; /* packed for every guest */
 	size_t n_extras;
@@ -62,6 +64,13 @@ int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr);
 char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			const struct kt_test *test);
 
+/*
+ * Why the test is an ERROR before it runs, to be freed: a file that it brings is broken, or its
+ * machine cannot be (kt_setup_machine_fault()). NULL when nothing is wrong.
+ */
+char *kt_setup_fault(const struct kt_setup *setup, const struct kt_kernel *kernel,
+		     const struct kt_test *test);
+
 /* The topology of @test in the form that vmm/ takes. */
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test);
 
@@ -71,18 +80,18 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 					  const struct kt_test *test);
 
 /*
- * Compares the CPUs, caches and NUMA nodes that the guest reports in HELO with those that the
- * test asks for. Returns 0, or -EINVAL with both in the error.
+ * Whether the guest is what was asked for: it runs @kernel, and sees the CPUs, caches and nodes
+ * that @test asks for. Returns 0 or -EINVAL; the error says what differs.
  */
-int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *hello,
-			    struct kt_err *reterr);
+int kt_setup_check_guest(const struct kt_kernel *kernel, const struct kt_test *test,
+			 const struct kt_hello *hello, struct kt_err *reterr);
 
 /* The text of everything that the saved machine of a test depends on, to be freed. */
 char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			    const struct kt_test *test);
 
 /* How long a guest that has no file of @packages may take to receive all of them. */
-uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, uint64_t packages);
+uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, struct kt_packages packages);
 
 /*
  * How long the test may take from its start to its result: --timeout if given; else .timeout_ms

@@ -4,6 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/*
+ * A test names the same declaration in several places: in its lists, and in the steps that start
+ * and stop it. The address of the declaration is its identity.
+ */
 static int add(struct kt_uses *uses, const struct kt_use *use)
 {
 	struct kt_use *grown;
@@ -44,6 +48,7 @@ static int add_scheduler(struct kt_uses *uses, const struct kt_scheduler *schedu
 	use.name = scheduler->name;
 	use.path = scheduler->object ?: scheduler->binary;
 	use.package = scheduler->package;
+	use.files = scheduler->files;
 	return add(uses, &use);
 }
 
@@ -60,6 +65,7 @@ static int add_lists(struct kt_uses *uses, const struct kt_cgroup_def *setup,
 	return r;
 }
 
+/* The order decides which missing file a SKIP names: the first one. */
 static int add_all(struct kt_uses *uses, const struct kt_test *test)
 {
 	int r = 0;

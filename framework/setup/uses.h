@@ -9,12 +9,12 @@
 #include <ktest/test.h>
 
 enum kt_use_kind {
-	KT_USE_PAYLOAD,
-	KT_USE_SCHEDULER, /* a program */
-	KT_USE_OBJECT,    /* a scheduler that ktest loads itself */
+	KT_USE_PAYLOAD,   /* a program */
+	KT_USE_SCHEDULER, /* a program that loads a scheduler */
+	KT_USE_OBJECT,    /* a BPF object, which ktest loads itself */
 };
 
-/* "payload", "scheduler". */
+/* The kind as messages name it: "payload" or "scheduler". */
 static inline const char *kt_use_kind_name(enum kt_use_kind kind)
 {
 	return kind == KT_USE_PAYLOAD ? "payload" : "scheduler";
@@ -24,16 +24,16 @@ static inline const char *kt_use_kind_name(enum kt_use_kind kind)
 struct kt_use {
 	enum kt_use_kind kind;
 	const void *declaration; /* struct kt_payload or struct kt_scheduler */
-	const char *name;
-	const char *path; /* as declared */
-	const char *package;
-	const char *const *files;
+	const char *name;        /* also of its directory in the guest */
+	const char *path;        /* .binary or .object, as declared */
+	const char *package; /* of the distribution, to be installed if it is missing; or NULL */
+	const char *const *files; /* of a payload, beside its program: NULL-terminated; or NULL */
 };
 
 /* Each declaration once, in the order in which the test names them. */
 struct kt_uses {
-	struct kt_use *at;
-	size_t n;
+	struct kt_use *at; /* owned */
+	size_t n;          /* without a bound */
 };
 
 /* Lists what @test uses. Returns 0 or -ENOMEM. */

@@ -263,6 +263,8 @@ static int wait_run(struct guest *guest, struct kt_err *reterr)
 			r = settle(guest, reterr);
 		else if (r == 0 && frame.type == KT_MSG_FILE)
 			r = kt_update_file(&frame, reterr);
+		else if (r == 0 && frame.type == KT_MSG_REMOVE)
+			r = kt_update_remove(&frame, reterr);
 		else if (r == 0 && frame.type == KT_MSG_EXEC)
 			r = exec_newer(guest, reterr);
 		else if (r == 0 && frame.type == KT_MSG_WAKE)
@@ -408,6 +410,7 @@ static void run_test(struct guest *guest, struct kt_result *ret_result)
 				? (enum kt_work_type)guest->run.work_type
 				: KT_WORK_NONE;
 	ctx.time_scale_percent = guest->run.time_scale_percent;
+	ctx.limit_ns = guest->run.limit_ns;
 	scale_stall_timeout(ctx.time_scale_percent);
 	kt_crash_watch_step(&ctx.step);
 	run_body(guest, &ctx);

@@ -87,6 +87,21 @@ int kt_update_file(const struct kt_frame *frame, struct kt_err *reterr)
 	return r < 0 ? kt_err_set(reterr, r, "FILE '%s': %m", path) : 0;
 }
 
+int kt_update_remove(const struct kt_frame *frame, struct kt_err *reterr)
+{
+	const char *at = (const char *)frame->payload, *end = at + frame->len;
+
+	if (!frame->len || end[-1])
+		return kt_err_set(reterr, -EPROTO, "REMOVE without an end");
+	for (; at < end; at += strlen(at) + 1) {
+		if (*at != '/')
+			return kt_err_set(reterr, -EPROTO, "REMOVE with a bad path");
+		if (unlink(at) < 0 && errno != ENOENT)
+			return kt_err_set(reterr, -errno, "REMOVE '%s': %m", at);
+	}
+	return 0;
+}
+
 int kt_update_exec(struct kt_port *port, struct kt_err *reterr)
 {
 	struct kt_port_position position = kt_port_position(port);

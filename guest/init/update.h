@@ -15,6 +15,12 @@
  */
 int kt_update_file(const struct kt_frame *frame, struct kt_err *reterr);
 
+/*
+ * Handles a REMOVE frame: removes files that the next test is not to see. Those that are not there
+ * are passed over. 0, -EPROTO or an error of unlink(2).
+ */
+int kt_update_remove(const struct kt_frame *frame, struct kt_err *reterr);
+
 /* Replaces PID 1 by /init, which continues with the port. Returns only on failure. */
 int kt_update_exec(struct kt_port *port, struct kt_err *reterr);
 

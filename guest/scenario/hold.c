@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * How init waits while the workers of a step run.
+ *
+ * Init must not disturb what it measures. It sleeps in poll(2) until something ends: a worker (the
+ * descriptor of its group), the scheduler (its process, or a uevent), or another child (SIGCHLD by
+ * signalfd). It never wakes up by a timer before the end of the hold.
+ *
+ * Payloads and the scheduler may end at any time, and their owners read their exit status later.
+ * Therefore init reaps orphans only.
+ */
+
 #include "guest/scenario/hold.h"
 
 #include <errno.h>
@@ -48,7 +59,7 @@ static void reap_orphans(const struct kt_hold_watch *watch, int signals)
 	struct signalfd_siginfo signal;
 
 	while (read(signals, &signal, sizeof(signal)) > 0)
-		;
+		; /* else the descriptor stays readable */
 	for (;;) {
 		siginfo_t info = { 0 };
 
@@ -145,6 +156,7 @@ int kt_hold_until(const struct kt_hold_watch *watch, uint64_t end_ns, struct kt_
 	sigset_t child, old;
 	int r;
 
+	/* A signalfd gets a signal only while the signal is blocked. */
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &child, &old);

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads the steps of a test as data; nothing runs here. A step names a cgroup in its setup or in an
+ * operation. A step with .setup_fn names what the function returns, which is not known before the
+ * step: such a name does not keep a cgroup alive.
+ */
+
 #include "guest/scenario/lifetime.h"
 
 #include <string.h>
 
+/* "a/b" is within "a" and within "a/b", and "ab" is not within "a". */
 static bool is_within(const char *inner, const char *outer)
 {
 	size_t len = strlen(outer);
@@ -19,6 +26,7 @@ static bool names(const char *cgroup, const char *name)
 	return cgroup && (is_within(cgroup, name) || is_within(name, cgroup));
 }
 
+/* KT_ADD_CGROUP_DEF() too has the name in .cgroup. */
 static bool creates(const struct kt_op *op)
 {
 	return op->kind == KT_OP_ADD_CGROUP || op->kind == KT_OP_ADD_CGROUP_DEF;

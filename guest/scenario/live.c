@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Cgroups are kept in a list, the newest first. Every cgroup on the list has a directory, and every
+ * worker belongs to the entry of the cgroup that it runs in, or to init's entry. Only the executor
+ * and operations change the list, and only in init's main thread.
+ *
+ * Removal is in reverse order of creation, which puts children before their parents. Two rules keep
+ * it from blocking: a frozen cgroup is thawed, or its workers are killed at once, and all workers
+ * are asked to end before any is waited for.
+ */
+
 #include "guest/scenario/live.h"
 
 #include <errno.h>
@@ -47,10 +57,12 @@ struct kt_live_cgroup *kt_live_find(struct kt_live *live, const char *name)
 int kt_live_get(struct kt_live *live, const char *name, struct kt_live_cgroup **ret_cgroup,
 		struct kt_err *reterr)
 {
-	*ret_cgroup = kt_live_find(live, name ?: "");
-	if (*ret_cgroup)
-		return 0;
-	return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
+	struct kt_live_cgroup *cgroup = kt_live_find(live, name ?: "");
+
+	if (!cgroup)
+		return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
+	*ret_cgroup = cgroup;
+	return 0;
 }
 
 uint64_t kt_live_iterations(const struct kt_live_cgroup *cgroup)
@@ -112,6 +124,10 @@ static void override_type(const struct kt_live *live, struct kt_work *work)
 		*work = other;
 }
 
+/*
+ * Each group gets seeds of its own, far enough from the next group's for all of its workers: the
+ * same test and seed give the same random numbers in every worker.
+ */
 static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 		       const struct kt_work *work, struct kt_err *reterr)
 {
@@ -129,7 +145,9 @@ static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	if (!grown)
 		return kt_err_oom(reterr);
 	cgroup->groups = grown;
-	r = kt_worker_group_start(work, &place, kt_ctx_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
+	/* Thousands of workers take as long as the test allows. */
+	r = kt_worker_group_start(work, &place,
+				  kt_ctx_patient_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
 				  &grown[cgroup->n_groups], reterr);
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "starting %s in cgroup '%s'",
@@ -218,6 +236,7 @@ static void live_free(struct kt_live_cgroup *cgroup)
 	free(cgroup);
 }
 
+/* Parents that were created only as part of a path have no entry: they are passed over. */
 const cpu_set_t *kt_live_cpus_above(struct kt_live *live, const char *name)
 {
 	KT_FREE char *above = strdup(name);
@@ -251,6 +270,11 @@ static int live_new(struct kt_live *live, const char *name, unsigned int last_st
 	return 0;
 }
 
+/*
+ * The entry is added as soon as the directory exists, so that teardown finds it whatever fails
+ * next. Workers are started last, so that they never run
+ * without the limits.
+ */
 int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned int last_step,
 		struct kt_err *reterr)
 {
@@ -266,6 +290,7 @@ int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned 
 	return r ?: start_groups(live, cgroup, def->work, def, reterr);
 }
 
+/* Frees the entry even when the directory stays, so that teardown does not try it again. */
 static int remove_at(struct kt_live *live, struct kt_live_cgroup **at, struct kt_err *reterr)
 {
 	struct kt_live_cgroup *cgroup = *at;
@@ -289,6 +314,7 @@ int kt_live_remove(struct kt_live *live, const char *name, struct kt_err *reterr
 	return kt_err_set(reterr, -ENOENT, "cgroup '%s' does not exist", name);
 }
 
+/* The reports of the workers bear the name of @to from now on. */
 static int take_groups(struct kt_live_cgroup *from, struct kt_live_cgroup *to)
 {
 	struct kt_worker_group **grown =
@@ -316,7 +342,7 @@ int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct 
 	if (r < 0)
 		return r;
 	r = take_groups(from, to);
-	kt_live_set_cpus(to, &to->cpus);
+	kt_live_set_cpus(to, &to->cpus); /* allows them to the workers that have come */
 	return r < 0 ? kt_err_oom(reterr) : 0;
 }
 

@@ -34,7 +34,7 @@ struct kt_live {
 
 void kt_live_init(struct kt_live *live, struct kt_ctx *ctx);
 
-/* Everything must have been torn down. */
+/* Frees the reports. All cgroups and workers must have been torn down. */
 void kt_live_deinit(struct kt_live *live);
 
 /* Returns the cgroup @name, or NULL when it does not exist. */
@@ -55,13 +55,22 @@ int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned 
 int kt_live_spawn(struct kt_live *live, struct kt_live_cgroup *cgroup, const struct kt_work *work,
 		  struct kt_err *reterr);
 
-/* Stops its workers, and waits until they have left it. */
+/*
+ * Stops the workers of @cgroup and waits until the kernel shows no task of theirs in it. Returns 0
+ * or a negative errno with a message.
+ */
 int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_err *reterr);
 
-/* Stops its workers, kills what else runs in it, and removes it. */
+/*
+ * Stops the workers of @name, kills what else runs in it, and removes it. Returns 0 or a negative
+ * errno with a message. The entry is gone even after a failure, but for -ENOENT.
+ */
 int kt_live_remove(struct kt_live *live, const char *name, struct kt_err *reterr);
 
-/* Moves all tasks; the workers are @to's from then on. */
+/*
+ * Moves all tasks of @from to @to, which owns the workers from then on. From init's entry only its
+ * workers move. Returns 0 or a negative errno with a message.
+ */
 int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct kt_err *reterr);
 
 /* Returns the CPUs that the cgroup inherits: those of the nearest cgroup above it. */
@@ -83,4 +92,5 @@ int kt_live_for_each_group(struct kt_live *live,
 				     struct kt_worker_group *group),
 			   void *data);
 
+/* Iterations of the workers that are in @cgroup now, since they were started. */
 uint64_t kt_live_iterations(const struct kt_live_cgroup *cgroup);

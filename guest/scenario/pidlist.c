@@ -20,6 +20,7 @@ int kt_pid_list_add(struct kt_pid_list **first, const char *tag, pid_t *pids, si
 
 const struct kt_pid_list *kt_pid_list_find(const struct kt_pid_list *first, const char *tag)
 {
+	/* The newest is the first: a tag that is used again hides the older list. */
 	while (first && strcmp(first->tag, tag))
 		first = first->next;
 	return first;

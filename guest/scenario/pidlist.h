@@ -6,9 +6,9 @@
 #include <sys/types.h>
 
 struct kt_pid_list {
-	struct kt_pid_list *next; /* remembered before this */
-	const char *tag;          /* borrowed from the operation */
-	pid_t *pids;
+	struct kt_pid_list *next; /* captured before this one */
+	const char *tag;          /* borrowed from the operation, that is from the test */
+	pid_t *pids;              /* owned */
 	size_t n;
 };
 
@@ -18,4 +18,5 @@ int kt_pid_list_add(struct kt_pid_list **first, const char *tag, pid_t *pids, si
 /* Returns the latest list with that tag, or NULL. */
 const struct kt_pid_list *kt_pid_list_find(const struct kt_pid_list *first, const char *tag);
 
+/* Frees all lists. NULL is allowed. */
 void kt_pid_lists_free(struct kt_pid_list *first);

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The records of the steps' holds. The kernel counts a cgroup's CPU time from its creation, so the
+ * values at the begin of a hold are kept in the live cgroup (struct kt_live_cgroup) and subtracted
+ * at its end. A cgroup that is created during the hold begins at 0; one that is removed during it
+ * gets no record.
+ */
+
 #include "guest/scenario/record.h"
 
 #include <stdlib.h>
@@ -43,9 +50,9 @@ int kt_record_begin(struct kt_records *records, struct kt_live *live, const char
 	if (!record)
 		return kt_err_oom(reterr);
 	record->name = name;
+	/* Before anything can fail: records are found by the number of their step. */
 	*records->end = record;
 	records->end = &record->next;
-	*ret_record = record;
 	for (struct kt_live_cgroup *at = live->first; at; at = at->next) {
 		int r = kt_cgroup_usage(at->name, &at->begin, reterr);
 
@@ -54,6 +61,7 @@ int kt_record_begin(struct kt_records *records, struct kt_live *live, const char
 		at->begin_iterations = kt_live_iterations(at);
 	}
 	record->begin_ns = kt_elapsed_ns(live->ctx);
+	*ret_record = record;
 	return 0;
 }
 
@@ -66,7 +74,7 @@ static int record_cgroup(struct kt_step_record *record, const struct kt_live_cgr
 	if (!cgroup)
 		return kt_err_oom(reterr);
 	cgroup->next = record->cgroups;
-	record->cgroups = cgroup;
+	record->cgroups = cgroup; /* owned from here on, also on failure */
 	cgroup->name = strdup(live->name);
 	if (!cgroup->name)
 		return kt_err_oom(reterr);
@@ -99,6 +107,7 @@ const struct kt_cgroup_record *kt_record_find(const struct kt_records *records, 
 	const struct kt_step_record *record = records->first;
 	const struct kt_cgroup_record *at;
 
+	/* No step is skipped: a test ends at the first step that fails. */
 	while (record && step--)
 		record = record->next;
 	at = record ? record->cgroups : NULL;
@@ -121,6 +130,7 @@ static json_t *cgroups_to_json(const struct kt_step_record *record)
 	return array;
 }
 
+/* Names that are NULL are left out ("s*"). */
 json_t *kt_records_to_json(const struct kt_records *records)
 {
 	json_t *array = json_array();

@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The executor: runs what a test declares, in this order.
+ *
+ *	begin		attach the test's scheduler
+ *	backdrop	setup, operations
+ *	each step	setup, operations, hold, teardown of what no later step names
+ *	end		teardown of everything else
+ *
+ * The first failure ends the run. It is recorded in the test's result where it is known, with the
+ * step and the operation; callers only see that something failed. All waits are in operations and
+ * in the hold, and each has a deadline. Between begin and end of the steps init runs with the
+ * highest priority (urgent.h).
+ */
+
 #include "guest/scenario/scenario.h"
 
+#include "guest/scenario/definition.h"
 #include "guest/scenario/hold.h"
 #include "guest/scenario/op.h"
 #include "guest/scenario/state.h"
@@ -21,8 +36,8 @@
 
 struct teardown {
 	struct kt_scenario *scenario;
-	unsigned int step;
-	int first;
+	unsigned int step; /* the step that ends, or KT_LIVES_ON */
+	int first;         /* the first failure; 0: none */
 };
 
 /* Whether the cgroup ends with this step. Its payload ends just before it. */
@@ -42,6 +57,7 @@ static void on_teardown_failed(void *data, const struct kt_err *err)
 	teardown->first = teardown->first ?: r;
 }
 
+/* One cgroup that cannot be removed does not keep the others: all are tried. */
 static int tear_down(struct kt_scenario *scenario, unsigned int step)
 {
 	struct teardown teardown = { scenario, step, 0 };
@@ -66,6 +82,7 @@ int kt_scenario_begin(struct kt_scenario *scenario)
 		return 0;
 	r = kt_scheduler_set_attach(&scenario->schedulers, scheduler, NULL, &err);
 	if (r < 0 && r != KT_FAILED)
+		/* An ERROR and not a FAIL: without its scheduler the test has not run. */
 		kt_result_merge(&scenario->ctx->result, KT_VERDICT_ERROR, err.text);
 	return r;
 }
@@ -77,7 +94,7 @@ static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def 
 	struct kt_err err = KT_ERR_NULL;
 
 	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++) {
-		if (kt_op_set_up(scenario, def, &err) < 0)
+		if (kt_definition_set_up(scenario, def, &err) < 0)
 			return kt_scenario_fail(scenario, &err, "setup");
 	}
 	return 0;
@@ -103,6 +120,10 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 	return 0;
 }
 
+/*
+ * .setup_fn is called when its step begins. Its list is used until the test ends, so it must be
+ * static (struct kt_step).
+ */
 static int set_up_step(struct kt_scenario *scenario, const struct kt_step *step)
 {
 	const struct kt_cgroup_def *setup = step->setup;
@@ -125,6 +146,7 @@ static int count_group(void *data, struct kt_live_cgroup *cgroup, struct kt_work
 	return 0;
 }
 
+/* Tells the host which step runs, which the host reports if the guest hangs or dies in it. */
 static void send_step(struct kt_scenario *scenario, enum kt_message type,
 		      const struct kt_step *step)
 {
@@ -181,6 +203,7 @@ static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
 	return r;
 }
 
+/* A step without a hold gets a record too: records are found by the number of their step. */
 static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -200,6 +223,10 @@ static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 	return r < 0 && r != KT_FAILED ? kt_scenario_fail(scenario, &err, "hold") : r;
 }
 
+/*
+ * A scheduler that has ended unexpectedly fails the test before the next step begins. The step's
+ * end is sent even after a failure; everything is torn down then, since no later step runs.
+ */
 static int run_step(struct kt_scenario *scenario, unsigned int index)
 {
 	const struct kt_step *step = &scenario->steps[index];
@@ -219,6 +246,7 @@ static int run_step(struct kt_scenario *scenario, unsigned int index)
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
+/* What the backdrop creates lives until the end of the test (kt_scenario_last_step()). */
 static int set_up_backdrop(struct kt_scenario *scenario, const struct kt_backdrop *backdrop)
 {
 	int r;
@@ -244,6 +272,9 @@ int kt_scenario_run(struct kt_scenario *scenario, const struct kt_test *test)
 	return r;
 }
 
+/* ---- the report ------------------------------------------------------------------------------ */
+
+/* A subset of the worker's report; .check functions see all of it. */
 static json_t *worker_to_json(const struct kt_worker_report *report)
 {
 	return json_pack(
@@ -282,6 +313,7 @@ static json_t *operations_to_json(uint64_t applied)
 	return array;
 }
 
+/* "n_workers" counts all workers, also those that "workers" has no room for. */
 json_t *kt_scenario_report(const struct kt_scenario *scenario)
 {
 	const struct kt_reports *reports = &scenario->live.reports;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The executor of steps. */
+/*
+ * The executor of a scenario: attaches the test's scheduler, runs the backdrop and the steps, tears
+ * everything down, and reports what happened. Init calls these functions in the order in which they
+ * stand here.
+ */
 
 #include <jansson.h>
 #include <stdint.h>

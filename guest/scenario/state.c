@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* What a scenario is made of, and the two questions that operations ask about it. */
+
 #include "guest/scenario/state.h"
 
 #include <errno.h>
@@ -6,6 +8,7 @@
 
 #include "guest/scenario/hold.h"
 #include "guest/scenario/lifetime.h"
+#include "util/cleanup.h"
 #include "util/clock.h"
 
 int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario)
@@ -34,16 +37,28 @@ struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
 	kt_records_deinit(&scenario->records);
 	kt_pid_lists_free(scenario->captures);
 	kt_live_deinit(&scenario->live);
-	scenario->ctx->scenario = NULL;
+	scenario->ctx->scenario = NULL; /* the functions in api.c look at it */
 	free(scenario);
 	return NULL;
 }
 
 unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const char *name)
 {
+	/* Outside the steps: kt_apply() in a .run function. */
 	if (!scenario->steps || scenario->in_backdrop)
 		return KT_LIVES_ON;
 	return kt_lifetime_end(scenario->steps, (unsigned int)scenario->ctx->step, name);
+}
+
+int kt_scenario_place(struct kt_scenario *scenario, const char *name,
+		      struct kt_live_cgroup **ret_cgroup, struct kt_err *reterr)
+{
+	int r = kt_live_get(&scenario->live, name, ret_cgroup, reterr);
+
+	if (r == 0 && !*name)
+		(*ret_cgroup)->last_step =
+			KT_MAX((*ret_cgroup)->last_step, kt_scenario_last_step(scenario, name));
+	return r;
 }
 
 int kt_scenario_fail(struct kt_scenario *scenario, const struct kt_err *err, const char *what)

@@ -40,6 +40,14 @@ struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario);
 unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const char *name);
 
 /*
+ * Finds the cgroup @name, in which the caller is about to start something; "" is init's own. Init's
+ * workers then live at least until the last step that names "". Returns 0, or -ENOENT with a
+ * message when there is no such cgroup.
+ */
+int kt_scenario_place(struct kt_scenario *scenario, const char *name,
+		      struct kt_live_cgroup **ret_cgroup, struct kt_err *reterr);
+
+/*
  * Lets time pass until @end_ns, or for @ns. Returns early with -ECHILD when a worker ends, and with
  * KT_FAILED when a scheduler ends that was not expected to.
  */

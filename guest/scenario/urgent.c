@@ -3,6 +3,10 @@
 
 #include <sched.h>
 
+/*
+ * A failure is ignored in both: init then runs at its ordinary priority, which delays operations on
+ * a loaded machine and does not change what they do.
+ */
 void kt_urgent_begin(void)
 {
 	struct sched_param param = { .sched_priority = 99 };

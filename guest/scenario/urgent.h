@@ -8,4 +8,6 @@
  * (SCHED_RESET_ON_FORK).
  */
 void kt_urgent_begin(void);
+
+/* Makes the calling thread SCHED_OTHER again. */
 void kt_urgent_end(void);

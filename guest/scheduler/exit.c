@@ -21,6 +21,9 @@
 
 #define HEAD  "sched_ext: BPF scheduler \""
 #define HEAD2 "\" disabled ("
+#define FROM  "sched_ext: "
+
+#define LOG_MAX ((size_t)1 << 20) /* bytes of the kernel log that are kept; the oldest go first */
 
 /* The texts of scx_exit_reason() in kernel/sched/ext.c. */
 static const struct {
@@ -120,7 +123,7 @@ static char *take_backtrace(const char *line)
 static int parse_at(const char *line, struct kt_scx_exit_info *info)
 {
 	const char *name = said(line) + strlen(HEAD), *reason = strstr(name, HEAD2), *text;
-	size_t name_len, head = strlen("sched_ext: ");
+	size_t name_len, head = strlen(FROM);
 
 	if (!reason || reason > line + strcspn(line, "\n"))
 		return -ENODATA;
@@ -130,7 +133,7 @@ static int parse_at(const char *line, struct kt_scx_exit_info *info)
 	line = next_line(line);
 	text = said(line);
 	/* The second line, "sched_ext: NAME: MESSAGE". */
-	if (text && !strncmp(text, "sched_ext: ", head) && !strncmp(text + head, name, name_len) &&
+	if (text && !strncmp(text, FROM, head) && !strncmp(text + head, name, name_len) &&
 	    !strncmp(text + head + name_len, ": ", 2)) {
 		text += head + name_len + 2;
 		info->message = strndup(text, strcspn(text, "\n"));
@@ -156,4 +159,57 @@ int kt_scx_exit_parse(const char *log, struct kt_scx_exit_info *ret_info)
 	else
 		*ret_info = info;
 	return r;
+}
+
+char *kt_scx_exit_complaint(const char *log)
+{
+	const char *last = NULL;
+
+	for (const char *line = log; *line; line = next_line(line)) {
+		const char *text = said(line);
+
+		if (text && !strncmp(text, FROM, strlen(FROM)) &&
+		    strncmp(text, HEAD, strlen(HEAD)))
+			last = text + strlen(FROM);
+	}
+	return last ? strndup(last, strcspn(last, "\n")) : NULL;
+}
+
+/* ---- the log itself -------------------------------------------------------------------------- */
+
+int kt_scx_log_open(struct kt_scx_log *log, struct kt_err *reterr)
+{
+	int r = log->kmsg ? 0 : kt_kmsg_open(&log->kmsg, reterr);
+
+	if (r == 0)
+		kt_scx_log_clear(log);
+	return r;
+}
+
+void kt_scx_log_close(struct kt_scx_log *log)
+{
+	log->kmsg = kt_kmsg_close(log->kmsg);
+	kt_buffer_deinit(&log->text);
+}
+
+void kt_scx_log_clear(struct kt_scx_log *log)
+{
+	kt_kmsg_begin(log->kmsg);
+	kt_buffer_consume(&log->text, log->text.len);
+}
+
+const char *kt_scx_log_read(struct kt_scx_log *log)
+{
+	struct kt_buffer *text = &log->text;
+	KT_FREE char *more = NULL;
+
+	if (kt_kmsg_read(log->kmsg, &more, NULL) == 0 && more) {
+		/* The NUL at the end makes way for the new text, which brings its own. */
+		text->len -= text->len ? 1 : 0;
+		if (kt_buffer_append(text, more, strlen(more) + 1) < 0)
+			(void)kt_buffer_append(text, "", 1);
+		if (text->len > LOG_MAX)
+			kt_buffer_consume(text, text->len - LOG_MAX);
+	}
+	return text->len ? text->data : "";
 }

@@ -128,7 +128,10 @@ static void look_at(struct kt_ops_hook *hook, const struct seccomp_notif *call)
 
 	(void)snprintf(path, sizeof(path), "/proc/%u/mem", call->pid);
 	memory = open(path, O_RDWR | O_CLOEXEC);
-	if (memory >= 0 && pread(memory, &update, len, (off_t)call->data.args[1]) == (ssize_t)len)
+	/* The caller may have died before the open: then its number may be another process's. */
+	if (memory < 0 || ioctl(hook->fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) < 0)
+		return;
+	if (pread(memory, &update, len, (off_t)call->data.args[1]) == (ssize_t)len)
 		set_timeout(hook, memory, &update);
 }
 

@@ -47,6 +47,7 @@ void kt_scheduler_set_init(struct kt_scheduler_set *set, struct kt_ctx *ctx, str
 		.ctx = ctx,
 		.port = port,
 		.watch_fd = -1,
+		.log = KT_SCX_LOG_NULL,
 		.history = json_array(),
 	};
 }
@@ -101,7 +102,7 @@ void kt_scheduler_set_deinit(struct kt_scheduler_set *set)
 	free_args(set->args);
 	kt_scx_exit_deinit(&set->exit);
 	set->dump = kt_scx_dump_close(set->dump);
-	set->kmsg = kt_kmsg_close(set->kmsg);
+	kt_scx_log_close(&set->log);
 	set->watch_fd = kt_close(set->watch_fd);
 	json_decref(set->history);
 }
@@ -120,23 +121,38 @@ static void send_text(const struct kt_scheduler_set *set, const char *text)
 		(void)kt_port_send(set->port, KT_MSG_SCX_LOG, text, strlen(text));
 }
 
-/* Sends all that the process has printed to the host, after a heading with the scheduler's name. */
-static void send_log(const struct kt_scheduler_set *set, const struct kt_scheduler_run *run,
-		     const char *name)
+static void send_file(const struct kt_scheduler_set *set, int fd)
 {
-	KT_FREE char *heading = kt_format("scheduler %s:\n", name), *bytes = malloc(FRAME_BYTES);
-	uint64_t len;
-	int fd = kt_scheduler_log(run, &len);
+	KT_FREE char *bytes = malloc(FRAME_BYTES);
 	off_t at = 0;
 	ssize_t n;
 
-	if (!heading || !bytes || !set->port || !len)
-		return;
-	send_text(set, heading);
-	while ((n = pread(fd, bytes, FRAME_BYTES, at)) > 0) {
+	while (bytes && (n = pread(fd, bytes, FRAME_BYTES, at)) > 0) {
 		(void)kt_port_send(set->port, KT_MSG_SCX_LOG, bytes, (size_t)n);
 		at += n;
 	}
+}
+
+/*
+ * Sends all that the process has printed to the host, after a heading with the scheduler's name.
+ * Standard error comes last: the end of the log is what a report shows.
+ */
+static void send_log(const struct kt_scheduler_set *set, const struct kt_scheduler_run *run,
+		     const char *name)
+{
+	KT_FREE char *heading = kt_format("scheduler %s:\n", name);
+	uint64_t out_len, err_len;
+	int out = kt_scheduler_out(run, &out_len), err = kt_scheduler_err(run, &err_len);
+
+	if (!heading || !set->port || (!out_len && !err_len))
+		return;
+	send_text(set, heading);
+	if (out_len)
+		send_file(set, out);
+	if (out_len && err_len)
+		send_text(set, "standard error:\n");
+	if (err_len)
+		send_file(set, err);
 }
 
 /* Sends the kernel's dump, and notes its length and its losses in the history. */
@@ -174,8 +190,8 @@ static void note_time(const struct kt_scheduler_set *set, const char *what)
 }
 
 /*
- * Appends an entry for a scheduler that has just been enabled. @began_ns is when that was asked
- * for. @replaces is the scheduler that was detached for it, NULL if there was none.
+ * Appends an entry for a scheduler that the kernel has taken. @began_ns is when that was asked for.
+ * @replaces is the scheduler that was detached for it, NULL if there was none.
  */
 static void note_start(const struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		       const struct kt_scheduler *replaces, uint64_t began_ns)
@@ -185,24 +201,20 @@ static void note_start(const struct kt_scheduler_set *set, const struct kt_sched
 	kt_scx_ops(name, sizeof(name));
 	(void)json_array_append_new(
 		set->history,
-		json_pack("{ss ss si ss* sI sI}", "name", scheduler->name, "ops", name, "step",
+		json_pack("{ss ss si ss* sI}", "name", scheduler->name, "ops", name, "step",
 			  set->ctx->step, "replaces", replaces ? replaces->name : NULL, "asked_ns",
-			  (json_int_t)began_ns, "enabled_ns", (json_int_t)kt_elapsed_ns(set->ctx)));
+			  (json_int_t)began_ns));
 }
 
 /* ---- an end by itself ------------------------------------------------------------------------ */
 
 /*
- * Finds the kernel's report of the end in its log since the last call. -ENODATA when there is none.
+ * Finds the kernel's report of the end in its log since the scheduler was started. -ENODATA when
+ * there is none.
  */
 static int read_reason(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
 {
-	KT_FREE char *log = NULL;
-	int r = kt_kmsg_read(set->kmsg, &log, NULL);
-
-	if (r < 0)
-		return r;
-	return log ? kt_scx_exit_parse(log, ret_exit) : -ENODATA;
+	return kt_scx_exit_parse(kt_scx_log_read(&set->log), ret_exit);
 }
 
 /* Describes the end by the status of the process, for when the kernel log has no report. */
@@ -275,7 +287,8 @@ static char *backtrace_line(const char *backtrace)
 	return kt_buffer_append(&line, "", 1) < 0 ? NULL : kt_steal(line.data);
 }
 
-static int fail_for_end(const struct kt_scheduler_set *set)
+/* @phase is "", or " while it was ...". */
+static int fail_for_end(const struct kt_scheduler_set *set, const char *phase)
 {
 	const struct kt_scheduler_end *end = &set->end;
 	const struct kt_expected_exit *expected = &set->ctx->test->expect_scheduler_exit;
@@ -287,8 +300,8 @@ static int fail_for_end(const struct kt_scheduler_set *set)
 				    expected->reason_contains ?: "")
 			: NULL;
 
-	return kt_fail(set->ctx, where_of(set), "scheduler %s has ended: %s (%s, %d)%s%s%s%s%s",
-		       end->scheduler->name, end->reason, kt_scx_exit_name(end->kind),
+	return kt_fail(set->ctx, where_of(set), "scheduler %s has ended%s: %s (%s, %d)%s%s%s%s%s",
+		       end->scheduler->name, phase, end->reason, kt_scx_exit_name(end->kind),
 		       (int)end->kind, *end->message ? ": " : "", end->message, other ?: "",
 		       trace && *trace ? "; kernel backtrace: " : "", trace ?: "");
 }
@@ -299,7 +312,8 @@ static int fail_for_end(const struct kt_scheduler_set *set)
  * KT_FAILED.
  */
 static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
-		  const struct kt_scheduler *scheduler, const struct kt_scx_exit_info *exit)
+		  const struct kt_scheduler *scheduler, const struct kt_scx_exit_info *exit,
+		  const char *phase)
 {
 	note_end(set, scheduler, exit);
 	send_dump(set, last_entry(set));
@@ -307,7 +321,7 @@ static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
 	(void)kt_scheduler_free(run);
 	set->has_ended = true;
 	if (!is_expected(set))
-		return fail_for_end(set);
+		return fail_for_end(set, phase);
 	set->was_expected = true;
 	return 0;
 }
@@ -321,7 +335,7 @@ static bool has_failed_meanwhile(struct kt_scheduler_set *set, struct kt_scx_exi
 {
 	if (read_reason(set, ret_exit) < 0)
 		return false;
-	if (ret_exit->kind >= KT_SCX_EXIT_ERROR && ret_exit->kind < KT_SCX_EXIT_ANY)
+	if (kt_scx_exit_is_error(ret_exit))
 		return true;
 	kt_scx_exit_deinit(ret_exit);
 	return false;
@@ -362,12 +376,9 @@ static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *schedu
 		if (set->watch_fd < 0)
 			return set->watch_fd;
 	}
-	if (!set->kmsg) {
-		r = kt_kmsg_open(&set->kmsg, reterr);
-		if (r < 0)
-			return r;
-		kt_kmsg_begin(set->kmsg);
-	}
+	r = kt_scx_log_open(&set->log, reterr);
+	if (r < 0)
+		return r;
 	make_room(set, kt_scheduler_dump_kib(scheduler));
 	return 0;
 }
@@ -384,9 +395,38 @@ static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned 
 }
 
 /*
- * Starts a scheduler. If its process was started but it was not enabled, the test becomes an ERROR
- * with the reason, the log goes to the host, and KT_FAILED is returned; earlier failures are
- * returned as they are.
+ * Handles a start that has failed after its process was started. If the kernel has reported that it
+ * has disabled the scheduler, that is an end by itself, of its own kind and perhaps an expected
+ * one. Otherwise the test is an ERROR, with what the process has said and what the kernel has. @err
+ * is the error of kt_scheduler_start(). Takes @run over.
+ */
+static int on_not_attached(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
+			   const struct kt_scheduler *scheduler, int r, struct kt_err *err)
+{
+	KT_FREE char *complaint = NULL;
+	struct kt_scx_exit_info exit;
+
+	if (read_reason(set, &exit) == 0) {
+		/* A process that was killed at the deadline lets its scheduler go. */
+		if (r != -ETIMEDOUT || kt_scx_exit_is_error(&exit))
+			return on_end(set, run, scheduler, &exit, " while it was being attached");
+		kt_scx_exit_deinit(&exit);
+	}
+	complaint = kt_scx_exit_complaint(kt_scx_log_read(&set->log));
+	if (complaint)
+		(void)kt_err_set(err, r, "%.*s; the kernel says: %s", 700, strdupa(err->text),
+				 complaint);
+	send_log(set, run, scheduler->name);
+	set->has_failed = true;
+	kt_result_merge(&set->ctx->result, KT_VERDICT_ERROR,
+			err->text[0] ? err->text : "a scheduler was not attached");
+	(void)kt_scheduler_free(run);
+	return KT_FAILED;
+}
+
+/*
+ * Starts a scheduler. If its process was started but no scheduler is there, on_not_attached() says
+ * what that means; earlier failures are returned as they are.
  */
 static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		  const char *const *args, const struct kt_scheduler *replaces, uint64_t began_ns,
@@ -398,29 +438,31 @@ static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *sched
 		.watchdog_ms = scale_watchdog(set, set->ctx->test->watchdog_ms),
 		.watchdog_default_ms = scale_watchdog(set, WATCHDOG_DEFAULT_MS),
 		.watch_fd = set->watch_fd,
-		.deadline_ns = kt_ctx_deadline_ns(set->ctx, ATTACH_TIMEOUT_MS),
+		.log = &set->log,
+		.deadline_ns = kt_ctx_patient_deadline_ns(set->ctx, ATTACH_TIMEOUT_MS),
+		.grace_ns = kt_ctx_grace_ns(set->ctx),
 	};
 	struct kt_scheduler_run *run = NULL;
+	struct kt_err err = KT_ERR_NULL;
 	char **kept = copy_args(args);
-	int r = kept ? kt_scheduler_start(&start, &run, reterr) : kt_err_oom(reterr);
+	int r;
 
-	if (r < 0)
+	kt_scx_log_clear(&set->log);
+	r = kept ? kt_scheduler_start(&start, &run, &err) : kt_err_oom(&err);
+	if (r < 0 && !run) {
 		free_args(kept);
-
-	if (r < 0 && run) {
-		send_log(set, run, scheduler->name);
-		kt_result_merge(&set->ctx->result, KT_VERDICT_ERROR,
-				reterr->text[0] ? reterr->text : "a scheduler was not attached");
-		(void)kt_scheduler_free(run);
-		return KT_FAILED;
+		return kt_err_set(reterr, r, "%s", err.text);
 	}
-	if (r < 0)
-		return r;
+	note_start(set, scheduler, replaces, began_ns);
+	if (r < 0) {
+		free_args(kept);
+		return on_not_attached(set, run, scheduler, r, &err);
+	}
+	note_time(set, "enabled_ns");
 	set->run = run;
 	set->scheduler = scheduler;
 	free_args(set->args);
 	set->args = kept;
-	note_start(set, scheduler, replaces, began_ns);
 	return 0;
 }
 
@@ -444,6 +486,28 @@ static struct kt_scheduler_run *let_go(struct kt_scheduler_set *set)
 	return kt_steal(set->run);
 }
 
+/* Notes how the process has ended, as from wait(2), in the last entry. */
+static void note_status(const struct kt_scheduler_set *set, const struct kt_scheduler_run *run)
+{
+	json_t *entry = last_entry(set);
+
+	if (entry)
+		(void)json_object_set_new(entry, "status", json_integer(kt_scheduler_status(run)));
+}
+
+/* A status other than 0 after SIGTERM fails nothing: many programs end so. It gets a line. */
+static void tell_status(const struct kt_scheduler_run *run, const char *name)
+{
+	int status = kt_scheduler_status(run);
+	KT_FREE char *words = NULL;
+
+	if (!WIFEXITED(status) || !WEXITSTATUS(status))
+		return;
+	words = kt_scheduler_last_words(run);
+	(void)printf("scheduler %s: detaching: its process ended with status %d%s%s\n", name,
+		     WEXITSTATUS(status), words ? ": " : "", words ?: "");
+}
+
 int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
 {
 	const struct kt_scheduler *scheduler = set->scheduler;
@@ -462,8 +526,10 @@ int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
 				  scheduler->name);
 	r = kt_scheduler_stop(run, kt_ctx_deadline_ns(set->ctx, DETACH_TIMEOUT_MS), reterr);
 	note_time(set, "detached_ns");
+	note_status(set, run);
 	if (has_failed_meanwhile(set, &exit))
-		return on_end(set, run, scheduler, &exit);
+		return on_end(set, run, scheduler, &exit, " while it was being detached");
+	tell_status(run, scheduler->name);
 	send_log(set, run, scheduler->name);
 	(void)kt_scheduler_free(run);
 	return r;
@@ -502,10 +568,11 @@ int kt_scheduler_set_check(struct kt_scheduler_set *set)
 		return 0;
 	run = let_go(set);
 	/* Let the process end first: its status explains the end when the kernel log does not. */
-	kt_scheduler_bury(run, kt_ctx_deadline_ns(set->ctx, BURY_TIMEOUT_MS));
+	kt_scheduler_bury(run, kt_ctx_deadline_ns(set->ctx, BURY_TIMEOUT_MS),
+			  kt_ctx_grace_ns(set->ctx));
 	if (read_reason(set, &exit) < 0)
 		exit = explain_process(run);
-	return on_end(set, run, scheduler, &exit);
+	return on_end(set, run, scheduler, &exit, "");
 }
 
 int kt_scheduler_set_await_end(struct kt_scheduler_set *set, unsigned int timeout_ms,
@@ -560,7 +627,8 @@ void kt_scheduler_set_finish(struct kt_scheduler_set *set)
 
 	if (r == 0 && set->run && kt_scheduler_set_detach(set, &err) < 0 && err.text[0])
 		(void)kt_fail(set->ctx, where_of(set), "%s", err.text);
-	if ((expected->kind || expected->reason_contains) && !set->was_expected && !set->has_ended)
+	if ((expected->kind || expected->reason_contains) && !set->was_expected &&
+	    !set->has_ended && !set->has_failed)
 		(void)kt_fail_values(set->ctx, where_of(set), "the scheduler ends by itself",
 				     expected->reason_contains ?: kt_scx_exit_name(expected->kind),
 				     "it has not");

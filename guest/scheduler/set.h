@@ -12,7 +12,6 @@
 #include "guest/scheduler/exit.h"
 #include "guest/scheduler/scheduler.h"
 #include "guest/test/ctx.h"
-#include "guest/test/kmsg.h"
 
 /*
  * A BPF map that stays open, so that it can be read after its scheduler has ended. Owned by the
@@ -38,10 +37,11 @@ struct kt_scheduler_set {
 	const struct kt_scheduler *scheduler; /* of @run; NULL with it */
 	char **args;                          /* owned; arguments of the last attach operation */
 	int watch_fd;                         /* uevents; -1 until a scheduler is started */
-	struct kt_kmsg *kmsg;          /* the kernel log; NULL until a scheduler is started */
+	struct kt_scx_log log;         /* the kernel's, since a scheduler was started last */
 	unsigned int dump_kib;         /* room for a dump; 0 until a scheduler is started */
 	struct kt_scx_dump *dump;      /* NULL likewise, or if the kernel lacks the tracepoint */
 	bool has_ended;                /* a scheduler has ended by itself */
+	bool has_failed;               /* a scheduler was not attached: the test says so already */
 	bool was_expected;             /* and the test expects that end */
 	struct kt_scx_exit_info exit;  /* how the last one ended by itself; owns the texts */
 	struct kt_scheduler_end end;   /* the same for the test; points into @exit */
@@ -58,11 +58,13 @@ void kt_scheduler_set_deinit(struct kt_scheduler_set *set);
 
 /*
  * Starts @scheduler with the additional arguments @args (NULL: none) and waits until the kernel has
- * enabled it, at most 30 s, longer on a slow machine.
+ * enabled it, as long as the test may take; 30 s, longer on a slow machine, when that is not known.
  *
- * Returns 0. KT_FAILED when its process was started but the scheduler was not enabled: the test is
- * an ERROR then, with the reason, and the host has the log. -EBUSY when a scheduler is attached
- * already, -ENOTSUP when the kernel has no sched_ext; -ENOMEM.
+ * Returns 0, also when the kernel has disabled the scheduler meanwhile as the test expects: nothing
+ * is attached then. KT_FAILED when its process was started but no scheduler is there: the test
+ * FAILs when the kernel has disabled it, and is an ERROR when it was never enabled. Both have the
+ * reason, and the host has the log. -EBUSY when a scheduler is attached already, -ENOTSUP when the
+ * kernel has no sched_ext; -ENOMEM.
  */
 int kt_scheduler_set_attach(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 			    const char *const *args, struct kt_err *reterr);

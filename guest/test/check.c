@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Compares what workers have reported with the limits of the test.
+ *
+ * Some checks are about one worker, others compare the workers of a group (one KT_WORK()). Limits
+ * on time are missed on a slow host without any fault of the kernel. Each failure therefore carries
+ * by how much it was missed (struct excess), and the host decides whether the time that it took
+ * from the vCPUs explains it. A limit on something of which nothing was measured cannot be judged,
+ * and must not pass: it makes the test INCONCLUSIVE.
+ */
+
 #include "guest/test/check.h"
 
 #include <math.h>
@@ -26,9 +36,9 @@ void kt_checks_set_default(const struct kt_checks *checks)
 	defaults = *checks;
 }
 
-/* ---- which limits there are ------------------------------------------------------------------ */
+/* ---- the limits ------------------------------------------------------------------ */
 
-/* The members of struct kt_checks that are numbers, for merging and for validation. */
+/* Pointers to the members of @checks that are numbers, ended by NULL. 0 means: no limit is set. */
 static double *const *number_members(struct kt_checks *checks, double *members[16])
 {
 	size_t n = 0;
@@ -96,8 +106,8 @@ const char *kt_checks_fault(const struct kt_checks *checks)
 struct checker {
 	struct kt_ctx *ctx;
 	struct kt_checks checks;
-	const struct kt_worker_report *at; /* workers of one group, next to one another */
-	size_t n;
+	const struct kt_worker_report *at; /* the reports of one group; borrowed */
+	size_t n;                          /* its workers */
 };
 
 /* Writes "max_gap_ms of SpinWait in cgroup 'w', worker 3"; without the worker when it is -1. */
@@ -114,8 +124,8 @@ static void describe(const struct checker *checker, const char *check, int worke
 
 /* By how much a limit was missed: as time, or as a share of the limit. 0: the host is no excuse. */
 struct excess {
-	double ns;
-	double share;
+	double ns;    /* nanoseconds */
+	double share; /* of the limit: 1 is all of it */
 };
 
 static void fail(const struct checker *checker, const char *check, int worker, const char *expected,
@@ -129,6 +139,7 @@ static void fail(const struct checker *checker, const char *check, int worker, c
 			  got, (uint64_t)ceil(excess.ns), excess.share);
 }
 
+/* Makes the test INCONCLUSIVE: "max_wake_p99_us of ...: no wake-ups were measured". */
 static void nothing_measured(const struct checker *checker, const char *check, const char *of_what)
 {
 	char what[256];
@@ -183,6 +194,7 @@ static void check_starved(const struct checker *checker, int i)
 		     (struct excess){ (double)report->wall_ns, 0 });
 }
 
+/* No excess: a slow host does not make a worker run on another CPU. */
 static void check_isolation(const struct checker *checker, int i)
 {
 	const struct kt_worker_report *report = &checker->at[i];
@@ -223,6 +235,7 @@ static void check_gap(const struct checker *checker, int i)
 	     (struct excess){ (gap_ms - limit_ms) * KT_NSEC_PER_MSEC, 0 });
 }
 
+/* @n per second in @ns nanoseconds; 0 for no time. */
 static double per_second(uint64_t n, uint64_t ns)
 {
 	return ns ? (double)n * KT_NSEC_PER_SEC / (double)ns : 0;
@@ -330,6 +343,7 @@ static void check_spread(const struct checker *checker)
 					      100 });
 }
 
+/* The coefficient of variation of the workers' iterations per second of CPU time. */
 static void check_throughput(const struct checker *checker)
 {
 	double sum = 0, squares = 0, n = 0, mean, variance, cv, limit;
@@ -348,7 +362,7 @@ static void check_throughput(const struct checker *checker)
 		return;
 	}
 	mean = sum / n;
-	variance = KT_MAX(squares / n - mean * mean, 0.0);
+	variance = KT_MAX(squares / n - mean * mean, 0.0); /* rounding can make it negative */
 	cv = sqrt(variance) / mean;
 	limit = limit_of(checker->checks.max_throughput_cv);
 	check_most(checker, "max_throughput_cv", -1, limit, cv, "",
@@ -388,6 +402,7 @@ static void check_group(const struct checker *checker)
 		check_throughput(checker);
 }
 
+/* Whether any limit is set. Only then must there be workers to be checked. */
 static bool says_anything(const struct kt_checks *checks)
 {
 	static const struct kt_checks nothing;
@@ -403,6 +418,9 @@ void kt_check_reports(struct kt_ctx *ctx, const struct kt_reports *reports)
 		return;
 	if (!reports->n)
 		(void)kt_inconclusive(ctx, "there were no workers to be checked");
+	/*
+	 * Reports are appended a whole group at a time (kt_worker_group_stop()).
+	 */
 	for (size_t i = 0; i < reports->n; i += checker.n) {
 		checker.at = &reports->at[i];
 		checker.n = 1;

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What a test's functions can ask and record. Two processes use it: init in the guest, for .run and
+ * .check, and the session on the host, for .post_vm. What only one of them has (ctx->scenario,
+ * ctx->view) is NULL in the other one.
+ *
+ * A failure does not end a function by itself: it is recorded, and the macros of ktest/assert.h
+ * return KT_FAILED. Threads may record failures at the same time; ctx->lock guards the result.
+ */
+
 #include "guest/test/ctx.h"
 
 #include <stdarg.h>
@@ -23,6 +32,7 @@ void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 		.test = test,
 		.topology = kt_test_topology(test),
 		.began_ns = kt_now_ns(),
+		.asked_ns = kt_now_ns(),
 		.time_scale_percent = 100,
 		.step = -1,
 		.owner = getpid(),
@@ -39,9 +49,40 @@ void kt_ctx_deinit(struct kt_ctx *ctx)
 	(void)pthread_mutex_destroy(&ctx->lock);
 }
 
+/*
+ * The report needs time for processes that have to be killed, for a dump and a log to be sent, and
+ * for the host's clock, which began to count before this one.
+ */
+static uint64_t reserve_ns(const struct kt_ctx *ctx)
+{
+	return KT_MIN(ctx->limit_ns / 4, 8 * KT_NSEC_PER_SEC);
+}
+
+uint64_t kt_ctx_report_ns(const struct kt_ctx *ctx)
+{
+	return ctx->limit_ns ? ctx->asked_ns + ctx->limit_ns - reserve_ns(ctx) : KT_NSEC_NEVER;
+}
+
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
 {
-	return kt_now_ns() + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
+	uint64_t now_ns = kt_now_ns();
+	uint64_t ns = now_ns + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
+
+	/* What tears down after such a wait has a share of the time that is kept for the report. */
+	return KT_MIN(ns, KT_MAX(kt_ctx_report_ns(ctx), now_ns + reserve_ns(ctx) / 4));
+}
+
+uint64_t kt_ctx_grace_ns(const struct kt_ctx *ctx)
+{
+	return ctx->limit_ns ? KT_MIN(reserve_ns(ctx) / 2, 3 * KT_NSEC_PER_SEC)
+			     : 3 * KT_NSEC_PER_SEC;
+}
+
+uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
+{
+	uint64_t deadline_ns = kt_ctx_deadline_ns(ctx, ms);
+
+	return ctx->limit_ns ? KT_MAX(deadline_ns, kt_ctx_report_ns(ctx)) : deadline_ns;
 }
 
 const struct kt_topology *kt_topology(const struct kt_ctx *ctx)
@@ -118,7 +159,7 @@ void kt_ctx_fail_limit(struct kt_ctx *ctx, struct kt_where where, const char *wh
 		.what = (char *)what,
 		.expected = (char *)expected,
 		.got = (char *)got,
-		.step = -1,
+		.step = -1, /* it is about the whole test */
 		.elapsed_ns = kt_elapsed_ns(ctx),
 		.excess_ns = excess_ns,
 		.excess_share = excess_share,
@@ -155,6 +196,7 @@ int kt_fail(struct kt_ctx *ctx, struct kt_where where, const char *format, ...)
 	return kt_fail_values(ctx, where, text.text, NULL, NULL);
 }
 
+/* A verdict that is more severe stays, with its reason (kt_result_merge()). */
 static int end_as(struct kt_ctx *ctx, enum kt_verdict verdict, const char *format, va_list ap)
 {
 	struct kt_err reason;

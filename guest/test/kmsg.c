@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads the kernel's log as records. The kernel fills the log from user space too (writes to
+ * /dev/kmsg); only its own records may count as complaints, so the text that is made here tells
+ * them apart.
+ */
+
 #include "guest/test/kmsg.h"
 
 #include <errno.h>
@@ -35,6 +41,11 @@ int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr)
 	return 0;
 }
 
+int kt_kmsg_fd(const struct kt_kmsg *kmsg)
+{
+	return kmsg->fd;
+}
+
 void kt_kmsg_begin(struct kt_kmsg *kmsg)
 {
 	(void)lseek(kmsg->fd, 0, SEEK_END);
@@ -51,9 +62,10 @@ struct kt_kmsg *kt_kmsg_close(struct kt_kmsg *kmsg)
 }
 
 /*
- * A record is "prio,seq,usec,flags;text\n" with continuation lines that begin with a space
- * (Documentation/ABI/testing/dev-kmsg). Facility 0 is the kernel; others come from user space,
- * and are marked with '#' here, so that no process can fake a complaint of the kernel.
+ * Appends a line for the record: ' ' or '#', the time, the text. A record is
+ * "prio,seq,usec,flags;text\n", followed by lines that begin with a space and are left out here
+ * (Documentation/ABI/testing/dev-kmsg). Facility 0 (prio >> 3) is the kernel. Other facilities are
+ * user space, which cannot write as facility 0; their lines begin with '#'.
  */
 static void append_record(FILE *out, char *record)
 {
@@ -72,7 +84,7 @@ static void append_record(FILE *out, char *record)
 
 int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr)
 {
-	char record[8192];
+	char record[8192]; /* the largest record of any kernel (CONSOLE_EXT_LOG_MAX) */
 	FILE *out = NULL;
 	size_t len;
 	ssize_t n;
@@ -124,6 +136,7 @@ char *kt_kmsg_complaint(const char *text)
 	for (const char *line = text; *line;) {
 		size_t len = strcspn(line, "\n");
 
+		/* Only lines of the kernel itself begin with a blank. */
 		for (size_t i = 0; *line == ' ' && i < KT_ARRAY_LEN(signs); i++) {
 			if (memmem(line, len, signs[i], strlen(signs[i])))
 				return strndup(line + 1, len - 1);

@@ -7,10 +7,16 @@
 
 #include "util/err.h"
 
-struct kt_kmsg;
+struct kt_kmsg; /* an open reader with a position of its own */
 
+/* Returns 0 or a negative errno with a message. */
 int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr);
+
+/* NULL is allowed. Returns NULL. */
 struct kt_kmsg *kt_kmsg_close(struct kt_kmsg *kmsg);
+
+/* The descriptor, to poll for new records. @kmsg owns it. */
+int kt_kmsg_fd(const struct kt_kmsg *kmsg);
 
 /* Skips the records that are in the log now: they are not the test's. */
 void kt_kmsg_begin(struct kt_kmsg *kmsg);

@@ -576,6 +576,10 @@ static void note_lost(struct kt_worker_group *group)
 	}
 }
 
+/*
+ * A worker that was asked to end may exit with a status of its own; it is in its report. Ends by a
+ * signal, before it was asked, or by a kill after waiting in vain are faults.
+ */
 static char *find_fault(const struct kt_worker_group *group)
 {
 	for (unsigned int i = 0; i < group->n_processes; i++) {
@@ -594,7 +598,7 @@ static char *find_fault(const struct kt_worker_group *group)
 			return kt_format("worker %u (%s) was killed by signal %d (%s)%s", i,
 					 group->ops->name, WTERMSIG(status),
 					 strsignal(WTERMSIG(status)), when);
-		if (process->lost || WEXITSTATUS(status))
+		if (process->lost)
 			return kt_format("worker %u (%s) ended by itself (status %d)%s", i,
 					 group->ops->name, WEXITSTATUS(status), when);
 	}

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ktest/declaration.h>
 #include <ktest/test.h>
 
 #ifdef __cplusplus
@@ -180,6 +181,7 @@ void kt_payload_register(struct kt_payload_node *node);
  *		   .checks = KT_PAYLOAD_CHECKS(KT_METRIC_MIN("jobs.0.read.iops", 1)));
  */
 #define KT_PAYLOAD(payload_name, ...)                                                              \
+	KT_DECLARATION_BEGIN									   \
 	static const struct kt_payload kt_payload_##payload_name = {                               \
 		.name = #payload_name, .file = __FILE__, .line = __LINE__, __VA_ARGS__             \
 	};                                                                                         \
@@ -189,6 +191,7 @@ void kt_payload_register(struct kt_payload_node *node);
 		static struct kt_payload_node node = { &kt_payload_##payload_name, NULL };         \
 		kt_payload_register(&node);                                                        \
 	}                                                                                          \
+	KT_DECLARATION_END									   \
 	typedef int kt_payload_needs_semicolon_##payload_name
 
 /** KT_PAYLOAD_REF() - a pointer to the payload of that name, which the same file defines */

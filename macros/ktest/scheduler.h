@@ -8,6 +8,7 @@
 
 #include <ktest/check.h>
 #include <ktest/ctx.h>
+#include <ktest/declaration.h>
 #include <ktest/test.h>
 #include <ktest/topology.h>
 
@@ -26,6 +27,8 @@ extern "C" {
  * @args:        KT_ARGS(). For an object: "VARIABLE=VALUE", global variables of the BPF program
  *               (read-only or not) or parts of them: "cells[2].cpus=0xf". For a program: its
  *               arguments. NULL: none.
+ * @files:       KT_ARGS(): paths of files that are put beside it in the guest, as for a payload
+ *               (struct kt_payload). NULL: none.
  * @topology:    for tests whose .scheduler this is: each dimension that the test leaves at 0.
  * @checks:      for tests whose .scheduler this is: each member that the test leaves out. They
  *               override KT_DEFAULT_CHECKS().
@@ -49,6 +52,7 @@ struct kt_scheduler {
 	const char *binary;
 	const char *package;
 	const char *const *args;
+	const char *const *files;
 	struct kt_topology topology;
 	struct kt_checks checks;
 	unsigned int dump_kib;
@@ -86,6 +90,7 @@ void kt_scheduler_register(struct kt_scheduler_node *node);
  *	KTEST(fair, .scheduler = KT_SCHEDULER_REF(short_slices), .steps = ...);
  */
 #define KT_SCHEDULER(scheduler_name, ...)                                                          \
+	KT_DECLARATION_BEGIN									   \
 	static const struct kt_scheduler kt_scheduler_##scheduler_name = {                         \
 		.name = #scheduler_name, .file = __FILE__, .line = __LINE__, __VA_ARGS__           \
 	};                                                                                         \
@@ -95,6 +100,7 @@ void kt_scheduler_register(struct kt_scheduler_node *node);
 		static struct kt_scheduler_node node = { &kt_scheduler_##scheduler_name, NULL };   \
 		kt_scheduler_register(&node);                                                      \
 	}                                                                                          \
+	KT_DECLARATION_END									   \
 	typedef int kt_scheduler_needs_semicolon_##scheduler_name
 
 /** KT_SCHEDULER_REF() - a pointer to the scheduler of that name, which the same file defines */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include <ktest/check.h>
+#include <ktest/declaration.h>
 #include <ktest/scenario.h>
 #include <ktest/topology.h>
 
@@ -44,7 +45,7 @@ struct kt_scheduler; /* see ktest/scheduler.h */
  * @check:       runs in the guest after the steps or @run, and after @checks, if the steps or
  *               @run succeeded. Returns as @run does. NULL: nothing to check.
  * @post_vm:     runs on the host after the machine has ended, whatever the verdict is. Returns
- *               as @run does. NULL: nothing to do.
+ *               as @run does, within 60 s. NULL: nothing to do.
  * @scheduler:   KT_SCHEDULER_REF(): is attached before the scenario begins, and detached after
  *               @check. NULL (the default): the kernel's own scheduler.
  * @schedulers:  KT_SCHEDULERS(): those that the test's functions attach. The ones that steps
@@ -141,6 +142,7 @@ int kt_main(int argc, char **argv);
  *	      .run = two_cpus_run);
  */
 #define KTEST(test_name, ...)                                                                      \
+	KT_DECLARATION_BEGIN									   \
 	static const struct kt_test kt_test_##test_name = {                                        \
 		.name = #test_name, .file = __FILE__, .line = __LINE__, __VA_ARGS__                \
 	};                                                                                         \
@@ -150,6 +152,7 @@ int kt_main(int argc, char **argv);
 		static struct kt_test_node node = { &kt_test_##test_name, NULL };                  \
 		kt_test_register(&node);                                                           \
 	}                                                                                          \
+	KT_DECLARATION_END									   \
 	typedef int kt_needs_semicolon_##test_name
 
 #ifdef __cplusplus

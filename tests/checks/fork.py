@@ -73,6 +73,42 @@ def killed_while_building(cache, ktests):
     check(not cache.templates(), "a build that is killed leaves nothing that looks finished")
 
 
+def descendants(pid):
+    """The processes below pid, by the parents that /proc names."""
+    parents = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = path.read_text()
+        except OSError:
+            continue
+        parents[int(path.parent.name)] = (int(text.rpartition(")")[2].split()[1]), text)
+    found = {pid}
+    while True:
+        more = {child for child, (parent, _) in parents.items() if parent in found} - found
+        if not more:
+            return {child: parents[child][1] for child in found if child in parents}
+        found |= more
+
+
+def qemu_killed_while_building(cache, ktests):
+    """The OOM killer looks like this: machines are booted instead."""
+    building = cache.start(ktests, "--exact", "trivial")
+    machines = []
+
+    def has_machine():
+        machines[:] = [pid for pid, text in descendants(building.pid).items()
+                       if "(qemu-system" in text]
+        return machines and any((path / "ram").exists() for path in cache.entries())
+
+    wait_for("a QEMU that boots", has_machine)
+    os.kill(machines[0], signal.SIGKILL)
+    out, err = building.communicate(timeout=TIMEOUT_S)
+    check(building.returncode == 0 and "no template, machines are booted instead: QEMU was killed "
+          "by signal 9" in err and "1 passed" in out,
+          f"a QEMU that is killed while a template is made\n{out}{err}")
+    check(not cache.entries(), "leaves nothing")
+
+
 def two_at_once(cache, ktests):
     runs = [cache.start(ktests, "--exact", "trivial") for _ in range(2)]
     for process in runs:
@@ -105,7 +141,8 @@ def newer_binary(cache, ktests, sample, hanging):
     check(done.returncode == 0 and len(cache.templates()) == 2,
           "for many attempts the template is made anew", done)
     done = cache.run(hanging, "boot_hangs", "--append", "quiet", "--boot-timeout", "6s")
-    check(done.returncode == 99 and "waiting for the guest to boot" in done.stdout
+    check(done.returncode == 99 and "boot timeout" in done.stdout
+          and "--boot-timeout" in done.stdout
           and "console" in done.stdout,
           "a guest that does not get up fails the making of its template, which shows its console",
           done)
@@ -204,6 +241,7 @@ def main():
         directory = pathlib.Path(name)
         cache = Cache(directory / "cache")
         killed_while_building(cache, ktests)
+        qemu_killed_while_building(cache, ktests)
         two_at_once(cache, ktests)
         listed(cache, ktests)
         newer_binary(cache, ktests, sample, hanging)

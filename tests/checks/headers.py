@@ -11,8 +11,7 @@ import shutil
 import subprocess
 import sys
 
-WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
-            "-Wno-unused-function"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
 INTERNAL = [["gcc", "-x", "c", "-std=gnu17", "-D_GNU_SOURCE"]]
 PUBLIC = [
     ["gcc", "-x", "c", "-std=gnu11"],

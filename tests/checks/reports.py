@@ -7,6 +7,7 @@ usage: reports.py SAMPLE KTESTS
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,14 @@ def main():
               "TAP: what passed and what was skipped")
         check("Summary" in run.stderr, "the text for people goes to standard error")
 
+        run = subprocess.run([sample, "--exact", "--meson", "run_fails", "skips"],
+                             capture_output=True, text=True, timeout=120)
+        check(run.returncode == 0 and re.search("^not ok . - run_fails", run.stdout, re.M),
+              "--meson: the verdict is in the TAP, not in the exit status")
+        run = subprocess.run([sample, "--exact", "--meson", "--global-timeout", "1ms", "hangs",
+                              "run_fails"], capture_output=True, text=True, timeout=120)
+        check(run.returncode == 99, "--meson: a plan that is not complete is an error")
+
         root, found = cases(junit)
         check(set(found) == set(TESTS) and root.get("tests") == "5", "JUnit: all tests")
         check(root.get("failures") == "1" and root.get("errors") == "2"
@@ -62,8 +71,17 @@ def main():
 
         command = [sample, "--exact", "--junit", "/nonexistent/junit.xml", "warning_is_expected"]
         run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        check(run.returncode == 110 and "/nonexistent/junit.xml" in run.stderr,
-              "a report that cannot be written")
+        check(run.returncode == 110 and "/nonexistent/junit.xml" in run.stderr
+              and "PASS" not in run.stdout, "a report that cannot be written is told at once")
+        run = subprocess.run(["sh", "-c", '"$0" --exact --junit - skips | cat', sample],
+                             capture_output=True, text=True, timeout=120)
+        check(ElementTree.fromstring(run.stdout.encode()).tag == "testsuites",
+              "JUnit on standard output")
+        run = subprocess.run(["bash", "-c", '"$0" --exact run_fails skips | head -n1; '
+                              'echo ${PIPESTATUS[0]}', sample], capture_output=True, text=True,
+                             timeout=120)
+        check(run.stdout.splitlines()[1] in ("141", "100") and not run.stderr,
+              "a reader that goes away ends the run quietly")
 
     def listing(*args):
         return subprocess.run([ktests, *args], check=True, capture_output=True, text=True).stdout

@@ -31,6 +31,7 @@ REPLACEMENTS = [
     (r"\[ *\d+\.\d+\]", "[TIME]"),
     (r"\d+\.\d{3} s into", "TIME s into"),
     (r"still runs after [\d.]+ s \(process \d+\)", "still runs after TIME s (process N)"),
+    (r"within [\d.]+ s( after SIGTERM)?; it", r"within TIME s\1; it"),
     (r"\+0x[0-9a-f]+", "+0xN"),
     (r"( < \S+){2,}", " < ..."),
     (r"WARNING: CPU: \d+ PID: \d+ at mm/page_alloc", "WARNING: mm/page_alloc"),  # before 7.0

@@ -143,6 +143,39 @@ static int kmsg_flood_run(struct kt_ctx *ctx)
 FAILING(kmsg_flood, .summary = "more kernel log than its ring holds", .timeout_ms = 30000,
 	.run = kmsg_flood_run);
 
+/* ---- definitions that nothing has validated before ------------------------------------------- */
+
+static int bad_definitions_run(struct kt_ctx *ctx)
+{
+	(void)kt_apply(ctx, KT_ADD_CGROUP("../x"));
+	(void)kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .work = KT_WORKS({ .workers = 2 })));
+	(void)kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .work = KT_WORK(KT_SPIN_WAIT,
+								   .workers = 100000)));
+	(void)kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .mems = "9"));
+	(void)kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .cpuset = KT_CPUSET_EXACT("7")));
+	(void)kt_apply(ctx, KT_FREEZE_CGROUP(""));
+	(void)kt_apply(ctx, KT_FREEZE_CGROUP(NULL));
+	(void)kt_apply(ctx, KT_MOVE_ALL_TASKS("", NULL));
+	(void)kt_apply(ctx, ((struct kt_op){ .kind = KT_OP_ADD_CGROUP_DEF }));
+	return 0;
+}
+FAILING(bad_definitions, .summary = "operations that make no sense, in a .run",
+	.run = bad_definitions_run);
+
+static const struct kt_cgroup_def *bad_factory(struct kt_ctx *ctx)
+{
+	static const struct kt_work works[] = { { .workers = 2 }, { .end = true } };
+	static const struct kt_cgroup_def list[] = {
+		{ .name = "w", .work = works },
+		{ .end = true },
+	};
+
+	(void)ctx;
+	return list;
+}
+FAILING(bad_factory, .summary = "a .setup_fn whose list makes no sense", .duration_ms = 100,
+	.steps = KT_STEPS({ .setup_fn = bad_factory, .hold = KT_HOLD_FULL }));
+
 /* ---- scenarios and checks -------------------------------------------------------------------- */
 
 FAILING(moves_to_a_step, .summary = "what the backdrop owns cannot move to a cgroup of a step",

@@ -21,6 +21,11 @@ KT_SCHEDULER(fault, .object = FIXTURE("fault"));
 KT_SCHEDULER(other, .object = FIXTURE("fault"));
 KT_SCHEDULER(instead, .object = FIXTURE("fifo"));
 KT_SCHEDULER(brief, .object = FIXTURE("fault"), .args = KT_ARGS("slice_us=2000"));
+KT_SCHEDULER(errs_at_once, .object = FIXTURE("fault"), .args = KT_ARGS("error=7"));
+KT_SCHEDULER(leaves_at_once, .object = FIXTURE("fault"), .args = KT_ARGS("exit_code=7"));
+KT_SCHEDULER(unknown_queue, .object = FIXTURE("fault"), .args = KT_ARGS("unknown_queue=1"));
+KT_SCHEDULER(inserts_twice, .object = FIXTURE("fault"), .args = KT_ARGS("twice=1"));
+KT_SCHEDULER(init_fails, .object = FIXTURE("fault"), .args = KT_ARGS("init_error=-12"));
 KT_SCHEDULER(wordy, .object = FIXTURE("fault"), .dump_kib = 8192);
 
 #define MIXED(n)            KT_SETUP({ .name = "w", .work = KT_WORK(KT_MIXED, .workers = (n)) })
@@ -141,6 +146,79 @@ KTEST(scx_fault_wrong_cpu, .summary = "a CPU that a task may not use is an error
 			  .hold = KT_HOLD_MS(50) },
 			{ KT_OPS(TELL("wrong_cpu", 1), KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)) }),
       .check = wrong_cpu_check);
+
+/*
+ * The error comes while the kernel enables the scheduler, or right afterwards: the enabled state
+ * may never be seen. It is an end like any other.
+ */
+static int at_once_check(struct kt_ctx *ctx)
+{
+	const struct kt_scheduler_end *end = kt_scheduler_ended(ctx);
+	char text[LOOK_LEN];
+
+	KT_ASSERT(ctx, end);
+	KT_EXPECT(ctx, !kt_scheduler_attached(ctx));
+	KT_EXPECT_STREQ(ctx, look(text, "/sys/kernel/sched_ext/state"), "disabled");
+	return 0;
+}
+
+static int at_once_post_vm(struct kt_ctx *ctx)
+{
+	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_dump(ctx), "triggered exit kind 102");
+	return 0;
+}
+
+#define AT_ONCE(test_name, reference, ...)                                                         \
+	KTEST(test_name, .summary = "an error right after the start is an end", TWO_CPUS,          \
+	      .scheduler = KT_SCHEDULER_REF(reference), .duration_ms = 200,                        \
+	      .expect_scheduler_exit = __VA_ARGS__,                                                \
+	      .steps = KT_STEPS({ MIXED(4), .hold = KT_HOLD_MS(100) }), .check = at_once_check,    \
+	      .post_vm = at_once_post_vm)
+
+AT_ONCE(scx_fault_error_at_once, errs_at_once,
+	{ .kind = KT_SCX_EXIT_ERROR_BPF, .reason_contains = "told to fail with 7" });
+AT_ONCE(scx_fault_unknown_queue, unknown_queue, { .kind = KT_SCX_EXIT_ERROR });
+AT_ONCE(scx_fault_inserts_twice, inserts_twice, { .kind = KT_SCX_EXIT_ERROR });
+
+static int init_check(struct kt_ctx *ctx)
+{
+	KT_ASSERT_EQ(ctx, at_once_check(ctx), 0);
+	KT_EXPECT_STREQ(ctx, kt_scheduler_ended(ctx)->message, "ops.init() failed (-12)");
+	return 0;
+}
+
+KTEST(scx_fault_init, .summary = "a failing init is an end", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(init_fails),
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR, .reason_contains = "ops.init" },
+      .steps = KT_STEPS({ MIXED(2), .hold = KT_HOLD_MS(50) }), .check = init_check);
+
+/* A program that ends with a status other than 0 after SIGTERM fails nothing, but it is told. */
+KT_SCHEDULER(exits_at_term, .binary = "../samples/misbehaving", .args = KT_ARGS("exits_at_term"),
+	     .files = KT_ARGS(FIXTURE("fifo")));
+
+static int exits_post_vm(struct kt_ctx *ctx)
+{
+	KT_EXPECT_CONTAINS(ctx, kt_vm_stdout(ctx),
+			   "scheduler exits_at_term: detaching: its process ended with status 3: "
+			   "cannot clean up");
+	return 0;
+}
+
+KTEST(scx_fault_status, .summary = "the status of a scheduler's program is told", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(exits_at_term), .duration_ms = 100,
+      .steps = KT_STEPS({ .hold = KT_HOLD_FULL }), .post_vm = exits_post_vm);
+
+static int leave_check(struct kt_ctx *ctx)
+{
+	KT_ASSERT_EQ(ctx, at_once_check(ctx), 0);
+	KT_EXPECT_EQ(ctx, kt_scheduler_ended(ctx)->kind, KT_SCX_EXIT_UNREG_BPF);
+	return 0;
+}
+
+KTEST(scx_fault_exit_at_once, .summary = "an exit right after the start is an end", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(leaves_at_once),
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_UNREG_BPF },
+      .steps = KT_STEPS({ MIXED(2), .hold = KT_HOLD_MS(50) }), .check = leave_check);
 
 /* A hold notices it, too, and goes on to its end. */
 static int goes_on_check(struct kt_ctx *ctx)

@@ -39,6 +39,22 @@ struct checked {
 	bool host_may_explain;
 };
 
+Test(check, what_takes_long_may_take_what_the_test_has)
+{
+	const struct kt_test test = { .name = "t" };
+	struct kt_ctx ctx;
+
+	kt_ctx_init(&ctx, &test);
+	ctx.asked_ns = kt_now_ns();
+	ctx.limit_ns = 120 * KT_NSEC_PER_SEC;
+	cr_assert(eq(u64, kt_ctx_patient_deadline_ns(&ctx, 5000),
+		     ctx.asked_ns + 119 * KT_NSEC_PER_SEC));
+	ctx.limit_ns = 3 * KT_NSEC_PER_SEC; /* less than the operation has anyway */
+	cr_assert(gt(u64, kt_ctx_patient_deadline_ns(&ctx, 5000),
+		     ctx.asked_ns + 4 * KT_NSEC_PER_SEC));
+	kt_ctx_deinit(&ctx);
+}
+
 static struct checked check(const struct kt_checks *checks, const struct kt_worker_report *reports,
 			    size_t n)
 {

@@ -115,6 +115,7 @@ Test(field, paths_that_lead_nowhere)
 		{ "nested.inner[-1]", -EINVAL },
 		{ "nested.inner[1", -EINVAL },
 		{ "nested..inner", -EINVAL },
+		{ "nested.inner[1]x", -EINVAL },
 		{ ".byte", -EINVAL },
 		{ "byte.", -EINVAL },
 		{ "nested.inner[99999999999999999999]", -EINVAL },

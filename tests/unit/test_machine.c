@@ -133,10 +133,42 @@ Test(machine, one_killed_from_outside_says_so)
 	await_exit(&vm);
 	cr_assert(eq(int, (int)vm.exit.reason, KT_EXIT_VMM_ERROR));
 	cr_assert(strstr(vm.exit.detail, "killed by signal 9") != NULL, "%s", vm.exit.detail);
+	cr_assert(strstr(vm.exit.detail, "OOM killer") != NULL, "%s", vm.exit.detail);
+	cr_assert(vm.exit.killed);
 	(void)signal(SIGPIPE, SIG_IGN); /* as framework/cli/main.c does */
 	cr_assert(lt(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err), 0));
 	cr_assert(ne(str, err.text, ""));
 	vm_close(&vm);
+}
+
+/* As when it is killed while it restores: the broken channels are the consequence. */
+Test(machine, one_killed_while_it_is_asked_says_so_instead_of_a_broken_pipe)
+{
+	char path[] = "/tmp/ktest-qemu-XXXXXX";
+	static const char script[] = "#!/bin/sh\nkill -9 $$\n";
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+	struct kt_machine_image image = { new_memfd(), new_memfd() };
+	int fd = mkstemp(path);
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	cr_assert(zero(int, kt_write_full(fd, script, sizeof(script) - 1)));
+	cr_assert(zero(int, fchmod(fd, 0700)));
+	cr_assert(zero(int, close(fd)));
+	config.qemu = path;
+	vm_open(&vm);
+	cr_assert(
+		eq(int,
+		   kt_machine_restore(vm.machine, &config, &image, kt_now_ns() + VM_PATIENCE, &err),
+		   -ECHILD),
+		"%s", err.text);
+	cr_assert(eq(str, err.text,
+		     "QEMU was killed by signal 9, perhaps by the host's OOM killer (see dmesg)"));
+	vm_close(&vm);
+	(void)unlink(path);
+	(void)close(image.ram_fd);
+	(void)close(image.state_fd);
 }
 
 Test(machine, one_destroyed_leaves_no_process_and_says_nothing)

@@ -8,12 +8,15 @@
 #include "framework/options/shard.h"
 #include "framework/run/queue.h"
 #include "framework/select/plan.h"
+#include "framework/setup/limits.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/io.h"
 
 UNIT_SUITE(plan);
 UNIT_SUITE(queue);
+UNIT_SUITE(limits);
 
 /* ---- plans ------------------------------------------------------------------------------------
  */
@@ -196,8 +199,12 @@ struct queue_fixture {
 
 static void fixture_init(struct queue_fixture *fixture, const char *names, const char *kinds)
 {
+	const struct kt_image_options image = { .program = "/proc/self/exe" };
+
 	*fixture = (struct queue_fixture){ .setup = KT_SETUP_NULL };
-	fixture->setup.cmdline = (char *)"quiet";
+	cr_assert(zero(int, kt_image_open(&image, &fixture->setup.image, NULL)));
+	for (size_t i = 0; i < KT_ARRAY_LEN(fixture->kernels); i++)
+		fixture->kernels[i].cmdline = (char *)"quiet";
 	fixture->setup.kernels = fixture->kernels;
 	fixture->setup.n_kernels = 1;
 	letters_init(&fixture->letters, names, kinds);
@@ -211,6 +218,7 @@ static void fixture_deinit(struct queue_fixture *fixture)
 	(void)kt_queue_deinit(&fixture->queue);
 	kt_groups_free(fixture->groups);
 	kt_plan_deinit(&fixture->plan);
+	fixture->setup.image = kt_image_free(fixture->setup.image);
 }
 
 static void add_round(struct queue_fixture *fixture)
@@ -364,5 +372,64 @@ Test(queue, every_kernel_has_all_tests_and_groups_of_its_own)
 	}
 	cr_assert(eq(str, names, "a[6.16.12] b[6.16.12] a[7.0.13] b[7.0.13] "));
 	cr_assert(ne(ptr, fixture.queue.first->group, fixture.queue.first->next->next->group));
+	fixture_deinit(&fixture);
+}
+
+/* ---- limits of a machine ----------------------------------------------------------------------
+ */
+
+static struct kt_test machine_of(unsigned int cores, unsigned int mib)
+{
+	return (struct kt_test){
+		.name = "sized",
+		.topology = { .llcs = 1, .cores = cores },
+		.memory_mib = mib,
+	};
+}
+
+Test(limits, a_boot_may_take_longer_with_more_cpus_and_a_slower_accelerator)
+{
+	struct kt_options options = { .boot_timeout_ns = 0 };
+	struct kt_setup setup = { .options = &options };
+	struct kt_test small = machine_of(2, 0), large = machine_of(64, 0);
+	uint64_t tcg, kvm;
+
+	setup.host.accel = KT_ACCEL_TCG;
+	tcg = kt_setup_boot_limit_ns(&setup, &large);
+	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &small), 60 * KT_NSEC_PER_SEC));
+	cr_assert(eq(u64, tcg, 300 * KT_NSEC_PER_SEC));
+	setup.host.accel = KT_ACCEL_KVM;
+	kvm = kt_setup_boot_limit_ns(&setup, &large);
+	cr_assert(eq(u64, kvm, 90 * KT_NSEC_PER_SEC));
+	options.timeout_multiplier = 2;
+	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), 2 * kvm));
+	options.timeout_multiplier = 0.1;
+	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), kvm));
+	options.boot_timeout_ns = 7;
+	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), 7));
+}
+
+static void assert_fault(const struct queue_fixture *fixture, struct kt_test test,
+			 const char *expected)
+{
+	KT_FREE char *fault = kt_setup_machine_fault(&fixture->setup, &fixture->kernels[0], &test);
+
+	if (expected)
+		cr_assert(fault && strstr(fault, expected), "%s", fault ?: "no fault");
+	else
+		cr_assert(eq(ptr, fault, NULL), "%s", fault);
+}
+
+Test(limits, a_machine_that_cannot_be_is_named)
+{
+	struct queue_fixture fixture;
+
+	fixture_init(&fixture, "a", "0");
+	fixture.kernels[0].facts.memory_end = 72u << 20;
+	assert_fault(&fixture, machine_of(1, 72), "sized: .memory_mib is 72; kernel ");
+	assert_fault(&fixture, machine_of(1, 128), NULL);
+	assert_fault(&fixture, machine_of(64, 128), "with 64 CPUs");
+	assert_fault(&fixture, machine_of(1, 0), NULL);
+	assert_fault(&fixture, machine_of(1, 1u << 30), "larger than this host");
 	fixture_deinit(&fixture);
 }

@@ -32,6 +32,7 @@ Test(parse, durations)
 		{ "30", 30000000000 },
 		{ "2m", 120000000000 },
 		{ "1h", 3600000000000 },
+		{ "2d", 172800000000000 },
 		{ "1.5s", 1500000000 },
 		{ "0.25ms", 250000 },
 		{ "7ns", 7 },
@@ -124,6 +125,42 @@ Test(buffer, lines_come_out_whole)
 	cr_assert(eq(str, buffer.data, "two"));
 	kt_buffer_consume(&buffer, used);
 	cr_assert(zero(sz, buffer.len));
+	kt_buffer_deinit(&buffer);
+}
+
+/* 64 MiB in pieces of 4 KiB: moving the rest at each piece would copy 512 GiB. */
+Test(buffer, a_long_queue_is_consumed_without_moving_it, .timeout = 20)
+{
+	const size_t len = 64u << 20, piece = 4096;
+	KT_FREE char *bytes = calloc(1, len);
+	struct kt_buffer buffer = KT_BUFFER_NULL;
+
+	cr_assert(eq(int, kt_buffer_append(&buffer, bytes, len), 0));
+	for (size_t at = 0; at < len; at += piece)
+		kt_buffer_consume(&buffer, piece);
+	cr_assert(zero(sz, buffer.len));
+	kt_buffer_deinit(&buffer);
+}
+
+/* Appends and consumes pieces of changing lengths; the bytes are a counter. */
+Test(buffer, bytes_come_out_in_order)
+{
+	struct kt_buffer buffer = KT_BUFFER_NULL;
+	unsigned char in = 0, out = 0;
+
+	for (unsigned int round = 0; round < 3000; round++) {
+		size_t more = round * 37 % 101, less;
+
+		for (size_t i = 0; i < more; i++, in++)
+			cr_assert(eq(int, kt_buffer_append(&buffer, &in, 1), 0));
+		less = round * 53 % 103;
+		less = round % 200 > 100 ? less / 4 : less;
+		less = KT_MIN(less, buffer.len);
+		for (size_t i = 0; i < less; i++, out++)
+			cr_assert(eq(int, (unsigned char)buffer.data[i], out));
+		kt_buffer_consume(&buffer, less);
+		cr_assert(le(sz, buffer.before + buffer.len, buffer.room));
+	}
 	kt_buffer_deinit(&buffer);
 }
 

@@ -221,8 +221,8 @@ Test(hello, hostile_input)
 		"\"HELO\"",
 		"{}",
 		"{\"version\":\"1\"}",
-		"{\"version\":2}",
-		"{\"version\":2,\"version\":2}",
+		"{\"version\":4}",
+		"{\"version\":4,\"version\":4}",
 		"{\"version\":-1}",
 		"{\"version\":70000}",
 	};
@@ -261,6 +261,7 @@ Test(run, round_trip)
 		.seed = UINT64_MAX,
 		.attempt = 3,
 		.time_scale_percent = 300,
+		.limit_ns = UINT64_C(1) << 40,
 		.environment = environment,
 	};
 	struct kt_run_request back;
@@ -275,6 +276,7 @@ Test(run, round_trip)
 	cr_assert(zero(ptr, (void *)back.terminal));
 	cr_assert(eq(u64, back.seed, UINT64_MAX));
 	cr_assert(eq(u32, back.time_scale_percent, 300));
+	cr_assert(eq(u64, back.limit_ns, UINT64_C(1) << 40));
 	cr_assert(eq(str, (char *)back.environment[1], (char *)environment[1]));
 	cr_assert(zero(ptr, (void *)back.environment[2]));
 	kt_run_request_deinit(&back);
@@ -390,6 +392,22 @@ Test(result, a_pass_without_words)
 	words[0] = KT_VERDICT_PASS;
 	words[1] = 256; /* the exit status */
 	cr_assert(lt(int, kt_result_decode(data, len, &back, NULL), 0));
+}
+
+Test(result, times_are_numbers_that_json_has)
+{
+	struct kt_result result = { .verdict = KT_VERDICT_PASS, .duration_ns = UINT64_MAX }, back;
+	KT_FREE void *data = NULL;
+	json_t *json;
+	size_t len;
+
+	result.since_begin_ns = UINT64_MAX - 7;
+	cr_assert(zero(int, kt_result_encode(&result, &data, &len)));
+	cr_assert(zero(int, kt_result_decode(data, len, &back, NULL)));
+	json = kt_result_to_json(&back);
+	cr_assert(zero(int, kt_result_from_json(json, &result, NULL)));
+	cr_assert(eq(u64, result.duration_ns, INT64_MAX));
+	json_decref(json);
 }
 
 Test(result, many_large_failures_fit_into_one_frame)

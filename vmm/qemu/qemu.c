@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #include "vmm/qemu/gdb.h"
 #include "vmm/qemu/qmp.h"
 #include "vmm/qemu/stale.h"
+#include "vmm/steal.h"
 
 /*
  * A machine is one QEMU child. Its channels are socket pairs: QMP, the console, the bulk port and,
@@ -66,6 +68,7 @@ struct qemu {
 	bool migrated;         /* saving the state is over, with success or without */
 	bool migration_failed;
 	struct kt_buffer unsent; /* bytes for the port that the socket has no room for */
+	struct kt_steal steal; /* at the last qemu_mark_steal() */
 	char said[1024];         /* beginning of the output; NUL-terminated */
 	size_t n_said;
 	char shutdown_reason[32]; /* of the SHUTDOWN event; "": none came */
@@ -274,7 +277,23 @@ static int qemu_port_write(struct kt_machine *machine, const struct iovec *parts
 	return r;
 }
 
-/* The order matters: a panic is also reported as a shutdown or reset. */
+/* QEMU itself failed. Of what it said, the first line names the cause. */
+static void explain_failure(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
+{
+	const char *reason = qemu->shutdown_reason;
+
+	exit->reason = KT_EXIT_VMM_ERROR;
+	exit->killed = WIFSIGNALED(status);
+	(void)snprintf(exit->detail, sizeof(exit->detail), "QEMU %s %d%s%s%s%s%.*s",
+		       exit->killed ? "was killed by signal" : "ended with status",
+		       exit->killed ? WTERMSIG(status) : WEXITSTATUS(status),
+		       exit->killed && WTERMSIG(status) == SIGKILL
+			       ? ", perhaps by the host's OOM killer (see dmesg)"
+			       : "",
+		       *reason ? " after " : "", reason, qemu->n_said ? ": " : "",
+		       (int)KT_MIN(strcspn(qemu->said, "\n"), (size_t)300), qemu->said);
+}
+
 static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
 {
 	const char *reason = qemu->shutdown_reason;
@@ -290,12 +309,7 @@ static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_
 		(void)snprintf(exit->detail, sizeof(exit->detail),
 			       "the guest reset itself (a kernel panic, or a triple fault)");
 	} else {
-		exit->reason = KT_EXIT_VMM_ERROR;
-		(void)snprintf(exit->detail, sizeof(exit->detail), "QEMU %s %d%s%s%s%.400s",
-			       WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
-			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-			       *reason ? " after " : "", reason, qemu->n_said ? ": " : "",
-			       qemu->said);
+		explain_failure(qemu, status, exit);
 	}
 }
 
@@ -323,7 +337,6 @@ static void on_process(void *data, uint32_t events)
 		;
 	qemu->pid = 0;
 	drain(qemu);
-	qemu->said[strcspn(qemu->said, "\n")] = '\0';
 	explain_exit(qemu, status, &exit);
 	qemu->machine.events->exited(qemu->machine.data, &exit);
 }
@@ -473,6 +486,41 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	return r < 0 ? kt_err_set(reterr, r, "cannot watch a virtual machine: %m") : 0;
 }
 
+/* Waits until QEMU has ended, and reaps it. False when it goes on. */
+static bool reap(struct qemu *qemu, int *ret_status)
+{
+	struct pollfd waiting = { .fd = qemu->pidfd, .events = POLLIN };
+
+	if (qemu->pid <= 0 || kt_poll(&waiting, 1, kt_now_ns() + STOP_TIMEOUT_NS) <= 0)
+		return false;
+	kt_loop_remove(qemu->machine.loop, &qemu->process);
+	while (waitpid(qemu->pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+	qemu->pid = 0;
+	return true;
+}
+
+/*
+ * Explains an error @r of a channel. If QEMU is gone, that its channel broke is only the
+ * consequence: the error becomes the end of QEMU, and -ECHILD if it was killed.
+ */
+static int explain_loss(struct qemu *qemu, int r, struct kt_err *reterr)
+{
+	struct kt_machine_exit exit = { 0 };
+	int status = 0;
+	bool ended = is_gone(r) && reap(qemu, &status);
+
+	(void)kt_qmp_dispatch(qemu->qmp);
+	while (read_channel(qemu, &qemu->output, deliver_output))
+		;
+	if (ended) {
+		explain_exit(qemu, status, &exit);
+		return kt_err_set(reterr, exit.killed ? -ECHILD : r, "%s", exit.detail);
+	}
+	qemu->said[strcspn(qemu->said, "\n")] = '\0';
+	return qemu->n_said ? kt_err_prefix(reterr, r, "QEMU says \"%.300s\"", qemu->said) : r;
+}
+
 static int qemu_start(struct kt_machine *machine, const struct kt_machine_config *config,
 		      struct kt_err *reterr)
 {
@@ -485,16 +533,9 @@ static int qemu_start(struct kt_machine *machine, const struct kt_machine_config
 	if (r < 0)
 		return r;
 	r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL);
-	return r < 0 ? kt_err_set(reterr, r, "QMP: %m") : 0;
-}
-
-/* Puts the first line of QEMU's output, if there is one, before the error @r. Returns @r. */
-static int explain_loss(struct qemu *qemu, int r, struct kt_err *reterr)
-{
-	while (read_channel(qemu, &qemu->output, deliver_output))
-		;
-	qemu->said[strcspn(qemu->said, "\n")] = '\0';
-	return qemu->n_said ? kt_err_prefix(reterr, r, "QEMU says \"%.300s\"", qemu->said) : r;
+	if (r < 0)
+		return explain_loss(qemu, kt_err_set(reterr, r, "QMP: %m"), reterr);
+	return 0;
 }
 
 /*
@@ -662,26 +703,21 @@ static void qemu_power_off(struct kt_machine *machine)
 		(void)kill(qemu->pid, SIGKILL);
 }
 
-/* The second number of a schedstat file: nanoseconds that the thread waited on a runqueue. */
+static void qemu_mark_steal(struct kt_machine *machine)
+{
+	struct qemu *qemu = qemu_of(machine);
+
+	kt_steal_deinit(&qemu->steal);
+	kt_steal_read(&qemu->steal, qemu->pid);
+}
+
 static uint64_t qemu_stolen_ns(struct kt_machine *machine)
 {
-	KT_FREE char *path = kt_format("/proc/%d/task", (int)qemu_of(machine)->pid);
-	DIR *dir = path ? opendir(path) : NULL;
-	uint64_t most = 0;
+	KT_CLEANUP(kt_steal_deinit) struct kt_steal now = KT_STEAL_NULL;
+	struct qemu *qemu = qemu_of(machine);
 
-	if (!dir)
-		return 0;
-	for (struct dirent *ent; (ent = readdir(dir));) {
-		KT_FREE char *file = kt_format("%s/schedstat", ent->d_name), *text = NULL;
-		uint64_t waited;
-
-		if (ent->d_name[0] != '.' && file &&
-		    kt_file_read_at(dirfd(dir), file, 256, &text, NULL) == 0 &&
-		    sscanf(text, "%*u %" SCNu64, &waited) == 1)
-			most = KT_MAX(most, waited);
-	}
-	(void)closedir(dir);
-	return most;
+	kt_steal_read(&now, qemu->pid);
+	return kt_steal_between(&qemu->steal, &now);
 }
 
 /* The sources go first: no event may reach a machine that is half destroyed. */
@@ -708,6 +744,7 @@ static void qemu_destroy(struct kt_machine *machine)
 	(void)kt_close(qemu->output.fd);
 	(void)kt_close(qemu->ram_fd);
 	kt_buffer_deinit(&qemu->unsent);
+	kt_steal_deinit(&qemu->steal);
 	free(qemu);
 }
 
@@ -722,6 +759,7 @@ static const struct kt_machine_ops qemu_ops = {
 	.pause = qemu_pause,
 	.resume = qemu_resume,
 	.power_off = qemu_power_off,
+	.mark_steal = qemu_mark_steal,
 	.stolen_ns = qemu_stolen_ns,
 	.destroy = qemu_destroy,
 };

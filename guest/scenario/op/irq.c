@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "guest/scenario/irq.h"
+/* The operation that delivers an interrupt to a CPU (/proc/irq/N/smp_affinity_list). */
+
+#include "guest/scenario/op.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -13,15 +15,14 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-/*
- * /proc/irq/N has a directory for each action of interrupt N, named as in /proc/interrupts
- * (kernel/irq/proc.c, register_handler_proc()). A label is looked up there and not in
- * /proc/interrupts, whose columns cannot be told from names with blanks.
- */
 #define IRQ_DIR    "/proc/irq"
 #define ONLINE     "/sys/devices/system/cpu/online"
 #define CPUS_LIMIT 1024u
 
+/*
+ * The kernel takes a mask of offline CPUs, and chooses other ones (write_irq_affinity(),
+ * kernel/irq/proc.c).
+ */
 static int check_online(unsigned int cpu, struct kt_err *reterr)
 {
 	KT_FREE char *text = NULL;
@@ -39,6 +40,9 @@ static int check_online(unsigned int cpu, struct kt_err *reterr)
 	return 0;
 }
 
+/*
+ * The directory /proc/irq/N has a directory for each action of the interrupt, named as the action.
+ */
 static int find_by_label(const char *label, unsigned int *ret_irq, struct kt_err *reterr)
 {
 	DIR *dir = opendir(IRQ_DIR);
@@ -65,7 +69,7 @@ static int find_by_label(const char *label, unsigned int *ret_irq, struct kt_err
 			       label);
 }
 
-int kt_irq_steer(const char *label, unsigned int irq, unsigned int cpu, struct kt_err *reterr)
+static int steer(const char *label, unsigned int irq, unsigned int cpu, struct kt_err *reterr)
 {
 	char path[64], text[16];
 	int r = check_online(cpu, reterr);
@@ -83,3 +87,23 @@ int kt_irq_steer(const char *label, unsigned int irq, unsigned int cpu, struct k
 		return kt_err_set(reterr, r, "interrupt %u does not exist", irq);
 	return r < 0 ? kt_err_set(reterr, r, "steering interrupt %u to CPU %u: %m", irq, cpu) : 0;
 }
+
+static int steer_irq(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
+{
+	(void)scenario;
+	return steer(op->irq_label, op->irq, op->cpu, reterr);
+}
+
+static int check_irq(const struct kt_op *op, const struct kt_topology *topology,
+		     struct kt_err *reterr)
+{
+	if (op->cpu < kt_topology_cpus(topology))
+		return 0;
+	return kt_err_set(reterr, -EINVAL, "CPU %u of %u, counted from 0", op->cpu,
+			  kt_topology_cpus(topology));
+}
+
+const struct kt_op_ops kt_irq_ops[KT_N_OP_KINDS] = {
+	[KT_OP_STEER_IRQ] = { "KT_STEER_IRQ", KT_OP_NAMES_NONE, .apply = steer_irq,
+			      .check = check_irq },
+};
