@@ -72,6 +72,10 @@ static void on_port(void *data, const uint8_t *bytes, size_t len)
 	if (link->rx.fault)
 		return;
 	while ((r = kt_frame_rx_take(&link->rx, &bytes, &len, &frame, &err)) > 0) {
+		if (frame.type == KT_MSG_BYE) {
+			kt_machine_power_off(link->machine);
+			continue;
+		}
 		if (frame.type != KT_MSG_HELLO) {
 			link->events->frame(link->data, &frame);
 			continue;

@@ -4,7 +4,8 @@
  * A machine, the frames exchanged with its guest, and the deadline of what the guest does next.
  *
  * Sessions, shells and the making of templates all talk to a guest through a link. The link decodes
- * HELO and refuses a guest of another protocol version. It holds one deadline, and remembers what
+ * HELO and refuses a guest of another protocol version. When the guest says BYE, it ends the
+ * machine, which looks as if the guest had powered off. It holds one deadline, and remembers what
  * the guest has to do by then.
  */
 

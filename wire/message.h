@@ -15,10 +15,6 @@
 /* The name of the virtio-serial port. */
 #define KT_WIRE_PORT_NAME "org.ktest.bulk"
 
-/* The x86 I/O port to which the guest writes the value that makes QEMU exit (isa-debug-exit). */
-#define KT_WIRE_EXIT_PORT  0xf4
-#define KT_WIRE_EXIT_VALUE 0x20
-
 enum kt_message {
 	/* from the guest to the host */
 	KT_MSG_HELLO = KT_FRAME_TYPE('H', 'E', 'L', 'O'),      /* JSON: wire/hello.h */
@@ -33,6 +29,7 @@ enum kt_message {
 	KT_MSG_CRASH = KT_FRAME_TYPE('C', 'R', 'S', 'H'),      /* struct kt_msg_crash */
 	KT_MSG_SETTLED = KT_FRAME_TYPE('S', 'E', 'T', 'D'),    /* empty: SETTLE is done */
 	KT_MSG_WOKE = KT_FRAME_TYPE('W', 'O', 'K', 'E'),       /* empty: WAKE is done */
+	KT_MSG_BYE = KT_FRAME_TYPE('B', 'Y', 'E', ' '),        /* empty: end the machine */
 
 	/* from the host to the guest */
 	KT_MSG_SETTLE = KT_FRAME_TYPE('S', 'E', 'T', 'L'), /* empty: prepare to be saved */

@@ -269,7 +269,10 @@ static void describe_crash(const struct kt_msg_crash *crash, char *text, size_t 
 	}
 }
 
-/* While the guest boots, no test runs that could be to blame. */
+/*
+ * While the guest boots, no test runs that could be to blame. After the result the verdict is
+ * known, and the machine has nothing left to do.
+ */
 static void on_crash(struct kt_session_state *session, const struct kt_frame *frame)
 {
 	struct kt_msg_crash crash;
@@ -278,6 +281,10 @@ static void on_crash(struct kt_session_state *session, const struct kt_frame *fr
 	if (frame->len != sizeof(crash)) {
 		kt_session_end(session, KT_VERDICT_ERROR, "malformed frame: last words of %u bytes",
 			       frame->len);
+		return;
+	}
+	if (session->phase == KT_PHASE_TEARDOWN) {
+		kt_loop_stop(session->loop, 0);
 		return;
 	}
 	memcpy(&crash, frame->payload, sizeof(crash));

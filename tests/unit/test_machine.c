@@ -86,6 +86,20 @@ Test(machine, powering_off_is_no_reset)
 	check_ends(&powers_off, KT_EXIT_SHUTDOWN);
 }
 
+Test(machine, one_that_is_powered_off_by_its_owner_has_powered_off)
+{
+	struct kt_machine_config counts = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+	struct vm vm;
+
+	vm_start(&vm, &counts);
+	await_counter_above(&vm, 0, "after its start");
+	cr_assert(zero(u32, vm.n_exits));
+	kt_machine_power_off(vm.machine);
+	await_exit(&vm);
+	cr_assert(eq(int, (int)vm.exit.reason, KT_EXIT_SHUTDOWN), "%s", vm.exit.detail);
+	vm_close(&vm);
+}
+
 Test(machine, a_triple_fault_is_one)
 {
 	struct kt_machine_config faults = TINY_GUEST_CONFIG(TINY_GUEST_FAULTS, -1);

@@ -144,8 +144,6 @@ static void add_channels(struct args *args, const struct kt_qemu_fds *fds)
 		add(args, "-gdb");
 		add(args, "chardev:gdb");
 	}
-	add(args, "-device");
-	add(args, "isa-debug-exit,iobase=0x%x,iosize=4", KT_WIRE_EXIT_PORT);
 }
 
 char **kt_qemu_argv(enum kt_qemu_purpose purpose, const struct kt_machine_config *config,

@@ -25,7 +25,6 @@
 #include "vmm/qemu/qmp.h"
 #include "vmm/qemu/stale.h"
 #include "vmm/steal.h"
-#include "wire/message.h"
 
 /*
  * A machine is one QEMU child. Its channels are socket pairs: QMP, the console, the bulk port and,
@@ -40,11 +39,6 @@
  * a breakpoint of stale.c. Only in the last case does this file let it run again by itself; a
  * machine that cannot be let run is killed, because its owner would wait for it in vain.
  */
-
-/*
- * QEMU's exit status after the guest wrote to isa-debug-exit; older QEMUs send no event for that.
- */
-#define EXIT_PORT_STATUS ((KT_WIRE_EXIT_VALUE << 1 | 1) & 0xff)
 
 #define STOP_TIMEOUT_NS (10 * KT_NSEC_PER_SEC) /* for handling one stop at a breakpoint */
 
@@ -79,6 +73,7 @@ struct qemu {
 	size_t n_said;
 	char shutdown_reason[32]; /* of the SHUTDOWN event; "": none came */
 	bool panicked;            /* a GUEST_PANICKED event came */
+	bool powered_off;         /* kt_machine_power_off() was called */
 };
 
 static struct qemu *qemu_of(struct kt_machine *machine)
@@ -306,8 +301,7 @@ static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_
 	if (qemu->panicked || !strcmp(reason, "guest-panic")) {
 		exit->reason = KT_EXIT_PANIC;
 		(void)snprintf(exit->detail, sizeof(exit->detail), "the guest's kernel panicked");
-	} else if (!strcmp(reason, "guest-shutdown") ||
-		   (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_PORT_STATUS)) {
+	} else if (qemu->powered_off || !strcmp(reason, "guest-shutdown")) {
 		exit->reason = KT_EXIT_SHUTDOWN;
 		(void)snprintf(exit->detail, sizeof(exit->detail), "the guest powered off");
 	} else if (!strcmp(reason, "guest-reset")) {
@@ -696,6 +690,19 @@ static int qemu_guard(struct kt_machine *machine, const struct kt_hello *hello,
 	return is_gone(r) ? 0 : r;
 }
 
+/*
+ * The kernel ends QEMU faster than QEMU does. What the guest has sent is in the channels already,
+ * and on_process() reads them to the end.
+ */
+static void qemu_power_off(struct kt_machine *machine)
+{
+	struct qemu *qemu = qemu_of(machine);
+
+	qemu->powered_off = true;
+	if (qemu->pid > 0)
+		(void)kill(qemu->pid, SIGKILL);
+}
+
 static void qemu_mark_steal(struct kt_machine *machine)
 {
 	struct qemu *qemu = qemu_of(machine);
@@ -751,6 +758,7 @@ static const struct kt_machine_ops qemu_ops = {
 	.port_write = qemu_port_write,
 	.pause = qemu_pause,
 	.resume = qemu_resume,
+	.power_off = qemu_power_off,
 	.mark_steal = qemu_mark_steal,
 	.stolen_ns = qemu_stolen_ns,
 	.destroy = qemu_destroy,
