@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The registry of this binary: each KTEST(), KT_PAYLOAD() and KT_SCHEDULER() in it. Constructors
- * register them before main(), in link order; nothing is removed.
+ * register them before main(); nothing is removed.
  */
 
 #include <ktest/payload.h>

@@ -197,7 +197,7 @@ int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *r
 
 /*
  * KT_HOLD_LOOP(): applies the operations every .hold.ms, until the test's duration is over. The
- * duration counts from the begin of the first hold, so that the time for setting up does not
+ * duration counts from the start of the first hold, so that the time for setting up does not
  * shorten it. Each round is due a fixed time after the one before it was due: a slow round does not
  * delay those that follow.
  */

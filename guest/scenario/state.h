@@ -22,7 +22,7 @@ struct kt_scenario {
 	struct kt_port *port;        /* for step frames; borrowed; NULL: none are sent */
 	const struct kt_step *steps; /* while the executor runs them; NULL in .run and .check */
 	bool in_backdrop;            /* the backdrop is being set up */
-	uint64_t hold_ns;            /* CLOCK_MONOTONIC of the first hold's begin; 0: none yet */
+	uint64_t hold_ns;            /* CLOCK_MONOTONIC of the first hold's start; 0: none yet */
 	struct kt_live live;         /* cgroups, and the workers in them */
 	struct kt_payload_set payloads;
 	struct kt_scheduler_set schedulers;

@@ -29,7 +29,7 @@ void kt_checks_set_default(const struct kt_checks *checks)
 	defaults = *checks;
 }
 
-/* ---- the limits ------------------------------------------------------------------ */
+/* ---- the limits ------------------------------------------------------------------------------ */
 
 /* Pointers to the members of @checks that are numbers, ended by NULL. 0 means: no limit is set. */
 static double *const *number_members(struct kt_checks *checks, double *members[16])
@@ -238,7 +238,7 @@ static double per_second(uint64_t n, uint64_t ns)
 	return ns ? (double)n * KT_NSEC_PER_SEC / (double)ns : 0;
 }
 
-/* The excess as a share of the limit. A limit of 0 is missed by all of it. */
+/* The excess as a share of the limit. A limit of 0 counts as missed by 1. */
 static struct excess missed_by(double limit, double value)
 {
 	return (struct excess){ 0, limit > 0 ? fabs(value - limit) / limit : 1 };
@@ -312,8 +312,8 @@ static void check_worker(const struct checker *checker, int i)
 
 /*
  * A worker wants a CPU while it is on one and while it waits on a runqueue. Its share is the
- * waiting of that, in per cent; the spread is the largest share less the smallest. Sleep does not
- * count.
+ * waiting as a part of both, in per cent; the spread is the largest share less the smallest. Sleep
+ * does not count.
  */
 static void check_spread(const struct checker *checker)
 {
@@ -416,9 +416,7 @@ void kt_check_reports(struct kt_ctx *ctx, const struct kt_reports *reports)
 		return;
 	if (!reports->n)
 		(void)kt_inconclusive(ctx, "there were no workers to be checked");
-	/*
-	 * Reports are appended a whole group at a time (kt_worker_group_stop()).
-	 */
+	/* Reports are appended a whole group at a time (kt_worker_group_stop()). */
 	for (size_t i = 0; i < reports->n; i += checker.n) {
 		checker.at = &reports->at[i];
 		checker.n = 1;

@@ -32,9 +32,7 @@ struct kt_ctx {
 	enum kt_work_type work_type;     /* --work-type, for swappable works; or KT_WORK_NONE */
 	int step;                        /* index of the running step; -1 outside the steps */
 
-	/*
-	 * Threads of a .run function may fail too. Once they may run, @result changes under @lock.
-	 */
+	/* Threads of a .run function may record failures: @result changes under @lock. */
 	pthread_mutex_t lock;
 	struct kt_result result;
 
