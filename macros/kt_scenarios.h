@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Scenarios that every scheduler should survive, as members of a KTEST:
+ * Scenarios that every scheduler should survive, as members of a KTEST():
  *
  *	#include <kt_scenarios.h>
  *	KTEST(steady, KT_STEADY(KT_SPIN_WAIT, 4), .checks = { .not_starved = KT_ON });
  *
- * Each says .steps, and .backdrop where it needs one. @type is what the workers do, and @n how many
- * there are in each cgroup. Times are shares of .duration_ms. The comment of each says the smallest
- * topology it makes sense on; validation refuses what cannot be.
+ * Each macro sets .steps, and .backdrop where it needs one. The parameter @type is an enum
+ * kt_work_type: what the workers do. @n is the number of workers in each cgroup, a multiple of the
+ * type's unit. Times are fractions of .duration_ms. Where a scenario needs more than one CPU, its
+ * comment says so; a topology with fewer is refused before any machine starts.
  */
 
 #include <ktest/scenario.h>
 
-/* One cgroup with workers, all the time. */
+/* KT_STEADY() - one cgroup with workers, for the whole duration */
 #define KT_STEADY(type, n)                                                                         \
 	.steps = KT_STEPS({ .name = "steady",                                                      \
 			    KT_SETUP({ .name = "steady", .work = KT_WORK(type, .workers = (n)) }), \
 			    .hold = KT_HOLD_FULL })
 
-/* Thirty-two workers of three kinds in two cgroups: far more than there are CPUs. */
+/* KT_OVERSUBSCRIBED - 32 workers of three types in two cgroups: many more than there are CPUs */
 #define KT_OVERSUBSCRIBED                                                                          \
 	.steps = KT_STEPS(                                                                         \
 		{ .name = "oversubscribed",                                                        \
@@ -31,7 +32,7 @@
 					      { .type = KT_YIELD_HEAVY, .workers = 8 }) }),        \
 		  .hold = KT_HOLD_FULL })
 
-/* Two cgroups that are given halves of the CPUs while they run. At least two CPUs. */
+/* KT_CPUSET_APPLY() - two cgroups, each of which gets half of the CPUs later. Two CPUs or more. */
 #define KT_CPUSET_APPLY(type, n)                                                                   \
 	.steps = KT_STEPS({ .name = "free",                                                        \
 			    KT_SETUP({ .name = "left", .work = KT_WORK(type, .workers = (n)) },    \
@@ -42,7 +43,7 @@
 				   KT_SET_CPUSET("right", KT_CPUSET_DISJOINT(1, 2))),              \
 			    .hold = KT_HOLD_FRAC(0.6) })
 
-/* Two cgroups with half of the CPUs each, which are then taken off again. At least two CPUs. */
+/* KT_CPUSET_CLEAR() - two cgroups with half of the CPUs each, later with all. Two CPUs or more. */
 #define KT_CPUSET_CLEAR(type, n)                                                                   \
 	.steps = KT_STEPS({ .name = "confined",                                                    \
 			    KT_SETUP({ .name = "left",                                             \
@@ -56,7 +57,10 @@
 			    KT_OPS(KT_CLEAR_CPUSET("left"), KT_CLEAR_CPUSET("right")),             \
 			    .hold = KT_HOLD_FRAC(0.5) })
 
-/* Two cgroups share the CPUs in halves, then one to three, then three to one. At least five CPUs. */
+/*
+ * KT_CPUSET_RESIZE() - two cgroups divide the CPUs into halves, then 1 to 3, then 3 to 1. Five CPUs
+ * or more.
+ */
 #define KT_CPUSET_RESIZE(type, n)                                                                  \
 	.steps = KT_STEPS({ .name = "halves",                                                      \
 			    KT_SETUP({ .name = "left",                                             \
@@ -75,7 +79,7 @@
 				   KT_SET_CPUSET("right", KT_CPUSET_RANGE(0.75, 1))),              \
 			    .hold = KT_HOLD_FRAC(0.4) })
 
-/* Two cgroups with half of the CPUs each exchange them, ten times. At least two CPUs. */
+/* KT_CPUSET_SWAP() - two cgroups exchange halves of the CPUs every 100 ms. Two CPUs or more. */
 #define KT_CPUSET_SWAP(type, n)                                                                    \
 	.backdrop = { KT_SETUP({ .name = "left",                                                   \
 				 .cpuset = KT_CPUSET_DISJOINT(0, 2),                               \
@@ -87,7 +91,7 @@
 			    KT_OPS(KT_SWAP_CPUSETS("left", "right")),                              \
 			    .hold = KT_HOLD_LOOP(100) })
 
-/* Beside one that stays, a second and a third cgroup come. */
+/* KT_CGROUP_ADD() - a second and a third cgroup are added beside one that stays */
 #define KT_CGROUP_ADD(type, n)                                                                     \
 	.backdrop = { KT_SETUP({ .name = "stays", .work = KT_WORK(type, .workers = (n)) }) },      \
 	.steps = KT_STEPS(                                                                         \
@@ -100,7 +104,7 @@
 			 KT_ADD_CGROUP_DEF("third", .work = KT_WORK(type, .workers = (n)))),       \
 		  .hold = KT_HOLD_FRAC(0.4) })
 
-/* Beside one that stays, one of two cgroups goes while it works. */
+/* KT_CGROUP_REMOVE() - one of two cgroups is removed while its workers run; the other one stays */
 #define KT_CGROUP_REMOVE(type, n)                                                                  \
 	.backdrop = { KT_SETUP({ .name = "stays", .work = KT_WORK(type, .workers = (n)) },         \
 			       { .name = "goes", .work = KT_WORK(type, .workers = (n)) }) },       \
@@ -108,7 +112,7 @@
 		{ .name = "both", .hold = KT_HOLD_FRAC(0.5) },                                     \
 		{ .name = "one", KT_OPS(KT_REMOVE_CGROUP("goes")), .hold = KT_HOLD_FRAC(0.5) })
 
-/* Workers in a cgroup and in those below it, three levels down. */
+/* KT_NESTED() - workers in three cgroups, each inside the one before */
 #define KT_NESTED(type, n)                                                                         \
 	.steps = KT_STEPS(                                                                         \
 		{ .name = "nested",                                                                \
@@ -118,7 +122,7 @@
 			     .work = KT_WORK(type, .workers = (n)) }),                             \
 		  .hold = KT_HOLD_FULL })
 
-/* Workers that may run everywhere, then on one CPU each, then everywhere again. */
+/* KT_AFFINITY_CHANGE() - workers may use all CPUs, then one CPU each, then all again */
 #define KT_AFFINITY_CHANGE(type, n)                                                                \
 	.steps = KT_STEPS({ .name = "everywhere",                                                  \
 			    KT_SETUP({ .name = "w", .work = KT_WORK(type, .workers = (n)) }),      \
@@ -130,14 +134,17 @@
 			    KT_OPS(KT_SET_AFFINITY("w", KT_CROSS_CGROUP)),                         \
 			    .hold = KT_HOLD_FRAC(0.3) })
 
-/* Workers in a cgroup beside others where PID 1 is, as a machine has them outside all cgroups. */
+/* KT_HOST_CONTENTION() - workers in a cgroup compete with workers in the root cgroup */
 #define KT_HOST_CONTENTION(type, n)                                                                \
 	.steps = KT_STEPS({ .name = "contention",                                                  \
 			    KT_SETUP({ .name = "w", .work = KT_WORK(type, .workers = (n)) }),      \
 			    KT_OPS(KT_SPAWN_IN_RUNNER(type, .workers = (n))),                      \
 			    .hold = KT_HOLD_FULL })
 
-/* All workers of a cgroup move to another one and back while they work. */
+/*
+ * KT_MOVE_UNDER_LOAD() - the @n workers of one cgroup move to another one, which has a worker of
+ * its own; then all move to the first one. The type must not have units.
+ */
 #define KT_MOVE_UNDER_LOAD(type, n)                                                                \
 	.backdrop = { KT_SETUP({ .name = "a", .work = KT_WORK(type, .workers = (n)) },             \
 			       { .name = "b", .work = KT_WORK(type, .workers = 1) }) },            \
@@ -149,7 +156,7 @@
 			    KT_OPS(KT_MOVE_ALL_TASKS("b", "a")),                                   \
 			    .hold = KT_HOLD_FRAC(0.4) })
 
-/* One of two cgroups is frozen and thawed while both work. */
+/* KT_FREEZE_UNDER_LOAD() - one of two cgroups is frozen and thawed while both have work */
 #define KT_FREEZE_UNDER_LOAD(type, n)                                                              \
 	.backdrop = { KT_SETUP({ .name = "runs", .work = KT_WORK(type, .workers = (n)) },          \
 			       { .name = "freezes", .work = KT_WORK(type, .workers = (n)) }) },    \

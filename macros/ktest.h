@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * ktest: tests for the scheduling side of the Linux kernel, each in a fresh virtual machine.
+ * ktest: tests for the scheduling side of the Linux kernel, each in a virtual machine of its own.
  *
- * This is all that a test's source includes. See docs/writing.md.
+ * The source of a test needs to include this header only, and <kt_scenarios.h> for ready-made
+ * scenarios. docs/writing.md is the introduction.
  */
 
 #include <ktest/assert.h>
@@ -19,4 +20,5 @@
 #include <ktest/topology.h>
 #include <ktest/work.h>
 
+/* The version of these headers and of libktest. */
 #define KT_VERSION "0.1.0"

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A queue for each cell. A cell is an LLC, for tasks that may run everywhere, or a set of CPUs, for tasks
- * that may run on those only (by a cpuset or an affinity). A CPU serves the cells that it is in by turns,
- * and other LLCs when it has nothing else to do.
+ * A queue for each cell. A cell is an LLC, for tasks that may run everywhere, or a set of CPUs, for
+ * tasks that may run on those only (by a cpuset or an affinity). A CPU serves the cells that it is
+ * in by turns, and other LLCs when it has nothing else to do.
  */
 #include "schedulers/scx.bpf.h"
 
-#define CELLS 64u /* queues have the numbers from 0 on */
-#define LLCS  16u /* of them, the first */
-#define CPUS  64u /* as many as a mask has bits; tasks of others all go by their LLC */
+#define CELLS 64u /* a cell's index is the ID of its DSQ */
+#define LLCS  16u /* the first cells are for LLCs, the others for sets of CPUs */
+#define CPUS  64u /* bits of a mask; CPUs from 64 on share bits with those below */
 
-const volatile u64 slice_us = 20000;
+const volatile u64 slice_us = 20000; /* microseconds */
 
-/* For tests to read. */
+/* Tests read the following variables. */
 struct cell {
-	u64 cpus;      /* a bit for each; 0: the cell is free */
-	u64 nr_queued; /* tasks that have waited in it */
+	u64 cpus;      /* a bit for each CPU of the cell; 0: the cell is free */
+	u64 nr_queued; /* how often a task was queued in it */
 };
 
 struct cell cells[CELLS];
-u64 nr_direct;
-u64 all_cpus;
-u32 nr_cells; /* upper end of those in use */
-u32 turns[CPUS];
+u64 nr_direct;       /* tasks that went to an idle CPU without waiting */
+u64 all_cpus;        /* a bit for each CPU of the machine */
+u32 nr_cells;        /* cells from this index on are free */
+u32 turns[CPUS];     /* the cell with which each CPU begins its next search, modulo CELLS */
 u32 llc_cells[CPUS]; /* the cell of each CPU's LLC */
-int llc_ids[LLCS];   /* of the LLC that a cell is for */
+int llc_ids[LLCS];   /* the kernel's ID of each LLC cell */
 
-/* The same for the CPUs of an LLC, and for no others (kernel/sched/topology.c). */
+/* Per CPU: a number that the CPUs of one LLC share, and no others (kernel/sched/topology.c). */
 extern int sd_llc_id __ksym;
 
 static inline int llc_id(u32 cpu)
@@ -41,6 +41,10 @@ static inline u32 llc_cell(s32 cpu)
 	return llc_cells[(u32)cpu % CPUS];
 }
 
+/*
+ * The cell for a task. A set of CPUs that has no cell yet claims a free one; two CPUs that do this
+ * at the same moment are ordered by the compare-and-swap. Cells are never freed.
+ */
 static inline u32 cell_of(struct task_struct *p)
 {
 	u64 cpus = p->cpus_ptr->bits[0] & all_cpus;
@@ -55,7 +59,7 @@ static inline u32 cell_of(struct task_struct *p)
 		if (!there || there == cpus)
 			return i;
 	}
-	return llc_cell(scx_bpf_task_cpu(p)); /* there are too many */
+	return llc_cell(scx_bpf_task_cpu(p)); /* all cells are taken by other sets */
 }
 
 s32 SCX_CALLBACK(cells_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
@@ -88,7 +92,7 @@ void SCX_CALLBACK(cells_dispatch, s32 cpu, struct task_struct *prev)
 	}
 }
 
-/* LLCs get their cells in the order of their first CPUs. */
+/* Adds the CPU to the cell of its LLC. LLCs get cells in the order of their first CPUs. */
 static inline void add_cpu(u32 cpu)
 {
 	int id = llc_id(cpu);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# compile.sh CLANG STRIP SOURCE OBJECT DEPFILE ARGUMENTS...: one BPF object, without debugging sections.
+# Compiles a BPF object and strips its DWARF.
+# usage: compile.sh CLANG STRIP SOURCE OBJECT DEPFILE ARGUMENTS...
 set -eu
 clang=$1 strip=$2 source=$3 object=$4 depfile=$5
 shift 5

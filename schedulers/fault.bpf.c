@@ -1,31 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A FIFO scheduler that misbehaves on demand. Read-only variables are set when it is loaded, the others
- * also while it runs, from tests. All that is 0 does nothing.
+ * A FIFO scheduler that misbehaves on demand. Read-only variables are set when it is loaded, the
+ * others also while it runs, from tests. All that is 0 does nothing.
  */
 #include "schedulers/scx.bpf.h"
 
 #define QUEUE        0
 #define NEVER_SERVED 1 /* tasks in it wait until the watchdog finds them */
-#define STARVED      2 /* served every starve_ms only */
+#define STARVED      2 /* one task of it is served every starve_ms */
+#define UNKNOWN      4711 /* a queue that does not exist */
 
-const volatile u64 slice_us = 20000;
-const volatile s32 init_error;   /* what init returns, as -22 */
-const volatile u32 slow_init_ms; /* how long init takes */
-const volatile u64 starve_ms = 500;
+const volatile u64 slice_us = 20000; /* microseconds */
+const volatile s32 init_error;       /* what init returns, such as -22 */
+const volatile u32 slow_init_ms;     /* how long init takes, milliseconds */
+const volatile u64 starve_ms = 500;  /* milliseconds */
 
-u32 stall;         /* dispatches nothing any more */
-u32 error;         /* scx_bpf_error(), with this number in the message */
-s64 exit_code;     /* scx_bpf_exit() with it */
-u64 starve_cgroup; /* the cgroup whose tasks get next to nothing: its inode, as cgroup IDs are */
-u32 pile_up;       /* all wakeups go to CPU 0 where it is allowed */
-u32 wrong_cpu;     /* puts tasks on a CPU that they may not use, which is an error */
-u32 bounce;        /* sends tasks from CPU to CPU */
+u32 stall;         /* no task is dispatched any more */
+u32 error;         /* calls scx_bpf_error() with this number in the message */
+s64 exit_code;     /* calls scx_bpf_exit() with this code */
+u64 starve_cgroup; /* tasks of this cgroup go to STARVED; its ID is the inode of its directory */
+u32 pile_up;       /* each task that may use CPU 0 is woken up there */
+u32 wrong_cpu;     /* dispatches tasks to a CPU that they may not use, which is an error */
+u32 unknown_queue; /* dispatches tasks to a queue that does not exist, which is an error */
+u32 twice;         /* dispatches each task two times, which is an error */
+u32 bounce;        /* moves each task to another CPU each time it is queued */
 
+/* How often a task was queued normally, or in one of the faulty ways. */
 u64 nr_queued, nr_bounced, nr_piled, nr_starved, nr_withheld, nr_unallowed;
-u64 served_ns; /* when the starved queue was last */
+u64 served_ns; /* when STARVED was served last */
 
-/* Nobody uses these; they are for tests to write and read. */
+/* The scheduler does not use what follows: tests of kt_bpf_read() and kt_bpf_write() do. */
 u8 scratch[4096];
 struct scratch_record {
 	u8 byte;
@@ -55,6 +59,7 @@ struct {
 	__type(value, struct scratch_record);
 } table SEC(".maps");
 
+/* Only the cgroup itself counts, not the cgroups below it. */
 static inline bool is_starved(struct task_struct *p)
 {
 	return starve_cgroup && BPF_CORE_READ(p, cgroups, dfl_cgrp, kn, id) == starve_cgroup;
@@ -65,7 +70,10 @@ static inline bool may_use(struct task_struct *p, u32 cpu)
 	return p->cpus_ptr->bits[0] >> (cpu & 63) & 1;
 }
 
-/* Looked at by every callback that comes often: with all tasks withheld, few do. */
+/*
+ * Ends the scheduler if a test asks for it. All callbacks that run often call this, because some of
+ * them stop running when a test also withholds all tasks.
+ */
 static inline void misbehave(void)
 {
 	static char error_format[] = "the fault scheduler was told to fail with %llu";
@@ -82,7 +90,7 @@ static inline void misbehave(void)
 	}
 }
 
-/* The next CPU after the one where it is that the task may use. */
+/* The next CPU after the task's present one that the task may use, in a circle. */
 static inline s32 next_cpu(struct task_struct *p)
 {
 	u32 n = scx_bpf_nr_cpu_ids(), cpu = (u32)scx_bpf_task_cpu(p);
@@ -95,6 +103,7 @@ static inline s32 next_cpu(struct task_struct *p)
 	return (s32)cpu;
 }
 
+/* The first CPU that the task may not use; -1 when it may use all. */
 static inline s32 unallowed_cpu(struct task_struct *p)
 {
 	u32 n = scx_bpf_nr_cpu_ids();
@@ -124,7 +133,11 @@ void SCX_CALLBACK(fault_enqueue, struct task_struct *p, u64 enq_flags)
 	s32 cpu;
 
 	misbehave();
-	if (stall) {
+	if (twice)
+		scx_bpf_dsq_insert(p, QUEUE, slice, enq_flags);
+	if (unknown_queue) {
+		scx_bpf_dsq_insert(p, UNKNOWN, slice, enq_flags);
+	} else if (stall) {
 		count(&nr_withheld);
 		scx_bpf_dsq_insert(p, NEVER_SERVED, slice, enq_flags);
 	} else if (is_starved(p)) {
@@ -165,7 +178,9 @@ void SCX_CALLBACK(fault_tick, struct task_struct *p)
 	misbehave();
 }
 
-/* BPF cannot sleep for a while: it looks at the clock. */
+/*
+ * A BPF program cannot sleep for a given time: it reads the clock in a loop. Returns 1 to end it.
+ */
 static int wait_a_little(u32 i, u64 *end_ns)
 {
 	return bpf_ktime_get_ns() >= *end_ns;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* One queue for all CPUs: who waits longest runs next. An idle CPU takes what is woken at once. */
+/*
+ * The simplest fair scheduler: one DSQ for all CPUs, in which the task that has waited longest runs
+ * next. A task that wakes up while a CPU is idle runs there at once.
+ */
 #include "schedulers/scx.bpf.h"
 
 #define QUEUE 0
 
-const volatile u64 slice_us = 20000;
+const volatile u64 slice_us = 20000; /* microseconds */
 
-u64 nr_direct; /* went to an idle CPU at once */
-u64 nr_queued; /* had to wait */
+u64 nr_direct; /* tasks that went to an idle CPU without waiting */
+u64 nr_queued; /* tasks that were put into the queue */
 
 s32 SCX_CALLBACK(fifo_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {

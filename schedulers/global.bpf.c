@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* As little as a scheduler can be: one callback, and the kernel's own global queue. It calls one kfunc only. */
+/*
+ * As little as a scheduler can be: one callback, and the kernel's own global queue. It calls one
+ * kfunc only.
+ */
 #include "schedulers/scx.bpf.h"
 
-u64 nr_queued;
+u64 nr_queued; /* tasks that were put into the queue */
 
 void SCX_CALLBACK(global_enqueue, struct task_struct *p, u64 enq_flags)
 {

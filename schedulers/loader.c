@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Loads one BPF object with a sched_ext scheduler, keeps it attached until it has to end, and says
+ * why it ended.
+ *
+ * The object comes from anywhere: its scheduler, variables and exit information are found by BTF,
+ * and nothing about it is known at compile time. Variables, watchdog and dump are configured
+ * between opening and loading; after that .rodata is frozen.
+ *
+ * Unlike other library code this prints, since it is the whole of a process: "ktests load", or a
+ * fork of PID 1 (guest/scheduler/scheduler.c). Its texts follow those of the kernel's own
+ * schedulers, because people and scripts search for them.
+ */
 #include "schedulers/loader.h"
 
 #include <bpf/bpf.h>
@@ -20,18 +32,20 @@
 #include "util/io.h"
 
 #define OPS_TYPE         "sched_ext_ops"
-#define EXIT_ERROR       1024u  /* SCX_EXIT_ERROR: from here on the scheduler is to blame */
-#define DUMP_DEFAULT_LEN 32768u /* SCX_EXIT_DUMP_DFL_LEN */
-#define VERIFIER_LOG_LEN (16u << 20)
-#define RULE             "================================================================================\n"
+#define EXIT_ERROR       1024u       /* SCX_EXIT_ERROR: this kind and higher ones are errors */
+#define DUMP_DEFAULT_LEN 32768u      /* SCX_EXIT_DUMP_DFL_LEN, in bytes */
+#define VERIFIER_LOG_LEN (16u << 20) /* bytes, for each program */
+#define RULE                                                                                       \
+	"========================================"                                                 \
+	"========================================\n"
 
 struct load {
 	const struct kt_loader *loader;
-	struct bpf_object *object;
-	struct bpf_map *ops;
-	struct bpf_link *link;
-	int signals;
-	int watch;
+	struct bpf_object *object; /* owned */
+	struct bpf_map *ops;       /* the struct sched_ext_ops, part of @object */
+	struct bpf_link *link;     /* owned; NULL: not attached */
+	int signals;               /* a signalfd for SIGTERM and SIGINT */
+	int watch;                 /* from kt_scx_watch() */
 };
 
 static enum kt_loader_status refuse(const struct load *load, const struct kt_err *err)
@@ -40,7 +54,7 @@ static enum kt_loader_status refuse(const struct load *load, const struct kt_err
 	return KT_LOADER_REFUSED;
 }
 
-/* ---- what the object has ------------------------------------------------------------------------ */
+/* ---- what the object has --------------------------------------------------------------------- */
 
 static const char *type_name(const struct btf *btf, uint32_t type_id)
 {
@@ -49,6 +63,7 @@ static const char *type_name(const struct btf *btf, uint32_t type_id)
 	return type ? btf__name_by_offset(btf, type->name_off) : "";
 }
 
+/* Finds the only scheduler of the object: a struct_ops map whose type is sched_ext_ops. */
 static int find_ops(struct load *load, struct kt_err *reterr)
 {
 	const struct btf *btf = bpf_object__btf(load->object);
@@ -90,12 +105,13 @@ static void add_names(const struct btf *btf, const struct btf_type *section, cha
 		const char *name = type_name(btf, at->type);
 		size_t len = strlen(names);
 
-		/* The exit information is nothing to be set. */
+		/* uei, uei_dump and uei_dump_len are exit information, which users do not set. */
 		if (*name && strncmp(name, "uei", 3) && len + strlen(name) + 3 < room)
 			(void)snprintf(names + len, room - len, "%s%s", len ? ", " : "", name);
 	}
 }
 
+/* The error for a variable that does not exist, with all that exist. */
 static int complain_of_variable(const struct load *load, const char *path, struct kt_err *reterr)
 {
 	const struct btf *btf = bpf_object__btf(load->object);
@@ -127,7 +143,7 @@ static bool has_variable(const struct btf *btf, const struct btf_type *section, 
 	return false;
 }
 
-/* A variable of any of its data sections. */
+/* Finds a variable, or a field of one, in the data sections of the object. */
 static int find_variable(const struct load *load, const char *path, struct bpf_map **ret_map,
 			 struct kt_field *ret_field, struct kt_err *reterr)
 {
@@ -147,8 +163,9 @@ static int find_variable(const struct load *load, const char *path, struct bpf_m
 	return complain_of_variable(load, path, reterr);
 }
 
-/* ---- what it is told ---------------------------------------------------------------------------- */
+/* ---- what it is told ------------------------------------------------------------------------- */
 
+/* Takes "NAME=VALUE". The value replaces the initial one, before the object is loaded. */
 static int set_variable(const struct load *load, const char *assignment, struct kt_err *reterr)
 {
 	size_t len = strcspn(assignment, "="), room;
@@ -181,6 +198,7 @@ static int set_variables(const struct load *load, struct kt_err *reterr)
 	return r;
 }
 
+/* Finds a member of struct sched_ext_ops and the initial value of the whole struct. */
 static int ops_member(const struct load *load, const char *name, struct kt_field *ret_field,
 		      void **ret_data, size_t *ret_len, struct kt_err *reterr)
 {
@@ -203,7 +221,10 @@ static int set_ops_member(const struct load *load, const char *name, uint64_t nu
 		       ?: kt_field_set(&field, data, len, number, reterr);
 }
 
-/* The array for the dump is as long as what the kernel writes, if the object has one. */
+/*
+ * Makes the array for the dump as long as the dump that the kernel writes. An object without such
+ * an array has its dump only in the trace buffer.
+ */
 static int size_dump(const struct load *load, struct kt_err *reterr)
 {
 	struct bpf_map *array = bpf_object__find_map_by_name(load->object, ".data.uei_dump"), *map;
@@ -225,10 +246,11 @@ static int size_dump(const struct load *load, struct kt_err *reterr)
 	return kt_field_set(&field, data, room, len, reterr);
 }
 
-/* ---- enumerators -------------------------------------------------------------------------------- */
+/* ---- enumerators ----------------------------------------------------------------------------- */
 
 #define ENUM_PREFIX "__SCX_"
 
+/* Whether the data section has a variable that stands for an enumerator. */
 static bool has_prefix(const struct btf *btf, const struct btf_type *section)
 {
 	const struct btf_var_secinfo *at = btf_var_secinfos(section);
@@ -271,6 +293,7 @@ static void set_enumerator(const struct load *load, const char *name, uint64_t n
 		(void)kt_field_set(&field, data, room, number, NULL);
 }
 
+/* Sets the variables for all SCX_ enumerators of one enum of the kernel. */
 static void set_all_of(const struct load *load, const struct btf *kernel,
 		       const struct btf_type *type)
 {
@@ -288,10 +311,10 @@ static void set_all_of(const struct load *load, const struct btf *kernel,
 }
 
 /*
- * Objects that are built with the scx project's headers have variables that stand for enumerators of the
- * kernel, as __SCX_DSQ_LOCAL for SCX_DSQ_LOCAL, which their programs fill in before they load them: the
- * numbers differ from kernel to kernel. One that the kernel does not have stays 0, which is how the objects
- * see that.
+ * Objects that are built with the scx project's headers have variables that stand for enumerators
+ * of the kernel, as __SCX_DSQ_LOCAL for SCX_DSQ_LOCAL, which their programs fill in before they
+ * load them: the numbers differ from kernel to kernel. One that the kernel does not have stays 0,
+ * which is how the objects see that.
  */
 static int set_enumerators(const struct load *load, struct kt_err *reterr)
 {
@@ -312,6 +335,7 @@ static int set_enumerators(const struct load *load, struct kt_err *reterr)
 	return 0;
 }
 
+/* An explicit timeout overrides that of the object; the default is for an object that sets none. */
 static int set_watchdog(const struct load *load, struct kt_err *reterr)
 {
 	unsigned int ms = load->loader->watchdog_ms;
@@ -327,6 +351,7 @@ static int set_watchdog(const struct load *load, struct kt_err *reterr)
 	return r == 0 && ms ? kt_field_set(&field, data, room, ms, reterr) : r;
 }
 
+/* All that has to be set before the object is loaded. The dump's array comes after its length. */
 static int configure(struct load *load, struct kt_err *reterr)
 {
 	const struct kt_loader *loader = load->loader;
@@ -337,9 +362,11 @@ static int configure(struct load *load, struct kt_err *reterr)
 	return r ?: size_dump(load, reterr);
 }
 
-/* ---- how it ends -------------------------------------------------------------------------------- */
+/* ---- how it ends ----------------------------------------------------------------------------- */
 
-/* The data section of a variable as it is now, to be freed: what libbpf has of it is how it began. */
+/*
+ * The data section of a variable as it is now, to be freed: what libbpf has of it is how it began.
+ */
 static void *read_section(const struct load *load, const char *path, struct kt_field *ret_field,
 			  size_t *ret_len)
 {
@@ -357,7 +384,7 @@ static void *read_section(const struct load *load, const char *path, struct kt_f
 	return NULL;
 }
 
-/* To be freed; NULL when there is none. */
+/* The text in a variable, to be freed; NULL when it is empty or the variable does not exist. */
 static char *read_text(const struct load *load, const char *path)
 {
 	struct kt_field field;
@@ -368,6 +395,7 @@ static char *read_text(const struct load *load, const char *path)
 	return data && at < len && data[at] ? strndup(data + at, len - at) : NULL;
 }
 
+/* The number in a variable; 0 when the variable does not exist. */
 static uint64_t read_number(const struct load *load, const char *path)
 {
 	struct kt_field field;
@@ -378,7 +406,10 @@ static uint64_t read_number(const struct load *load, const char *path)
 	return data && kt_field_get(&field, data, len, &number, NULL) == 0 ? number : 0;
 }
 
-/* What its exit callback has noted, in the words of the kernel's own schedulers. */
+/*
+ * Prints the exit information that the exit callback has noted, in the format of the kernel's own
+ * schedulers. An object without exit information counts as ended without an error.
+ */
 static enum kt_loader_status report_exit(const struct load *load)
 {
 	uint64_t kind = read_number(load, "uei.kind");
@@ -395,8 +426,9 @@ static enum kt_loader_status report_exit(const struct load *load)
 	return kind >= EXIT_ERROR ? KT_LOADER_DISABLED : KT_LOADER_ENDED;
 }
 
-/* ---- verification ------------------------------------------------------------------------------- */
+/* ---- verification ---------------------------------------------------------------------------- */
 
+/* Prints for one program whether it was verified, and the verifier's statistics from its log. */
 static void print_verified(const struct bpf_program *program, const char *log)
 {
 	struct bpf_prog_info info = { 0 };
@@ -413,7 +445,9 @@ static void print_verified(const struct bpf_program *program, const char *log)
 		(void)printf("%.*s\n", (int)strcspn(stats, "\n"), stats);
 }
 
-/* With a log of its own for each program, libbpf prints none. */
+/*
+ * Loads the object without attaching it. Each program gets a log buffer, so libbpf prints no log.
+ */
 static enum kt_loader_status verify(struct load *load)
 {
 	struct bpf_program *program;
@@ -442,7 +476,7 @@ static enum kt_loader_status verify(struct load *load)
 	return r < 0 ? KT_LOADER_REFUSED : KT_LOADER_ENDED;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static int open_object(struct load *load, struct kt_err *reterr)
 {
@@ -451,7 +485,7 @@ static int open_object(struct load *load, struct kt_err *reterr)
 	load->object = bpf_object__open_file(load->loader->object, NULL);
 	if (load->object)
 		return 0;
-	(void)libbpf_strerror(errno, why, sizeof(why)); /* it has errors of its own */
+	(void)libbpf_strerror(errno, why, sizeof(why)); /* libbpf has error numbers of its own */
 	return kt_err_set(reterr, -EINVAL, "it is no BPF object that libbpf can open: %s", why);
 }
 
@@ -470,6 +504,7 @@ static int attach(struct load *load, struct kt_err *reterr)
 	return kt_err_set(reterr, r, "cannot attach it: %m");
 }
 
+/* Before the scheduler is attached: no signal and no uevent may be missed afterwards. */
 static int prepare_to_wait(struct load *load, struct kt_err *reterr)
 {
 	sigset_t ends;
@@ -485,6 +520,10 @@ static int prepare_to_wait(struct load *load, struct kt_err *reterr)
 	return load->watch < 0 ? load->watch : 0;
 }
 
+/*
+ * Waits for SIGTERM or SIGINT, or until the kernel disables the scheduler. Has no deadline by
+ * design.
+ */
 static void wait_for_end(const struct load *load)
 {
 	struct pollfd fds[] = {
@@ -500,10 +539,11 @@ static void wait_for_end(const struct load *load)
 	}
 }
 
+/* All of kt_loader_run() but for the cleaning up. */
 static enum kt_loader_status run(struct load *load)
 {
 	struct kt_err err = KT_ERR_NULL;
-	char name[128];
+	char name[KT_SCX_OPS_NAME_LEN];
 	int r;
 
 	if (kt_scx_state() == KT_SCX_NONE) {
@@ -526,20 +566,21 @@ static enum kt_loader_status run(struct load *load)
 		(void)report_exit(load);
 		return refuse(load, &err);
 	}
-	kt_scx_ops(name);
-	if (*name) { /* an init that fails is seen after it was attached */
+	kt_scx_ops(name, sizeof(name));
+	/* Attaching also succeeds if the init callback fails; no scheduler is there then. */
+	if (*name) {
 		(void)fprintf(stderr, "scheduler %s is attached\n", name);
 		(void)fflush(stderr);
 	}
 	wait_for_end(load);
-	(void)bpf_link__destroy(load->link); /* the exit callback has run when this returns */
+	(void)bpf_link__destroy(load->link); /* returns after the exit callback has run */
 	load->link = NULL;
 	return report_exit(load);
 }
 
 /*
- * Not its information: that an older kernel lacks callbacks which the object leaves empty stands there once for
- * each, before what matters.
+ * Not its information: that an older kernel lacks callbacks which the object leaves empty stands
+ * there once for each, before what matters.
  */
 static int print_warnings(enum libbpf_print_level level, const char *format, va_list ap)
 {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What the schedulers here have in common: the kernel's kfuncs (kernel/sched/ext.c), how a callback is
- * written, and what is left behind at the end.
+ * What the schedulers here have in common: the kernel's kfuncs (kernel/sched/ext.c), how a callback
+ * is written, and what is left behind at the end.
  */
 
-/* vmlinux.h is made from the BTF of the kernel at build time; its prototypes depend on who has made it. */
+/*
+ * vmlinux.h is made from the BTF of the kernel at build time; its prototypes depend on who has made
+ * it.
+ */
 #define BPF_NO_KFUNC_PROTOTYPES
 #include <vmlinux.h>
 
@@ -13,7 +16,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-/* ---- kfuncs ------------------------------------------------------------------------------------- */
+/* ---- kfuncs ---------------------------------------------------------------------------------- */
 
 s32 scx_bpf_create_dsq(u64 dsq_id, s32 node) __ksym;
 void scx_bpf_dsq_insert(struct task_struct *p, u64 dsq_id, u64 slice, u64 enq_flags) __ksym;
@@ -31,37 +34,37 @@ u32 scx_bpf_nr_cpu_ids(void) __ksym;
 void scx_bpf_error_bstr(char *format, unsigned long long *data, u32 data__sz) __ksym;
 void scx_bpf_exit_bstr(s64 exit_code, char *format, unsigned long long *data, u32 data__sz) __ksym;
 
-/* ---- callbacks ---------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 #define SCX_CALLBACK(name, ...)  SEC("struct_ops/" #name) BPF_PROG(name, ##__VA_ARGS__)
 #define SCX_SLEEPABLE(name, ...) SEC("struct_ops.s/" #name) BPF_PROG(name, ##__VA_ARGS__)
 
-/*
- * The scheduler itself. The loader fills in .timeout_ms and .exit_dump_len when it is told to.
- */
+/* Defines the scheduler. The loader overwrites .timeout_ms and .exit_dump_len on request. */
 #define SCX_SCHEDULER(variable, ...)                                                               \
 	SEC(".struct_ops.link") struct sched_ext_ops variable = { __VA_ARGS__ }
 
-char _license[] SEC("license") = "GPL"; /* the kfuncs are for GPL-compatible programs only */
+char _license[] SEC("license") = "GPL"; /* the kernel allows the kfuncs to GPL programs only */
 
-/* ---- the end ------------------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /*
- * Why the scheduler was disabled, where the loader finds it: the names and the shape are those that
- * schedulers built with the kernel's tools/sched_ext have, so that the loader knows one kind only.
+ * Why the scheduler was disabled. The loader reads it after the end. Names and layout are those of
+ * schedulers that are built with the kernel's tools/sched_ext, so the loader handles both in the
+ * same way.
  */
 struct user_exit_info {
-	int kind;
+	int kind; /* enum scx_exit_kind; 0: not disabled so far */
 	s64 exit_code;
 	char reason[128];
 	char msg[1024];
 };
 
-/* The loader makes the array as long as the dump may become. */
+/* The loader sets the length and enlarges the array accordingly. */
 const volatile u32 uei_dump_len;
 char uei_dump[1] SEC(".data.uei_dump");
 struct user_exit_info uei SEC(".data");
 
+/* To be called by the exit callback of each scheduler. */
 static inline void scx_note_exit(const struct scx_exit_info *info)
 {
 	bpf_probe_read_kernel_str(uei.reason, sizeof(uei.reason), info->reason);
@@ -70,21 +73,24 @@ static inline void scx_note_exit(const struct scx_exit_info *info)
 		bpf_probe_read_kernel_str(uei_dump, uei_dump_len, info->dump);
 	if (bpf_core_field_exists(info->exit_code))
 		uei.exit_code = info->exit_code;
-	/* Last, and seen by all as last: who reads it finds the others there. */
+	/* The kind is written last, with a barrier: a reader that sees it also sees the others. */
 	__sync_lock_test_and_set(&uei.kind, info->kind);
 }
 
-/* ---- counters ----------------------------------------------------------------------------------- */
+/* ---- counters -------------------------------------------------------------------------------- */
 
-/* For tests to read: what the scheduler has done so far. */
+/* Increments a counter that tests read. */
 static inline void count(u64 *counter)
 {
 	__sync_fetch_and_add(counter, 1);
 }
 
-/* ---- select_cpu --------------------------------------------------------------------------------- */
+/* ---- select_cpu ------------------------------------------------------------------------------ */
 
-/* The kernel's choice; a task that finds it idle goes there at once, and is counted. */
+/*
+ * For select_cpu: takes the CPU that the kernel chooses by default. If that CPU is idle, the task
+ * is dispatched to it at once with a slice of @slice_ns, and counted in *@nr_direct.
+ */
 static inline s32 scx_take_idle_cpu(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
 				    u64 slice_ns, u64 *nr_direct)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The state of sched_ext: read from sysfs, its changes announced by uevents over netlink. */
 #include "schedulers/scx.h"
 
 #include <errno.h>
@@ -12,8 +13,7 @@
 #include "util/io.h"
 
 #define SCX_DIR        "/sys/kernel/sched_ext"
-#define NAME_LEN       128 /* SCX_OPS_NAME_LEN */
-#define UEVENTS_KERNEL 1u  /* the multicast group of the kernel's own events */
+#define UEVENTS_KERNEL 1u /* the multicast group of events that the kernel sends; 2 is udev's */
 
 enum kt_scx_state kt_scx_state(void)
 {
@@ -27,15 +27,15 @@ enum kt_scx_state kt_scx_state(void)
 	return strcmp(text, "enabled") ? KT_SCX_CHANGING : KT_SCX_ENABLED;
 }
 
-void kt_scx_ops(char *name)
+void kt_scx_ops(char *name, size_t room)
 {
 	KT_FREE char *text = NULL;
 
 	*name = '\0';
-	if (kt_file_read(SCX_DIR "/root/ops", NAME_LEN, &text, NULL) < 0)
+	if (kt_file_read(SCX_DIR "/root/ops", KT_SCX_OPS_NAME_LEN, &text, NULL) < 0)
 		return;
 	text[strcspn(text, "\n")] = '\0';
-	(void)snprintf(name, NAME_LEN, "%s", text);
+	(void)snprintf(name, room, "%s", text);
 }
 
 int kt_scx_watch(struct kt_err *reterr)
@@ -55,7 +55,7 @@ void kt_scx_watch_drain(int fd)
 {
 	char event[8192];
 
-	/* An overflow (ENOBUFS) says that there was something, as any event does. */
+	/* ENOBUFS means lost events. That is harmless, as the content of events is not used. */
 	while (recv(fd, event, sizeof(event), MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
 		;
 }

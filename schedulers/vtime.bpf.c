@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weighted fairness: one queue for all CPUs in the order of virtual time, which runs the slower for a
- * task the greater its weight is (cpu.weight does not count: the task's own weight, by nice, does).
+ * Weighted fairness: one queue for all CPUs in the order of virtual time, which runs the slower for
+ * a task the greater its weight is (cpu.weight does not count: the task's own weight, by nice,
+ * does).
  */
 #include "schedulers/scx.bpf.h"
 
 #define QUEUE          0
 #define DEFAULT_WEIGHT 100
 
-const volatile u64 slice_us = 20000;
+const volatile u64 slice_us = 20000; /* microseconds */
 
-u64 nr_direct, nr_queued;
-u64 vtime_now; /* of the task that was put on a CPU last */
+u64 nr_direct, nr_queued; /* tasks that went to an idle CPU, and those that had to wait */
+u64 vtime_now;            /* the highest virtual time of a task that has run */
 
+/* Compares virtual times, which may wrap around. */
 static inline bool is_before(u64 a, u64 b)
 {
 	return (s64)(a - b) < 0;
@@ -27,20 +29,21 @@ void SCX_CALLBACK(vtime_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	u64 vtime = p->scx.dsq_vtime;
 
-	/* Who has slept for long may not save up more than one slice. */
+	/* A task that has slept for long gets an advantage of one slice at most. */
 	if (is_before(vtime, vtime_now - slice_us * 1000))
 		vtime = vtime_now - slice_us * 1000;
 	count(&nr_queued);
 	scx_bpf_dsq_insert_vtime(p, QUEUE, slice_us * 1000, vtime, enq_flags);
 }
 
+/* The virtual time of the task after another @ran_ns on a CPU. */
 static inline u64 vtime_of(struct task_struct *p, u64 ran_ns)
 {
 	return p->scx.dsq_vtime + ran_ns * DEFAULT_WEIGHT / p->scx.weight;
 }
 
-/* Whether somebody is waiting whose turn it is before one of that virtual time. */
-static inline bool somebody_waits(u64 vtime)
+/* Whether a task waits whose virtual time is before @vtime. */
+static inline bool is_earlier_task_waiting(u64 vtime)
 {
 	struct task_struct *p;
 	bool waits = false;
@@ -54,8 +57,8 @@ static inline bool somebody_waits(u64 vtime)
 }
 
 /*
- * The task that has used up its slice is in no queue yet. Unless it is asked first, two tasks on one CPU take
- * turns whatever their weights are.
+ * The task that has used up its slice is in no queue yet. Unless it is asked first, two tasks on
+ * one CPU take turns whatever their weights are.
  */
 void SCX_CALLBACK(vtime_dispatch, s32 cpu, struct task_struct *prev)
 {
@@ -63,7 +66,7 @@ void SCX_CALLBACK(vtime_dispatch, s32 cpu, struct task_struct *prev)
 
 	if (prev && prev->scx.flags & SCX_TASK_QUEUED && !prev->scx.slice) {
 		vtime = vtime_of(prev, slice_us * 1000);
-		if (!somebody_waits(vtime)) {
+		if (!is_earlier_task_waiting(vtime)) {
 			prev->scx.dsq_vtime = vtime;
 			prev->scx.slice = slice_us * 1000;
 			return;
@@ -82,7 +85,7 @@ void SCX_CALLBACK(vtime_stopping, struct task_struct *p, bool runnable)
 {
 	u64 used = slice_us * 1000 - p->scx.slice;
 
-	/* A slice may have been refilled meanwhile. */
+	/* The kernel may have refilled the slice to its own default. */
 	if (p->scx.slice > slice_us * 1000)
 		used = 0;
 	p->scx.dsq_vtime = vtime_of(p, used);

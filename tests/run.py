@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""All tests, counted case by case; the second half of ./dev test, which has built everything.
+"""Runs all tests and counts their cases; the second half of ./dev test, which has built everything.
 
-The last line is "N passed, N failed, N skipped"; the exit status is 0 when none failed.
+The last line is "N passed, N failed, N skipped"; the exit status is 0 if none failed.
 """
 
 import pathlib
@@ -34,12 +34,13 @@ def meson_test(build, counts, *args):
     began = time.monotonic()
     report = ROOT / build / "meson-logs/testlog.junit.xml"
     report.unlink(missing_ok=True)
-    run = subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", *args], cwd=ROOT)
+    run = subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", *args],
+                         cwd=ROOT)
     if not report.exists():
         counts.failed.append(f"{build}: meson test wrote no report")
         return
     before = len(counts.failed)
-    # Meson copies the output of tests as it is; XML has no place for control characters.
+    # Meson copies the output of tests unchanged, but XML does not allow control characters.
     text = re.sub("[^\t\n\x20-\uffff]", "?", report.read_text(errors="replace"))
     for suite in ElementTree.fromstring(text).iter("testsuite"):
         for case in suite.iter("testcase"):
@@ -50,17 +51,28 @@ def meson_test(build, counts, *args):
 
 
 def check_leaks(build, counts):
-    """Criterion does not count a leak that is found when a test is torn down."""
+    """Counts leaks that the teardown of a unit test finds, which Criterion does not count."""
     log = (ROOT / build / "meson-logs/testlog.txt").read_text(errors="replace")
     if "LeakSanitizer" in log or "AddressSanitizer" in log:
         counts.failed.append(f"{build}: a sanitizer complains, see {build}/meson-logs/testlog.txt")
 
 
+def fuzz(counts):
+    """Each libFuzzer target for some seconds."""
+    if (ROOT / "build-fuzz/build.ninja").exists():
+        meson_test("build-fuzz", counts, "--suite", "fuzz", "--num-processes", "2")
+        return
+    counts.skipped += len(list((ROOT / "tests/fuzz").glob("fuzz_*.c")))
+    print("build-fuzz: skipped: clang has no libFuzzer (libclang-rt-dev)")
+
+
 def main():
     counts = Counts()
-    meson_test("build", counts, *sys.argv[1:])
-    meson_test("build-sanitize", counts, "--suite", "unit")
+    # The corpus of each fuzz target is worth more with the sanitizers.
+    meson_test("build", counts, "--no-suite", "fuzz", *sys.argv[1:])
+    meson_test("build-sanitize", counts, "--suite", "unit", "--suite", "fuzz")
     check_leaks("build-sanitize", counts)
+    fuzz(counts)
     for name in counts.failed:
         print(f"failed: {name}")
     print(f"{counts.passed} passed, {len(counts.failed)} failed, {counts.skipped} skipped")

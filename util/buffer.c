@@ -7,24 +7,51 @@
 
 #include "util/cleanup.h"
 
+/*
+ * Consumed bytes stay in front of the data until the room behind it is used up. A move to the front
+ * copies no more bytes than were consumed before it, so each byte is moved once on average.
+ */
+
 void kt_buffer_deinit(struct kt_buffer *buffer)
 {
-	free(buffer->data);
+	if (buffer->data)
+		free(buffer->data - buffer->before);
 	*buffer = KT_BUFFER_NULL;
+}
+
+static void move_to_front(struct kt_buffer *buffer)
+{
+	char *front = buffer->data - buffer->before;
+
+	memmove(front, buffer->data, buffer->len);
+	buffer->data = front;
+	buffer->before = 0;
 }
 
 int kt_buffer_reserve(struct kt_buffer *buffer, size_t more)
 {
+	/* Doubling keeps the cost of many small appends linear. */
 	size_t room = KT_MAX(buffer->room * 2, buffer->len + more);
 	char *grown;
 
-	if (buffer->room - buffer->len >= more)
+	if (buffer->room - buffer->before - buffer->len >= more)
 		return 0;
-	grown = realloc(buffer->data, room);
+	if (buffer->before && buffer->before >= buffer->len) {
+		move_to_front(buffer);
+		if (buffer->room - buffer->len >= more)
+			return 0;
+	}
+	/* A new allocation takes only the data along. */
+	grown = buffer->before ? malloc(room) : realloc(buffer->data, room);
 	if (!grown)
 		return -ENOMEM;
+	if (buffer->before) {
+		memcpy(grown, buffer->data, buffer->len);
+		free(buffer->data - buffer->before);
+	}
 	buffer->data = grown;
 	buffer->room = room;
+	buffer->before = 0;
 	return 0;
 }
 
@@ -43,8 +70,11 @@ void kt_buffer_consume(struct kt_buffer *buffer, size_t len)
 {
 	if (!len)
 		return;
+	buffer->data += len;
+	buffer->before += len;
 	buffer->len -= len;
-	memmove(buffer->data, buffer->data + len, buffer->len);
+	if (!buffer->len)
+		move_to_front(buffer);
 }
 
 size_t kt_buffer_line(struct kt_buffer *buffer)

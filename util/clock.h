@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Monotonic time in nanoseconds; a deadline is a point on this clock. */
+/* Monotonic time in nanoseconds. A deadline is a point on CLOCK_MONOTONIC, not a duration. */
 
 #include <stdint.h>
 #include <time.h>
@@ -8,7 +8,7 @@
 #define KT_NSEC_PER_SEC  UINT64_C(1000000000)
 #define KT_NSEC_PER_MSEC UINT64_C(1000000)
 #define KT_NSEC_PER_USEC UINT64_C(1000)
-#define KT_NSEC_NEVER    UINT64_MAX
+#define KT_NSEC_NEVER    UINT64_MAX /* the deadline that never comes */
 
 static inline uint64_t kt_now_ns(void)
 {
@@ -18,7 +18,7 @@ static inline uint64_t kt_now_ns(void)
 	return (uint64_t)ts.tv_sec * KT_NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-/* Nanoseconds left until @deadline_ns, 0 when it has passed. */
+/* Nanoseconds left until @deadline_ns; 0 when it has passed. */
 static inline uint64_t kt_left_ns(uint64_t deadline_ns)
 {
 	uint64_t now = kt_now_ns();
@@ -26,7 +26,10 @@ static inline uint64_t kt_left_ns(uint64_t deadline_ns)
 	return now < deadline_ns ? deadline_ns - now : 0;
 }
 
-/* The same for poll(2): rounded up, -1 for KT_NSEC_NEVER. */
+/*
+ * Milliseconds left, as poll(2) takes them: rounded up, so that the deadline has passed when the
+ * wait ends, and -1 (wait without a limit) for KT_NSEC_NEVER.
+ */
 static inline int kt_left_ms(uint64_t deadline_ns)
 {
 	uint64_t ms;
@@ -37,7 +40,7 @@ static inline int kt_left_ms(uint64_t deadline_ns)
 	return ms > INT32_MAX ? INT32_MAX : (int)ms;
 }
 
-/* A point on the clock, for system calls that wait until then. */
+/* The same point on the clock for system calls that take an absolute struct timespec. */
 static inline struct timespec kt_timespec(uint64_t ns)
 {
 	return (struct timespec){

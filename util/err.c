@@ -25,6 +25,7 @@ int kt_err_set(struct kt_err *reterr, int code, const char *format, ...)
 
 int kt_err_prefix(struct kt_err *reterr, int code, const char *format, ...)
 {
+	/* The format replaces the old text, which is copied first. */
 	struct kt_err old;
 	size_t len;
 	va_list ap;

@@ -16,6 +16,12 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
+/*
+ * Thin wrappers over system calls that add what every caller needs: continuation after EINTR and
+ * short transfers, close-on-exec, and absolute deadlines. Nothing here keeps state. A function that
+ * creates a file leaves either the complete file or, after a failure, none.
+ */
+
 int kt_read_full(int fd, void *data, size_t len)
 {
 	char *at = data;
@@ -52,7 +58,10 @@ int kt_write_full(int fd, const void *data, size_t len)
 	return 0;
 }
 
-/* Proc and sysfs files report size 0, so the buffer grows with what arrives, not by st_size. */
+/*
+ * Reads to the end of the file. Proc and sysfs files report the size 0 in stat(2), so the buffer
+ * grows with what read(2) returns. One byte beyond @room is always allocated, for the NUL.
+ */
 static int read_growing(int fd, size_t max, char **ret_data, size_t *ret_len)
 {
 	KT_FREE char *data = NULL;
@@ -110,6 +119,7 @@ int kt_file_write(const char *path, const char *text)
 	n = write(fd, text, len);
 	if (n < 0)
 		return -errno;
+	/* The rest of a short write would be taken as another command, so it is not written. */
 	return (size_t)n == len ? 0 : -EIO;
 }
 
@@ -123,6 +133,7 @@ int kt_file_read_u64(const char *path, uint64_t *ret_value)
 	r = kt_file_read(path, 64, &text, NULL);
 	if (r < 0)
 		return r;
+	/* strtoull(3) reports an overflow in errno only. */
 	errno = 0;
 	value = strtoull(text, &end, 0);
 	if (errno || end == text || (*end && *end != '\n'))
@@ -131,6 +142,7 @@ int kt_file_read_u64(const char *path, uint64_t *ret_value)
 	return 0;
 }
 
+/* mkostemp(3) creates the file with mode 0600, so fchmod(2) sets the mode before the rename. */
 static int publish_fd(int fd, const char *tmp, const char *path, const void *data, size_t len)
 {
 	int r = kt_write_full(fd, data, len);
@@ -168,6 +180,7 @@ int kt_mkdir_all(const char *path, struct kt_err *reterr)
 
 	if (!copy)
 		return kt_err_oom(reterr);
+	/* Each '/' ends the path of one parent directory, which is created before its children. */
 	for (char *at = copy + 1; *copy && (at = strchr(at, '/')); at++) {
 		*at = '\0';
 		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
@@ -181,6 +194,10 @@ int kt_mkdir_all(const char *path, struct kt_err *reterr)
 	return 0;
 }
 
+/*
+ * Depth first. Works on directory descriptors, so that renaming a parent meanwhile cannot lead the
+ * removal elsewhere, and does not follow symbolic links.
+ */
 static int remove_all_at(int dir_fd, const char *name)
 {
 	KT_CLOSE int fd = -1;
@@ -189,6 +206,7 @@ static int remove_all_at(int dir_fd, const char *name)
 
 	if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
 		return 0;
+	/* unlink(2) of a directory fails with EISDIR on Linux and with EPERM in POSIX. */
 	if (errno != EISDIR && errno != EPERM)
 		return -errno;
 	fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -204,6 +222,7 @@ static int remove_all_at(int dir_fd, const char *name)
 		if (!strcmp(ent->d_name, ".") || !strcmp(ent->d_name, ".."))
 			continue;
 		r = remove_all_at(dirfd(dir), ent->d_name);
+		/* One file that cannot be removed does not keep the others. */
 		first = first ?: r;
 	}
 	(void)closedir(dir);
@@ -217,6 +236,7 @@ int kt_remove_all(const char *path)
 	return remove_all_at(AT_FDCWD, path);
 }
 
+/* The timeout is computed again in every round, so that signals do not extend the wait. */
 int kt_poll(struct pollfd *fds, size_t n, uint64_t deadline_ns)
 {
 	for (;;) {

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Files and descriptors: whole reads and writes, atomic publication, trees. */
+/*
+ * Files and descriptors: whole reads and writes, atomic publication, directory trees. Functions
+ * that return int return 0 or the negative errno of the system call that failed, unless it says
+ * otherwise.
+ */
 
 #include <poll.h>
 #include <stdbool.h>
@@ -10,45 +14,56 @@
 
 #include "util/err.h"
 
-/* Reads exactly @len bytes; returns 0, -ENODATA at an early end of file, or a negative errno. */
+/* Reads exactly @len bytes; -ENODATA when the file ends before. */
 int kt_read_full(int fd, void *data, size_t len);
 
-/* Writes all of @data; a short write is continued. */
+/* Writes all of @data, continuing after short writes and signals. */
 int kt_write_full(int fd, const void *data, size_t len);
 
 /*
- * Reads a whole file (regular, proc or sysfs) of at most @max bytes into a new buffer with a NUL
- * behind the last byte. @ret_len may be NULL. -EFBIG when the file is larger than @max.
+ * Reads a whole file (regular, proc or sysfs) into a new buffer with a NUL behind the last byte;
+ * the buffer is to be freed. @ret_len may be NULL. -EFBIG when the file has more than @max bytes.
  */
 int kt_file_read(const char *path, size_t max, char **ret_data, size_t *ret_len);
 
-/* Like kt_file_read(), from a directory descriptor. */
+/* kt_file_read() of a path relative to the directory @dir_fd. */
 int kt_file_read_at(int dir_fd, const char *path, size_t max, char **ret_data, size_t *ret_len);
 
-/* Writes @text in one write(2) to an existing file, as proc, sysfs and cgroup files want it. */
+/*
+ * Writes @text to an existing file in a single write(2), because proc, sysfs and cgroup files take
+ * each write as a command of its own. -EIO when the kernel takes only a part.
+ */
 int kt_file_write(const char *path, const char *text);
 
-/* Creates or replaces @path by a rename of a temporary file beside it: readers see all or nothing.
+/*
+ * Creates or replaces @path, mode 0644, by renaming a temporary file in the same directory: a
+ * reader sees the old contents or all of the new ones.
  */
 int kt_file_publish(const char *path, const void *data, size_t len, struct kt_err *reterr);
 
-/* Reads one unsigned number (decimal or 0x hexadecimal) that fills the file. */
+/*
+ * Reads the number that fills the first line of a file of at most 64 bytes. It is decimal, or
+ * hexadecimal with 0x, or octal with a leading 0. -EINVAL for any other contents.
+ */
 int kt_file_read_u64(const char *path, uint64_t *ret_value);
 
-/* mkdir -p with mode 0755. */
+/* mkdir -p with mode 0755. -ENOTDIR when something else is at @path. */
 int kt_mkdir_all(const char *path, struct kt_err *reterr);
 
-/* rm -rf; a path that does not exist is no error. */
+/*
+ * rm -rf: removes @path and everything below it without following symbolic links. A path that does
+ * not exist is not an error. Goes on after a failure and returns the first one.
+ */
 int kt_remove_all(const char *path);
 
 /*
- * poll(2) until a deadline with nanosecond precision; a signal does not end it. Returns the number
- * of ready descriptors, 0 at the deadline, or a negative errno.
+ * poll(2) until @deadline_ns with nanosecond precision; a signal does not end it. Returns the
+ * number of ready descriptors, 0 at the deadline, or a negative errno.
  */
 int kt_poll(struct pollfd *fds, size_t n, uint64_t deadline_ns);
 
-/* Like asprintf(3), but returns NULL when out of memory. */
+/* asprintf(3) that returns the text, to be freed, or NULL when out of memory. */
 char *kt_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* True when @path is a regular file that can be opened for reading. */
+/* True when @path is a regular file that the caller may read. */
 bool kt_file_readable(const char *path);

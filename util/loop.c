@@ -9,14 +9,16 @@
 #include "util/clock.h"
 
 /*
- * One event is fetched per step: a callback may then remove or free any source without leaving a
- * stale pointer in a batch. Timers are few (a handful per machine), so a sorted list is enough.
+ * epoll_wait(2) fetches one event per step: a callback may remove or free any source, and a batch
+ * of events could then hold a pointer to it. Timers are few (a handful per machine), so a sorted
+ * list is fast enough. A due timer goes before events, so that a busy descriptor cannot delay a
+ * deadline.
  */
 struct kt_loop {
 	int epoll_fd;
-	struct kt_timer *timers;
+	struct kt_timer *timers; /* armed ones, the earliest first; owned by their owners */
 	bool stopped;
-	int result;
+	int result; /* of kt_loop_run(), once stopped */
 };
 
 int kt_loop_new(struct kt_loop **ret_loop)
@@ -43,11 +45,6 @@ struct kt_loop *kt_loop_free(struct kt_loop *loop)
 	(void)kt_close(loop->epoll_fd);
 	free(loop);
 	return NULL;
-}
-
-void kt_loop_freep(struct kt_loop **loop)
-{
-	*loop = kt_loop_free(*loop);
 }
 
 int kt_loop_add(struct kt_loop *loop, struct kt_source *source)
@@ -97,6 +94,7 @@ void kt_timer_arm(struct kt_loop *loop, struct kt_timer *timer, uint64_t due_ns)
 	if (due_ns == KT_NSEC_NEVER)
 		return;
 	timer->due_ns = due_ns;
+	/* Timers that are due at the same time fire in the order in which they were armed. */
 	while (*at && (*at)->due_ns <= due_ns)
 		at = &(*at)->next;
 	timer->next = *at;
@@ -104,6 +102,10 @@ void kt_timer_arm(struct kt_loop *loop, struct kt_timer *timer, uint64_t due_ns)
 	timer->armed = true;
 }
 
+/*
+ * Calls the function of the first timer if that is due. The timer is disarmed before the call, so
+ * that its function may arm it again or free its owner.
+ */
 static bool dispatch_timer(struct kt_loop *loop)
 {
 	struct kt_timer *timer = loop->timers;
@@ -126,6 +128,10 @@ int kt_loop_step(struct kt_loop *loop, uint64_t deadline_ns)
 
 		if (dispatch_timer(loop))
 			return 0;
+		/*
+		 * The wait is rounded up to milliseconds: when it ends with no event, a timer is
+		 * due.
+		 */
 		n = epoll_wait(loop->epoll_fd, &event, 1, kt_left_ms(KT_MIN(due, deadline_ns)));
 		if (n > 0)
 			break;
@@ -136,6 +142,7 @@ int kt_loop_step(struct kt_loop *loop, uint64_t deadline_ns)
 		if (n == 0 && !kt_left_ns(deadline_ns))
 			return -ETIMEDOUT;
 	}
+	/* Nothing of the loop is touched after the call, which may have changed all of it. */
 	source = event.data.ptr;
 	source->fn(source->data, event.events);
 	return 0;

@@ -3,14 +3,22 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-/* strtoull() accepts signs and leading space; a list or an option does not. */
+/*
+ * All parsers are built on parse_digits(), which advances a cursor, so that a caller sees where the
+ * number ends and decides what may follow. Results are written only after the whole text is
+ * accepted.
+ */
+
+/*
+ * Reads the decimal number at *@at and advances *@at behind it. strtoull(3) also accepts signs and
+ * leading space, which an option or a list must not have.
+ */
 static int parse_digits(const char **at, uint64_t *ret_value)
 {
 	uint64_t value;
@@ -43,6 +51,7 @@ int kt_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret_val
 	return 0;
 }
 
+/* The nanoseconds in one @unit; no unit means seconds. */
 static int duration_unit(const char *unit, uint64_t *ret_ns)
 {
 	static const struct {
@@ -52,7 +61,7 @@ static int duration_unit(const char *unit, uint64_t *ret_ns)
 		{ "", KT_NSEC_PER_SEC },         { "ns", 1 },
 		{ "us", KT_NSEC_PER_USEC },      { "ms", KT_NSEC_PER_MSEC },
 		{ "s", KT_NSEC_PER_SEC },        { "m", 60 * KT_NSEC_PER_SEC },
-		{ "h", 3600 * KT_NSEC_PER_SEC },
+		{ "h", 3600 * KT_NSEC_PER_SEC }, { "d", 86400 * KT_NSEC_PER_SEC },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(units); i++) {
@@ -77,7 +86,7 @@ int kt_parse_duration(const char *text, uint64_t *ret_ns)
 			return -EINVAL;
 		for (; isdigit((unsigned char)*text); text++) {
 			if (scale >= KT_NSEC_PER_SEC)
-				continue; /* below a nanosecond of any unit but h and m */
+				continue; /* digits beyond the ninth do not count */
 			part = part * 10 + (uint64_t)(*text - '0');
 			scale *= 10;
 		}
@@ -85,6 +94,7 @@ int kt_parse_duration(const char *text, uint64_t *ret_ns)
 	r = duration_unit(text, &unit);
 	if (r < 0)
 		return r;
+	/* Durations stay within int64_t, in which JSON and struct timespec carry them. */
 	if (whole > (uint64_t)INT64_MAX / unit - 1)
 		return -ERANGE;
 	*ret_ns = whole * unit + (uint64_t)((double)part / (double)scale * (double)unit);
@@ -125,6 +135,7 @@ int kt_parse_size(const char *text, uint64_t *ret_bytes)
 	return 0;
 }
 
+/* Adds the first @used CPUs of every @group CPUs in @first..@last. */
 static int add_range(struct kt_cpu_list *list, uint64_t first, uint64_t last, uint64_t used,
 		     uint64_t group)
 {
@@ -139,7 +150,7 @@ static int add_range(struct kt_cpu_list *list, uint64_t first, uint64_t last, ui
 	return 0;
 }
 
-/* One element: N, N-M or N-M:used/group. */
+/* One element of a list: N, N-M or N-M:USED/GROUP. Advances *@at behind it. */
 static int parse_element(const char **at, struct kt_cpu_list *list)
 {
 	uint64_t first, last, used = 1, group = 1;
@@ -178,6 +189,7 @@ int kt_cpu_list_parse(const char *text, struct kt_cpu_list *ret_list)
 		r = parse_element(&text, &list);
 		if (r < 0)
 			return r;
+		/* A comma must be followed by another element; "1," is refused below as a rest. */
 		if (*text == ',' && text[1] && !isspace((unsigned char)text[1]))
 			text++;
 		else
@@ -205,31 +217,4 @@ unsigned int kt_cpu_list_count(const struct kt_cpu_list *list)
 	for (size_t i = 0; i < KT_ARRAY_LEN(list->bits); i++)
 		n += (unsigned int)__builtin_popcountll(list->bits[i]);
 	return n;
-}
-
-char *kt_cpu_list_format(const struct kt_cpu_list *list)
-{
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
-	unsigned int first = kt_cpu_list_next(list, 0);
-
-	if (!out)
-		return NULL;
-	for (const char *comma = ""; first < KT_CPUS_MAX; comma = ",") {
-		unsigned int end = first;
-
-		while (kt_cpu_list_has(list, end))
-			end++;
-		if (end == first + 1)
-			(void)fprintf(out, "%s%u", comma, first);
-		else
-			(void)fprintf(out, "%s%u-%u", comma, first, end - 1);
-		first = kt_cpu_list_next(list, end);
-	}
-	if (fclose(out)) {
-		free(text);
-		return NULL;
-	}
-	return text;
 }

@@ -17,8 +17,17 @@
 #include "util/clock.h"
 #include "util/io.h"
 
+/*
+ * Children are started with fork(2) and execve(2) by a process that may have other threads and
+ * descriptors: every descriptor is close-on-exec unless the spec names it. A child never outlives
+ * the thread that started it. Between fork and exec the child calls only what does not allocate.
+ *
+ * A pipe that closes on exec tells the parent whether the program was executed: the child writes
+ * its errno into it after a failure; end of file means success.
+ */
+
 #define OUTPUT_MAX (1u << 20)
-#define TAIL_MAX   600u /* of it, in an error */
+#define TAIL_MAX   600u /* bytes at the end of the output that an error quotes */
 
 int kt_process_find(const char *name, char *path, size_t room)
 {
@@ -31,6 +40,7 @@ int kt_process_find(const char *name, char *path, size_t room)
 		return 0;
 	}
 	for (const char *at = dirs; *at;) {
+		/* Directories are separated by colons; a path that does not fit is passed over. */
 		int len = (int)strcspn(at, ":");
 
 		if ((size_t)snprintf(path, room, "%.*s/%s", len, at, name) < room &&
@@ -41,7 +51,10 @@ int kt_process_find(const char *name, char *path, size_t room)
 	return -ENOENT;
 }
 
-/* Puts @fd (or /dev/null) under @number without the close-on-exec flag. */
+/*
+ * Makes @fd (or /dev/null) available as descriptor @number without the close-on-exec flag. dup2(2)
+ * to the same number would keep that flag, so it is cleared by hand.
+ */
 static int place(int fd, int number)
 {
 	if (fd < 0)
@@ -61,14 +74,14 @@ void kt_process_reset_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Reports a failed exec through @report, which closes by itself when it succeeds. */
+/* The child after fork(2). Writes its errno to @report if the program cannot be executed. */
 __attribute__((noreturn)) static void child_main(const struct kt_process_spec *spec, pid_t parent,
 						 int report)
 {
 	int r;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent) /* it died before the line above */
+	if (getppid() != parent) /* the parent died before prctl(): no signal will come */
 		_exit(127);
 	kt_process_reset_signals();
 	if (place(spec->in, 0) >= 0 && place(spec->out, 1) >= 0 && place(spec->err, 2) >= 0) {
@@ -92,6 +105,7 @@ int kt_process_spawn(const struct kt_process_spec *spec, pid_t *ret_pid, int *re
 	pid = fork();
 	if (pid == 0)
 		child_main(spec, parent, report[1]);
+	/* Only the child may hold the write end now, or the read would never see end of file. */
 	failure = pid < 0 ? -errno : 0;
 	(void)close(report[1]);
 	if (pid > 0 && kt_read_full(report[0], &failure, sizeof(failure)) == 0)
@@ -111,7 +125,10 @@ int kt_process_spawn(const struct kt_process_spec *spec, pid_t *ret_pid, int *re
 	return 0;
 }
 
-/* Reads until end of file; what is beyond OUTPUT_MAX is dropped. */
+/*
+ * Reads until end of file. Output beyond OUTPUT_MAX is read and dropped, so that the program does
+ * not block on a full pipe.
+ */
 static int collect(int fd, uint64_t deadline_ns, char **ret_text)
 {
 	KT_FREE char *text = malloc(OUTPUT_MAX + 1);
@@ -139,7 +156,10 @@ static int collect(int fd, uint64_t deadline_ns, char **ret_text)
 	return 0;
 }
 
-/* The end of @text on one line: the cause is often told a few lines before the last. */
+/*
+ * Returns the last TAIL_MAX bytes of @text from the beginning of a line on, joined by '|': programs
+ * often name the cause a few lines before the last. Changes @text.
+ */
 static const char *last_lines(char *text)
 {
 	size_t len = strlen(text);
@@ -174,6 +194,7 @@ int kt_process_output(const char *const *argv, uint64_t deadline_ns, char **ret_
 	r = kt_process_spawn(&spec, &pid, &pidfd, reterr);
 	if (r < 0)
 		return r;
+	/* The child holds the only write end then, and end of file comes when it ends. */
 	in = kt_close(in);
 	r = collect(out, deadline_ns, &text);
 	if (r < 0)

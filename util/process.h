@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Child processes that are other programs. */
+/* Child processes that execute another program. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -8,31 +8,43 @@
 
 #include "util/err.h"
 
-/* Looks @name up in PATH, unless it holds a slash. -ENOENT when nothing executable is there. */
+/*
+ * Looks for the executable @name in the directories of PATH; a name with a slash is a path already.
+ * Writes the path to @path, which has @room bytes. -ENOENT when there is no such program or its
+ * path does not fit.
+ */
 int kt_process_find(const char *name, char *path, size_t room);
 
-/* Default actions for all signals, and none blocked: for a child that becomes another program. */
+/*
+ * Restores the default action of every signal and unblocks all of them. A child calls it before it
+ * executes another program, which would inherit ignored and blocked signals.
+ */
 void kt_process_reset_signals(void);
 
-/* What a child gets; descriptors are not owned. */
+/* What a child gets. The caller keeps its descriptors. */
 struct kt_process_spec {
-	const char *const *argv;
-	int in, out, err; /* -1: /dev/null */
-	const int *keep;  /* descriptors to inherit under their own numbers */
+	const char *const *argv; /* NULL-terminated; argv[0] is the path of the program */
+	int in, out, err;        /* standard streams; -1: /dev/null */
+	const int *keep;         /* further descriptors, inherited under their own numbers */
 	size_t n_keep;
 };
 
 /*
- * Starts a child that dies with the calling thread's process (PR_SET_PDEATHSIG), with default
- * signal actions and an empty signal mask. *@ret_pidfd is to be closed by the caller, who also
- * reaps.
+ * Starts a child with default signal actions and an empty signal mask. The kernel kills it when the
+ * calling thread ends (PR_SET_PDEATHSIG). The caller closes *@ret_pidfd and reaps *@ret_pid.
+ *
+ * Returns only after the child has executed the program, so that a program that cannot be executed
+ * is an error of this call: then there is no child to reap.
  */
 int kt_process_spawn(const struct kt_process_spec *spec, pid_t *ret_pid, int *ret_pidfd,
 		     struct kt_err *reterr);
 
 /*
- * Runs a program to its end and collects standard output and error, at most 1 MiB, as one text. An
- * exit status other than 0 is -EREMOTEIO with the last lines of the output in the error.
+ * Runs a program to its end and returns its standard output and error as one text of at most 1 MiB,
+ * to be freed; what exceeds that is dropped. Standard input is /dev/null.
+ *
+ * -EREMOTEIO when the program fails, with the last lines of its output in the error; -ETIMEDOUT
+ * when it has not ended at @deadline_ns, after which it is killed.
  */
 int kt_process_output(const char *const *argv, uint64_t deadline_ns, char **ret_text,
 		      struct kt_err *reterr);

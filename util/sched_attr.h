@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * struct sched_attr, which sched_setattr(2) takes, beside <sched.h>. The headers of older kernels, Debian 12's
- * among them, define struct sched_param along with it, which is <sched.h>'s; glibc 2.41 masks it like this too.
+ * struct sched_attr of sched_setattr(2), for files that also include <sched.h>.
+ *
+ * Both headers can define struct sched_param: <sched.h> always does, and so does
+ * <linux/sched/types.h> of older kernels, for example in Debian 12. The macro renames the kernel's
+ * definition. glibc 2.41 does the same in its own headers.
  */
 
 #define sched_param kt_masked_sched_param

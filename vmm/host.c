@@ -8,25 +8,41 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include "util/cache.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/io.h"
 #include "vmm/kvm/probe.h"
 #include "wire/json.h"
 
 #define CACHE_FILE "host.json"
-#define CACHE_MAX  65536u
+#define CACHE_MAX  65536u /* bytes */
 
-/* Loads the cache; an empty object when there is none or it is from before the last boot. */
+#define TSC_SAMPLE_NS (10 * KT_NSEC_PER_MSEC)
+#define TSC_STEP_MHZ  10u /* so that measurements of one host give one value */
+
+/*
+ * Each run asks what the host can do, and finding out takes as long as restoring a machine: KVM is
+ * measured, and QEMU is run for its version. The answers are kept in CACHE_FILE together with the
+ * boot_id of the host for which they hold. The cache only saves time: if it is missing, damaged or
+ * cannot be written, the host is measured again.
+ */
+
+/*
+ * Loads the cache. Returns an empty one when there is none, or when it is from before the last
+ * boot.
+ */
 static json_t *cache_load(const char *path, const char *boot_id)
 {
 	KT_FREE char *text = NULL;
 	json_t *cache;
 	size_t len;
 
-	if (kt_file_read(path, CACHE_MAX, &text, &len) == 0) {
+	if (path && kt_file_read(path, CACHE_MAX, &text, &len) == 0) {
 		cache = json_loadb(text, len, 0, NULL);
 		if (json_is_object(cache) && boot_id &&
 		    !strcmp(json_string_value(json_object_get(cache, "boot_id")) ?: "", boot_id))
@@ -36,11 +52,12 @@ static json_t *cache_load(const char *path, const char *boot_id)
 	return json_pack("{ss}", "boot_id", boot_id ?: "");
 }
 
+/* An error is ignored: the next run measures again. */
 static void cache_store(const char *path, json_t *cache)
 {
 	KT_FREE char *text = json_dumps(cache, JSON_INDENT(1));
 
-	if (text) /* without it the next run measures again */
+	if (text && path)
 		(void)kt_file_publish(path, text, strlen(text), NULL);
 }
 
@@ -48,7 +65,7 @@ static void probe_kvm(json_t *cache, struct kt_kvm_probe *probe, bool *changed)
 {
 	const json_t *mips = json_object_get(cache, "kvm_mips");
 
-	/* Permissions may change at any time; only the measurement is kept. */
+	/* Permissions are checked each time because they can change; the speed cannot. */
 	if (access("/dev/kvm", R_OK | W_OK) == 0 && json_is_real(mips)) {
 		*probe = (struct kt_kvm_probe){ .present = true, .mips = json_real_value(mips) };
 		probe->usable = json_is_true(json_object_get(cache, "kvm_usable"));
@@ -65,6 +82,30 @@ static void probe_kvm(json_t *cache, struct kt_kvm_probe *probe, bool *changed)
 	}
 }
 
+/*
+ * QEMU's TCG gives guests the TSC of the host (cpu_get_host_ticks()). The value becomes part of the
+ * kernel command line and so of a template's key: it is rounded, and cached.
+ */
+static unsigned int probe_tsc(json_t *cache, bool *changed)
+{
+	unsigned int mhz = (unsigned int)json_integer_value(json_object_get(cache, "tsc_mhz"));
+	uint64_t begin_ns, now_ns, begin_tsc;
+
+	if (mhz)
+		return mhz;
+	begin_ns = kt_now_ns();
+	begin_tsc = __rdtsc();
+	do
+		now_ns = kt_now_ns();
+	while (now_ns - begin_ns < TSC_SAMPLE_NS);
+	mhz = (unsigned int)((__rdtsc() - begin_tsc) * 1000 / (now_ns - begin_ns));
+	mhz = (mhz + TSC_STEP_MHZ / 2) / TSC_STEP_MHZ * TSC_STEP_MHZ;
+	(void)json_object_set_new(cache, "tsc_mhz", json_integer(mhz));
+	*changed = true;
+	return mhz;
+}
+
+/* A version is cached under the program's path, size and time of modification. */
 static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed,
 		      struct kt_err *reterr)
 {
@@ -94,6 +135,7 @@ static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed
 	return 0;
 }
 
+/* Sets the accelerator of @host, and the texts that tell people why. */
 static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *kvm,
 			struct kt_host *host, struct kt_err *reterr)
 {
@@ -107,6 +149,7 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 	host->accel = KT_ACCEL_TCG;
 	(void)snprintf(host->accel_text, sizeof(host->accel_text), "tcg (%s)",
 		       choice == KT_ACCEL_CHOICE_TCG ? "asked for" : kvm->reason);
+	/* One thread is slower, but a guest that QEMU corrupts proves nothing. */
 	if (!kt_qemu_multi_thread_is_safe(&host->qemu)) {
 		host->tcg_single_thread = true;
 		(void)snprintf(
@@ -118,6 +161,7 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 	return 0;
 }
 
+/* With --accel tcg, KVM is not measured at all. */
 int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
 		  struct kt_err *reterr)
 {
@@ -131,12 +175,10 @@ int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host 
 	r = kt_qemu_find(qemu ?: KT_QEMU_DEFAULT, &host.qemu, reterr);
 	if (r < 0)
 		return r;
-	r = kt_cache_path("", &dir, reterr);
-	if (r < 0)
-		return r;
-	path = kt_format("%s/" CACHE_FILE, dir);
+	(void)kt_cache_path("", &dir, NULL);
+	path = dir ? kt_format("%s/" CACHE_FILE, dir) : NULL;
 	(void)kt_file_read("/proc/sys/kernel/random/boot_id", 64, &boot_id, NULL);
-	cache = path ? cache_load(path, boot_id) : NULL;
+	cache = cache_load(path, boot_id);
 	if (!cache)
 		return kt_err_oom(reterr);
 	r = probe_qemu(cache, &host.qemu, &changed, reterr);
@@ -144,9 +186,11 @@ int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host 
 		return r;
 	if (choice != KT_ACCEL_CHOICE_TCG)
 		probe_kvm(cache, &kvm, &changed);
+	r = choose_accel(choice, &kvm, &host, reterr);
+	if (r == 0 && host.accel == KT_ACCEL_TCG)
+		host.tsc_mhz = probe_tsc(cache, &changed);
 	if (changed)
 		cache_store(path, cache);
-	r = choose_accel(choice, &kvm, &host, reterr);
 	if (r == 0)
 		*ret_host = host;
 	return r;

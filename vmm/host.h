@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What this host can run machines with: QEMU and its version, KVM if it is real. */
+/*
+ * What this host can run machines with: a QEMU of some version, and KVM if it runs at hardware
+ * speed.
+ */
 
 #include <stdbool.h>
 
@@ -8,24 +11,27 @@
 #include "vmm/machine.h"
 #include "vmm/qemu/qemu.h"
 
-/* What the user asked for. */
+/* Which accelerator the user asked for. */
 enum kt_accel_choice {
-	KT_ACCEL_CHOICE_AUTO,
+	KT_ACCEL_CHOICE_AUTO, /* KVM if it runs at hardware speed, else TCG; the default */
 	KT_ACCEL_CHOICE_TCG,
-	KT_ACCEL_CHOICE_KVM,
+	KT_ACCEL_CHOICE_KVM, /* an error if it does not run at hardware speed */
 };
 
 struct kt_host {
-	struct kt_qemu_program qemu;
-	enum kt_accel accel;
-	bool tcg_single_thread;
-	char accel_text[384]; /* "tcg (kvm present but emulated, 1.7 MIPS)" */
-	char note[512];       /* a warning to be said once; may be empty */
+	struct kt_qemu_program qemu; /* found, with its version */
+	enum kt_accel accel;         /* the accelerator to use */
+	unsigned int tsc_mhz;        /* of the host's TSC, which TCG shows to guests; 0 with KVM */
+	bool tcg_single_thread;      /* this QEMU is safe only with one thread for all vCPUs */
+	char accel_text[384];        /* for people: "tcg (kvm present but emulated, 1.7 MIPS)" */
+	char note[512];              /* a warning to be printed once a run; "": none */
 };
 
 /*
- * Finds out. What is slow to measure (KVM's speed, QEMU's version) is cached until the host boots
- * or the program changes. @qemu may be NULL for the default.
+ * Finds QEMU and chooses the accelerator. @qemu is a path or a name in PATH; NULL: KT_QEMU_DEFAULT.
+ * What is slow to measure (KVM's and the TSC's speed, QEMU's version) is kept in the cache until
+ * the host boots or the program changes. Returns 0, -ENOENT when there is no QEMU, -ENODEV when
+ * @choice is KVM and KVM is not usable, or another negative errno.
  */
 int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
 		  struct kt_err *reterr);

@@ -11,24 +11,57 @@
 
 #define GUARD_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
+/*
+ * A link stands between a machine, which delivers bytes, and an owner, which wants frames. It owns
+ * the machine. The first fault of the stream is final: the bytes after it are dropped, because a
+ * guest that broke the protocol once cannot be trusted with the next frame.
+ */
 struct kt_link {
+	struct kt_loop *loop;
 	struct kt_machine *machine;
-	const struct kt_link_events *events;
+	const struct kt_link_events *events; /* borrowed, like @data and @loop */
 	void *data;
 	struct kt_frame_rx rx;
 	struct kt_frame_tx tx;
+	struct kt_timer deadline;
+	const char *awaited; /* borrowed; NULL: nothing */
+	uint64_t limit_ns;
 };
 
-/* What else a HELO says, and whether it is one, is for the owner to see. */
-static int guard(struct kt_link *link, const struct kt_frame *frame, struct kt_err *reterr)
+/* Both ends must agree exactly: a frame may have changed its meaning. */
+static int check_version(const struct kt_hello *hello, struct kt_err *reterr)
 {
-	struct kt_hello hello;
-
-	if (kt_hello_decode(frame->payload, frame->len, &hello, NULL) < 0)
+	if (hello->version == KT_WIRE_VERSION)
 		return 0;
-	return kt_machine_guard(link->machine, &hello, kt_now_ns() + GUARD_TIMEOUT_NS, reterr);
+	return kt_err_set(reterr, -EPROTO, "the guest speaks version %u of the protocol, not %u",
+			  hello->version, KT_WIRE_VERSION);
 }
 
+/* The guard comes first: the owner may let the guest run code as soon as it knows of HELO. */
+static int on_hello(struct kt_link *link, const struct kt_frame *frame, struct kt_err *reterr)
+{
+	struct kt_hello hello;
+	int r = kt_hello_decode(frame->payload, frame->len, &hello, reterr)
+			?: check_version(&hello, reterr)
+			?: kt_machine_guard(link->machine, &hello, kt_now_ns() + GUARD_TIMEOUT_NS,
+					    reterr);
+
+	if (r == 0)
+		link->events->hello(link->data, &hello);
+	return r;
+}
+
+static void on_deadline(void *data)
+{
+	struct kt_link *link = data;
+
+	link->events->late(link->data, link->awaited, link->limit_ns);
+}
+
+/*
+ * The bytes may end in the middle of a frame; rx keeps the beginning. After a fault all further
+ * bytes are dropped, and broken() is not called again.
+ */
 static void on_port(void *data, const uint8_t *bytes, size_t len)
 {
 	struct kt_link *link = data;
@@ -39,11 +72,13 @@ static void on_port(void *data, const uint8_t *bytes, size_t len)
 	if (link->rx.fault)
 		return;
 	while ((r = kt_frame_rx_take(&link->rx, &bytes, &len, &frame, &err)) > 0) {
-		if (frame.type == KT_MSG_HELLO)
-			r = link->rx.fault = guard(link, &frame, &err);
+		if (frame.type != KT_MSG_HELLO) {
+			link->events->frame(link->data, &frame);
+			continue;
+		}
+		r = link->rx.fault = on_hello(link, &frame, &err);
 		if (r < 0)
 			break;
-		link->events->frame(link->data, &frame);
 	}
 	if (r < 0)
 		link->events->broken(link->data, err.text);
@@ -79,6 +114,8 @@ int kt_link_new(struct kt_loop *loop, const struct kt_link_events *events, void 
 		return kt_err_oom(reterr);
 	link->events = events;
 	link->data = data;
+	link->loop = loop;
+	link->deadline = (struct kt_timer){ .fn = on_deadline, .data = link };
 	r = kt_machine_new(loop, &machine_events, link, &link->machine, reterr);
 	if (r < 0) {
 		free(link);
@@ -92,6 +129,7 @@ struct kt_link *kt_link_free(struct kt_link *link)
 {
 	if (!link)
 		return NULL;
+	kt_link_await_nothing(link); /* the loop outlives the link, its timer must not */
 	link->machine = kt_machine_destroy(link->machine);
 	kt_frame_rx_deinit(&link->rx);
 	free(link);
@@ -114,6 +152,25 @@ void kt_link_set_position(struct kt_link *link, struct kt_link_position position
 	link->tx.sequence = position.sent;
 }
 
+void kt_link_await(struct kt_link *link, const char *what, uint64_t limit_ns)
+{
+	link->awaited = what;
+	link->limit_ns = limit_ns;
+	kt_timer_arm(link->loop, &link->deadline, kt_now_ns() + limit_ns);
+}
+
+void kt_link_await_nothing(struct kt_link *link)
+{
+	link->awaited = NULL;
+	kt_timer_disarm(link->loop, &link->deadline);
+}
+
+const char *kt_link_awaited(const struct kt_link *link)
+{
+	return link->awaited ?: "";
+}
+
+/* Header and payload are written together, so that the guest is not woken for half a frame. */
 int kt_link_send(struct kt_link *link, enum kt_message type, const void *payload, size_t len)
 {
 	uint8_t header[KT_FRAME_HEADER_LEN];

@@ -1,44 +1,82 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* A machine and the frames that are spoken with its guest. */
+/*
+ * A machine, the frames exchanged with its guest, and the deadline of what the guest does next.
+ *
+ * Sessions, shells and the making of templates all talk to a guest through a link. The link decodes
+ * HELO and refuses a guest of another protocol version. It holds one deadline, and remembers what
+ * the guest has to do by then.
+ */
 
 #include "vmm/machine.h"
 #include "wire/frame.h"
+#include "wire/hello.h"
 #include "wire/message.h"
 
 struct kt_link;
 
-/* Called from the event loop; each may destroy nothing, but stop the loop. */
+/* Called from the event loop. None may free the link; each may stop the loop. */
 struct kt_link_events {
+	/* The guest said HELO, in this version of the protocol; the machine is guarded already. */
+	void (*hello)(void *data, const struct kt_hello *hello);
+	/* Any other frame that is well-formed; its payload is good until the handler returns. */
 	void (*frame)(void *data, const struct kt_frame *frame);
+	/* Bytes of the kernel's console. */
 	void (*console)(void *data, const uint8_t *bytes, size_t len);
-	void (*broken)(
-		void *data,
-		const char *why); /* a malformed frame, or no guard; nothing comes after it */
+	/* A malformed frame or HELO, or a machine that cannot be guarded. No frame follows. */
+	void (*broken)(void *data, const char *why);
+	/* The machine has ended; nothing follows. */
 	void (*exited)(void *data, const struct kt_machine_exit *exit);
+	/* The guest has not done within @limit_ns what kt_link_await() named. */
+	void (*late)(void *data, const char *what, uint64_t limit_ns);
 };
 
-/* How many frames went each way: what a link to a restored guest has to go on from. */
+/* How many frames went each way, modulo 2^32. A restored guest goes on counting from there. */
 struct kt_link_position {
 	uint32_t received;
 	uint32_t sent;
 };
 
-/* @loop, @events and @data are borrowed for the life of the link. */
+/*
+ * Makes a link and its machine, which is not started. @loop, @events and @data are borrowed for the
+ * life of the link. Returns 0 or -ENOMEM.
+ */
 int kt_link_new(struct kt_loop *loop, const struct kt_link_events *events, void *data,
 		struct kt_link **ret_link, struct kt_err *reterr);
 
-/* Destroys the machine too; NULL is allowed. */
+/* Destroys the machine too. NULL is allowed. Returns NULL, to be stored back. */
 struct kt_link *kt_link_free(struct kt_link *link);
 
+/* The machine of the link; owned by the link. */
 struct kt_machine *kt_link_machine(const struct kt_link *link);
+
+/* How many frames went each way so far. */
 struct kt_link_position kt_link_position(const struct kt_link *link);
 
-/* Goes on with the frames of a machine that is restored. */
+/* Goes on from @position; before the machine is restored. */
 void kt_link_set_position(struct kt_link *link, struct kt_link_position position);
 
-/* Queues a frame of at most KT_FRAME_PAYLOAD_MAX bytes; -ENOMEM. */
+/*
+ * Sets the deadline, in place of the one before: @limit_ns from now late() is called with @what,
+ * unless this or kt_link_await_nothing() is called earlier. @what says what the guest has to do, as
+ * a verb ("settle"); it is borrowed.
+ */
+void kt_link_await(struct kt_link *link, const char *what, uint64_t limit_ns);
+
+/* Removes the deadline. */
+void kt_link_await_nothing(struct kt_link *link);
+
+/* Returns the @what of the deadline, "" when there is none. */
+const char *kt_link_awaited(const struct kt_link *link);
+
+/*
+ * Queues a frame for the guest; never blocks. Returns 0, -ENOMEM, or -EMSGSIZE when @len is larger
+ * than KT_FRAME_PAYLOAD_MAX.
+ */
 int kt_link_send(struct kt_link *link, enum kt_message type, const void *payload, size_t len);
 
-/* What guests of one image must not have in common: the host's time, and random bytes. */
+/*
+ * Fills in what must differ between guests that were restored from one image: the host's time and
+ * random bytes. Returns 0, or -EIO when the host has no random bytes.
+ */
 int kt_link_make_wake(struct kt_msg_wake *ret_wake);

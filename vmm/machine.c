@@ -4,6 +4,8 @@
 #include "util/cleanup.h"
 #include "vmm/qemu/qemu.h"
 
+/* Forwards each operation to the backend; the only file that chooses one. */
+
 const char *kt_accel_name(enum kt_accel accel)
 {
 	static const char *const names[] = { [KT_ACCEL_TCG] = "tcg", [KT_ACCEL_KVM] = "kvm" };
@@ -60,6 +62,11 @@ int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt
 int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	return machine->ops->resume(machine, deadline_ns, reterr);
+}
+
+void kt_machine_mark_steal(struct kt_machine *machine)
+{
+	machine->ops->mark_steal(machine);
 }
 
 uint64_t kt_machine_stolen_ns(struct kt_machine *machine)

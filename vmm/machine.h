@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A virtual machine: configured, started, driven by one event loop, destroyed from any state.
+ * A virtual machine: configured, started or restored, driven by one event loop, destroyed in any
+ * state.
  *
- * This is the contract that backends implement (vmm/qemu). Nothing above it knows which one runs.
+ * This is the contract that backends implement (vmm/qemu). No file above vmm/ knows which backend
+ * runs.
+ *
+ * Life of a machine: kt_machine_new(), then once kt_machine_start() or kt_machine_restore(), then
+ * any other operation, then kt_machine_destroy(). Operations that can wait take @deadline_ns, a
+ * point of CLOCK_MONOTONIC; past it they return -ETIMEDOUT with an error that names what did not
+ * happen. Functions that return int return 0 or a negative errno, with a text for people in @reterr
+ * where they have one. One thread uses a machine; several machines in one process do not know of
+ * each other.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -16,45 +26,46 @@
 #include "wire/hello.h"
 
 enum kt_accel {
-	KT_ACCEL_TCG, /* instruction translation: everywhere, some ten times slower */
+	KT_ACCEL_TCG, /* translation of instructions: works everywhere, some ten times slower */
 	KT_ACCEL_KVM, /* hardware virtualisation */
 };
 
+/* Returns "tcg" or "kvm". */
 const char *kt_accel_name(enum kt_accel accel);
 
-/* Every dimension at least 1; numa_nodes divides llcs. */
+/* The vCPUs and how they share caches and nodes. Each member is at least 1. */
 struct kt_machine_topology {
-	unsigned int numa_nodes;
-	unsigned int llcs;    /* in all */
-	unsigned int cores;   /* per LLC */
-	unsigned int threads; /* per core */
+	unsigned int numa_nodes; /* divides llcs: each node has as many LLCs as every other */
+	unsigned int llcs;       /* last-level caches of the whole machine */
+	unsigned int cores;      /* per LLC */
+	unsigned int threads;    /* per core */
 };
 
-/* All pointers are borrowed until the machine is started. */
+/* What a machine is made of. Pointers and descriptors are borrowed until the machine is started. */
 struct kt_machine_config {
-	const char *kernel; /* path of a vmlinux with a PVH entry, or of a bzImage */
-	int initramfs_fd;   /* open for reading */
-	const char *cmdline;
+	const char *kernel;  /* path of a vmlinux with a PVH entry, or of a bzImage */
+	int initramfs_fd;    /* open for reading */
+	const char *cmdline; /* of the kernel */
 	struct kt_machine_topology topology;
-	unsigned int memory_mib;
+	unsigned int memory_mib; /* the guest's RAM, at least 1 per NUMA node */
 	enum kt_accel accel;
-	const char *qemu;       /* path of the program */
-	bool tcg_single_thread; /* one thread for all vCPUs: for a QEMU that is too old for more */
+	const char *qemu;       /* path of the QEMU program */
+	bool tcg_single_thread; /* TCG only: all vCPUs share one host thread (for old QEMUs) */
 	/*
-	 * A file that is the guest's RAM, shared; it is given the right length. A machine that is to
-	 * be saved needs one. -1: in a boot memory without a file, in a restore a copy-on-write view
-	 * of the image's.
+	 * The file that is the guest's RAM. The machine sets its length and maps it shared; a
+	 * machine that will be saved needs one. -1: no file. A boot then uses a memfd of its own, a
+	 * restore maps the RAM of the image copy-on-write.
 	 */
 	int ram_fd;
 };
 
 /*
- * A machine that was saved: its RAM, as the file of its configuration was left, and everything
- * else. Any number of machines can be restored from it at once; none changes it.
+ * A saved machine. Any number of machines can be restored from one image at the same time, and none
+ * of them changes it.
  */
 struct kt_machine_image {
-	int ram_fd;
-	int state_fd;
+	int ram_fd;   /* the RAM file of the machine that was saved; open for reading and writing */
+	int state_fd; /* everything else, as kt_machine_save() wrote it; open for reading */
 };
 
 /* Why a machine ended. Only KT_EXIT_SHUTDOWN is success. */
@@ -62,26 +73,33 @@ enum kt_exit_reason {
 	KT_EXIT_SHUTDOWN,  /* the guest powered off */
 	KT_EXIT_RESET,     /* the guest asked for a reset: a panic, or a triple fault */
 	KT_EXIT_PANIC,     /* the guest reported a panic */
-	KT_EXIT_DESTROYED, /* by its owner */
-	KT_EXIT_VMM_ERROR, /* the virtual machine monitor failed */
+	KT_EXIT_VMM_ERROR, /* the virtual machine monitor failed, or was killed */
 };
 
 struct kt_machine_exit {
 	enum kt_exit_reason reason;
-	char detail[512]; /* one sentence for people */
+	bool killed;      /* the virtual machine monitor was killed, as the OOM killer does */
+	char detail[512]; /* one clause for people: "the guest powered off" */
 };
 
-/* Called from the event loop; @console from operations too. @exited comes last and once. */
+/*
+ * Called from the event loop; @data is what kt_machine_new() was given. Handlers may call
+ * operations of the machine, except kt_machine_destroy().
+ */
 struct kt_machine_events {
+	/* Bytes that the guest wrote to the bulk port, in order, cut at any place. */
 	void (*port)(void *data, const uint8_t *bytes, size_t len);
+	/* Bytes of the console. Operations may call this too, before they return. */
 	void (*console)(void *data, const uint8_t *bytes, size_t len);
+	/* The machine has ended: called once, after the last byte of port and console. */
 	void (*exited)(void *data, const struct kt_machine_exit *exit);
 };
 
 struct kt_machine;
 
+/* What a backend implements. Each operation does what the function kt_machine_NAME() below says. */
 struct kt_machine_ops {
-	const char *name;
+	const char *name; /* of the backend */
 	int (*start)(struct kt_machine *machine, const struct kt_machine_config *config,
 		     struct kt_err *reterr);
 	int (*restore)(struct kt_machine *machine, const struct kt_machine_config *config,
@@ -95,11 +113,12 @@ struct kt_machine_ops {
 	int (*port_write)(struct kt_machine *machine, const struct iovec *parts, size_t n);
 	int (*pause)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 	int (*resume)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+	void (*mark_steal)(struct kt_machine *machine);
 	uint64_t (*stolen_ns)(struct kt_machine *machine);
 	void (*destroy)(struct kt_machine *machine);
 };
 
-/* What backends embed as their first member. */
+/* What a backend embeds as the first member of its own struct. Only backends look into it. */
 struct kt_machine {
 	const struct kt_machine_ops *ops;
 	struct kt_loop *loop;
@@ -107,53 +126,76 @@ struct kt_machine {
 	void *data;
 };
 
-/* Makes one of the host's backend. @events and @data must live as long as it. */
+/*
+ * Makes a machine of the host's backend; nothing runs yet. @loop, @events and @data are borrowed
+ * for the life of the machine. Returns 0 or -ENOMEM.
+ */
 int kt_machine_new(struct kt_loop *loop, const struct kt_machine_events *events, void *data,
 		   struct kt_machine **ret_machine, struct kt_err *reterr);
 
-/* Boots. On failure the machine can only be destroyed. */
+/*
+ * Boots the kernel of @config and returns without waiting for the guest. After a failure the
+ * machine can only be destroyed.
+ */
 int kt_machine_start(struct kt_machine *machine, const struct kt_machine_config *config,
 		     struct kt_err *reterr);
 
 /*
- * Continues a saved machine in a new one. If @config has a RAM file, that must hold a copy of the
- * image's. Its kernel, initramfs and command line are not used; the rest must be as it was.
+ * Continues a saved machine in @machine, and returns when the guest runs. @config must describe the
+ * machine that was saved; its kernel, initramfs and command line are not used. If @config has a RAM
+ * file, that must hold a copy of the image's. After a failure the machine can only be destroyed.
  */
 int kt_machine_restore(struct kt_machine *machine, const struct kt_machine_config *config,
 		       const struct kt_machine_image *image, uint64_t deadline_ns,
 		       struct kt_err *reterr);
 
 /*
- * Stops the machine and writes everything but its RAM to @state_fd, a regular file. The RAM file of
- * its configuration and @state_fd are then an image, once the machine is destroyed, which is all
- * that can be done with it.
+ * Stops the machine and writes everything but its RAM to @state_fd, an empty regular file. The
+ * machine must have been given a RAM file. It can only be destroyed then; after that, the RAM file
+ * and @state_fd are an image.
  */
 int kt_machine_save(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
 		    struct kt_err *reterr);
 
 /*
- * Tells what the guest has said of its kernel, so that the machine can undo a death that it has caused
- * itself (vmm/qemu/stale.h); on its console it says when it has. Before a restore, or while the guest
- * runs, which is paused for it. Only the first that knows the kernel's die() counts.
+ * Gives the machine the addresses of the guest's kernel, so that it can undo a crash of the guest
+ * that the VMM itself causes (vmm/qemu/stale.h); the machine says on its console when it has done
+ * so. Called before a restore, or while the guest runs, which is paused meanwhile. Calls after the
+ * first that knows the address of die() do nothing.
  */
 int kt_machine_guard(struct kt_machine *machine, const struct kt_hello *hello, uint64_t deadline_ns,
 		     struct kt_err *reterr);
 
-/* Access to the guest's RAM, good as long as the machine; to be released by kt_mem_deinit(). */
+/*
+ * Gives access to the guest's RAM, valid until the machine is destroyed. The caller releases it
+ * with kt_mem_deinit().
+ */
 int kt_machine_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr);
 
-/* Queues bytes for the guest's end of the port, to arrive together; never blocks. */
+/*
+ * Queues the @n @parts, one behind the other, for the guest's end of the bulk port; never blocks.
+ * Returns 0 or -ENOMEM. Bytes for a machine that has ended are dropped.
+ */
 int kt_machine_port_write(struct kt_machine *machine, const struct iovec *parts, size_t n);
 
-/* Returns when every vCPU is parked, or -ETIMEDOUT naming what is not. */
+/* Stops all vCPUs. Returns 0 when every vCPU is out of guest code. */
 int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+
+/* Lets a paused machine run. */
 int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 
+/* Begins to count the time that the host takes from the machine. */
+void kt_machine_mark_steal(struct kt_machine *machine);
+
 /*
- * How long the host has kept one of its threads waiting for a CPU since it was started: the largest of
- * all of them. What the guest measures may be off by as much. 0 when nobody knows.
+ * Returns how long the host kept one of the machine's threads waiting for a CPU since the mark: the
+ * longest of all threads, in ns. Times that the guest measures may be off by as much. 0 when the
+ * host's kernel does not count.
  */
 uint64_t kt_machine_stolen_ns(struct kt_machine *machine);
 
-/* Ends it, whatever it does, and frees it; @exited is not called any more. NULL is allowed. */
+/*
+ * Kills the machine, whatever it does, and frees it; exited() is not called any more. NULL is
+ * allowed. Returns NULL, to be stored back.
+ */
 struct kt_machine *kt_machine_destroy(struct kt_machine *machine);

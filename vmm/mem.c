@@ -13,9 +13,16 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define LOW_LEN_SPLIT (UINT64_C(2) << 30)
-#define LOW_LEN_MAX   UINT64_C(0xb0000000)
-#define MAPS_MAX      (16u << 20)
+#define LOW_LEN_SPLIT (UINT64_C(2) << 30)  /* QEMU: hw/i386/pc_q35.c, pc_q35_init() */
+#define LOW_LEN_MAX   UINT64_C(0xb0000000) /* likewise */
+#define MAPS_MAX      (16u << 20)          /* bytes of a /proc/PID/maps */
+
+/*
+ * A struct kt_mem is a sorted list of regions that says for each guest-physical address at which
+ * virtual address of which process the byte lies. Of a restored machine the list is read from
+ * /proc/PID/maps, where the mappings of the RAM file are recognised by device and inode. Addresses
+ * come from the guest and are hostile: check_range() passes before a byte is copied.
+ */
 
 struct kt_mem_layout kt_mem_layout(uint64_t ram_len)
 {
@@ -28,6 +35,7 @@ struct kt_mem_layout kt_mem_layout(uint64_t ram_len)
 	return layout;
 }
 
+/* Adds a region; one of no length is left out. */
 static int add_region(struct kt_mem *mem, uint64_t gpa, uint64_t len, uint64_t host)
 {
 	if (!len)
@@ -38,7 +46,9 @@ static int add_region(struct kt_mem *mem, uint64_t gpa, uint64_t len, uint64_t h
 	return 0;
 }
 
-/* Adds what lies at @offset of the RAM file, cut where the hole below 4 GiB is. */
+/*
+ * Adds @len bytes at @offset of the RAM file; a piece that spans the hole below 4 GiB is cut there.
+ */
 static int add_piece(struct kt_mem *mem, const struct kt_mem_layout *layout, uint64_t offset,
 		     uint64_t len, uint64_t host)
 {
@@ -66,7 +76,7 @@ int kt_mem_map_file(struct kt_mem *mem, int ram_fd, uint64_t ram_len, struct kt_
 	return 0;
 }
 
-/* How /proc/PID/maps names a file. Not as stat(2) does: on btrfs their devices differ. */
+/* How /proc/PID/maps names a file. stat(2) is not used: on btrfs it reports another device. */
 struct maps_name {
 	unsigned int dev_major, dev_minor;
 	uint64_t inode;
@@ -77,6 +87,7 @@ struct mapping {
 	struct maps_name name;
 };
 
+/* Linux: Documentation/filesystems/proc.rst, "address perms offset dev inode pathname". */
 static bool parse_mapping(const char *line, struct mapping *mapping)
 {
 	return sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %x:%x %" SCNu64,
@@ -99,7 +110,7 @@ static int read_maps(pid_t pid, char **ret_text, struct kt_err *reterr)
 	return r < 0 ? kt_err_set(reterr, r, "'%s': %m", path) : 0;
 }
 
-/* Maps a page of the file here to see what it is called there. */
+/* Maps a page of the file in this process and looks up how its own maps name the file. */
 static int find_name(int fd, struct maps_name *ret_name, struct kt_err *reterr)
 {
 	void *page = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
@@ -158,6 +169,9 @@ int kt_mem_find_in_process(struct kt_mem *mem, pid_t pid, int ram_fd, uint64_t r
 		found += len;
 	}
 	qsort(mem->regions, mem->n_regions, sizeof(mem->regions[0]), by_gpa);
+	/*
+	 * With fewer bytes the mappings are not what was expected, and no address can be trusted.
+	 */
 	if (found != ram_len)
 		return kt_err_set(reterr, -ENXIO,
 				  "process %d maps %" PRIu64 " of %" PRIu64
@@ -173,7 +187,7 @@ void kt_mem_deinit(struct kt_mem *mem)
 	*mem = KT_MEM_NULL;
 }
 
-/* The region that holds @gpa, or NULL. */
+/* Returns the region that holds @gpa, or NULL. */
 static const struct kt_mem_region *find_region(const struct kt_mem *mem, uint64_t gpa)
 {
 	for (size_t i = 0; i < mem->n_regions; i++) {
@@ -183,6 +197,9 @@ static const struct kt_mem_region *find_region(const struct kt_mem *mem, uint64_
 	return NULL;
 }
 
+/*
+ * All bytes are checked before the first is copied: an access succeeds as a whole or does nothing.
+ */
 static int check_range(const struct kt_mem *mem, uint64_t gpa, size_t len, struct kt_err *reterr)
 {
 	while (len) {
@@ -204,6 +221,7 @@ enum direction {
 	WRITE,
 };
 
+/* Copies within one region. */
 static int copy_piece(const struct kt_mem *mem, uint64_t host, void *local, size_t len,
 		      enum direction direction)
 {
@@ -225,6 +243,7 @@ static int copy_piece(const struct kt_mem *mem, uint64_t host, void *local, size
 	return (size_t)n == len ? 0 : -EIO;
 }
 
+/* A range may span regions, as QEMU maps each NUMA node's part of the RAM on its own. */
 static int copy(const struct kt_mem *mem, uint64_t gpa, void *local, size_t len,
 		enum direction direction, struct kt_err *reterr)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Guest-physical memory, seen from outside while the guest runs or stands still.
+ * The guest's physical memory, read and written from outside, whether the guest runs or is paused.
  *
- * There are two shapes, and one interface: RAM in a file that this process maps too, and RAM that
- * only the machine's own process has (a copy-on-write restore), reached with process_vm_readv(2).
- * Every access is checked against the RAM that there is; nothing else can be read or written.
+ * The RAM of a machine is either a file that this process maps too, or private memory of the
+ * machine's process (after a copy-on-write restore), which is reached with process_vm_readv(2). The
+ * functions here treat both alike. They check every access against the guest's RAM: no address of
+ * the guest can make them touch anything else.
  */
 
 #include <stddef.h>
@@ -14,51 +15,57 @@
 
 #include "util/err.h"
 
-#define KT_MEM_REGIONS_MAX 64u
+#define KT_MEM_REGIONS_MAX 64u /* QEMU needs one per NUMA node, and one for the hole */
 
-/* A piece of RAM: where the guest has it, and where it is. */
+/* A contiguous piece of the guest's RAM. */
 struct kt_mem_region {
-	uint64_t gpa; /* guest-physical address */
-	uint64_t len;
-	uint64_t host; /* address in this process, or in the other one */
+	uint64_t gpa;  /* guest-physical address */
+	uint64_t len;  /* bytes; not 0 */
+	uint64_t host; /* virtual address in the process @pid of struct kt_mem */
 };
 
 struct kt_mem {
-	pid_t pid;     /* the process that has it; 0 for this one */
-	void *mapping; /* to be unmapped; NULL when there is none */
-	size_t mapping_len;
-	size_t n_regions;
-	struct kt_mem_region regions[KT_MEM_REGIONS_MAX]; /* by gpa, apart from one another */
+	pid_t pid;          /* the process that maps the RAM; 0 for this one */
+	void *mapping;      /* of this process, owned; NULL: none */
+	size_t mapping_len; /* bytes */
+	size_t n_regions;   /* at most KT_MEM_REGIONS_MAX */
+	struct kt_mem_region regions[KT_MEM_REGIONS_MAX]; /* sorted by gpa, disjoint */
 };
 
 #define KT_MEM_NULL ((struct kt_mem){ .n_regions = 0 })
 
 /*
- * The layout of RAM in guests of QEMU's q35: all of it from 0, or when it is larger than 2.75 GiB
- * the first 2 GiB from 0 and the rest from 4 GiB (qemu: hw/i386/pc_q35.c).
+ * Where a guest of QEMU's q35 machine has its RAM. Less than 2.75 GiB begin at address 0. Of more,
+ * the first 2 GiB begin at 0 and the rest at 4 GiB (qemu: hw/i386/pc_q35.c).
  */
 struct kt_mem_layout {
-	uint64_t low_len;  /* from 0 */
-	uint64_t high_len; /* from KT_MEM_HIGH */
+	uint64_t low_len;  /* bytes from address 0 on */
+	uint64_t high_len; /* bytes from KT_MEM_HIGH on */
 };
 
 #define KT_MEM_HIGH (UINT64_C(1) << 32)
 
+/* Returns the layout of @ram_len bytes of RAM. */
 struct kt_mem_layout kt_mem_layout(uint64_t ram_len);
 
-/* Maps the file that is all of a guest's RAM. */
+/* Maps the file @ram_fd, which holds all @ram_len bytes of a guest's RAM. 0 or a negative errno. */
 int kt_mem_map_file(struct kt_mem *mem, int ram_fd, uint64_t ram_len, struct kt_err *reterr);
 
 /*
- * Finds the mappings that the process @pid has of the file @ram_fd, which together are all of a
- * guest's RAM.
+ * Finds the mappings of the file @ram_fd in the process @pid. Together they must cover all @ram_len
+ * bytes of a guest's RAM: -ENXIO otherwise, -E2BIG for more than KT_MEM_REGIONS_MAX pieces.
  */
 int kt_mem_find_in_process(struct kt_mem *mem, pid_t pid, int ram_fd, uint64_t ram_len,
 			   struct kt_err *reterr);
 
+/* Unmaps what kt_mem_map_file() mapped; @mem is KT_MEM_NULL then. */
 void kt_mem_deinit(struct kt_mem *mem);
 
-/* -EFAULT, with the address, for any byte that is not RAM; then nothing is copied. */
+/*
+ * Copy @len bytes from or to the guest-physical address @gpa. Return 0, or a negative errno with an
+ * error that names the address: -EFAULT when one of the bytes is not RAM, and nothing is copied
+ * then.
+ */
 int kt_mem_read(const struct kt_mem *mem, uint64_t gpa, void *to, size_t len,
 		struct kt_err *reterr);
 int kt_mem_write(const struct kt_mem *mem, uint64_t gpa, const void *from, size_t len,

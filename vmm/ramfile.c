@@ -15,12 +15,17 @@
 
 #define PAGE_LEN 4096u
 
+/*
+ * A RAM file is mostly holes, so every walk through it follows SEEK_DATA and SEEK_HOLE and reads
+ * only what the file system stores.
+ */
+
 static bool is_zero(const char *page)
 {
 	return !page[0] && !memcmp(page, page + 1, PAGE_LEN - 1);
 }
 
-/* All of a file, mapped; a RAM file is whole pages. */
+/* Maps all of a RAM file for reading. */
 static int map_whole(int fd, char **ret_map, uint64_t *ret_len)
 {
 	struct stat st;
@@ -39,8 +44,9 @@ static int map_whole(int fd, char **ret_map, uint64_t *ret_len)
 }
 
 /*
- * The next pages from *@at on that hold data, *@at being moved behind them. A file system with smaller
- * blocks may have holes within a page: it counts as data, once.
+ * Finds the next run of pages with data, from *@at on, and moves *@at behind it. On a file system
+ * with blocks smaller than a page, a page may be partly a hole; it is reported as data, and only
+ * once.
  */
 static bool next_data(int fd, off_t *at, off_t *ret_begin)
 {
@@ -59,6 +65,7 @@ struct digest {
 	uint64_t n_bytes;
 };
 
+/* The offset is hashed too: the same page elsewhere is another RAM. */
 static void digest_page(struct digest *digest, uint64_t offset, const char *page)
 {
 	(void)XXH3_64bits_update(digest->state, &offset, sizeof(offset));
@@ -92,6 +99,7 @@ int kt_ramfile_hash(int fd, uint64_t *ret_hash, uint64_t *ret_used)
 	return r;
 }
 
+/* Errors are ignored: a file system without holes keeps the zeroes. */
 static void punch(int fd, off_t begin, off_t end)
 {
 	if (end > begin)
@@ -120,6 +128,10 @@ void kt_ramfile_punch(int fd)
 	(void)munmap(map, len);
 }
 
+/*
+ * copy_file_range(2) shares the blocks where the file system can, and copies inside the kernel
+ * else.
+ */
 int kt_ramfile_copy(int from, int to)
 {
 	off_t at = 0;

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The file that is a guest's RAM: whole pages of 4 KiB, sparse, with holes where nothing but zeroes is.
+ * The file that is a guest's RAM: whole pages of 4 KiB, sparse. A page of zeroes may be a hole.
+ * Functions that return int return 0 or a negative errno.
  */
 
 #include <stdint.h>
 
 /*
- * A hash of the contents, and how many bytes are in pages that are not zero. It does not depend on
- * where the file has holes, so a copy that fills them has the same.
+ * Hashes the contents (XXH3), and counts the bytes in pages that are not zero. A hole and a page of
+ * zeroes hash alike, so a copy that has filled the holes has the same hash. -EINVAL when the length
+ * of the file is not a multiple of a page.
  */
 int kt_ramfile_hash(int fd, uint64_t *ret_hash, uint64_t *ret_used);
 
 /*
- * Makes holes of all pages that are zero: they take no disk, and no memory in a machine that is
- * restored. A file system without holes keeps them.
+ * Turns all pages of zeroes into holes, which take no disk, and no memory in a restored machine. On
+ * a file system without holes the pages stay; that is not an error.
  */
 void kt_ramfile_punch(int fd);
 
-/* Copies the contents, and the length, to an empty file; holes stay holes. */
+/* Copies contents and length of @from to the empty file @to; holes stay holes. */
 int kt_ramfile_copy(int from, int to);

@@ -20,10 +20,54 @@
 #include "vmm/ramfile.h"
 #include "wire/json.h"
 
-#define FORMAT_VERSION 2
-#define META_MAX       (4u << 20)
-#define STATE_MAX      (64u << 20)
+#define FORMAT_VERSION 2           /* of meta.json; a template of another version is built anew */
+#define META_MAX       (4u << 20)  /* bytes */
+#define STATE_MAX      (64u << 20) /* bytes; less than 1 MiB is usual */
 
+/*
+ * A template is named twice: its directory by hashes of the machine's text and of the program, and
+ * its meta.json by the texts themselves, so that a collision of hashes is noticed.
+ *
+ * A directory appears by a rename and is not written to afterwards. Readers therefore take no lock:
+ * they open the directory once and reach every file through that descriptor, while another process
+ * may publish a newer template under the same name, or remove this one. Nothing on disk is trusted:
+ * lengths, hashes and versions are checked before a machine is restored, and a template that fails
+ * a check is removed.
+ */
+
+/*
+ * A saved guest depends on the host's CPU: on the features that KVM shows, and on the clock's
+ * speed.
+ */
+static char *host_cpu(void)
+{
+	KT_FREE char *text = NULL;
+	char *at;
+
+	if (kt_file_read("/proc/cpuinfo", 1 << 24, &text, NULL) < 0 ||
+	    !(at = strstr(text, "model name")))
+		return strdup("unknown");
+	return strndup(at, strcspn(at, "\n"));
+}
+
+char *kt_template_machine_text(const struct kt_template_key *key)
+{
+	const struct kt_machine_config *machine = key->machine;
+	const struct kt_machine_topology *topology = &machine->topology;
+	KT_FREE char *cpu = host_cpu();
+
+	if (!cpu)
+		return NULL;
+	return kt_format("wire %d\nkernel %s %s\ncmdline %s\ntopology %u %u %u %u\nmemory %u\n"
+			 "qemu %u.%u %s %s%s\nhost %s\n",
+			 KT_WIRE_VERSION, key->kernel_release, key->kernel_build_id,
+			 machine->cmdline, topology->numa_nodes, topology->llcs, topology->cores,
+			 topology->threads, machine->memory_mib, key->vmm_major, key->vmm_minor,
+			 machine->qemu, kt_accel_name(machine->accel),
+			 machine->tcg_single_thread ? " single" : "", cpu);
+}
+
+/* Only names files; XXH3 is not a cryptographic hash, and load() compares the texts. */
 static uint64_t hash_text(const char *text)
 {
 	return XXH3_64bits(text, strlen(text));
@@ -43,6 +87,7 @@ void kt_template_deinit(struct kt_template *template)
 	*template = KT_TEMPLATE_NULL;
 }
 
+/* The state is small, unlike the RAM, so it is hashed before every restore. */
 static int hash_state(int dir_fd, uint64_t *ret_hash)
 {
 	KT_FREE char *data = NULL;
@@ -60,8 +105,7 @@ static uint64_t mtime_ns(const struct stat *st)
 	return (uint64_t)st->st_mtim.tv_sec * KT_NSEC_PER_SEC + (uint64_t)st->st_mtim.tv_nsec;
 }
 
-/* ---- finding ----------------------------------------------------------------------------------
- */
+/* ---- finding ---- */
 
 static int get_hex(const json_t *meta, const char *name, uint64_t *ret_value, struct kt_err *reterr)
 {
@@ -70,6 +114,7 @@ static int get_hex(const json_t *meta, const char *name, uint64_t *ret_value, st
 	return 0;
 }
 
+/* Loads and parses meta.json; a template of another FORMAT_VERSION is refused. */
 static int load_meta(int dir_fd, json_t **ret_meta, struct kt_err *reterr)
 {
 	KT_FREE char *text = NULL;
@@ -88,6 +133,7 @@ static int load_meta(int dir_fd, json_t **ret_meta, struct kt_err *reterr)
 	return 0;
 }
 
+/* The text must be the one looked for; equal hashes alone do not prove that. */
 static int check_text(const json_t *meta, const char *name, const char *expected,
 		      struct kt_err *reterr)
 {
@@ -98,6 +144,7 @@ static int check_text(const json_t *meta, const char *name, const char *expected
 	return 0;
 }
 
+/* Fills in the members that are recorded in meta.json. */
 static int load_members(const json_t *meta, struct kt_template *template, struct kt_err *reterr)
 {
 	const json_t *hello = json_object_get(meta, "hello");
@@ -119,9 +166,9 @@ static int load_members(const json_t *meta, struct kt_template *template, struct
 }
 
 /*
- * The RAM file is too large to be read every time. Nothing writes to it after it was published, so
- * a length and time of modification that are as they were stand for its contents; when they are
- * not, as after a copy, the contents are looked at.
+ * The RAM file is too large to be read for every restore. Nothing writes to it after it is
+ * published, so an unchanged length and time of modification prove unchanged contents. When the
+ * time differs, as after a copy of the cache, the contents are hashed.
  */
 static int check_ram(const json_t *meta, int fd, struct kt_err *reterr)
 {
@@ -157,12 +204,13 @@ static int check_state(const json_t *meta, int dir_fd, struct kt_err *reterr)
 	return 0;
 }
 
+/* Opens ram and state and checks both against meta.json. */
 static int open_files(int dir_fd, const json_t *meta, struct kt_template *template,
 		      struct kt_err *reterr)
 {
 	int r;
 
-	/* QEMU opens it for writing, and then maps it privately. */
+	/* QEMU opens the file for writing even when it maps it privately. */
 	template->image.ram_fd = openat(dir_fd, "ram", O_RDWR | O_CLOEXEC);
 	template->image.state_fd = openat(dir_fd, "state", O_RDONLY | O_CLOEXEC);
 	if (template->image.ram_fd < 0 || template->image.state_fd < 0)
@@ -171,7 +219,7 @@ static int open_files(int dir_fd, const json_t *meta, struct kt_template *templa
 	return r ?: check_state(meta, dir_fd, reterr);
 }
 
-/* All through one descriptor: another may be published in its place meanwhile. */
+/* Loads the template in @dir_fd. With @program NULL, that of any program will do. Returns 1. */
 static int load(int dir_fd, const char *machine, const char *program,
 		struct kt_template *ret_template, struct kt_err *reterr)
 {
@@ -194,13 +242,16 @@ static int load(int dir_fd, const char *machine, const char *program,
 	return 1;
 }
 
-/* Whether it is the template's fault, and not the host's (too many open files, no permission). */
+/* False for errors of the host, such as too many open files: the template may be good. */
 static bool is_damaged(int r)
 {
 	return r == -EBADMSG || r == -ENOENT || r == -EINVAL || r == -EFBIG || r == -EPROTO;
 }
 
-/* What is damaged is in the way of the one that can be made in its place. */
+/*
+ * A damaged template is removed, so that it is not in the way of a new one. Returns 1, 0 or
+ * -ENOMEM.
+ */
 static int load_or_remove(const char *path, const char *machine, const char *program,
 			  struct kt_template *ret_template, struct kt_err *reterr)
 {
@@ -230,6 +281,9 @@ int kt_template_find(const struct kt_template_id *id, struct kt_template *ret_te
 	return load_or_remove(path, id->machine, id->program, ret_template, reterr);
 }
 
+/*
+ * The guard is set before the guest runs; the guest said HELO before it was saved, and not again.
+ */
 int kt_template_restore(const struct kt_template *template, struct kt_link *link,
 			const struct kt_machine_config *config, uint64_t deadline_ns,
 			struct kt_err *reterr)
@@ -242,9 +296,9 @@ int kt_template_restore(const struct kt_template *template, struct kt_link *link
 					     reterr);
 }
 
-/* ---- the directory of all ---------------------------------------------------------------------
- */
+/* ---- the directory of all templates ---- */
 
+/* Blocks, not lengths: RAM is sparse. */
 static uint64_t disk_bytes(const char *path)
 {
 	static const char *const names[] = { "ram", "state", "meta.json" };
@@ -260,6 +314,7 @@ static uint64_t disk_bytes(const char *path)
 	return total;
 }
 
+/* One line for people, made from the template's meta.json; to be freed. */
 static char *describe(const char *path)
 {
 	KT_CLOSE int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -293,6 +348,7 @@ void kt_template_entries_free(struct kt_template_entry *entries, size_t n)
 	free(entries);
 }
 
+/* Appends an entry. A directory that another run has just removed is left out. */
 static int add_entry(const char *dir, const char *name, struct kt_template_entry **entries,
 		     size_t *n)
 {
@@ -343,6 +399,10 @@ int kt_template_list(const char *dir, struct kt_template_entry **ret_entries, si
 	return 0;
 }
 
+/*
+ * The names of all templates of a machine begin with the hash of its text, and the list is sorted
+ * by last use: the first that can be loaded is the result.
+ */
 int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template *ret_template,
 			     struct kt_err *reterr)
 {
@@ -364,6 +424,10 @@ int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template
 	return r;
 }
 
+/*
+ * Needs no lock: a machine that runs from a removed template keeps the files through its
+ * descriptors, and the disk is free when it ends.
+ */
 void kt_template_prune(const char *dir, uint64_t max_bytes)
 {
 	struct kt_template_entry *entries = NULL;
@@ -376,15 +440,14 @@ void kt_template_prune(const char *dir, uint64_t max_bytes)
 		KT_FREE char *path = kt_format("%s/%s", dir, entries[i].name);
 
 		total += entries[i].disk_bytes;
-		/* The latest stays whatever its size: it is the one that is being used. */
+		/* The one used last stays, however large: this run needs it. */
 		if (i && total > max_bytes && path)
 			(void)kt_remove_all(path);
 	}
 	kt_template_entries_free(entries, n);
 }
 
-/* ---- publishing -------------------------------------------------------------------------------
- */
+/* ---- publishing ---- */
 
 static json_t *make_meta(const struct kt_template_id *id, const struct kt_template *template,
 			 const struct stat *ram, uint64_t ram_hash, uint64_t state_hash)
@@ -402,7 +465,10 @@ static json_t *make_meta(const struct kt_template_id *id, const struct kt_templa
 			 "build_ns", kt_json_hex(template->build_ns), "files", template->files);
 }
 
-/* The last that is written to the RAM file; its time of modification counts from here. */
+/*
+ * Nothing writes to the RAM file after this: the time of modification recorded here proves it
+ * later.
+ */
 static int finish_ram(int dir_fd, struct stat *st, uint64_t *ret_hash, uint64_t *ret_used)
 {
 	KT_CLOSE int fd = openat(dir_fd, "ram", O_RDWR | O_CLOEXEC);
@@ -417,6 +483,7 @@ static int finish_ram(int dir_fd, struct stat *st, uint64_t *ret_hash, uint64_t 
 	return r;
 }
 
+/* meta.json comes last into the stage, because it records the hashes of the other files. */
 int kt_template_publish(const struct kt_template_id *id, const char *stage,
 			struct kt_template *template, struct kt_err *reterr)
 {

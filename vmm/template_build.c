@@ -12,54 +12,54 @@
 #include "util/io.h"
 #include "vmm/ramfile.h"
 
-#define RESTORE_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
-#define SETTLE_TIMEOUT_NS  (60 * KT_NSEC_PER_SEC)
-#define SAVE_TIMEOUT_NS    (30 * KT_NSEC_PER_SEC)
+#define SETTLE_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
+#define SAVE_TIMEOUT_NS   (30 * KT_NSEC_PER_SEC)
 
 /*
- * The guest says HELO when it is up, and is asked to settle; when it says that it has, it waits for
- * the next frame, and that is the moment that is saved.
+ * The making of a template, in this order: start a machine (a boot, or a restore of @base with
+ * newer files and EXEC); HELO; SETL, with which the guest becomes small and quiet; SETD; save;
+ * publish. After SETD the guest waits for its next frame, and every machine restored from the
+ * template begins there.
+ *
+ * Everything is written to a stage, a directory beside the template's own, which is removed after
+ * any failure: a template exists completely or not at all.
  */
 struct builder {
 	const struct kt_template_build *build;
-	const char *stage;
+	const char *stage; /* path of the directory that is filled; borrowed */
 	struct kt_loop *loop;
 	struct kt_link *link;
-	struct kt_timer deadline;
-	const char *waiting_for;
-	struct kt_template template; /* what will be recorded; without its files' descriptors */
-	int ram_fd;
+	struct kt_template template; /* to be recorded; its image is not used */
+	int ram_fd;                  /* the file "ram" in the stage; owned */
 	struct kt_err *reterr;
 };
 
+/* Ends the loop; @r becomes the result of kt_template_build(). */
 static void fail(struct builder *builder, int r)
 {
 	kt_loop_stop(builder->loop, r);
 }
 
-static void await(struct builder *builder, const char *what, uint64_t timeout_ns)
-{
-	builder->waiting_for = what;
-	kt_timer_arm(builder->loop, &builder->deadline, kt_now_ns() + timeout_ns);
-}
-
-static void on_deadline(void *data)
+static void on_late(void *data, const char *what, uint64_t limit_ns)
 {
 	struct builder *builder = data;
 
+	(void)limit_ns;
 	fail(builder, kt_err_set(builder->reterr, -ETIMEDOUT,
-				 "timed out waiting for the guest to %s", builder->waiting_for));
+				 "timed out waiting for the guest to %s", what));
 }
 
-static void on_hello(struct builder *builder, const struct kt_frame *frame)
+/*
+ * A booted guest is sent its files now, and settles behind them. A guest restored from @base was
+ * sent its files before; this HELO comes from the program that EXEC has started.
+ */
+static void on_hello(void *data, const struct kt_hello *hello)
 {
+	struct builder *builder = data;
 	const struct kt_template_build *build = builder->build;
-	struct kt_hello *hello = &builder->template.hello;
-	int r;
+	int r = build->accept(build->data, hello, builder->reterr);
 
-	r = kt_hello_decode(frame->payload, frame->len, hello, builder->reterr);
-	if (r == 0)
-		r = build->accept(build->data, hello, builder->reterr);
+	builder->template.hello = *hello;
 	if (r == 0 && !build->base)
 		r = build->update(build->data, builder->link, builder->reterr);
 	if (r == 0 && kt_link_send(builder->link, KT_MSG_SETTLE, NULL, 0) < 0)
@@ -67,17 +67,17 @@ static void on_hello(struct builder *builder, const struct kt_frame *frame)
 	if (r < 0)
 		fail(builder, r);
 	else
-		await(builder, "settle", SETTLE_TIMEOUT_NS + build->update_timeout_ns);
+		kt_link_await(builder->link, "settle",
+			      SETTLE_TIMEOUT_NS + build->update_timeout_ns);
 }
 
+/* Before RUN a guest has nothing to say but HELO, which the link handles, and SETD. */
 static void on_frame(void *data, const struct kt_frame *frame)
 {
 	struct builder *builder = data;
 	char type[5];
 
-	if (frame->type == KT_MSG_HELLO)
-		on_hello(builder, frame);
-	else if (frame->type == KT_MSG_SETTLED)
+	if (frame->type == KT_MSG_SETTLED)
 		kt_loop_stop(builder->loop, 0);
 	else
 		fail(builder,
@@ -103,17 +103,21 @@ static void on_exited(void *data, const struct kt_machine_exit *exit)
 {
 	struct builder *builder = data;
 
-	fail(builder, kt_err_set(builder->reterr, -EIO, "%s before it could %s", exit->detail,
-				 builder->waiting_for));
+	fail(builder,
+	     kt_err_set(builder->reterr, exit->killed ? -ECHILD : -EIO, "%s before it could %s",
+			exit->detail, kt_link_awaited(builder->link)));
 }
 
 static const struct kt_link_events link_events = {
+	.hello = on_hello,
 	.frame = on_frame,
 	.console = on_console,
 	.broken = on_broken,
 	.exited = on_exited,
+	.late = on_late,
 };
 
+/* Creates the file @name in the stage. */
 static int open_stage(const struct builder *builder, const char *name, int *ret_fd,
 		      struct kt_err *reterr)
 {
@@ -130,35 +134,29 @@ static int boot(struct builder *builder)
 	struct kt_machine_config machine = builder->build->machine;
 
 	machine.ram_fd = builder->ram_fd;
-	await(builder, "boot", builder->build->boot_timeout_ns);
+	kt_link_await(builder->link, "boot", builder->build->boot_timeout_ns);
 	return kt_machine_start(kt_link_machine(builder->link), &machine, builder->reterr);
 }
 
-/* The base's RAM is copied, and the copy shared with the machine, so that it is whole at the end.
+/*
+ * The machine shares a copy of the base's RAM, so that the copy is complete when the machine is
+ * saved.
  */
 static int restore_base(struct builder *builder)
 {
 	const struct kt_template_build *build = builder->build;
-	struct kt_machine_image image = {
-		.ram_fd = builder->ram_fd,
-		.state_fd = build->base->image.state_fd,
-	};
+	struct kt_template base = *build->base; /* borrows all but the RAM */
 	struct kt_machine_config machine = build->machine;
-	uint64_t deadline_ns;
-	int r;
+	int r = kt_ramfile_copy(base.image.ram_fd, builder->ram_fd);
 
-	r = kt_ramfile_copy(build->base->image.ram_fd, builder->ram_fd);
 	if (r < 0)
 		return kt_err_set(builder->reterr, r, "copying the RAM of a template to '%s': %m",
 				  builder->stage);
-	machine.ram_fd = builder->ram_fd;
-	kt_link_set_position(builder->link, build->base->position);
-	await(builder, "run newer files", RESTORE_TIMEOUT_NS + build->update_timeout_ns);
-	deadline_ns = kt_now_ns() + RESTORE_TIMEOUT_NS;
-	r = kt_machine_guard(kt_link_machine(builder->link), &build->base->hello, deadline_ns,
-			     builder->reterr)
-		    ?: kt_machine_restore(kt_link_machine(builder->link), &machine, &image,
-					  deadline_ns, builder->reterr);
+	machine.ram_fd = base.image.ram_fd = builder->ram_fd;
+	kt_link_await(builder->link, "run newer files",
+		      KT_TEMPLATE_RESTORE_NS + build->update_timeout_ns);
+	r = kt_template_restore(&base, builder->link, &machine,
+				kt_now_ns() + KT_TEMPLATE_RESTORE_NS, builder->reterr);
 	if (r == 0)
 		r = build->update(build->data, builder->link, builder->reterr);
 	if (r == 0 && kt_link_send(builder->link, KT_MSG_EXEC, NULL, 0) < 0)
@@ -166,6 +164,7 @@ static int restore_base(struct builder *builder)
 	return r;
 }
 
+/* The link's position is taken before the save: no frame goes either way after SETD. */
 static int save(struct builder *builder)
 {
 	KT_CLOSE int state_fd = -1;
@@ -218,7 +217,6 @@ int kt_template_build(const struct kt_template_build *build, struct kt_err *rete
 	if (r < 0)
 		return r;
 	builder.stage = stage;
-	builder.deadline = (struct kt_timer){ .fn = on_deadline, .data = &builder };
 	r = run(&builder);
 	if (r == 0) {
 		builder.template.files = build->files;

@@ -5,8 +5,9 @@
 #include <string.h>
 
 /*
- * Slicing by eight: portable, and under TCG quicker than the SSE4.2 instruction, which QEMU
- * emulates bit by bit in a helper.
+ * Slicing by eight: portable, and under TCG faster than the SSE4.2 instruction, which QEMU emulates
+ * bit by bit in a helper. table[k][b] is the CRC of byte b followed by k zero bytes, so that eight
+ * lookups advance the CRC by eight bytes.
  */
 static uint32_t table[8][256];
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
@@ -35,7 +36,7 @@ uint32_t kt_crc32c(uint32_t crc, const void *data, size_t len)
 	for (; len >= 8; at += 8, len -= 8) {
 		uint32_t low, high;
 
-		memcpy(&low, at, 4); /* little-endian, as every machine this runs on */
+		memcpy(&low, at, 4); /* the table lookups below assume little-endian */
 		memcpy(&high, at + 4, 4);
 		low ^= crc;
 		crc = table[7][low & 0xff] ^ table[6][low >> 8 & 0xff] ^

@@ -5,5 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Continues @crc (0 to begin) over @len bytes. */
+/*
+ * Returns the CRC of all bytes so far: those that gave @crc (0 at the beginning) and @len bytes at
+ * @data. The inversions at the beginning and the end are part of it.
+ */
 uint32_t kt_crc32c(uint32_t crc, const void *data, size_t len);

@@ -9,6 +9,15 @@
 #include "util/cleanup.h"
 #include "wire/crc32c.h"
 
+/*
+ * The sender seals one header per frame. The receiver is a state machine that is fed with whatever
+ * bytes the port delivers: rx->have tells how much of the current frame has arrived, first the
+ * header, then the payload. The peer is not trusted: nothing is allocated before check_header() has
+ * bounded the length, and the first error is stored in rx->fault, because the beginning of the next
+ * frame cannot be found in a broken stream.
+ */
+
+/* As on the wire, where it is little-endian. */
 struct header {
 	uint32_t type;
 	uint32_t length;
@@ -19,6 +28,7 @@ struct header {
 _Static_assert(sizeof(struct header) == KT_FRAME_HEADER_LEN, "wire format");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "headers are copied as they are");
 
+/* The CRC that the header must carry: over the header with crc = 0, and the payload. */
 static uint32_t frame_crc(struct header header, const void *payload)
 {
 	header.crc = 0;
@@ -51,6 +61,7 @@ const char *kt_frame_type_text(uint32_t type, char text[5])
 	return text;
 }
 
+/* Everything that can be wrong with a header but its CRC, which needs the payload. */
 static int check_header(const struct kt_frame_rx *rx, const struct header *header,
 			struct kt_err *reterr)
 {
@@ -76,6 +87,7 @@ static int check_header(const struct kt_frame_rx *rx, const struct header *heade
 	return 0;
 }
 
+/* Makes room for @len bytes and the NUL behind them. The room is kept for later frames. */
 static int reserve_payload(struct kt_frame_rx *rx, size_t len)
 {
 	uint8_t *grown;
@@ -90,7 +102,10 @@ static int reserve_payload(struct kt_frame_rx *rx, size_t len)
 	return 0;
 }
 
-/* Moves up to @want bytes to @to; true when that much is there. */
+/*
+ * Copies up to @want bytes from *@data to @to, advances *@data and *@len, and returns the number of
+ * bytes copied.
+ */
 static size_t move_bytes(uint8_t *to, size_t want, const uint8_t **data, size_t *len)
 {
 	size_t n = KT_MIN(want, *len);
@@ -102,6 +117,10 @@ static size_t move_bytes(uint8_t *to, size_t want, const uint8_t **data, size_t 
 	return n;
 }
 
+/*
+ * Returns 1 with a complete and checked header, 0 when more bytes are needed, or a negative errno.
+ * The header is checked once, when its last byte arrives.
+ */
 static int take_header(struct kt_frame_rx *rx, const uint8_t **data, size_t *len,
 		       struct header *ret_header, struct kt_err *reterr)
 {
@@ -134,6 +153,7 @@ static int take_frame(struct kt_frame_rx *rx, const uint8_t **data, size_t *len,
 	r = take_header(rx, data, len, &header, reterr);
 	if (r <= 0)
 		return r;
+	/* Bytes of the payload that arrived with earlier calls. */
 	had = rx->have - KT_FRAME_HEADER_LEN;
 	rx->have += move_bytes(rx->payload + had, header.length - had, data, len);
 	if (rx->have < KT_FRAME_HEADER_LEN + header.length)

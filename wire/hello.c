@@ -6,6 +6,11 @@
 #include "wire/json.h"
 #include "wire/message.h"
 
+/*
+ * The payload is JSON; a template's directory keeps the same text as a file. Addresses are
+ * hexadecimal strings, all other numbers are integers.
+ */
+
 char *kt_hello_encode(const struct kt_hello *hello)
 {
 	KT_JSON json_t *json = json_pack(
@@ -21,6 +26,7 @@ char *kt_hello_encode(const struct kt_hello *hello)
 	return json ? json_dumps(json, JSON_COMPACT) : NULL;
 }
 
+/* A version, or a number of CPUs, caches or nodes. */
 static int get_count(const json_t *object, const char *name, uint32_t *ret_value)
 {
 	int64_t value;
@@ -72,7 +78,7 @@ int kt_hello_decode(const void *data, size_t len, struct kt_hello *ret_hello, st
 	r = kt_json_parse(data, len, "HELO", &json, reterr);
 	if (r < 0)
 		return r;
-	/* The version comes first: another one may have other members. */
+	/* The version is read first: another version may have other members. */
 	if (get_count(json, "version", &hello.version) < 0)
 		return kt_err_set(reterr, -EBADMSG, "HELO has no protocol version");
 	if (hello.version != KT_WIRE_VERSION)

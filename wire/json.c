@@ -6,6 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/utf8.h"
+
+/*
+ * jansson does the parsing. What is added here: a message is exactly one object without duplicate
+ * members, every member is checked for its type and range, and no bytes of the guest reach a report
+ * or a terminal unchecked.
+ */
+
 int kt_json_parse(const void *data, size_t len, const char *what, json_t **ret_json,
 		  struct kt_err *reterr)
 {
@@ -33,6 +41,7 @@ int kt_json_get_hex(const json_t *object, const char *name, uint64_t *ret_value)
 	const char *text = json_string_value(json_object_get(object, name));
 	char *end;
 
+	/* "0x" and at most 16 digits, so that the value cannot overflow. */
 	if (!text || text[0] != '0' || text[1] != 'x' || strlen(text) > 18)
 		return -EBADMSG;
 	*ret_value = strtoull(text, &end, 16);
@@ -65,50 +74,25 @@ int kt_json_get_text(const json_t *object, const char *name, char *to, size_t ro
 	return 0;
 }
 
-/* Length of the well-formed UTF-8 sequence at @at, 0 when there is none (RFC 3629, table in 4). */
-static size_t utf8_len(const unsigned char *at, size_t left)
-{
-	uint32_t code;
-	size_t len;
-
-	if (at[0] < 0x80)
-		return 1;
-	if (at[0] < 0xc2 || at[0] > 0xf4)
-		return 0;
-	len = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-	if (len > left)
-		return 0;
-	code = at[0] & (0xffu >> (len + 1));
-	for (size_t i = 1; i < len; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (at[i] & 0x3f);
-	}
-	if ((len == 3 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) ||
-	    (len == 4 && (code < 0x10000 || code > 0x10ffff)))
-		return 0;
-	return len;
-}
-
 json_t *kt_json_text(const char *text, size_t len)
 {
 	const unsigned char *at = (const unsigned char *)text;
-	char *clean = malloc(len * 3 + 1);
+	char *clean = malloc(len * 3 + 1); /* U+FFFD takes three bytes */
 	size_t n = 0;
 	json_t *json;
 
 	if (!clean)
 		return NULL;
 	while (len) {
-		size_t step = utf8_len(at, len);
+		size_t step = kt_utf8_len(at, len, NULL);
 
 		if (step == 1 && (*at < ' ' || *at == 0x7f) && *at != '\n' && *at != '\t') {
-			/* dropped: escape sequences are for the guest's terminal, not for ours */
+			/* dropped: an escape sequence would act on the reader's terminal */
 		} else if (step) {
 			memcpy(clean + n, at, step);
 			n += step;
 		} else {
-			memcpy(clean + n, "\xef\xbf\xbd", 3);
+			memcpy(clean + n, KT_UTF8_REPLACEMENT, 3);
 			n += 3;
 			step = 1;
 		}

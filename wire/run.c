@@ -9,9 +9,9 @@
 #include "util/cleanup.h"
 
 /*
- * The payload is the struct below and then, each ended by a NUL, the test, the command, the
- * terminal and the environment; an empty text is none. No JSON: a guest that was just restored would
- * take ten milliseconds to read it, and no person ever does.
+ * The payload of RUN is this struct and n_texts texts, each ended by a NUL: the test, the command,
+ * the terminal, and the environment, one text for each variable. An empty text stands for NULL. It
+ * is not JSON, because parsing JSON takes ten milliseconds in a guest that was just restored.
  */
 struct run_header {
 	uint32_t mode;
@@ -23,12 +23,13 @@ struct run_header {
 	struct kt_msg_wake wake;
 	uint32_t n_texts;
 	uint32_t work_type;
+	uint64_t limit_ns;
 };
 
-_Static_assert(sizeof(struct run_header) == 24 + sizeof(struct kt_msg_wake) + 8, "wire format");
+_Static_assert(sizeof(struct run_header) == 24 + sizeof(struct kt_msg_wake) + 16, "wire format");
 
-#define N_FIXED_TEXTS 3u
-#define N_TEXTS_MAX   1024u
+#define N_FIXED_TEXTS 3u    /* test, command, terminal */
+#define N_TEXTS_MAX   1024u /* bounds what a malformed message can make the guest allocate */
 
 void kt_run_request_deinit(struct kt_run_request *run)
 {
@@ -50,6 +51,7 @@ int kt_run_request_encode(const struct kt_run_request *run, void **ret_data, siz
 		.seed = run->seed,
 		.work_type = run->work_type,
 		.time_scale_percent = run->time_scale_percent,
+		.limit_ns = run->limit_ns,
 		.rows = run->rows,
 		.columns = run->columns,
 		.wake = run->wake,
@@ -71,7 +73,7 @@ int kt_run_request_encode(const struct kt_run_request *run, void **ret_data, siz
 	return 0;
 }
 
-/* The texts one by one; NULL when there are fewer. */
+/* Returns the text at *@at and advances *@at behind its NUL; NULL without a NUL before @end. */
 static const char *next_text(const char **at, const char *end)
 {
 	const char *text = *at;
@@ -83,6 +85,7 @@ static const char *next_text(const char **at, const char *end)
 	return text;
 }
 
+/* Points the members of @run into its storage, which is @len bytes of texts. */
 static int decode_texts(struct kt_run_request *run, uint32_t n_texts, size_t len)
 {
 	const char *at = run->storage, *end = at + len;
@@ -127,6 +130,7 @@ int kt_run_request_decode(const void *data, size_t len, struct kt_run_request *r
 		.seed = header.seed,
 		.work_type = header.work_type,
 		.time_scale_percent = header.time_scale_percent,
+		.limit_ns = header.limit_ns,
 		.rows = header.rows,
 		.columns = header.columns,
 		.wake = header.wake,

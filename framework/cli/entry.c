@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <ktest/test.h>
 
-/* In a file of its own, so that a program with its own main() does not get this one linked in. */
+/* Alone in its file, so that the linker does not take it into a program that has its own main(). */
 int main(int argc, char **argv)
 {
 	return kt_main(argc, argv);

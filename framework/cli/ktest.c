@@ -1,2 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A binary without tests: it takes main() from the library and nothing else. */
+/*
+ * The program "ktest", a binary without tests: an empty source, linked with main() of the
+ * library. Its commands for kernels, templates, shells and schedulers work as in any test binary.
+ */

@@ -5,9 +5,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "framework/setup/setup.h"
 #include "guest/scenario/op.h"
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 #include "guest/worker/type.h"
 #include "util/cleanup.h"
 #include "wire/json.h"
@@ -21,6 +20,7 @@ static json_t *tags_to_json(const struct kt_test *test)
 	return array;
 }
 
+/* Defaults are filled in; "ss*" leaves a field out that the test does not have. */
 static json_t *test_to_json(const struct kt_test *test)
 {
 	struct kt_topology topology = kt_test_topology(test);
@@ -30,11 +30,11 @@ static json_t *test_to_json(const struct kt_test *test)
 			 test->disabled, "tags", tags_to_json(test), "topology", "numa_nodes",
 			 (int)topology.numa_nodes, "llcs", (int)topology.llcs, "cores",
 			 (int)topology.cores, "threads", (int)topology.threads, "memory_mib",
-			 (int)kt_setup_memory_mib(test), "duration_ms",
+			 (int)kt_test_memory_mib(test), "duration_ms",
 			 (int)kt_test_duration_ms(test));
 }
 
-/* What scenarios of this version can be made of. */
+/* The operations that scenarios of this version can use. */
 static json_t *operations_to_json(void)
 {
 	json_t *array = json_array();
@@ -76,6 +76,10 @@ static int list_json(const struct kt_selection *selection, FILE *out)
 	return 0;
 }
 
+/*
+ * The text forms are those of other test frameworks, so that their tools read them: "NAME: test"
+ * of Rust's libtest (terse), and a suite with indented names of GoogleTest.
+ */
 int kt_list(const struct kt_selection *selection, enum kt_list_format format, FILE *out,
 	    struct kt_err *reterr)
 {

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* --list: the selected tests, for people and for other runners. */
+/* --list: prints the selected tests, for people and for other test runners. */
 
 #include <stdio.h>
 
 #include "framework/options/options.h"
 #include "framework/select/select.h"
 
+/*
+ * Writes the tests of @selection to @out in @format. Returns 0, -ENOMEM, or the negative errno of
+ * the write.
+ */
 int kt_list(const struct kt_selection *selection, enum kt_list_format format, FILE *out,
 	    struct kt_err *reterr);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <ktest.h>
 
+#include "framework/cli/cache.h"
 #include "framework/cli/exit_status.h"
 #include "framework/cli/kernel.h"
 #include "framework/cli/list.h"
@@ -16,13 +19,22 @@
 #include "framework/cli/verifier.h"
 #include "framework/declaration/payload.h"
 #include "framework/declaration/registry.h"
+#include "framework/declaration/scheduler.h"
 #include "framework/declaration/validate.h"
 #include "framework/run/runner.h"
-#include "framework/setup/object.h"
 #include "schedulers/loader.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
+
+/*
+ * kt_main(): the program from its command line to its exit status. It parses the options,
+ * dispatches the command, and for a command that needs machines makes the setup (set_up()) first.
+ * Errors come up as struct kt_err and are printed here, once, by fail().
+ *
+ * Only this file and the commands beside it decide exit statuses. Standard output belongs to the
+ * report that the user asked for; everything else goes to standard error.
+ */
 
 static int fail(const char *program, const struct kt_err *err, enum kt_exit_status status)
 {
@@ -32,7 +44,10 @@ static int fail(const char *program, const struct kt_err *err, enum kt_exit_stat
 	return status;
 }
 
-/* Busybox is the shell of "ktests shell", and nothing that a test may rely on. */
+/*
+ * Makes the setup. Busybox is packed for the commands that run a shell, and not for tests, which
+ * must not depend on it.
+ */
 static int set_up(struct kt_setup *setup, const struct kt_options *options,
 		  const struct kt_test *const *tests, size_t n_tests,
 		  enum kt_exit_status *ret_status, struct kt_err *reterr)
@@ -52,6 +67,7 @@ static int set_up(struct kt_setup *setup, const struct kt_options *options,
 	return r;
 }
 
+/* --color overrides NO_COLOR, which overrides CLICOLOR_FORCE, which overrides isatty(). */
 static bool wants_color(const struct kt_options *options)
 {
 	const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE");
@@ -63,7 +79,7 @@ static bool wants_color(const struct kt_options *options)
 	return (force && strcmp(force, "0")) || isatty(STDOUT_FILENO);
 }
 
-/* Where the next reporter of the list goes. */
+/* The link where the next reporter of the list goes. */
 static struct kt_reporter **list_end(struct kt_reporter **list)
 {
 	while (*list)
@@ -71,7 +87,7 @@ static struct kt_reporter **list_end(struct kt_reporter **list)
 	return list;
 }
 
-/* Standard output belongs to one reporter; the text for people gives way to any other. */
+/* Whether a report other than the console's goes to standard output; the console's moves then. */
 static bool stdout_is_taken(const struct kt_options *options)
 {
 	return options->tap || (options->junit && !strcmp(options->junit, "-")) ||
@@ -94,7 +110,10 @@ static int make_reporters(const struct kt_options *options, bool color, struct k
 	return r;
 }
 
-/* Signal > failed > harness > report > skipped: a proven failure is never taken for trouble. */
+/*
+ * The worst of what happened, in the order signal, failure, harness, report, skip. A test that
+ * failed must not be hidden by trouble of the harness.
+ */
 static int exit_status(const struct kt_options *options, const struct kt_counts *counts, int signal,
 		       bool report_failed)
 {
@@ -102,6 +121,11 @@ static int exit_status(const struct kt_options *options, const struct kt_counts 
 
 	if (signal)
 		return KT_EXIT_STATUS_SIGNAL + signal;
+	/* Meson takes the verdicts from TAP; another status than 0 is an error of the program. */
+	if (options->meson)
+		return counts->interrupted || counts->n_not_run || report_failed
+			       ? KT_EXIT_STATUS_HARNESS
+			       : KT_EXIT_STATUS_OK;
 	if (by[KT_VERDICT_FAIL] || (options->flaky_fails && counts->n_flaky))
 		return KT_EXIT_STATUS_FAILED;
 	if (by[KT_VERDICT_ERROR] || by[KT_VERDICT_INCONCLUSIVE] || counts->interrupted)
@@ -122,6 +146,7 @@ static void say_shard(const struct kt_options *options, const struct kt_plan *pl
 			      kt_partition_name(options->shard.partition));
 }
 
+/* "RELEASE, RELEASE", for the first line of a run. NULL when out of memory. */
 static char *join_releases(const struct kt_setup *setup)
 {
 	char *text = strdup(setup->kernels[0].facts.release);
@@ -135,6 +160,10 @@ static char *join_releases(const struct kt_setup *setup)
 	return text;
 }
 
+/*
+ * The reporters are ended even if the run breaks off: a report without its end would be unreadable
+ * for the tools that take it (XML, TAP).
+ */
 static int run_plan(const char *program, struct kt_setup *setup,
 		    const struct kt_selection *selection, const struct kt_plan *plan)
 {
@@ -151,25 +180,28 @@ static int run_plan(const char *program, struct kt_setup *setup,
 		.n_attempts = n * options->stress_count,
 		.n_filtered = selection->n_filtered,
 	};
-	bool color = wants_color(options), report_failed = false;
+	bool color = wants_color(options);
 	struct kt_reporter *reporters = NULL;
 	struct kt_counts counts = { .total = 0 };
 	struct kt_err err = KT_ERR_NULL;
-	int signal = 0, r;
+	int signal = 0, r_end = 0, r;
 
 	r = kernels ? make_reporters(options, color, &reporters) : -ENOMEM;
-	if (r == 0)
-		r = kt_reporters_begin(reporters, &info);
-	if (r < 0) {
-		(void)kt_err_set(&err, r, "cannot report: %m");
-	} else {
-		r = kt_runner_run(plan, setup, reporters, color, &counts, &signal, &err);
-		report_failed = kt_reporters_end(reporters, &counts, r < 0 ? NULL : &err) < 0;
+	if (r < 0)
+		(void)kt_err_oom(&err);
+	else
+		r = kt_reporters_begin(reporters, &info, &err);
+	if (r == 0) {
+		r = kt_runner_run(plan, setup, reporters, &counts, &signal, &err);
+		r_end = kt_reporters_end(reporters, &counts, r < 0 ? NULL : &err);
 	}
 	kt_reporters_free(reporters);
-	if (r < 0 || report_failed)
+	/* A reader that goes away, like head(1), wants no more: that is its way to end a run. */
+	if (r == -EPIPE || r_end == -EPIPE)
+		return KT_EXIT_STATUS_SIGNAL + SIGPIPE;
+	if (r < 0 || r_end < 0)
 		(void)fail(program, &err, KT_EXIT_STATUS_REPORT);
-	return exit_status(options, &counts, signal, r < 0 || report_failed);
+	return exit_status(options, &counts, signal, r < 0 || r_end < 0);
 }
 
 static int run(const char *program, const struct kt_options *options,
@@ -190,6 +222,7 @@ static int run(const char *program, const struct kt_options *options,
 	}
 	say_shard(options, &plan);
 	if (!plan.n) {
+		/* A job of a CI with more shards than tests must not fail. */
 		(void)fprintf(stderr, "warning: this shard is empty\n");
 		return KT_EXIT_STATUS_OK;
 	}
@@ -198,11 +231,12 @@ static int run(const char *program, const struct kt_options *options,
 	return run_plan(program, &setup, selection, &plan);
 }
 
+/* The shell has the machine of one test, or without -t a default one. */
 static int shell(const char *program, const struct kt_options *options,
 		 const struct kt_selection *selection)
 {
 	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;
-	const struct kt_test *test = options->tests.n ? selection->tests[0] : NULL;
+	const struct kt_test *test = options->tests.n && selection->n ? selection->tests[0] : NULL;
 	struct kt_err err = KT_ERR_NULL;
 	enum kt_exit_status setup_status;
 	int status = 0;
@@ -225,6 +259,10 @@ static int shell(const char *program, const struct kt_options *options,
 	return status;
 }
 
+/*
+ * Commands about the tests of the binary. All declarations are checked, whatever is selected, so
+ * that a fault does not depend on the command line; only --list goes on in spite of faults.
+ */
 static int with_tests(const char *program, const struct kt_options *options)
 {
 	KT_CLEANUP(kt_selection_deinit) struct kt_selection selection = { .n = 0 };
@@ -259,6 +297,7 @@ static int with_tests(const char *program, const struct kt_options *options)
 	return run(program, options, &selection);
 }
 
+/* Machines are set up for tests, so the scheduler to be verified comes as a test that uses it. */
 static int verifier(const char *program, const struct kt_options *options)
 {
 	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;
@@ -279,7 +318,10 @@ static int verifier(const char *program, const struct kt_options *options)
 	return kt_verifier_command(&setup, &verified);
 }
 
-/* As a command of this program the loader is there wherever the program is: in guests too. */
+/*
+ * "load", the loader of schedulers. It is a command of this program so that guests, whose /init
+ * is this program, have it too.
+ */
 static int load(const char *program, const struct kt_options *options)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -320,9 +362,38 @@ static int dispatch(const char *program, const struct kt_options *options)
 	case KT_COMMAND_TEMPLATE_LIST:
 	case KT_COMMAND_TEMPLATE_CLEAR:
 		return kt_template_command(options);
+	case KT_COMMAND_CACHE_LIST:
+	case KT_COMMAND_CACHE_PRUNE:
+		return kt_cache_command(options);
 	default:
 		return with_tests(program, options);
 	}
+}
+
+/*
+ * A standard stream that the caller has closed is /dev/null. Otherwise the next descriptor that is
+ * opened would take its number, and a report or a machine would be written to.
+ */
+static void complete_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
+/* A session has nine descriptors: the usual soft limit of 1024 would be reached by a hundred. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= files.rlim_max)
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
 int kt_main(int argc, char **argv)
@@ -332,6 +403,8 @@ int kt_main(int argc, char **argv)
 	struct kt_options options;
 	int status;
 
+	complete_standard_streams();
+	raise_descriptor_limit();
 	/* A reader that goes away is seen by the write that fails. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (kt_options_parse(argc, argv, &options, &err) < 0)

@@ -7,46 +7,53 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "framework/outcome/capture.h"
 #include "framework/run/group.h"
+#include "framework/setup/limits.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/signals.h"
 #include "vmm/link.h"
 #include "wire/hello.h"
 #include "wire/json.h"
 #include "wire/result.h"
 #include "wire/run.h"
 
-#define RESTORE_TIMEOUT_NS  (10 * KT_NSEC_PER_SEC)
 #define TEARDOWN_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
-/* Frames one way and the other between a machine and this process's standard streams. */
+/*
+ * The subcommand "shell": standard input becomes STDIN frames, STDOUT and STDERR frames become
+ * output, and the exit status of the guest's shell becomes that of this process. It is a session of
+ * its own kind: no test runs, so no frame of a test means anything here, and while the shell runs
+ * there is no deadline, because the user decides how long.
+ *
+ * In interactive use the terminal is raw from RUN on. It must be restored on every way out.
+ */
 struct shell {
 	struct kt_setup *setup;
 	const struct kt_kernel *kernel;
-	const char *command; /* NULL: interactive */
+	const char *command; /* for --exec; NULL: interactive */
 	struct kt_loop *loop;
-	struct kt_link *link;
-	struct kt_timer deadline;
+	struct kt_link *link; /* owns the machine */
 	struct kt_source input;
 	struct kt_source signals;
 	struct kt_capture console;
-	struct termios saved; /* of the terminal */
-	bool raw;             /* it is to be restored */
-	uint64_t packages;    /* of the image, that a guest which was booted is sent */
-	bool booted;
-	int status; /* of the shell; negative: *err says why there is none */
+	struct termios saved; /* state of the terminal before; valid if @raw */
+	bool raw;             /* the terminal is raw */
+	struct kt_packages packages; /* packages of the image that a booted guest is sent */
+	bool booted;          /* RUN was sent */
+	int status;           /* of the guest's shell; negative: @err says why there is none */
 	struct kt_err err;
 };
 
 static const struct kt_test default_test = { .name = "shell" };
 
+/* Ends the loop; kt_shell_run() returns @code and @text. */
 static void fail(struct shell *shell, int code, const char *text)
 {
 	shell->status = kt_err_set(&shell->err, code, "%s", text);
@@ -81,7 +88,7 @@ static void set_raw(struct shell *shell)
 		return;
 	raw = shell->saved;
 	cfmakeraw(&raw);
-	/* A background process group would be stopped here. */
+	/* In a background process group, tcsetattr() would stop this process. */
 	(void)signal(SIGTTOU, SIG_IGN);
 	shell->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
 }
@@ -104,7 +111,7 @@ static int watch_input(struct shell *shell)
 		.data = shell,
 	};
 	r = kt_loop_add(shell->loop, &shell->input);
-	if (r == -EPERM) { /* a regular file or /dev/null: always readable */
+	if (r == -EPERM) { /* epoll refuses regular files and /dev/null: always readable */
 		shell->input.fd = -1;
 		on_input(shell, 0);
 		r = 0;
@@ -112,6 +119,7 @@ static int watch_input(struct shell *shell)
 	return r;
 }
 
+/* 24 x 80 when standard input is not a terminal. */
 static struct winsize window_size(void)
 {
 	struct winsize size = { .ws_row = 24, .ws_col = 80 };
@@ -120,17 +128,21 @@ static struct winsize window_size(void)
 	return size;
 }
 
-/* The guest takes what comes before RUN in order. */
+/*
+ * A booted guest lacks the files of its packages. It handles FILE frames before the RUN behind
+ * them.
+ */
 static void send_packages(struct shell *shell)
 {
 	const struct kt_image *image = shell->setup->image;
-	KT_JSON json_t *files = kt_image_manifest(image, 0, NULL);
+	KT_JSON json_t *files = kt_image_manifest(image, KT_PACKAGES_NONE, NULL);
 	struct kt_err err = KT_ERR_NULL;
 
 	if (!files || kt_image_send_changes(image, shell->packages, files, shell->link, &err) < 0)
 		fail(shell, -ENOMEM, err.text);
 }
 
+/* The deadline ends here; the terminal becomes raw, and input flows. */
 static void send_run(struct shell *shell)
 {
 	struct winsize size = window_size();
@@ -153,7 +165,7 @@ static void send_run(struct shell *shell)
 		return;
 	}
 	shell->booted = true;
-	kt_timer_disarm(shell->loop, &shell->deadline);
+	kt_link_await_nothing(shell->link);
 	send_frame(shell, KT_MSG_RUN, data, len);
 	if (!shell->command)
 		set_raw(shell);
@@ -161,6 +173,7 @@ static void send_run(struct shell *shell)
 		fail(shell, -EIO, "cannot read standard input");
 }
 
+/* The guest powers off when it has RACK. */
 static void on_result(struct shell *shell, const struct kt_frame *frame)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -177,7 +190,23 @@ static void on_result(struct shell *shell, const struct kt_frame *frame)
 			kt_err_set(&shell->err, -EREMOTEIO, "guest: %s", result.reason ?: "error");
 	kt_result_deinit(&result);
 	send_frame(shell, KT_MSG_RESULT_ACK, NULL, 0);
-	kt_timer_arm(shell->loop, &shell->deadline, kt_now_ns() + TEARDOWN_TIMEOUT_NS);
+	kt_link_await(shell->link, "power off", TEARDOWN_TIMEOUT_NS);
+}
+
+static void on_hello(void *data, const struct kt_hello *hello)
+{
+	(void)hello;
+	send_packages(data);
+	send_run(data);
+}
+
+/* When nothing reads the output any more, the shell ends as one that SIGPIPE has killed. */
+static void put_output(struct shell *shell, int fd, const struct kt_frame *frame)
+{
+	if (kt_write_full(fd, frame->payload, frame->len) != -EPIPE)
+		return;
+	shell->status = 128 + SIGPIPE;
+	kt_loop_stop(shell->loop, 0);
 }
 
 static void on_frame(void *data, const struct kt_frame *frame)
@@ -185,20 +214,16 @@ static void on_frame(void *data, const struct kt_frame *frame)
 	struct shell *shell = data;
 
 	switch (frame->type) {
-	case KT_MSG_HELLO:
-		send_packages(shell);
-		send_run(shell);
-		break;
 	case KT_MSG_STDOUT:
-		(void)kt_write_full(STDOUT_FILENO, frame->payload, frame->len);
+		put_output(shell, STDOUT_FILENO, frame);
 		break;
 	case KT_MSG_STDERR:
-		(void)kt_write_full(STDERR_FILENO, frame->payload, frame->len);
+		put_output(shell, STDERR_FILENO, frame);
 		break;
 	case KT_MSG_RESULT:
 		on_result(shell, frame);
 		break;
-	default: /* step and log frames are a test's */
+	default: /* frames about steps and logs belong to tests */
 		break;
 	}
 }
@@ -227,23 +252,28 @@ static void on_exited(void *data, const struct kt_machine_exit *exit)
 		kt_loop_stop(shell->loop, 0);
 }
 
-static void on_deadline(void *data)
+static void on_late(void *data, const char *what, uint64_t limit_ns)
 {
 	struct shell *shell = data;
 
+	(void)what;
+	(void)limit_ns;
 	fail(shell, -ETIMEDOUT,
 	     shell->booted ? "the guest does not power off" : "the guest has not booted in time");
 }
 
+/*
+ * SIGWINCH changes the size of the guest's terminal; any other signal ends the shell with 128 + N.
+ */
 static void on_signal(void *data, uint32_t events)
 {
 	struct shell *shell = data;
-	struct signalfd_siginfo info;
+	int signal = kt_signals_take(&shell->signals);
 
 	(void)events;
-	if (read(shell->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+	if (!signal)
 		return;
-	if (info.ssi_signo == SIGWINCH) {
+	if (signal == SIGWINCH) {
 		struct winsize size = window_size();
 		struct kt_msg_window window = { .rows = size.ws_row, .columns = size.ws_col };
 
@@ -251,44 +281,36 @@ static void on_signal(void *data, uint32_t events)
 			send_frame(shell, KT_MSG_WINDOW, &window, sizeof(window));
 		return;
 	}
-	shell->status = 128 + (int)info.ssi_signo;
+	shell->status = 128 + signal;
 	kt_loop_stop(shell->loop, 0);
 }
 
 static const struct kt_link_events link_events = {
+	.hello = on_hello,
 	.frame = on_frame,
 	.console = on_console,
 	.broken = on_broken,
 	.exited = on_exited,
+	.late = on_late,
 };
 
 static int watch_signals(struct shell *shell)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH };
-	sigset_t set;
 
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < KT_ARRAY_LEN(signals); i++)
-		(void)sigaddset(&set, signals[i]);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	shell->signals = (struct kt_source){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		.events = EPOLLIN,
-		.fn = on_signal,
-		.data = shell,
-	};
-	return shell->signals.fd < 0 ? -errno : kt_loop_add(shell->loop, &shell->signals);
+	shell->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = shell };
+	return kt_signals_watch(shell->loop, &shell->signals, signals, KT_ARRAY_LEN(signals));
 }
 
-/* The files of a shell are the test's and busybox, so that something is always sent. */
+/* A shell's image has busybox in addition, so the guest always lacks files and gets EXEC. */
 static int restore(struct shell *shell, const struct kt_test *test,
 		   const struct kt_template *template, struct kt_err *reterr)
 {
 	struct kt_machine_config machine = kt_setup_machine(shell->setup, shell->kernel, test);
 	int r;
 
-	r = kt_template_restore(template, shell->link, &machine, kt_now_ns() + RESTORE_TIMEOUT_NS,
-				reterr);
+	r = kt_template_restore(template, shell->link, &machine,
+				kt_now_ns() + KT_TEMPLATE_RESTORE_NS, reterr);
 	if (r == 0)
 		r = kt_image_send_changes(shell->setup->image,
 					  kt_cargo_packages(&shell->setup->cargo, test),
@@ -312,9 +334,12 @@ static int boot(struct shell *shell, const struct kt_test *test, struct kt_err *
 
 static int start(struct shell *shell, const struct kt_test *test, struct kt_err *reterr)
 {
+	KT_FREE char *fault = kt_setup_fault(shell->setup, shell->kernel, test);
 	struct kt_group *group = NULL;
 	int r;
 
+	if (fault)
+		return kt_err_set(reterr, -EINVAL, "%s", fault);
 	r = kt_loop_new(&shell->loop);
 	if (r == 0)
 		r = watch_signals(shell);
@@ -324,19 +349,19 @@ static int start(struct shell *shell, const struct kt_test *test, struct kt_err 
 		    ?: kt_link_new(shell->loop, &link_events, shell, &shell->link, reterr);
 	if (r < 0)
 		return r;
-	kt_timer_arm(shell->loop, &shell->deadline,
-		     kt_now_ns() + shell->setup->options->boot_timeout_ns);
+	kt_link_await(shell->link, "boot", kt_setup_boot_limit_ns(shell->setup, test));
 	if (!kt_group_get(&group, shell->setup, shell->kernel, test))
 		return kt_err_oom(reterr);
 	if (group->state == KT_GROUP_NEW)
 		kt_group_look(group, shell->setup, 1, NULL);
-	/* For one shell a template is used, but not made. */
+	/* A template is used if there is one. Making one for a single shell would not pay. */
 	r = group->state == KT_GROUP_READY ? restore(shell, test, &group->template, reterr)
 					   : boot(shell, test, reterr);
 	kt_groups_free(group);
 	return r;
 }
 
+/* The end of the console often says why a guest did not start; --verbose has shown it already. */
 static void show_console(const struct shell *shell)
 {
 	KT_FREE char *text = kt_capture_text(&shell->console);
@@ -360,7 +385,6 @@ int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const s
 	};
 	int r;
 
-	shell.deadline = (struct kt_timer){ .fn = on_deadline, .data = &shell };
 	r = start(&shell, test ?: &default_test, reterr);
 	if (r == 0)
 		r = kt_loop_run(shell.loop);
@@ -372,7 +396,7 @@ int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const s
 	}
 	*ret_status = shell.status;
 	kt_capture_deinit(&shell.console);
-	(void)kt_close(shell.signals.fd);
+	kt_signals_unwatch(shell.loop, &shell.signals);
 	shell.loop = kt_loop_free(shell.loop);
 	return r;
 }

@@ -19,18 +19,25 @@
 #include "framework/declaration/registry.h"
 #include "framework/outcome/capture.h"
 #include "framework/report/verifier_log.h"
+#include "framework/setup/limits.h"
 #include "framework/setup/object.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
 #include "wire/result.h"
 
+/*
+ * `ktests verifier`: loads an object on each kernel and shows what the verifier says. The command
+ * is this program's own `load --verify`, run by a shell session of a guest. The session runs in a
+ * child, whose standard streams are a file that this process reads; report/verifier_log shortens
+ * the log.
+ */
 #define LOG_LINES  100u
 #define OUTPUT_MAX ((size_t)64 << 20)
 #define LOAD_TIMEOUT_NS                                                                            \
 	(120 * KT_NSEC_PER_SEC) /* a million instructions take the verifier some seconds */
 
-/* ---- what --------------------------------------------------------------------------------------- */
+/* ---- what ------------------------------------------------------------------------------------ */
 
 int kt_verified_init(struct kt_verified *verified, const char *name, struct kt_err *reterr)
 {
@@ -69,7 +76,7 @@ void kt_verified_deinit(struct kt_verified *verified)
 	free(verified->path);
 }
 
-/* ---- how ---------------------------------------------------------------------------------------- */
+/* ---- how ------------------------------------------------------------------------------------- */
 
 static int put_quoted(FILE *out, const char *text)
 {
@@ -156,7 +163,7 @@ static char *collect(struct kt_setup *setup, const struct kt_kernel *kernel,
 
 	if (pid < 0)
 		return NULL;
-	await_end(pid, setup->options->boot_timeout_ns + LOAD_TIMEOUT_NS, &status);
+	await_end(pid, kt_setup_boot_limit_ns(setup, test) + LOAD_TIMEOUT_NS, &status);
 	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : KT_EXIT_STATUS_HARNESS;
 	text = calloc(1, OUTPUT_MAX + 1);
 	if (text && pread(out, text, OUTPUT_MAX, 0) < 0)
@@ -164,7 +171,7 @@ static char *collect(struct kt_setup *setup, const struct kt_kernel *kernel,
 	return text;
 }
 
-/* ---- what came of it ---------------------------------------------------------------------------- */
+/* ---- what came of it ------------------------------------------------------------------------- */
 
 static bool begins(const char *line, const char *with)
 {
@@ -220,6 +227,7 @@ static enum kt_verdict verify_on(struct kt_setup *setup, const struct kt_kernel 
 				 const struct kt_verified *verified, const char *command)
 {
 	KT_FREE char *obstacle = kt_setup_obstacle(setup, kernel, &verified->test);
+	KT_FREE char *fault = kt_setup_fault(setup, kernel, &verified->test);
 	KT_FREE char *text = NULL;
 	int status = 0;
 
@@ -227,6 +235,10 @@ static enum kt_verdict verify_on(struct kt_setup *setup, const struct kt_kernel 
 	if (obstacle) {
 		(void)printf("skipped: %s\n", obstacle);
 		return KT_VERDICT_SKIP;
+	}
+	if (fault) {
+		(void)printf("it cannot be verified: %s\n", fault);
+		return KT_VERDICT_ERROR;
 	}
 	text = collect(setup, kernel, &verified->test, command, &status);
 	if (status == 0 && text) {

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/*
- * How faults of a declaration (KT_PAYLOAD(), KT_SCHEDULER()) are reported: "file:line: kind name:
- * fault", as compilers do, so that editors find the place. Tests are reported by validate.h.
- */
+/* How a fault of a declaration is written: "file:line: kind name: what is wrong". */
 
 #include <stdio.h>
 
@@ -15,6 +12,6 @@ struct kt_declaration {
 	unsigned int line;
 };
 
-/* Writes one fault as a line to @out. Returns 1, so that callers can add up the faults. */
+/* Writes one line to @out. Returns 1, so that callers can add up faults. */
 unsigned int kt_declaration_fault(const struct kt_declaration *declaration, FILE *out,
 				  const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -9,7 +9,7 @@
 
 #include "framework/declaration/declaration.h"
 
-/* The payload as the first argument of kt_declaration_fault(). */
+/* The first argument of kt_declaration_fault(). */
 #define ABOUT(payload)                                                                             \
 	(&(const struct kt_declaration){ "payload", (payload)->name, (payload)->file,              \
 					 (payload)->line })

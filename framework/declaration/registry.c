@@ -47,8 +47,9 @@ const struct kt_scheduler_node *kt_scheduler_registry(void)
 }
 
 /*
- * The same binary is /init in the guest, where this call does not return. Constructors without a
- * priority run after those with one, so every KTEST() is registered by now.
+ * The same ELF file is /init in the guest. Constructors without a priority run after those with
+ * one, so every KTEST() is registered when this one runs. It is in this file because every test
+ * refers to the file, so that the linker never drops it.
  */
 __attribute__((constructor)) static void become_guest(void)
 {

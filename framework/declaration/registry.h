@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/*
- * The registry of this binary: each KTEST(), KT_PAYLOAD() and KT_SCHEDULER() in it. Constructors
- * register them before main(); nothing is removed.
- */
+/* The tests, payloads and schedulers that are linked into this binary. */
 
 #include <ktest/payload.h>
 #include <ktest/scheduler.h>

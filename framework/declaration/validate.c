@@ -18,16 +18,23 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "framework/setup/cargo.h"
+#include "framework/setup/uses.h"
 #include "guest/scenario/definition.h"
 #include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
 #include "guest/test/check.h"
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/*
+ * Every test is validated before the first one runs, and all faults are reported at once.
+ * Validation walks the steps in order and keeps the names of the cgroups that exist at each point;
+ * judgements about single operations and definitions are made beside their code in guest/scenario.
+ * Nothing here depends on the host or on a kernel.
+ */
 #define CPUS_MAX        255u
+#define NAME_LEN_MAX    160u /* and a kernel's version, a round and an ending: NAME_MAX is 255 */
 #define MEMORY_MIB_MIN  64u
 #define MEMORY_MIB_MAX  65536u
 #define CGROUPS_MAX     1024u
@@ -38,12 +45,11 @@ struct validation {
 	const struct kt_test *test;
 	FILE *out; /* for the faults */
 	unsigned int n_faults;
-
-	/* Names that exist at this point of the steps, the backdrop's first; borrowed. */
+	/* The cgroups that exist at this point of the steps, the backdrop's first; borrowed. */
 	const char *cgroups[CGROUPS_MAX];
 	size_t n_cgroups;
-	size_t n_backdrop;  /* of these, the backdrop's */
-	bool names_unknown; /* a .setup_fn creates cgroups too */
+	size_t n_backdrop;
+	bool names_unknown; /* a .setup_fn may create others */
 };
 
 __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, const char *format,
@@ -96,9 +102,8 @@ static size_t find_cgroup(const struct validation *v, const char *name)
 	return i;
 }
 
-/*
- * @name exists from now on. A name that no cgroup can have is reported by the caller, and left out.
- */
+/* A name that no cgroup can have is judged elsewhere, and does not become known. */
+/* A name that no cgroup can have is judged elsewhere, and does not become known. */
 static void add_cgroup(struct validation *v, const char *where, const char *name)
 {
 	if (kt_definition_check_name(name, NULL) < 0)
@@ -111,7 +116,7 @@ static void add_cgroup(struct validation *v, const char *where, const char *name
 		v->cgroups[v->n_cgroups++] = name;
 }
 
-/* Keeps the order of the others, because the backdrop's must come first. */
+/* Keeps the order of the others: n_backdrop counts from the beginning. */
 static void forget_cgroup(struct validation *v, size_t at)
 {
 	if (at >= v->n_cgroups)
@@ -154,7 +159,7 @@ static void check_empty_cgroup(struct validation *v, const char *where, const ch
 	add_cgroup(v, where, name);
 }
 
-/* Whether an operation may use @name here. "" is the cgroup of init. */
+/* Whether an operation may name this cgroup at this point. */
 static bool is_known(const struct validation *v, const char *name, bool takes_init)
 {
 	if (!name)
@@ -238,9 +243,7 @@ static double check_hold(struct validation *v, unsigned int step, const struct k
 	return 0;
 }
 
-/*
- * Forgets the cgroups that the guest removes at the end of step @now: their names are free again.
- */
+/* Forgets the cgroups that end with step @now. A later step may use their names again. */
 static void end_lifetimes(struct validation *v, unsigned int now)
 {
 	for (size_t i = v->n_backdrop; i < v->n_cgroups;) {
@@ -258,7 +261,7 @@ static bool is_empty(const struct kt_step *step)
 	       (!step->ops || step->ops->end) && step->hold.kind == KT_HOLD_NONE;
 }
 
-/* The names that a .setup_fn creates are not known before the guest calls it. */
+/* A .setup_fn creates cgroups that are unknown before the run; the guest checks names then. */
 static bool has_factory(const struct kt_test *test)
 {
 	for (const struct kt_step *step = test->steps; !step->end; step++) {
@@ -320,6 +323,9 @@ static void check_name(struct validation *v, const struct kt_test_node *tests)
 			return;
 		}
 	}
+	if (strlen(v->test->name) > NAME_LEN_MAX)
+		fault(v, "the name has %zu characters; at most %u fit into the names of its files",
+		      strlen(v->test->name), NAME_LEN_MAX);
 	for (const char *c = v->test->name; *c; c++) {
 		if (!isalnum((unsigned char)*c) && *c != '_') {
 			fault(v, "the name may hold letters, digits and underscores only");
@@ -328,18 +334,17 @@ static void check_name(struct validation *v, const struct kt_test_node *tests)
 	}
 }
 
-/* Stops at the first scheduler. */
-static int found(void *data, const struct kt_scheduler *scheduler)
-{
-	(void)data;
-	(void)scheduler;
-	return 1;
-}
-
-/* .scheduler, .schedulers, or an operation of the backdrop or a step. */
 static bool uses_scheduler(const struct kt_test *test)
 {
-	return kt_cargo_for_each_scheduler(test, found, NULL);
+	struct kt_uses uses;
+	bool found = false;
+
+	if (kt_uses_init(&uses, test) < 0)
+		return true; /* out of memory: report no fault */
+	for (size_t i = 0; i < uses.n; i++)
+		found |= uses.at[i].kind != KT_USE_PAYLOAD;
+	kt_uses_deinit(&uses);
+	return found;
 }
 
 static unsigned int check_test(const struct kt_test_node *tests, const struct kt_test *test,

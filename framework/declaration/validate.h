@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/*
- * Validation of tests: what can be known to be wrong with a test without running it. The host
- * validates all tests of the binary before it runs the first one.
- */
+/* Validation of all tests of a binary, before the first one runs. */
 
 #include <stdio.h>
 

@@ -15,9 +15,21 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define LDCACHE     "/etc/ld.so.cache"
-#define LDCACHE_MAX (64u << 20)
+/*
+ * The search that ld.so(8) does when it starts a program, done on the host for a program that will
+ * run in the guest. Nothing is executed, so a program needs not be trusted. Each object that is
+ * found is read for the objects it needs, depth first; a name that is in the closure already is not
+ * looked for again, which also ends cycles.
+ *
+ * A library has a path on the host and one in the guest. They differ for libraries that the guest's
+ * loader would not find at their path: it has neither the host's ld.so.cache nor its
+ * LD_LIBRARY_PATH.
+ */
 
+#define LDCACHE     "/etc/ld.so.cache"
+#define LDCACHE_MAX (64u << 20) /* bytes */
+
+/* Those of Debian's loader and of others, so that a host of either kind is served. */
 static const char *const default_dirs[] = {
 	"/lib/x86_64-linux-gnu",
 	"/usr/lib/x86_64-linux-gnu",
@@ -27,16 +39,16 @@ static const char *const default_dirs[] = {
 	"/usr/lib",
 };
 
-/* An object whose needs are being resolved; the chain of loaders counts for DT_RPATH. */
+/* An object that is being resolved. The chain of loaders matters for DT_RPATH. */
 struct object {
 	const struct object *loader;
 	const char *host;  /* its file */
 	const char *guest; /* its place in the guest */
-	char *rpath;       /* NULL when absent or overruled by DT_RUNPATH */
-	char *runpath;
-	char **needed;
+	char *rpath;       /* DT_RPATH; NULL: there is none, or DT_RUNPATH replaces it */
+	char *runpath;     /* DT_RUNPATH; NULL: there is none */
+	char **needed;     /* sonames: DT_NEEDED */
 	size_t n_needed;
-	char *interpreter;
+	char *interpreter; /* path: PT_INTERP; NULL: there is none */
 };
 
 struct resolver {
@@ -66,6 +78,7 @@ static void object_deinit(struct object *object)
 	free(object->interpreter);
 }
 
+/* *@ret_text is replaced, as the last entry of a kind counts. */
 static int copy_string(Elf *elf, size_t strings, uint64_t offset, char **ret_text)
 {
 	const char *text = elf_strptr(elf, strings, offset);
@@ -132,6 +145,7 @@ static int read_interpreter(Elf *elf, struct object *object)
 	return 0;
 }
 
+/* DT_RUNPATH makes the loader ignore DT_RPATH of the same object. */
 static int read_elf(Elf *elf, struct object *object)
 {
 	Elf_Scn *section = NULL;
@@ -170,7 +184,7 @@ static int object_read(struct object *object)
 	return r;
 }
 
-/* Whether @path is an x86-64 ELF file: the loader passes over libraries of another machine. */
+/* Whether @path is an x86-64 ELF file. The loader skips libraries of other machines, too. */
 static bool is_library(const char *path)
 {
 	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -181,7 +195,7 @@ static bool is_library(const char *path)
 	       head[18] == EM_X86_64 && head[19] == 0;
 }
 
-/* The directory part of @path, "" for the root, so that "/name" can follow. */
+/* The length of the directory part of @path; 0 for the root, so that "/NAME" can follow. */
 static size_t dir_len(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -189,7 +203,10 @@ static size_t dir_len(const char *path)
 	return slash ? (size_t)(slash - path) : 0;
 }
 
-/* One element of a run path with $ORIGIN, $LIB and $PLATFORM filled in; NULL when out of memory. */
+/*
+ * Returns one element of a run path, @len bytes, with $ORIGIN, $LIB and $PLATFORM replaced; NULL
+ * when out of memory.
+ */
 static char *expand(const char *element, size_t len, const char *origin, size_t origin_len)
 {
 	static const struct {
@@ -241,12 +258,17 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* Where a library was found. @guest is NULL when it goes beside libc. */
 struct found {
 	char *host;
 	char *guest;
 };
 
-/* Tries the directories of @path, which belongs to @owner. 1 when found. */
+/*
+ * Looks for @soname in the directories of the run path @path of @owner. $ORIGIN is different on the
+ * host and in the guest, so each directory is expanded twice. Returns 1 when it is found, 0 when
+ * not.
+ */
 static int try_path(const char *path, const struct object *owner, const char *soname,
 		    struct found *found)
 {
@@ -271,6 +293,7 @@ static int try_path(const char *path, const struct object *owner, const char *so
 	return 0;
 }
 
+/* Looks for @dir/@soname, or for the path @soname without @dir. Returns 1 when it is a library. */
 static int try_file(const char *dir, const char *soname, struct found *found)
 {
 	found->host = dir ? kt_format("%s/%s", dir, soname) : strdup(soname);
@@ -283,6 +306,7 @@ static int try_file(const char *dir, const char *soname, struct found *found)
 	return 0;
 }
 
+/* ld.so.cache goes before the default directories, as in the loader. */
 static int find_in_system(const struct resolver *resolver, const char *soname, struct found *found)
 {
 	const char *cached;
@@ -298,7 +322,10 @@ static int find_in_system(const struct resolver *resolver, const char *soname, s
 	return r;
 }
 
-/* Without a place in the guest (found->guest NULL), the library goes beside libc. */
+/*
+ * Looks for a library that @object needs. Returns 1 when it is found, 0 when not. A soname with a
+ * slash is a path and is not searched for.
+ */
 static int find(const struct resolver *resolver, const struct object *object, const char *soname,
 		struct found *found)
 {
@@ -314,7 +341,7 @@ static int find(const struct resolver *resolver, const struct object *object, co
 		r = try_path(at->rpath, at, soname, found);
 	if (r == 0 && library_path) {
 		r = try_path(library_path, object, soname, found);
-		if (r > 0) { /* the guest does not have that variable */
+		if (r > 0) { /* the guest does not have LD_LIBRARY_PATH */
 			free(found->guest);
 			found->guest = NULL;
 		}
@@ -324,7 +351,10 @@ static int find(const struct resolver *resolver, const struct object *object, co
 	return r ?: find_in_system(resolver, soname, found);
 }
 
-/* By soname; the program interpreter, named by a path, is also a library that libc needs. */
+/*
+ * Finds a file of the closure by the last part of its name: the program interpreter is named by a
+ * path, and libc also needs it as a library, by its soname.
+ */
 static struct kt_closure_file *find_file(const struct kt_closure *closure, const char *name)
 {
 	for (size_t i = 0; i < closure->n; i++) {
@@ -334,7 +364,10 @@ static struct kt_closure_file *find_file(const struct kt_closure *closure, const
 	return NULL;
 }
 
-/* Takes over @found. */
+/*
+ * Adds a file; *@found is then empty. Only after -ENOMEM of the first step does it keep its
+ * strings.
+ */
 static int add_file(struct kt_closure *closure, const char *name, struct found *found)
 {
 	struct kt_closure_file *grown =
@@ -361,6 +394,7 @@ static int add_file(struct kt_closure *closure, const char *name, struct found *
 static int resolve_object(const struct resolver *resolver, const struct object *loader,
 			  const char *host, const char *guest, struct kt_err *reterr);
 
+/* Adds the library @soname and then, recursively, what that needs. */
 static int resolve_needed(const struct resolver *resolver, const struct object *object,
 			  const char *soname, struct kt_err *reterr)
 {
@@ -382,7 +416,10 @@ static int resolve_needed(const struct resolver *resolver, const struct object *
 	if (r < 0)
 		return r == -ENOMEM ? kt_err_oom(reterr) : r;
 	file = &resolver->closure->files[resolver->closure->n - 1];
-	/* $ORIGIN of a library that goes beside libc is rare; its own place on the host is as good.
+	/*
+	 * A library that goes beside libc has no place in the guest yet. Its path on the host
+	 * stands in for it; only $ORIGIN in its own run path would tell the difference, which is
+	 * rare.
 	 */
 	return resolve_object(resolver, object, file->host, file->guest ?: file->host, reterr);
 }
@@ -424,7 +461,9 @@ static int resolve_object(const struct resolver *resolver, const struct object *
 	return r;
 }
 
-/* Gives a place to what has none: beside libc. And one file for an interpreter that is a library.
+/*
+ * Places the files that have no path in the guest yet beside libc. The guest gets the host's
+ * loader, of which libc's directory is a default one.
  */
 static int place_files(struct kt_closure *closure)
 {
@@ -455,6 +494,7 @@ int kt_closure_add(struct kt_closure *closure, const char *program, const char *
 		return kt_err_set(reterr, -errno, "'%s': %m", program);
 	if (!guest)
 		return kt_err_oom(reterr);
+	/* A host without a cache file has only the default directories. */
 	(void)kt_file_read(LDCACHE, LDCACHE_MAX, &ldcache, &resolver.ldcache_len);
 	resolver.ldcache = ldcache;
 	r = resolve_object(&resolver, NULL, host, guest, reterr);

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The shared libraries that a program needs, found as the dynamic loader finds them. */
+/* The shared libraries that a program needs, found by the rules of the dynamic loader. */
 
 #include <stddef.h>
 
 #include "util/err.h"
 
-/* One file of the closure. */
+/* A library or program interpreter. The strings are owned. */
 struct kt_closure_file {
-	char *host;  /* where it is */
-	char *guest; /* where the guest's dynamic loader will look for it */
-	char *name;  /* soname, or the path of the program interpreter */
+	char *host;  /* path of the file on the host */
+	char *guest; /* path at which the guest's dynamic loader looks for it */
+	char *name;  /* soname, or the path of a program interpreter */
 };
 
+/* What one or more programs need, each file once. */
 struct kt_closure {
 	struct kt_closure_file *files;
 	size_t n;
@@ -23,13 +24,17 @@ struct kt_closure {
 void kt_closure_deinit(struct kt_closure *closure);
 
 /*
- * Adds what the ELF file @program needs, itself not included, to *@closure, each file once.
- * @guest_dir is the directory that it will lie in in the guest, for $ORIGIN.
+ * Adds the libraries that the ELF file @program needs, directly or through others, and its program
+ * interpreter to *@closure; not @program itself. @guest_dir is the directory in the guest in which
+ * the program will be, for $ORIGIN.
  *
- * Rules of ld.so(8): DT_RPATH of the object and of those that loaded it (unless the object has
- * DT_RUNPATH), LD_LIBRARY_PATH, DT_RUNPATH, /etc/ld.so.cache, the default directories. A library
- * that is found by a run path keeps its place; others go beside libc, a default directory of the
- * guest's loader as of the host's. -ENOENT names a missing library and who needs it.
+ * Places are searched in the order of ld.so(8): DT_RPATH of the object and of the objects that
+ * loaded it (unless the object has DT_RUNPATH), LD_LIBRARY_PATH, DT_RUNPATH, /etc/ld.so.cache, the
+ * default directories. In the guest, a library that was found by a run path keeps its path; every
+ * other one is placed in the directory of libc, where the guest's loader looks by default.
+ *
+ * -ENOENT when a library is missing; the error names it and the file that needs it. -ENOEXEC when
+ * a file is not an x86-64 program or library. After a failure *@closure may have some of the files.
  */
 int kt_closure_add(struct kt_closure *closure, const char *program, const char *guest_dir,
 		   struct kt_err *reterr);

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 struct entry {
-	const char *name;
+	const char *name; /* relative to the root of the archive */
 	uint32_t mode;
 	const void *data;
 	uint64_t len;
@@ -22,7 +22,7 @@ static int put(struct kt_cpio *cpio, const void *data, size_t len)
 	return 0;
 }
 
-/* Names and contents end at multiples of four. */
+/* Pads with zeros: names and contents end at multiples of four bytes. */
 static int pad(struct kt_cpio *cpio)
 {
 	static const char zeros[4];
@@ -37,7 +37,11 @@ static int put_entry(struct kt_cpio *cpio, const struct entry *entry)
 
 	if (entry->len > UINT32_MAX)
 		return -EFBIG;
-	/* Owner and group are root, the time is 0: the same contents give the same archive. */
+	/*
+	 * The fields, each of 8 hexadecimal digits: inode, mode, uid, gid, links, mtime, size,
+	 * device (major, minor), rdev (major, minor), length of the name, checksum. Owner and time
+	 * are 0, so that the same contents give the same archive.
+	 */
 	(void)snprintf(header, sizeof(header),
 		       "070701%08" PRIx32 "%08" PRIx32 "%08x%08x%08x%08x%08" PRIx32
 		       "%08x%08x%08" PRIx32 "%08" PRIx32 "%08" PRIx32 "%08x",
@@ -51,7 +55,7 @@ static int put_entry(struct kt_cpio *cpio, const struct entry *entry)
 	       pad(cpio);
 }
 
-/* In the archive, names are relative to the root. */
+/* Names in the archive are relative to the root. */
 static const char *relative(const char *path)
 {
 	while (*path == '/')
@@ -72,16 +76,6 @@ int kt_cpio_file(struct kt_cpio *cpio, const char *path, unsigned int mode, cons
 				       .mode = S_IFREG | mode,
 				       .data = data,
 				       .len = len,
-			       });
-}
-
-int kt_cpio_symlink(struct kt_cpio *cpio, const char *path, const char *target)
-{
-	return put_entry(cpio, &(struct entry){
-				       .name = relative(path),
-				       .mode = S_IFLNK | 0777,
-				       .data = target,
-				       .len = strlen(target),
 			       });
 }
 

@@ -17,35 +17,62 @@
 
 #include "framework/image/closure.h"
 #include "framework/image/cpio.h"
+#include "util/buffer.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define IMAGES_KEPT 8u /* in the cache; the least recently used go first */
+/*
+ * An image is a list of items. An item is a file that is mapped privately, cut to the part that a
+ * guest needs, and hashed; its place in the guest is unique in the list. Everything else follows
+ * from items: the initramfs and its name in the cache, manifests, and the pieces that are sent to
+ * guests.
+ *
+ * The image is made once for a run and does not change. A file that changes on the disk during the
+ * run may or may not be seen, because the mapping is private but not a copy.
+ *
+ * Initramfs files in the cache are named after their contents, so writing one twice is harmless and
+ * needs no lock.
+ */
 
-/* A file of the image: mapped, and for a program cut to what is loaded. */
+#define IMAGES_KEPT 8u /* initramfs files in the cache; the least recently used goes first */
+
+/*
+ * An image is a list of files, read completely when the image is opened. Everything else (hashes,
+ * the initramfs, FILE frames) is made from these copies: a file that a build replaces meanwhile
+ * cannot be sent with the hash of another version, and one that is truncated cannot end the runner
+ * with SIGBUS, as it could from a mapping.
+ */
+
+/* A file of the image; a program is cut to what is loaded. */
 struct item {
 	char *guest;
 	unsigned int mode;
-	void *data;
+	void *data; /* a copy of the file, owned; NULL when it is empty */
 	size_t len;
 	size_t packed; /* bytes of it that go into the guest */
 	XXH128_hash_t hash;
-	uint64_t packages; /* those that it belongs to; ALL: it is in every guest */
+	bool is_base;
+	struct kt_packages packages; /* that it belongs to; unused for a base file */
 };
 
-#define ALL UINT64_MAX
+/* Whose an item is: the base's, or that of packages. */
+struct owner {
+	bool is_base;
+	struct kt_packages packages;
+};
 
 struct kt_image {
-	char *program;
+	char *program; /* path on the host, without symbolic links */
 	struct item *items;
 	size_t n;
+	char **faults; /* of each package; NULL where there is none; owned */
+	size_t n_packages;
 };
 
 static void item_deinit(struct item *item)
 {
-	if (item->len)
-		(void)munmap(item->data, item->len);
+	free(item->data);
 	free(item->guest);
 }
 
@@ -55,6 +82,9 @@ struct kt_image *kt_image_free(struct kt_image *image)
 		return NULL;
 	for (size_t i = 0; i < image->n; i++)
 		item_deinit(&image->items[i]);
+	for (size_t i = 0; i < image->n_packages; i++)
+		free(image->faults[i]);
+	free(image->faults);
 	free(image->items);
 	free(image->program);
 	free(image);
@@ -66,15 +96,21 @@ void kt_image_freep(struct kt_image **image)
 	*image = kt_image_free(*image);
 }
 
+const char *kt_image_package_fault(const struct kt_image *image, size_t index)
+{
+	return index < image->n_packages ? image->faults[index] : NULL;
+}
+
 const char *kt_image_program(const struct kt_image *image)
 {
 	return image->program;
 }
 
 /*
- * Sections that are not loaded (symbols, debug information) are no use in the guest, which has no
- * section headers then either. They come after the loaded ones in every linker's output; a file
- * where they do not is packed whole, as far as it reaches.
+ * Cuts a program or library to the part that is loaded. Symbols and debug information are sections
+ * that are not loaded; a guest does not need them, nor the section headers, which are removed. In
+ * the output of every linker the loaded part comes first. Object files have no segments and stay
+ * whole.
  */
 static void cut_to_loaded(struct item *item)
 {
@@ -97,16 +133,17 @@ static void cut_to_loaded(struct item *item)
 	}
 	if (!end || end < sizeof(*elf) || elf->e_type == ET_REL)
 		return;
-	/* The mapping is private: the file keeps its own. */
 	elf->e_shoff = 0;
 	elf->e_shnum = elf->e_shstrndx = 0;
 	item->packed = end;
 }
 
-static int map_item(struct item *item, const char *host)
+/* -EAGAIN when the file becomes shorter meanwhile; what is appended meanwhile is left out. */
+static int copy_file(struct item *item, const char *host)
 {
 	KT_CLOSE int fd = open(host, O_RDONLY | O_CLOEXEC);
 	struct stat st;
+	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
@@ -115,13 +152,17 @@ static int map_item(struct item *item, const char *host)
 	item->mode = st.st_mode & 0755;
 	if (!st.st_size)
 		return 0;
-	item->data = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-	if (item->data == MAP_FAILED)
-		return -errno;
+	item->data = malloc((size_t)st.st_size);
+	if (!item->data)
+		return -ENOMEM;
+	r = kt_read_full(fd, item->data, (size_t)st.st_size);
+	if (r < 0)
+		return r == -ENODATA ? -EAGAIN : r;
 	item->len = item->packed = (size_t)st.st_size;
 	return 0;
 }
 
+/* The caller frees @item also after a failure. */
 static int read_item(const char *host, const char *guest, struct item *item, struct kt_err *reterr)
 {
 	int r;
@@ -129,7 +170,7 @@ static int read_item(const char *host, const char *guest, struct item *item, str
 	item->guest = strdup(guest);
 	if (!item->guest)
 		return kt_err_oom(reterr);
-	r = map_item(item, host);
+	r = copy_file(item, host);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot pack '%s': %m", host);
 	cut_to_loaded(item);
@@ -137,7 +178,10 @@ static int read_item(const char *host, const char *guest, struct item *item, str
 	return 0;
 }
 
-/* 1 when the image has a file of that place, which is then @item's too. */
+/*
+ * Returns 1 when the image has the same file already, which then belongs to the packages of @item
+ * too, 0 when it does not, and -EEXIST when it has another file in that place.
+ */
 static int merge_item(struct kt_image *image, const struct item *item, const char *host,
 		      struct kt_err *reterr)
 {
@@ -150,16 +194,18 @@ static int merge_item(struct kt_image *image, const struct item *item, const cha
 			return kt_err_set(reterr, -EEXIST,
 					  "'%s' is to be '%s' in the guest, as another file is",
 					  host, item->guest);
-		have->packages |= item->packages;
+		have->is_base |= item->is_base;
+		kt_packages_add_all(&have->packages, &item->packages);
 		return 1;
 	}
 	return 0;
 }
 
-static int add_item(struct kt_image *image, const char *host, const char *guest, uint64_t packages,
+static int add_item(struct kt_image *image, const char *host, const char *guest, const struct owner *owner,
 		    struct kt_err *reterr)
 {
-	KT_CLEANUP(item_deinit) struct item item = { .packages = packages };
+	KT_CLEANUP(item_deinit)
+	struct item item = { .is_base = owner->is_base, .packages = owner->packages };
 	struct item *grown;
 	int r;
 
@@ -171,11 +217,12 @@ static int add_item(struct kt_image *image, const char *host, const char *guest,
 		return kt_err_oom(reterr);
 	image->items = grown;
 	grown[image->n++] = item;
+	/* The image owns what the local variable held. */
 	item = (struct item){ .guest = NULL };
 	return 0;
 }
 
-/* An object file, as those of BPF programs, needs no libraries. */
+/* Object files, like those of BPF programs, need no libraries. */
 static bool may_need_libraries(const char *path)
 {
 	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -185,9 +232,9 @@ static bool may_need_libraries(const char *path)
 	       !memcmp(head.e_ident, ELFMAG, SELFMAG) && head.e_type != ET_REL;
 }
 
-/* A file, and if it is a program or library what it needs. */
+/* Adds the file @host as @guest. What it needs, if it is a program or library, goes to @closure. */
 static int add_program(struct kt_image *image, struct kt_closure *closure, const char *host,
-		       const char *guest, uint64_t packages, struct kt_err *reterr)
+		       const char *guest, const struct owner *owner, struct kt_err *reterr)
 {
 	const char *slash = strrchr(guest, '/');
 	KT_FREE char *dir = strndup(guest, (size_t)(slash - guest));
@@ -195,59 +242,88 @@ static int add_program(struct kt_image *image, struct kt_closure *closure, const
 
 	if (!dir)
 		return kt_err_oom(reterr);
-	r = add_item(image, host, guest, packages, reterr);
+	r = add_item(image, host, guest, owner, reterr);
 	if (r == 0 && may_need_libraries(host))
 		r = kt_closure_add(closure, host, dir, reterr);
 	return r;
 }
 
-static int add_closure(struct kt_image *image, const struct kt_closure *closure, uint64_t packages,
-		       struct kt_err *reterr)
+/* Adds the libraries themselves. */
+static int add_closure(struct kt_image *image, const struct kt_closure *closure,
+		       const struct owner *owner, struct kt_err *reterr)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < closure->n; i++)
-		r = add_item(image, closure->files[i].host, closure->files[i].guest, packages,
+		r = add_item(image, closure->files[i].host, closure->files[i].guest, owner,
 			     reterr);
 	return r;
 }
 
-/* What two packages need is looked up for each: run paths can give one name to two libraries. */
+/*
+ * The libraries of each package are looked for separately: the run paths of two packages can lead
+ * to different libraries of the same name.
+ */
 static int add_package(struct kt_image *image, const struct kt_image_package *package, size_t index,
 		       struct kt_err *reterr)
 {
 	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
-	uint64_t packages = kt_image_package_bit(index);
+	struct owner owner = { .is_base = false };
 	int r = 0;
+
+	kt_packages_add(&owner.packages, index);
 
 	for (size_t i = 0; r == 0 && i < package->n_extras; i++)
 		r = add_program(image, &closure, package->extras[i].host, package->extras[i].guest,
-				packages, reterr);
-	r = r ?: add_closure(image, &closure, packages, reterr);
+				&owner, reterr);
+	r = r ?: add_closure(image, &closure, &owner, reterr);
 	return r < 0 ? kt_err_prefix(reterr, r, "%s", package->name) : 0;
 }
 
+/* The program and the further base files share one closure. */
 static int collect(struct kt_image *image, const struct kt_image_options *options,
 		   struct kt_err *reterr)
 {
 	KT_CLEANUP(kt_closure_deinit) struct kt_closure closure = KT_CLOSURE_NULL;
+	const struct owner base = { .is_base = true };
 	int r;
 
-	r = add_program(image, &closure, options->program, "/init", ALL, reterr);
+	if (options->n_packages > KT_IMAGE_PACKAGES_MAX)
+		return kt_err_set(reterr, -E2BIG,
+				  "the tests use %zu payloads and schedulers; select fewer tests: "
+				  "at most %u fit into a run",
+				  options->n_packages, KT_IMAGE_PACKAGES_MAX);
+	image->faults = calloc(options->n_packages + 1, sizeof(*image->faults));
+	if (!image->faults)
+		return kt_err_oom(reterr);
+	image->n_packages = options->n_packages;
+	r = add_program(image, &closure, options->program, "/init", &base, reterr);
 	for (size_t i = 0; r == 0 && i < options->n_extras; i++)
 		r = add_program(image, &closure, options->extras[i].host, options->extras[i].guest,
-				ALL, reterr);
-	r = r ?: add_closure(image, &closure, ALL, reterr);
-	for (size_t i = 0; r == 0 && i < options->n_packages; i++)
-		r = add_package(image, &options->packages[i], i, reterr);
+				&base, reterr);
+	r = r ?: add_closure(image, &closure, &base, reterr);
+	for (size_t i = 0; r == 0 && i < options->n_packages; i++) {
+		struct kt_err err = KT_ERR_NULL;
+
+		/* Only the tests that need the package suffer. */
+		r = add_package(image, &options->packages[i], i, &err);
+		if (r == -ENOMEM)
+			return kt_err_oom(reterr);
+		if (r < 0) {
+			image->faults[i] = strdup(err.text);
+			r = image->faults[i] ? 0 : kt_err_oom(reterr);
+		}
+	}
 	return r;
 }
 
-static bool is_wanted(const struct item *item, uint64_t packages)
+/* Whether a guest with @packages needs @item. */
+static bool is_wanted(const struct item *item, const struct kt_packages *packages)
 {
-	return item->packages == ALL || (item->packages & packages);
+	return item->is_base || kt_packages_overlap(&item->packages, packages);
 }
 
+/* The name is a hash of everything that goes into the archive: paths, modes, contents. */
 static char *initramfs_name(const struct kt_image *image)
 {
 	XXH3_state_t *state = XXH3_createState();
@@ -259,7 +335,7 @@ static char *initramfs_name(const struct kt_image *image)
 	for (size_t i = 0; i < image->n; i++) {
 		const struct item *item = &image->items[i];
 
-		if (!is_wanted(item, 0))
+		if (!item->is_base)
 			continue;
 		(void)XXH3_128bits_update(state, item->guest, strlen(item->guest) + 1);
 		(void)XXH3_128bits_update(state, &item->mode, sizeof(item->mode));
@@ -271,7 +347,7 @@ static char *initramfs_name(const struct kt_image *image)
 			 (uint64_t)hash.low64);
 }
 
-/* Directories that were written already, so that each is written once. */
+/* The directories that are in the archive so far: each is written once. */
 struct dirs {
 	char **at;
 	size_t n;
@@ -303,6 +379,7 @@ static int write_dir(struct kt_cpio *cpio, struct dirs *dirs, const char *path)
 	return kt_cpio_dir(cpio, path, 0755);
 }
 
+/* Writes the directories on the way to @path, from the root down. */
 static int write_parents(struct kt_cpio *cpio, struct dirs *dirs, const char *path)
 {
 	KT_FREE char *copy = strdup(path);
@@ -316,6 +393,10 @@ static int write_parents(struct kt_cpio *cpio, struct dirs *dirs, const char *pa
 	return r;
 }
 
+/*
+ * The directories and files that every guest needs before /init has mounted anything. The kernel
+ * opens /dev/console for PID 1.
+ */
 static int write_skeleton(struct kt_cpio *cpio, struct dirs *dirs)
 {
 	static const char *const skeleton[] = { "/dev", "/proc", "/sys", "/run",
@@ -340,7 +421,7 @@ static int write_archive(const struct kt_image *image, FILE *out)
 	for (size_t i = 0; r == 0 && i < image->n; i++) {
 		const struct item *item = &image->items[i];
 
-		if (!is_wanted(item, 0))
+		if (!item->is_base)
 			continue;
 		r = write_parents(&cpio, &dirs, item->guest)
 			    ?: kt_cpio_file(&cpio, item->guest, item->mode, item->data,
@@ -352,6 +433,7 @@ static int write_archive(const struct kt_image *image, FILE *out)
 	return r;
 }
 
+/* A rename completes the archive, so another run never opens half of one. */
 static int publish(const struct kt_image *image, const char *path, struct kt_err *reterr)
 {
 	KT_FREE char *tmp = kt_format("%s.XXXXXX", path);
@@ -379,7 +461,10 @@ static int publish(const struct kt_image *image, const char *path, struct kt_err
 	return 0;
 }
 
-/* The least recently used entry of the cache, NULL when it holds no more than it may. */
+/*
+ * Returns the path of the least recently used initramfs, to be freed, or NULL when the cache holds
+ * at most IMAGES_KEPT. Its mtime is the time of the last use.
+ */
 static char *oldest_image(const char *dir)
 {
 	struct timespec oldest = { 0 };
@@ -409,15 +494,19 @@ static char *oldest_image(const char *dir)
 	return NULL;
 }
 
+/* One file is enough: each run adds one at most. */
 static void prune(const char *dir)
 {
 	KT_FREE char *oldest = oldest_image(dir);
 
-	if (oldest) /* whoever still boots it has it open */
+	if (oldest) /* a run that still uses the file has it open */
 		(void)unlink(oldest);
 }
 
-/* A cached image that another runner removes right now is built again. */
+/*
+ * Opens the initramfs at @path and writes it before if it is not there. Setting the mtime marks it
+ * as used.
+ */
 static int open_initramfs(const struct kt_image *image, const char *path, int *ret_fd,
 			  struct kt_err *reterr)
 {
@@ -435,20 +524,49 @@ static int open_initramfs(const struct kt_image *image, const char *path, int *r
 	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "'%s': %m", path) : 0;
 }
 
-int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr)
+static int open_in_cache(const struct kt_image *image, int *ret_fd)
 {
 	KT_FREE char *dir = NULL, *name = NULL, *path = NULL;
-	int r = kt_cache_path("images", &dir, reterr);
+	int r = kt_cache_path("images", &dir, NULL);
 
 	if (r < 0)
 		return r;
 	name = initramfs_name(image);
 	path = name ? kt_format("%s/%s", dir, name) : NULL;
 	if (!path)
-		return kt_err_oom(reterr);
-	r = open_initramfs(image, path, ret_fd, reterr);
+		return -ENOMEM;
+	r = open_initramfs(image, path, ret_fd, NULL);
 	prune(dir);
 	return r;
+}
+
+static int open_in_memory(const struct kt_image *image, int *ret_fd)
+{
+	KT_CLOSE int fd = memfd_create("ktest-initramfs", MFD_CLOEXEC);
+	int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3), r;
+	FILE *out = copy < 0 ? NULL : fdopen(copy, "w");
+
+	if (!out) {
+		r = -errno;
+		(void)kt_close(copy);
+		return r;
+	}
+	r = write_archive(image, out);
+	if (fclose(out) && r == 0)
+		r = -errno;
+	if (r == 0)
+		*ret_fd = kt_steal_fd(fd);
+	return r;
+}
+
+/* A cache that is full or cannot be written costs time, not the run. */
+int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err *reterr)
+{
+	int r = open_in_cache(image, ret_fd);
+
+	if (r < 0)
+		r = open_in_memory(image, ret_fd);
+	return r < 0 ? kt_err_set(reterr, r, "cannot make the initramfs: %m") : 0;
 }
 
 int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,
@@ -468,26 +586,28 @@ int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_
 	return r;
 }
 
-/* ---- changes against a guest's files ----------------------------------------------------------- */
+/* ---- changes against a guest's files --------------------------------------------------------- */
 
+/* The value of a file in a manifest: "MODE:HASH". */
 static json_t *item_hash(const struct item *item)
 {
 	return json_sprintf("%o:%016" PRIx64 "%016" PRIx64, item->mode, (uint64_t)item->hash.high64,
 			    (uint64_t)item->hash.low64);
 }
 
-json_t *kt_image_manifest(const struct kt_image *image, uint64_t packages, const json_t *before)
+json_t *kt_image_manifest(const struct kt_image *image, struct kt_packages packages, const json_t *before)
 {
 	json_t *manifest = before ? json_copy((json_t *)before) : json_object();
 
 	for (size_t i = 0; manifest && i < image->n; i++) {
-		if (is_wanted(&image->items[i], packages))
+		if (is_wanted(&image->items[i], &packages))
 			(void)json_object_set_new(manifest, image->items[i].guest,
 						  item_hash(&image->items[i]));
 	}
 	return manifest;
 }
 
+/* Out of memory counts as a difference: the file is then sent once more than necessary. */
 static bool item_differs(const struct item *item, const json_t *manifest)
 {
 	json_t *hash = item_hash(item);
@@ -497,28 +617,29 @@ static bool item_differs(const struct item *item, const json_t *manifest)
 	return !same;
 }
 
-bool kt_image_differs(const struct kt_image *image, uint64_t packages, const json_t *manifest)
+bool kt_image_differs(const struct kt_image *image, struct kt_packages packages, const json_t *manifest)
 {
 	for (size_t i = 0; i < image->n; i++) {
-		if (is_wanted(&image->items[i], packages) &&
+		if (is_wanted(&image->items[i], &packages) &&
 		    item_differs(&image->items[i], manifest))
 			return true;
 	}
 	return false;
 }
 
-uint64_t kt_image_bytes(const struct kt_image *image, uint64_t packages, const json_t *manifest)
+uint64_t kt_image_bytes(const struct kt_image *image, struct kt_packages packages, const json_t *manifest)
 {
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < image->n; i++) {
-		if (is_wanted(&image->items[i], packages) &&
+		if (is_wanted(&image->items[i], &packages) &&
 		    item_differs(&image->items[i], manifest))
 			bytes += image->items[i].packed;
 	}
 	return bytes;
 }
 
+/* The payload of a FILE frame: the struct, the path, and @len bytes from @offset on. */
 static int send_piece(const struct item *item, size_t offset, size_t len, struct kt_link *link)
 {
 	size_t path_len = strlen(item->guest);
@@ -540,7 +661,7 @@ static int send_piece(const struct item *item, size_t offset, size_t len, struct
 	return kt_link_send(link, KT_MSG_FILE, payload, total);
 }
 
-/* An empty file is one piece of no bytes. */
+/* Sends a file in pieces; an empty file is one piece of no bytes. */
 static int send_item(const struct item *item, struct kt_link *link)
 {
 	size_t offset = 0;
@@ -555,14 +676,14 @@ static int send_item(const struct item *item, struct kt_link *link)
 	return r;
 }
 
-int kt_image_send_changes(const struct kt_image *image, uint64_t packages, const json_t *manifest,
+int kt_image_send_changes(const struct kt_image *image, struct kt_packages packages, const json_t *manifest,
 			  struct kt_link *link, struct kt_err *reterr)
 {
 	for (size_t i = 0; i < image->n; i++) {
 		const struct item *item = &image->items[i];
 		int r = 0;
 
-		if (!is_wanted(item, packages))
+		if (!is_wanted(item, &packages))
 			continue;
 		if (strlen(item->guest) > KT_FILE_PATH_MAX)
 			r = -ENAMETOOLONG;
@@ -572,4 +693,34 @@ int kt_image_send_changes(const struct kt_image *image, uint64_t packages, const
 			return kt_err_set(reterr, r, "sending '%s' to the guest: %m", item->guest);
 	}
 	return 0;
+}
+
+static bool is_wanted_path(const struct kt_image *image, const struct kt_packages *packages,
+			   const char *path)
+{
+	for (size_t i = 0; i < image->n; i++) {
+		if (!strcmp(image->items[i].guest, path))
+			return is_wanted(&image->items[i], packages);
+	}
+	return false;
+}
+
+int kt_image_send_removals(const struct kt_image *image, struct kt_packages packages,
+			   const json_t *manifest, struct kt_link *link, struct kt_err *reterr)
+{
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer paths = KT_BUFFER_NULL;
+	const char *path;
+	json_t *hash;
+	int r = 0;
+
+	json_object_foreach((json_t *)manifest, path, hash)
+	{
+		if (r == 0 && !is_wanted_path(image, &packages, path))
+			r = kt_buffer_append(&paths, path, strlen(path) + 1);
+	}
+	if (r == 0 && paths.len > KT_FRAME_PAYLOAD_MAX)
+		r = -EMSGSIZE;
+	if (r == 0 && paths.len)
+		r = kt_link_send(link, KT_MSG_REMOVE, paths.data, paths.len);
+	return r < 0 ? kt_err_set(reterr, r, "removing files of other tests: %m") : 0;
 }

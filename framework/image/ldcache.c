@@ -5,6 +5,11 @@
 #include <stdint.h>
 #include <string.h>
 
+/*
+ * The file is a header, an array of entries, and strings to which the entries refer by their offset
+ * from the header. It is used as it was read; every offset is checked against its length.
+ */
+
 #define MAGIC        "glibc-ld.so.cache1.1"
 #define MAGIC_LEN    20
 #define OLD_MAGIC    "ld.so-1.7.0"
@@ -22,15 +27,16 @@ struct cache_header {
 
 struct cache_entry {
 	int32_t flags;
-	uint32_t key; /* offsets from the header to NUL-terminated strings */
-	uint32_t value;
+	uint32_t key;   /* the soname; like @value an offset from the header to a string */
+	uint32_t value; /* the path */
 	uint32_t os_version;
-	uint64_t hwcap; /* not 0 for a variant */
+	uint64_t hwcap; /* not 0: a variant for particular processors */
 };
 
 _Static_assert(sizeof(struct cache_header) == 48, "file format");
 _Static_assert(sizeof(struct cache_entry) == 24, "file format");
 
+/* NULL when the string does not end within the file. */
 static const char *string_at(const char *base, size_t len, uint32_t offset)
 {
 	if (offset >= len || !memchr(base + offset, '\0', len - offset))
@@ -38,7 +44,10 @@ static const char *string_at(const char *base, size_t len, uint32_t offset)
 	return base + offset;
 }
 
-/* Old files begin with a table of the old format; the new one follows, found by its magic. */
+/*
+ * Finds the header. A file in the compatible layout begins with a table in the old format; the new
+ * header follows somewhere behind it.
+ */
 static const char *find_header(const char *data, size_t len)
 {
 	if (len >= sizeof(struct cache_header) && !memcmp(data, MAGIC, MAGIC_LEN))

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/kernel/fetch.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "framework/kernel/index.h"
 #include "framework/kernel/kernel.h"
+#include "util/buffer.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -20,47 +24,41 @@
 #include "util/process.h"
 
 /*
- * A private apt tree in the cache (lists, archives, an empty package status, one source) gives
- * apt's signature checks and mirrors without a change to the host's configuration. What a default
- * fetch has found inconsistent is remembered there, so that it is not downloaded again to be judged
- * again.
+ * apt does the work: it checks signatures and downloads. It runs on a private tree in the cache
+ * (package lists, archives, an empty package status, one source), so the host's apt is neither
+ * changed nor locked. All steps happen under the lock "kernels".
+ *
+ * Without a version the kernel must have consistent sched_ext BTF, which only the downloaded kernel
+ * tells. A release that was found inconsistent is remembered as an empty file
+ * "inconsistent-RELEASE" in the private tree, so that it is not downloaded again.
  */
 #define DEFAULT_SUITE    "trixie-backports"
 #define KEYRING          "/usr/share/keyrings/debian-archive-keyring.gpg"
-#define FLAVOUR          "-cloud-amd64"
-#define IMAGE_PREFIX     "linux-image-"
-#define APT_TIMEOUT_NS   (1800 * KT_NSEC_PER_SEC)
-#define QUERY_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
+#define INDEX_TIMEOUT_NS  (300 * KT_NSEC_PER_SEC)
+#define STALL_TIMEOUT_NS  (120 * KT_NSEC_PER_SEC) /* of a download that makes no progress */
+#define UNPACK_TIMEOUT_NS (600 * KT_NSEC_PER_SEC) /* of each package */
+#define QUERY_TIMEOUT_NS  (60 * KT_NSEC_PER_SEC)  /* of a query without the network */
 
 struct fetch {
 	const struct kt_kernel_fetch_options *options;
 	char *apt;     /* the private tree */
-	char *kernels; /* where finished ones go */
-	char *apt_get; /* programs */
+	int use_fd;    /* keeps @apt from being pruned while this is open */
+	char *mirror;  /* URI of the archive */
+	char *kernels; /* directory of the cache for finished kernels */
+	char *apt_get; /* paths of programs */
 	char *apt_cache;
 	char *dpkg_deb;
 };
 
 static void fetch_deinit(struct fetch *fetch)
 {
+	(void)kt_close(fetch->use_fd);
 	free(fetch->apt);
+	free(fetch->mirror);
 	free(fetch->kernels);
 	free(fetch->apt_get);
 	free(fetch->apt_cache);
 	free(fetch->dpkg_deb);
-}
-
-/* Releases ("7.0.13+deb13-cloud-amd64"), newest first. */
-struct releases {
-	char **at;
-	size_t n;
-};
-
-static void releases_deinit(struct releases *releases)
-{
-	for (size_t i = 0; i < releases->n; i++)
-		free(releases->at[i]);
-	free(releases->at);
 }
 
 __attribute__((format(printf, 3, 4))) static void tell(const struct fetch *fetch, double percent,
@@ -91,7 +89,7 @@ static int find_program(const char *name, char **ret_path, struct kt_err *reterr
 	return *ret_path ? 0 : kt_err_oom(reterr);
 }
 
-/* The command line of an apt program on the private tree: its options, then @args (NULL-ended). */
+/* The command line of a program of apt on the private tree: the options, then the arguments. */
 struct apt_argv {
 	char *options[12];
 	const char *argv[128];
@@ -119,7 +117,10 @@ static int apt_argv_init(struct apt_argv *apt, const struct fetch *fetch, const 
 	apt->options[k++] = kt_format("-oDir::Etc::preferencesparts=%s/parts", tree);
 	apt->options[k++] = strdup("-oAPT::Architecture=amd64");
 	apt->options[k++] = strdup("-oAPT::Architectures=amd64");
-	/* apt's own user cannot enter a cache below somebody's home. */
+	/*
+	 * As root, apt would change to its own user, which cannot enter a cache below a home
+	 * directory.
+	 */
 	apt->options[k++] = strdup("-oAPT::Sandbox::User=");
 	apt->argv[n++] = program;
 	for (size_t i = 0; i < k; i++) {
@@ -135,7 +136,7 @@ static int apt_argv_init(struct apt_argv *apt, const struct fetch *fetch, const 
 	return 0;
 }
 
-/* Runs apt-cache (or apt-get for small things) and returns what it prints. */
+/* Runs apt-cache or apt-get and returns what it prints. */
 static int apt_query(const struct fetch *fetch, const char *program, const char *const *args,
 		     uint64_t timeout_ns, char **ret_text, struct kt_err *reterr)
 {
@@ -147,7 +148,7 @@ static int apt_query(const struct fetch *fetch, const char *program, const char 
 	return kt_process_output(apt.argv, kt_now_ns() + timeout_ns, ret_text, reterr);
 }
 
-/* The mirror that the host's own apt takes Debian's main archive from. */
+/* The mirror from which the host's apt takes Debian's main archive. */
 static int host_mirror(const struct fetch *fetch, char **ret_mirror, struct kt_err *reterr)
 {
 	const char *argv[] = { fetch->apt_get,
@@ -168,7 +169,10 @@ static int host_mirror(const struct fetch *fetch, char **ret_mirror, struct kt_e
 
 		if (sscanf(line, "%1023s %127s %127s", uri, release, origin) < 2)
 			continue;
-		/* The origin is known once the host has updated; "$(ORIGIN)" stays otherwise. */
+		/*
+		 * The origin is known only after "apt-get update" on the host; before, apt prints
+		 * "$(ORIGIN)" literally or nothing. Then the URI must contain "debian".
+		 */
 		if (strstr(release, "-security") ||
 		    !(strstr(uri, "debian") || !strcmp(origin, "Debian")) ||
 		    (origin[0] && origin[0] != '$' && strcmp(origin, "Debian")))
@@ -187,15 +191,16 @@ static int choose_mirror(const struct fetch *fetch, char **ret_mirror, struct kt
 
 	if (!mirror || !*mirror)
 		return host_mirror(fetch, ret_mirror, reterr);
+	/* A space would begin another field in sources.list. */
 	if (strpbrk(mirror, " \t\n"))
 		return kt_err_set(reterr, -EINVAL, "mirror '%s' is not a URI", mirror);
 	*ret_mirror = strdup(mirror);
 	return *ret_mirror ? 0 : kt_err_oom(reterr);
 }
 
-static int write_sources(const struct fetch *fetch, struct kt_err *reterr)
+static int write_sources(struct fetch *fetch, struct kt_err *reterr)
 {
-	KT_FREE char *mirror = NULL, *line = NULL, *path = NULL;
+	KT_FREE char *line = NULL, *path = NULL;
 	int r;
 
 	if (!kt_file_readable(KEYRING))
@@ -203,10 +208,10 @@ static int write_sources(const struct fetch *fetch, struct kt_err *reterr)
 				  KEYRING
 				  " is missing: install debian-archive-keyring, without which "
 				  "signatures cannot be checked");
-	r = choose_mirror(fetch, &mirror, reterr);
+	r = choose_mirror(fetch, &fetch->mirror, reterr);
 	if (r < 0)
 		return r;
-	line = kt_format("deb [signed-by=" KEYRING "] %s %s main\n", mirror,
+	line = kt_format("deb [signed-by=" KEYRING "] %s %s main\n", fetch->mirror,
 			 fetch->options->suite ?: DEFAULT_SUITE);
 	path = kt_format("%s/sources.list", fetch->apt);
 	if (!line || !path)
@@ -214,7 +219,8 @@ static int write_sources(const struct fetch *fetch, struct kt_err *reterr)
 	return kt_file_publish(path, line, strlen(line), reterr);
 }
 
-static int make_tree(const struct fetch *fetch, struct kt_err *reterr)
+/* An empty status file makes apt believe that no package is installed. */
+static int make_tree(struct fetch *fetch, struct kt_err *reterr)
 {
 	static const char *const dirs[] = { "state/lists/partial", "cache/archives/partial",
 					    "parts" };
@@ -236,53 +242,39 @@ static int update(const struct fetch *fetch, struct kt_err *reterr)
 	int r;
 
 	tell(fetch, -1, "reading the archive's index");
-	r = apt_query(fetch, fetch->apt_get, args, APT_TIMEOUT_NS, &text, reterr);
+	r = apt_query(fetch, fetch->apt_get, args, INDEX_TIMEOUT_NS, &text, reterr);
+	if (r == -ETIMEDOUT)
+		return kt_err_set(
+			reterr, r, "reading the archive's index: no answer of '%s' within %llu s",
+			fetch->mirror, (unsigned long long)(INDEX_TIMEOUT_NS / KT_NSEC_PER_SEC));
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "reading the archive's index");
-	/* apt-get update succeeds with warnings when an index could not be had. */
+	/* "apt-get update" succeeds with a warning when it cannot download an index. */
 	if (strstr(text, "\nW: ") || strstr(text, "\nE: "))
 		return kt_err_set(reterr, -EREMOTEIO, "reading the archive's index: %.600s",
 				  strstr(text, "\nW: ") ?: strstr(text, "\nE: "));
 	return 0;
 }
 
-static int newest_first(const void *a, const void *b)
-{
-	return -strverscmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int list_releases(const struct fetch *fetch, struct releases *releases,
+static int list_releases(const struct fetch *fetch, struct kt_releases *ret_releases,
 			 struct kt_err *reterr)
 {
-	const char *const args[] = { "search", "--names-only",
-				     "^" IMAGE_PREFIX "[0-9].*" FLAVOUR "$", NULL };
+	const char *const args[] = { "pkgnames", KT_KERNEL_PACKAGE, NULL };
 	KT_FREE char *text = NULL;
 	int r;
 
 	r = apt_query(fetch, fetch->apt_cache, args, QUERY_TIMEOUT_NS, &text, reterr);
 	if (r < 0)
 		return r;
-	for (char *save, *line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		char **grown = reallocarray(releases->at, releases->n + 1, sizeof(*grown));
-
-		if (!grown)
-			return kt_err_oom(reterr);
-		releases->at = grown;
-		line[strcspn(line, " ")] = '\0';
-		grown[releases->n] = strdup(line + strlen(IMAGE_PREFIX));
-		if (!grown[releases->n])
-			return kt_err_oom(reterr);
-		releases->n++;
-	}
-	if (!releases->n)
-		return kt_err_set(reterr, -ENOENT,
-				  "the archive has no kernel called " IMAGE_PREFIX "*" FLAVOUR);
-	qsort(releases->at, releases->n, sizeof(char *), newest_first);
-	return 0;
+	if (kt_kernel_index_parse(text, ret_releases) < 0)
+		return kt_err_oom(reterr);
+	return ret_releases->n ? 0
+			       : kt_err_set(reterr, -ENOENT,
+					    "the archive has no kernel called " KT_KERNEL_PACKAGE
+					    "*" KT_KERNEL_FLAVOUR);
 }
 
-/* The packages of a release that the archive has: the image, and what it depends on of its own. */
+/* The packages of one release. Up to 6.18 the image holds everything; later releases are split. */
 struct packages {
 	char *names[8];
 	size_t n;
@@ -313,8 +305,7 @@ static int list_packages(const struct fetch *fetch, const char *release, struct 
 
 		if (!name)
 			return kt_err_oom(reterr);
-		/* Up to 6.18 the image holds all; later ones are split, and old parts get dropped.
-		 */
+		/* Which of these packages a release has differs, so each is looked for. */
 		if (has_candidate(fetch, name))
 			packages->names[packages->n++] = name;
 		else
@@ -324,30 +315,93 @@ static int list_packages(const struct fetch *fetch, const char *release, struct 
 			   : kt_err_set(reterr, -ENOENT, "the archive has no kernel %s", release);
 }
 
-/* "dlstatus:1:20.5:Retrieving file 1 of 2" */
-static void tell_status(const struct fetch *fetch, const char *release, const char *line)
+/* A download that is being watched. It must go on: apt itself would wait for a mirror for ever. */
+struct download {
+	const struct fetch *fetch;
+	const char *release;
+	double percent; /* as last told by apt; negative: nothing yet */
+	uint64_t stall_ns;
+	uint64_t deadline_ns; /* for the next progress */
+};
+
+/*
+ * A line of apt's status: "dlstatus:1:20.5:Retrieving file 1 of 2". The second number is the
+ * percentage. apt repeats the line while it waits, so only a new percentage is progress.
+ */
+static void on_status(struct download *download, const char *line)
 {
 	double percent;
 
-	if (sscanf(line, "dlstatus:%*[^:]:%lf", &percent) == 1)
-		tell(fetch, percent, "downloading %s", release);
-}
-
-static void follow_status(const struct fetch *fetch, const char *release, int fd)
-{
-	FILE *status = fdopen(fd, "r");
-	char line[512];
-
-	if (!status) {
-		(void)close(fd);
+	if (sscanf(line, "dlstatus:%*[^:]:%lf", &percent) != 1)
 		return;
-	}
-	while (fgets(line, sizeof(line), status))
-		tell_status(fetch, release, line);
-	(void)fclose(status);
+	tell(download->fetch, percent, "downloading %s", download->release);
+	if (percent == download->percent)
+		return;
+	download->percent = percent;
+	download->deadline_ns = kt_now_ns() + download->stall_ns;
 }
 
-/* apt-get download puts files into the working directory, so a child is sent there by env(1). */
+/* Reads until apt-get closes the descriptor, that is, until it ends. */
+static int follow_status(struct download *download, int fd)
+{
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer lines = KT_BUFFER_NULL;
+	struct pollfd waiting = { .fd = fd, .events = POLLIN };
+
+	for (;;) {
+		char bytes[4096];
+		size_t used;
+		ssize_t n;
+		int r = kt_poll(&waiting, 1, download->deadline_ns);
+
+		if (r <= 0)
+			return r ?: -ETIMEDOUT;
+		n = read(fd, bytes, sizeof(bytes));
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		if (kt_buffer_append(&lines, bytes, (size_t)n) < 0)
+			return -ENOMEM;
+		while ((used = kt_buffer_line(&lines))) {
+			on_status(download, lines.data);
+			kt_buffer_consume(&lines, used);
+		}
+		/* Lines that never end must not keep the loop busy beyond the deadline. */
+		if (kt_now_ns() > download->deadline_ns)
+			return -ETIMEDOUT;
+	}
+}
+
+/* Waits for the end of apt-get, which is killed if it makes no progress. */
+static int await_download(struct download *download, int status_fd, pid_t pid, int pidfd,
+			  int *ret_status, struct kt_err *reterr)
+{
+	struct pollfd waiting = { .fd = pidfd, .events = POLLIN };
+	int r;
+
+	download->percent = -1;
+	download->stall_ns = download->fetch->options->stall_ns ?: STALL_TIMEOUT_NS;
+	download->deadline_ns = kt_now_ns() + download->stall_ns;
+	r = follow_status(download, status_fd);
+	if (r == 0 && kt_poll(&waiting, 1, download->deadline_ns) <= 0)
+		r = -ETIMEDOUT;
+	if (r < 0)
+		(void)kill(pid, SIGKILL);
+	while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+	if (r == -ETIMEDOUT)
+		return kt_err_set(
+			reterr, r,
+			"downloading %s: no progress within %.3g s, at %.0f%%; the mirror "
+			"is '%s'",
+			download->release, (double)download->stall_ns / KT_NSEC_PER_SEC,
+			KT_MAX(download->percent, 0.0), download->fetch->mirror);
+	return r < 0 ? kt_err_set(reterr, r, "downloading %s: %m", download->release) : 0;
+}
+
+/*
+ * Downloads the packages to the directory @to. "apt-get download" writes to its working directory,
+ * so env(1) changes that. apt-get reports its progress through a pipe that it inherits
+ * (APT::Status-Fd), and its errors go to an unnamed file, so that it cannot block on a second pipe.
+ */
 static int download(const struct fetch *fetch, const char *release, const struct packages *packages,
 		    const char *to, struct kt_err *reterr)
 {
@@ -355,6 +409,7 @@ static int download(const struct fetch *fetch, const char *release, const struct
 	KT_CLEANUP(apt_argv_deinit) struct apt_argv apt = { 0 };
 	const char *args[16] = { "download", "-q", NULL }, *argv[160];
 	struct kt_process_spec spec = { .argv = argv, .in = -1, .out = -1, .err = -1 };
+	struct download watched = { .fetch = fetch, .release = release };
 	KT_CLOSE int pidfd = -1, errors = -1;
 	char said[1024] = "";
 	int ends[2], status, r;
@@ -391,36 +446,56 @@ static int download(const struct fetch *fetch, const char *release, const struct
 		(void)close(ends[0]);
 		return r;
 	}
-	follow_status(fetch, release, ends[0]);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (!status)
-		return 0;
+	r = await_download(&watched, ends[0], pid, pidfd, &status, reterr);
+	(void)close(ends[0]);
+	if (r < 0 || !status)
+		return r;
 	(void)pread(errors, said, sizeof(said) - 1, 0);
 	return kt_err_set(reterr, -EREMOTEIO, "downloading %s: apt-get failed: %.700s", release,
 			  said);
 }
 
+static int is_deb(const struct dirent *ent)
+{
+	size_t len = strlen(ent->d_name);
+
+	return len > 4 && !strcmp(ent->d_name + len - 4, ".deb");
+}
+
+static int unpack_one(const struct fetch *fetch, const char *debs, const char *name,
+		      const char *root, struct kt_err *reterr)
+{
+	KT_FREE char *deb = kt_format("%s/%s", debs, name), *text = NULL;
+	const char *argv[] = { fetch->dpkg_deb, "-x", deb, root, NULL };
+	int r = deb ? kt_process_output(argv, kt_now_ns() + UNPACK_TIMEOUT_NS, &text, reterr)
+		    : kt_err_oom(reterr);
+
+	return r < 0 ? kt_err_prefix(reterr, r, "unpacking %s", name) : 0;
+}
+
+/* Unpacks every package of @debs below @root, without any of its scripts. */
 static int unpack(const struct fetch *fetch, const char *debs, const char *root,
 		  struct kt_err *reterr)
 {
-	KT_FREE char *pattern = kt_format("%s/*.deb", debs);
-	glob_t found;
-	int r = 0;
+	struct dirent **found;
+	int n = scandir(debs, &found, is_deb, alphasort), r = 0;
 
-	if (!pattern || glob(pattern, 0, NULL, &found))
-		return kt_err_set(reterr, -ENOENT, "apt-get downloaded nothing");
-	for (size_t i = 0; r == 0 && i < found.gl_pathc; i++) {
-		const char *argv[] = { fetch->dpkg_deb, "-x", found.gl_pathv[i], root, NULL };
-		KT_FREE char *text = NULL;
-
-		r = kt_process_output(argv, kt_now_ns() + APT_TIMEOUT_NS, &text, reterr);
+	if (n < 0)
+		return kt_err_set(reterr, -errno, "'%s': %m", debs);
+	if (!n)
+		r = kt_err_set(reterr, -ENOENT, "apt-get downloaded nothing");
+	for (int i = 0; i < n; i++) {
+		r = r ?: unpack_one(fetch, debs, found[i]->d_name, root, reterr);
+		free(found[i]);
 	}
-	globfree(&found);
+	free(found);
 	return r;
 }
 
-/* Moves the first of @from (NULL-ended, below @root) that exists to @to; false when none does. */
+/*
+ * Moves the first path of @from (NULL-terminated, relative to @root) that exists to @stage/@to.
+ * Returns false when none exists.
+ */
 static bool take(const char *root, const char *const *from, const char *stage, const char *to)
 {
 	KT_FREE char *target = kt_format("%s/%s", stage, to);
@@ -434,6 +509,10 @@ static bool take(const char *root, const char *const *from, const char *stage, c
 	return taken;
 }
 
+/*
+ * Takes from the unpacked packages what a kernel in the cache consists of. Files moved between
+ * directories as Debian split its packages, so each has several possible places.
+ */
 static int collect(const char *root, const char *release, const char *stage, struct kt_err *reterr)
 {
 	KT_FREE char *boot = kt_format("boot/vmlinuz-%s", release);
@@ -452,7 +531,10 @@ static int collect(const char *root, const char *release, const char *stage, str
 	return 0;
 }
 
-/* Fills @stage; what was only needed for that is removed again. */
+/*
+ * Downloads, unpacks and prepares @release in @stage. Packages and unpacked files are removed
+ * again.
+ */
 static int build(const struct fetch *fetch, const char *release, const char *stage,
 		 struct kt_kernel_facts *facts, struct kt_err *reterr)
 {
@@ -471,7 +553,10 @@ static int build(const struct fetch *fetch, const char *release, const char *sta
 	r = unpack(fetch, debs, root, reterr) ?: collect(root, release, stage, reterr);
 	(void)kt_remove_all(debs);
 	(void)kt_remove_all(root);
-	return r ?: kt_kernel_prepare(stage, facts, reterr);
+	if (r < 0)
+		return r;
+	r = kt_kernel_prepare(stage, facts, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "kernel %s", release) : 0;
 }
 
 static char *judgement_path(const struct fetch *fetch, const char *release)
@@ -479,7 +564,7 @@ static char *judgement_path(const struct fetch *fetch, const char *release)
 	return kt_format("%s/inconsistent-%s", fetch->apt, release);
 }
 
-/* Whether an earlier default fetch has found @release inconsistent. */
+/* Whether an earlier fetch has found the BTF of @release inconsistent. */
 static bool is_rejected(const struct fetch *fetch, const char *release)
 {
 	KT_FREE char *path = judgement_path(fetch, release);
@@ -487,7 +572,10 @@ static bool is_rejected(const struct fetch *fetch, const char *release)
 	return path && kt_file_readable(path);
 }
 
-/* All names when the user asked for this kernel, the first when it is only passed over. */
+/*
+ * Warns about the inconsistent BTF. A kernel that the user asked for is kept, so all functions are
+ * named that schedulers must not call; one that is passed over needs no list.
+ */
 static void warn_broken(const struct fetch *fetch, const char *release, bool passed_over,
 			const struct kt_kernel_facts *facts)
 {
@@ -515,7 +603,10 @@ static void warn_broken(const struct fetch *fetch, const char *release, bool pas
 	free(names);
 }
 
-/* 1: in the cache; 0: inconsistent, and only a consistent one is wanted. */
+/*
+ * Returns 1 when @release is in the cache now, 0 when it was left out because its BTF is
+ * inconsistent and @only_consistent is set, or a negative errno.
+ */
 static int fetch_release(const struct fetch *fetch, const char *release, bool only_consistent,
 			 struct kt_err *reterr)
 {
@@ -544,6 +635,7 @@ static int fetch_release(const struct fetch *fetch, const char *release, bool on
 	return r;
 }
 
+/* meta.json is the last file of a kernel to be written. */
 static bool is_cached(const struct fetch *fetch, const char *release)
 {
 	KT_FREE char *meta = kt_format("%s/%s/meta.json", fetch->kernels, release);
@@ -557,7 +649,7 @@ static int keep_release(const char *release, char **ret_release, struct kt_err *
 	return *ret_release ? 0 : kt_err_oom(reterr);
 }
 
-static int fetch_version(const struct fetch *fetch, const struct releases *releases,
+static int fetch_version(const struct fetch *fetch, const struct kt_releases *releases,
 			 char **ret_release, struct kt_err *reterr)
 {
 	const char *wanted = fetch->options->version;
@@ -576,7 +668,7 @@ static int fetch_version(const struct fetch *fetch, const struct releases *relea
 			  releases->at[0]);
 }
 
-/* "7.0" of "7.0.13+deb13-cloud-amd64" */
+/* Whether both releases are of one series: "7.0" is that of "7.0.13+deb13-cloud-amd64". */
 static bool same_series(const char *a, const char *b)
 {
 	size_t len = strcspn(a, ".");
@@ -586,10 +678,11 @@ static bool same_series(const char *a, const char *b)
 }
 
 /*
- * Goes down the series, trying the newest release of each: the releases of one series come from one
- * toolchain, and every build of a series that was looked at had the same verdict.
+ * Tries the newest release of each series, from the newest series down. The releases of one series
+ * are built by the same toolchain, and all that were examined had the same verdict, so the older
+ * ones are not tried.
  */
-static int fetch_default(const struct fetch *fetch, const struct releases *releases,
+static int fetch_default(const struct fetch *fetch, const struct kt_releases *releases,
 			 char **ret_release, struct kt_err *reterr)
 {
 	const char *series = NULL;
@@ -629,16 +722,27 @@ static int fetch_init(struct fetch *fetch, struct kt_err *reterr)
 	       kt_cache_path("kernels", &fetch->kernels, reterr);
 }
 
+/* A tree that was pruned while this process waited for the lock is made again. */
+static int use_tree(struct fetch *fetch, struct kt_err *reterr)
+{
+	int r = kt_mkdir_all(fetch->apt, reterr);
+
+	if (r == 0)
+		kt_cache_use(fetch->apt, &fetch->use_fd);
+	return r;
+}
+
 int kt_kernel_fetch(const struct kt_kernel_fetch_options *options, char **ret_release,
 		    struct kt_err *reterr)
 {
-	KT_CLEANUP(fetch_deinit) struct fetch fetch = { .options = options };
-	KT_CLEANUP(releases_deinit) struct releases releases = { .n = 0 };
+	KT_CLEANUP(fetch_deinit) struct fetch fetch = { .options = options, .use_fd = -1 };
+	KT_CLEANUP(kt_releases_deinit) struct kt_releases releases = KT_RELEASES_NULL;
 	KT_CLOSE int lock = -1;
 	int r;
 
 	r = fetch_init(&fetch, reterr) ?:
 	    kt_cache_lock("kernels", tell_waiting, &fetch, &lock, reterr) ?:
+	    use_tree(&fetch, reterr) ?:
 	    make_tree(&fetch, reterr) ?:
 	    update(&fetch, reterr) ?:
 	    list_releases(&fetch, &releases, reterr);

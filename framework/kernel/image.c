@@ -13,11 +13,20 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
-#include <zstd.h>
 
+#include "framework/kernel/decompress.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+
+/*
+ * Two readers. The first takes a bzImage apart (Documentation/arch/x86/boot.rst): setup sectors,
+ * then the protected-mode code, in which the compressed vmlinux is at the payload offset. The
+ * second reads the facts of a vmlinux from its notes, from the version banner in .rodata, and from
+ * BTF, so that a kernel is judged without being booted and without its .config.
+ *
+ * The files are the user's and can be anything: offsets and lengths are checked against the file's
+ * size before they are used. Errors do not name the file: it can be a copy, so the caller does.
+ */
 
 /* Offsets in the setup header: Documentation/arch/x86/boot.rst. */
 #define SETUP_SECTS    0x1f1
@@ -26,10 +35,7 @@
 #define PAYLOAD_LENGTH 0x24c
 #define HEADER_LEN     0x250
 
-#define IMAGE_MAX   (UINT64_C(1) << 30) /* of a bzImage */
-#define VMLINUX_MAX (UINT64_C(2) << 30) /* decompressed */
-
-#define WINDOW_LOG_MAX 31 /* kernels are compressed with --ultra: zstd's own limit is lower */
+#define IMAGE_MAX (UINT64_C(1) << 30) /* of a bzImage */
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
@@ -69,6 +75,7 @@ static void unmap(struct mapping *mapping)
 		(void)munmap((void *)mapping->data, mapping->len);
 }
 
+/* Maps @path read-only. The file is long enough for the setup header. */
 static int map_file(const char *path, struct mapping *ret_mapping, struct kt_err *reterr)
 {
 	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -76,17 +83,21 @@ static int map_file(const char *path, struct mapping *ret_mapping, struct kt_err
 	void *data;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return kt_err_set(reterr, -errno, "'%s': %m", path);
+		return kt_err_set(reterr, -errno, "%m");
 	if (st.st_size < HEADER_LEN || (uint64_t)st.st_size > IMAGE_MAX)
-		return kt_err_set(reterr, -EFBIG, "'%s': %lld bytes cannot be a bzImage", path,
+		return kt_err_set(reterr, -EFBIG, "%lld bytes cannot be a bzImage",
 				  (long long)st.st_size);
 	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (data == MAP_FAILED)
-		return kt_err_set(reterr, -errno, "'%s': cannot map it: %m", path);
+		return kt_err_set(reterr, -errno, "cannot map it: %m");
 	*ret_mapping = (struct mapping){ data, (size_t)st.st_size };
 	return 0;
 }
 
+/*
+ * Where the compressed vmlinux is. 0 setup sectors mean 4, by the boot protocol; the boot sector
+ * comes on top of them.
+ */
 static int find_payload(const struct mapping *image, struct mapping *ret_payload)
 {
 	unsigned int sectors = image->data[SETUP_SECTS] ?: 4;
@@ -98,94 +109,8 @@ static int find_payload(const struct mapping *image, struct mapping *ret_payload
 	begin = (uint64_t)(sectors + 1) * 512 + offset;
 	if (len < 8 || begin + len > image->len)
 		return -EBADMSG;
-	/* The build appends the size of the uncompressed image to every payload but gzip's. */
 	*ret_payload = (struct mapping){ image->data + begin, len };
 	return 0;
-}
-
-static int write_out(int fd, const void *data, size_t len, uint64_t *total)
-{
-	*total += len;
-	return *total > VMLINUX_MAX ? -EFBIG : kt_write_full(fd, data, len);
-}
-
-static int extract_zstd(const struct mapping *payload, int out)
-{
-	size_t frame = ZSTD_findFrameCompressedSize(payload->data, payload->len);
-	ZSTD_inBuffer in = { payload->data, frame, 0 };
-	KT_FREE char *chunk = malloc(ZSTD_DStreamOutSize());
-	ZSTD_DStream *stream;
-	uint64_t total = 0;
-	size_t left = 1;
-	int r = 0;
-
-	if (ZSTD_isError(frame))
-		return -EBADMSG;
-	stream = ZSTD_createDStream();
-	if (!stream || !chunk) {
-		(void)ZSTD_freeDStream(stream);
-		return -ENOMEM;
-	}
-	(void)ZSTD_DCtx_setParameter(stream, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
-	while (r == 0 && left) {
-		ZSTD_outBuffer piece = { chunk, ZSTD_DStreamOutSize(), 0 };
-
-		left = ZSTD_decompressStream(stream, &piece, &in);
-		if (ZSTD_isError(left) || (!piece.pos && in.pos == in.size && left))
-			r = -EBADMSG;
-		else
-			r = write_out(out, chunk, piece.pos, &total);
-	}
-	(void)ZSTD_freeDStream(stream);
-	return r;
-}
-
-static int extract_gzip(const struct mapping *payload, int out)
-{
-	z_stream stream = {
-		.next_in = (unsigned char *)payload->data,
-		.avail_in = (uInt)payload->len,
-	};
-	unsigned char chunk[65536];
-	uint64_t total = 0;
-	int status = Z_OK, r = 0;
-
-	if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK)
-		return -ENOMEM;
-	while (r == 0 && status == Z_OK) {
-		stream.next_out = chunk;
-		stream.avail_out = sizeof(chunk);
-		status = inflate(&stream, Z_NO_FLUSH);
-		if (status != Z_OK && status != Z_STREAM_END)
-			r = -EBADMSG;
-		else
-			r = write_out(out, chunk, sizeof(chunk) - stream.avail_out, &total);
-	}
-	(void)inflateEnd(&stream);
-	return r;
-}
-
-static const char *other_compression(const unsigned char *head)
-{
-	static const struct {
-		const char *magic;
-		const char *name;
-		size_t len;
-	} known[] = {
-		{ "\xfd"
-		  "7zXZ",
-		  "xz", 5 },
-		{ "BZh", "bzip2", 3 },
-		{ "\x5d\x00\x00", "lzma", 3 },
-		{ "\x89LZO", "lzo", 4 },
-		{ "\x02\x21\x4c\x18", "lz4", 4 },
-	};
-
-	for (size_t i = 0; i < KT_ARRAY_LEN(known); i++) {
-		if (!memcmp(head, known[i].magic, known[i].len))
-			return known[i].name;
-	}
-	return "an unknown method";
 }
 
 int kt_kernel_extract(const char *bzimage, const char *vmlinux, struct kt_err *reterr)
@@ -200,23 +125,11 @@ int kt_kernel_extract(const char *bzimage, const char *vmlinux, struct kt_err *r
 		return r;
 	r = find_payload(&image, &payload);
 	if (r < 0)
-		return kt_err_set(reterr, r, "'%s': its payload lies outside the file", bzimage);
+		return kt_err_set(reterr, r, "its payload lies outside the file");
 	out = open(vmlinux, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (out < 0)
-		return kt_err_set(reterr, -errno, "cannot create '%s': %m", vmlinux);
-	if (!memcmp(payload.data, "\x28\xb5\x2f\xfd", 4))
-		r = extract_zstd(&payload, out);
-	else if (!memcmp(payload.data, "\x1f\x8b", 2))
-		r = extract_gzip(&payload, out);
-	else
-		return kt_err_set(
-			reterr, -ENOTSUP,
-			"'%s' is compressed with %s; only zstd and gzip can be read: give the "
-			"vmlinux instead",
-			bzimage, other_compression(payload.data));
-	if (r < 0)
-		return kt_err_set(reterr, r, "cannot extract the vmlinux of '%s': %m", bzimage);
-	return 0;
+		return kt_err_set(reterr, -errno, "cannot create its vmlinux: %m");
+	return kt_decompress(payload.data, payload.len, out, reterr);
 }
 
 void kt_kernel_facts_deinit(struct kt_kernel_facts *facts)
@@ -227,6 +140,7 @@ void kt_kernel_facts_deinit(struct kt_kernel_facts *facts)
 	*facts = KT_KERNEL_FACTS_NULL;
 }
 
+/* Reads the build-id, and the Xen note with the PVH entry point. n_namesz counts the NUL. */
 static void read_note(const GElf_Nhdr *note, const char *name, const unsigned char *desc,
 		      struct kt_kernel_facts *facts)
 {
@@ -240,7 +154,10 @@ static void read_note(const GElf_Nhdr *note, const char *name, const unsigned ch
 		facts->pvh = true;
 }
 
-/* "Linux version RELEASE (builder@host) ..." stands once, in .rodata. */
+/*
+ * The release is in the banner "Linux version RELEASE (BUILDER@HOST) ...", which is once in
+ * .rodata.
+ */
 static void read_banner(Elf_Data *data, struct kt_kernel_facts *facts)
 {
 	static const char banner[] = "Linux version ";
@@ -262,11 +179,16 @@ static int copy_btf(const Elf_Data *data, const char *path, struct kt_err *reter
 	return path ? kt_file_publish(path, data->d_buf, data->d_size, reterr) : 0;
 }
 
+/* Whether a function is built in: the BTF of the vmlinux does not list those of modules. */
 static bool has_function(const struct btf *btf, const char *name)
 {
 	return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
 }
 
+/*
+ * Whether @func is a scx_bpf_* function with the parameter "aux" under its own name; see
+ * kt_kernel_facts_read().
+ */
 static bool is_broken_kfunc(const struct btf *btf, const struct btf_type *func)
 {
 	const char *name = btf__name_by_offset(btf, func->name_off);
@@ -309,16 +231,30 @@ static int find_broken_kfuncs(const struct btf *btf, struct kt_kernel_facts *fac
 	return 0;
 }
 
+/* libbpf accepts a header of any length; types are misaligned after one of odd length. */
+static bool is_aligned(const Elf_Data *data)
+{
+	struct btf_header header;
+
+	if (data->d_size < sizeof(header))
+		return false;
+	memcpy(&header, data->d_buf, sizeof(header));
+	return header.hdr_len % sizeof(uint32_t) == 0;
+}
+
 static int read_btf(const Elf_Data *data, struct kt_kernel_facts *facts, struct kt_err *reterr)
 {
-	struct btf *btf = btf__new(data->d_buf, (uint32_t)data->d_size);
+	struct btf *btf = NULL;
 	int r;
 
+	errno = EINVAL;
+	if (is_aligned(data))
+		btf = btf__new(data->d_buf, (uint32_t)data->d_size);
 	if (!btf)
 		return kt_err_set(reterr, -errno, "its .BTF is malformed: %m");
 	facts->btf = true;
 	facts->sched_ext = btf__find_by_name_kind(btf, "sched_ext_ops", BTF_KIND_STRUCT) > 0;
-	/* BTF lists the functions that are built in, modules' are elsewhere. */
+	/* The probe functions of the two drivers stand for their options. */
 	facts->virtio_console = has_function(btf, "virtcons_probe");
 	facts->virtio_pci = has_function(btf, "virtio_pci_probe");
 	r = find_broken_kfuncs(btf, facts);
@@ -363,11 +299,59 @@ static void read_notes(Elf *elf, struct kt_kernel_facts *facts)
 
 		if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_NOTE)
 			continue;
+		/* Notes are found by program headers, because a file may have no sections. */
 		data = elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz,
 					    ELF_T_NHDR);
 		while (data && (at = gelf_getnote(data, at, &note, &name_at, &desc_at)))
 			read_note(&note, (const char *)data->d_buf + name_at,
 				  (const unsigned char *)data->d_buf + desc_at, facts);
+	}
+}
+
+/*
+ * CONFIG_HZ is not in a vmlinux without IKCONFIG, but its jiffies are: they begin at -300 * HZ as a
+ * 32-bit number (include/linux/jiffies.h: INITIAL_JIFFIES), also in 64-bit variables. Several
+ * variables have that value, and all with the same HZ; if they disagree, HZ is unknown.
+ */
+static unsigned int find_hz(const unsigned char *data, size_t len)
+{
+	static const unsigned int known[] = { 100, 250, 300, 1000 };
+	unsigned int hz = 0;
+
+	for (size_t at = 0; at + 8 <= len; at += 8) {
+		uint64_t value;
+
+		memcpy(&value, data + at, sizeof(value));
+		for (size_t i = 0; i < KT_ARRAY_LEN(known); i++) {
+			if (value != (uint32_t) - (300 * known[i]) || hz == known[i])
+				continue;
+			if (hz)
+				return 0;
+			hz = known[i];
+		}
+	}
+	return hz;
+}
+
+/* Variables with a value are in the segment that is writable. */
+static void read_segments(Elf *elf, struct kt_kernel_facts *facts)
+{
+	size_t n_headers = 0;
+
+	(void)elf_getphdrnum(elf, &n_headers);
+	for (size_t i = 0; i < n_headers; i++) {
+		GElf_Phdr header;
+		Elf_Data *data;
+
+		if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_LOAD)
+			continue;
+		facts->memory_end = KT_MAX(facts->memory_end, header.p_paddr + header.p_memsz);
+		if (!(header.p_flags & PF_W) || facts->hz)
+			continue;
+		data = elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz,
+					    ELF_T_BYTE);
+		if (data && data->d_buf)
+			facts->hz = find_hz(data->d_buf, data->d_size);
 	}
 }
 
@@ -382,6 +366,8 @@ static int read_elf(Elf *elf, const char *btf_copy, struct kt_kernel_facts *fact
 	if (header.e_machine != EM_X86_64)
 		return kt_err_set(reterr, -ENOEXEC, "it is not for x86-64");
 	read_notes(elf, facts);
+	read_segments(elf, facts);
+	/* Assumed until BTF tells otherwise. */
 	facts->virtio_console = facts->virtio_pci = true;
 	while ((section = elf_nextscn(elf, section))) {
 		GElf_Shdr section_header;
@@ -406,14 +392,14 @@ int kt_kernel_facts_read(const char *vmlinux, const char *btf_copy,
 	int r;
 
 	if (fd < 0)
-		return kt_err_set(reterr, -errno, "'%s': %m", vmlinux);
+		return kt_err_set(reterr, -errno, "%m");
 	(void)elf_version(EV_CURRENT);
 	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	r = read_elf(elf, btf_copy, &facts, reterr);
 	(void)elf_end(elf);
 	if (r < 0) {
 		kt_kernel_facts_deinit(&facts);
-		return kt_err_prefix(reterr, r, "'%s'", vmlinux);
+		return r;
 	}
 	*ret_facts = facts;
 	return 0;

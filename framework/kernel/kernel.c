@@ -15,28 +15,46 @@
 #include "util/io.h"
 #include "wire/json.h"
 
-#define META_MAX 65536u
+/*
+ * A kernel is either used where it is (a vmlinux with a PVH entry) or from a directory of the
+ * cache, which is called after its release if it was downloaded, and local-KEY if it is a copy of
+ * the user's bzImage. Extracting a vmlinux and reading its facts is slow, so a cached kernel has
+ * both.
+ *
+ * A directory of the cache appears complete or not at all: it is built as a stage under the lock
+ * "kernels" and then renamed, and it never changes. Readers therefore take no lock.
+ */
+
+#define LOCAL_PREFIX "local-"
+#define LOCAL_KEPT   4 /* copies of bzImages; one has about 80 MiB */
+
+#define META_MAX     65536u /* bytes of a meta.json */
+#define META_VERSION 2      /* facts of an older version are read again from the vmlinux */
 
 void kt_kernel_deinit(struct kt_kernel *kernel)
 {
 	kt_kernel_facts_deinit(&kernel->facts);
+	(void)kt_close(kernel->use_fd);
 	free(kernel->dir);
 	free(kernel->boot);
 	free(kernel->vmlinux);
 	free(kernel->label);
+	free(kernel->cmdline);
 	*kernel = KT_KERNEL_NULL;
 }
 
+/* meta.json has exactly these members; facts_from_json() reads them. */
 static json_t *facts_to_json(const struct kt_kernel_facts *facts)
 {
 	json_t *broken = json_array();
 
 	for (size_t i = 0; broken && i < facts->n_broken_kfuncs; i++)
 		(void)json_array_append_new(broken, json_string(facts->broken_kfuncs[i]));
-	return json_pack("{ss ss sb sb sb sb sb so}", "release", facts->release, "build_id",
-			 facts->build_id, "pvh", facts->pvh, "btf", facts->btf, "virtio_console",
-			 facts->virtio_console, "virtio_pci", facts->virtio_pci, "sched_ext",
-			 facts->sched_ext, "broken_kfuncs", broken);
+	return json_pack("{si ss ss sb sb sb sb sb so si sI}", "version", META_VERSION, "release",
+			 facts->release, "build_id", facts->build_id, "pvh", facts->pvh, "btf",
+			 facts->btf, "virtio_console", facts->virtio_console, "virtio_pci",
+			 facts->virtio_pci, "sched_ext", facts->sched_ext, "broken_kfuncs", broken,
+			 "hz", (int)facts->hz, "memory_end", (json_int_t)facts->memory_end);
 }
 
 static bool flag(const json_t *json, const char *name)
@@ -44,6 +62,12 @@ static bool flag(const json_t *json, const char *name)
 	return json_is_true(json_object_get(json, name));
 }
 
+static uint64_t number(const json_t *json, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(json, name));
+}
+
+/* The caller frees @facts also after a failure. */
 static int facts_from_json(const json_t *json, struct kt_kernel_facts *facts)
 {
 	const json_t *broken = json_object_get(json, "broken_kfuncs");
@@ -57,6 +81,8 @@ static int facts_from_json(const json_t *json, struct kt_kernel_facts *facts)
 	facts->virtio_console = flag(json, "virtio_console");
 	facts->virtio_pci = flag(json, "virtio_pci");
 	facts->sched_ext = flag(json, "sched_ext");
+	facts->hz = (unsigned int)number(json, "hz");
+	facts->memory_end = number(json, "memory_end");
 	facts->broken_kfuncs = calloc(json_array_size(broken) + 1, sizeof(char *));
 	if (!facts->broken_kfuncs)
 		return -ENOMEM;
@@ -103,6 +129,21 @@ int kt_kernel_prepare(const char *dir, struct kt_kernel_facts *ret_facts, struct
 	return r;
 }
 
+/*
+ * The facts of a kernel that an older ktest has put into the cache. They are written back so that
+ * the vmlinux is read once; a cache that cannot be written is no obstacle.
+ */
+static int renew_meta(const char *dir, struct kt_kernel_facts *facts)
+{
+	KT_FREE char *vmlinux = kt_format("%s/vmlinux", dir);
+	int r = vmlinux ? kt_kernel_facts_read(vmlinux, NULL, facts, NULL) : -ENOMEM;
+
+	if (r == 0)
+		(void)write_meta(dir, facts, NULL);
+	return r;
+}
+
+/* A directory without a meta.json is not a complete kernel. */
 static int load_meta(const char *dir, struct kt_kernel_facts *facts, struct kt_err *reterr)
 {
 	KT_FREE char *path = kt_format("%s/meta.json", dir), *text = NULL;
@@ -118,6 +159,8 @@ static int load_meta(const char *dir, struct kt_kernel_facts *facts, struct kt_e
 	r = kt_json_parse(text, len, path, &json, reterr);
 	if (r < 0)
 		return r;
+	if (number(json, "version") < META_VERSION && renew_meta(dir, facts) == 0)
+		return 0;
 	r = facts_from_json(json, facts);
 	return r < 0 ? kt_err_set(reterr, r, "'%s' is damaged: remove its directory", path) : 0;
 }
@@ -127,6 +170,8 @@ int kt_kernel_load(const char *dir, struct kt_kernel *ret_kernel, struct kt_err 
 	struct kt_kernel kernel = KT_KERNEL_NULL;
 	int r;
 
+	/* Before it is read: what is in use is not removed. */
+	kt_cache_use(dir, &kernel.use_fd);
 	r = load_meta(dir, &kernel.facts, reterr);
 	if (r < 0)
 		goto out;
@@ -154,7 +199,10 @@ static int newest_first(const struct dirent **a, const struct dirent **b)
 
 static int is_release(const struct dirent *ent)
 {
-	/* Stages and other helpers do not begin with a digit. */
+	/*
+	 * Releases begin with a digit; local copies and other entries do not. A stage begins like
+	 * its release.
+	 */
 	return ent->d_name[0] >= '0' && ent->d_name[0] <= '9' &&
 	       !strstr(ent->d_name, KT_CACHE_STAGE_SUFFIX);
 }
@@ -214,7 +262,7 @@ static int load_release(const char *release, struct kt_kernel *ret_kernel, struc
 	return dir ? kt_kernel_load(dir, ret_kernel, reterr) : kt_err_oom(reterr);
 }
 
-/* The newest that is consistent; the newest of all is kept in reserve. */
+/* The newest kernel with consistent BTF. Until one is found, @first keeps the newest of all. */
 static int resolve_default(struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	KT_CLEANUP(list_freep) char **releases = NULL;
@@ -251,6 +299,7 @@ static int resolve_default(struct kt_kernel *ret_kernel, struct kt_err *reterr)
 	return r;
 }
 
+/* The newest release of that version. */
 static int resolve_version(const char *wanted, struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	KT_CLEANUP(list_freep) char **releases = NULL;
@@ -270,13 +319,14 @@ static int resolve_version(const char *wanted, struct kt_kernel *ret_kernel, str
 		wanted, wanted);
 }
 
+/* A vmlinux is used where it is, without a copy in the cache. */
 static int resolve_vmlinux(const char *path, struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	struct kt_kernel kernel = KT_KERNEL_NULL;
 	int r = kt_kernel_facts_read(path, NULL, &kernel.facts, reterr);
 
 	if (r < 0)
-		return r;
+		return kt_err_prefix(reterr, r, "kernel '%s'", path);
 	if (!kernel.facts.pvh)
 		r = kt_err_set(
 			reterr, -ENOTSUP,
@@ -304,18 +354,78 @@ static int copy_file(const char *from, const char *to, struct kt_err *reterr)
 	return kt_file_publish(to, data, len, reterr);
 }
 
-/* A build overwrites its bzImage in place, so identity is path, size, time and inode. */
+/*
+ * The name of the copy of a bzImage. A build overwrites its bzImage in place, so device and inode
+ * alone do not identify the contents; size and modification time are added.
+ */
 static char *bzimage_key(const char *path)
 {
 	struct stat st;
 
 	if (stat(path, &st) < 0)
 		return NULL;
-	return kt_format("local-%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%" PRIx64, (uint64_t)st.st_dev,
-			 (uint64_t)st.st_ino, (uint64_t)st.st_size,
+	return kt_format(LOCAL_PREFIX "%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%" PRIx64,
+			 (uint64_t)st.st_dev, (uint64_t)st.st_ino, (uint64_t)st.st_size,
 			 (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec);
 }
 
+static int is_local(const struct dirent *ent)
+{
+	return !strncmp(ent->d_name, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) &&
+	       !strstr(ent->d_name, KT_CACHE_STAGE_SUFFIX);
+}
+
+/* When the copy was last used; 0 for one that is gone. */
+static int64_t used_ns(const char *kernels, const char *name)
+{
+	KT_FREE char *path = kt_format("%s/%s", kernels, name);
+	struct stat st;
+
+	if (!path || stat(path, &st) < 0)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+/*
+ * Every build of a kernel gives a bzImage with another key, so the copies are bounded: the least
+ * recently used ones go, but for those that a run uses. The caller holds the lock "kernels".
+ */
+static void prune_locals(const char *kernels)
+{
+	struct dirent **found;
+	int n = scandir(kernels, &found, is_local, NULL);
+
+	for (int left = n; left > LOCAL_KEPT; left--) {
+		int oldest = -1;
+
+		for (int i = 0; i < n; i++) {
+			if (found[i] &&
+			    (oldest < 0 || used_ns(kernels, found[i]->d_name) <
+						   used_ns(kernels, found[oldest]->d_name)))
+				oldest = i;
+		}
+		{
+			KT_FREE char *path = kt_format("%s/%s", kernels, found[oldest]->d_name);
+
+			if (path)
+				(void)kt_cache_remove(path);
+		}
+		free(found[oldest]);
+		found[oldest] = NULL;
+	}
+	for (int i = 0; i < n; i++)
+		free(found[i]);
+	if (n >= 0)
+		free(found);
+}
+
+/* The errors of a cache that has no room or cannot be written. */
+static bool is_of_the_cache(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT || r == -EROFS || r == -EACCES || r == -EPERM;
+}
+
+/* The caller holds the lock "kernels". */
 static int import_bzimage(const char *path, const char *dir, struct kt_err *reterr)
 {
 	struct kt_kernel_facts facts = KT_KERNEL_FACTS_NULL;
@@ -353,13 +463,27 @@ static int resolve_bzimage(const char *path, struct kt_kernel *ret_kernel, struc
 	if (!dir || !meta)
 		return kt_err_oom(reterr);
 	if (!kt_file_readable(meta)) {
+		/*
+		 * Another process may have imported the same file while this one waited, so
+		 * meta.json is looked for again under the lock.
+		 */
 		r = kt_cache_lock("kernels", NULL, NULL, &lock, reterr);
 		if (r == 0 && !kt_file_readable(meta))
 			r = import_bzimage(path, dir, reterr);
+		if (is_of_the_cache(r))
+			return kt_err_set(
+				reterr, r,
+				"kernel '%s': the cache '%s' cannot take its vmlinux: %m; "
+				"XDG_CACHE_HOME can name another place, and a vmlinux with "
+				"CONFIG_PVH needs none",
+				path, kernels);
 		if (r < 0)
 			return kt_err_prefix(reterr, r, "kernel '%s'", path);
 	}
-	return kt_kernel_load(dir, ret_kernel, reterr);
+	r = kt_kernel_load(dir, ret_kernel, reterr);
+	if (r == 0 && lock >= 0)
+		prune_locals(kernels);
+	return r;
 }
 
 static int resolve_file(const char *path, struct kt_kernel *ret_kernel, struct kt_err *reterr)
@@ -373,7 +497,7 @@ static int resolve_file(const char *path, struct kt_kernel *ret_kernel, struct k
 					   : resolve_bzimage(path, ret_kernel, reterr);
 }
 
-/* A build tree, or the directory of a cached kernel: what "kernel path" prints. */
+/* @dir is a build tree, or a directory of the cache, which "ktests kernel path" prints. */
 static int resolve_tree(const char *dir, struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	static const char *const places[] = { "vmlinux", "arch/x86/boot/bzImage", "vmlinuz" };
@@ -400,7 +524,10 @@ static int resolve_tree(const char *dir, struct kt_kernel *ret_kernel, struct kt
 	return r;
 }
 
-/* What every test needs of a kernel, found before anything boots. */
+/*
+ * Checks what every test needs, so that a missing option is named before a machine hangs without
+ * it.
+ */
 static int check_usable(const char *spec, struct kt_kernel *kernel, struct kt_err *reterr)
 {
 	const struct kt_kernel_facts *facts = &kernel->facts;
@@ -420,6 +547,10 @@ int kt_kernel_resolve(const char *spec, struct kt_kernel *ret_kernel, struct kt_
 	struct stat st;
 	int r;
 
+	/*
+	 * A path goes before a version: a word without a slash that exists in the working directory
+	 * is a file.
+	 */
 	if (!spec)
 		r = resolve_default(ret_kernel, reterr);
 	else if (stat(spec, &st) == 0)

@@ -15,11 +15,26 @@
 #include "util/clock.h"
 #include "util/parse.h"
 
-#define DEFAULT_BOOT_TIMEOUT_NS      (60 * KT_NSEC_PER_SEC)
+/*
+ * The environment is applied first and the command line after it, through the same function
+ * apply(): a variable is nothing but a default for its option. What remains after the options are
+ * words: a command and its arguments, or parts of test names. check() rejects combinations that
+ * make no sense.
+ *
+ * An option appears in four places that must agree: the help text, enum OPT_*, long_options[] and
+ * one of the apply functions, which pass an option that is not theirs on to the next one. The
+ * parsers of values write the error for the user; they accept a value completely or not at all.
+ *
+ * Nothing is printed here, and no string is copied: argv and the environment live as long as the
+ * program.
+ */
+
 #define STRESS_COUNT_MAX             10000000u
 #define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
-#define DEFAULT_POOL                 2
+#define DEFAULT_CACHE_AGE_NS         (30 * 24 * 3600 * KT_NSEC_PER_SEC)
+#define DEFAULT_POOL                 2 /* machines */
 
+/* The part of --help that follows the usage lines. */
 static const char help[] =
 	"\n"
 	"Runs the tests of this binary, each in a virtual machine of its own.\n"
@@ -54,7 +69,7 @@ static const char help[] =
 	"      --pool N             machines made ready ahead when CPUs are idle (default 2)\n"
 	"      --timeout DURATION   limit of each test, instead of its own\n"
 	"      --boot-timeout DURATION\n"
-	"                           limit of each boot (default 60s)\n"
+	"                           limit of each boot (default 60s, more for more than 4 CPUs)\n"
 	"      --timeout-multiplier X\n"
 	"                           longer limits for a slow host (default 1 with kvm, 3 with "
 	"tcg)\n"
@@ -79,6 +94,7 @@ static const char help[] =
 	"      --color auto|always|never\n"
 	"  -v, --verbose            also show the output of tests that pass, and boot times\n"
 	"      --tap                TAP on standard output\n"
+	"      --meson              TAP for meson test: exit status 0 once the plan is complete\n"
 	"      --junit FILE         JUnit XML\n"
 	"  -o, --output-dir DIR     a JSON file for each test (KTESTS_OUTPUT_DIR)\n"
 	"      --gtest_output=xml:FILE\n"
@@ -87,6 +103,11 @@ static const char help[] =
 	"Kernels:\n"
 	"      --mirror URI         Debian archive to fetch from (KTESTS_MIRROR)\n"
 	"      --suite SUITE        suite of that archive (default trixie-backports)\n"
+	"\n"
+	"Cache:\n"
+	"      --max-age DURATION   prune what was not used for so long (default 30d, without "
+	"--max-size)\n"
+	"      --max-size SIZE      prune the least recently used until the rest is not larger\n"
 	"\n"
 	"Exit status: 0 passed, 2 usage, 4 no test selected, 77 all skipped, 99 harness error,\n"
 	"100 a test failed, 105 host setup, 110 report not written, 128+N ended by signal N.\n";
@@ -100,11 +121,16 @@ void kt_options_help(const char *program, FILE *out)
 		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
 		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
 		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
-		      "       %1$s template list | clear\n",
+		      "       %1$s template list | clear\n"
+		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",
 		      program);
 	(void)fputs(help, out);
 }
 
+/*
+ * Options without a short form. The values begin above those of characters, which stand for short
+ * options.
+ */
 enum {
 	OPT_EXACT = 256,
 	OPT_SKIP,
@@ -121,6 +147,7 @@ enum {
 	OPT_STATUS_LEVEL,
 	OPT_COLOR,
 	OPT_TAP,
+	OPT_MESON,
 	OPT_JUNIT,
 	OPT_GTEST_OUTPUT,
 	OPT_GTEST_LIST,
@@ -128,6 +155,8 @@ enum {
 	OPT_EXEC,
 	OPT_MIRROR,
 	OPT_SUITE,
+	OPT_MAX_AGE,
+	OPT_MAX_SIZE,
 	OPT_IGNORED,
 	OPT_BOOT,
 	OPT_TEMPLATE_CACHE_SIZE,
@@ -146,6 +175,10 @@ enum {
 	OPT_VERSION,
 };
 
+/*
+ * getopt_long(3) also accepts unambiguous beginnings of these names. The second spelling of
+ * --no-capture is that of Rust's libtest, and the --gtest_ options are those of GoogleTest.
+ */
 static const struct option long_options[] = {
 	{ "test", required_argument, NULL, 't' },
 	{ "exact", no_argument, NULL, OPT_EXACT },
@@ -168,6 +201,7 @@ static const struct option long_options[] = {
 	{ "color", required_argument, NULL, OPT_COLOR },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "tap", no_argument, NULL, OPT_TAP },
+	{ "meson", no_argument, NULL, OPT_MESON },
 	{ "junit", required_argument, NULL, OPT_JUNIT },
 	{ "gtest_output", required_argument, NULL, OPT_GTEST_OUTPUT },
 	{ "gtest_list_tests", no_argument, NULL, OPT_GTEST_LIST },
@@ -175,6 +209,8 @@ static const struct option long_options[] = {
 	{ "exec", required_argument, NULL, OPT_EXEC },
 	{ "mirror", required_argument, NULL, OPT_MIRROR },
 	{ "suite", required_argument, NULL, OPT_SUITE },
+	{ "max-age", required_argument, NULL, OPT_MAX_AGE },
+	{ "max-size", required_argument, NULL, OPT_MAX_SIZE },
 	{ "ignored", no_argument, NULL, OPT_IGNORED },
 	{ "boot", required_argument, NULL, OPT_BOOT },
 	{ "template-cache-size", required_argument, NULL, OPT_TEMPLATE_CACHE_SIZE },
@@ -196,6 +232,7 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
+/* A value that is written as a word. Tables of words end with a name of NULL. */
 struct word {
 	const char *name;
 	int value;
@@ -236,6 +273,7 @@ static const struct word color_words[] = {
 	{ 0 },
 };
 
+/* Looks @text up in @words; the error names @what and lists the words. */
 static int parse_word(const char *what, const struct word *words, const char *text, int *ret_value,
 		      struct kt_err *reterr)
 {
@@ -264,6 +302,10 @@ static int parse_number(const char *what, const char *text, uint64_t min, uint64
 	return 0;
 }
 
+/*
+ * A duration of 0 is rejected too: all options with a duration are limits, and 0 means "none" in
+ * struct kt_options.
+ */
 static int parse_time(const char *what, const char *text, uint64_t *ret_ns, struct kt_err *reterr)
 {
 	if (kt_parse_duration(text, ret_ns) < 0 || !*ret_ns)
@@ -272,6 +314,7 @@ static int parse_time(const char *what, const char *text, uint64_t *ret_ns, stru
 	return 0;
 }
 
+/* The CPUs that this process may use, which can be fewer than those of the host. */
 static unsigned int online_cpus(void)
 {
 	cpu_set_t set;
@@ -281,7 +324,7 @@ static unsigned int online_cpus(void)
 	return (unsigned int)CPU_COUNT(&set);
 }
 
-/* N, -N (all CPUs but N), or num-cpus. */
+/* The value of --test-threads: N, -N for all CPUs but N, or num-cpus. At least 1 results. */
 static int parse_budget(const char *text, unsigned int *ret_vcpus, struct kt_err *reterr)
 {
 	unsigned int cpus = online_cpus(), less = 0;
@@ -303,6 +346,7 @@ static int parse_multiplier(const char *text, double *ret_value, struct kt_err *
 	char *end;
 	double value = strtod(text, &end);
 
+	/* Written so that a NaN is rejected too. */
 	if (*end || end == text || !(value >= 0.1 && value <= 1000))
 		return kt_err_set(reterr, -EINVAL,
 				  "--timeout-multiplier '%s' is not a number within 0.1..1000",
@@ -311,6 +355,7 @@ static int parse_multiplier(const char *text, double *ret_value, struct kt_err *
 	return 0;
 }
 
+/* "all" is stored as 0, which means no limit. */
 static int parse_max_fail(const char *text, unsigned int *ret_value, struct kt_err *reterr)
 {
 	if (!strcmp(text, "all")) {
@@ -320,6 +365,7 @@ static int parse_max_fail(const char *text, unsigned int *ret_value, struct kt_e
 	return parse_number("--max-fail", text, 1, UINT32_MAX, ret_value, reterr);
 }
 
+/* "infinite" is stored as 0, which means without end. */
 static int parse_stress_count(const char *text, unsigned int *ret_value, struct kt_err *reterr)
 {
 	if (!strcmp(text, "infinite")) {
@@ -329,6 +375,7 @@ static int parse_stress_count(const char *text, unsigned int *ret_value, struct 
 	return parse_number("--stress-count", text, 1, STRESS_COUNT_MAX, ret_value, reterr);
 }
 
+/* The name of a work type, in upper or lower case. */
 static int parse_work_type(const char *text, enum kt_work_type *ret_type, struct kt_err *reterr)
 {
 	for (int type = KT_WORK_NONE + 1; type < KT_N_WORK_TYPES; type++) {
@@ -372,6 +419,7 @@ static int parse_seed(const char *text, uint64_t *ret_seed, struct kt_err *reter
 	return 0;
 }
 
+/* "auto" is resolved by find_shard(), after all options are known. */
 static int parse_shard(struct kt_options *o, const char *text, struct kt_err *reterr)
 {
 	int r;
@@ -382,6 +430,7 @@ static int parse_shard(struct kt_options *o, const char *text, struct kt_err *re
 	return r < 0 ? kt_err_prefix(reterr, r, "--shard") : 0;
 }
 
+/* Replaces an earlier --shard, as a later option replaces an earlier one of the same name. */
 static int parse_partition(struct kt_options *o, const char *text, struct kt_err *reterr)
 {
 	int r = kt_shard_parse_partition(text, &o->shard, reterr);
@@ -410,6 +459,7 @@ static int add_string(struct kt_strings *strings, const char *text, struct kt_er
 	return 0;
 }
 
+/* The functions set_*() let a case of the switches below be a single line. */
 static int set_flag(bool *flag)
 {
 	*flag = true;
@@ -428,6 +478,7 @@ static int set_command(struct kt_options *options, enum kt_command command)
 	return 0;
 }
 
+/* The last of the apply functions: an option that is not known here is not known at all. */
 static int apply_reporting(struct kt_options *o, int option, const char *text,
 			   struct kt_err *reterr)
 {
@@ -448,6 +499,9 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 		return r;
 	case OPT_TAP:
 		return set_flag(&o->tap);
+	case OPT_MESON:
+		o->tap = true;
+		return set_flag(&o->meson);
 	case OPT_JUNIT:
 		return set_text(&o->junit, text);
 	case OPT_GTEST_OUTPUT:
@@ -519,6 +573,10 @@ static int apply_running(struct kt_options *o, int option, const char *text, str
 	return apply_repeating(o, option, text, reterr);
 }
 
+/*
+ * Applies one option, whose letter or OPT_ value is @option, with its value @text (NULL without
+ * one).
+ */
 static int apply(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
 {
 	int value = 0, r;
@@ -560,15 +618,19 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 		return set_text(&o->mirror, text);
 	case OPT_SUITE:
 		return set_text(&o->suite, text);
+	case OPT_MAX_AGE:
+		return parse_time("--max-age", text, &o->cache_max_age_ns, reterr);
+	case OPT_MAX_SIZE:
+		return parse_bytes("--max-size", text, &o->cache_max_bytes, reterr);
 	case OPT_VERIFY:
 		return set_flag(&o->verify);
 	case OPT_IGNORED:
-		return 0; /* foreign runners pass it */
+		return 0; /* --ignored: runners made for Rust's libtest pass it */
 	}
 	return apply_running(o, option, text, reterr);
 }
 
-/* Variables are applied first, so that the command line overrides them. */
+/* Applies the KTESTS_* variables. An empty variable counts as unset. */
 static int apply_environment(struct kt_options *o, struct kt_err *reterr)
 {
 	static const struct {
@@ -597,6 +659,10 @@ static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_e
 
 	optind = 0; /* GNU: start afresh */
 	opterr = 0;
+	/*
+	 * The leading colon makes getopt_long(3) tell a missing value (':') from an unknown option
+	 * ('?').
+	 */
 	while ((option = getopt_long(argc, argv, ":t:lk:j:o:vh", long_options, NULL)) != -1) {
 		const char *given = argv[optind - 1];
 		int r;
@@ -610,6 +676,7 @@ static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_e
 					  given);
 		if (option == ':')
 			return kt_err_set(reterr, -EINVAL, "option '%s' needs a value", given);
+		/* -k adds to a list, so the kernel from the environment is removed by hand. */
 		if (option == 'k' && o->kernel_from_environment) {
 			o->kernels.n = 0;
 			o->kernel_from_environment = false;
@@ -621,7 +688,7 @@ static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_e
 	return 0;
 }
 
-/* The second word of "kernel ..." or "template ...". */
+/* Reads the word behind "kernel" or "template", which @commands lists. */
 static int take_subcommand(struct kt_options *o, const char *what, const struct word *commands,
 			   char **words, int n, struct kt_err *reterr)
 {
@@ -669,6 +736,27 @@ static int take_template_command(struct kt_options *o, char **words, int n, stru
 	return r;
 }
 
+static int take_cache_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
+{
+	static const struct word commands[] = {
+		{ "list", KT_COMMAND_CACHE_LIST },
+		{ "prune", KT_COMMAND_CACHE_PRUNE },
+		{ 0 },
+	};
+	int r = take_subcommand(o, "cache", commands, words, n, reterr);
+
+	if (r == 0 && n > 1)
+		return kt_err_set(reterr, -EINVAL, "cache %s: '%s' is too much", words[0],
+				  words[1]);
+	if (r == 0 && !o->cache_max_age_ns && o->cache_max_bytes == UINT64_MAX)
+		o->cache_max_age_ns = DEFAULT_CACHE_AGE_NS;
+	return r;
+}
+
+/*
+ * The rest of the words: parts of test names, or the arguments of a command, which reads them from
+ * there.
+ */
 static int take_names(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
 	int r = 0;
@@ -678,6 +766,10 @@ static int take_names(struct kt_options *o, char **words, int n, struct kt_err *
 	return r;
 }
 
+/*
+ * @words are the arguments that are not options, in their order. words[-1] exists: it is an option
+ * or argv[0].
+ */
 static int take_words(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
 	static const struct word commands[] = {
@@ -686,15 +778,17 @@ static int take_words(struct kt_options *o, char **words, int n, struct kt_err *
 		{ "load", KT_COMMAND_LOAD },   { 0 },
 	};
 
-	if (o->command == KT_COMMAND_HELP) /* of whatever */
+	if (o->command == KT_COMMAND_HELP) /* --help explains all commands at once */
 		return 0;
-	/* Behind "--" there are only names. */
+	/* After "--" every word is a part of a name, also one that is called like a command. */
 	if (!n || !strcmp(words[-1], "--"))
 		return take_names(o, words, n, reterr);
 	if (!strcmp(words[0], "kernel"))
 		return take_kernel_command(o, words + 1, n - 1, reterr);
 	if (!strcmp(words[0], "template"))
 		return take_template_command(o, words + 1, n - 1, reterr);
+	if (!strcmp(words[0], "cache"))
+		return take_cache_command(o, words + 1, n - 1, reterr);
 	for (const struct word *at = commands; at->name; at++) {
 		if (!strcmp(words[0], at->name)) {
 			o->command = (enum kt_command)at->value;
@@ -716,7 +810,10 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 	return 0;
 }
 
-/* The shard that the environment asks for, where the command line does not. */
+/*
+ * Finds the shard that the environment asks for, unless the command line has set one. Other
+ * commands than run and list do not divide their tests.
+ */
 static int find_shard(struct kt_options *o, struct kt_err *reterr)
 {
 	if (o->command != KT_COMMAND_RUN && o->command != KT_COMMAND_LIST)
@@ -726,6 +823,7 @@ static int find_shard(struct kt_options *o, struct kt_err *reterr)
 	return o->shard_given ? 0 : kt_shard_inherit(&o->shard, reterr);
 }
 
+/* 32 bits are enough to be random and short enough to be typed in again. */
 static uint64_t random_seed(void)
 {
 	uint32_t seed = 0;
@@ -740,9 +838,9 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 		.command = KT_COMMAND_RUN,
 		.shard = KT_SHARD_ALL,
 		.budget_vcpus = online_cpus(),
-		.boot_timeout_ns = DEFAULT_BOOT_TIMEOUT_NS,
 		.template_cache_bytes = DEFAULT_TEMPLATE_CACHE_BYTES,
 		.pool = DEFAULT_POOL,
+		.cache_max_bytes = UINT64_MAX,
 		.stress_count = 1,
 		.seed = random_seed(),
 		.status_level = KT_STATUS_PASS,
@@ -750,16 +848,17 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 	int r;
 
 	r = apply_environment(&o, reterr) ?: apply_getopt(&o, argc, argv, reterr);
-	/* A command given as an option (--list, --help) leaves no command word. */
+	/* An option like --list has set the command already; then the words are names. */
 	if (r == 0)
 		r = take_words(&o, argv + optind, argc - optind, reterr);
 	if (r == 0)
 		r = check(&o, reterr) ?: find_shard(&o, reterr);
 	if (r < 0) {
 		kt_options_deinit(&o);
+		/* -ENOENT is --shard auto without a CI system: also a usage error. */
 		return r == -ENOENT ? -EINVAL : r;
 	}
-	/* For so long, whatever the number. */
+	/* A duration without a number of runs means as many runs as it takes. */
 	if (o.stress_duration_ns && !o.stress_count_given)
 		o.stress_count = 0;
 	*ret_options = o;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The command line of a test binary, and the KTESTS_* variables that stand in for it. */
+/*
+ * The command line of a test binary. Some options can also be set by KTESTS_* variables, which the
+ * command line overrides.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,25 +20,27 @@ enum kt_command {
 	KT_COMMAND_RUN,
 	KT_COMMAND_LIST,
 	KT_COMMAND_SHELL,
-	KT_COMMAND_VERIFIER, /* the scheduler is in tests */
-	KT_COMMAND_LOAD,     /* object and variables are in tests */
+	KT_COMMAND_VERIFIER, /* tests[0] is the scheduler or its object */
+	KT_COMMAND_LOAD,     /* tests[0] is the object; VARIABLE=VALUE follow */
 	KT_COMMAND_KERNEL_FETCH,
 	KT_COMMAND_KERNEL_LIST,
 	KT_COMMAND_KERNEL_PATH,
 	KT_COMMAND_TEMPLATE_LIST,
 	KT_COMMAND_TEMPLATE_CLEAR,
+	KT_COMMAND_CACHE_LIST,
+	KT_COMMAND_CACHE_PRUNE,
 	KT_COMMAND_HELP,
 	KT_COMMAND_VERSION,
 };
 
 enum kt_list_format {
-	KT_LIST_TERSE, /* "name: test", as libtest */
-	KT_LIST_NAMES,
+	KT_LIST_TERSE, /* "NAME: test", the format of Rust's libtest */
+	KT_LIST_NAMES, /* one name a line */
 	KT_LIST_JSON,
-	KT_LIST_GTEST, /* as --gtest_list_tests */
+	KT_LIST_GTEST, /* the format of GoogleTest's --gtest_list_tests */
 };
 
-/* What is shown of each test as it ends; each includes those before it. */
+/* Which tests the console report shows as they end; each level includes those before it. */
 enum kt_status_level {
 	KT_STATUS_NONE,
 	KT_STATUS_FAIL,
@@ -47,12 +52,13 @@ enum kt_status_level {
 	KT_STATUS_ALL,
 };
 
-/* How a test's machine comes to be. */
+/* Where a test's machine comes from. */
 enum kt_boot {
-	KT_BOOT_FORK, /* restored from a template, which is booted once */
+	KT_BOOT_FORK, /* restored from a template, which was booted and saved before */
 	KT_BOOT_COLD, /* booted for each test */
 };
 
+/* When the console report has colors. AUTO: the terminal, NO_COLOR and CLICOLOR_FORCE decide. */
 enum kt_color_choice {
 	KT_COLOR_AUTO,
 	KT_COLOR_ALWAYS,
@@ -61,78 +67,89 @@ enum kt_color_choice {
 
 /* A growing vector of borrowed strings. */
 struct kt_strings {
-	const char **at;
+	const char **at; /* owned; NULL while @n is 0 */
 	size_t n;
 };
 
+/*
+ * The options after kt_options_parse(), with defaults filled in. Strings are borrowed from argv and
+ * the environment; those without another default are NULL when they were not given.
+ */
 struct kt_options {
-	enum kt_command command;
+	enum kt_command command; /* default: RUN */
 
 	/* selection */
-	struct kt_strings tests; /* -t and positional: substrings, or names with @exact */
-	struct kt_strings skips; /* --skip: substrings, or names with @exact */
-	const char *gtest_filter;
-	bool exact;
-	struct kt_shard shard;
-	bool shard_given; /* what Bazel and GoogleTest say does not count then */
-	bool shard_auto;  /* --shard auto: the shard is still to be found out */
+	struct kt_strings tests;  /* -t and positional arguments; none: all tests */
+	struct kt_strings skips;  /* --skip */
+	const char *gtest_filter; /* POSITIVE[-NEGATIVE], patterns separated by colons */
+	bool exact;               /* tests and skips are whole names, not substrings */
+	struct kt_shard shard;    /* default: everything */
+	bool shard_given;         /* then the variables of Bazel and GoogleTest do not count */
+	bool shard_auto;          /* --shard auto: the variables of the CI system decide */
 
 	/* machines */
-	struct kt_strings kernels;    /* -k; none: the default */
-	bool kernel_from_environment; /* a -k takes the place of that one */
-	const char *append;
-	const char *qemu;
-	enum kt_boot boot;
-	uint64_t template_cache_bytes;
-	enum kt_accel_choice accel;
+	struct kt_strings kernels;     /* -k; none: the default kernel */
+	bool kernel_from_environment;  /* KTESTS_KERNEL; the first -k replaces it */
+	const char *append;            /* added to the kernel command line */
+	const char *qemu;              /* program; NULL: the default one */
+	enum kt_boot boot;             /* default: FORK */
+	uint64_t template_cache_bytes; /* of the disk; default 4 GiB */
+	enum kt_accel_choice accel;    /* default: AUTO */
 
 	/* running */
-	unsigned int budget_vcpus; /* -j */
-	uint64_t timeout_ns;       /* 0: what each test says */
-	uint64_t boot_timeout_ns;
-	double timeout_multiplier;      /* 0: by the accelerator */
-	unsigned int max_fail;          /* 0: run all */
-	unsigned int memory_budget_mib; /* 0: three quarters of the host's memory */
-	unsigned int pool;              /* machines kept ready for the next tests, at most */
-	unsigned int retries;           /* attempts after the first */
-	bool flaky_fails;               /* a test that passes in a later attempt has failed */
-	unsigned int stress_count;      /* 0: without end */
+	unsigned int budget_vcpus;      /* -j: vCPUs at once, 1..4096; default: CPUs of the host */
+	uint64_t timeout_ns;            /* of each test; 0: as the test declares */
+	uint64_t boot_timeout_ns;       /* of each boot; 0: kt_setup_boot_limit_ns() */
+	double timeout_multiplier;      /* 0.1..1000; 0: 1 with KVM, 3 with TCG */
+	unsigned int max_fail;          /* failures after which the run ends; 0: none */
+	unsigned int memory_budget_mib; /* at least 64; 0: three quarters of the host's memory */
+	unsigned int pool;              /* machines prepared ahead, 0..64; default 2 */
+	unsigned int retries;           /* attempts after the first, 0..1000; default 0 */
+	bool flaky_fails;               /* a test that passes in a later attempt fails the run */
+	unsigned int stress_count;      /* runs of each test, at least 1; 0: without end */
 	bool stress_count_given;
-	uint64_t stress_duration_ns; /* 0: none */
-	uint64_t global_timeout_ns;  /* 0: none */
-	bool shuffle;
-	uint64_t seed; /* of everything random */
-	bool no_capture;
+	uint64_t stress_duration_ns; /* 0: no limit; else stress_count is 0 unless given */
+	uint64_t global_timeout_ns;  /* of the whole run; 0: none */
+	bool shuffle;                /* random order */
+	uint64_t seed;               /* of all random numbers; default: a random one */
+	bool no_capture;             /* the guest's output appears as it comes */
 	enum kt_work_type work_type; /* of swappable workers; KT_WORK_NONE: their own */
 
 	/* reporting */
-	enum kt_status_level status_level;
-	enum kt_color_choice color;
-	bool verbose;
-	bool tap;
-	const char *junit;
-	const char *gtest_output;
-	const char *output_dir; /* -o */
-	enum kt_list_format list_format;
+	enum kt_status_level status_level; /* default: PASS */
+	enum kt_color_choice color;        /* default: AUTO */
+	bool verbose;                      /* details of tests that pass, too */
+	bool tap;                          /* TAP on standard output */
+	bool meson; /* the exit status tells whether the plan is complete, not what came of it */
+	const char *junit;                 /* file; "-": standard output */
+	const char *gtest_output;          /* likewise, without the "xml:" before it */
+	const char *output_dir;            /* -o: directory of the sidecar files */
+	enum kt_list_format list_format;   /* default: TERSE */
 
 	/* ktests shell */
-	const char *exec;
+	const char *exec; /* command; NULL: an interactive shell */
 
 	/* ktests load */
-	bool verify;
+	bool verify; /* show what the verifier says instead of attaching */
+
+	/* ktests cache prune */
+	uint64_t cache_max_age_ns; /* since the last use; 0: any */
+	uint64_t cache_max_bytes;  /* of all together; UINT64_MAX: any */
 
 	/* ktests kernel */
-	const char *kernel_version;
-	const char *mirror;
-	const char *suite;
+	const char *kernel_version; /* NULL: the command's default */
+	const char *mirror;         /* URI; NULL: KTESTS_MIRROR, else that of the host's apt */
+	const char *suite;          /* NULL: trixie-backports */
 };
 
 /*
- * Parses @argv, with what the environment says where the command line does not. -EINVAL is a usage
- * error. Strings stay owned by @argv and the environment; the vectors by the options.
+ * Parses the environment and @argv. Returns 0; -EINVAL for a usage error, with the reason; -ENOMEM.
+ * @argv is reordered: getopt_long(3) moves options before the other words.
  */
 int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, struct kt_err *reterr);
+
+/* Frees the vectors. */
 void kt_options_deinit(struct kt_options *options);
 
-/* Writes the text of --help. */
+/* Writes the text of --help; @program is argv[0]. */
 void kt_options_help(const char *program, FILE *out);

@@ -13,6 +13,15 @@
 #include "util/cleanup.h"
 #include "util/parse.h"
 
+/*
+ * A shard is found in one of three ways: on the command line (parse), from the variables of a CI
+ * system when the user asks for it (detect), or from those of a test runner that does not ask
+ * (inherit).
+ *
+ * The danger is a shard that is silently wrong: then tests run twice or not at all, and the run
+ * passes. So whatever is incomplete or contradicts itself is an error, not a guess.
+ */
+
 #define SHARDS_MAX 100000u
 
 static const char *const partition_names[] = {
@@ -57,18 +66,19 @@ int kt_shard_parse_partition(const char *text, struct kt_shard *ret_shard, struc
 			  "partition '%s' is none of slice:M/N, hash:M/N, count:M/N", text);
 }
 
-/* An environment that numbers parallel jobs. */
+/* A CI system or test runner that numbers its parallel jobs by environment variables. */
 struct engine {
 	const char *name;
-	const char *sign;       /* a variable that says it is this engine; NULL: the index does */
-	const char *sign_value; /* that it must have; NULL: any */
-	const char *index;
-	const char *total;
-	unsigned int first; /* what the first index is */
+	const char *sign;       /* a variable that only this system sets; NULL: @index is one */
+	const char *sign_value; /* the value that @sign must have; NULL: any but an empty one */
+	const char *index;      /* the variable with the number of this job */
+	const char *total;      /* the variable with the number of jobs; NULL: there is none */
+	unsigned int first;     /* the number of the first job: 0 or 1 */
 };
 
+/* Searched in this order. */
 static const struct engine engines[] = {
-	/* Other engines use GitLab's names and count from 0. */
+	/* Others set CI_NODE_* too, but count from 0: GITLAB_CI tells them from GitLab. */
 	{ "GitLab", "GITLAB_CI", "true", "CI_NODE_INDEX", "CI_NODE_TOTAL", 1 },
 	{ "CircleCI", "CIRCLECI", NULL, "CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", 0 },
 	{ "Buildkite", "BUILDKITE", NULL, "BUILDKITE_PARALLEL_JOB", "BUILDKITE_PARALLEL_JOB_COUNT",
@@ -80,11 +90,13 @@ static const struct engine engines[] = {
 	{ "Kubernetes", NULL, NULL, "JOB_COMPLETION_INDEX", NULL, 0 },
 };
 
+/* Obeyed without --shard auto. */
 static const struct engine inherited[] = {
 	{ "Bazel", NULL, NULL, "TEST_SHARD_INDEX", "TEST_TOTAL_SHARDS", 0 },
 	{ "GoogleTest", NULL, NULL, "GTEST_SHARD_INDEX", "GTEST_TOTAL_SHARDS", 0 },
 };
 
+/* Reads a variable. -ENOENT when it is unset, empty, or when there is none (@name is NULL). */
 static int get_number(const char *name, uint64_t *ret_value, struct kt_err *reterr)
 {
 	const char *text = name ? getenv(name) : NULL;
@@ -96,6 +108,7 @@ static int get_number(const char *name, uint64_t *ret_value, struct kt_err *rete
 	return 0;
 }
 
+/* @index counts from 0 here; @who names the source in the error. */
 static int set_shard(const char *who, uint64_t index, uint64_t total, struct kt_shard *ret_shard,
 		     struct kt_err *reterr)
 {
@@ -120,7 +133,7 @@ static int read_engine(const struct engine *engine, struct kt_shard *ret_shard,
 	uint64_t index, total;
 	int r = get_number(engine->index, &index, reterr);
 
-	if (r < 0) /* not a parallel job */
+	if (r < 0) /* -ENOENT: this system, but not a parallel job */
 		return r;
 	r = get_number(engine->total, &total, reterr);
 	if (r == -ENOENT)
@@ -135,7 +148,10 @@ static int read_engine(const struct engine *engine, struct kt_shard *ret_shard,
 	return r ?: set_shard(engine->name, index - engine->first, total, ret_shard, reterr);
 }
 
-/* An array "1,3,5" has no index without holes, and is refused. */
+/*
+ * Slurm numbers the tasks of an array by MIN, MAX and STEP. An array like "1,3,7" has holes, so
+ * that an ID cannot be turned into an index, and is rejected.
+ */
 static int read_slurm(struct kt_shard *ret_shard, struct kt_err *reterr)
 {
 	uint64_t id, min, max, count, step = 1;
@@ -163,7 +179,7 @@ static int read_slurm(struct kt_shard *ret_shard, struct kt_err *reterr)
 
 int kt_shard_detect(struct kt_shard *shard, struct kt_err *reterr)
 {
-	struct kt_shard found = *shard; /* its kind counts */
+	struct kt_shard found = *shard; /* keeps the partition */
 	int r = -ENOENT;
 
 	for (size_t i = 0; r == -ENOENT && i < KT_ARRAY_LEN(engines); i++) {
@@ -182,6 +198,10 @@ int kt_shard_detect(struct kt_shard *shard, struct kt_err *reterr)
 	return r;
 }
 
+/*
+ * Creates the file that tells the test runner that the program divides its tests; without it, Bazel
+ * takes the shards for unsupported.
+ */
 static void touch_status_file(void)
 {
 	static const char *const names[] = { "TEST_SHARD_STATUS_FILE", "GTEST_SHARD_STATUS_FILE" };

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* One part of a list of tests: for several machines that share the work. */
+/*
+ * A shard is one of N parts of the selected tests. Several machines that run one shard each
+ * together run every test exactly once.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "util/err.h"
 
+/* How the tests are divided. */
 enum kt_partition {
 	KT_PARTITION_SLICE, /* every N-th test */
-	KT_PARTITION_HASH,  /* by the hash of the name: a test stays where it is when others come */
-	KT_PARTITION_COUNT, /* consecutive tests */
+	KT_PARTITION_HASH,  /* by the name's hash: a test stays in its part when others are added */
+	KT_PARTITION_COUNT, /* consecutive tests; the parts differ by one test at most */
 };
 
 struct kt_shard {
 	enum kt_partition partition;
 	unsigned int index; /* 1..total */
-	unsigned int total; /* 1: everything */
+	unsigned int total; /* number of parts, at most 100000; 1: everything */
 };
 
 #define KT_SHARD_ALL ((struct kt_shard){ KT_PARTITION_SLICE, 1, 1 })
@@ -24,23 +28,25 @@ struct kt_shard {
 /* "slice", "hash", "count". */
 const char *kt_partition_name(enum kt_partition partition);
 
-/* "slice:2/5", "hash:2/5" or "count:2/5". */
+/* Parses "slice:2/5", "hash:2/5" or "count:2/5". Returns 0 or -EINVAL. */
 int kt_shard_parse_partition(const char *text, struct kt_shard *ret_shard, struct kt_err *reterr);
 
-/* "2/5". */
+/* Parses "2/5", a slice. Returns 0 or -EINVAL. */
 int kt_shard_parse(const char *text, struct kt_shard *ret_shard, struct kt_err *reterr);
 
 /*
- * What the continuous integration's variables say (docs/running.md has the list); the partition of
- * @shard stays. -ENOENT when there are none.
+ * Takes index and total from the variables of the CI system (docs/running.md lists them);
+ * shard->partition stays. -ENOENT when no such variables are set; -EINVAL when they contradict one
+ * another.
  */
 int kt_shard_detect(struct kt_shard *shard, struct kt_err *reterr);
 
 /*
- * What Bazel's and GoogleTest's variables say, which count without being asked for; touches the file
- * that says so to them. 0 and @ret_shard untouched when there are none.
+ * Takes index and total from the variables of Bazel or GoogleTest, which expect to be obeyed
+ * without an option, and creates the file by which a program acknowledges them. Returns 0 and
+ * leaves *@ret_shard alone when no such variables are set; -EINVAL when they are wrong.
  */
 int kt_shard_inherit(struct kt_shard *ret_shard, struct kt_err *reterr);
 
-/* Whether the test at @position of @n, called @name, is in the shard. */
+/* Whether the test @name, which is number @position (from 0) of @n, belongs to @shard. */
 bool kt_shard_has(const struct kt_shard *shard, size_t position, size_t n, const char *name);

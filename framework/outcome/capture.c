@@ -11,6 +11,11 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/*
+ * A memory file has no reader that could be too slow: appending never blocks, and the runner reads
+ * the file after the session is gone. One process appends; the file is at most KT_CAPTURE_MAX long.
+ */
+
 int kt_capture_init(struct kt_capture *capture, const char *name, struct kt_err *reterr)
 {
 	*capture = KT_CAPTURE_NULL;
@@ -24,6 +29,7 @@ void kt_capture_deinit(struct kt_capture *capture)
 	*capture = KT_CAPTURE_NULL;
 }
 
+/* Moves the newer half of a full file to its beginning and cuts the rest off. */
 static int drop_half(struct kt_capture *capture)
 {
 	KT_FREE char *half = malloc(KT_CAPTURE_MAX / 2);
@@ -36,7 +42,6 @@ static int drop_half(struct kt_capture *capture)
 	    ftruncate(capture->fd, KT_CAPTURE_MAX / 2) < 0)
 		return -EIO;
 	capture->len = KT_CAPTURE_MAX / 2;
-	capture->dropped += KT_CAPTURE_MAX / 2;
 	return 0;
 }
 
@@ -72,7 +77,7 @@ char *kt_capture_read(const struct kt_capture *capture, size_t *ret_len)
 	ssize_t n;
 
 	*ret_len = 0;
-	/* The length is asked of the file: another process may have filled it. */
+	/* The file knows its length; capture->len does not count what another process wrote. */
 	if (capture->fd < 0 || fstat(capture->fd, &st) < 0)
 		return strdup("");
 	text = malloc((size_t)st.st_size + 1);
@@ -91,7 +96,10 @@ char *kt_capture_text(const struct kt_capture *capture)
 	return kt_capture_read(capture, &len);
 }
 
-/* The length of the escape sequence at @at (ECMA-48: CSI, OSC, and two-character ones). */
+/*
+ * The length of the escape sequence at @at (ECMA-48): "ESC [" up to a final byte, "ESC ]" up to BEL
+ * or the next escape, or two characters. The text may end within the sequence.
+ */
 static size_t escape_len(const char *at)
 {
 	size_t len = 1;
@@ -106,6 +114,7 @@ static size_t escape_len(const char *at)
 	return at[len] ? len + 1 : len;
 }
 
+/* The output is never longer than the input, so both share the buffer. */
 void kt_text_sanitize(char *text)
 {
 	char *to = text;
@@ -127,6 +136,7 @@ const char *kt_text_tail(const char *text, unsigned int n)
 {
 	const char *at = text + strlen(text);
 
+	/* The newline that ends the last line does not begin another one. */
 	if (at > text && at[-1] == '\n')
 		at--;
 	while (at > text) {

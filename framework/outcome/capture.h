@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Output of a machine, kept in memory that outlives the process that collects it: the runner makes
- * it, the session fills it, and whatever becomes of the session, the runner can read it.
+ * A capture holds one kind of a machine's output in a memory file. The runner creates it and the
+ * session, its child process, fills it; so the output survives whatever happens to the session.
  */
 
 #include <stddef.h>
@@ -11,32 +11,39 @@
 #include "util/err.h"
 
 struct kt_capture {
-	int fd; /* -1: none */
-	uint64_t len;
-	uint64_t dropped; /* bytes that were dropped from the middle */
+	int fd;       /* memfd; -1: none */
+	uint64_t len; /* bytes in the file, as this process has written them */
 };
 
 #define KT_CAPTURE_NULL ((struct kt_capture){ .fd = -1 })
 
-/* At most this much is kept: beyond it, the older half makes room, for the end tells most. */
+/*
+ * The most bytes that a capture keeps. When it is full, the older half is dropped, because the end
+ * of an output explains most.
+ */
 #define KT_CAPTURE_MAX (16u << 20)
 
+/* Creates an empty capture; @name appears in /proc/PID/fd. Errors: those of memfd_create(2). */
 int kt_capture_init(struct kt_capture *capture, const char *name, struct kt_err *reterr);
 void kt_capture_deinit(struct kt_capture *capture);
 
+/* Appends @len bytes. Returns 0, -ENOMEM, -EIO or an errno of pwrite(2). */
 int kt_capture_append(struct kt_capture *capture, const void *data, size_t len);
 
-/* All of it, with a NUL behind; to be freed, NULL when out of memory. */
+/*
+ * A copy of all bytes, *@ret_len of them, with a NUL behind, to be freed. Empty for a capture
+ * without a file; NULL when out of memory.
+ */
 char *kt_capture_read(const struct kt_capture *capture, size_t *ret_len);
 
-/* All of it as text with a NUL, to be freed; NULL when out of memory. */
+/* kt_capture_read() as text: it ends for the reader at the first NUL. */
 char *kt_capture_text(const struct kt_capture *capture);
 
 /*
- * Removes terminal control from @text in place: escape sequences, carriage returns and control
- * characters other than newline and tab.
+ * Removes terminal control from @text in place: escape sequences and control characters other than
+ * newline and tab.
  */
 void kt_text_sanitize(char *text);
 
-/* Where the last @n lines of @text begin. */
+/* Returns where the last @n lines of @text begin; @text itself if it has no more than that. */
 const char *kt_text_tail(const char *text, unsigned int n);

@@ -9,6 +9,12 @@
 #include "util/io.h"
 #include "wire/json.h"
 
+/*
+ * An outcome crosses a process boundary twice: as memory that the runner passes to the session by
+ * fork(2), and back as one line of JSON. The captures need no encoding, since both processes have
+ * their descriptors.
+ */
+
 static const char *const phase_names[KT_N_PHASES] = {
 	[KT_PHASE_BOOT] = "boot", [KT_PHASE_FORK] = "fork",         [KT_PHASE_READY] = "ready",
 	[KT_PHASE_RUN] = "run",   [KT_PHASE_TEARDOWN] = "teardown",
@@ -50,6 +56,7 @@ struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome)
 
 	if (!taken)
 		return NULL;
+	/* The captures own descriptors, so the old outcome must forget them. */
 	*taken = *outcome;
 	*outcome = KT_OUTCOME_NULL;
 	return taken;
@@ -66,29 +73,30 @@ char *kt_outcome_encode(const struct kt_outcome *outcome)
 	return json ? json_dumps(json, JSON_COMPACT) : NULL;
 }
 
+/* Times only describe: one that is missing or negative counts as 0, and the verdict stays. */
+static uint64_t get_ns(const json_t *json, const char *name)
+{
+	int64_t ns;
+
+	return kt_json_get_int(json, name, 0, INT64_MAX, &ns) < 0 ? 0 : (uint64_t)ns;
+}
+
 int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 		      struct kt_err *reterr)
 {
 	KT_JSON json_t *json = NULL;
-	int64_t begin;
 	int r;
 
 	r = kt_json_parse(data, len, "outcome", &json, reterr);
 	if (r < 0)
 		return r;
-	if (kt_json_get_int(json, "begin", 0, INT64_MAX, &begin) < 0)
-		return kt_err_set(reterr, -EBADMSG, "outcome without beginning");
-	outcome->begin_ns = (uint64_t)begin;
-	for (int i = 0; i < KT_N_PHASES; i++) {
-		int64_t ns;
-
-		if (kt_json_get_int(json, phase_names[i], 0, INT64_MAX, &ns) < 0)
-			return kt_err_set(reterr, -EBADMSG, "outcome without phases");
-		outcome->phase_ns[i] = (uint64_t)ns;
-	}
+	outcome->begin_ns = get_ns(json, "begin");
+	for (int i = 0; i < KT_N_PHASES; i++)
+		outcome->phase_ns[i] = get_ns(json, phase_names[i]);
 	return kt_result_from_json(json_object_get(json, "result"), &outcome->result, reterr);
 }
 
+/* Whether the time that the host took explains the failure: as a time, or as a share of the run. */
 static bool host_explains(const struct kt_failure *failure, uint64_t stolen_ns, uint64_t run_ns)
 {
 	if (failure->excess_ns)
@@ -102,9 +110,11 @@ void kt_outcome_judge_host(struct kt_outcome *outcome, uint64_t stolen_ns, uint6
 	struct kt_result *result = &outcome->result;
 	KT_FREE char *reason = NULL;
 
+	/* A verdict without failures has another cause, for example a timeout. */
 	if (result->verdict != KT_VERDICT_FAIL || !result->n_failures)
 		return;
 	for (size_t i = 0; i < result->n_failures; i++) {
+		/* A single failure with another cause keeps the verdict. */
 		if (!host_explains(&result->failures[i], stolen_ns, run_ns))
 			return;
 	}
@@ -112,6 +122,7 @@ void kt_outcome_judge_host(struct kt_outcome *outcome, uint64_t stolen_ns, uint6
 		"the host kept the machine waiting %.0f ms of %.0f, which is more than the "
 		"limits were missed by",
 		(double)stolen_ns / KT_NSEC_PER_MSEC, (double)run_ns / KT_NSEC_PER_MSEC);
+	/* kt_result_merge() never lowers a verdict, so this is done by hand. */
 	result->verdict = KT_VERDICT_INCONCLUSIVE;
 	kt_result_set_reason(result, reason);
 }

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What came out of one attempt of one test: the guest's result and the session's view of it. */
+/*
+ * An outcome is everything that is known about one attempt of one test: the result, which the guest
+ * has sent, and what the session observed from outside. The runner creates it, the session fills
+ * it, reporters read it.
+ */
 
 #include <ktest/test.h>
 
 #include "framework/outcome/capture.h"
 #include "wire/result.h"
 
-/* Where an attempt is; each has a deadline of its own. */
+/* The phases of an attempt, in order; an attempt has either BOOT or FORK. Each has a deadline. */
 enum kt_phase {
-	KT_PHASE_BOOT,     /* until HELO */
-	KT_PHASE_FORK,     /* the same from a template */
-	KT_PHASE_READY,    /* until the runner wants the test */
-	KT_PHASE_RUN,      /* until RSLT */
+	KT_PHASE_BOOT,     /* from the start of a booted machine until RUN is sent */
+	KT_PHASE_FORK,     /* the same of a machine that is restored from a template */
+	KT_PHASE_READY,    /* a machine that was prepared ahead waits for its turn */
+	KT_PHASE_RUN,      /* from RUN until RSLT */
 	KT_PHASE_TEARDOWN, /* until the machine is gone */
 	KT_N_PHASES,
 };
@@ -24,23 +28,24 @@ struct kt_kernel; /* framework/kernel/kernel.h */
 
 struct kt_outcome {
 	const struct kt_test *test;
-	const char *name; /* the test's, with the kernel's where there are several; borrowed */
-	const struct kt_kernel *kernel; /* on which; borrowed */
+	const char *name; /* of the test; NAME[LABEL] where there are several kernels; borrowed */
+	const struct kt_kernel *kernel; /* of the machine; borrowed */
 	unsigned int iteration;         /* of --stress-count, from 1 */
 	unsigned int attempt;           /* of --retries, from 1 */
-	uint64_t seed;                  /* with --seed of it, a run's first attempt is this one */
+	uint64_t seed;                  /* for --seed: a run with it repeats this attempt */
 	struct kt_result result;
-	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each */
-	uint64_t total_ns;              /* from start to end of the attempt */
-	uint64_t begin_ns; /* from wanting a machine to the test's first instruction; 0: never */
-	struct kt_capture out; /* standard output of the guest */
-	struct kt_capture err;
-	struct kt_capture console;
-	struct kt_capture dmesg;     /* kernel log of a failed test */
+	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each phase */
+	uint64_t total_ns;              /* from start to end of the attempt, without READY */
+	/* From the moment at which the runner wants the machine to the first instruction. */
+	uint64_t begin_ns;           /* 0: the test has not begun */
+	struct kt_capture out;       /* standard output of the guest */
+	struct kt_capture err;       /* standard error of the guest */
+	struct kt_capture console;   /* serial console */
+	struct kt_capture dmesg;     /* kernel log of the test, if it failed */
 	struct kt_capture scx_log;   /* what its schedulers have printed */
-	struct kt_capture scx_dump;  /* what the kernel has dumped of them */
-	struct kt_capture host;      /* what the session process itself printed, as .post_vm does */
-	struct kt_outcome *previous; /* attempts of this test before, latest first; not owned */
+	struct kt_capture scx_dump;  /* what the kernel has dumped about them */
+	struct kt_capture host;      /* what the session process has printed, from .post_vm too */
+	struct kt_outcome *previous; /* earlier attempts of the test, latest first; not owned */
 };
 
 #define KT_OUTCOME_NULL                                                                            \
@@ -57,21 +62,38 @@ struct kt_outcome {
 		.host = KT_CAPTURE_NULL,                                                           \
 	})
 
-/* Makes the captures. */
+/*
+ * Creates the captures of an outcome of @test. The caller calls kt_outcome_deinit() also after a
+ * failure.
+ */
 int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, struct kt_err *reterr);
+
+/* Frees the result and the captures, but not @previous. */
 void kt_outcome_deinit(struct kt_outcome *outcome);
 
 /*
- * Of a test that has failed limits only that a slow host can make it miss, and by no more than what the
- * host has taken from its machine (@stolen_ns of the @run_ns that it ran), nothing is known: it becomes
- * INCONCLUSIVE, with the reason. Its failures stay.
+ * Decides whether a slow host explains the failure of a test. The host has run other things for
+ * @stolen_ns of the @run_ns that the test took. If every failure is of a limit that was missed by
+ * no more than that, the test says nothing about the kernel: the verdict becomes INCONCLUSIVE, with
+ * a reason, and the failures stay.
  */
 void kt_outcome_judge_host(struct kt_outcome *outcome, uint64_t stolen_ns, uint64_t run_ns);
 
-/* Moves all of it to a new one on the heap, leaving KT_OUTCOME_NULL; NULL when out of memory. */
+/*
+ * Moves @outcome with all that it owns to a new one on the heap and leaves KT_OUTCOME_NULL. The
+ * caller deinitializes and frees the new one. NULL when out of memory: then nothing has moved.
+ */
 struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome);
 
-/* Everything but the captures, as one line of JSON, from the session to the runner; to be freed. */
+/*
+ * What the session tells the runner: result, phase_ns and begin_ns as one line of JSON, to be
+ * freed. The runner knows the rest itself and shares the captures. NULL when out of memory.
+ */
 char *kt_outcome_encode(const struct kt_outcome *outcome);
+
+/*
+ * Reads that line into @outcome, whose result must own nothing yet. -EBADMSG when it is malformed;
+ * some times may then be set, but the result is unchanged.
+ */
 int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 		      struct kt_err *reterr);

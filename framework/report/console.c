@@ -8,8 +8,16 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define CONSOLE_LINES 20u
-#define OUTPUT_LINES  200u
+/*
+ * The report for people, written while the run goes on: a heading line for each test, details below
+ * it for those that did not pass, a summary at the end. --status-level decides which tests appear.
+ * Output of the guest is indented and cleaned of terminal control, so that it can neither be taken
+ * for a line of the report nor act on the terminal. Every function that writes a block ends with a
+ * flush, because the progress line (framework/run/progress.c) is drawn on the same terminal.
+ */
+
+#define CONSOLE_LINES 20u  /* last lines of the guest's console that are shown */
+#define OUTPUT_LINES  200u /* last lines of every other capture */
 
 struct console {
 	struct kt_reporter reporter;
@@ -17,7 +25,7 @@ struct console {
 	bool color;
 };
 
-/* How a verdict is shown, and from which status level on. */
+/* How a verdict is shown, and the lowest --status-level at which it is. */
 static const struct {
 	const char *label;
 	const char *color;
@@ -30,12 +38,14 @@ static const struct {
 	[KT_VERDICT_FAIL] = { "FAIL", "\033[1;31m", KT_STATUS_FAIL },
 };
 
+/* The escape sequence, or nothing where colors are not wanted. */
 static const char *paint(const struct console *console, const char *sequence)
 {
 	return console->color ? sequence : "";
 }
 
-static int console_begin(struct kt_reporter *reporter, const struct kt_run_info *info)
+static int console_begin(struct kt_reporter *reporter, const struct kt_run_info *info,
+		     struct kt_err *reterr)
 {
 	struct console *console = (struct console *)reporter;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -53,10 +63,11 @@ static int console_begin(struct kt_reporter *reporter, const struct kt_run_info 
 	if (info->host->note[0])
 		(void)fprintf(console->out, "%swarning:%s %s\n", paint(console, "\033[1;33m"),
 			      paint(console, "\033[0m"), info->host->note);
-	return fflush(console->out);
+	(void)reterr;
+	return kt_report_flush(console->out);
 }
 
-/* Every line of @text, indented. */
+/* Writes every line of @text, indented. */
 static void put_block(const struct console *console, const char *text)
 {
 	while (*text) {
@@ -67,6 +78,7 @@ static void put_block(const struct console *console, const char *text)
 	}
 }
 
+/* Writes the last @lines of @capture under @title; nothing when it is empty. */
 static void put_capture(const struct console *console, const char *title,
 			const struct kt_capture *capture, unsigned int lines)
 {
@@ -93,8 +105,18 @@ static void put_failures(const struct console *console, const struct kt_outcome 
 		     line = strtok_r(NULL, "\n", &save))
 			(void)fprintf(console->out, "  %s\n", line);
 	}
+	if (result->n_failures_lost)
+		(void)fprintf(console->out, "  and %u more failures\n", result->n_failures_lost);
+	if (result->shed)
+		(void)fprintf(console->out, "  left out, as the result was too large: %s\n",
+			      result->shed);
 }
 
+/*
+ * Everything that helps to explain an attempt. With --no-capture the guest's output was shown
+ * already. A test that passed, whose details --verbose asks for, is not explained by the kernel
+ * log.
+ */
 static void put_details(const struct console *console, const struct kt_outcome *outcome)
 {
 	bool passed = outcome->result.verdict == KT_VERDICT_PASS;
@@ -117,6 +139,7 @@ static void put_details(const struct console *console, const struct kt_outcome *
 		(void)fprintf(console->out, "  rerun: %s\n", command);
 }
 
+/* Where the time of the attempt went. */
 static void put_phases(const struct console *console, const struct kt_outcome *outcome)
 {
 	(void)fputs("   ", console->out);
@@ -130,7 +153,10 @@ static void put_phases(const struct console *console, const struct kt_outcome *o
 	(void)fputc('\n', console->out);
 }
 
-/* "TRY 2 FAIL" for an attempt, "FLAKY 2/3" for what passed late, "PASS" for anything simple. */
+/*
+ * "PASS" for a test with one attempt; with several, "TRY 2 FAIL" for each that did not pass, and
+ * "FLAKY 2/3" for the one that passed.
+ */
 static void put_label(const struct console *console, const struct kt_outcome *outcome,
 		      bool is_attempt)
 {
@@ -168,6 +194,7 @@ static void put_heading(const struct console *console, const struct kt_outcome *
 	(void)fputc('\n', console->out);
 }
 
+/* An attempt that another attempt follows. */
 static int console_retry(struct kt_reporter *reporter, const struct kt_outcome *outcome)
 {
 	struct console *console = (struct console *)reporter;
@@ -176,7 +203,7 @@ static int console_retry(struct kt_reporter *reporter, const struct kt_outcome *
 		return 0;
 	put_heading(console, outcome, true);
 	put_details(console, outcome);
-	return fflush(console->out);
+	return kt_report_flush(console->out);
 }
 
 static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
@@ -187,7 +214,7 @@ static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome
 	bool skipped = verdict == KT_VERDICT_SKIP;
 	enum kt_status_level level = looks[verdict].level;
 
-	if (outcome->previous) /* the attempts before it are shown, so is their end */
+	if (outcome->previous) /* where the earlier attempts are shown, the last one is too */
 		level = KT_MIN(level, KT_STATUS_RETRY);
 	if (level > options->status_level)
 		return 0;
@@ -198,7 +225,7 @@ static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome
 		put_details(console, outcome);
 	if (!skipped && options->verbose)
 		put_phases(console, outcome);
-	return fflush(console->out);
+	return kt_report_flush(console->out);
 }
 
 static int console_end(struct kt_reporter *reporter, const struct kt_counts *counts,
@@ -216,6 +243,7 @@ static int console_end(struct kt_reporter *reporter, const struct kt_counts *cou
 		{ KT_VERDICT_SKIP, "skipped", true },
 	};
 	struct console *console = (struct console *)reporter;
+	int r;
 
 	(void)fprintf(console->out, "%12s [%8.3fs] %u run", "Summary",
 		      (double)counts->elapsed_ns / KT_NSEC_PER_SEC, counts->total);
@@ -232,7 +260,8 @@ static int console_end(struct kt_reporter *reporter, const struct kt_counts *cou
 	if (counts->interrupted)
 		(void)fputs("; interrupted", console->out);
 	(void)fputc('\n', console->out);
-	return fflush(console->out) ? kt_err_set(reterr, -errno, "standard output: %m") : 0;
+	r = kt_report_flush(console->out);
+	return r < 0 ? kt_err_set(reterr, r, "standard output: %m") : 0;
 }
 
 static void console_free(struct kt_reporter *reporter)

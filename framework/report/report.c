@@ -5,18 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest/worker/type.h"
+#include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
 
-int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info)
+/*
+ * The list of reporters, and the texts that several forms share. A reporter that fails does not
+ * keep the others from theirs: all are called, and the first error is returned.
+ */
+
+int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info,
+		       struct kt_err *reterr)
 {
 	int r = 0;
 
 	for (struct kt_reporter *at = first; at; at = at->next) {
 		int r2;
 
+		/* The other functions of a reporter read it. */
 		at->info = info;
-		r2 = at->ops->begin(at, info);
+		r2 = at->ops->begin(at, info, r ? NULL : reterr);
 		r = r ?: r2;
 	}
 	return r;
@@ -52,6 +61,7 @@ int kt_reporters_end(struct kt_reporter *first, const struct kt_counts *counts,
 	int r = 0;
 
 	for (struct kt_reporter *at = first; at; at = at->next) {
+		/* The text of the first error is kept. */
 		int r2 = at->ops->end(at, counts, r ? NULL : reterr);
 
 		r = r ?: r2;
@@ -69,18 +79,87 @@ void kt_reporters_free(struct kt_reporter *first)
 	}
 }
 
+int kt_report_flush(FILE *out)
+{
+	errno = 0;
+	return fflush(out) == 0 && !ferror(out) ? 0 : errno ? -errno : -EIO;
+}
+
+/* Appends @word as a POSIX shell reads it back: in single quotes unless it is harmless. */
+static void put_word(FILE *out, const char *word)
+{
+	static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				       "0123456789_-+=./,:@%^";
+
+	if (*word && word[strspn(word, harmless)] == '\0') {
+		(void)fputs(word, out);
+		return;
+	}
+	(void)fputc('\'', out);
+	for (; *word; word++) {
+		if (*word == '\'')
+			(void)fputs("'\\''", out);
+		else
+			(void)fputc(*word, out);
+	}
+	(void)fputc('\'', out);
+}
+
+static void put_option(FILE *out, const char *option, const char *value)
+{
+	(void)fprintf(out, " %s ", option);
+	put_word(out, value);
+}
+
+/* Options that change what the test does, beyond the defaults. */
+static void put_options(FILE *out, const struct kt_options *options, const char *kernel)
+{
+	const struct kt_work_ops *work = kt_work_ops((enum kt_work_type)options->work_type);
+
+	if (options->boot == KT_BOOT_COLD)
+		put_option(out, "--boot", "cold");
+	if (kernel)
+		put_option(out, "--kernel", kernel);
+	if (options->append)
+		put_option(out, "--append", options->append);
+	if (options->accel == KT_ACCEL_CHOICE_TCG || options->accel == KT_ACCEL_CHOICE_KVM)
+		put_option(out, "--accel", options->accel == KT_ACCEL_CHOICE_TCG ? "tcg" : "kvm");
+	if (options->qemu)
+		put_option(out, "--qemu", options->qemu);
+	if (work)
+		put_option(out, "--work-type", work->name);
+	if (options->timeout_ns)
+		(void)fprintf(out, " --timeout %" PRIu64 "ms", options->timeout_ns / 1000000);
+	if (options->timeout_multiplier > 0)
+		(void)fprintf(out, " --timeout-multiplier %g", options->timeout_multiplier);
+}
+
 char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_outcome *outcome)
 {
 	const struct kt_options *options = info->options;
 	const char *spec = outcome->kernel ? outcome->kernel->spec : NULL;
 
-	return kt_format("%s --exact -t %s --seed %" PRIu64 "%s%s%s%s%s", info->program,
-			 outcome->test->name, outcome->seed,
-			 options->boot == KT_BOOT_COLD ? " --boot cold" : "",
-			 spec ? " --kernel " : "", spec ?: "", options->append ? " --append " : "",
-			 options->append ?: "");
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	put_word(out, info->program);
+	/* The seed is that of the attempt. */
+	(void)fprintf(out, " --exact -t %s --seed %" PRIu64, outcome->test->name, outcome->seed);
+	put_options(out, options, spec);
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
 }
 
+/*
+ * Names the step of a failure. The index comes from the guest, so it is checked against the steps
+ * that the test has.
+ */
 static void put_place(FILE *out, const struct kt_test *test, const struct kt_failure *failure)
 {
 	const struct kt_step *step = test->steps;
@@ -121,9 +200,18 @@ char *kt_report_failure_text(const struct kt_test *test, const struct kt_failure
 
 char *kt_report_capture_text(const struct kt_capture *capture)
 {
-	char *text = kt_capture_text(capture);
+	size_t len, n = 0;
+	KT_FREE char *bytes = kt_capture_read(capture, &len);
+	char *text = bytes ? malloc(2 * len + 1) : NULL;
 
-	if (text)
-		kt_text_sanitize(text);
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		if (!bytes[i])
+			text[n++] = '\\';
+		text[n++] = bytes[i] ?: '0';
+	}
+	text[n] = '\0';
+	kt_text_sanitize(text);
 	return text;
 }

@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Reporters: what is written about a run, each form in a file of its own. */
+/*
+ * Reports: what a run tells its user, in several forms at once. Each form (console text, TAP, JUnit
+ * and GoogleTest XML, one JSON file for each test) is written by a reporter in a file of its own.
+ *
+ * A report is not an outcome. An outcome (framework/outcome/outcome.h) is the data about one
+ * attempt; reporters read outcomes, never change them, and decide nothing about verdicts.
+ *
+ * A report is also none of these four, which the guest makes while a test runs. What a report shows
+ * of them comes with the outcome, in the object result.scenario:
+ * - a worker report (guest/worker/report.h): what one worker or a sum of workers has measured;
+ * - telemetry (guest/worker/telemetry.h): the counters that a worker shares with PID 1 meanwhile;
+ * - a record (guest/scenario/record.h): the statistics of one step;
+ * - metrics (guest/payload/metrics.h): the numbers in the output of a payload.
+ */
 
 #include <stdio.h>
 
@@ -8,86 +21,110 @@
 #include "framework/options/options.h"
 #include "framework/outcome/outcome.h"
 
-/* What all reporters may want to know about the run. */
+/* What is known about the run before its first test. All pointers are borrowed. */
 struct kt_run_info {
-	const char *program; /* as it was called */
+	const char *program; /* the test binary, as it was called */
 	const struct kt_options *options;
 	const struct kt_host *host;
-	const char *kernels_text; /* their releases, with commas */
+	const char *kernels_text; /* releases of the kernels, separated by commas */
 	size_t n_kernels;
-	unsigned int
-		n_attempts; /* that are going to run, disabled ones included; 0: nobody knows */
-	unsigned int n_tests;
+	unsigned int n_attempts; /* outcomes to come, of disabled tests too; 0: not known */
+	unsigned int n_tests;    /* selected tests times kernels */
 	unsigned int n_filtered; /* tests of the binary that were not selected */
 };
 
-/* How many attempts ended how. */
+/* The totals of a run. A test that is retried counts once, by its last attempt. */
 struct kt_counts {
 	unsigned int by_verdict[KT_N_VERDICTS];
-	unsigned int total;
-	unsigned int n_flaky;   /* of those that passed, after attempts that did not */
-	unsigned int n_not_run; /* the run ended before */
-	uint64_t elapsed_ns;
-	bool interrupted;
+	unsigned int total;     /* the sum of by_verdict[] */
+	unsigned int n_flaky;   /* of those that passed: after an attempt that did not */
+	unsigned int n_not_run; /* left over when the run ended early */
+	uint64_t elapsed_ns;    /* of the whole run */
+	bool interrupted;       /* ended by a signal, by --global-timeout or by the host */
 };
 
 struct kt_reporter;
 
+/*
+ * The functions of a form. They return 0 or a negative errno; after a failure the run goes on and
+ * the exit status tells it.
+ */
 struct kt_reporter_ops {
-	int (*begin)(struct kt_reporter *reporter, const struct kt_run_info *info);
+	/* Called once, before the first test. */
+	int (*begin)(struct kt_reporter *reporter, const struct kt_run_info *info,
+		     struct kt_err *reterr);
+	/* Called with the last attempt of each test; the earlier ones follow in ->previous. */
 	int (*outcome)(struct kt_reporter *reporter, const struct kt_outcome *outcome);
-	/* An attempt after which another one comes; NULL: it is not of interest by itself. */
+	/* Called with each attempt that another one follows. NULL: the form does not show them. */
 	int (*retry)(struct kt_reporter *reporter, const struct kt_outcome *outcome);
+	/* Called once, after the last test. */
 	int (*end)(struct kt_reporter *reporter, const struct kt_counts *counts,
 		   struct kt_err *reterr);
 	void (*free)(struct kt_reporter *reporter);
 };
 
-/* What reporters embed as their first member. */
+/* A link of a list of reporters. Each form embeds it as its first member. */
 struct kt_reporter {
 	const struct kt_reporter_ops *ops;
-	struct kt_reporter *next;
-	const struct kt_run_info *info; /* set by begin */
+	struct kt_reporter *next;       /* NULL: the last */
+	const struct kt_run_info *info; /* set by kt_reporters_begin() */
 };
 
-/* For people, to @out. @color: escape sequences are welcome there. */
+/*
+ * The constructors return 0 or -ENOMEM. *@ret_reporter is freed with its list.
+ *
+ * Text for people, written to @out as tests end. @color: @out takes escape sequences.
+ */
 int kt_report_console_new(FILE *out, bool color, struct kt_reporter **ret_reporter);
 
-/* Flat TAP version 13 to @out. */
+/* Flat TAP version 13, written to @out as tests end. */
 int kt_report_tap_new(FILE *out, struct kt_reporter **ret_reporter);
 
-/* Files, written whole at the end of the run ("-" is standard output). */
+/* XML, written to the file @path at the end of the run. "-" is standard output. */
 int kt_report_junit_new(const char *path, struct kt_reporter **ret_reporter);
 int kt_report_gtest_new(const char *path, struct kt_reporter **ret_reporter);
 
-/* A file DIR/TEST.json for each test (docs/results.md). */
+/* A file DIR/TEST.json for each test, written when the test ends (docs/results.md). */
 int kt_report_sidecar_new(const char *dir, struct kt_reporter **ret_reporter);
 
-/* The list of reporters as one; the first failure is returned, all are called. */
-int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info);
+/*
+ * Call the function of every reporter of a list, also after one has failed, and return the first
+ * failure. kt_reporters_begin() comes first; @info must outlive the list.
+ */
+int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info,
+		       struct kt_err *reterr);
 int kt_reporters_outcome(struct kt_reporter *first, const struct kt_outcome *outcome);
 int kt_reporters_retry(struct kt_reporter *first, const struct kt_outcome *outcome);
 int kt_reporters_end(struct kt_reporter *first, const struct kt_counts *counts,
 		     struct kt_err *reterr);
 void kt_reporters_free(struct kt_reporter *first);
 
-/* The command that runs the outcome's test again as in this attempt; to be freed. */
+/*
+ * What the forms share. The texts are to be freed and are NULL only when out of memory; terminal
+ * control of the guest is removed from them.
+ */
+
+/* The command line that runs the test of @outcome again, with the attempt's seed and kernel. */
 char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_outcome *outcome);
 
+/* Flushes @out. Returns 0 or a negative errno. */
+int kt_report_flush(FILE *out);
+
 /*
- * The text of a failure, for every form: "file:line: what", and expected and got on lines of their
- * own, and where in the steps it was. To be freed.
+ * A failure as text: "FILE:LINE: WHAT", the expected and the actual value on lines of their own,
+ * and the step in which it occurred.
  */
 char *kt_report_failure_text(const struct kt_test *test, const struct kt_failure *failure);
 
-/* What the workers did, a line for each group of them; nothing when there were none. */
+/* All of @capture; a NUL is shown as "\\0". */
+char *kt_report_capture_text(const struct kt_capture *capture);
+
+/* Writes a table with a row for each group of workers; nothing when there were no workers. */
 void kt_report_put_workers(FILE *out, const struct kt_result *result);
 
 /*
- * What the test's schedulers have printed, and the beginning of what the kernel has dumped of them; nothing
- * when there is nothing. @output_dir: where all of it is; NULL: nowhere.
+ * Writes the end of what the test's schedulers have printed and the beginning of what the kernel
+ * has dumped about them; nothing when there is neither. @output_dir is the directory of the files
+ * with the whole dumps, to which the text refers; NULL: there are none.
  */
 void kt_report_put_scheduler(FILE *out, const struct kt_outcome *outcome, const char *output_dir);
-
-/* The captured output as clean text, to be freed; never NULL unless out of memory. */
-char *kt_report_capture_text(const struct kt_capture *capture);

@@ -6,10 +6,23 @@
 #include "framework/report/verifier_log.h"
 #include "util/cleanup.h"
 
-#define LOG_LINES  80u /* the last: they say why it ended; a refusal is explained on sixty (7.3) */
-#define DUMP_LINES 30u /* the first: they say who has found what wrong */
+/*
+ * The block about schedulers in the report for people. Two captures feed it: what a scheduler has
+ * printed, and the dump that the kernel makes when it ends a scheduler. A dump can have thousands
+ * of lines, of which the first are shown; the sidecar reporter writes all of them to a file.
+ */
 
-/* Around the dump in what a scheduler prints: schedulers/loader.c, and the kernel's own. */
+/*
+ * The last lines of the log tell why the scheduler ended; the verifier of Linux 7.3 takes sixty
+ * lines to explain a refusal. The first lines of the dump tell which CPU found what wrong.
+ */
+#define LOG_LINES  80u
+#define DUMP_LINES 30u
+
+/*
+ * The dump as a scheduler prints it: this heading, then a rule before and after it.
+ * schedulers/loader.c and the kernel's own schedulers print it so.
+ */
 #define DUMP_HEAD "DEBUG DUMP"
 #define DUMP_RULE "=========="
 
@@ -24,7 +37,7 @@ static const char *next_line(const char *line)
 	return line + (*line == '\n');
 }
 
-/* Behind the second rule; the whole rest when there is none. */
+/* Returns the line behind the second rule, or the end of the text when there is no second rule. */
 static const char *skip_dump(const char *line)
 {
 	unsigned int rules = 0;
@@ -36,7 +49,7 @@ static const char *skip_dump(const char *line)
 	return line;
 }
 
-/* Takes the dumps out, in place: they are shown on their own. */
+/* Removes the dumps from @text in place: they are shown on their own. */
 static void remove_dumps(char *text)
 {
 	char *to = text;
@@ -56,7 +69,7 @@ static void remove_dumps(char *text)
 	*to = '\0';
 }
 
-/* At most @n lines, indented; those that are empty are left out. */
+/* Writes the first @n lines of @text that are not empty, indented. */
 static void put_lines(FILE *out, const char *text, unsigned int n)
 {
 	for (; *text && n; text = next_line(text)) {
@@ -78,15 +91,19 @@ static unsigned int count_lines(const char *text)
 	return n;
 }
 
+/* Lines of dumps that did not fit into the kernel's buffer, over all schedulers of the test. */
 static json_int_t count_lost(const struct kt_result *result)
 {
 	const json_t *schedulers = json_object_get(result->scenario, "schedulers"), *entry;
-	json_int_t n = 0;
+	json_int_t n = 0, lost;
 	size_t i;
 
+	/* The guest may report any number. */
 	json_array_foreach(schedulers, i, entry)
 	{
-		n += json_integer_value(json_object_get(entry, "dump_lines_lost"));
+		lost = json_integer_value(json_object_get(entry, "dump_lines_lost"));
+		if (lost > 0)
+			n = n > INT64_MAX - lost ? INT64_MAX : n + lost;
 	}
 	return n;
 }
@@ -101,6 +118,7 @@ void kt_report_put_scheduler(FILE *out, const struct kt_outcome *outcome, const 
 
 	if (log && *log) {
 		remove_dumps(log);
+		/* Without memory for the shorter log, the log is shown as it is. */
 		collapsed = kt_verifier_log_collapse(log);
 		tail = kt_text_tail(collapsed ?: log, LOG_LINES);
 		(void)fprintf(out, "  scheduler%s:\n",

@@ -2,33 +2,54 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "framework/report/report.h"
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "wire/json.h"
 
-/* Raised when a member changes its meaning; docs/results.md describes them. */
+/*
+ * A sidecar is a JSON file for each test, with everything that is known about it, for programs that
+ * compare runs. Beside it, files with the same name and another ending hold the output of the
+ * test's schedulers and the kernel's dumps of them.
+ *
+ * Every file is published by a rename, so a reader never sees half of one. Tests run on after a
+ * file could not be written; the first error is kept, nothing more is written, and the end of the
+ * run reports it.
+ */
+
+/* To be raised when a member changes its meaning; docs/results.md describes the members. */
 #define SIDECAR_VERSION 1
 
-/* A file for each test, with all that is known of it, for programs to compare. */
 struct sidecar {
 	struct kt_reporter reporter;
 	char *dir;
-	bool failed;
-	struct kt_err err; /* the first that went wrong */
+	bool failed;       /* a file could not be written; no other is tried */
+	struct kt_err err; /* of the first failure */
 };
 
-static int sidecar_begin(struct kt_reporter *reporter, const struct kt_run_info *info)
+/* A directory in which nothing can be written is told before the run, not after it. */
+static int check_directory(const char *dir, struct kt_err *reterr)
+{
+	int r = kt_mkdir_all(dir, reterr);
+
+	if (r == 0 && access(dir, W_OK | X_OK) < 0)
+		r = kt_err_set(reterr, -errno, "results cannot be written to '%s': %m", dir);
+	return r;
+}
+
+static int sidecar_begin(struct kt_reporter *reporter, const struct kt_run_info *info,
+			 struct kt_err *reterr)
 {
 	struct sidecar *sidecar = (struct sidecar *)reporter;
 
 	(void)info;
-	sidecar->failed = kt_mkdir_all(sidecar->dir, &sidecar->err) < 0;
-	return 0;
+	return check_directory(sidecar->dir, reterr);
 }
 
+/* The topology that the test asks for, with its defaults filled in. */
 static json_t *topology_to_json(const struct kt_test *test)
 {
 	struct kt_topology topology = kt_test_topology(test);
@@ -56,7 +77,7 @@ static json_t *attempt_to_json(const struct kt_outcome *outcome)
 			 "result", kt_result_to_json(&outcome->result));
 }
 
-/* Latest first, as they are linked. */
+/* The attempts are linked from the latest to the first; the array is in the order of time. */
 static json_t *attempts_to_json(const struct kt_outcome *outcome)
 {
 	json_t *attempts = json_array();
@@ -79,7 +100,7 @@ static json_t *outcome_to_json(const struct kt_run_info *info, const struct kt_o
 			 (int)outcome->attempt, "attempts", attempts_to_json(outcome));
 }
 
-/* DIR/NAME.ENDING, and of a stress run DIR/NAME@stress-ROUND.ENDING. */
+/* DIR/NAME.ENDING; DIR/NAME@stress-ROUND.ENDING where a test runs several times. */
 static char *make_path(const struct sidecar *sidecar, const struct kt_outcome *outcome,
 		       const char *ending)
 {
@@ -100,7 +121,7 @@ static int write_outcome(struct sidecar *sidecar, const struct kt_outcome *outco
 	return kt_file_publish(path, text, strlen(text), &sidecar->err);
 }
 
-/* Whole and as they are; nothing is written when there is nothing. */
+/* Writes all bytes of @capture as they are; an empty capture gives no file. */
 static int write_capture(struct sidecar *sidecar, const struct kt_outcome *outcome,
 			 const struct kt_capture *capture, const char *ending)
 {
@@ -129,7 +150,7 @@ static int sidecar_outcome(struct kt_reporter *reporter, const struct kt_outcome
 	return 0;
 }
 
-/* The tests have run all the same: what is missing is said at the end, and by the exit status. */
+/* The error is returned here, so that the exit status tells it, and not by sidecar_outcome(). */
 static int sidecar_end(struct kt_reporter *reporter, const struct kt_counts *counts,
 		       struct kt_err *reterr)
 {

@@ -6,9 +6,15 @@
 #include "util/clock.h"
 #include "wire/json.h"
 
-#define ROWS_MAX 40u
+/*
+ * The table of workers in the report for people: one row for each group of workers, because a test
+ * can have hundreds of workers. Counters are summed; of times that a single worker must not exceed,
+ * the longest is shown.
+ */
 
-/* The workers of one group, summed up. */
+#define ROWS_MAX 40u /* further groups are left out */
+
+/* A row: the workers of one group, as sums but for the last two, which are maxima. */
 struct row {
 	const char *cgroup;
 	const char *work;
@@ -22,6 +28,10 @@ static double number(const json_t *worker, const char *name)
 	return json_number_value(json_object_get(worker, name));
 }
 
+/*
+ * The row of the worker's group, added if necessary; NULL when the table is full or the worker has
+ * no name of a cgroup or work type.
+ */
 static struct row *find_row(struct row *rows, size_t *n, const json_t *worker)
 {
 	const char *cgroup = json_string_value(json_object_get(worker, "cgroup"));
@@ -72,6 +82,7 @@ void kt_report_put_workers(FILE *out, const struct kt_result *result)
 	}
 	if (!n)
 		return;
+	/* Groups are numbered in the order in which the scenario created them. */
 	qsort(rows, n, sizeof(rows[0]), by_group);
 	(void)fprintf(out, "  workers:\n    %-16s %-14s %4s %11s %9s %9s %9s %7s %8s %9s\n",
 		      "cgroup", "work", "n", "iterations", "cpu ms", "wait ms", "switches", "moves",

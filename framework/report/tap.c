@@ -7,25 +7,31 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-/* Consumers (meson, prove) agree on flat TAP 13; what is no test line is a comment. */
+/*
+ * The report for programs that read TAP, like meson and prove. They agree on flat TAP 13: a line
+ * "ok" or "not ok" for each test. All that is not a test line is written as a comment.
+ */
 struct tap {
 	struct kt_reporter reporter;
 	FILE *out;
-	unsigned int n;
+	unsigned int n; /* test lines so far */
 };
 
-static int tap_begin(struct kt_reporter *reporter, const struct kt_run_info *info)
+static int tap_begin(struct kt_reporter *reporter, const struct kt_run_info *info,
+		 struct kt_err *reterr)
 {
 	struct tap *tap = (struct tap *)reporter;
 
 	(void)fputs("TAP version 13\n", tap->out);
-	if (info->n_attempts) /* else the plan comes at the end, when it is known */
+	if (info->n_attempts) /* otherwise tap_end() writes the plan, as TAP permits */
 		(void)fprintf(tap->out, "1..%u\n", info->n_attempts);
 	(void)fprintf(tap->out, "# kernel %s, accel: %s, seed %" PRIu64 "\n", info->kernels_text,
 		      info->host->accel_text, info->options->seed);
-	return fflush(tap->out);
+	(void)reterr;
+	return kt_report_flush(tap->out);
 }
 
+/* Writes every line of @text as a comment. */
 static void put_comment(FILE *out, const char *text)
 {
 	while (*text) {
@@ -36,7 +42,7 @@ static void put_comment(FILE *out, const char *text)
 	}
 }
 
-/* A '#' in a description would begin a directive. */
+/* Writes @text on one line. A '#' would begin a directive, so it becomes a space. */
 static void put_reason(FILE *out, const char *text)
 {
 	for (; *text; text++)
@@ -48,6 +54,7 @@ static int tap_outcome(struct kt_reporter *reporter, const struct kt_outcome *ou
 	struct tap *tap = (struct tap *)reporter;
 	const struct kt_result *result = &outcome->result;
 	bool skipped = result->verdict == KT_VERDICT_SKIP;
+	/* ERROR and INCONCLUSIVE have no counterpart in TAP: both are "not ok". */
 	bool ok = skipped || result->verdict == KT_VERDICT_PASS;
 
 	(void)fprintf(tap->out, "%sok %u - %s", ok ? "" : "not ", ++tap->n, outcome->name);
@@ -70,19 +77,21 @@ static int tap_outcome(struct kt_reporter *reporter, const struct kt_outcome *ou
 
 		put_comment(tap->out, text ?: "");
 	}
-	return fflush(tap->out);
+	return kt_report_flush(tap->out);
 }
 
 static int tap_end(struct kt_reporter *reporter, const struct kt_counts *counts,
 		   struct kt_err *reterr)
 {
 	struct tap *tap = (struct tap *)reporter;
+	int r;
 
 	if (!reporter->info->n_attempts)
 		(void)fprintf(tap->out, "1..%u\n", tap->n);
 	if (counts->interrupted)
 		(void)fputs("Bail out! interrupted\n", tap->out);
-	return fflush(tap->out) ? kt_err_set(reterr, -errno, "standard output: %m") : 0;
+	r = kt_report_flush(tap->out);
+	return r < 0 ? kt_err_set(reterr, r, "standard output: %m") : 0;
 }
 
 static void tap_free(struct kt_reporter *reporter)

@@ -13,18 +13,24 @@
 
 #include "util/cleanup.h"
 
-#define PERIOD_MAX  400u /* lines of one pass through a loop */
-#define REPEATS_MIN 3u
+/*
+ * Each line gets a key that is equal for lines of the same instruction. A loop is then a run of
+ * keys that repeats with some period; the shortest period that repeats often enough is taken.
+ */
+
+#define PERIOD_MAX  400u /* lines in one pass of the longest loop that is looked for */
+#define REPEATS_MIN 3u   /* passes that a loop must have to be written once */
 
 struct line {
 	const char *text;
 	size_t len;
-	uint64_t key; /* equal for lines of the same instruction */
+	uint64_t key; /* hash of the line without register states */
 };
 
 /*
- * "12: (85) call x#5   ; R0=scalar()": what stands behind the semicolon is the state then, and so is all of a
- * line that begins with "from 12 to 17:" or a number and a register.
+ * The key of a line. Register states are left out of it: what follows the semicolon in "12: (85)
+ * call x#5   ; R0=scalar()", and everything after the colon in "from 12 to 17: R0=1" and in "12:
+ * R0=1". The seeds 0, 1 and 2 keep these three forms apart.
  */
 static uint64_t make_key(const char *text, size_t len)
 {
@@ -46,6 +52,10 @@ static uint64_t make_key(const char *text, size_t len)
 	return XXH64(text, end, 0);
 }
 
+/*
+ * Splits @log into lines, which point into it, and returns their number. *@ret_lines is NULL when
+ * out of memory.
+ */
 static size_t split(const char *log, struct line **ret_lines)
 {
 	size_t n = 1, i = 0;
@@ -64,7 +74,7 @@ static size_t split(const char *log, struct line **ret_lines)
 	return i;
 }
 
-/* How often the @period lines from @at on follow one another. */
+/* The number of passes, the first included, that the @period lines at @at make without a gap. */
 static size_t count_repeats(const struct line *lines, size_t n, size_t at, size_t period)
 {
 	size_t same = 0;
@@ -74,7 +84,7 @@ static size_t count_repeats(const struct line *lines, size_t n, size_t at, size_
 	return same / period + 1;
 }
 
-/* The shortest loop that begins here; 0 when none does. */
+/* The length in lines of the shortest loop that begins at line @at; 0 when none does. */
 static size_t find_loop(const struct line *lines, size_t n, size_t at, size_t *ret_repeats)
 {
 	for (size_t period = 1; period <= PERIOD_MAX && at + period * REPEATS_MIN <= n; period++) {

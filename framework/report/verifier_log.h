@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The log of the BPF verifier, for people. */
+/* The log of the BPF verifier, shortened for people. */
 
 /*
- * The text with loops told once: where the same instructions follow three times or more, one pass through them
- * is left, and a line says how many there were. States of registers, which differ from pass to pass, do not
- * count. To be freed; NULL when out of memory.
+ * Returns a copy of @log in which loops are written once, to be freed; NULL when out of memory.
+ *
+ * The verifier logs every pass through a loop. Where the same instructions follow one another at
+ * least three times, one pass stays and a line tells the number of passes. Register states, which
+ * differ from pass to pass, are not compared.
  */
 char *kt_verifier_log_collapse(const char *log);

@@ -5,15 +5,24 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "framework/report/file.h"
 #include "framework/report/report.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/utf8.h"
 
 /*
- * JUnit (the dialect of Jenkins) and GoogleTest's XML differ in a few attributes only. Test cases
- * are collected while the run goes on, the file is written when the totals of its root are known.
+ * XML reports for CI servers in two dialects: JUnit as Jenkins reads it, and GoogleTest's. They
+ * differ in a few attributes only. The root element carries totals, which are known at the end, so
+ * test cases are collected in memory (xml->cases) and the file is written in xml_end().
+ *
+ * The file must be well-formed whatever a test prints: all text passes put_escaped().
  */
+
+#define OUTPUT_HEAD ((size_t)16 << 10) /* bytes of a long output */
+#define OUTPUT_TAIL ((size_t)48 << 10)
+
 enum dialect {
 	DIALECT_JUNIT,
 	DIALECT_GTEST,
@@ -22,32 +31,49 @@ enum dialect {
 struct xml {
 	struct kt_reporter reporter;
 	enum dialect dialect;
-	char *path;
-	char *cases; /* of the stream below */
+	const char *path; /* borrowed from the options */
+	struct kt_report_file *file;
+	char *cases; /* the <testcase> elements; belongs to @out until xml_free() */
 	size_t cases_len;
-	FILE *out;
-	struct tm began;
+	FILE *out;       /* a memory stream into @cases */
+	struct tm began; /* UTC */
 };
 
-/* Text of elements and attributes; XML 1.0 allows no control characters but these three. */
+/*
+ * Writes @text for an element or attribute. XML 1.0 (section 2.2) allows no control characters but
+ * tab, newline and carriage return, no surrogates, and neither U+FFFE nor U+FFFF. Control
+ * characters are dropped; what is not valid otherwise becomes U+FFFD.
+ */
+static void put_escaped_len(FILE *out, const char *text, size_t left)
+{
+	while (left) {
+		const unsigned char *at = (const unsigned char *)text;
+		uint32_t code = 0;
+		size_t n = kt_utf8_len(at, left, &code);
+
+		if (!n || code == 0xfffe || code == 0xffff)
+			(void)fputs(KT_UTF8_REPLACEMENT, out);
+		else if (code == '&')
+			(void)fputs("&amp;", out);
+		else if (code == '<')
+			(void)fputs("&lt;", out);
+		else if (code == '>')
+			(void)fputs("&gt;", out);
+		else if (code == '"')
+			(void)fputs("&quot;", out);
+		else if (code == '\n')
+			(void)fputs("&#10;", out);
+		else if (code >= ' ' || code == '\t')
+			(void)fwrite(text, 1, n, out);
+		n = n ?: 1;
+		text += n;
+		left -= n;
+	}
+}
+
 static void put_escaped(FILE *out, const char *text)
 {
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '&')
-			(void)fputs("&amp;", out);
-		else if (c == '<')
-			(void)fputs("&lt;", out);
-		else if (c == '>')
-			(void)fputs("&gt;", out);
-		else if (c == '"')
-			(void)fputs("&quot;", out);
-		else if (c == '\n')
-			(void)fputs("&#10;", out);
-		else if (c >= ' ' || c == '\t')
-			(void)fputc(c, out);
-	}
+	put_escaped_len(out, text, strlen(text));
 }
 
 static void put_attribute(FILE *out, const char *name, const char *value)
@@ -57,23 +83,29 @@ static void put_attribute(FILE *out, const char *name, const char *value)
 	(void)fputc('"', out);
 }
 
-/* Output is often not UTF-8 to the letter, which would make the whole file unreadable. */
+/*
+ * Writes a capture as an element; nothing when it is empty. Viewers load the whole file, so that of
+ * a long output only head and tail are in it.
+ */
 static void put_capture(FILE *out, const char *element, const struct kt_capture *capture)
 {
 	KT_FREE char *text = kt_report_capture_text(capture);
+	size_t len = text ? strlen(text) : 0, skipped = 0;
 
-	if (!text || !*text)
+	if (!len)
 		return;
-	for (char *at = text; *at; at++) {
-		if ((unsigned char)*at >= 0x80)
-			*at = '?';
-	}
+	if (len > OUTPUT_HEAD + OUTPUT_TAIL)
+		skipped = len - OUTPUT_HEAD - OUTPUT_TAIL;
 	(void)fprintf(out, "      <%s>", element);
-	put_escaped(out, text);
+	put_escaped_len(out, text, skipped ? OUTPUT_HEAD : len);
+	if (skipped) {
+		(void)fprintf(out, "&#10;[%zu bytes left out]&#10;", skipped);
+		put_escaped_len(out, text + OUTPUT_HEAD + skipped, OUTPUT_TAIL);
+	}
 	(void)fprintf(out, "</%s>\n", element);
 }
 
-/* Begins an element about what went wrong, whose message is the first line of @text. */
+/* Begins an element that describes what went wrong; its message is the first line of @text. */
 static void begin_fault(FILE *out, const char *element, enum kt_verdict verdict, const char *text)
 {
 	char first[512];
@@ -92,7 +124,7 @@ static void put_fault(FILE *out, const char *element, enum kt_verdict verdict, c
 	(void)fprintf(out, "</%s>\n", element);
 }
 
-/* One element for all failures of a case: readers take the first only. */
+/* The reason and all failures as one text: readers take only the first <failure>. */
 static char *all_failures(const struct kt_outcome *outcome)
 {
 	const struct kt_result *result = &outcome->result;
@@ -116,6 +148,7 @@ static char *all_failures(const struct kt_outcome *outcome)
 	return text;
 }
 
+/* The elements that Jenkins knows for attempts before the last. */
 static const char *previous_element(const struct kt_outcome *outcome, bool passed)
 {
 	if (outcome->result.verdict == KT_VERDICT_FAIL)
@@ -123,7 +156,7 @@ static const char *previous_element(const struct kt_outcome *outcome, bool passe
 	return passed ? "flakyError" : "rerunError";
 }
 
-/* The attempts before the last, oldest first, as Jenkins knows them. @passed: the last one did. */
+/* Writes the attempts before the last one, oldest first. @passed: the last attempt passed. */
 static void put_previous(FILE *out, const struct kt_outcome *outcome, bool passed)
 {
 	KT_FREE char *text = NULL;
@@ -160,6 +193,9 @@ static void put_result(struct xml *xml, const struct kt_outcome *outcome)
 	}
 	if (xml->dialect == DIALECT_JUNIT)
 		put_previous(xml->out, outcome->previous, verdict == KT_VERDICT_PASS);
+	/* The output of a test that passes is left out unless --verbose asks for it. */
+	if (verdict == KT_VERDICT_PASS && !xml->reporter.info->options->verbose)
+		return;
 	put_capture(xml->out, "system-out", &outcome->out);
 	put_capture(xml->out, "system-err", &outcome->err);
 }
@@ -171,7 +207,8 @@ static const char *suite_name(const struct kt_run_info *info)
 	return slash ? slash + 1 : info->program;
 }
 
-static int xml_begin(struct kt_reporter *reporter, const struct kt_run_info *info)
+static int xml_begin(struct kt_reporter *reporter, const struct kt_run_info *info,
+		     struct kt_err *reterr)
 {
 	struct xml *xml = (struct xml *)reporter;
 	time_t now = time(NULL);
@@ -179,7 +216,9 @@ static int xml_begin(struct kt_reporter *reporter, const struct kt_run_info *inf
 	(void)info;
 	(void)gmtime_r(&now, &xml->began);
 	xml->out = open_memstream(&xml->cases, &xml->cases_len);
-	return xml->out ? 0 : -ENOMEM;
+	if (!xml->out)
+		return kt_err_oom(reterr);
+	return kt_report_file_open(xml->path, &xml->file, reterr);
 }
 
 static int xml_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
@@ -209,6 +248,7 @@ static int xml_outcome(struct kt_reporter *reporter, const struct kt_outcome *ou
 	return ferror(xml->out) ? -ENOMEM : 0;
 }
 
+/* What <testsuites> and <testsuite> have in common. INCONCLUSIVE counts as an error. */
 static void put_totals(const struct xml *xml, FILE *out, const struct kt_counts *counts)
 {
 	unsigned int errors =
@@ -237,6 +277,7 @@ static void put_property(FILE *out, const char *name, const char *value)
 	(void)fputs("/>\n", out);
 }
 
+/* The whole file: head, properties, the collected test cases. */
 static void put_document(const struct xml *xml, FILE *out, const struct kt_counts *counts)
 {
 	const struct kt_run_info *info = xml->reporter.info;
@@ -274,11 +315,7 @@ static int xml_end(struct kt_reporter *reporter, const struct kt_counts *counts,
 	put_document(xml, out, counts);
 	if (fclose(out))
 		return kt_err_oom(reterr);
-	if (strcmp(xml->path, "-"))
-		return kt_file_publish(xml->path, text, len, reterr);
-	if (fputs(text, stdout) < 0 || fflush(stdout))
-		return kt_err_set(reterr, -errno, "standard output: %m");
-	return 0;
+	return kt_report_file_write(xml->file, text, len, reterr);
 }
 
 static void xml_free(struct kt_reporter *reporter)
@@ -287,7 +324,7 @@ static void xml_free(struct kt_reporter *reporter)
 
 	kt_fclosep(&xml->out);
 	free(xml->cases);
-	free(xml->path);
+	xml->file = kt_report_file_free(xml->file);
 	free(xml);
 }
 
@@ -306,11 +343,7 @@ static int xml_new(enum dialect dialect, const char *path, struct kt_reporter **
 		return -ENOMEM;
 	xml->reporter.ops = &xml_ops;
 	xml->dialect = dialect;
-	xml->path = strdup(path);
-	if (!xml->path) {
-		free(xml);
-		return -ENOMEM;
-	}
+	xml->path = path;
 	*ret_reporter = &xml->reporter;
 	return 0;
 }

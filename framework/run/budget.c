@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -16,30 +17,42 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define SLOT_MIB    64u
-#define MEMORY_BASE 65536 /* where the bytes for memory begin */
-#define SLOTS_MAX   16384u
-#define GATE        (2 * MEMORY_BASE) /* the byte that is locked while slots are being taken */
-#define TURNSTILE   (GATE + 1)        /* and the one by who could not have enough, until it has */
+/*
+ * A slot is one byte of the file: a vCPU, or 64 MiB of memory. A runner that uses a slot holds a
+ * write lock on its byte; the contents of the file mean nothing. Two more bytes keep runners in
+ * order:
+ *
+ *   the gate       is locked while a runner takes slots, so that one runner takes at a time;
+ *   the turnstile  is locked by the runner that has the next turn, from a request that failed
+ *                  until a request succeeds. Meanwhile no other runner takes slots.
+ *
+ * The locks belong to the open file description and not to the process (F_OFD_SETLK). Forked
+ * sessions share it, so the slots of a runner that is killed stay locked until its machines are
+ * gone too.
+ *
+ * A runner that waits learns of free slots by inotify. Giving slots back therefore writes to the
+ * file; when a runner dies, the kernel closes the file, which is an event as well.
+ */
 
-/* A run of bytes of the file; @held says which are locked by this runner. */
+#define SLOT_MIB    64u
+#define MEMORY_BASE 65536             /* offset of the memory's bytes; the vCPUs' begin at 0 */
+#define SLOTS_MAX   16384u            /* of each kind; must be below MEMORY_BASE */
+#define GATE        (2 * MEMORY_BASE) /* offset of the gate */
+#define TURNSTILE   (GATE + 1)        /* offset of the turnstile */
+
+/* The slots of one kind. */
 struct slots {
-	off_t base;
-	unsigned int n;
-	unsigned int n_held;
-	bool *held;
+	off_t base;          /* offset of the first */
+	unsigned int n;      /* of this runner's budget */
+	unsigned int n_held; /* by this runner */
+	bool *held;          /* which; n of them */
 };
 
-/*
- * The locks belong to the open file description, not to the process (F_OFD_SETLK), so that forked
- * sessions keep them alive until they are gone too: what a dead runner used is free when its machines
- * have ended. Giving back touches the file, and closing it is an event by itself.
- */
 struct kt_budget {
 	int fd;
-	int inotify_fd;
-	bool contended;
-	bool waiting; /* has the turnstile */
+	int inotify_fd; /* -1 until kt_budget_watch() */
+	bool contended; /* another runner has made a request fail */
+	bool waiting;   /* this runner holds the turnstile */
 	struct slots vcpus;
 	struct slots memory;
 };
@@ -61,20 +74,20 @@ static unsigned int default_mib(void)
 	return (unsigned int)((uint64_t)info.totalram * info.mem_unit / 4 * 3 >> 20);
 }
 
+/* Without a cache that can be written, the budget is that of this run alone. */
 static int open_file(struct kt_budget *budget, struct kt_err *reterr)
 {
 	KT_FREE char *dir = NULL, *path = NULL;
-	int r = kt_cache_path("locks", &dir, reterr);
 
-	if (r < 0)
-		return r;
-	path = kt_format("%s/budget", dir);
-	if (!path)
-		return kt_err_oom(reterr);
-	budget->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (kt_cache_path("locks", &dir, NULL) == 0) {
+		path = kt_format("%s/budget", dir);
+		if (!path)
+			return kt_err_oom(reterr);
+		budget->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	}
 	if (budget->fd < 0)
-		return kt_err_set(reterr, -errno, "cannot open '%s': %m", path);
-	return 0;
+		budget->fd = memfd_create("ktest-budget", MFD_CLOEXEC);
+	return budget->fd < 0 ? kt_err_set(reterr, -errno, "cannot make the budget: %m") : 0;
 }
 
 int kt_budget_open(unsigned int vcpus, unsigned int mib, struct kt_budget **ret_budget,
@@ -109,6 +122,7 @@ struct kt_budget *kt_budget_close(struct kt_budget *budget)
 	return NULL;
 }
 
+/* @command: F_OFD_SETLK fails at once if another holds the byte, F_OFD_SETLKW waits. */
 static bool lock_byte(int fd, int command, off_t at, short type)
 {
 	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
@@ -133,6 +147,7 @@ static void give_slots(const struct kt_budget *budget, struct slots *slots, unsi
 	}
 }
 
+/* All @n or none. Slots that this runner holds itself do not make it contended. */
 static bool take_slots(struct kt_budget *budget, struct slots *slots, unsigned int n)
 {
 	unsigned int got = 0;
@@ -173,7 +188,7 @@ static bool take_both(struct kt_budget *budget, unsigned int vcpus, unsigned int
 	return false;
 }
 
-/* Whether another runner waits for its turn. */
+/* Whether another runner holds the turnstile. */
 static bool others_wait(struct kt_budget *budget)
 {
 	if (budget->waiting)
@@ -184,6 +199,7 @@ static bool others_wait(struct kt_budget *budget)
 	return false;
 }
 
+/* Takes the turnstile if @wait, or else gives it back and tells the other runners. */
 static void take_turn(struct kt_budget *budget, bool wait)
 {
 	if (wait == budget->waiting)
@@ -194,16 +210,20 @@ static void take_turn(struct kt_budget *budget, bool wait)
 	}
 	(void)lock_slot(budget->fd, TURNSTILE, F_UNLCK);
 	budget->waiting = false;
-	(void)pwrite(budget->fd, "", 1, 0); /* the others' event */
+	(void)pwrite(budget->fd, "", 1, 0); /* an event for the others */
 }
 
+/* How a request respects the turns of other runners. */
 enum turn {
-	TURN_WAIT, /* behind who waits already, before who comes later */
-	TURN_NONE, /* behind all who wait, and without a place among them */
-	TURN_OVER, /* before all */
+	TURN_WAIT, /* it fails while another has the turn, and takes the turn when it fails */
+	TURN_NONE, /* it fails while another has the turn, and does not take the turn */
+	TURN_OVER, /* it ignores the turn of another, and takes a free turn when it fails */
 };
 
-/* One at a time: two that take some each, and not enough, would refuse one another what is free. */
+/*
+ * Runs inside the gate. If two runners took slots at the same time, each could get a part of what
+ * is free and fail, although there is enough for one of them.
+ */
 static bool take_in_gate(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 			 enum turn turn, struct kt_share *share)
 {
@@ -256,7 +276,7 @@ void kt_budget_give(struct kt_budget *budget, unsigned int vcpus, unsigned int m
 	give_slots(budget, &budget->memory, slots);
 	share->vcpus -= vcpus;
 	share->mib -= slots * SLOT_MIB;
-	(void)pwrite(budget->fd, "", 1, 0); /* the others' event */
+	(void)pwrite(budget->fd, "", 1, 0); /* an event for the others */
 }
 
 bool kt_budget_is_contended(const struct kt_budget *budget)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * How many virtual CPUs and MiB may be in use at once, on this host, by all runners together.
+ * The budget: how many vCPUs and MiB all runners on this host may use together at any time.
  *
- * A file in the cache stands for the host: a byte for each virtual CPU, and one for each 64 MiB. Who
- * uses one has it locked, and the kernel unlocks it when the runner dies. A runner that may use N takes
- * from the first N bytes, so that runners with different budgets share the smaller one.
+ * A file in the cache stands for the host. It has one byte for each vCPU and one for each 64 MiB
+ * of memory. A runner locks the bytes of what it uses, and the kernel unlocks them when the
+ * runner dies. A runner whose budget is N locks bytes among the first N only, so that runners
+ * with different budgets share the smaller one.
  */
 
 #include <stdbool.h>
@@ -14,51 +15,65 @@
 
 struct kt_budget;
 
-/* What was taken: never more than the budget is, and memory in multiples of 64 MiB. */
+/* What a job holds of the budget: never more than the whole budget. */
 struct kt_share {
 	unsigned int vcpus;
-	unsigned int mib;
+	unsigned int mib; /* a multiple of 64 */
 };
 
-/* @mib 0: three quarters of the host's memory. */
+/*
+ * Opens the budget of this host with @vcpus (at least 1 is used) and @mib of memory; 0 means
+ * three quarters of the host's memory. Returns 0, or a negative errno when the file cannot be
+ * opened or memory is short.
+ */
 int kt_budget_open(unsigned int vcpus, unsigned int mib, struct kt_budget **ret_budget,
 		   struct kt_err *reterr);
+
+/* Gives everything back. NULL is allowed; returns NULL. */
 struct kt_budget *kt_budget_close(struct kt_budget *budget);
 
 /*
- * Takes all of it or nothing, in turn: while a runner waits for what it could not have, no other one takes
- * anything, or a large machine would wait for ever beside small ones. What cannot be had is to be asked
- * for again. kt_budget_try() is for what nobody waits for: it neither waits in turn nor takes its turn.
+ * Takes @vcpus and @mib or nothing, and adds what it took to @share. A request above the whole
+ * budget takes the whole budget: a large machine runs alone.
  *
- * False when there is not enough. What is more than the whole budget counts
- * as the whole budget: a large machine runs alone. @share is added to.
+ * False when there is not enough, or another runner has the next turn. If other runners are in the
+ * way and none has the next turn, this runner gets it: no other runner takes anything until the
+ * request is repeated and succeeds. Without turns, a large machine would wait for ever while small
+ * ones come and go.
  */
 bool kt_budget_take(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 		    struct kt_share *share);
+
+/* As kt_budget_take(), for an optional request: it does not take the next turn when it fails. */
 bool kt_budget_try(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 		   struct kt_share *share);
 
 /*
- * Likewise, for more of what a share has some of already, and before all who wait: they may be waiting for
- * just that.
+ * As kt_budget_take(), for the rest of a share that is held in part. It ignores turns, because
+ * the runner whose turn it is may be waiting for this share to be given back.
  */
 bool kt_budget_complete(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 			struct kt_share *share);
 
-/* Gives back so much of @share, at most what is in it. */
+/* Gives @vcpus and @mib back, at most what @share holds, and subtracts them from @share. */
 void kt_budget_give(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 		    struct kt_share *share);
 
-/* As many of @vcpus as the budget has in all: what a machine with so many takes. */
+/* What a machine with @vcpus takes: at most the vCPUs of the whole budget. */
 unsigned int kt_budget_cap_vcpus(const struct kt_budget *budget, unsigned int vcpus);
 
-/* Whether another runner has been in the way of a kt_budget_take() so far. */
+/* Whether another runner has ever made a request of this runner fail. */
 bool kt_budget_is_contended(const struct kt_budget *budget);
 
 /*
- * A descriptor, the budget's, that becomes readable when a runner, this one too, gives something back, or dies;
- * kt_budget_drain() it then. What was given back before the first call is not told: try again after it.
- * For runs that meet another only: ending a watch takes the kernel 5 ms (inotify, synchronize_srcu).
+ * Gives a descriptor that becomes readable when any runner, this one included, gives something
+ * back or dies. The budget owns it. The first call starts the watch, which does not see what was
+ * given back before: the caller repeats its request after it.
+ *
+ * Only a run that has met another should watch: the kernel needs 5 ms to end a watch (inotify,
+ * synchronize_srcu). Returns 0, or a negative errno.
  */
 int kt_budget_watch(struct kt_budget *budget, int *ret_fd, struct kt_err *reterr);
+
+/* Reads what made the descriptor readable. kt_budget_watch() must have succeeded. */
 void kt_budget_drain(struct kt_budget *budget);

@@ -2,31 +2,31 @@
 #include "framework/run/group.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 
-/* Attempts, or bytes to be sent for each, for which a template with other files is made anew. */
+/* When a template whose files differ is renewed: so many attempts, or bytes to send to each. */
 #define RENEW_MIN   5u
 #define RENEW_BYTES (8u << 20)
 
 static bool is_for(const struct kt_group *group, const struct kt_kernel *kernel,
 		   const struct kt_test *test)
 {
-	struct kt_topology left = kt_test_topology(group->test), right = kt_test_topology(test);
-
-	return group->kernel == kernel && !memcmp(&left, &right, sizeof(left)) &&
-	       kt_setup_memory_mib(group->test) == kt_setup_memory_mib(test);
+	return group->kernel == kernel && kt_test_same_machine(group->test, test);
 }
 
-/* Beyond what the machine's RAM can hold of all of them, each of its tests is sent its own. */
+/*
+ * The template has the packages of all tests of the group, as far as the machine's RAM can hold
+ * them. A test whose packages do not fit is sent them in each attempt.
+ */
 static void add_packages(struct kt_group *group, const struct kt_setup *setup,
 			 const struct kt_test *test)
 {
-	uint64_t packages = group->packages | kt_cargo_packages(&setup->cargo, test);
+	struct kt_packages packages = kt_cargo_packages(&setup->cargo, test);
 
-	if (packages != group->packages &&
-	    kt_image_bytes(setup->image, packages, NULL) <= kt_setup_files_max(test))
+	kt_packages_add_all(&packages, &group->packages);
+	if (!kt_packages_equal(&packages, &group->packages) &&
+	    kt_image_bytes(setup->image, packages, NULL) <= kt_test_files_max(test))
 		group->packages = packages;
 }
 
@@ -83,7 +83,10 @@ struct kt_template_id kt_group_template_id(const struct kt_group *group,
 	};
 }
 
-/* Of many bytes it may be payloads that are missing, which change less often than the program. */
+/*
+ * With few attempts, only many bytes to send count: they mean that payloads are missing, which
+ * change less often than the program.
+ */
 static bool is_worth_renewing(const struct kt_group *group, const struct kt_setup *setup,
 			      unsigned int n_attempts)
 {

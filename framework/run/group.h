@@ -1,33 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Tests whose machines are equal, and the template that they share. */
+/*
+ * A group: the tests that want equal machines on the same kernel, and the template that they
+ * share.
+ *
+ * A group is looked for, and its template built, when the first of its tests is due. The runner
+ * owns the groups; processes of attempts see their group as it was at their fork().
+ */
 
 #include "framework/outcome/outcome.h"
 #include "framework/setup/setup.h"
 
 enum kt_group_state {
-	KT_GROUP_NEW,      /* nobody has looked for the template yet */
-	KT_GROUP_MISSING,  /* it has to be made */
-	KT_GROUP_BUILDING, /* that is going on */
-	KT_GROUP_READY,    /* machines can be restored */
-	KT_GROUP_COLD,     /* machines are booted */
-	KT_GROUP_FAILED,   /* the guest does not get up: its tests cannot run */
+	KT_GROUP_NEW,      /* the cache has not been searched for the template */
+	KT_GROUP_MISSING,  /* the template has to be built */
+	KT_GROUP_BUILDING, /* a job builds it */
+	KT_GROUP_READY,    /* machines are restored from it */
+	KT_GROUP_COLD,     /* there is no template: machines are booted */
+	KT_GROUP_FAILED,   /* the guest does not get up: the tests of the group end as ERROR */
 };
 
 struct kt_group {
 	struct kt_group *next;
 	const struct kt_kernel *kernel;
-	const struct kt_test *test; /* the first */
+	const struct kt_test *test; /* the first of the group; stands for all */
 	enum kt_group_state state;
-	uint64_t packages; /* what the files of its tests are in the image */
-	char *machine;     /* the text that the template depends on */
-	struct kt_template template;
-	struct kt_outcome *failure; /* FAILED: what became of the making of the template; owned */
+	struct kt_packages packages; /* of the image, that the template is to contain */
+	char *machine;               /* the text that the template depends on */
+	struct kt_template template; /* open in READY only */
+	struct kt_outcome *failure;  /* FAILED: of the build; NULL if memory was short; owned */
 };
 
 /*
- * The group of @test on @kernel in the list *@groups, made if need be, in the order of making; its packages
- * include those of @test from then on. With no template directory in @setup it is COLD. NULL when out of memory.
+ * Finds the group of @test on @kernel in the list *@groups, or appends a new one. Adds the
+ * packages of @test to the group's, unless all together would fill the machine's RAM. A new group
+ * is COLD if @setup has no template directory. NULL when out of memory.
  */
 struct kt_group *kt_group_get(struct kt_group **groups, const struct kt_setup *setup,
 			      const struct kt_kernel *kernel, const struct kt_test *test);
@@ -37,9 +44,16 @@ struct kt_template_id kt_group_template_id(const struct kt_group *group,
 					   const struct kt_setup *setup);
 
 /*
- * Looks for the template of a group that is NEW or BUILDING, and sets the state. One with other files
- * in it serves @n_attempts if they are few: each is sent the files, which takes some milliseconds; for
- * many, or many bytes, it pays to make it anew. With 0, what is there has to do. @reterr tells about a template that could not be used.
+ * Searches the cache for the template of a group that is NEW or BUILDING. The group is READY or
+ * MISSING then.
+ *
+ * A template whose files differ from those of the image is usable, because each attempt is sent
+ * what differs, in some milliseconds. For many attempts or many bytes it is cheaper to renew the
+ * template, and the group is MISSING. @n_attempts is the number of attempts to expect; 0 accepts
+ * any template.
+ *
+ * @reterr is set when a template was found but could not be used; the group is MISSING then, or
+ * READY with another one.
  */
 void kt_group_look(struct kt_group *group, const struct kt_setup *setup, unsigned int n_attempts,
 		   struct kt_err *reterr);

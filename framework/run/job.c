@@ -16,6 +16,13 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
+/*
+ * All state changes in callbacks of the runner's loop: the pidfd tells the exit, the pipe tells
+ * the rest, and the watchdog kills a job that hangs. The exit and the end of the pipe come in any
+ * order. end_if_complete() waits for both, because the last lines may still be in the pipe when
+ * the process is gone; it calls the event "ended" exactly once.
+ */
+
 int kt_job_init(struct kt_job *job, struct kt_loop *loop, const struct kt_job_events *events,
 		const struct kt_test *test, const char *name, const struct kt_kernel *kernel,
 		enum kt_phase first_phase, struct kt_err *reterr)
@@ -48,15 +55,17 @@ void kt_job_deinit(struct kt_job *job)
 	kt_outcome_deinit(&job->outcome);
 }
 
+/* Makes the outcome of a process that reported none an ERROR, which says how the process died. */
 static void explain_death(struct kt_job *job)
 {
 	const char *phase = kt_phase_name(job->phase);
 	struct kt_err text;
 
-	if (job->hung)
-		(void)kt_err_set(&text, 0,
-				 "the session hung in phase %s (.post_vm included) and was killed",
-				 phase);
+	if (job->hung && job->in_post_vm)
+		(void)kt_err_set(&text, 0, ".post_vm did not return within %u s and was killed",
+				 (unsigned int)(KT_POST_VM_LIMIT_NS / KT_NSEC_PER_SEC));
+	else if (job->hung)
+		(void)kt_err_set(&text, 0, "the session hung in phase %s and was killed", phase);
 	else if (WIFSIGNALED(job->status))
 		(void)kt_err_set(&text, 0, "the session died in phase %s: signal %d (%s)", phase,
 				 WTERMSIG(job->status), strsignal(WTERMSIG(job->status)));
@@ -72,13 +81,27 @@ static void end_if_complete(struct kt_job *job)
 	if (job->process.fd >= 0 || job->pipe.fd >= 0)
 		return;
 	kt_timer_disarm(job->loop, &job->watchdog);
-	/* Waiting in the pool is the run's time, not the test's. */
+	/* The time in the pool is not the test's: the phase READY does not count. */
 	job->outcome.total_ns = kt_now_ns() - job->began_ns - job->outcome.phase_ns[KT_PHASE_READY];
 	if (!job->has_outcome)
 		explain_death(job);
-	/* Whatever it has left behind in its group: a machine, children of .post_vm. */
-	(void)kill(-job->pid, SIGKILL);
 	job->events->ended(job);
+}
+
+/*
+ * The process may have left others in its group: a machine, children of .post_vm. They are killed
+ * while the dead leader still holds its number: once it is reaped, the number may be a stranger's.
+ */
+static void reap(struct kt_job *job)
+{
+	siginfo_t info;
+
+	while (waitid(P_PID, (id_t)job->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+		;
+	(void)kill(-job->pid, SIGKILL);
+	while (waitpid(job->pid, &job->status, 0) < 0 && errno == EINTR)
+		;
+	job->pid = 0;
 }
 
 static void on_process(void *data, uint32_t events)
@@ -87,8 +110,7 @@ static void on_process(void *data, uint32_t events)
 	int fd = job->process.fd;
 
 	(void)events;
-	while (waitpid(job->pid, &job->status, 0) < 0 && errno == EINTR)
-		;
+	reap(job);
 	if (WIFEXITED(job->status))
 		job->exit_code = WEXITSTATUS(job->status);
 	kt_loop_remove(job->loop, &job->process);
@@ -111,6 +133,7 @@ static const char *after(const char *line, const char *prefix)
 	return strncmp(line, prefix, len) ? NULL : line + len;
 }
 
+/* An unknown name changes nothing but the step. */
 static void set_phase(struct kt_job *job, const char *name)
 {
 	for (int i = 0; i < KT_N_PHASES; i++) {
@@ -122,16 +145,21 @@ static void set_phase(struct kt_job *job, const char *name)
 		job->events->phase(job);
 }
 
+/* An outcome that cannot be decoded counts as none: explain_death() speaks for the job then. */
 static void on_line(struct kt_job *job, const char *line)
 {
 	const char *text;
 
-	if ((text = after(line, KT_SESSION_PHASE)))
+	if ((text = after(line, KT_SESSION_PHASE))) {
 		set_phase(job, text);
-	else if ((text = after(line, KT_SESSION_STEP)))
+	} else if ((text = after(line, KT_SESSION_STEP))) {
 		job->step = atoi(text);
-	else if ((text = after(line, KT_SESSION_OUTCOME)))
+	} else if (!strcmp(line, KT_SESSION_POST_VM)) {
+		job->in_post_vm = true;
+		kt_job_watch(job, KT_POST_VM_LIMIT_NS);
+	} else if ((text = after(line, KT_SESSION_OUTCOME))) {
 		job->has_outcome = kt_outcome_decode(text, strlen(text), &job->outcome, NULL) == 0;
+	}
 }
 
 static void on_pipe(void *data, uint32_t events)
@@ -158,7 +186,10 @@ static void on_pipe(void *data, uint32_t events)
 	end_if_complete(job);
 }
 
-/* In the child: a group of its own, default signals, its output captured. */
+/*
+ * In the child: makes a process group, unblocks signals, and redirects the output. If the runner
+ * dies between fork() and prctl(), PR_SET_PDEATHSIG comes too late, and getppid() tells.
+ */
 static void become_job(const struct kt_job *job, pid_t parent, bool live)
 {
 	sigset_t none;
@@ -198,26 +229,42 @@ static int watch_child(struct kt_job *job, int pipe_fd)
 	return kt_loop_add(job->loop, &job->process) ?: kt_loop_add(job->loop, &job->pipe);
 }
 
-static int start(struct kt_job *job, kt_job_main_fn main, bool live, const int report[2],
+/* Undoes a start that failed half-way: no process, descriptor or event source is left. */
+static void abandon(struct kt_job *job, int pipe_fd)
+{
+	int pidfd = job->process.fd;
+
+	kt_loop_remove(job->loop, &job->process);
+	kt_loop_remove(job->loop, &job->pipe);
+	(void)kt_close(pidfd);
+	(void)kt_close(pipe_fd);
+	(void)kill(-job->pid, SIGKILL);
+	while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	job->pid = 0;
+	job->process = job->pipe = KT_SOURCE_NULL;
+}
+
+static int start(struct kt_job *job, kt_job_entry_fn entry, bool live, const int report[2],
 		 const int go[2])
 {
 	pid_t parent = getpid();
 
-	(void)fflush(NULL);
+	(void)fflush(NULL); /* or the child would write buffered text once more */
 	job->pid = fork();
 	if (job->pid < 0)
 		return -errno;
 	if (job->pid == 0) {
 		become_job(job, parent, live);
-		(void)kt_close(go[1]); /* or the end of the runner would not be seen in go[0] */
-		_exit(main(job, report[1], go[0]));
+		(void)kt_close(go[1]); /* so that go[0] ends when the runner dies */
+		_exit(entry(job, report[1], go[0]));
 	}
-	(void)setpgid(job->pid,
-		      job->pid); /* here too: a kill of the group must not come too early */
+	/* The child does the same; whoever is first, the group exists before it is killed. */
+	(void)setpgid(job->pid, job->pid);
 	return 0;
 }
 
-int kt_job_start(struct kt_job *job, kt_job_main_fn main, bool live, bool waits_for_go,
+int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool waits_for_go,
 		 struct kt_err *reterr)
 {
 	int report[2], go[2] = { -1, -1 }, r;
@@ -230,22 +277,29 @@ int kt_job_start(struct kt_job *job, kt_job_main_fn main, bool live, bool waits_
 		(void)kt_close(report[1]);
 		return kt_err_set(reterr, r, "pipe: %m");
 	}
-	r = start(job, main, live, report, go);
+	r = start(job, entry, live, report, go);
 	(void)kt_close(report[1]);
 	(void)kt_close(go[0]);
 	job->go_fd = go[1];
-	if (r == 0)
+	if (r == 0) {
 		r = watch_child(job, report[0]);
-	else
+		if (r < 0)
+			abandon(job, report[0]);
+	} else {
 		(void)kt_close(report[0]);
+	}
 	return r < 0 ? kt_err_set(reterr, r, "cannot start a session: %m") : 0;
 }
 
+/*
+ * The session computes from the time in the pipe how long its test waited for its first
+ * instruction.
+ */
 void kt_job_go(struct kt_job *job)
 {
 	uint64_t now = kt_now_ns();
 
-	/* A job that is gone is noticed by its end. */
+	/* If the process is gone the write fails, and on_process() handles the end. */
 	(void)write(job->go_fd, &now, sizeof(now));
 	job->go_fd = kt_close(job->go_fd);
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A job: a forked process that works on one outcome, seen from the runner.
+ * A job: a forked process that works on one outcome, as the runner sees it.
  *
- * It is in a process group of its own, with everything it starts, and dies with the runner. A pipe
- * tells its phases and at last its outcome; captures survive it. It has ended when both the process
- * and the pipe have. What is missing then is the process's death, an ERROR.
+ * The process leads a process group of its own, with everything that it starts, and dies with the
+ * runner. It reports its phases, its steps and at last its outcome through a pipe. The captured
+ * output is in files that outlive the process.
+ *
+ * A job has ended when the process has exited and the pipe is closed. If no outcome came through
+ * the pipe, the outcome is ERROR and says how the process died.
  */
 
 #include <stdbool.h>
@@ -18,8 +21,8 @@
 struct kt_job;
 
 struct kt_job_events {
-	void (*phase)(struct kt_job *job); /* a phase has begun: job->phase; may be NULL */
-	void (*ended)(struct kt_job *job); /* job->outcome is complete; may free the job */
+	void (*phase)(struct kt_job *job); /* job->phase has begun; may be NULL */
+	void (*ended)(struct kt_job *job); /* job->outcome is complete; it may free the job */
 };
 
 struct kt_job {
@@ -27,40 +30,59 @@ struct kt_job {
 	const struct kt_job_events *events;
 	struct kt_outcome outcome;
 	enum kt_phase phase;
-	int step; /* running, -1: none */
-	uint64_t began_ns;
-	int exit_code; /* of the process; -1 until it has exited by itself */
+	int step;          /* index of the running step; -1: none */
+	uint64_t began_ns; /* CLOCK_MONOTONIC, of kt_job_init() */
+	int exit_code;     /* of the process; -1 while it runs, or if a signal killed it */
 
 	/* private */
 	pid_t pid;
-	int go_fd;  /* write end; -1: the test does not wait for it */
-	int status; /* as wait(2) */
-	bool has_outcome;
-	bool hung; /* killed by the watchdog */
-	struct kt_source process;
-	struct kt_source pipe;
+	int go_fd;                /* write end of the pipe of kt_job_go(); -1: not waited for */
+	int status;               /* as of wait(2) */
+	bool has_outcome;         /* it came through the pipe */
+	bool hung;                /* the watchdog has killed it */
+	bool in_post_vm;          /* the test's .post_vm has begun */
+	struct kt_source process; /* a pidfd; owned */
+	struct kt_source pipe;    /* the read end; owned */
 	struct kt_timer watchdog;
-	struct kt_buffer in;
+	struct kt_buffer in; /* the beginning of a line from the pipe */
 };
 
-/* What the process does; its result is the exit status. */
-typedef int (*kt_job_main_fn)(struct kt_job *job, int report_fd, int go_fd);
+/*
+ * What the process does; the result is its exit status. It reports to @report_fd, and reads
+ * @go_fd before its test begins, unless that is -1.
+ */
+typedef int (*kt_job_entry_fn)(struct kt_job *job, int report_fd, int go_fd);
 
-/* Makes the captures. @name is that of the outcome; @first_phase is where the process begins. */
+/*
+ * Makes the files for the captured output. @name, @test and @kernel are borrowed by the outcome.
+ * The process will begin in @first_phase. Returns 0, or a negative errno; only job->outcome is to
+ * be freed then.
+ */
 int kt_job_init(struct kt_job *job, struct kt_loop *loop, const struct kt_job_events *events,
 		const struct kt_test *test, const char *name, const struct kt_kernel *kernel,
 		enum kt_phase first_phase, struct kt_err *reterr);
+
+/* Frees what the job owns. It must have ended, or never have started. */
 void kt_job_deinit(struct kt_job *job);
 
-/* @live: the process keeps this one's standard output; else its own output is captured. */
-int kt_job_start(struct kt_job *job, kt_job_main_fn main, bool live, bool waits_for_go,
+/*
+ * Forks the process, which calls @entry. With @live it writes to the standard output of the
+ * runner; otherwise its output is captured. With @waits_for_go it waits for kt_job_go() before
+ * its test begins.
+ *
+ * Returns 0, or a negative errno.
+ */
+int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool waits_for_go,
 		 struct kt_err *reterr);
 
-/* Lets the test of a waiting job begin. */
+/* Lets the test of a job that waits begin; to be called once. */
 void kt_job_go(struct kt_job *job);
 
-/* Kills everything of it unless it says something within so long; each call counts anew. */
+/*
+ * Kills the process group of the job after @limit_ns, as hung. Each call replaces the deadline of
+ * the last. The deadline does not move when the job reports something.
+ */
 void kt_job_watch(struct kt_job *job, uint64_t limit_ns);
 
-/* SIGKILL goes to everything in its group, others to the process itself. */
+/* Sends SIGKILL to the whole process group, any other signal to the process alone. */
 void kt_job_signal(const struct kt_job *job, int signal);

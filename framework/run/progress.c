@@ -10,20 +10,20 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define LINES_MAX 8u
-#define BAR_WIDTH 24u
+#define LINES_MAX 8u  /* tests that are shown; "..." stands for the others */
+#define BAR_WIDTH 24u /* characters */
 
-void kt_progress_init(struct kt_progress *progress, bool color, unsigned int total)
+void kt_progress_init(struct kt_progress *progress, unsigned int total)
 {
 	const char *terminal = getenv("TERM");
 
 	*progress = (struct kt_progress){
 		.enabled = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb"),
-		.color = color,
 		.total = total,
 	};
 }
 
+/* 80 if the terminal does not tell its width, or tells one that is too small for a line. */
 static unsigned int terminal_columns(void)
 {
 	struct winsize size;
@@ -33,6 +33,7 @@ static unsigned int terminal_columns(void)
 	return size.ws_col;
 }
 
+/* Moves the cursor up to the first line and erases from there to the end of the screen. */
 void kt_progress_clear(struct kt_progress *progress)
 {
 	if (!progress->shown)
@@ -42,7 +43,7 @@ void kt_progress_clear(struct kt_progress *progress)
 	progress->shown = 0;
 }
 
-/* Cut to the terminal's width, or a wrapped line would not be taken off again. */
+/* A line is cut to the terminal's width: a wrapped one takes two rows, and one would stay. */
 static void put_line(struct kt_progress *progress, const char *text, unsigned int columns)
 {
 	(void)fprintf(stderr, "%.*s\n", (int)columns - 1, text);
@@ -62,6 +63,7 @@ static void put_bar(struct kt_progress *progress, size_t n_running, unsigned int
 	put_line(progress, text, columns);
 }
 
+/* The whole block is drawn anew each time; ten times a second that costs nothing to speak of. */
 void kt_progress_draw(struct kt_progress *progress, const struct kt_progress_line *lines, size_t n)
 {
 	unsigned int columns;

@@ -1,31 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What is going on, at the bottom of a terminal: a bar and a line for each test that runs. */
+/* The progress of a run at the bottom of a terminal: a bar, and a line for each running test. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* A test that runs now. */
+/* A running test. All is borrowed until kt_progress_draw() returns. */
 struct kt_progress_line {
 	const char *name;
-	const char *phase; /* "boot", "run", "teardown" */
-	int step;          /* -1: none */
-	uint64_t began_ns;
+	const char *phase; /* as of kt_phase_name() */
+	int step;          /* index; -1: none */
+	uint64_t began_ns; /* CLOCK_MONOTONIC */
 };
 
 struct kt_progress {
-	bool enabled;
-	bool color;
-	unsigned int shown; /* lines on the screen now */
-	unsigned int total, done, failed;
+	bool enabled;        /* standard error is a terminal that can move its cursor */
+	unsigned int shown;  /* lines that are on the screen now */
+	unsigned int total;  /* attempts that the run will make; 0: unknown */
+	unsigned int done;   /* set by the caller, as is failed */
+	unsigned int failed; /* of done */
 };
 
-/* Draws on standard error, if that is a terminal that can be drawn on. */
-void kt_progress_init(struct kt_progress *progress, bool color, unsigned int total);
+/* Nothing is drawn if standard error is not a terminal, or TERM is unset or "dumb". */
+void kt_progress_init(struct kt_progress *progress, unsigned int total);
 
-/* Takes the lines off the screen, before anything else is written. */
+/* Erases the lines; to be called before anything else is written to the terminal. */
 void kt_progress_clear(struct kt_progress *progress);
 
-/* Draws them anew. */
+/* Replaces the lines on the screen by the bar and the first 8 of @lines. */
 void kt_progress_draw(struct kt_progress *progress, const struct kt_progress_line *lines, size_t n);

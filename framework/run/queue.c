@@ -20,11 +20,13 @@ void kt_item_free(struct kt_item *item)
 	}
 	if (item) {
 		free(item->obstacle);
+		free(item->fault);
 		free(item->name);
 	}
 	free(item);
 }
 
+/* queue->end always points to the last link, which is NULL: queue->first in an empty queue. */
 void kt_queue_init(struct kt_queue *queue)
 {
 	*queue = (struct kt_queue){ .end = &queue->first };
@@ -41,6 +43,7 @@ unsigned int kt_queue_deinit(struct kt_queue *queue)
 	return n;
 }
 
+/* An item that could be made in part only is in the queue too, and is freed with it. */
 static int add_item(struct kt_queue *queue, const struct kt_test *test,
 		    const struct kt_kernel *kernel, struct kt_group **groups,
 		    const struct kt_setup *setup)
@@ -56,6 +59,7 @@ static int add_item(struct kt_queue *queue, const struct kt_test *test,
 	item->iteration = queue->rounds;
 	item->attempt = 1;
 	item->obstacle = kt_setup_obstacle(setup, kernel, test);
+	item->fault = kt_setup_fault(setup, kernel, test);
 	item->group = kt_group_get(groups, setup, kernel, test);
 	*queue->end = item;
 	queue->end = &item->next;
@@ -94,11 +98,12 @@ struct kt_item *kt_queue_take(struct kt_queue *queue, struct kt_item **at)
 	return item;
 }
 
+/* Items with an obstacle are skipped without a machine. */
 unsigned int kt_queue_count(const struct kt_queue *queue, const struct kt_group *group)
 {
 	unsigned int n = 0;
 
 	for (const struct kt_item *item = queue->first; item; item = item->next)
-		n += item->group == group && !item->obstacle;
+		n += item->group == group && !item->obstacle && !item->fault;
 	return n;
 }

@@ -7,30 +7,37 @@
 
 #include "framework/outcome/outcome.h"
 #include "framework/session/session.h"
+#include "framework/setup/limits.h"
+#include "guest/test/test.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/io.h"
 #include "vmm/template_build.h"
 #include "wire/json.h"
 
-#define DISK_SLACK_MIB 64u /* beyond the guest's RAM */
+#define DISK_SLACK_MIB 64u /* room on the disk beyond the guest's RAM */
 
+/*
+ * One process makes one template. It holds the lock of the template's name meanwhile, so that of
+ * several runs that need the template one makes it and the others wait, and then find it.
+ * vmm/template_build.h drives the machine; this file decides what the template is made from and
+ * whether the guest is right.
+ *
+ * The runner must learn whether the guest or the cache is to blame for a failure: tests on a guest
+ * that does not start cannot run, but tests without a cache can boot.
+ */
 struct builder {
 	const struct kt_template_job *job;
-	const json_t *files; /* that the guest has before it is sent others */
-	bool guest_is_up;    /* what fails then is not the guest's fault */
+	const json_t *files; /* manifest of what the guest has before @update; borrowed */
+	bool guest_is_up;    /* a failure now is the cache's fault, not the guest's */
 };
 
 static int on_accept(void *data, const struct kt_hello *hello, struct kt_err *reterr)
 {
 	struct builder *builder = data;
-	int r;
+	int r = kt_setup_check_guest(builder->job->kernel, builder->job->test, hello, reterr);
 
-	if (hello->version != KT_WIRE_VERSION)
-		return kt_err_set(reterr, -EPROTO,
-				  "the guest speaks version %u of the protocol, not %u",
-				  hello->version, KT_WIRE_VERSION);
-	r = kt_setup_check_topology(builder->job->test, hello, reterr);
 	builder->guest_is_up = r == 0;
 	return r;
 }
@@ -42,10 +49,13 @@ static void on_console(void *data, const uint8_t *bytes, size_t len)
 	(void)kt_capture_append(&builder->job->outcome->console, bytes, len);
 }
 
-/* A guest that writes to memory for which the disk has no room is killed, so there must be enough. */
+/*
+ * The RAM file is sparse. QEMU is killed (SIGBUS) when the guest writes a page that the disk cannot
+ * hold.
+ */
 static int check_disk(const struct kt_template_job *job, struct kt_err *reterr)
 {
-	uint64_t want = (uint64_t)(kt_setup_memory_mib(job->test) + DISK_SLACK_MIB) << 20;
+	uint64_t want = (uint64_t)(kt_test_memory_mib(job->test) + DISK_SLACK_MIB) << 20;
 	struct statvfs disk;
 
 	if (statvfs(job->id.dir, &disk) < 0)
@@ -72,14 +82,14 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	const struct kt_template_job *job = builder->job;
 	const struct kt_image *image = job->setup->image;
 	KT_JSON json_t *before =
-		base ? json_incref(base->files) : kt_image_manifest(image, 0, NULL);
-	/* What the guest has beyond its needs stays there, and saves others the sending. */
+		base ? json_incref(base->files) : kt_image_manifest(image, KT_PACKAGES_NONE, NULL);
+	/* Files of the base that this job does not need stay: the next selection may need them. */
 	KT_JSON json_t *manifest = kt_image_manifest(image, job->packages, before);
 	struct kt_template_build spec = {
 		.id = job->id,
 		.machine = kt_setup_machine(job->setup, job->kernel, job->test),
 		.files = manifest,
-		.boot_timeout_ns = job->setup->options->boot_timeout_ns,
+		.boot_timeout_ns = kt_setup_boot_limit_ns(job->setup, job->test),
 		.base = base,
 		.update_timeout_ns = kt_setup_send_limit_ns(job->setup, job->packages),
 		.update = on_update,
@@ -94,18 +104,27 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	builder->files = before;
 	r = check_disk(job, reterr);
 	if (r < 0) {
-		builder->guest_is_up = true; /* for all we know */
+		builder->guest_is_up = true; /* the guest was not started: the disk is to blame */
 		return r;
 	}
 	r = kt_template_build(&spec, reterr);
-	if (r == 0)
+	builder->guest_is_up |= r == -ECHILD; /* killed, like this process can be */
+	if (r == -ETIMEDOUT && !builder->guest_is_up && !base)
+		return kt_err_set(reterr, r,
+				  "boot timeout: the guest has not reported within %.3g s "
+				  "(--boot-timeout)",
+				  (double)spec.boot_timeout_ns / KT_NSEC_PER_SEC);
+	if (r == 0) {
 		kt_template_prune(job->id.dir, job->setup->options->template_cache_bytes);
+		/* A stage of this template was removed before the build; others never may be. */
+		(void)kt_cache_sweep("templates", "template-", true, NULL);
+	}
 	return r;
 }
 
 /*
- * What other selections of tests have left in the guest stays in it from one renewal to the next, while
- * there is room.
+ * A renewed template keeps the files that earlier selections of tests needed. Returns true when
+ * they have filled the guest's RAM too far: the template is then made from a boot, without them.
  */
 static bool is_cluttered(const struct kt_template_job *job, const struct kt_template *base)
 {
@@ -113,10 +132,13 @@ static bool is_cluttered(const struct kt_template_job *job, const struct kt_temp
 	KT_JSON json_t *all = kt_image_manifest(job->setup->image, job->packages, base->files);
 
 	return json_object_size(all) > json_object_size(own) &&
-	       base->ram_used > kt_setup_files_max(job->test);
+	       base->ram_used > kt_test_files_max(job->test);
 }
 
-/* 1 when there is nothing to do: somebody else has built it while this waited for the lock. */
+/*
+ * Finds the template to renew; @base stays KT_TEMPLATE_NULL if there is none. Returns 1 when there
+ * is nothing to do, because another process made the template while this one waited for the lock.
+ */
 static int find_base(const struct kt_template_job *job, struct kt_template *base,
 		     struct kt_err *reterr)
 {
@@ -142,7 +164,7 @@ static int run(struct builder *builder, struct kt_err *reterr)
 	name = path ? kt_format("template-%s", strrchr(path, '/') + 1) : NULL;
 	if (!name)
 		return kt_err_oom(reterr);
-	builder->guest_is_up = true; /* what fails before the boot is the cache's */
+	builder->guest_is_up = true; /* until the guest is started, the cache is to blame */
 	r = kt_cache_lock(name, NULL, NULL, &lock, reterr);
 	if (r == 0)
 		r = find_base(job, &base, reterr);

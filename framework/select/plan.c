@@ -7,11 +7,11 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "framework/setup/setup.h"
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/random.h"
 
+/* Fisher-Yates: the order depends on @seed alone. */
 static void shuffle(struct kt_plan *plan, uint64_t seed)
 {
 	for (size_t i = plan->n; i > 1; i--) {
@@ -23,14 +23,6 @@ static void shuffle(struct kt_plan *plan, uint64_t seed)
 	}
 }
 
-static bool same_machine(const struct kt_test *a, const struct kt_test *b)
-{
-	struct kt_topology left = kt_test_topology(a), right = kt_test_topology(b);
-
-	return !memcmp(&left, &right, sizeof(left)) &&
-	       kt_setup_memory_mib(a) == kt_setup_memory_mib(b);
-}
-
 /* Moves every test behind the last one before it that has the same machine. */
 static void group(struct kt_plan *plan)
 {
@@ -38,7 +30,7 @@ static void group(struct kt_plan *plan)
 		const struct kt_test *test = plan->tests[i];
 		size_t at = i;
 
-		while (at && !same_machine(plan->tests[at - 1], test))
+		while (at && !kt_test_same_machine(plan->tests[at - 1], test))
 			at--;
 		if (!at)
 			continue; /* the first of its kind stays */

@@ -1,28 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The order in which tests run: which part of them, shuffled or not, those of one machine together. */
+/*
+ * The plan of a run: which part of the selection runs (its shard), and in which order. Every
+ * process that is given the same binary and options makes the same plan.
+ */
 
 #include "framework/select/select.h"
 
 struct kt_plan {
-	const struct kt_test **tests; /* one round */
+	const struct kt_test **tests; /* of one round, in order; owned */
 	size_t n;
-	size_t n_before; /* of which the shard was taken */
+	size_t n_before; /* tests of the selection before the shard was taken */
 };
 
 /*
- * Takes the shard of the options out of @selection, shuffles if asked to, and brings tests with equal
- * machines together, so that each template is made once and used while it is warm.
+ * Takes the shard of the options out of @selection, shuffles it if --shuffle is given, and moves
+ * tests with equal machines together, so that each template is used while it is in the page
+ * cache. Returns 0 or -ENOMEM.
  */
 int kt_plan_init(struct kt_plan *plan, const struct kt_selection *selection,
 		 const struct kt_options *options);
 void kt_plan_deinit(struct kt_plan *plan);
 
 /*
- * The seed of a round: the run's in the first attempts of the first round, another one in every other.
- * A run with --seed of it begins as that attempt did.
+ * The seed of an attempt in a round; both count from 1. The first attempts of the first round
+ * have the seed of the run. A run that is given the result as --seed uses it in its first
+ * attempts, and so repeats this one.
  */
 uint64_t kt_plan_seed(uint64_t seed, unsigned int iteration, unsigned int attempt);
 
-/* The seed of @test in a round: tests do not all draw the same numbers. */
+/* The seed of @test, from that of its attempt, so that different tests draw different numbers. */
 uint64_t kt_plan_test_seed(uint64_t seed, const struct kt_test *test);

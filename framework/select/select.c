@@ -8,6 +8,7 @@
 
 #include "util/cleanup.h"
 
+/* @exact: the pattern must be the whole name; otherwise it may be any part of the name. */
 static bool matches_any(const struct kt_strings *patterns, const char *name, bool exact)
 {
 	for (size_t i = 0; i < patterns->n; i++) {
@@ -17,7 +18,9 @@ static bool matches_any(const struct kt_strings *patterns, const char *name, boo
 	return false;
 }
 
-/* One of the patterns, separated by colons, up to @end. A suite "ktest." before a name is allowed.
+/*
+ * Whether @name matches one of the patterns up to @end, which colons separate. A pattern may
+ * begin with a suite, as "ktest.": what follows the first dot is tried too.
  */
 static bool gtest_any(const char *patterns, const char *end, const char *name)
 {
@@ -36,7 +39,7 @@ static bool gtest_any(const char *patterns, const char *end, const char *name)
 	return false;
 }
 
-/* GoogleTest: POSITIVE[-NEGATIVE], each patterns with * and ? separated by colons. */
+/* A filter of GoogleTest: POSITIVE[-NEGATIVE], each a list of patterns with * and ?. */
 static bool gtest_matches(const char *filter, const char *name)
 {
 	const char *minus = strchr(filter, '-');
@@ -47,6 +50,7 @@ static bool gtest_matches(const char *filter, const char *name)
 	return minus == filter || gtest_any(filter, minus ?: end, name);
 }
 
+/* Names and the GoogleTest filter must both match; --skip wins over both. */
 bool kt_select_matches(const struct kt_options *options, const char *name)
 {
 	if (options->tests.n && !matches_any(&options->tests, name, options->exact))

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Which tests a run is about. */
+/* The selection: the tests that the names, --skip and filters of the command line choose. */
 
 #include <ktest/test.h>
 
 #include "framework/options/options.h"
 
 struct kt_selection {
-	const struct kt_test **tests; /* in the order of registration */
+	const struct kt_test **tests; /* in the order of registration; owned */
 	size_t n;
-	unsigned int n_filtered; /* tests that were left out */
+	unsigned int n_filtered; /* tests of the binary that were not chosen */
 };
 
-/* Chooses among @tests by the options' names, skips and filter. */
+/* Chooses among @tests by the options' names, skips and filter. Returns 0 or -ENOMEM. */
 int kt_select(const struct kt_test_node *tests, const struct kt_options *options,
 	      struct kt_selection *ret_selection);
 
-/* Leaves only the tests of @shard. */
+/* Removes the tests that are not in @shard; n_filtered does not change. */
 void kt_selection_keep_shard(struct kt_selection *selection, const struct kt_shard *shard);
 void kt_selection_deinit(struct kt_selection *selection);
 

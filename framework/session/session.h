@@ -1,29 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* A session: one process for one attempt of one test, with one machine. */
+/*
+ * A session: the process that makes one attempt of one test, with one machine. The runner forks it
+ * and reads what it reports.
+ */
 
 #include "framework/outcome/outcome.h"
 #include "framework/setup/setup.h"
+#include "util/clock.h"
 
 struct kt_session {
+	/* All borrowed. */
 	const struct kt_setup *setup;
 	const struct kt_template *template; /* to restore from; NULL: boot */
-	struct kt_outcome *outcome;         /* holds test, iteration, attempt and captures */
-	int report_fd;                      /* written to: see below */
-	int go_fd; /* the test waits for the time at which it was wanted, as uint64_t; -1: no */
-	uint64_t wanted_ns; /* that time when there is no waiting */
+	struct kt_outcome *outcome; /* names test, iteration and attempt; receives the rest */
+	int report_fd;              /* written to: the lines below */
+	/*
+	 * The session makes its guest ready and then waits here for a uint64_t, the time at which
+	 * the runner wanted the test (CLOCK_MONOTONIC). -1: the test begins at once.
+	 */
+	int go_fd;
+	uint64_t wanted_ns; /* that time, when go_fd is -1 */
 };
 
-/* What the runner reads from a session, each on a line of its own. */
+#define KT_POST_VM_LIMIT_NS (60 * KT_NSEC_PER_SEC) /* then the runner ends the session */
+
+/* The beginnings of the lines that a session reports. */
 #define KT_SESSION_PHASE   "phase "   /* followed by the name of the phase that begins */
 #define KT_SESSION_STEP    "step "    /* followed by the index of the step that begins */
+#define KT_SESSION_POST_VM "post_vm"  /* alone: .post_vm begins */
 #define KT_SESSION_OUTCOME "outcome " /* followed by kt_outcome_encode(); the last line */
 
 /*
- * Runs the attempt. To be called in a process of its own, whose signals are in their default state.
- * Returns its exit status.
+ * Makes the attempt. Called in a process of its own, with default signal actions. Returns its exit
+ * status: 0, or 1 when the outcome could not be reported.
  */
 int kt_session_main(const struct kt_session *session);
 
-/* Writes one of the lines above. */
+/* Writes the line that @kind begins and @text ends. Errors are ignored. */
 void kt_session_report(int report_fd, const char *kind, const char *text);

@@ -11,6 +11,7 @@
 
 #include "util/cleanup.h"
 
+/* Looks through one section; does nothing unless it is the symbol table. */
 static bool describe_in(Elf *elf, Elf_Scn *section, uint64_t address, char *text, size_t room)
 {
 	GElf_Shdr header;
@@ -34,6 +35,7 @@ static bool describe_in(Elf *elf, Elf_Scn *section, uint64_t address, char *text
 	return false;
 }
 
+/* Called once, when a guest has crashed, so the table is searched linearly. */
 void kt_symbol_describe(uint64_t address, char *text, size_t room)
 {
 	KT_CLOSE int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);

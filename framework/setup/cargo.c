@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,166 +16,58 @@
 #include "util/io.h"
 #include "util/process.h"
 
-/* ---- which there are ---------------------------------------------------------------------------- */
+/*
+ * The cargo of a run is computed once, before anything starts: for each selected test the
+ * declarations that it uses, and for each declaration the file on the host and the package in the
+ * image. Places and packages share their index. A declaration whose file is missing is not an error
+ * here: its tests are skipped, and its package stays empty.
+ */
 
-static void place_deinit(struct kt_cargo_place *place)
-{
-	for (size_t i = 0; i < place->n_extras; i++) {
-		free((char *)place->extras[i].host);
-		free((char *)place->extras[i].guest);
-	}
-	free(place->extras);
-	free(place->path);
-}
+/* ---- looking up ------------------------------------------------------------------------------ */
 
-void kt_cargo_deinit(struct kt_cargo *cargo)
-{
-	for (size_t i = 0; i < cargo->n; i++) {
-		free((char *)cargo->packages[i].name);
-		place_deinit(&cargo->places[i]);
-	}
-	free(cargo->places);
-	free(cargo->packages);
-	*cargo = KT_CARGO_NULL;
-}
-
-static size_t find_place(const struct kt_cargo *cargo, const struct kt_cargo_item *item)
+static size_t find_place(const struct kt_cargo *cargo, const void *declaration)
 {
 	size_t i = 0;
 
-	while (i < cargo->n && cargo->places[i].item.declaration != item->declaration)
+	while (i < cargo->n && cargo->places[i].use.declaration != declaration)
 		i++;
 	return i;
 }
 
 const char *kt_cargo_path(const struct kt_cargo *cargo, const void *declaration)
 {
-	const struct kt_cargo_item item = { .declaration = declaration };
-	size_t i = find_place(cargo, &item);
+	size_t i = find_place(cargo, declaration);
 
 	return i < cargo->n ? cargo->places[i].path : NULL;
 }
 
-/* ---- which a test uses -------------------------------------------------------------------------- */
-
-#define USED_MAX 64u /* as many as a mask has bits */
-
-struct used {
-	struct kt_cargo_item at[USED_MAX];
-	size_t n;
-};
-
-static void use(struct used *used, const struct kt_cargo_item *item)
+/*
+ * Tests are sorted by address, since each of several questions is asked for every test of a
+ * round.
+ */
+static int compare_tests(const void *a, const void *b)
 {
-	for (size_t i = 0; i < used->n; i++) {
-		if (used->at[i].declaration == item->declaration)
-			return;
-	}
-	if (used->n < USED_MAX)
-		used->at[used->n++] = *item;
+	uintptr_t left = (uintptr_t)((const struct kt_cargo_test *)a)->test;
+	uintptr_t right = (uintptr_t)((const struct kt_cargo_test *)b)->test;
+
+	return (left > right) - (left < right);
 }
 
-static void use_payload(struct used *used, const struct kt_payload *payload)
+const struct kt_cargo_test *kt_cargo_of(const struct kt_cargo *cargo, const struct kt_test *test)
 {
-	if (payload)
-		use(used, &(const struct kt_cargo_item){
-				  .kind = KT_CARGO_PAYLOAD,
-				  .declaration = payload,
-				  .name = payload->name,
-				  .path = payload->binary,
-				  .package = payload->package,
-				  .files = payload->files,
-			  });
+	static const struct kt_cargo_test nothing;
+	const struct kt_cargo_test key = { .test = test }, *found;
+
+	found = bsearch(&key, cargo->tests, cargo->n_tests, sizeof(key), compare_tests);
+	return found ?: &nothing;
 }
 
-static void use_scheduler(struct used *used, const struct kt_scheduler *scheduler)
+struct kt_packages kt_cargo_packages(const struct kt_cargo *cargo, const struct kt_test *test)
 {
-	if (scheduler)
-		use(used, &(const struct kt_cargo_item){
-				  .kind = scheduler->object ? KT_CARGO_OBJECT : KT_CARGO_SCHEDULER,
-				  .declaration = scheduler,
-				  .name = scheduler->name,
-				  .path = scheduler->object ?: scheduler->binary,
-				  .package = scheduler->package,
-			  });
+	return kt_cargo_of(cargo, test)->packages;
 }
 
-static void use_lists(struct used *used, const struct kt_cgroup_def *setup, const struct kt_op *ops)
-{
-	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++)
-		use_payload(used, def->payload);
-	for (const struct kt_op *op = ops; op && !op->end; op++) {
-		use_payload(used, op->payload);
-		use_scheduler(used, op->scheduler);
-		if (op->def)
-			use_payload(used, op->def->payload);
-	}
-}
-
-/* Those that it lists, and those that its steps name. */
-static struct used used_by(const struct kt_test *test)
-{
-	struct used used = { .n = 0 };
-
-	for (const struct kt_payload *const *at = test->payloads; at && *at; at++)
-		use_payload(&used, *at);
-	use_scheduler(&used, test->scheduler);
-	for (const struct kt_scheduler *const *at = test->schedulers; at && *at; at++)
-		use_scheduler(&used, *at);
-	use_lists(&used, test->backdrop.setup, test->backdrop.ops);
-	for (const struct kt_step *step = test->steps; step && !step->end; step++)
-		use_lists(&used, step->setup, step->ops);
-	return used;
-}
-
-uint64_t kt_cargo_packages(const struct kt_cargo *cargo, const struct kt_test *test)
-{
-	struct used used = used_by(test);
-	uint64_t packages = 0;
-
-	for (size_t i = 0; i < used.n; i++)
-		packages |= kt_image_package_bit(find_place(cargo, &used.at[i]));
-	return packages;
-}
-
-static char *describe_missing(const struct kt_cargo_item *item)
-{
-	const char *where = item->kind == KT_CARGO_PAYLOAD ? "is not installed" : "is not found";
-
-	return kt_format("%s %s: '%s' %s%s%s", kt_cargo_kind_name(item->kind), item->name,
-			 item->path, where, item->package ? "; install " : "", item->package ?: "");
-}
-
-char *kt_cargo_missing(const struct kt_cargo *cargo, const struct kt_test *test)
-{
-	struct used used = used_by(test);
-
-	for (size_t i = 0; i < used.n; i++) {
-		size_t place = find_place(cargo, &used.at[i]);
-
-		if (place == cargo->n || !cargo->places[place].path)
-			return describe_missing(&used.at[i]);
-	}
-	return NULL;
-}
-
-int kt_cargo_for_each_scheduler(const struct kt_test *test,
-				int (*fn)(void *data, const struct kt_scheduler *scheduler),
-				void *data)
-{
-	struct used used = used_by(test);
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < used.n; i++) {
-		if (used.at[i].kind != KT_CARGO_PAYLOAD)
-			r = fn(data, used.at[i].declaration);
-	}
-	return r;
-}
-
-/* ---- where they are on the host ----------------------------------------------------------------- */
-
-/* A path of a declaration; relative ones begin where the test program is. NULL when out of memory. */
+/* Resolves a path of a declaration relative to the directory of the test program. */
 static char *host_path(const char *path)
 {
 	char program[PATH_MAX];
@@ -187,6 +80,48 @@ static char *host_path(const char *path)
 	return kt_format("%s/%s", program, path);
 }
 
+/*
+ * Why the file at the path that a declaration names cannot be used although it is there; to be
+ * freed. NULL when it is not there, or the declaration names no path.
+ */
+static char *describe_unusable(const struct kt_use *use)
+{
+	KT_FREE char *path = strchr(use->path, '/') ? host_path(use->path) : NULL;
+	struct stat st;
+
+	if (!path || stat(path, &st) < 0)
+		return NULL;
+	if (!S_ISREG(st.st_mode))
+		return kt_format("'%s' is not a regular file", path);
+	if (access(path, R_OK) < 0)
+		return kt_format("'%s' cannot be read (its mode is %04o)", path,
+				 st.st_mode & 07777);
+	if (use->kind != KT_USE_OBJECT && access(path, X_OK) < 0)
+		return kt_format("'%s' is not executable: its mode is %04o, without an x bit", path,
+				 st.st_mode & 07777);
+	return NULL;
+}
+
+static char *describe_missing(const struct kt_use *use)
+{
+	const char *where = use->kind == KT_USE_PAYLOAD ? "is not installed" : "is not found";
+	KT_FREE char *unusable = describe_unusable(use);
+
+	if (unusable)
+		return kt_format("%s %s: %s", kt_use_kind_name(use->kind), use->name, unusable);
+	return kt_format("%s %s: '%s' %s%s%s", kt_use_kind_name(use->kind), use->name, use->path,
+			 where, use->package ? "; install " : "", use->package ?: "");
+}
+
+char *kt_cargo_missing(const struct kt_cargo *cargo, const struct kt_test *test)
+{
+	const struct kt_use *missing = kt_cargo_of(cargo, test)->missing;
+
+	return missing ? describe_missing(missing) : NULL;
+}
+
+/* ---- where they are on the host -------------------------------------------------------------- */
+
 static bool is_file(const char *path)
 {
 	struct stat st;
@@ -194,7 +129,7 @@ static bool is_file(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, R_OK) == 0;
 }
 
-/* @name in one of the directories of KTESTS_SCHEDULER_PATH, or beside the program; NULL if it is not. */
+/* The first @name in the directories of KTESTS_SCHEDULER_PATH and beside the program; or NULL. */
 static char *find_scheduler(const char *name)
 {
 	KT_FREE char *list = strdup(getenv("KTESTS_SCHEDULER_PATH") ?: "");
@@ -214,31 +149,34 @@ static char *find_scheduler(const char *name)
 	return NULL;
 }
 
-/* Leaves *@ret_path NULL when it is not there. */
-static int find_path(const struct kt_cargo_item *item, char **ret_path, struct kt_err *reterr)
+/*
+ * *@ret_path stays NULL if the file does not exist. A name without a slash is searched for: a
+ * scheduler by find_scheduler() first, and any program in PATH.
+ */
+static int find_path(const struct kt_use *use, char **ret_path, struct kt_err *reterr)
 {
-	bool is_path = strchr(item->path, '/');
-	KT_FREE char *path = is_path ? host_path(item->path) : strdup(item->path);
+	bool is_path = strchr(use->path, '/');
+	KT_FREE char *path = is_path ? host_path(use->path) : strdup(use->path);
 	char found[PATH_MAX];
 
 	if (!path)
 		return kt_err_oom(reterr);
-	if (item->kind != KT_CARGO_PAYLOAD && !is_path)
-		*ret_path = find_scheduler(item->path);
+	if (use->kind != KT_USE_PAYLOAD && !is_path)
+		*ret_path = find_scheduler(use->path);
 	if (*ret_path)
 		return 0;
-	if (item->kind == KT_CARGO_OBJECT) {
+	if (use->kind == KT_USE_OBJECT) {
 		if (is_path && is_file(path))
 			*ret_path = kt_steal(path);
 		return 0;
 	}
-	if (kt_process_find(path, found, sizeof(found)) < 0)
+	if (kt_process_find(path, found, sizeof(found)) < 0 || !is_file(found))
 		return 0;
 	*ret_path = strdup(found);
 	return *ret_path ? 0 : kt_err_oom(reterr);
 }
 
-/* The kernel of the guest would look for a script's interpreter in vain, so nothing but ELF will do. */
+/* The guest has packed files only: its kernel would not find the interpreter of a script. */
 static int check_binary(const char *path, struct kt_err *reterr)
 {
 	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -269,12 +207,12 @@ static int check_file(const char *path, struct kt_err *reterr)
 	return 0;
 }
 
-static const char *guest_dir(enum kt_cargo_kind kind)
+static const char *guest_dir(enum kt_use_kind kind)
 {
-	return kind == KT_CARGO_PAYLOAD ? KT_PAYLOAD_DIR : KT_SCHEDULER_DIR;
+	return kind == KT_USE_PAYLOAD ? KT_PAYLOAD_DIR : KT_SCHEDULER_DIR;
 }
 
-/* @name is what it is called in the declaration, whose last part counts in the guest. */
+/* In the guest the file has the last part of @name, the path as declared. */
 static int add_extra(struct kt_cargo_place *place, const char *host, const char *name,
 		     struct kt_err *reterr)
 {
@@ -288,18 +226,19 @@ static int add_extra(struct kt_cargo_place *place, const char *host, const char 
 	place->extras = grown;
 	extra = &grown[place->n_extras++];
 	extra->host = strdup(host);
-	extra->guest = kt_format("%s/%s/%s", guest_dir(place->item.kind), place->item.name,
+	extra->guest = kt_format("%s/%s/%s", guest_dir(place->use.kind), place->use.name,
 				 slash ? slash + 1 : name);
 	return extra->host && extra->guest ? 0 : kt_err_oom(reterr);
 }
 
+/* The program or object itself comes first, then the files that are to be beside it. */
 static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 {
-	const struct kt_cargo_item *item = &place->item;
-	int r = item->kind == KT_CARGO_OBJECT ? 0 : check_binary(place->path, reterr);
+	const struct kt_use *use = &place->use;
+	int r = use->kind == KT_USE_OBJECT ? 0 : check_binary(place->path, reterr);
 
-	r = r ?: add_extra(place, place->path, item->path, reterr);
-	for (const char *const *at = item->files; r == 0 && at && *at; at++) {
+	r = r ?: add_extra(place, place->path, use->path, reterr);
+	for (const char *const *at = use->files; r == 0 && at && *at; at++) {
 		KT_FREE char *path = host_path(*at);
 
 		if (!path)
@@ -309,10 +248,10 @@ static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 	return r;
 }
 
-/* ---- those of a selection ----------------------------------------------------------------------- */
+/* ---- the cargo of a selection ---------------------------------------------------------------- */
 
-static int add_place(struct kt_cargo *cargo, const struct kt_cargo_item *item,
-		     struct kt_err *reterr)
+/* If only one of the two arrays could grow, its new pointer is kept all the same. */
+static int add_place(struct kt_cargo *cargo, const struct kt_use *use, struct kt_err *reterr)
 {
 	struct kt_cargo_place *places = reallocarray(cargo->places, cargo->n + 1, sizeof(*places));
 	struct kt_image_package *packages =
@@ -322,44 +261,91 @@ static int add_place(struct kt_cargo *cargo, const struct kt_cargo_item *item,
 	cargo->packages = packages ?: cargo->packages;
 	if (!places || !packages)
 		return kt_err_oom(reterr);
-	places[cargo->n] = (struct kt_cargo_place){ .item = *item };
+	places[cargo->n] = (struct kt_cargo_place){ .use = *use };
 	packages[cargo->n] = (struct kt_image_package){
-		.name = kt_format("%s %s", kt_cargo_kind_name(item->kind), item->name),
+		.name = kt_format("%s %s", kt_use_kind_name(use->kind), use->name),
 	};
 	cargo->n++;
 	if (!packages[cargo->n - 1].name)
 		return kt_err_oom(reterr);
-	return find_path(item, &places[cargo->n - 1].path, reterr);
+	return find_path(use, &places[cargo->n - 1].path, reterr);
 }
 
-static int find_all(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
+/* Finds the file of everything that the test uses. */
+static int find_all(struct kt_cargo *cargo, struct kt_cargo_test *own, struct kt_err *reterr)
 {
-	struct used used = used_by(test);
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < used.n; i++) {
-		if (find_place(cargo, &used.at[i]) == cargo->n)
-			r = add_place(cargo, &used.at[i], reterr);
-	}
-	return r;
-}
-
-static int pack_all(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
-{
-	struct used used = used_by(test);
-
-	for (size_t n = 0; n < used.n; n++) {
-		size_t i = find_place(cargo, &used.at[n]);
-		struct kt_cargo_place *place = &cargo->places[i];
-		int r = place->n_extras ? 0 : collect_extras(place, reterr);
+	for (size_t i = 0; i < own->uses.n; i++) {
+		const struct kt_use *use = &own->uses.at[i];
+		size_t place = find_place(cargo, use->declaration);
+		int r = place < cargo->n ? 0 : add_place(cargo, use, reterr);
 
 		if (r < 0)
-			return kt_err_prefix(reterr, r, "%s %s",
-					     kt_cargo_kind_name(used.at[n].kind), used.at[n].name);
+			return r;
+		if (place >= KT_IMAGE_PACKAGES_MAX)
+			return kt_err_set(reterr, -E2BIG,
+					  "the tests use more than %u payloads and schedulers; "
+					  "select fewer tests",
+					  KT_IMAGE_PACKAGES_MAX);
+		kt_packages_add(&own->packages, place);
+		if (!own->missing && !cargo->places[place].path)
+			own->missing = use;
+	}
+	return 0;
+}
+
+/* What is wrong with a place is wrong for every test that uses it. 0 or -ENOMEM. */
+static int pack(struct kt_cargo_place *place, struct kt_err *reterr)
+{
+	struct kt_err err = KT_ERR_NULL;
+	int r = collect_extras(place, &err);
+
+	if (r == -ENOMEM)
+		return kt_err_oom(reterr);
+	if (r < 0)
+		place->fault = kt_format("%s %s: %s", kt_use_kind_name(place->use.kind),
+					 place->use.name, err.text);
+	return r == 0 || place->fault ? 0 : kt_err_oom(reterr);
+}
+
+/* A place that another test has packed already stays as it is. */
+static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, struct kt_err *reterr)
+{
+	for (size_t n = 0; n < own->uses.n; n++) {
+		const struct kt_use *use = &own->uses.at[n];
+		size_t i = find_place(cargo, use->declaration);
+		struct kt_cargo_place *place = &cargo->places[i];
+		int r = place->n_extras || place->fault ? 0 : pack(place, reterr);
+
+		if (r < 0)
+			return r;
+		if (place->fault)
+			return kt_err_set(reterr, -EINVAL, "%s", place->fault);
 		cargo->packages[i].extras = place->extras;
 		cargo->packages[i].n_extras = place->n_extras;
 	}
 	return 0;
+}
+
+/* Only what a test that can run uses is packed: other files may be broken without harm. */
+static int add_test(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
+{
+	struct kt_cargo_test *own = &cargo->tests[cargo->n_tests];
+	struct kt_err err = KT_ERR_NULL;
+	int r;
+
+	own->test = test;
+	if (kt_uses_init(&own->uses, test) < 0)
+		return kt_err_oom(reterr);
+	cargo->n_tests++;
+	r = find_all(cargo, own, reterr);
+	if (r == 0 && !own->missing && !test->disabled)
+		r = pack_all(cargo, own, &err);
+	if (r < 0 && r != -ENOMEM && err.text[0]) {
+		/* The others run: only this test needs the file. */
+		own->fault = strdup(err.text);
+		return own->fault ? 0 : kt_err_oom(reterr);
+	}
+	return r == -ENOMEM ? kt_err_oom(reterr) : r;
 }
 
 int kt_cargo_init(struct kt_cargo *cargo, const struct kt_test *const *tests, size_t n_tests,
@@ -367,13 +353,68 @@ int kt_cargo_init(struct kt_cargo *cargo, const struct kt_test *const *tests, si
 {
 	int r = 0;
 
+	cargo->tests = calloc(n_tests + 1, sizeof(*cargo->tests));
+	if (!cargo->tests)
+		return kt_err_oom(reterr);
 	for (size_t i = 0; r == 0 && i < n_tests; i++)
-		r = find_all(cargo, tests[i], reterr);
-	for (size_t i = 0; r == 0 && i < n_tests; i++) {
-		KT_FREE char *missing = kt_cargo_missing(cargo, tests[i]);
-
-		if (!missing && !tests[i]->disabled)
-			r = pack_all(cargo, tests[i], reterr);
-	}
+		r = add_test(cargo, tests[i], reterr);
+	qsort(cargo->tests, cargo->n_tests, sizeof(*cargo->tests), compare_tests);
 	return r;
+}
+
+static int note_fault(struct kt_cargo_test *own, const char *fault)
+{
+	if (!own->fault)
+		own->fault = strdup(fault);
+	return own->fault ? 0 : -ENOMEM;
+}
+
+int kt_cargo_note_fault(struct kt_cargo *cargo, const struct kt_test *test, const char *fault)
+{
+	struct kt_cargo_test *own = (struct kt_cargo_test *)kt_cargo_of(cargo, test);
+
+	return own->test ? note_fault(own, fault) : 0;
+}
+
+int kt_cargo_note_faults(struct kt_cargo *cargo, const struct kt_image *image)
+{
+	for (size_t i = 0; i < cargo->n_tests; i++) {
+		struct kt_cargo_test *own = &cargo->tests[i];
+
+		for (size_t n = 0; n < own->uses.n; n++) {
+			size_t place = find_place(cargo, own->uses.at[n].declaration);
+			const char *fault = kt_image_package_fault(image, place);
+
+			if (fault && note_fault(own, fault) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static void place_deinit(struct kt_cargo_place *place)
+{
+	for (size_t i = 0; i < place->n_extras; i++) {
+		free((char *)place->extras[i].host);
+		free((char *)place->extras[i].guest);
+	}
+	free(place->extras);
+	free(place->fault);
+	free(place->path);
+}
+
+void kt_cargo_deinit(struct kt_cargo *cargo)
+{
+	for (size_t i = 0; i < cargo->n; i++) {
+		free((char *)cargo->packages[i].name);
+		place_deinit(&cargo->places[i]);
+	}
+	for (size_t i = 0; i < cargo->n_tests; i++) {
+		kt_uses_deinit(&cargo->tests[i].uses);
+		free(cargo->tests[i].fault);
+	}
+	free(cargo->tests);
+	free(cargo->places);
+	free(cargo->packages);
+	*cargo = KT_CARGO_NULL;
 }

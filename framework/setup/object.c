@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/setup/object.h"
 
-#include <bpf/btf.h>
 #include <elf.h>
 #include <errno.h>
 #include <gelf.h>
@@ -9,63 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "framework/declaration/declaration.h"
 #include "schedulers/loader.h"
 #include "util/buffer.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define DUMP_KIB_MAX   16384u
-#define PROGRAM_MAX    (256u << 20)
-#define EM_BPF_MACHINE 247u
+/*
+ * Before anything boots, the runner reads the BPF objects that the selected tests use. An object
+ * that is wrong by itself makes the tests that use it an ERROR; the others run. A kernel that cannot run a scheduler makes its tests SKIP:
+ * the kernel has no sched_ext, or its BTF describes a kfunc wrongly that the object calls. The
+ * files are untrusted: libelf checks every offset, and PROGRAM_MAX bounds what is read.
+ */
+
+#define PROGRAM_MAX    (256u << 20) /* bytes of a scheduler's file */
+#define EM_BPF_MACHINE 247u         /* e_machine of a BPF object */
 #define KFUNC_PREFIX   "scx_bpf_"
 
-/* ---- declarations ------------------------------------------------------------------------------- */
-
-/* As the first argument of kt_declaration_fault(). */
-#define ABOUT(scheduler)                                                                           \
-	(&(const struct kt_declaration){ "scheduler", (scheduler)->name, (scheduler)->file,        \
-					 (scheduler)->line })
-
-static unsigned int check_scheduler(const struct kt_scheduler_node *nodes,
-				    const struct kt_scheduler *scheduler, FILE *out)
-{
-	const struct kt_scheduler_node *at = nodes;
-	const char *path = scheduler->object ?: scheduler->binary;
-	unsigned int n = 0;
-
-	while (at->scheduler != scheduler && strcmp(at->scheduler->name, scheduler->name))
-		at = at->next;
-	if (at->scheduler != scheduler)
-		n += kt_declaration_fault(ABOUT(scheduler), out, "the name is taken by %s:%u",
-					  at->scheduler->file, at->scheduler->line);
-	if (scheduler->object && scheduler->binary)
-		n += kt_declaration_fault(ABOUT(scheduler), out,
-					  "it has both .object and .binary; which one is it?");
-	else if (!path || !*path || path[strlen(path) - 1] == '/')
-		n += kt_declaration_fault(ABOUT(scheduler), out,
-					  "it names no file: give it .object or .binary");
-	if (scheduler->dump_kib > DUMP_KIB_MAX)
-		n += kt_declaration_fault(ABOUT(scheduler), out,
-					  ".dump_kib is %u; it must be within 0..%u",
-					  scheduler->dump_kib, DUMP_KIB_MAX);
-	return n;
-}
-
-unsigned int kt_schedulers_validate(const struct kt_scheduler_node *nodes, FILE *out)
-{
-	unsigned int n = 0;
-
-	for (const struct kt_scheduler_node *at = nodes; at; at = at->next)
-		n += check_scheduler(nodes, at->scheduler, out);
-	return n;
-}
-
-/* ---- objects ------------------------------------------------------------------------------------ */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 struct check {
 	const struct kt_cargo *cargo;
-	struct kt_err *err;
+	struct kt_err *err; /* of the caller */
 };
 
 static int check_object(const struct check *check, const struct kt_scheduler *scheduler,
@@ -80,11 +43,22 @@ static int check_object(const struct check *check, const struct kt_scheduler *sc
 			     scheduler->line, scheduler->name, scheduler->object);
 }
 
-static int check_own(void *data, const struct kt_scheduler *scheduler)
+/* The variables that the declaration of a scheduler sets in every test. */
+static int check_own(const struct check *check, const struct kt_test *test)
 {
-	return check_object(data, scheduler, scheduler->args);
+	const struct kt_uses *uses = &kt_cargo_of(check->cargo, test)->uses;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < uses->n; i++) {
+		const struct kt_scheduler *scheduler = uses->at[i].declaration;
+
+		if (uses->at[i].kind != KT_USE_PAYLOAD)
+			r = check_object(check, scheduler, scheduler->args);
+	}
+	return r;
 }
 
+/* The variables that operations of the test set. */
 static int check_ops(const struct check *check, const struct kt_test *test, const struct kt_op *ops)
 {
 	for (const struct kt_op *op = ops; op && !op->end; op++) {
@@ -95,23 +69,30 @@ static int check_ops(const struct check *check, const struct kt_test *test, cons
 	return 0;
 }
 
-int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *const *tests,
-			size_t n_tests, struct kt_err *reterr)
+static int check_test(const struct check *check, const struct kt_test *test)
 {
-	struct check check = { cargo, reterr };
-	int r = 0;
+	int r = check_own(check, test) ?: check_ops(check, test, test->backdrop.ops);
 
-	for (size_t i = 0; r == 0 && i < n_tests; i++) {
-		r = kt_cargo_for_each_scheduler(tests[i], check_own, &check)
-			    ?: check_ops(&check, tests[i], tests[i]->backdrop.ops);
-		for (const struct kt_step *step = tests[i]->steps; r == 0 && step && !step->end;
-		     step++)
-			r = check_ops(&check, tests[i], step->ops);
-	}
+	for (const struct kt_step *step = test->steps; r == 0 && step && !step->end; step++)
+		r = check_ops(check, test, step->ops);
 	return r;
 }
 
-/* ---- kfuncs ------------------------------------------------------------------------------------- */
+int kt_schedulers_check(struct kt_cargo *cargo, const struct kt_test *const *tests, size_t n_tests,
+			struct kt_err *reterr)
+{
+	for (size_t i = 0; i < n_tests; i++) {
+		struct kt_err fault = KT_ERR_NULL;
+		struct check check = { cargo, &fault };
+
+		if (check_test(&check, tests[i]) < 0 &&
+		    kt_cargo_note_fault(cargo, tests[i], fault.text) < 0)
+			return kt_err_oom(reterr);
+	}
+	return 0;
+}
+
+/* ---- kfuncs ---------------------------------------------------------------------------------- */
 
 struct names {
 	char **at;
@@ -144,7 +125,7 @@ static int add_name(struct names *names, const char *name)
 	return 0;
 }
 
-/* "scx_bpf_dsq_insert___compat" is scx_bpf_dsq_insert: what stands behind three underscores is a flavour. */
+/* libbpf ignores three underscores and what follows: scx_bpf_dsq_insert___compat is a flavour. */
 static int add_kfunc(struct names *names, const char *name)
 {
 	const char *flavour = strstr(name, "___");
@@ -155,7 +136,7 @@ static int add_kfunc(struct names *names, const char *name)
 	return strncmp(bare, KFUNC_PREFIX, strlen(KFUNC_PREFIX)) ? 0 : add_name(names, bare);
 }
 
-/* Undefined symbols of an object are what it wants of the kernel. */
+/* The undefined symbols of an object are what it expects from the kernel. */
 static int collect_symbols(Elf *elf, Elf_Scn *section, const GElf_Shdr *header, struct names *names)
 {
 	Elf_Data *data = elf_getdata(section, NULL);
@@ -190,7 +171,10 @@ static int collect_object(char *bytes, size_t len, struct names *names)
 	return r;
 }
 
-/* The file itself, and what lies in it as a skeleton's bytes: wherever an ELF header of a BPF object begins. */
+/*
+ * A program embeds its objects as the bytes of a skeleton. Every position at which the ELF header
+ * of a BPF object begins is therefore examined, the beginning of the file included.
+ */
 int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *reterr)
 {
 	struct names names = { calloc(1, sizeof(char *)), 0 };
@@ -222,13 +206,7 @@ int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *rete
 	return 0;
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------ */
-
-struct search {
-	const struct kt_cargo *cargo;
-	const struct kt_kernel *kernel;
-	char *obstacle;
-};
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 static bool is_broken(const struct kt_kernel_facts *facts, const char *name)
 {
@@ -255,36 +233,40 @@ static char *list_broken(const struct kt_kernel_facts *facts, char *const *names
 	return kt_steal(text.data);
 }
 
-static int find_obstacle(void *data, const struct kt_scheduler *scheduler)
+/* Returns why @kernel cannot run the scheduler, to be freed, or NULL. */
+static char *find_obstacle(const struct kt_kernel_facts *facts, const struct kt_use *use,
+			   const char *path)
 {
-	struct search *search = data;
-	const struct kt_kernel_facts *facts = &search->kernel->facts;
-	const char *path = kt_cargo_path(search->cargo, scheduler);
 	char **names = NULL;
 	KT_FREE char *list = NULL;
 
 	if (!facts->sched_ext)
-		search->obstacle = kt_format("scheduler %s: kernel %s has no sched_ext "
-					     "(CONFIG_SCHED_CLASS_EXT)",
-					     scheduler->name, facts->release);
-	if (search->obstacle || !facts->n_broken_kfuncs || !path ||
-	    kt_scheduler_kfuncs(path, &names, NULL) < 0)
-		return search->obstacle != NULL;
+		return kt_format("scheduler %s: kernel %s has no sched_ext "
+				 "(CONFIG_SCHED_CLASS_EXT)",
+				 use->name, facts->release);
+	if (!facts->n_broken_kfuncs || !path || kt_scheduler_kfuncs(path, &names, NULL) < 0)
+		return NULL;
 	list = list_broken(facts, names);
 	kt_scheduler_kfuncs_free(names);
-	if (list)
-		search->obstacle =
-			kt_format("scheduler %s calls %s, which the BTF of kernel %s describes "
-				  "wrongly (docs/kernels.md); no scheduler that does can be loaded",
-				  scheduler->name, list, facts->release);
-	return search->obstacle != NULL;
+	if (!list)
+		return NULL;
+	return kt_format("scheduler %s calls %s, which the BTF of kernel %s describes wrongly "
+			 "(docs/kernels.md); no scheduler that does can be loaded",
+			 use->name, list, facts->release);
 }
 
 char *kt_schedulers_obstacle(const struct kt_cargo *cargo, const struct kt_kernel *kernel,
 			     const struct kt_test *test)
 {
-	struct search search = { .cargo = cargo, .kernel = kernel };
+	const struct kt_uses *uses = &kt_cargo_of(cargo, test)->uses;
+	char *obstacle = NULL;
 
-	(void)kt_cargo_for_each_scheduler(test, find_obstacle, &search);
-	return search.obstacle;
+	for (size_t i = 0; !obstacle && i < uses->n; i++) {
+		const struct kt_use *use = &uses->at[i];
+
+		if (use->kind != KT_USE_PAYLOAD)
+			obstacle = find_obstacle(&kernel->facts, use,
+						 kt_cargo_path(cargo, use->declaration));
+	}
+	return obstacle;
 }

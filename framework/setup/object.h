@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Schedulers before anything boots: whether they are declared as they should be, and which kernels can have them. */
-
-#include <stdio.h>
+/*
+ * The BPF objects of schedulers, read before anything boots: whether they and a kernel fit
+ * together.
+ */
 
 #include <ktest/scheduler.h>
 
 #include "framework/kernel/kernel.h"
 #include "framework/setup/cargo.h"
 
-/* Writes what is wrong with the declarations to @out; returns how many faults there are. */
-unsigned int kt_schedulers_validate(const struct kt_scheduler_node *nodes, FILE *out);
-
 /*
- * Looks into the objects of the schedulers that @tests use: that they are schedulers, and have the variables
- * that the declarations and the operations set. An error names file and line.
+ * Reads the objects of the schedulers that @tests use. Each must define a scheduler and the
+ * variables that its declaration and the operations set; otherwise the test gets a fault that names
+ * the declaration's file and line (kt_cargo_note_fault()). Returns 0 or -ENOMEM.
  */
-int kt_schedulers_check(const struct kt_cargo *cargo, const struct kt_test *const *tests,
-			size_t n_tests, struct kt_err *reterr);
+int kt_schedulers_check(struct kt_cargo *cargo, const struct kt_test *const *tests, size_t n_tests,
+			struct kt_err *reterr);
 
 /*
- * Why the test's schedulers cannot run on the kernel, to be freed; NULL when they can: it has no sched_ext, or
- * they call kfuncs that its BTF describes wrongly, which libbpf refuses.
+ * Returns why @kernel cannot run the schedulers of @test, to be freed, or NULL when it can. The
+ * kernel lacks sched_ext, or its BTF describes wrongly a kfunc that a scheduler calls; libbpf
+ * refuses such a call.
  */
 char *kt_schedulers_obstacle(const struct kt_cargo *cargo, const struct kt_kernel *kernel,
 			     const struct kt_test *test);
 
 /*
- * The scx_bpf_* kfuncs that a BPF object calls, or those that are in a program, which holds its objects as
- * bytes: a NULL-terminated vector.
+ * Lists the scx_bpf_* kfuncs that the file calls, as a NULL-terminated vector for
+ * kt_scheduler_kfuncs_free(). The file is a BPF object, or a program that embeds some. Returns 0,
+ * -ENOMEM, or the negative errno of reading it.
  */
 int kt_scheduler_kfuncs(const char *path, char ***ret_names, struct kt_err *reterr);
 void kt_scheduler_kfuncs_free(char **names);

@@ -3,63 +3,102 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "framework/setup/limits.h"
 #include "framework/setup/object.h"
 #include "guest/init/main.h"
-#include "guest/test/ctx.h"
+#include "guest/test/test.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
 
+/*
+ * The order of kt_setup_init() matters. The host comes first: without a QEMU the run is skipped,
+ * and nothing else is worth an error. The cargo comes before the image, which packs it. The
+ * initramfs is made at once only if machines boot; with templates it is made when the first
+ * template has to be built, which is seldom.
+ */
+
 #define TCG_TIMEOUT_MULTIPLIER 3.0
 #define DEFAULT_TIMEOUT_MS     10000u /* beyond the duration */
-#define DEFAULT_MEMORY_MIB     512u
-#define OVERHEAD_MIB           64u /* of a machine beyond its guest's RAM */
 
 /*
- * A throw-away guest has nothing to protect from itself, and under TCG page table isolation alone
- * makes a fork() take half as long again. Unknown words of the form KEY=value become PID 1's
- * environment. LD_BIND_NOW has the dynamic loader do once, before the template is saved, what it else
- * does in each fork, at the first call of a function.
+ * mitigations=off: a guest that is thrown away has nothing to protect from itself, and under TCG
+ * page table isolation alone makes a fork() take half as long again. The kernel passes unknown
+ * words of the form KEY=value to PID 1 as environment. LD_BIND_NOW makes the dynamic loader bind
+ * all functions before the template is saved; otherwise each restored machine would bind them
+ * again at their first calls.
  */
 #define CMDLINE                                                                                    \
 	"console=ttyS0 panic=-1 mitigations=off tsc=reliable "                                     \
 	"damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
 
-static int set_up_templates(struct kt_setup *setup, struct kt_err *reterr)
+/*
+ * Under TCG the kernel's default idle loop executes MWAIT, which QEMU implements as a yield when
+ * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it
+ * until its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it
+ * sooner.
+ */
+#define CMDLINE_TCG " idle=halt"
+
+/* Appends to the warning that the run prints once. */
+__attribute__((format(printf, 2, 3))) static void add_note(struct kt_setup *setup,
+							   const char *format, ...)
 {
+	char *note = setup->host.note;
+	size_t len = strlen(note), room = sizeof(setup->host.note) - len;
+	va_list ap;
+
+	if (len)
+		len += KT_MIN((size_t)snprintf(note + len, room, "; "), room - 1);
+	va_start(ap, format);
+	(void)vsnprintf(note + len, sizeof(setup->host.note) - len, format, ap);
+	va_end(ap);
+}
+
+static int set_up_templates(struct kt_setup *setup)
+{
+	struct kt_err err = KT_ERR_NULL;
+
 	if (setup->options->boot == KT_BOOT_COLD)
 		return 0;
 	if (!kt_qemu_can_save(&setup->host.qemu)) {
-		size_t len = strlen(setup->host.note);
-
-		(void)snprintf(setup->host.note + len, sizeof(setup->host.note) - len,
-			       "%sQEMU %u.%u cannot save machines (8.2 or newer can): each test "
-			       "boots its own",
-			       len ? "; " : "", setup->host.qemu.major, setup->host.qemu.minor);
+		add_note(setup,
+			 "QEMU %u.%u cannot save machines (8.2 or newer can): each test boots its "
+			 "own",
+			 setup->host.qemu.major, setup->host.qemu.minor);
 		return 0;
 	}
-	return kt_cache_path("templates", &setup->template_dir, reterr);
+	/* A cache that cannot be written is no obstacle: everything else works from memory. */
+	if (kt_cache_path("templates", &setup->template_dir, &err) < 0)
+		add_note(setup, "%s: each test boots its own machine", err.text);
+	return 0;
 }
 
-/* The guest keeps its files in RAM, and would die of too many of them without a word. */
-static int check_memory(const struct kt_setup *setup, const struct kt_test *test,
-			struct kt_err *reterr)
+/*
+ * The guest keeps its files in RAM. Too many of them would kill it without a message, so they are a
+ * fault of the test.
+ */
+static int check_memory(struct kt_setup *setup, const struct kt_test *test, struct kt_err *reterr)
 {
-	uint64_t packages = test ? kt_cargo_packages(&setup->cargo, test) : 0;
+	struct kt_packages packages = kt_cargo_packages(&setup->cargo, test);
 	uint64_t bytes = kt_image_bytes(setup->image, packages, NULL);
+	KT_FREE char *fault = NULL;
 
-	if (!packages || bytes <= kt_setup_files_max(test))
+	if (!kt_cargo_of(&setup->cargo, test)->uses.n || bytes <= kt_test_files_max(test))
 		return 0;
-	return kt_err_set(reterr, -E2BIG,
-			  "%s:%u: %s: its payloads take %" PRIu64 " MiB, more than half of the "
+	fault = kt_format("%s:%u: %s: its payloads take %" PRIu64 " MiB, more than half of the "
 			  "machine's %u; raise .memory_mib",
 			  test->file, test->line, test->name, bytes >> 20,
-			  kt_setup_memory_mib(test));
+			  kt_test_memory_mib(test));
+	if (!fault || kt_cargo_note_fault(&setup->cargo, test, fault) < 0)
+		return kt_err_oom(reterr);
+	return 0;
 }
 
 static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wants,
@@ -78,11 +117,14 @@ static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wan
 	image.n_packages = setup->cargo.n;
 	r = kt_schedulers_check(&setup->cargo, wants->tests, wants->n_tests, reterr)
 		    ?: kt_image_open(&image, &setup->image, reterr);
+	if (r == 0 && kt_cargo_note_faults(&setup->cargo, setup->image) < 0)
+		r = kt_err_oom(reterr);
 	for (size_t i = 0; r == 0 && i < wants->n_tests; i++)
 		r = check_memory(setup, wants->tests[i], reterr);
 	return r;
 }
 
+/* Whether @b has the version of @a, the first @len bytes of its release. */
 static bool same_release(const struct kt_kernel *a, const struct kt_kernel *b, size_t len)
 {
 	return !strncmp(a->facts.release, b->facts.release, len) &&
@@ -90,8 +132,9 @@ static bool same_release(const struct kt_kernel *a, const struct kt_kernel *b, s
 }
 
 /*
- * "7.0.13" of 7.0.13+deb13-cloud-amd64; of several with that version all of it, and which of them it is, as
- * two builds of a tree may say the same. It is to be part of file names.
+ * The label that tells the kernels of a run apart, fit for file names: "7.0.13" for
+ * 7.0.13+deb13-cloud-amd64. If another kernel has the same version, the label is the whole
+ * release and the kernel's number, because two builds of one tree may have the same release.
  */
 static char *make_label(const struct kt_setup *setup, size_t index)
 {
@@ -117,6 +160,24 @@ static int check_new(const struct kt_setup *setup, const struct kt_kernel *kerne
 	return 0;
 }
 
+/*
+ * Without "lpj=" the kernel measures the delay loop on every CPU, which takes seconds each when the
+ * host has fewer CPUs than the guest: 32 vCPUs booted in 63 s without and 13 s with it. The loop
+ * reads the TSC, so the number of loops in a jiffy follows from its speed. With KVM the kernel
+ * knows that all CPUs are alike and measures once.
+ */
+static char *make_cmdline(const struct kt_setup *setup, const struct kt_kernel *kernel)
+{
+	const char *append = setup->options->append;
+	char lpj[32] = "";
+
+	if (setup->host.tsc_mhz && kernel->facts.hz)
+		(void)snprintf(lpj, sizeof(lpj), " lpj=%llu",
+			       setup->host.tsc_mhz * 1000000ull / kernel->facts.hz);
+	return kt_format(CMDLINE "%s%s%s%s", setup->host.accel == KT_ACCEL_TCG ? CMDLINE_TCG : "",
+			 lpj, append ? " " : "", append ?: "");
+}
+
 static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
 {
 	const struct kt_strings *specs = &setup->options->kernels;
@@ -133,7 +194,8 @@ static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
 		if (r < 0)
 			return r;
 		kernel->spec = spec;
-		r = check_new(setup, kernel, reterr);
+		kernel->cmdline = make_cmdline(setup, kernel);
+		r = kernel->cmdline ? check_new(setup, kernel, reterr) : kt_err_oom(reterr);
 		if (r < 0) {
 			kt_kernel_deinit(kernel);
 			return r;
@@ -147,6 +209,11 @@ static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
 	return 0;
 }
 
+double kt_setup_default_multiplier(const struct kt_host *host)
+{
+	return host->accel == KT_ACCEL_KVM ? 1.0 : TCG_TIMEOUT_MULTIPLIER;
+}
+
 int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 		  const struct kt_setup_wants *wants, struct kt_err *reterr)
 {
@@ -157,16 +224,12 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 	if (r < 0)
 		return r;
 	r = set_up_kernels(setup, reterr);
-	if (r < 0) /* -ENOENT is the missing QEMU's */
+	if (r < 0) /* -ENOENT means that QEMU is missing, and nothing else */
 		return r == -ENOENT ? -ENODATA : r;
-	setup->cmdline =
-		kt_format(CMDLINE "%s%s", options->append ? " " : "", options->append ?: "");
-	if (!setup->cmdline)
-		return kt_err_oom(reterr);
-	setup->timeout_multiplier = options->timeout_multiplier > 0 ? options->timeout_multiplier
-				    : setup->host.accel == KT_ACCEL_KVM ? 1.0
-									: TCG_TIMEOUT_MULTIPLIER;
-	r = set_up_image(setup, wants, reterr) ?: set_up_templates(setup, reterr);
+	setup->timeout_multiplier = options->timeout_multiplier > 0
+					    ? options->timeout_multiplier
+					    : kt_setup_default_multiplier(&setup->host);
+	r = set_up_image(setup, wants, reterr) ?: set_up_templates(setup);
 	if (r == 0 && !setup->template_dir)
 		r = kt_setup_initramfs(setup, reterr);
 	return r == -ENOENT ? -ENODATA : r;
@@ -180,7 +243,6 @@ void kt_setup_deinit(struct kt_setup *setup)
 	setup->image = kt_image_free(setup->image);
 	kt_cargo_deinit(&setup->cargo);
 	setup->initramfs_fd = kt_close(setup->initramfs_fd);
-	free(setup->cmdline);
 	free(setup->template_dir);
 }
 
@@ -212,28 +274,6 @@ struct kt_machine_topology kt_setup_topology(const struct kt_test *test)
 	};
 }
 
-unsigned int kt_setup_memory_mib(const struct kt_test *test)
-{
-	return test->memory_mib ?: DEFAULT_MEMORY_MIB;
-}
-
-unsigned int kt_setup_machine_mib(const struct kt_test *test)
-{
-	return kt_setup_memory_mib(test) + OVERHEAD_MIB;
-}
-
-uint64_t kt_setup_files_max(const struct kt_test *test)
-{
-	return (uint64_t)kt_setup_memory_mib(test) << 20 >> 1;
-}
-
-unsigned int kt_setup_vcpus(const struct kt_test *test)
-{
-	struct kt_topology topology = kt_test_topology(test);
-
-	return kt_topology_cpus(&topology);
-}
-
 struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 					  const struct kt_kernel *kernel,
 					  const struct kt_test *test)
@@ -241,9 +281,9 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 	return (struct kt_machine_config){
 		.kernel = kernel->boot,
 		.initramfs_fd = setup->initramfs_fd,
-		.cmdline = setup->cmdline,
+		.cmdline = kernel->cmdline,
 		.topology = kt_setup_topology(test),
-		.memory_mib = kt_setup_memory_mib(test),
+		.memory_mib = kt_test_memory_mib(test),
 		.accel = setup->host.accel,
 		.qemu = setup->host.qemu.path,
 		.tcg_single_thread = setup->host.tcg_single_thread,
@@ -251,12 +291,12 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 	};
 }
 
-/* The machine must be what the test asked for, or nothing that it measures means what it says. */
-int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *hello,
-			    struct kt_err *reterr)
+/* A machine of another shape than the test asks for would make its measurements meaningless. */
+static int check_topology(const struct kt_test *test, const struct kt_hello *hello,
+			  struct kt_err *reterr)
 {
 	struct kt_machine_topology want = kt_setup_topology(test);
-	unsigned int cpus = kt_setup_vcpus(test);
+	unsigned int cpus = kt_test_vcpus(test);
 
 	if (hello->cpus == cpus && hello->llcs == want.llcs && hello->cores == want.cores &&
 	    hello->threads == want.threads && hello->numa_nodes == want.numa_nodes)
@@ -269,34 +309,35 @@ int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *h
 		hello->llcs, hello->cores, hello->threads, hello->cpus);
 }
 
-/* Guests carry the host's CPU in them: in what KVM shows of it, and in the speed of their clock. */
-static char *host_cpu(void)
+/* A template that is found under a wrong key would run another kernel than the report says. */
+static int check_kernel(const struct kt_kernel *kernel, const struct kt_hello *hello,
+			struct kt_err *reterr)
 {
-	KT_FREE char *text = NULL;
-	char *at;
+	if (!strncmp(kernel->facts.release, hello->release, sizeof(hello->release) - 1))
+		return 0;
+	return kt_err_set(reterr, -EINVAL, "wrong kernel: the guest runs %s, not %s",
+			  hello->release, kernel->facts.release);
+}
 
-	if (kt_file_read("/proc/cpuinfo", 1 << 24, &text, NULL) < 0 ||
-	    !(at = strstr(text, "model name")))
-		return strdup("unknown");
-	return strndup(at, strcspn(at, "\n"));
+int kt_setup_check_guest(const struct kt_kernel *kernel, const struct kt_test *test,
+			 const struct kt_hello *hello, struct kt_err *reterr)
+{
+	return check_kernel(kernel, hello, reterr) ?: check_topology(test, hello, reterr);
 }
 
 char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			    const struct kt_test *test)
 {
-	const struct kt_host *host = &setup->host;
-	struct kt_machine_topology topology = kt_setup_topology(test);
-	KT_FREE char *cpu = host_cpu();
+	struct kt_machine_config machine = kt_setup_machine(setup, kernel, test);
+	const struct kt_template_key key = {
+		.machine = &machine,
+		.kernel_release = kernel->facts.release,
+		.kernel_build_id = kernel->facts.build_id,
+		.vmm_major = setup->host.qemu.major,
+		.vmm_minor = setup->host.qemu.minor,
+	};
 
-	if (!cpu)
-		return NULL;
-	return kt_format("wire %d\nkernel %s %s\ncmdline %s\ntopology %u %u %u %u\nmemory %u\n"
-			 "qemu %u.%u %s %s%s\nhost %s\n",
-			 KT_WIRE_VERSION, kernel->facts.release, kernel->facts.build_id,
-			 setup->cmdline, topology.numa_nodes, topology.llcs, topology.cores,
-			 topology.threads, kt_setup_memory_mib(test), host->qemu.major,
-			 host->qemu.minor, host->qemu.path, kt_accel_name(host->accel),
-			 host->tcg_single_thread ? " single" : "", cpu);
+	return kt_template_machine_text(&key);
 }
 
 uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_test *test)
@@ -308,8 +349,16 @@ uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_tes
 	return (uint64_t)((double)ms * setup->timeout_multiplier) * KT_NSEC_PER_MSEC;
 }
 
-/* 15 MiB in a second are usual under TCG on a host that does nothing else. */
-uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, uint64_t packages)
+/* 2 MiB a second, because a host that is idle sends 15 under TCG, and a busy one far less. */
+uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, struct kt_packages packages)
 {
 	return (kt_image_bytes(setup->image, packages, NULL) >> 20) * 500 * KT_NSEC_PER_MSEC;
+}
+
+char *kt_setup_fault(const struct kt_setup *setup, const struct kt_kernel *kernel,
+		     const struct kt_test *test)
+{
+	const char *fault = kt_cargo_of(&setup->cargo, test)->fault;
+
+	return fault ? strdup(fault) : kt_setup_machine_fault(setup, kernel, test);
 }

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What all attempts of a run have in common: the host's means, the kernel, the guest's files. */
+/*
+ * The setup of a run: what all its attempts share. That is the host and its QEMU, the kernels,
+ * the payloads and schedulers, the files of the guest, and the parameters of machines that follow
+ * from them.
+ *
+ * It is made before the first attempt and does not change afterwards, but for
+ * kt_setup_initramfs(). The processes of attempts inherit it by fork().
+ */
 
 #include <ktest/test.h>
 
@@ -12,63 +19,82 @@
 #include "vmm/template.h"
 
 struct kt_setup {
-	const struct kt_options *options;
+	const struct kt_options *options; /* borrowed */
 	struct kt_host host;
-	struct kt_kernel *kernels; /* on each of which every test is run; at least one */
-	size_t n_kernels;
+	struct kt_kernel *kernels; /* every test runs on each of them; owned */
+	size_t n_kernels;          /* at least 1 */
 	struct kt_cargo cargo;
 	struct kt_image *image;
 	int initramfs_fd;   /* the image as an initramfs; -1 until kt_setup_initramfs() */
-	char *cmdline;      /* of the kernel */
 	char *template_dir; /* NULL when machines are booted, not restored */
 	double timeout_multiplier;
 };
 
 #define KT_SETUP_NULL ((struct kt_setup){ .initramfs_fd = -1 })
 
+/* The factor for the limits of tests without --timeout-multiplier: 1 with KVM, 3 with TCG. */
+double kt_setup_default_multiplier(const struct kt_host *host);
+
 /* What a run wants beyond the program itself. */
 struct kt_setup_wants {
-	const struct kt_image_extra *extras; /* to be packed for every guest */
+	const struct kt_image_extra *extras; /* packed for every guest */
 	size_t n_extras;
-	const struct kt_test *const *tests; /* whose payloads are packed */
+	const struct kt_test *const *tests; /* their payloads and schedulers are packed */
 	size_t n_tests;
 };
 
 /*
- * Finds everything. -ENOENT when the host has no QEMU, which is no
- * fault of a test.
+ * Finds host, kernels, payloads and schedulers, and packs the image. @options must outlive
+ * @setup, which must be KT_SETUP_NULL and is to be freed on failure too.
+ *
+ * Returns 0, -ENOENT if and only if the host has no QEMU (the tests are skipped then), or another
+ * negative errno (the run is in error).
  */
 int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 		  const struct kt_setup_wants *wants, struct kt_err *reterr);
 void kt_setup_deinit(struct kt_setup *setup);
 
-/* Makes the initramfs, for machines that boot. Harmless when it is there. */
+/* Makes the initramfs, which machines that boot need. Does nothing if it is made already. */
 int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr);
 
-/* Why the test is skipped before anything is started, to be freed; NULL when it can run. */
+/*
+ * Why the test is skipped on @kernel, to be freed: it is disabled, a file that it brings is
+ * missing, or the kernel cannot run its scheduler. NULL when it can run.
+ */
 char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			const struct kt_test *test);
 
-/* The machine of a test; it borrows from @setup and @kernel. */
+/*
+ * Why the test is an ERROR before it runs, to be freed: a file that it brings is broken, or its
+ * machine cannot be (kt_setup_machine_fault()). NULL when nothing is wrong.
+ */
+char *kt_setup_fault(const struct kt_setup *setup, const struct kt_kernel *kernel,
+		     const struct kt_test *test);
+
+/* The topology of @test in the form that vmm/ takes. */
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test);
-unsigned int kt_setup_memory_mib(const struct kt_test *test);
-unsigned int kt_setup_machine_mib(const struct kt_test *test); /* of the host's memory */
-uint64_t kt_setup_files_max(const struct kt_test *test); /* bytes, as the files are in its RAM */
-unsigned int kt_setup_vcpus(const struct kt_test *test);
+
+/* The machine of a test. The result borrows from @setup and @kernel, and has no shared RAM. */
 struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 					  const struct kt_kernel *kernel,
 					  const struct kt_test *test);
 
-/* Whether the guest sees the CPUs, caches and nodes that the test asks for; the error says which not. */
-int kt_setup_check_topology(const struct kt_test *test, const struct kt_hello *hello,
-			    struct kt_err *reterr);
+/*
+ * Whether the guest is what was asked for: it runs @kernel, and sees the CPUs, caches and nodes
+ * that @test asks for. Returns 0 or -EINVAL; the error says what differs.
+ */
+int kt_setup_check_guest(const struct kt_kernel *kernel, const struct kt_test *test,
+			 const struct kt_hello *hello, struct kt_err *reterr);
 
 /* The text of everything that the saved machine of a test depends on, to be freed. */
 char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			    const struct kt_test *test);
 
-/* How long files may take to be sent to a guest that has none of @packages. */
-uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, uint64_t packages);
+/* How long a guest that has no file of @packages may take to receive all of them. */
+uint64_t kt_setup_send_limit_ns(const struct kt_setup *setup, struct kt_packages packages);
 
-/* How long the test may take from its start to its result. */
+/*
+ * How long the test may take from its start to its result: --timeout if given; else .timeout_ms
+ * of the test, or 10 s more than its duration, times the timeout multiplier.
+ */
 uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_test *test);

@@ -18,9 +18,23 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define LIST_MAX    (1u << 20)
-#define MOVE_ROUNDS 100 /* in each, what was forked during the one before is moved */
+/*
+ * The life of a cgroup of a test: create, attach, list, move, freeze, measure, remove. The scenario
+ * calls these functions from PID 1. They keep no state: all of it is in the kernel's files below
+ * KT_CGROUP_ROOT. Limits are in guest/cgroup/limits.c.
+ *
+ * The kernel finishes some requests after the write(2) that makes them: a killed process still has
+ * to exit, a frozen task still has to leave its CPU. These functions therefore return only when the
+ * request has taken effect, or at a deadline.
+ */
 
+#define LIST_MAX    (1u << 20) /* bytes of cgroup.procs */
+#define MOVE_ROUNDS 100        /* a round moves what was forked during the round before */
+
+/*
+ * Dots and "cgroup." are refused because the kernel's own files begin with "cgroup.", and names
+ * with a leading dot are kept for the cgroups that workers make (guest/worker/work/churn.c).
+ */
 const char *kt_cgroup_name_fault(const char *name)
 {
 	if (!name || !*name)
@@ -42,6 +56,7 @@ const char *kt_cgroup_name_fault(const char *name)
 	return NULL;
 }
 
+/* @file: a file in the cgroup, or "" for its directory. */
 static void cgroup_path(char path[PATH_MAX], const char *name, const char *file)
 {
 	(void)snprintf(path, PATH_MAX, "%s/%s%s%s", KT_CGROUP_ROOT, name, *file ? "/" : "", file);
@@ -72,7 +87,7 @@ static int write_file(const char *name, const char *file, const char *text, stru
 	return 0;
 }
 
-/* The value of @key in cgroup.events, or a negative errno. */
+/* The value of @key in cgroup.events (0 or 1), or a negative errno: -ENOENT without such a key. */
 static int read_event(int fd, const char *key)
 {
 	char text[512], *at;
@@ -85,7 +100,11 @@ static int read_event(int fd, const char *key)
 	return at ? at[strlen(key) + 1] == '1' : -ENOENT;
 }
 
-/* The kernel raises POLLPRI on cgroup.events whenever a value in it changes. */
+/*
+ * Waits until @key in cgroup.events is @want. The kernel raises POLLPRI on the file whenever a
+ * value in it changes (kernel: Documentation/admin-guide/cgroup-v2.rst), and opening it before the
+ * first read makes sure that no change is missed.
+ */
 static int wait_event(const char *name, const char *key, int want, uint64_t deadline_ns,
 		      struct kt_err *reterr)
 {
@@ -115,9 +134,11 @@ static int wait_event(const char *name, const char *key, int want, uint64_t dead
 }
 
 /*
- * A task counts as frozen just before it gives its CPU up (kernel: do_freezer_trap()), and what it uses
- * until then is charged to its cgroup. Reading its syscall file waits until it is off the CPU
- * (wait_task_inactive()).
+ * Waits until every thread of a cgroup is off its CPU; a callback of nftw(3), for one directory.
+ * The kernel counts a task as frozen just before the task gives up its CPU (kernel:
+ * do_freezer_trap()), and the time until then is still charged to the cgroup. Reading
+ * /proc/TID/syscall waits until the task is off the CPU (wait_task_inactive()). Threads that are
+ * gone are ignored.
  */
 static int await_off_cpu(const char *path, const struct stat *st, int type, struct FTW *at)
 {
@@ -138,6 +159,7 @@ static int await_off_cpu(const char *path, const struct stat *st, int type, stru
 	return 0;
 }
 
+/* A deadline of 0 is for the tear-down, which only needs the request to be made. */
 int kt_cgroup_freeze(const char *name, bool freeze, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	int r = write_file(name, "cgroup.freeze", freeze ? "1" : "0", reterr);
@@ -153,6 +175,10 @@ int kt_cgroup_freeze(const char *name, bool freeze, uint64_t deadline_ns, struct
 	return 0;
 }
 
+/*
+ * Walks up from the cgroup to below KT_CGROUP_ROOT. A file that cannot be read counts as not
+ * frozen.
+ */
 bool kt_cgroup_is_frozen(const char *name)
 {
 	char path[PATH_MAX], *slash;
@@ -197,7 +223,7 @@ int kt_cgroup_list(const char *name, const char *file, pid_t **ret_pids, size_t 
 	r = kt_file_read(path, LIST_MAX, &text, NULL);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cgroup '%s': cannot read %s: %m", name, file);
-	pids = calloc(strlen(text) / 2 + 1, sizeof(*pids)); /* a digit and a newline each */
+	pids = calloc(strlen(text) / 2 + 1, sizeof(*pids)); /* two characters each */
 	if (!pids)
 		return kt_err_oom(reterr);
 	for (char *save, *line = strtok_r(text, "\n", &save); line;
@@ -208,6 +234,10 @@ int kt_cgroup_list(const char *name, const char *file, pid_t **ret_pids, size_t 
 	return 0;
 }
 
+/*
+ * A process forks into its own cgroup, so new children may be missing in the list that was read.
+ * The list is read again until it is empty.
+ */
 int kt_cgroup_move_all(const char *from, const char *to, struct kt_err *reterr)
 {
 	for (int round = 0; round < MOVE_ROUNDS; round++) {
@@ -219,7 +249,7 @@ int kt_cgroup_move_all(const char *from, const char *to, struct kt_err *reterr)
 			return r;
 		for (size_t i = 0; i < n; i++) {
 			r = kt_cgroup_attach(to, pids[i], reterr);
-			if (r < 0 && r != -ESRCH) /* it has ended meanwhile */
+			if (r < 0 && r != -ESRCH) /* ESRCH: the process has ended */
 				return r;
 		}
 	}
@@ -228,6 +258,10 @@ int kt_cgroup_move_all(const char *from, const char *to, struct kt_err *reterr)
 			  to);
 }
 
+/*
+ * A process that was reaped is no longer listed, but the end of its exit may still be running. Only
+ * "populated" shows that, unless other processes or child cgroups keep the cgroup populated.
+ */
 int kt_cgroup_await_left(const char *name, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	KT_FREE pid_t *pids = NULL;
@@ -237,7 +271,7 @@ int kt_cgroup_await_left(const char *name, uint64_t deadline_ns, struct kt_err *
 	int r = kt_cgroup_list(name, "cgroup.procs", &pids, &n, reterr);
 
 	cgroup_path(path, name, "");
-	/* A directory has a link from each directory in it. */
+	/* st_nlink is 2 plus the number of directories in it. */
 	if (r < 0 || n || stat(path, &st) < 0 || st.st_nlink > 2)
 		return r;
 	return wait_event(name, "populated", 0, deadline_ns, reterr);
@@ -250,7 +284,7 @@ int kt_cgroup_read_cpuset(const char *name, char **ret_text, struct kt_err *rete
 
 	cgroup_path(path, name, "cpuset.cpus");
 	r = kt_file_read(path, 4096, ret_text, NULL);
-	if (r == -ENOENT) /* no cgroup beside it has a cpuset either */
+	if (r == -ENOENT) /* the cpuset controller is not enabled for this cgroup */
 		r = (*ret_text = strdup("")) ? 0 : -ENOMEM;
 	if (r < 0)
 		return kt_err_set(reterr, r, "cgroup '%s': cannot read cpuset.cpus: %m", name);
@@ -258,7 +292,11 @@ int kt_cgroup_read_cpuset(const char *name, char **ret_text, struct kt_err *rete
 	return 0;
 }
 
-/* Those whose name begins with a dot: no test can name them, so their makers' end is theirs. */
+/*
+ * Removes the cgroups in @path whose name begins with a dot. Workers make them (CgroupChurn), and a
+ * worker that was killed leaves them behind. No test can name such a cgroup, so no test can still
+ * need it.
+ */
 static void remove_hidden(const char *path)
 {
 	DIR *dir = opendir(path);
@@ -279,7 +317,7 @@ int kt_cgroup_remove(const char *name, uint64_t deadline_ns, struct kt_err *rete
 	cgroup_path(path, name, "");
 	if (access(path, F_OK) < 0)
 		return kt_err_set(reterr, -errno, "cgroup '%s' does not exist", name);
-	/* Frozen or not, a process can be killed. */
+	/* cgroup.kill also ends frozen processes: no need to thaw. */
 	r = write_file(name, "cgroup.kill", "1", reterr)
 		    ?: wait_event(name, "populated", 0, deadline_ns, reterr);
 	if (r < 0)
@@ -290,6 +328,7 @@ int kt_cgroup_remove(const char *name, uint64_t deadline_ns, struct kt_err *rete
 	return 0;
 }
 
+/* These three are the first values in cpu.stat, even without the cpu controller. */
 int kt_cgroup_usage(const char *name, struct kt_cgroup_usage *ret_usage, struct kt_err *reterr)
 {
 	KT_FREE char *text = NULL;

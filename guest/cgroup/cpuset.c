@@ -11,6 +11,18 @@
 
 #include "util/cleanup.h"
 
+/*
+ * Turns descriptions of CPU sets into sets, by arithmetic on the topology alone. Nothing here looks
+ * at the machine, so the host can check a test's sets before a machine runs, and the guest gets the
+ * same result.
+ *
+ * CPUs are numbered without holes: first the threads of a core, then the cores of an LLC, then the
+ * LLCs of a node. The guest compares the machine with the topology before a test runs. Sets that a
+ * test declares are checked here; numbers that the framework passes (of an LLC, a node, a core) are
+ * not.
+ */
+
+/* The CPUs from @begin to before @end. */
 static void set_range(cpu_set_t *cpus, unsigned int begin, unsigned int end)
 {
 	CPU_ZERO(cpus);
@@ -54,7 +66,10 @@ unsigned int kt_cpuset_nth(const cpu_set_t *cpus, unsigned int n)
 	}
 }
 
-/* A number at *@at, which is moved behind it. */
+/*
+ * Reads the number at *@at and moves *@at behind it. -EINVAL when there is no digit, -ERANGE when
+ * the number is not below @limit.
+ */
 static int parse_number(const char **at, unsigned int limit, unsigned int *ret_value)
 {
 	char *end;
@@ -71,6 +86,7 @@ static int parse_number(const char **at, unsigned int limit, unsigned int *ret_v
 	return 0;
 }
 
+/* The kernel's format of lists, without its strides ("0-10:2/4"). An empty list is an error. */
 int kt_cpuset_parse(const char *list, unsigned int limit, const char *what, cpu_set_t *ret_cpus,
 		    struct kt_err *reterr)
 {
@@ -100,6 +116,7 @@ int kt_cpuset_parse(const char *list, unsigned int limit, const char *what, cpu_
 	}
 }
 
+/* Consecutive CPUs become a range, as in the kernel's files, so that the texts can be compared. */
 char *kt_cpuset_text(const cpu_set_t *cpus, char text[KT_CPUSET_TEXT_LEN])
 {
 	size_t len = 0;
@@ -119,12 +136,13 @@ char *kt_cpuset_text(const cpu_set_t *cpus, char text[KT_CPUSET_TEXT_LEN])
 	return text;
 }
 
-/* Whether it is a number within [@low, @high]; NaN is not. */
+/* Whether @value is within [@low, @high]. False for NaN. */
 static bool within(double value, double low, double high)
 {
 	return isgreaterequal(value, low) && islessequal(value, high);
 }
 
+/* Fractions of @n usable CPUs, rounded to the nearest CPU. */
 static int resolve_range(const struct kt_cpuset *spec, unsigned int n, cpu_set_t *ret_cpus,
 			 struct kt_err *reterr)
 {
@@ -137,6 +155,11 @@ static int resolve_range(const struct kt_cpuset *spec, unsigned int n, cpu_set_t
 	return 0;
 }
 
+/*
+ * Part .index of .of parts of @n CPUs. The parts are disjoint and cover all CPUs; then each reaches
+ * into both neighbours by @overlap of its own size. A part without any CPU of its own stays empty,
+ * which is an error later.
+ */
 static int resolve_part(const struct kt_cpuset *spec, double overlap, unsigned int n,
 			cpu_set_t *ret_cpus, struct kt_err *reterr)
 {
@@ -163,6 +186,7 @@ static int check_index(unsigned int index, unsigned int n, const char *what, str
 	return kt_err_set(reterr, -EINVAL, "%s %u, counted from 0, of %u", what, index, n);
 }
 
+/* LLCs, nodes and exact lists may name every CPU. Ranges and parts divide the usable CPUs only. */
 static int resolve(const struct kt_cpuset *spec, const struct kt_topology *topology,
 		   cpu_set_t *ret_cpus, struct kt_err *reterr)
 {

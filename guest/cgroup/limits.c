@@ -12,12 +12,22 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/*
+ * The limits of a cgroup: the members of struct kt_cgroup_def become files of the cgroup.
+ *
+ * kt_cgroup_limits_fault() checks a definition on the host, before any machine runs. The other
+ * functions run in PID 1: kt_cgroup_limit() when the scenario makes a cgroup, before any process is
+ * in it, and the functions for cpusets for operations too. A member that is 0 writes nothing, so
+ * the kernel's default stays and the controller need not exist. Invariant: no limit is silently
+ * weaker than declared; what the kernel refuses or cuts is an error.
+ */
+
 #define CGROUPFS          "/sys/fs/cgroup"
-#define DEFAULT_PERIOD_US 100000u
+#define DEFAULT_PERIOD_US 100000u /* the kernel's default period of cpu.max */
 
 /*
- * A controller is there in a cgroup when every one above it hands it down. The kernel lets none hand
- * down what has processes itself, but for the root.
+ * Enables @controller for the children of @dir. The kernel refuses this with EBUSY for a cgroup
+ * that has processes itself, the root excepted (the "no internal processes" rule of cgroup-v2.rst).
  */
 static int enable_in(const char *dir, const char *controller, struct kt_err *reterr)
 {
@@ -39,6 +49,11 @@ static int enable_in(const char *dir, const char *controller, struct kt_err *ret
 	return r < 0 ? kt_err_set(reterr, r, "'%s': %m", path) : 0;
 }
 
+/*
+ * A cgroup has the files of a controller only if every cgroup above it enables the controller for
+ * its children. Walks down from the root to the parent of @name, and cuts the path in place at each
+ * slash.
+ */
 static int enable(const char *name, const char *controller, struct kt_err *reterr)
 {
 	char path[PATH_MAX];
@@ -54,6 +69,7 @@ static int enable(const char *name, const char *controller, struct kt_err *reter
 	return r;
 }
 
+/* Writes @text to @file of the cgroup, after enabling the @controller that the file belongs to. */
 static int set(const char *name, const char *controller, const char *file, const char *text,
 	       struct kt_err *reterr)
 {
@@ -70,6 +86,7 @@ static int set(const char *name, const char *controller, const char *file, const
 		     : 0;
 }
 
+/* 0 writes nothing. KT_ZERO writes 0, KT_UNLIMITED writes "max". */
 static int set_number(const char *name, const char *controller, const char *file, uint64_t value,
 		      struct kt_err *reterr)
 {
@@ -84,6 +101,7 @@ static int set_number(const char *name, const char *controller, const char *file
 	return set(name, controller, file, text, reterr);
 }
 
+/* cpu.max is "QUOTA PERIOD" in microseconds. A percentage is of one CPU. */
 static int set_quota(const struct kt_cgroup_def *def, struct kt_err *reterr)
 {
 	unsigned int period_us = def->cpu_period_us ?: DEFAULT_PERIOD_US;
@@ -96,7 +114,10 @@ static int set_quota(const struct kt_cgroup_def *def, struct kt_err *reterr)
 	return set(def->name, "cpu", "cpu.max", text, reterr);
 }
 
-/* The kernel takes any set, and lets the cgroup have what the one above it has of that. */
+/*
+ * The kernel accepts any list in cpuset.cpus, and grants only those CPUs that the parent has too.
+ * Compares what it granted (cpuset.cpus.effective) with what was asked for.
+ */
 static int check_effective(const char *name, const char *text, struct kt_err *reterr)
 {
 	KT_FREE char *path = kt_format(KT_CGROUP_ROOT "/%s/cpuset.cpus.effective", name);
@@ -123,12 +144,16 @@ int kt_cgroup_set_cpuset(const char *name, const cpu_set_t *cpus, struct kt_err 
 	return r ?: check_effective(name, text, reterr);
 }
 
+/* An empty line removes the list; the cgroup then has the CPUs of its parent. */
 int kt_cgroup_clear_cpuset(const char *name, struct kt_err *reterr)
 {
 	return set(name, "cpuset", "cpuset.cpus", "\n", reterr);
 }
 
-/* The nodes that the CPUs are of, unless they are all. */
+/*
+ * cpuset.mems: the declared nodes, or the nodes that @cpus belong to. Without a cpuset, or on a
+ * machine with one node, the kernel's default stays.
+ */
 static int set_mems(const struct kt_cgroup_def *def, const struct kt_topology *topology,
 		    const cpu_set_t *cpus, struct kt_err *reterr)
 {
@@ -149,6 +174,7 @@ static int set_mems(const struct kt_cgroup_def *def, const struct kt_topology *t
 	return set(def->name, "cpuset", "cpuset.mems", kt_cpuset_text(&nodes, text), reterr);
 }
 
+/* @cpus is only read by set_mems() if the definition has a cpuset. */
 static int set_cpus(const struct kt_cgroup_def *def, const struct kt_topology *topology,
 		    struct kt_err *reterr)
 {
@@ -180,11 +206,13 @@ int kt_cgroup_limit(const struct kt_cgroup_def *def, const struct kt_topology *t
 	       set_number(name, "pids", "pids.max", def->pids_max, reterr);
 }
 
+/* 0 is "not declared". */
 static bool is_weight(unsigned int weight)
 {
 	return weight <= 10000;
 }
 
+/* The ranges are the kernel's, whose own EINVAL or ERANGE would not say which value is wrong. */
 const char *kt_cgroup_limits_fault(const struct kt_cgroup_def *def)
 {
 	unsigned int period_us = def->cpu_period_us ?: DEFAULT_PERIOD_US;

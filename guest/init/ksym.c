@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Looks up addresses of kernel symbols with a small BPF program that is written here in
+ * instructions, so that no object file is needed. A program of type SYSCALL runs when it is asked
+ * to, and may call bpf_kallsyms_lookup_name().
+ */
 #include "guest/init/ksym.h"
 
 #include <bpf/bpf.h>
@@ -9,9 +14,9 @@
 
 #include "util/cleanup.h"
 
-#define NAME_WORDS 4
+#define NAME_WORDS 4 /* of 64 bits: room for a name of 31 characters and a NUL */
 
-/* What the program is called with. */
+/* The context of the program. It reads @name and fills in @address. */
 struct lookup {
 	char name[NAME_WORDS * sizeof(uint64_t)];
 	uint64_t address;
@@ -48,12 +53,20 @@ struct lookup {
 		.code = BPF_JMP | BPF_EXIT                                                         \
 	}
 
-/* A copy of the struct lookup, in the stack: helpers take no pointers to arguments of a program. */
+/*
+ * The copy of the context on the program's stack: a helper does not accept pointers into the
+ * context.
+ */
 #define COPY         ((int)-sizeof(struct lookup))
 #define COPY_ADDRESS (COPY + (int)offsetof(struct lookup, address))
 #define COPY_WORD(i)                                                                               \
 	LOAD(BPF_REG_1, BPF_REG_6, 8 * (i)), STORE(BPF_REG_10, COPY + 8 * (i), BPF_REG_1)
 
+/*
+ * In C: copy = *context; bpf_kallsyms_lookup_name(copy.name, sizeof(copy.name), 0, &copy.address);
+ * context->address = copy.address; return the result of the helper. R6 holds the context, since
+ * calls destroy R1 to R5. Returns a descriptor, or a negative value.
+ */
 static int load_program(void)
 {
 	static const struct bpf_insn program[] = {
@@ -80,6 +93,7 @@ static int load_program(void)
 			     &options);
 }
 
+/* Runs the program once. Returns 0 when the kernel does not know the symbol. */
 static uint64_t find(int program_fd, const char *name)
 {
 	struct lookup lookup = { .address = 0 };

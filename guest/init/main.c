@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * PID 1 of the guest. Its life is one conversation with the host over the port:
+ *
+ *   1. set_up(): mounts, port, crash handler, forwarded output. PID 1 sends HELLO.
+ *   2. wait_run(): the host sends what it wants done before RUN. A template is saved here.
+ *   3. RUN: one test or one shell. PID 1 sends the result, and the host acknowledges it.
+ *   4. power_off().
+ *
+ * A machine runs one test. Nothing has to be undone after it, but nothing of it may run on while
+ * the test is judged. An error before the result goes to the console, since the port may be what is
+ * broken.
+ */
 #include "guest/init/main.h"
 
 #include <errno.h>
@@ -42,18 +54,19 @@
 #define PORT_TIMEOUT_NS    (10 * KT_NSEC_PER_SEC)
 #define ACK_TIMEOUT_NS     (30 * KT_NSEC_PER_SEC)
 #define CLEANUP_TIMEOUT_NS (3 * KT_NSEC_PER_SEC)
+#define DMESG_TAIL_MAX     ((size_t)4 * KT_FRAME_PAYLOAD_MAX) /* behind the first frame */
 
-/* Everything PID 1 has. */
+/* The state of PID 1. All of it lives until the machine ends. */
 struct guest {
-	const struct kt_test_node *tests;
+	const struct kt_test_node *tests; /* all tests of the binary */
 	struct kt_port *port;
 	struct kt_output *output;
 	struct kt_kmsg *kmsg;
-	int wake_fd;
-	bool woken;
-	struct kt_run_request run;
-	int step;          /* for the last words; -1 outside the steps */
-	uint64_t began_ns; /* when the test did; 0: not yet */
+	int wake_fd;               /* from kt_wake_prepare() */
+	bool woken;                /* WAKE came before RUN: RUN's own wake data is not used */
+	struct kt_run_request run; /* what RUN has asked for */
+	int step;                  /* for the crash handler when no test runs: always -1 */
+	uint64_t began_ns;         /* CLOCK_MONOTONIC; 0: the test has not begun */
 };
 
 bool kt_guest_is_me(void)
@@ -62,18 +75,20 @@ bool kt_guest_is_me(void)
 }
 
 /*
- * The machine has a port that ends it at once. The kernel's own way tells every device first, all of
- * which end with the machine: under TCG that takes three times as long as a whole test.
+ * The machine has a port that ends it at once. The kernel's own way tells every device first, all
+ * of which end with the machine: under TCG that takes three times as long as a whole test.
  */
 static __attribute__((noreturn)) void power_off(void)
 {
 	if (ioperm(KT_WIRE_EXIT_PORT, 4, 1) == 0)
 		outl(KT_WIRE_EXIT_VALUE, KT_WIRE_EXIT_PORT);
 	(void)reboot(RB_POWER_OFF);
-	_exit(0); /* panics the kernel, which the host sees */
+	_exit(0); /* the end of PID 1 panics the kernel, which the host notices */
 }
 
-/* Nobody can be told over the port: the console is the last resort, for people. */
+/*
+ * Ends PID 1 after an error that the host cannot be told over the port: prints it to the console.
+ */
 static __attribute__((noreturn)) void give_up(const struct kt_err *err)
 {
 	KT_CLOSE int console = open("/dev/console", O_WRONLY | O_CLOEXEC);
@@ -82,6 +97,7 @@ static __attribute__((noreturn)) void give_up(const struct kt_err *err)
 	power_off();
 }
 
+/* Programs under test expect to reach 127.0.0.1. A kernel without networking has no loopback. */
 static void set_up_loopback(void)
 {
 	KT_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -91,6 +107,7 @@ static void set_up_loopback(void)
 		(void)ioctl(fd, SIOCSIFFLAGS, &request);
 }
 
+/* Many workers need many descriptors, and BPF before 5.11 needs locked memory. */
 static void set_up_limits(void)
 {
 	struct rlimit files = { 65536, 65536 }, locked = { RLIM_INFINITY, RLIM_INFINITY };
@@ -99,7 +116,7 @@ static void set_up_limits(void)
 	(void)setrlimit(RLIMIT_MEMLOCK, &locked);
 }
 
-/* What a fresh guest needs, and one that EXEC has replaced finds done. */
+/* The part of the set-up that outlives an EXEC: a newer PID 1 must not do it again. */
 static int set_up_system(struct kt_err *reterr)
 {
 	int r;
@@ -121,7 +138,7 @@ static int set_up(struct guest *guest, struct kt_err *reterr)
 	int r;
 
 	(void)prctl(PR_SET_NAME, "ktest-init");
-	(void)unsetenv("LD_BIND_NOW"); /* it was for this process only */
+	(void)unsetenv("LD_BIND_NOW"); /* it was meant for PID 1, not for its children */
 	r = kt_update_adopt_port(&guest->port, reterr);
 	if (r == -ENOENT)
 		r = set_up_system(reterr)
@@ -160,6 +177,7 @@ static int settle(struct guest *guest, struct kt_err *reterr)
 	return r < 0 ? kt_err_set(reterr, r, "sending SETD: %m") : 0;
 }
 
+/* Replaces PID 1 by the /init that FILE frames have brought. Returns only on failure. */
 static int exec_newer(struct guest *guest, struct kt_err *reterr)
 {
 	kt_output_flush(guest->output, kt_now_ns() + CLEANUP_TIMEOUT_NS);
@@ -167,6 +185,7 @@ static int exec_newer(struct guest *guest, struct kt_err *reterr)
 	return kt_update_exec(guest->port, reterr);
 }
 
+/* NULL when the binary has no such test. */
 static const struct kt_test *find_test(const struct kt_test_node *tests, const char *name)
 {
 	for (; name && tests; tests = tests->next) {
@@ -177,8 +196,8 @@ static const struct kt_test *find_test(const struct kt_test_node *tests, const c
 }
 
 /*
- * What comes between RUN and a test's first instruction, done for nothing: under TCG the first time is
- * slow, as every block of instructions is translated. A machine in the pool has the time for it.
+ * What comes between RUN and a test's first instruction, done for nothing: under TCG the first time
+ * is slow, as every block of instructions is translated. A machine in the pool has the time for it.
  */
 static void rehearse(const struct guest *guest)
 {
@@ -219,7 +238,10 @@ static int wake(struct guest *guest, const struct kt_frame *frame, struct kt_err
 	return r < 0 ? kt_err_set(reterr, r, "sending WOKE: %m") : 0;
 }
 
-/* Does what the host asks for until it sends RUN. A template is saved while this waits. */
+/*
+ * Does what the host asks for until it sends RUN. There is no deadline: a template is saved and
+ * restored while this waits, and the host ends a machine that it does not need.
+ */
 static int wait_run(struct guest *guest, struct kt_err *reterr)
 {
 	struct kt_frame frame;
@@ -234,6 +256,8 @@ static int wait_run(struct guest *guest, struct kt_err *reterr)
 			r = settle(guest, reterr);
 		else if (r == 0 && frame.type == KT_MSG_FILE)
 			r = kt_update_file(&frame, reterr);
+		else if (r == 0 && frame.type == KT_MSG_REMOVE)
+			r = kt_update_remove(&frame, reterr);
 		else if (r == 0 && frame.type == KT_MSG_EXEC)
 			r = exec_newer(guest, reterr);
 		else if (r == 0 && frame.type == KT_MSG_WAKE)
@@ -246,13 +270,53 @@ static int wait_run(struct guest *guest, struct kt_err *reterr)
 	}
 }
 
-/* Nothing of it may write to standard output, or run, while the test is judged. */
+/*
+ * Kills what the test has left behind: it must not print any more, nor run while the test is
+ * judged. A process that does not die makes the test an ERROR.
+ */
 static void end_processes(struct kt_result *result)
 {
 	struct kt_err err = KT_ERR_NULL;
 
 	if (kt_reap_all(kt_now_ns() + CLEANUP_TIMEOUT_NS, &err) < 0)
 		kt_result_merge(result, KT_VERDICT_ERROR, err.text);
+}
+
+/*
+ * Sends the text in as many frames as it takes. Of a very long log the middle is left out: it
+ * begins with the cause and ends with the complaint.
+ */
+static void send_kernel_log(struct guest *guest, const char *text)
+{
+	size_t len = strlen(text), head = KT_MIN(len, (size_t)KT_FRAME_PAYLOAD_MAX);
+
+	(void)kt_port_send(guest->port, KT_MSG_DMESG, text, head);
+	text += head;
+	len -= head;
+	if (len > DMESG_TAIL_MAX) {
+		KT_FREE char *mark = kt_format("#(%zu bytes left out)\n", len - DMESG_TAIL_MAX);
+
+		if (mark)
+			(void)kt_port_send(guest->port, KT_MSG_DMESG, mark, strlen(mark));
+		text += len - DMESG_TAIL_MAX;
+		len = DMESG_TAIL_MAX;
+	}
+	while (len) {
+		size_t n = KT_MIN(len, (size_t)KT_FRAME_PAYLOAD_MAX);
+
+		(void)kt_port_send(guest->port, KT_MSG_DMESG, text, n);
+		text += n;
+		len -= n;
+	}
+}
+
+/* A complaint may be among records that nothing has read: such a test has not passed. */
+static void judge_lost_records(struct guest *guest, struct kt_ctx *ctx)
+{
+	if (kt_kmsg_has_lost(guest->kmsg))
+		kt_result_merge(&ctx->result, KT_VERDICT_INCONCLUSIVE,
+				"records of the kernel's log were overwritten before they were "
+				"read; a complaint may be among them");
 }
 
 /* A complaint of the kernel fails the test, unless it is the one that was expected. */
@@ -272,11 +336,16 @@ static void judge_kernel_log(struct guest *guest, struct kt_ctx *ctx)
 		(void)kt_fail(ctx, where, "the kernel complained: %s", complaint);
 	else if (expected && !complaint)
 		(void)kt_fail_values(ctx, where, "the kernel complains", expected, "nothing");
+	judge_lost_records(guest, ctx);
 	if (text && ctx->result.verdict == KT_VERDICT_FAIL)
-		(void)kt_port_send(guest->port, KT_MSG_DMESG, text,
-				   KT_MIN(strlen(text), (size_t)KT_FRAME_PAYLOAD_MAX));
+		send_kernel_log(guest, text);
 }
 
+/*
+ * The test itself, in this order: steps or .run; end of all workers and payloads; their reports are
+ * checked; .check; the scheduler is detached, which may fail the test too. After a failed step or
+ * .run the checks are skipped, but not the tear-down.
+ */
 static void run_body(struct guest *guest, struct kt_ctx *ctx)
 {
 	struct kt_scenario *scenario = NULL;
@@ -292,7 +361,7 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 		r = kt_scenario_run(scenario, ctx->test);
 	else if (r == 0)
 		r = kt_ctx_call(ctx, ctx->test->run, "run");
-	kt_scenario_tear_down(scenario); /* all have ended, and have reported */
+	kt_scenario_tear_down(scenario); /* after this all workers have reported */
 	if (r == 0)
 		kt_check_reports(ctx, &scenario->live.reports);
 	if (r == 0)
@@ -304,8 +373,9 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 }
 
 /*
- * The kernel's patience is in the machine's time, like ours: a dump of thousands of tasks, with interrupts off, is no
- * stall on a slow one. 21 s is the kernel's default, 300 s its limit (kernel/rcu/tree_stall.h).
+ * The kernel's patience is in the machine's time, like ours: a dump of thousands of tasks, with
+ * interrupts off, is no stall on a slow one. 21 s is the kernel's default, 300 s its limit
+ * (kernel/rcu/tree_stall.h).
  */
 static void scale_stall_timeout(unsigned int percent)
 {
@@ -315,6 +385,7 @@ static void scale_stall_timeout(unsigned int percent)
 		(void)kt_file_write("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", text);
 }
 
+/* Runs the requested test and moves its result to *@ret_result. */
 static void run_test(struct guest *guest, struct kt_result *ret_result)
 {
 	const struct kt_test *test = find_test(guest->tests, guest->run.test);
@@ -332,10 +403,12 @@ static void run_test(struct guest *guest, struct kt_result *ret_result)
 				? (enum kt_work_type)guest->run.work_type
 				: KT_WORK_NONE;
 	ctx.time_scale_percent = guest->run.time_scale_percent;
+	ctx.limit_ns = guest->run.limit_ns;
 	scale_stall_timeout(ctx.time_scale_percent);
 	kt_crash_watch_step(&ctx.step);
 	run_body(guest, &ctx);
 	end_processes(&ctx.result);
+	kt_ctx_take_children(&ctx);
 	judge_kernel_log(guest, &ctx);
 	kt_crash_watch_step(&guest->step);
 	*ret_result = ctx.result;
@@ -360,6 +433,10 @@ static void run_shell(struct guest *guest, struct kt_result *result)
 	end_processes(result);
 }
 
+/*
+ * Sends the result and waits for RACK. Other frames that arrive meanwhile are skipped, such as
+ * terminal input.
+ */
 static int send_result(struct guest *guest, struct kt_result *result, struct kt_err *reterr)
 {
 	uint64_t deadline_ns = kt_now_ns() + ACK_TIMEOUT_NS;
@@ -392,7 +469,7 @@ static int serve(struct guest *guest, struct kt_err *reterr)
 	if (!guest->woken)
 		kt_wake(guest->wake_fd, &guest->run.wake);
 	for (const char *const *at = guest->run.environment; *at; at++)
-		(void)putenv((char *)*at); /* lives as long as PID 1 */
+		(void)putenv((char *)*at); /* not copied: the request is never freed */
 	if (guest->run.mode == KT_RUN_TEST)
 		run_test(guest, &result);
 	else

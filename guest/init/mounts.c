@@ -9,6 +9,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/* In the order of mounting: a file system precedes those whose mount points are in it. */
 static const struct {
 	const char *type;
 	const char *target;
@@ -39,7 +40,10 @@ static int make_link(const char *target, const char *path, struct kt_err *reterr
 int kt_mounts_setup(struct kt_err *reterr)
 {
 	for (size_t i = 0; i < KT_ARRAY_LEN(mounts); i++) {
-		/* Those below /sys exist there when the kernel has them. */
+		/*
+		 * Directories in sysfs cannot be created: the kernel provides a mount point if it
+		 * has the file system. EBUSY: the kernel has mounted devtmpfs itself.
+		 */
 		if (mkdir(mounts[i].target, 0755) < 0 && errno != EEXIST && !mounts[i].optional)
 			return kt_err_set(reterr, -errno, "cannot create %s: %m", mounts[i].target);
 		if (mount(mounts[i].type, mounts[i].target, mounts[i].type, mounts[i].flags,

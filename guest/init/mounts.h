@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The file systems that a guest needs. */
+/* Mounts the file systems that a guest needs. */
 
 #include "util/err.h"
 
-/* Mounts all of them; the error names the one that failed. What a kernel may lack is skipped. */
+/*
+ * Mounts all of them, and links /dev/fd and the standard streams. File systems that a kernel may
+ * lack are skipped. 0 or a negative errno; the error text names the file system.
+ */
 int kt_mounts_setup(struct kt_err *reterr);

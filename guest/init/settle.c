@@ -12,15 +12,15 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define ZERO_MAX    ((size_t)128 << 20)
-#define WINDOW_MS   100
-#define WINDOWS_MAX 30
-#define BUSY_MAX    3 /* per cent of all CPUs */
+#define ZERO_MAX    ((size_t)128 << 20) /* bytes of free memory that are zeroed */
+#define WINDOW_MS   100                 /* for how long the CPUs are observed at a time */
+#define WINDOWS_MAX 30                  /* after 3 s the template is saved anyway */
+#define BUSY_MAX    3                   /* per cent of CPU time: with no more a window is idle */
 
 /*
- * The kernel gives out zeroed pages only, so taking them and giving them back zeroes them. The pages
- * that were used last come first: with these 128 MiB a template is as small as with all 400 that are
- * free in 512 (61 MiB, of 73 without), and made three seconds sooner.
+ * The kernel gives out zeroed pages only, so taking them and giving them back zeroes them. The
+ * pages that were used last come first: with these 128 MiB a template is as small as with all 400
+ * that are free in 512 (61 MiB, of 73 without), and made three seconds sooner.
  */
 static void zero_free_memory(void)
 {
@@ -30,18 +30,21 @@ static void zero_free_memory(void)
 
 	if (sysinfo(&info) < 0)
 		return;
-	/* Some is left to the kernel: PID 1 must not meet the killer. */
+	/* Leave a sixteenth to the kernel, so that the OOM killer does not kill PID 1. */
 	len = KT_MIN((size_t)info.freeram * info.mem_unit / 16 * 15, ZERO_MAX);
 	all = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 		   -1, 0);
 	if (all == MAP_FAILED)
 		return;
-	(void)madvise(all, len, MADV_HUGEPAGE); /* a fault for 2 MiB instead of 512 */
+	(void)madvise(all, len, MADV_HUGEPAGE); /* one page fault for 2 MiB instead of 512 */
 	(void)madvise(all, len, MADV_POPULATE_WRITE);
 	(void)munmap(all, len);
 }
 
-/* Jiffies that all CPUs were busy, and in all; 0 when they cannot be read. */
+/*
+ * Returns the jiffies in which CPUs were busy since boot, and stores the sum of all jiffies. Both
+ * are 0 when /proc/stat cannot be read.
+ */
 static uint64_t busy_jiffies(uint64_t *ret_total)
 {
 	uint64_t user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0;
@@ -59,9 +62,9 @@ static uint64_t busy_jiffies(uint64_t *ret_total)
 }
 
 /*
- * The kernel has no event for "nothing is left to do": timers calibrate, work queues free what
- * booting needed. So this looks until nothing has happened for a while; only the making of a
- * template waits.
+ * Waits until the CPUs are idle for one window. After a boot, timers still calibrate clocks and
+ * work queues still free memory; the kernel has no event for their end, so this polls. The time is
+ * spent once for each template, not for each test.
  */
 static void wait_idle(void)
 {

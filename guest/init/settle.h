@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Becoming small and quiet, before the machine is saved as a template. */
+/* Makes the guest small and idle before the machine is saved as a template. */
 
 /*
- * Gives back what the boot has left: drops caches, overwrites free memory with zeroes so that the
- * host can make holes of it, and waits until what runs after a boot has run.
+ * Drops caches, zeroes free memory, which the host then stores as holes, and waits until the CPUs
+ * are idle, at most 3 s. Errors are ignored: they only make the template larger.
  */
 void kt_settle(void);

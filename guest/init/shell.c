@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A shell or a command in the guest, for people: PID 1 forks it and moves bytes until it ends.
+ *
+ * A shell runs on a pseudo terminal; PID 1 copies between its master and the port in both
+ * directions. A command writes to descriptors 1 and 2 of PID 1, which guest/port/output.c forwards,
+ * so only its input passes here. There is no deadline: the person at the host ends it. The host
+ * sends STDIN frames, an empty one at the end of its input, and WINDOW frames with the size of the
+ * terminal.
+ */
 #include "guest/init/shell.h"
 
 #include <errno.h>
@@ -16,13 +25,18 @@
 #include <utmp.h>
 
 #include "guest/port/crash.h"
+#include "util/buffer.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
 
+/*
+ * The shell of `ktests shell`: a child on a pseudo terminal, or one command with pipes. PID 1
+ * carries bytes between it and the port until it ends, and never waits for one of the two alone.
+ */
 #define BUSYBOX "/bin/busybox"
 
-/* The child's exit status as a shell would give it. */
+/* Reaps the child. Returns its exit status as a shell shows it: 128 + N after signal N. */
 static int wait_status(pid_t pid)
 {
 	int status = 0;
@@ -32,7 +46,10 @@ static int wait_status(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* The image holds one file; busybox makes itself every command, sh among them. */
+/*
+ * The image holds busybox as one file. It creates links to itself for all its commands, with
+ * /bin/sh.
+ */
 static void prepare_shell(void)
 {
 	if (access("/bin/sh", X_OK) < 0 && access(BUSYBOX, X_OK) == 0) {
@@ -47,8 +64,38 @@ static void prepare_shell(void)
 	}
 }
 
-/* Bytes and window sizes from the host. Returns 1 once the host's input has ended. */
-static int take_input(struct kt_port *port, int to_fd, bool terminal, struct kt_err *reterr)
+/*
+ * Where the host's input goes: a pipe or the terminal. Neither may be written to with a wait: a
+ * child that reads nothing, but writes, would then wait for PID 1, and PID 1 for it.
+ */
+struct sink {
+	int fd;                   /* non-blocking; -1: closed */
+	bool terminal;            /* takes window sizes, and an end of input as Ctrl-D */
+	bool ended;               /* the host's input has */
+	struct kt_buffer waiting; /* not written yet */
+};
+
+#define END_OF_INPUT  "\x04"
+#define END_REPEAT_NS (200 * KT_NSEC_PER_MSEC)
+
+static void flush_sink(struct sink *sink)
+{
+	while (sink->fd >= 0 && sink->waiting.len) {
+		ssize_t n = write(sink->fd, sink->waiting.data, sink->waiting.len);
+
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0 && errno == EINTR)
+			continue;
+		/* A child that does not read any more is its own affair. */
+		kt_buffer_consume(&sink->waiting, n < 0 ? sink->waiting.len : (size_t)n);
+	}
+	if (sink->ended && !sink->terminal)
+		sink->fd = kt_close(sink->fd);
+}
+
+/* Takes one frame of the host: bytes, or the size of its window. */
+static int take_input(struct kt_port *port, struct sink *sink, struct kt_err *reterr)
 {
 	struct kt_frame frame;
 	int r = kt_port_receive(port, kt_now_ns() + KT_NSEC_PER_SEC, &frame, reterr);
@@ -56,48 +103,74 @@ static int take_input(struct kt_port *port, int to_fd, bool terminal, struct kt_
 	if (r < 0)
 		return r == -ETIMEDOUT ? 0 : r;
 	if (frame.type == KT_MSG_STDIN) {
-		if (!frame.len)
-			return 1;
-		/* A child that does not read is its own affair. */
-		(void)kt_write_full(to_fd, frame.payload, frame.len);
-	} else if (frame.type == KT_MSG_WINDOW && terminal &&
+		sink->ended |= !frame.len;
+		if (kt_buffer_append(&sink->waiting, frame.payload, frame.len) < 0)
+			return kt_err_oom(reterr);
+		flush_sink(sink);
+	} else if (frame.type == KT_MSG_WINDOW && sink->terminal &&
 		   frame.len == sizeof(struct kt_msg_window)) {
 		const struct kt_msg_window *window = (const void *)frame.payload;
 		struct winsize size = { .ws_row = window->rows, .ws_col = window->columns };
 
-		(void)ioctl(to_fd, TIOCSWINSZ, &size);
+		(void)ioctl(sink->fd, TIOCSWINSZ, &size);
 	}
+	return 0;
+}
+
+/*
+ * Waits until the host, the sink or @other is ready. A terminal has no end of input that stays:
+ * each reader takes one Ctrl-D, so that they are repeated until the shell is gone.
+ */
+static int wait_for(struct kt_port *port, struct sink *sink, struct pollfd *other,
+		    struct kt_err *reterr)
+{
+	struct pollfd waiting[3] = {
+		*other,
+		{ .fd = kt_port_fd(port), .events = POLLIN },
+		{ .fd = sink->waiting.len ? sink->fd : -1, .events = POLLOUT },
+	};
+	bool repeat = sink->terminal && sink->ended && !sink->waiting.len;
+	int r = 0;
+
+	if (!kt_port_buffered(port))
+		r = kt_poll(waiting, 3, repeat ? kt_now_ns() + END_REPEAT_NS : KT_NSEC_NEVER);
+	if (r < 0)
+		return kt_err_set(reterr, -errno, "poll: %m");
+	other->revents = waiting[0].revents;
+	if (waiting[2].revents)
+		flush_sink(sink);
+	if (repeat && !other->revents && kt_buffer_append(&sink->waiting, END_OF_INPUT, 1) == 0)
+		flush_sink(sink);
+	if (kt_port_buffered(port) || waiting[1].revents)
+		return take_input(port, sink, reterr);
 	return 0;
 }
 
 static int pump_terminal(struct kt_port *port, int master, struct kt_err *reterr)
 {
+	struct sink sink = { .fd = master, .terminal = true };
 	char chunk[KT_STDIO_CHUNK_MAX];
+	int r = 0;
 
-	for (;;) {
-		struct pollfd waiting[2] = {
-			{ .fd = master, .events = POLLIN },
-			{ .fd = kt_port_fd(port), .events = POLLIN },
-		};
+	(void)fcntl(master, F_SETFL, O_NONBLOCK);
+	while (r == 0) {
+		struct pollfd output = { .fd = master, .events = POLLIN };
 		ssize_t n;
-		int r;
 
-		if (!kt_port_buffered(port) && kt_poll(waiting, 2, KT_NSEC_NEVER) < 0)
-			return kt_err_set(reterr, -errno, "poll: %m");
-		if (kt_port_buffered(port) || waiting[1].revents) {
-			r = take_input(port, master, true, reterr);
-			if (r < 0)
-				return r;
-		}
-		if (!waiting[0].revents)
+		r = wait_for(port, &sink, &output, reterr);
+		if (r < 0 || !output.revents)
 			continue;
 		n = read(master, chunk, sizeof(chunk));
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
 		if (n <= 0) /* EIO once the last holder of the terminal is gone */
-			return 0;
+			break;
 		r = kt_port_send(port, KT_MSG_STDOUT, chunk, (size_t)n);
 		if (r < 0)
-			return kt_err_set(reterr, r, "sending to the host: %m");
+			(void)kt_err_set(reterr, r, "sending to the host: %m");
 	}
+	kt_buffer_deinit(&sink.waiting);
+	return r;
 }
 
 int kt_shell_interactive(struct kt_port *port, const struct kt_run_request *run, int *ret_status,
@@ -128,6 +201,7 @@ int kt_shell_interactive(struct kt_port *port, const struct kt_run_request *run,
 	return r;
 }
 
+/* In the child: without /bin/sh the command is split at white space, and quotes mean nothing. */
 static __attribute__((noreturn)) void exec_command(const char *command)
 {
 	char *copy = strdup(command), *words[256] = { NULL };
@@ -146,30 +220,20 @@ static __attribute__((noreturn)) void exec_command(const char *command)
 	_exit(127);
 }
 
+/* Owns @input. */
 static int pump_input(struct kt_port *port, pid_t pid, int input, struct kt_err *reterr)
 {
 	KT_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	KT_CLOSE int to = input;
+	struct sink sink = { .fd = input };
+	struct pollfd end = { .fd = pidfd, .events = POLLIN };
+	int r = pidfd < 0 ? kt_err_set(reterr, -errno, "pidfd_open: %m") : 0;
 
-	if (pidfd < 0)
-		return kt_err_set(reterr, -errno, "pidfd_open: %m");
-	for (;;) {
-		struct pollfd waiting[2] = {
-			{ .fd = pidfd, .events = POLLIN },
-			{ .fd = kt_port_fd(port), .events = POLLIN },
-		};
-		int r;
-
-		if (!kt_port_buffered(port) && kt_poll(waiting, 2, KT_NSEC_NEVER) < 0)
-			return kt_err_set(reterr, -errno, "poll: %m");
-		if (waiting[0].revents)
-			return 0;
-		r = take_input(port, to, false, reterr);
-		if (r < 0)
-			return r;
-		if (r > 0)
-			to = kt_close(to);
-	}
+	(void)fcntl(input, F_SETFL, O_NONBLOCK);
+	while (r == 0 && !end.revents)
+		r = wait_for(port, &sink, &end, reterr);
+	(void)kt_close(sink.fd);
+	kt_buffer_deinit(&sink.waiting);
+	return r;
 }
 
 int kt_shell_exec(struct kt_port *port, const struct kt_run_request *run, int *ret_status,

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Collects what HELLO tells the host about the guest: the topology as this kernel sees it, which
+ * the host compares with what the test asked for; the build ID of the running binary; and addresses
+ * of the kernel, for a host that examines the guest from outside. The guest is only read, not
+ * changed.
+ *
+ * A topology that cannot be read is an error. Addresses are optional.
+ */
 #include "guest/init/sysview.h"
 
 #include <elf.h>
@@ -20,9 +28,14 @@
 #include "util/parse.h"
 #include "wire/message.h"
 
+/*
+ * The machine as the guest's kernel sees it, for HELO. The host compares the topology with what the
+ * test asked for and uses the addresses to look into the kernel. Everything is read from /sys and
+ * /proc; a file that cannot be read is an error, since a wrong topology would spoil measurements.
+ */
 #define CPU_DIR "/sys/devices/system/cpu"
 
-/* Where x86-64 links its image; Documentation/arch/x86/x86_64/mm.rst. */
+/* Where the kernel image is mapped: Documentation/arch/x86/x86_64/mm.rst. */
 #define START_KERNEL_MAP UINT64_C(0xffffffff80000000)
 
 static int read_cpu_list(struct kt_cpu_list *ret_list, const char *path)
@@ -33,7 +46,11 @@ static int read_cpu_list(struct kt_cpu_list *ret_list, const char *path)
 	return r < 0 ? r : kt_cpu_list_parse(text, ret_list);
 }
 
-/* CPUs that share the highest cache with @cpu; without cache information, its package. */
+/*
+ * Reads the CPUs that share the last-level cache with @cpu, index 9 being more than any CPU has.
+ * *@ret_list, which the caller has set to the package, stays as it is without information about
+ * caches.
+ */
 static int read_llc(unsigned int cpu, struct kt_cpu_list *ret_list)
 {
 	for (int index = 9; index >= 0; index--) {
@@ -55,12 +72,16 @@ static int read_cpu_topology(unsigned int cpu, const char *name, struct kt_cpu_l
 	return read_cpu_list(ret_list, path);
 }
 
-/* The number that all agree on so far: @seen is -1 at first, 0 once they differ. */
+/*
+ * Folds a number per CPU into one: *@seen is -1 at first, then the common value, or 0 if they
+ * differ.
+ */
 static void agree(int *seen, unsigned int value)
 {
 	*seen = *seen < 0 || *seen == (int)value ? (int)value : 0;
 }
 
+/* Counts CPUs, NUMA nodes and LLCs, and finds the cores per LLC and the threads per core. */
 static int view_topology(struct kt_hello *hello, struct kt_err *reterr)
 {
 	struct kt_cpu_list online, nodes, llc, siblings;
@@ -81,6 +102,7 @@ static int view_topology(struct kt_hello *hello, struct kt_err *reterr)
 			return kt_err_set(reterr, -EIO, "cannot read the topology of CPU %u", cpu);
 		agree(&threads, kt_cpu_list_count(&siblings));
 		agree(&cores, kt_cpu_list_count(&llc) / KT_MAX(kt_cpu_list_count(&siblings), 1u));
+		/* Each LLC counts at its first CPU. */
 		hello->llcs += kt_cpu_list_next(&llc, 0) == cpu;
 	}
 	hello->cores = (uint32_t)cores;
@@ -88,7 +110,10 @@ static int view_topology(struct kt_hello *hello, struct kt_err *reterr)
 	return 0;
 }
 
-/* /proc/kcore describes the direct map and the image by program headers: no memory is read. */
+/*
+ * Finds the physical address of the kernel image and the base of the direct map. /proc/kcore
+ * describes both in its program headers, so no kernel memory has to be read.
+ */
 static int view_kcore(struct kt_hello *hello)
 {
 	KT_CLOSE int fd = open("/proc/kcore", O_RDONLY | O_CLOEXEC);
@@ -122,7 +147,10 @@ static int view_kcore(struct kt_hello *hello)
 	return hello->page_offset_base ? 0 : -ENODATA;
 }
 
-/* A trap that the kernel does not know ends in die(), and is looked up in kprobe_table first. */
+/*
+ * Finds the addresses with which the host examines a death of the kernel: a trap that the kernel
+ * cannot explain is looked up in kprobe_table, and then ends in die(). See vmm/qemu/stale.c.
+ */
 static void view_text(struct kt_hello *hello)
 {
 	struct kt_ksym symbols[] = { { "_text" }, { "die" }, { "kprobe_table" } };
@@ -133,6 +161,10 @@ static void view_text(struct kt_hello *hello)
 	hello->kprobe_table = symbols[2].address;
 }
 
+/*
+ * Writes the build ID of the executable to @data in hexadecimal: the note NT_GNU_BUILD_ID, see
+ * elf(5).
+ */
 static int find_build_id(struct dl_phdr_info *info, size_t size, void *data)
 {
 	char *text = data;
@@ -176,8 +208,7 @@ int kt_sysview_hello(struct kt_hello *ret_hello, struct kt_err *reterr)
 	r = view_topology(&hello, reterr);
 	if (r < 0)
 		return r;
-	/* Left 0 on a kernel that hides them: only what looks into the guest from outside needs
-	 * them. */
+	/* Addresses stay 0 on a kernel that hides them. */
 	(void)view_kcore(&hello);
 	view_text(&hello);
 	(void)clock_gettime(CLOCK_BOOTTIME, &boot);

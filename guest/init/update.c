@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Replaces files of a running guest, PID 1 among them, so that a template stays usable when a test
+ * has been rebuilt.
+ *
+ * FILE frames bring a file in pieces, EXEC replaces the old /init by the new one. The port stays
+ * open across the exec: its descriptor and the numbers of its frames pass through an environment
+ * variable. Everything else of the old PID 1, such as threads and redirected output, ends with it.
+ */
 #include "guest/init/update.h"
 
 #include <errno.h>
@@ -23,6 +31,7 @@ static int make_parent(const char *path, struct kt_err *reterr)
 	return *dir ? kt_mkdir_all(dir, reterr) : 0;
 }
 
+/* The first piece truncates what an interrupted transfer may have left. */
 static int write_piece(const char *path, const struct kt_msg_file *file, const uint8_t *bytes,
 		       size_t len)
 {
@@ -46,7 +55,10 @@ static int write_piece(const char *path, const struct kt_msg_file *file, const u
 	return 0;
 }
 
-/* /init is being run while it is replaced: the new file comes beside it and then takes its name. */
+/*
+ * The running /init cannot be written to (ETXTBSY). So every file is collected under another name
+ * beside the old one, and is renamed when its last piece has come.
+ */
 int kt_update_file(const struct kt_frame *frame, struct kt_err *reterr)
 {
 	char path[KT_FILE_PATH_MAX + 1], tmp[KT_FILE_PATH_MAX + 8];
@@ -75,6 +87,21 @@ int kt_update_file(const struct kt_frame *frame, struct kt_err *reterr)
 	return r < 0 ? kt_err_set(reterr, r, "FILE '%s': %m", path) : 0;
 }
 
+int kt_update_remove(const struct kt_frame *frame, struct kt_err *reterr)
+{
+	const char *at = (const char *)frame->payload, *end = at + frame->len;
+
+	if (!frame->len || end[-1])
+		return kt_err_set(reterr, -EPROTO, "REMOVE without an end");
+	for (; at < end; at += strlen(at) + 1) {
+		if (*at != '/')
+			return kt_err_set(reterr, -EPROTO, "REMOVE with a bad path");
+		if (unlink(at) < 0 && errno != ENOENT)
+			return kt_err_set(reterr, -errno, "REMOVE '%s': %m", at);
+	}
+	return 0;
+}
+
 int kt_update_exec(struct kt_port *port, struct kt_err *reterr)
 {
 	struct kt_port_position position = kt_port_position(port);
@@ -83,7 +110,7 @@ int kt_update_exec(struct kt_port *port, struct kt_err *reterr)
 
 	(void)snprintf(text, sizeof(text), "%d %" PRIu32 " %" PRIu32, fd, position.received,
 		       position.sent);
-	/* As on the kernel command line. */
+	/* LD_BIND_NOW is also on the kernel command line, for the first PID 1. */
 	if (setenv(KT_UPDATE_VARIABLE, text, 1) < 0 || setenv("LD_BIND_NOW", "1", 1) < 0 ||
 	    fcntl(fd, F_SETFD, 0) < 0)
 		return kt_err_set(reterr, -errno, "EXEC: %m");
@@ -101,7 +128,8 @@ int kt_update_adopt_port(struct kt_port **ret_port, struct kt_err *reterr)
 		return -ENOENT;
 	if (sscanf(text, "%d %" SCNu32 " %" SCNu32, &fd, &position.received, &position.sent) != 3 ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return kt_err_set(reterr, -EINVAL, KT_UPDATE_VARIABLE "='%s' is no port", text);
+		return kt_err_set(reterr, -EINVAL,
+				  KT_UPDATE_VARIABLE "='%s' does not describe a port", text);
 	(void)unsetenv(KT_UPDATE_VARIABLE);
 	return kt_port_adopt(fd, position, ret_port, reterr);
 }

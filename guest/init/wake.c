@@ -12,6 +12,7 @@
 
 #define POOL "/dev/urandom"
 
+/* Credits 256 bits to the pool. RNDRESEEDCRNG makes the kernel use them from the next byte on. */
 static void add_entropy(int fd, const uint8_t bytes[32])
 {
 	struct {
@@ -21,10 +22,11 @@ static void add_entropy(int fd, const uint8_t bytes[32])
 
 	memcpy(pool.bytes, bytes, sizeof(pool.bytes));
 	(void)ioctl(fd, RNDADDENTROPY, &pool);
-	(void)ioctl(fd, RNDRESEEDCRNG); /* or what is in use would go on as in the other guests */
+	/* Without this the generator would continue as in other guests of the same image. */
+	(void)ioctl(fd, RNDRESEEDCRNG);
 }
 
-/* A restored machine's clock is as old as its image. */
+/* The clock of a restored machine continues at the time at which its image was saved. */
 static void set_clock(uint64_t realtime_ns)
 {
 	struct timespec now = {

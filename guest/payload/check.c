@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What a payload has left behind, judged: the checks of its declaration. */
+/*
+ * Judges the outcome of a payload by the checks of its declaration.
+ *
+ * This file only compares and words: it neither waits for a process nor records a failure. Each
+ * violation becomes one sentence, which goes to the callback of the caller. exec.c and set.c pass
+ * callbacks that record a failure of the test.
+ */
 #include "guest/payload/payload.h"
 
 #include <inttypes.h>
@@ -9,19 +15,20 @@
 
 #include "util/cleanup.h"
 
-#define LAST_LINE_MAX 200
+#define LAST_LINE_MAX 200 /* characters of the payload's last line that a failure quotes */
 
 struct judge {
 	const struct kt_payload *payload;
 	const struct kt_payload_outcome *outcome;
 	void (*fail)(void *data, const char *what);
-	void *data;
-	unsigned int n;
+	void *data;     /* for @fail */
+	unsigned int n; /* violations so far */
 };
 
 static void tell(struct judge *judge, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Passes one violation to the caller, as "payload NAME: SENTENCE". */
 static void tell(struct judge *judge, const char *format, ...)
 {
 	struct kt_err text;
@@ -35,7 +42,10 @@ static void tell(struct judge *judge, const char *format, ...)
 	judge->n++;
 }
 
-/* The last line that says something. */
+/*
+ * Finds the last line of @text that is not blank. *@ret_line points into @text and has no NUL of
+ * its own; its length, at most LAST_LINE_MAX, is returned. 0 when the text is blank.
+ */
 static int last_line(const struct kt_payload_text *text, const char **ret_line)
 {
 	const char *end = text->data ? text->data + text->len : NULL, *at;
@@ -49,7 +59,7 @@ static int last_line(const struct kt_payload_text *text, const char **ret_line)
 	return (int)KT_MIN(end - at, (ptrdiff_t)LAST_LINE_MAX);
 }
 
-/* With what it said last: mostly the reason. */
+/* The message quotes the payload's last line, because a program usually ends with its complaint. */
 static void check_exit(struct judge *judge, int want)
 {
 	int status = judge->outcome->status, len;
@@ -69,6 +79,7 @@ static void check_exit(struct judge *judge, int want)
 		     len ? "; its last words: " : "", len, line);
 }
 
+/* The unit that the declaration gives to @metric, "" when it gives none. */
 static const char *unit_of(const struct kt_payload *payload, const char *metric)
 {
 	for (const struct kt_metric_def *at = payload->metrics; at && !at->end; at++) {
@@ -78,7 +89,10 @@ static const char *unit_of(const struct kt_payload *payload, const char *metric)
 	return "";
 }
 
-/* That there is no JSON at all is told once, not for each metric. */
+/*
+ * Reports a metric that the output lacks, with the metrics that it has. When the output has no JSON
+ * at all, kt_payload_check() reports that once, and nothing is said here for each metric.
+ */
 static void tell_missing(struct judge *judge, const char *name)
 {
 	const struct kt_metrics *metrics = &judge->outcome->metrics;
@@ -95,6 +109,10 @@ static void tell_missing(struct judge *judge, const char *name)
 		     metrics->n_dropped ? "; more were dropped" : "");
 }
 
+/*
+ * The limits themselves are allowed values. KT_CHECK_METRIC_EXISTS has no limit: it only needs the
+ * metric to be there.
+ */
 static void check_metric(struct judge *judge, const struct kt_check *check)
 {
 	const struct kt_metrics *metrics = &judge->outcome->metrics;
@@ -128,6 +146,7 @@ unsigned int kt_payload_check(const struct kt_payload *payload,
 	};
 	bool said_which = false;
 
+	/* The exit status comes first: it is often the cause of all other failures. */
 	for (const struct kt_check *at = payload->checks; at && !at->end; at++) {
 		if (at->kind != KT_CHECK_EXIT_CODE)
 			continue;

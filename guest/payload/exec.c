@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The public side of payloads, for .run functions. */
+/*
+ * The public functions about payloads, for the .run and .check functions of a test: run one payload
+ * to its end, and find a metric in its result.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -7,6 +10,7 @@
 #include "guest/test/ctx.h"
 #include "util/cleanup.h"
 
+/* What on_failure() needs to record a failure of the test at the line of the payload. */
 struct failing {
 	struct kt_ctx *ctx;
 	const struct kt_payload *payload;
@@ -21,7 +25,10 @@ static void on_failure(void *data, const char *what)
 		      what);
 }
 
-/* The caller keeps what it points to until the machine is gone. */
+/*
+ * Moves the outcome into the public structure. Its buffers are never freed: the test may use them
+ * until it ends, and the machine ends with the test.
+ */
 static struct kt_payload_result result_of(struct kt_payload_outcome *outcome)
 {
 	struct kt_payload_result result = {
@@ -39,6 +46,7 @@ static struct kt_payload_result result_of(struct kt_payload_outcome *outcome)
 	return result;
 }
 
+/* A payload that misses its deadline is killed. Only a kill that fails replaces the error text. */
 static int run_to_end(const struct kt_ctx *ctx, struct kt_payload_run *run, unsigned int timeout_ms,
 		      struct kt_payload_outcome *outcome, struct kt_err *reterr)
 {

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Turns the output of a program into a flat list of metrics, in two stages: parse_at() finds the
+ * JSON in the text, flatten() walks through the JSON and gives each number its dotted name.
+ *
+ * The text comes from any program, and may be hostile by accident. Its size is bounded by the
+ * caller; the number of attempts to parse it, and the depth, number and name length of the metrics
+ * are bounded here. Numbers beyond those bounds are dropped and counted, which is not an error.
+ */
 #include "guest/payload/metrics.h"
 
 #include <errno.h>
@@ -11,7 +19,10 @@
 #include "util/io.h"
 #include "wire/json.h"
 
-/* Log lines with brackets may come first; a text full of them must not take for ever. */
+/*
+ * Brackets at which parsing starts. Log lines with brackets may precede the JSON, and each attempt
+ * may read the text to its end: without a limit a text full of brackets takes quadratic time.
+ */
 #define ATTEMPTS_MAX 64
 
 void kt_metrics_deinit(struct kt_metrics *metrics)
@@ -32,19 +43,23 @@ const struct kt_metric_value *kt_metrics_find(const struct kt_metric_value *at, 
 	return NULL;
 }
 
-/* ---- flattening --------------------------------------------------------------------------------- */
+/* ---- flattening ------------------------------------------------------------------------------ */
 
-/* A JSON object is a hash table that keeps the order: what names must be to be unique. */
+/*
+ * The state of one walk through a JSON value. The result is a JSON object too, because jansson's
+ * objects find names quickly and keep the order of insertion: a name that comes twice keeps its
+ * first place.
+ */
 struct flattener {
-	json_t *flat;
-	size_t n_dropped;
-	char name[KT_METRIC_NAME_MAX + 1]; /* of what is being looked at */
+	json_t *flat;                      /* dotted name -> real */
+	size_t n_dropped;                  /* numbers, objects and arrays beyond a limit */
+	char name[KT_METRIC_NAME_MAX + 1]; /* dotted name of the value that is being visited */
 };
 
 static int flatten(struct flattener *flattener, const json_t *value, size_t len,
 		   unsigned int depth);
 
-/* Jansson's integers were read as reals. */
+/* A name that is known already is replaced, even when the list is full. */
 static int add_number(struct flattener *flattener, double number)
 {
 	if (json_object_size(flattener->flat) >= KT_METRICS_MAX &&
@@ -57,7 +72,10 @@ static int add_number(struct flattener *flattener, double number)
 		       : 0;
 }
 
-/* A member or element: @len is how much of the name is its parent's. */
+/*
+ * Visits a member or an element. The first @len characters of flattener->name are the parent's
+ * name; the child's key is appended to them. @depth is the depth of the parent, 0 for the whole.
+ */
 static int flatten_child(struct flattener *flattener, const char *key, const json_t *child,
 			 size_t len, unsigned int depth)
 {
@@ -71,6 +89,7 @@ static int flatten_child(struct flattener *flattener, const char *key, const jso
 	return flatten(flattener, child, len + (size_t)more, depth + 1);
 }
 
+/* Strings and null are not metrics. A boolean counts as 0 or 1. */
 static int flatten(struct flattener *flattener, const json_t *value, size_t len, unsigned int depth)
 {
 	const char *key;
@@ -96,6 +115,7 @@ static int flatten(struct flattener *flattener, const json_t *value, size_t len,
 	return r;
 }
 
+/* Copies the names and numbers of @flat. On -ENOMEM @metrics owns what has been copied so far. */
 static int take_flat(const json_t *flat, struct kt_metrics *metrics)
 {
 	const char *name;
@@ -133,9 +153,12 @@ static int from_json(const json_t *json, struct kt_metrics *ret_metrics)
 	return 0;
 }
 
-/* ---- finding the text --------------------------------------------------------------------------- */
+/* ---- finding the text ------------------------------------------------------------------------ */
 
-/* "[0] starting" begins like an array and is none. */
+/*
+ * Whether only white space follows on the line. The log line "[0] starting" begins with a valid
+ * JSON array, but more text follows it, so it is not the JSON that is looked for.
+ */
 static bool ends_line(const char *at, const char *end)
 {
 	while (at < end && (*at == ' ' || *at == '\t' || *at == '\r'))
@@ -143,9 +166,13 @@ static bool ends_line(const char *at, const char *end)
 	return at == end || *at == '\n';
 }
 
+/* Parses the JSON that begins at @text. NULL with the reason in @error when there is none. */
 static json_t *parse_at(const char *text, const char *end, json_error_t *error)
 {
-	/* Reals have no limit to run into; a NUL in a text that nobody asks for does no harm. */
+	/*
+	 * Integers are read as reals: jansson rejects a text with an integer beyond 64 bits. NUL
+	 * characters in strings are allowed, since strings are not used.
+	 */
 	json_t *json = json_loadb(text, (size_t)(end - text),
 				  JSON_DISABLE_EOF_CHECK | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL,
 				  error);
@@ -180,6 +207,7 @@ int kt_metrics_parse(const char *text, size_t len, struct kt_metrics *ret_metric
 			r = from_json(json, ret_metrics);
 			return r < 0 ? kt_err_oom(reterr) : 0;
 		}
+		/* The first bracket most likely begins the intended JSON: keep its error. */
 		if (i == 0)
 			(void)kt_err_set(reterr, 0, "at byte %td, line %d from there: %s",
 					 at - text, error.line, error.text);

@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The numbers in a program's JSON output, by dotted names. The text is anybody's. */
+/*
+ * Metrics: the numbers in the JSON output of a payload, such as fio's IOPS, each with a dotted
+ * name.
+ *
+ * The payload's program measures and names them. Do not confuse them with
+ *   telemetry (guest/worker/telemetry.h): what a worker measures about itself while it works;
+ *   a report (guest/worker/report.h): what a worker says at its end, from its telemetry;
+ *   a record (guest/scenario/record.h): statistics of each cgroup in each step of a scenario.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,29 +17,37 @@
 
 #include "util/err.h"
 
-#define KT_METRICS_MAX      10000u /* those beyond are dropped, as are those that are deeper */
-#define KT_METRIC_DEPTH_MAX 32u    /* or have longer names */
-#define KT_METRIC_NAME_MAX  500u
+/* Limits of what is kept from one text. Numbers beyond a limit are dropped and counted. */
+#define KT_METRICS_MAX      10000u /* metrics */
+#define KT_METRIC_DEPTH_MAX 32u    /* objects and arrays around a number */
+#define KT_METRIC_NAME_MAX  500u   /* characters of a dotted name */
 
+/* Owns the array and the names in it. */
 struct kt_metrics {
-	struct kt_metric_value *at; /* in the order of the text */
+	struct kt_metric_value *at; /* in the order of the text; NULL when there are none */
 	size_t n;
-	size_t n_dropped;
+	size_t n_dropped; /* numbers, objects and arrays that exceeded a limit */
 };
 
 #define KT_METRICS_NULL ((struct kt_metrics){ .n = 0 })
 
+/* Frees the array and the names, and leaves @metrics empty. */
 void kt_metrics_deinit(struct kt_metrics *metrics);
 
 /*
- * Reads the first JSON object or array of @text that fills the rest of its line; what comes before is
- * skipped. Numbers and booleans count, by the way to them: "jobs.0.read.iops". Of two with one name the
- * last counts, at the place of the first. -ENODATA when there is no such JSON, with the reason why the first
- * attempt was none.
+ * Reads the metrics from the first JSON object or array in @text after which its line ends. Text
+ * before it is skipped.
+ *
+ * Numbers become metrics, and booleans as 0 and 1. The name of a metric is the path to it, member
+ * names and array indices with dots between them: "jobs.0.read.iops". If a name occurs twice, the
+ * last value counts, at the place of the first.
+ *
+ * Returns 0, also when the JSON holds no number. -ENODATA when the text has no such JSON; the error
+ * text says why it does not begin at the first bracket. -ENOMEM.
  */
 int kt_metrics_parse(const char *text, size_t len, struct kt_metrics *ret_metrics,
 		     struct kt_err *reterr);
 
-/* NULL when there is none of that name. */
+/* Finds a metric in an array of @n by its whole name. Returns NULL when there is none. */
 const struct kt_metric_value *kt_metrics_find(const struct kt_metric_value *at, size_t n,
 					      const char *name);

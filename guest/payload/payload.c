@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * One run of a payload: a process group of the guest, and two files that collect its output.
+ *
+ * A run is started, then waited for or killed once, then freed. In each case the whole process
+ * group is killed and reaped before the output is read, so the output does not change any more. The
+ * exception is a descendant that has left the process group; the guest kills it at the end of the
+ * test.
+ *
+ * exec.c and set.c call this, from the thread that runs the test.
+ */
 #include "guest/payload/payload.h"
 
 #include <errno.h>
@@ -22,16 +32,16 @@
 #define DEATH_TIMEOUT_NS (3 * KT_NSEC_PER_SEC)
 
 /*
- * Standard output and error are nameless files on a tmpfs. A pipe would have to be emptied, by a thread
- * that wakes up while the scheduler is measured and may be starved by it. The file system's own limit,
- * half of the RAM, ends a payload that writes for ever.
+ * Standard output and error are nameless files on a tmpfs. A pipe would need a thread that empties
+ * it; that thread would disturb the scheduler under test, and might be starved by it. The size
+ * limit of the tmpfs, half of the RAM, stops a payload that writes without end.
  */
 struct kt_payload_run {
 	const struct kt_payload *payload;
-	pid_t pid; /* and process group; 0 once reaped */
+	pid_t pid; /* of the process and of its group; 0 once reaped */
 	int pidfd;
-	int out, err;
-	uint64_t began_ns;
+	int out, err;      /* the files for standard output and error */
+	uint64_t began_ns; /* CLOCK_MONOTONIC, just before the fork */
 };
 
 void kt_payload_outcome_deinit(struct kt_payload_outcome *outcome)
@@ -42,8 +52,9 @@ void kt_payload_outcome_deinit(struct kt_payload_outcome *outcome)
 	*outcome = KT_PAYLOAD_OUTCOME_NULL;
 }
 
-/* ---- start -------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
+/* On failure the caller frees the run; kt_payload_free() copes with one that is half set up. */
 static int start_run(struct kt_payload_run *run, const char *const *args, const char *cgroup,
 		     struct kt_err *reterr)
 {
@@ -91,19 +102,12 @@ pid_t kt_payload_pid(const struct kt_payload_run *run)
 	return run->pid;
 }
 
-int kt_payload_fd(const struct kt_payload_run *run)
-{
-	return run->pidfd;
-}
+/* ---- end ------------------------------------------------------------------------------------- */
 
-const struct kt_payload *kt_payload_of(const struct kt_payload_run *run)
-{
-	return run->payload;
-}
-
-/* ---- end ---------------------------------------------------------------------------------------- */
-
-/* The first @max bytes of the file, or the last. */
+/*
+ * Reads the first @max bytes of the file into @text, or with @tail the last @max bytes. On failure
+ * @text owns the allocated memory all the same.
+ */
 static int read_text(int fd, size_t max, bool tail, struct kt_payload_text *text)
 {
 	struct stat st;
@@ -127,7 +131,11 @@ static int read_text(int fd, size_t max, bool tail, struct kt_payload_text *text
 	return 0;
 }
 
-/* Standard error is looked at only when standard output has none. */
+/*
+ * Looks for JSON in standard output, and in standard error when standard output has none. When both
+ * have none, metrics_fault says why standard output has none; that is not an error of this
+ * function.
+ */
 static int read_metrics(struct kt_payload_outcome *outcome)
 {
 	struct kt_err *fault = &outcome->metrics_fault;
@@ -154,7 +162,10 @@ static int read_outcome(const struct kt_payload_run *run, struct kt_payload_outc
 	return r;
 }
 
-/* The group is ended and reaped: nothing writes to its files any more that has not left it. */
+/*
+ * Kills and reaps the process group, then reads what it has left behind. The leader may have ended
+ * long ago: the SIGKILL is for its descendants.
+ */
 static int finish(struct kt_payload_run *run, struct kt_payload_outcome *ret_outcome,
 		  struct kt_err *reterr)
 {
@@ -177,6 +188,7 @@ static int finish(struct kt_payload_run *run, struct kt_payload_outcome *ret_out
 	return 0;
 }
 
+/* An outcome is given out once: -ECHILD for a run that has been waited for or killed before. */
 static int check_alive(const struct kt_payload_run *run, struct kt_err *reterr)
 {
 	if (run->pid)

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The payloads that run in a scenario at this moment, and what came out of those that have ended.
+ *
+ * The operations of guest/scenario/op.c start, wait for, kill and move payloads here. A payload is
+ * known by its declaration and its cgroup, so the same payload runs at most once in each cgroup. A
+ * payload that ends leaves the list and an entry in @done, and its failed checks become failures of
+ * the test. Payloads that the scenario itself ends are not checked. At the end of the scenario the
+ * list must be empty.
+ */
 #include "guest/payload/set.h"
 
 #include <errno.h>
@@ -7,7 +16,7 @@
 
 #include "util/cleanup.h"
 
-#define REPORTED_METRICS_MAX 300u /* a result must fit into a frame */
+#define REPORTED_METRICS_MAX 300u /* of each payload: a result must fit into one frame */
 
 void kt_payload_set_init(struct kt_payload_set *set, struct kt_ctx *ctx)
 {
@@ -20,6 +29,7 @@ void kt_payload_set_deinit(struct kt_payload_set *set)
 	set->done = NULL;
 }
 
+/* Removes @live from the list and frees it. Kills the payload if it still runs. */
 static void live_free(struct kt_payload_set *set, struct kt_live_payload *live)
 {
 	struct kt_live_payload **at = &set->first;
@@ -78,6 +88,7 @@ int kt_payload_set_find(struct kt_payload_set *set, const struct kt_payload *pay
 	return 0;
 }
 
+/* Metrics beyond REPORTED_METRICS_MAX are left out; the checks have seen all of them. */
 static json_t *metrics_to_json(const struct kt_metrics *metrics)
 {
 	json_t *object = json_object();
@@ -88,6 +99,7 @@ static json_t *metrics_to_json(const struct kt_metrics *metrics)
 	return object;
 }
 
+/* Appends an entry for the report. Without memory the entry is missing, which fails nothing. */
 static void note(struct kt_payload_set *set, const struct kt_live_payload *live,
 		 const struct kt_payload_outcome *outcome)
 {
@@ -101,6 +113,7 @@ static void note(struct kt_payload_set *set, const struct kt_live_payload *live,
 					     "metrics", metrics_to_json(&outcome->metrics)));
 }
 
+/* A failed check is a failure at the line of the test. */
 static void on_failure(void *data, const char *what)
 {
 	const struct kt_payload_set *set = data;
@@ -109,7 +122,10 @@ static void on_failure(void *data, const char *what)
 	(void)kt_fail(set->ctx, (struct kt_where){ test->file, test->line }, "%s", what);
 }
 
-/* Its checks but for the exit code, which is not its own when it was killed. */
+/*
+ * Judges a payload that was killed by all of its checks but the one of its exit status: the status
+ * shows the kill. A copy of the declaration without that check is passed on.
+ */
 static unsigned int check_killed(struct kt_payload_set *set, const struct kt_payload *payload,
 				 const struct kt_payload_outcome *outcome)
 {

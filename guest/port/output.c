@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Forwards standard output and error of PID 1 and of its children to the host: each is a pipe,
+ * which a thread empties into frames.
+ *
+ * Output must reach the host before the result of the test. The caller that sends the result
+ * therefore flushes the pipes itself, under the same lock as the thread, and does not wait for the
+ * thread. Flushing an empty pipe costs almost nothing; waking up a thread is expensive in a guest
+ * that was just restored, where everything happens for the first time.
+ */
 #include "guest/port/output.h"
 
 #include <errno.h>
@@ -15,24 +24,20 @@
 #include "util/clock.h"
 
 struct stream {
-	int number; /* 1 or 2 */
-	enum kt_message type;
-	int console; /* what the descriptor was before */
-	int pipe;    /* read end, non-blocking */
+	int number;           /* the descriptor: 1 or 2 */
+	enum kt_message type; /* of its frames */
+	int console;          /* a duplicate of what the descriptor was before */
+	int pipe;             /* read end, non-blocking */
 };
 
-/*
- * A thread forwards while the test runs; who wants to be sure that all is sent does the rest itself,
- * under the same lock. That costs next to nothing when nothing was written, which waiting for the
- * thread does not: in a guest that was just restored, every first time is expensive.
- */
+/* Exists as long as PID 1 runs; so does its thread. */
 struct kt_output {
-	struct kt_port *port;
+	struct kt_port *port; /* borrowed */
 	struct stream streams[2];
-	pthread_mutex_t lock; /* from reading until what was read is sent */
+	pthread_mutex_t lock; /* held from reading a chunk until it is sent: keeps their order */
 };
 
-/* One chunk; false when there is none. */
+/* Sends one chunk, of KT_STDIO_CHUNK_MAX bytes at most. Returns false when the pipe is empty. */
 static bool forward(const struct kt_output *output, const struct stream *stream)
 {
 	char chunk[KT_STDIO_CHUNK_MAX];
@@ -43,6 +48,7 @@ static bool forward(const struct kt_output *output, const struct stream *stream)
 	return n > 0;
 }
 
+/* The thread. It never ends. */
 static void *forward_all(void *data)
 {
 	struct kt_output *output = data;
@@ -64,7 +70,10 @@ static void *forward_all(void *data)
 	return NULL;
 }
 
-/* Puts a pipe under the descriptor; children inherit it, the two ends held here they do not. */
+/*
+ * Replaces the descriptor by the write end of a pipe. Children inherit the descriptor, but not the
+ * read end and the old console.
+ */
 static int redirect(struct stream *stream)
 {
 	int ends[2];
@@ -95,9 +104,10 @@ int kt_output_start(struct kt_port *port, struct kt_output **ret_output, struct 
 	r = redirect(&output->streams[0]) ?: redirect(&output->streams[1]);
 	if (r == 0)
 		r = -pthread_create(&thread, NULL, forward_all, output);
-	if (r < 0) /* PID 1 ends right away: nothing to take back */
+	/* On failure PID 1 powers the machine off: nothing needs to be undone. */
+	if (r < 0)
 		return kt_err_set(reterr, r, "cannot forward standard output: %m");
-	/* A crash loses nothing but the line in the making. */
+	/* Line buffering: a crash loses at most an incomplete line. */
 	(void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	*ret_output = output;
 	return 0;
@@ -123,6 +133,10 @@ void kt_output_give_back(const struct kt_output *output)
 		(void)dup2(output->streams[i].console, output->streams[i].number);
 }
 
+/*
+ * Only async-signal-safe calls, but for trylock: a thread that crashes while it holds the lock
+ * makes this wait for @ms and give up.
+ */
 void kt_output_drain(struct kt_output *output, int ms)
 {
 	for (; ms > 0; ms--) {

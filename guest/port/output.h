@@ -6,17 +6,20 @@
 
 struct kt_output;
 
-/* Redirects descriptors 1 and 2 into pipes and starts forwarding them to @port. */
+/*
+ * Redirects descriptors 1 and 2 into pipes and starts a thread that forwards them to @port, which
+ * must stay valid as long as PID 1 runs. So does *@ret_output. 0 or a negative errno.
+ */
 int kt_output_start(struct kt_port *port, struct kt_output **ret_output, struct kt_err *reterr);
 
 /*
- * Sends all that was written before, or as much as comes until @deadline_ns: a process that goes on
- * writing is not waited for.
+ * Sends everything that was written before the call. A process that continues to write is not
+ * waited for longer than until @deadline_ns (CLOCK_MONOTONIC).
  */
 void kt_output_flush(struct kt_output *output, uint64_t deadline_ns);
 
-/* Puts the console back under descriptors 1 and 2, for a program that is about to take over. */
+/* Makes descriptors 1 and 2 the console again: for a newer PID 1, before its exec. */
 void kt_output_give_back(const struct kt_output *output);
 
-/* For a signal handler: waits up to @ms until the thread has sent everything. */
+/* For a signal handler: waits up to @ms milliseconds until the thread has sent everything. */
 void kt_output_drain(struct kt_output *output, int ms);

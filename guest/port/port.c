@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The virtio-serial port over which PID 1 talks to the host. There is one; PID 1 opens it once, or
+ * takes it over from the program that it has replaced (guest/init/update.c), and keeps it until the
+ * machine ends.
+ *
+ * Any thread may send: a lock keeps the frames whole. Only one thread may receive. Frames are
+ * numbered in both directions, and the numbers must continue when a newer PID 1 takes over: a lost
+ * frame is an error.
+ */
 #include "guest/port/port.h"
 
 #include <dirent.h>
@@ -20,21 +29,20 @@
 
 #define PORTS_DIR "/sys/class/virtio-ports"
 
-/*
- * Writers hold the lock for one frame, so that frames never interleave. The reader works on a
- * buffer of its own: one read(2) may bring several frames.
- */
 struct kt_port {
 	int fd;
-	pthread_mutex_t send_lock;
+	pthread_mutex_t send_lock; /* guards tx, and is held while one frame is written */
 	struct kt_frame_tx tx;
 	struct kt_frame_rx rx;
-	uint8_t buffer[16384];
-	const uint8_t *unread;
+	uint8_t buffer[16384]; /* what one read(2) has brought: perhaps several frames */
+	const uint8_t *unread; /* the part of @buffer that rx has not taken yet */
 	size_t n_unread;
 };
 
-/* The port's number is not fixed; its name is. */
+/*
+ * Finds the device of the port by its name, as its number depends on the machine. Returns 0, or
+ * -ENOENT when the port does not exist or the kernel has not announced it yet.
+ */
 static int find_port(char *path, size_t room)
 {
 	DIR *dir = opendir(PORTS_DIR);
@@ -60,7 +68,10 @@ static int find_port(char *path, size_t room)
 	return r;
 }
 
-/* Waits for the kernel to announce any device; a socket that cannot be had waits a moment. */
+/*
+ * Waits until the kernel announces a device, any device. Without a socket (@uevents < 0) it waits a
+ * millisecond, and the caller looks again.
+ */
 static void wait_uevent(int uevents, uint64_t deadline_ns)
 {
 	struct pollfd waiting = { .fd = uevents, .events = POLLIN };
@@ -71,6 +82,7 @@ static void wait_uevent(int uevents, uint64_t deadline_ns)
 		;
 }
 
+/* Listens to the kernel's uevents. Returns -1 when that is not possible. */
 static int open_uevents(void)
 {
 	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
@@ -82,8 +94,9 @@ static int open_uevents(void)
 }
 
 /*
- * The device is probed before user space starts, but its ports and their names are announced over a
- * control queue that a worker reads: the first look may be too early.
+ * Opens the port, waiting for it if necessary. The kernel probes the virtio device before user
+ * space starts, but learns of its ports and their names over a control queue, which a kernel worker
+ * reads: the first look may be too early.
  */
 static int open_port(uint64_t deadline_ns, struct kt_err *reterr)
 {
@@ -136,17 +149,6 @@ struct kt_port_position kt_port_position(const struct kt_port *port)
 	return (struct kt_port_position){ port->rx.sequence, port->tx.sequence };
 }
 
-struct kt_port *kt_port_close(struct kt_port *port)
-{
-	if (!port)
-		return NULL;
-	(void)kt_close(port->fd);
-	(void)pthread_mutex_destroy(&port->send_lock);
-	kt_frame_rx_deinit(&port->rx);
-	free(port);
-	return NULL;
-}
-
 int kt_port_fd(const struct kt_port *port)
 {
 	return port->fd;
@@ -157,6 +159,7 @@ int kt_port_buffered(const struct kt_port *port)
 	return port->n_unread > 0;
 }
 
+/* Writes one frame, header first. The caller holds the lock. */
 static int send_locked(struct kt_port *port, enum kt_message type, const void *payload, size_t len)
 {
 	uint8_t header[KT_FRAME_HEADER_LEN];
@@ -182,12 +185,16 @@ int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload
 int kt_port_send_last_words(struct kt_port *port, enum kt_message type, const void *payload,
 			    size_t len)
 {
+	/*
+	 * The interrupted thread may hold the lock itself and never release it. After a second the
+	 * frame is sent anyway: it may be garbled, but otherwise it would be missing.
+	 */
 	for (int i = 0; i < 1000 && pthread_mutex_trylock(&port->send_lock); i++)
 		(void)poll(NULL, 0, 1);
 	return send_locked(port, type, payload, len);
 }
 
-/* 1 when there is something to read, 0 to look again. */
+/* Returns 1 when there is something to read, 0 when the caller has to call again, or an error. */
 static int wait_readable(const struct kt_port *port, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	struct pollfd waiting = { .fd = port->fd, .events = POLLIN };
@@ -203,12 +210,16 @@ static int wait_readable(const struct kt_port *port, uint64_t deadline_ns, struc
 	return kt_err_set(reterr, -ETIMEDOUT, "timed out waiting for a frame from the host");
 }
 
+/* Reads into the buffer, which rx has used up. Returns 0 also when nothing came. */
 static int fill_buffer(struct kt_port *port, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	ssize_t n;
 	int r;
 
-	/* A fork wakes up here: with nothing to time there is one system call less for TCG to translate. */
+	/*
+	 * Without a deadline read() blocks by itself. PID 1 of a restored machine wakes up here,
+	 * and each further system call would have to be translated by TCG first.
+	 */
 	r = deadline_ns == KT_NSEC_NEVER ? 1 : wait_readable(port, deadline_ns, reterr);
 	if (r <= 0)
 		return r;

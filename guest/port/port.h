@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The guest's end of the bulk port: frames out from any thread, frames in to one. */
+/*
+ * The guest's end of the port to the host. Any thread may send frames; one thread receives them.
+ * Frames are described in wire/frame.h, their contents in wire/message.h.
+ */
 
 #include <stdint.h>
 
@@ -10,12 +13,14 @@
 
 struct kt_port;
 
-/* Finds the virtio port called KT_WIRE_PORT_NAME and opens it, waiting for it until @deadline_ns.
+/*
+ * Opens the virtio port called KT_WIRE_PORT_NAME, and waits for it to appear until @deadline_ns
+ * (CLOCK_MONOTONIC). The port is never closed: PID 1 needs it until the machine ends. 0 or a
+ * negative errno.
  */
 int kt_port_open(uint64_t deadline_ns, struct kt_port **ret_port, struct kt_err *reterr);
-struct kt_port *kt_port_close(struct kt_port *port);
 
-/* Frames received and sent so far: with the descriptor, what a new program needs to go on. */
+/* The numbers of frames received and sent so far. A new PID 1 continues from them. */
 struct kt_port_position {
 	uint32_t received;
 	uint32_t sent;
@@ -23,27 +28,40 @@ struct kt_port_position {
 
 struct kt_port_position kt_port_position(const struct kt_port *port);
 
-/* Takes over a port from the program that ran before, at the place where it stopped. */
+/*
+ * Takes over the open port @fd from the program that ran as PID 1 before, at the position where it
+ * stopped. 0 or -ENOMEM.
+ */
 int kt_port_adopt(int fd, struct kt_port_position position, struct kt_port **ret_port,
 		  struct kt_err *reterr);
 
-/* Sends one frame; blocks while the host does not read. -EPIPE when the host is gone. */
+/*
+ * Sends one frame with @len bytes of @payload; blocks while the host does not read. 0, -EMSGSIZE
+ * when @len exceeds KT_FRAME_PAYLOAD_MAX, -EPIPE when the host is gone, or another error of
+ * write(2).
+ */
 int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload, size_t len);
 
 /*
- * Receives one frame, or -ETIMEDOUT. The frame's payload is good until the next call. Only one
- * thread may receive.
+ * Receives one frame; only one thread may call this. The payload of *@ret_frame is valid until the
+ * next call. @deadline_ns may be KT_NSEC_NEVER. 0, -ETIMEDOUT, -EPIPE when the host has closed the
+ * port, -EBADMSG for a broken frame (wire/frame.h), or an error of read(2).
  */
 int kt_port_receive(struct kt_port *port, uint64_t deadline_ns, struct kt_frame *ret_frame,
 		    struct kt_err *reterr);
 
-/* The descriptor, to wait for readability together with others. */
+/* The descriptor, to poll it together with others: see kt_port_buffered(). The port owns it. */
 int kt_port_fd(const struct kt_port *port);
 
-/* Whether a whole frame may already be in the receive buffer, so that the descriptor says nothing.
+/*
+ * Whether received bytes are in the buffer, perhaps a whole frame. Then a caller must receive
+ * before it polls the descriptor, which does not become readable for them.
  */
 int kt_port_buffered(const struct kt_port *port);
 
-/* kt_port_send() for a signal handler: takes the lock if it comes free within about a second. */
+/*
+ * kt_port_send() for a signal handler: tries to get the lock for about a second, then sends without
+ * it. @len must not exceed KT_FRAME_PAYLOAD_MAX.
+ */
 int kt_port_send_last_words(struct kt_port *port, enum kt_message type, const void *payload,
 			    size_t len);

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Starts a program as a child of PID 1, for payloads and schedulers.
+ *
+ * PID 1 has threads. After fork() the child has only the forking thread, and a lock that another
+ * thread held stays locked for ever. So everything that the child needs is made in prepare(),
+ * before the fork.
+ *
+ * A pipe with close-on-exec tells the outcome: it closes when the exec succeeds, or delivers the
+ * error. A body that replaces the exec (struct kt_program, @body) runs after the pipe is closed.
+ */
 #include "guest/process/program.h"
 
 #include <errno.h>
@@ -16,14 +26,16 @@
 
 #define OUTPUT_DIR "/tmp"
 
-/* What the child needs, made before the fork: PID 1 has threads, and their locks may be held. */
+/* What the child needs. All is owned but for the strings in the two lists. */
 struct start {
 	const struct kt_program *program;
-	char *path;
-	char *search; /* PATH=... */
-	const char **argv;
-	const char **environment;
-	int in, report, socket;
+	char *path;               /* of the executable */
+	char *search;             /* "PATH=...", with the program's directory first */
+	const char **argv;        /* up to a NULL */
+	const char **environment; /* up to a NULL */
+	int in;                   /* /dev/null */
+	int report;               /* the child's end of the pipe for its error */
+	int socket;               /* the child's end of the socket for a descriptor */
 };
 
 static void start_deinit(struct start *start)
@@ -35,6 +47,7 @@ static void start_deinit(struct start *start)
 	(void)kt_close(start->in);
 }
 
+/* The number of strings up to the NULL; 0 for no list. */
 static size_t count(const char *const *list)
 {
 	size_t n = 0;
@@ -61,6 +74,7 @@ static int make_argv(struct start *start)
 	return 0;
 }
 
+/* The environment of PID 1 with another PATH. */
 static int make_environment(struct start *start)
 {
 	size_t k = 0;
@@ -92,9 +106,9 @@ static int prepare(struct start *start)
 	return make_argv(start) ?: make_environment(start);
 }
 
-/* ---- a descriptor, from the child to PID 1: unix(7), SCM_RIGHTS ---------------------------------- */
+/* ---- a descriptor, from the child to PID 1: unix(7), SCM_RIGHTS ------------------------------ */
 
-/* A message of one byte, with room for a descriptor. */
+/* A message of one byte and a descriptor. The union aligns the control data, as cmsg(3) shows. */
 struct passing {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -131,7 +145,7 @@ static int send_fd(int socket, int fd)
 	return sendmsg(socket, &passing.message, 0) < 0 ? -errno : 0;
 }
 
-/* -1 when the other end was closed without one. */
+/* Waits for the descriptor. Returns -1 when the child has closed its end without sending one. */
 static int receive_fd(int socket)
 {
 	struct passing passing;
@@ -147,6 +161,7 @@ static int receive_fd(int socket)
 	return fd;
 }
 
+/* In the child: calls the hook and sends the descriptor that it returns to the parent. */
 static int hand_over(const struct start *start, struct kt_err *reterr)
 {
 	int fd = start->program->hand_over ? start->program->hand_over() : -EBADF;
@@ -158,22 +173,26 @@ static int hand_over(const struct start *start, struct kt_err *reterr)
 	return send_fd(start->socket, fd) < 0 ? kt_err_set(reterr, -errno, "sendmsg: %m") : 0;
 }
 
-/* ---- the child ---------------------------------------------------------------------------------- */
+/* ---- the child ------------------------------------------------------------------------------- */
 
-/* Only returns when it fails. */
+/* Runs the body, or executes the program. Returns only when the exec fails. */
 static void become(const struct start *start, struct kt_err *reterr)
 {
 	const struct kt_program *program = start->program;
 
-	if (program->main) {
-		(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0); /* the report too */
-		_exit(program->main(program));
+	if (program->body) {
+		/* This closes the report too: for the parent the start has succeeded. */
+		(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
+		_exit(program->body(program));
 	}
 	(void)execve(start->path, (char *const *)start->argv, (char *const *)start->environment);
 	(void)kt_err_set(reterr, -errno, "cannot execute %s: %m", start->path);
 }
 
-/* Tells a failure through @report, which the exec closes. */
+/*
+ * The child after the fork. A failure goes to the parent through the report, as a whole struct
+ * kt_err. The child joins its cgroup itself, so that no work of it counts elsewhere.
+ */
 __attribute__((noreturn)) static void child_main(const struct start *start)
 {
 	const struct kt_program *program = start->program;
@@ -196,6 +215,10 @@ __attribute__((noreturn)) static void child_main(const struct start *start)
 	_exit(127);
 }
 
+/*
+ * Forks and waits until the child is the program. The order matters: the descriptor is received
+ * before the report is read, because the child sends it before its exec.
+ */
 static int fork_child(struct start *start, pid_t *ret_pid, int *ret_pidfd, struct kt_err *reterr)
 {
 	KT_CLOSE int report = -1, socket = -1;
@@ -221,7 +244,8 @@ static int fork_child(struct start *start, pid_t *ret_pid, int *ret_pidfd, struc
 	if (pid < 0)
 		return kt_err_set(reterr, -errno, "fork: %m");
 	*ret_pid = pid;
-	(void)setpgid(pid, pid); /* here too: who kills the group must not be too early */
+	/* The child does the same: the group must exist before it can be killed. */
+	(void)setpgid(pid, pid);
 	*ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (*ret_pidfd < 0)
 		return kt_err_set(reterr, -errno, "pidfd_open: %m");
@@ -245,7 +269,10 @@ int kt_program_start(const struct kt_program *program, pid_t *ret_pid, int *ret_
 
 int kt_program_output(int *ret_fd, struct kt_err *reterr)
 {
-	/* Appending: a shell's "> /dev/stderr" opens it anew, from the beginning. */
+	/*
+	 * O_APPEND: a shell's "> /dev/stderr" opens the file anew, and would write at its
+	 * beginning, over what is there.
+	 */
 	*ret_fd = open(OUTPUT_DIR, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
 	return *ret_fd < 0 ? kt_err_set(reterr, -errno, "a file in " OUTPUT_DIR ": %m") : 0;
 }

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Kills and reaps processes, all or one group, with a deadline.
+ *
+ * waitpid() has no timeout, so a POSIX timer interrupts it with SIGALRM. The signal goes to the
+ * calling thread only, and the previous action of SIGALRM is restored afterwards. A process that
+ * does not die, because it hangs in the kernel, must become an error and must not hang PID 1.
+ */
 #include "guest/process/reap.h"
 
 #include <ctype.h>
@@ -25,13 +32,16 @@ static void on_alarm(int signal)
 	(void)signal;
 }
 
-/* Ends a waitpid() of this thread. A test may use SIGALRM itself, so its action is put back. */
+/* A timer that interrupts system calls of this thread. */
 struct alarm {
 	timer_t timer;
-	struct sigaction before;
+	struct sigaction before; /* a test may use SIGALRM itself: to be restored */
 };
 
-/* SIGCHLD would not do for waiting: another thread that has not blocked it may take it. */
+/*
+ * Starts the timer. Waiting for SIGCHLD instead would not be reliable: the signal goes to any
+ * thread that has not blocked it.
+ */
 static int set_alarm(uint64_t deadline_ns, struct alarm *alarm)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
@@ -39,7 +49,8 @@ static int set_alarm(uint64_t deadline_ns, struct alarm *alarm)
 	struct itimerspec when = {
 		.it_value.tv_sec = (time_t)(deadline_ns / KT_NSEC_PER_SEC),
 		.it_value.tv_nsec = (long)(deadline_ns % KT_NSEC_PER_SEC),
-		.it_interval.tv_nsec = 10 * (long)KT_NSEC_PER_MSEC, /* it may come too early once */
+		/* Again and again: the first signal may come just before waitpid() is entered. */
+		.it_interval.tv_nsec = 10 * (long)KT_NSEC_PER_MSEC,
 	};
 	int r;
 
@@ -54,14 +65,20 @@ static int set_alarm(uint64_t deadline_ns, struct alarm *alarm)
 	return r;
 }
 
-/* A signal that is pending by now was taken: it is not blocked. */
+/*
+ * Stops the timer first and then restores the action. No signal of the timer is pending in between:
+ * SIGALRM is not blocked in this thread, so each one has been handled at once.
+ */
 static void clear_alarm(struct alarm *alarm)
 {
 	(void)timer_delete(alarm->timer);
 	(void)sigaction(SIGALRM, &alarm->before, NULL);
 }
 
-/* "pid (name) state", of a process that is neither PID 1 nor the kernel's own. */
+/*
+ * Describes process @pid as "pid (name) in state S", in an error with -ETIMEDOUT. Returns 0 for PID
+ * 1, for a thread of the kernel and for a process that has vanished.
+ */
 static int describe(const char *pid, struct kt_err *reterr)
 {
 	KT_FREE char *path = kt_format("/proc/%s/stat", pid), *text = NULL;
@@ -78,6 +95,7 @@ static int describe(const char *pid, struct kt_err *reterr)
 			  (int)(end + 1 - text), text, end[2]);
 }
 
+/* Finds a process that should be dead, and names it in the error. Always returns -ETIMEDOUT. */
 static int name_survivor(struct kt_err *reterr)
 {
 	DIR *dir = opendir("/proc");
@@ -97,7 +115,7 @@ int kt_reap_all(uint64_t deadline_ns, struct kt_err *reterr)
 	struct alarm alarm;
 	int r;
 
-	/* Every process is a descendant, so without a child there is none. */
+	/* Orphans become children of PID 1: without a child there is no other process. */
 	if (waitpid(-1, NULL, WNOHANG) < 0)
 		return 0;
 	r = set_alarm(deadline_ns, &alarm);
@@ -122,7 +140,10 @@ int kt_reap_group(pid_t group, uint64_t deadline_ns, int *ret_status, struct kt_
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot set a timer: %m");
 	(void)kill(-group, SIGKILL);
-	/* Children of those that die become this process's, and are still of the group. */
+	/*
+	 * When a process of the group dies, its children become children of PID 1 and stay in the
+	 * group: waiting for the group reaps them too.
+	 */
 	while ((pid = waitpid(-group, &status, 0)) > 0 ||
 	       (errno == EINTR && kt_left_ns(deadline_ns))) {
 		if (pid != group)
@@ -136,7 +157,7 @@ int kt_reap_group(pid_t group, uint64_t deadline_ns, int *ret_status, struct kt_
 	if (r < 0)
 		return kt_err_set(reterr, r, "process group %d does not die", (int)group);
 	if (ret_status && !seen)
-		return kt_err_set(reterr, -ECHILD, "somebody else has reaped process %d",
+		return kt_err_set(reterr, -ECHILD, "process %d has been reaped elsewhere",
 				  (int)group);
 	return 0;
 }

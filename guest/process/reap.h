@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The end of processes: all but PID 1, which a test has left behind or never knew of, or a group. */
+/* Kills and reaps processes: one process group, or all processes but PID 1. */
 
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "util/err.h"
 
-/* Kills and reaps them all; -ETIMEDOUT names one that has not died by @deadline_ns. */
+/*
+ * Kills and reaps all processes but PID 1: whatever a test has started, directly or not, and left
+ * behind. 0, or -ETIMEDOUT when one has not died by @deadline_ns (CLOCK_MONOTONIC); the error text
+ * names it.
+ */
 int kt_reap_all(uint64_t deadline_ns, struct kt_err *reterr);
 
 /*
- * Kills a process group and reaps all of it. *@ret_status is how its leader ended, as wait(2), which
- * may be long ago; NULL: nobody wants to know. -ETIMEDOUT likewise.
+ * Kills the process group @group and reaps all of it. *@ret_status is how its leader has ended, as
+ * from wait(2); the leader may have ended by itself before. @ret_status may be NULL.
+ *
+ * -ETIMEDOUT when a process of the group has not died by @deadline_ns. -ECHILD when the status is
+ * asked for, but the leader has been reaped elsewhere.
  */
 int kt_reap_group(pid_t group, uint64_t deadline_ns, int *ret_status, struct kt_err *reterr);

@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The functions of the public headers that ask about a running scenario or act on it: what .run and
- * .check call.
- *
- * ctx->scenario is NULL on the host, where .post_vm runs. Each function must cope with that: one
- * that returns a value returns "nothing", one that acts fails with a message.
+ * The functions of <ktest/ctx.h> and <ktest/scheduler.h> that look at or change the running
+ * scenario. A test's own functions call them in the guest. On the host, where .post_vm runs, there
+ * is no scenario: queries find nothing and operations fail with a message.
  */
-
 #include <errno.h>
 #include <string.h>
 
-#include <ktest/ctx.h>
-#include <ktest/report.h>
-#include <ktest/scheduler.h>
-
 #include "guest/scenario/op.h"
-#include "guest/scenario/scenario.h"
 #include "guest/scenario/state.h"
 #include "guest/scheduler/bpf_map.h"
 #include "util/cleanup.h"
@@ -71,7 +63,7 @@ int kt_hold_ms(struct kt_ctx *ctx, unsigned int ms)
 	if (!ctx->scenario)
 		return -ENOTSUP;
 	r = kt_scenario_hold(ctx->scenario, ms * KT_NSEC_PER_MSEC, &err);
-	return r < 0 && r != KT_FAILED ? kt_scenario_fail(ctx->scenario, "hold", &err) : r;
+	return r < 0 && r != KT_FAILED ? kt_scenario_fail(ctx->scenario, &err, "hold") : r;
 }
 
 int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *op)

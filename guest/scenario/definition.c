@@ -85,13 +85,24 @@ int kt_definition_judge(const struct kt_cgroup_def *def, const struct kt_topolog
 	return r;
 }
 
-/* The payload comes last: it runs in the cgroup, and is subject to the limits from its start. */
+static int keep_first(void *data, const char *fault)
+{
+	return kt_err_set(data, -EINVAL, "%s", fault);
+}
+
+/*
+ * Definitions of functions were not judged before the run, so that all are judged again here. The
+ * payload comes last: it runs in the cgroup, and is subject to the limits from its start.
+ */
 int kt_definition_set_up(struct kt_scenario *scenario, const struct kt_cgroup_def *def,
 			 struct kt_err *reterr)
 {
-	int r = kt_live_add(&scenario->live, def, kt_scenario_last_step(scenario, def->name),
-			    reterr);
+	struct kt_err err = KT_ERR_NULL;
+	int r = kt_definition_judge(def, &scenario->ctx->topology, keep_first, &err);
 
+	if (r < 0)
+		return kt_err_set(reterr, r, "%s", err.text);
+	r = kt_live_add(&scenario->live, def, kt_scenario_last_step(scenario, def->name), reterr);
 	if (r == 0 && def->payload)
 		r = kt_payload_set_start(&scenario->payloads, def->payload, def->payload_args,
 					 def->name, reterr);

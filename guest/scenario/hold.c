@@ -24,7 +24,11 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-/* Workers run until they are stopped: one that has ended has crashed or was killed. */
+/*
+ * A hold sleeps in one poll(2) over everything that can end it early: workers, the scheduler,
+ * orphans. SIGCHLD is blocked meanwhile and read from a signalfd, so that no end of a child falls
+ * between a look and the wait.
+ */
 static int check_group(void *data, struct kt_live_cgroup *cgroup, struct kt_worker_group *group)
 {
 	struct kt_err *err = data;
@@ -47,10 +51,8 @@ static int group_has(void *data, struct kt_live_cgroup *cgroup, struct kt_worker
 }
 
 /*
- * Reaps the orphans, which init inherits as PID 1. Workers, payloads and the scheduler are left as
- * zombies: their owners wait for them. waitid() shows a zombie of those again at every call
- * (WNOWAIT), so the first one ends the loop; orphans behind it are reaped when the test ends
- * (kt_reap_all()).
+ * PID 1 inherits every orphan and has to reap it. The ends of workers, payloads and schedulers are
+ * left for the code that started them, which reports their status.
  */
 static void reap_orphans(const struct kt_hold_watch *watch, int signals)
 {
@@ -92,7 +94,10 @@ static int add_fd(void *data, struct kt_live_cgroup *cgroup, struct kt_worker_gr
 	return 0;
 }
 
-/* SIGCHLD, at most two descriptors of the scheduler, and one for each group of workers. */
+/*
+ * The descriptors to wait for: SIGCHLD for children without an owner, the scheduler's events, and
+ * one epoll descriptor for each group of workers.
+ */
 static int collect_fds(const struct kt_hold_watch *watch, int signals, struct fds *fds)
 {
 	int scheduler[2];
@@ -109,7 +114,7 @@ static int collect_fds(const struct kt_hold_watch *watch, int signals, struct fd
 	return kt_live_for_each_group(watch->live, add_fd, fds);
 }
 
-/* Something has happened: looks at everything, because a descriptor does not say what. */
+/* Handles every event that can have woken the wait. Returns 0 or why the hold ends early. */
 static int look(const struct kt_hold_watch *watch, int signals, struct kt_err *reterr)
 {
 	int r = kt_scheduler_set_check(watch->schedulers)
@@ -120,6 +125,7 @@ static int look(const struct kt_hold_watch *watch, int signals, struct kt_err *r
 	return r;
 }
 
+/* PID 1 sleeps until an event or @end_ns. Polling would add load to the scenario. */
 static int wait_until(const struct kt_hold_watch *watch, uint64_t end_ns, int signals,
 		      struct kt_err *reterr)
 {
@@ -132,7 +138,7 @@ static int wait_until(const struct kt_hold_watch *watch, uint64_t end_ns, int si
 		r = look(watch, signals, reterr);
 		if (r < 0)
 			break;
-		/* A scheduler that has ended as expected has no descriptors any more. */
+		/* A scheduler whose expected end was seen has no descriptors any more. */
 		free(fds.at);
 		r = collect_fds(watch, signals, &fds);
 		if (r < 0)

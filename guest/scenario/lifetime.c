@@ -18,8 +18,8 @@ static bool is_within(const char *inner, const char *outer)
 }
 
 /*
- * A cgroup needs the ones above it, and operations on it affect the ones below it. An operation on
- * "a/b" therefore names "a" and "a/b/c" too.
+ * Whether a mention of @cgroup keeps the cgroup @name alive. A cgroup needs those above it, and an
+ * operation on it affects those below it.
  */
 static bool names(const char *cgroup, const char *name)
 {
@@ -35,7 +35,7 @@ static bool creates(const struct kt_op *op)
 enum mention {
 	NOT_NAMED,
 	NAMED,
-	CREATED_ANEW, /* by the first mention in the step */
+	CREATED_ANEW, /* the first mention in the step creates another cgroup of that name */
 };
 
 static enum mention find_mention(const struct kt_step *step, const char *name)

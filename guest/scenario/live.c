@@ -21,7 +21,13 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define STOP_TIMEOUT_MS 5000u /* for workers to end by themselves; they are killed then */
+/*
+ * The cgroups that exist now, the newest first, each with its groups of workers. Every worker
+ * belongs to exactly one entry of the list; the entry "" (init) stands for the cgroup of PID 1.
+ * Cgroups are removed in the reverse order of their creation, so that a child goes before its
+ * parent. Reports of workers outlive their groups and stay until the end of the test.
+ */
+#define STOP_TIMEOUT_MS 5000u /* from asking workers to end to killing them */
 
 void kt_live_init(struct kt_live *live, struct kt_ctx *ctx)
 {
@@ -73,7 +79,6 @@ int kt_live_for_each_group(struct kt_live *live,
 				     struct kt_worker_group *group),
 			   void *data)
 {
-	/* Init's entry is not on the list; here it comes first. */
 	struct kt_live_cgroup *at = &live->init;
 	int r = 0;
 
@@ -87,7 +92,7 @@ int kt_live_for_each_group(struct kt_live *live,
 
 /* ---- workers --------------------------------------------------------------------------------- */
 
-/* Members that @work leaves unset are taken from the definition of its cgroup. */
+/* Members that the work leaves unset are taken from the definition of its cgroup. */
 static struct kt_work merge_defaults(const struct kt_work *work, const struct kt_cgroup_def *def)
 {
 	struct kt_work merged = *work;
@@ -106,10 +111,7 @@ static struct kt_work merge_defaults(const struct kt_work *work, const struct kt
 	return merged;
 }
 
-/*
- * The option --work-type replaces the type of works that are .swappable. A work keeps its own type
- * when the other one cannot run with its parameters, such as its number of workers.
- */
+/* --work-type replaces the type of a swappable work, if the work is valid with that type too. */
 static void override_type(const struct kt_live *live, struct kt_work *work)
 {
 	enum kt_work_type type = live->ctx->work_type;
@@ -143,7 +145,9 @@ static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	if (!grown)
 		return kt_err_oom(reterr);
 	cgroup->groups = grown;
-	r = kt_worker_group_start(work, &place, kt_ctx_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
+	/* Thousands of workers take as long as the test allows. */
+	r = kt_worker_group_start(work, &place,
+				  kt_ctx_patient_deadline_ns(live->ctx, KT_OP_TIMEOUT_MS),
 				  &grown[cgroup->n_groups], reterr);
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "starting %s in cgroup '%s'",
@@ -153,7 +157,7 @@ static int start_group(struct kt_live *live, struct kt_live_cgroup *cgroup,
 	return 0;
 }
 
-/* @def: the definition that the works belong to; NULL for KT_SPAWN(), which has none. */
+/* @def: the definition that creates the cgroup; NULL for workers that join an existing one. */
 static int start_groups(struct kt_live *live, struct kt_live_cgroup *cgroup,
 			const struct kt_work *work, const struct kt_cgroup_def *def,
 			struct kt_err *reterr)
@@ -182,18 +186,36 @@ static void ask_to_end(const struct kt_live_cgroup *cgroup)
 		kt_worker_group_ask_to_end(cgroup->groups[i]);
 }
 
+/* A worker that did not end as it should fails the test, whenever that is seen. */
+static void fail_worker(struct kt_live *live, const struct kt_live_cgroup *cgroup,
+			const char *fault)
+{
+	const struct kt_where where = { live->ctx->test->file, live->ctx->test->line };
+
+	if (*cgroup->name)
+		(void)kt_fail(live->ctx, where, "cgroup '%s': %s", cgroup->name, fault);
+	else
+		(void)kt_fail(live->ctx, where, "%s", fault);
+}
+
 /*
- * A frozen worker cannot end by itself, and is killed at once. All groups are asked to end before
- * any is waited for, because a SCHED_IDLE worker gets no CPU to end on while other groups spin.
+ * Frozen workers cannot end by themselves and are killed at once. All workers are asked before the
+ * first is waited for: a SCHED_IDLE worker gets no CPU to end on while workers of another group
+ * spin.
  */
 static void stop_workers(struct kt_live *live, struct kt_live_cgroup *cgroup, bool frozen)
 {
 	uint64_t deadline_ns = frozen ? 0 : kt_ctx_deadline_ns(live->ctx, STOP_TIMEOUT_MS);
 
 	ask_to_end(cgroup);
-	while (cgroup->n_groups)
+	while (cgroup->n_groups) {
+		KT_FREE char *fault = NULL;
+
 		(void)kt_worker_group_stop(cgroup->groups[--cgroup->n_groups], deadline_ns,
-					   &live->reports.at, &live->reports.n);
+					   &live->reports.at, &live->reports.n, &fault);
+		if (fault)
+			fail_worker(live, cgroup, fault);
+	}
 }
 
 int kt_live_stop(struct kt_live *live, struct kt_live_cgroup *cgroup, struct kt_err *reterr)
@@ -315,8 +337,7 @@ int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct 
 
 	for (size_t i = 0; r == 0 && i < from->n_groups; i++)
 		r = kt_worker_group_move(from->groups[i], to->name, reterr);
-	/* Children of the workers, and payloads. Of init's own cgroup only workers move. */
-	if (r == 0 && *from->name)
+	if (r == 0 && *from->name) /* payloads, and processes that workers have forked */
 		r = kt_cgroup_move_all(from->name, to->name, reterr);
 	if (r < 0)
 		return r;
@@ -342,7 +363,9 @@ void kt_live_tear_down(struct kt_live *live, unsigned int step,
 {
 	struct kt_live_cgroup **at = &live->first;
 
-	/* Thaw all first: a frozen parent, which is removed last, keeps its children frozen. */
+	/*
+	 * A frozen parent goes after its children and would keep their processes frozen: thaw all.
+	 */
 	for (const struct kt_live_cgroup *cgroup = live->first; cgroup; cgroup = cgroup->next) {
 		if (ends_with(cgroup, step))
 			(void)kt_cgroup_freeze(cgroup->name, false, 0, NULL);

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/*
- * The cgroups of a scenario that exist now, and the workers in them.
- *
- * Workers that run in init's own cgroup have an entry too, kt_live.init, whose name is "". It
- * always exists and has no directory below KT_CGROUP_ROOT.
- */
+/* The cgroups that exist now, and the workers in them. */
 
 #include <sched.h>
 
@@ -14,28 +9,27 @@
 #include "guest/worker/report.h"
 #include "guest/worker/worker.h"
 
-#define KT_LIVES_ON      UINT32_MAX /* as a last step: until the end of the test */
-#define KT_OP_TIMEOUT_MS 5000u /* for the kernel and the workers to do what an operation asks */
+#define KT_LIVES_ON      UINT32_MAX /* to the end of the test */
+#define KT_OP_TIMEOUT_MS 5000u /* for the kernel and the workers to complete one operation */
 
+/* One cgroup. That with the name "" is the cgroup of PID 1, which always exists. */
 struct kt_live_cgroup {
-	struct kt_live_cgroup *next; /* the one created before this one */
-	const char *name;       /* below KT_CGROUP_ROOT; owned, except the "" of init's entry */
-	unsigned int last_step; /* index of the step at whose end it goes, or KT_LIVES_ON */
-	cpu_set_t cpus;         /* its cpuset, or the nearest one above it */
-	struct kt_worker_group **groups; /* owned */
+	struct kt_live_cgroup *next; /* created before this */
+	const char *name;            /* owned, except that of init */
+	unsigned int last_step;      /* at whose end it goes, or KT_LIVES_ON */
+	cpu_set_t cpus;              /* that its tasks may use */
+	struct kt_worker_group **groups;
 	size_t n_groups;
-
-	/* As the hold of the current step began; see guest/scenario/record.h. */
-	struct kt_cgroup_usage begin;
+	struct kt_cgroup_usage begin; /* at the beginning of the current step's hold */
 	uint64_t begin_iterations;
 };
 
 struct kt_live {
-	struct kt_ctx *ctx;           /* borrowed */
-	struct kt_live_cgroup *first; /* the newest cgroup; without init's entry */
-	struct kt_live_cgroup init;   /* workers in init's own cgroup */
-	struct kt_reports reports;    /* of the workers that have ended */
-	unsigned int n_groups;        /* worker groups that were ever started; numbers them */
+	struct kt_ctx *ctx;
+	struct kt_live_cgroup *first; /* the newest */
+	struct kt_live_cgroup init; /* where PID 1 is */
+	struct kt_reports reports; /* of workers that have ended */
+	unsigned int n_groups;     /* of workers, that were ever started */
 };
 
 void kt_live_init(struct kt_live *live, struct kt_ctx *ctx);
@@ -43,25 +37,21 @@ void kt_live_init(struct kt_live *live, struct kt_ctx *ctx);
 /* Frees the reports. All cgroups and workers must have been torn down. */
 void kt_live_deinit(struct kt_live *live);
 
-/* The cgroup @name ("": init's entry), or NULL when it does not exist. */
+/* Returns the cgroup @name, or NULL when it does not exist. */
 struct kt_live_cgroup *kt_live_find(struct kt_live *live, const char *name);
 
-/* As kt_live_find(), NULL being "" too; -ENOENT with a message when it does not exist. */
+/* Finds the cgroup @name. Returns 0, or -ENOENT with a message. */
 int kt_live_get(struct kt_live *live, const char *name, struct kt_live_cgroup **ret_cgroup,
 		struct kt_err *reterr);
 
 /*
- * Creates the cgroup of @def, sets its limits and starts its workers; the payload of @def is the
- * caller's to start. @last_step as in struct kt_live_cgroup. Returns 0 or a negative errno with a
- * message (-EEXIST: the name is taken).
+ * Creates a cgroup with its limits and its workers. Its payload is started by the caller. Returns 0
+ * or a negative errno; what was created so far then stays and is torn down with the rest.
  */
 int kt_live_add(struct kt_live *live, const struct kt_cgroup_def *def, unsigned int last_step,
 		struct kt_err *reterr);
 
-/*
- * Starts the workers of @work, an array that ends with .end, in a cgroup that exists. Returns 0 or
- * a negative errno with a message.
- */
+/* Starts the workers of @work, an array with an end mark, in @cgroup. */
 int kt_live_spawn(struct kt_live *live, struct kt_live_cgroup *cgroup, const struct kt_work *work,
 		  struct kt_err *reterr);
 
@@ -83,22 +73,20 @@ int kt_live_remove(struct kt_live *live, const char *name, struct kt_err *reterr
  */
 int kt_live_move(struct kt_live_cgroup *from, struct kt_live_cgroup *to, struct kt_err *reterr);
 
-/* The CPUs of a cgroup @name without a cpuset of its own: those of the nearest cgroup above it. */
+/* Returns the CPUs that the cgroup inherits: those of the nearest cgroup above it. */
 const cpu_set_t *kt_live_cpus_above(struct kt_live *live, const char *name);
 
-/*
- * Notes that @cgroup has @cpus now, and that its workers may be seen there (the isolation check).
- */
+/* Notes that the cgroup may use @cpus; check "isolation" accepts its workers there from now on. */
 void kt_live_set_cpus(struct kt_live_cgroup *cgroup, const cpu_set_t *cpus);
 
 /*
- * Removes all cgroups whose last step is @step or an earlier one, newest first; KT_LIVES_ON: all. A
- * failure does not stop it: @failed is called for each cgroup that could not be removed.
+ * Removes the cgroups whose last step is @step or an earlier one, the newest first; all of them for
+ * KT_LIVES_ON. Calls @failed for each that could not be removed and goes on.
  */
 void kt_live_tear_down(struct kt_live *live, unsigned int step,
 		       void (*failed)(void *data, const struct kt_err *err), void *data);
 
-/* Calls @fn for every group of workers, until @fn returns other than 0; returns that, or 0. */
+/* Calls @fn for every group of workers until it returns a value other than 0, and returns that. */
 int kt_live_for_each_group(struct kt_live *live,
 			   int (*fn)(void *data, struct kt_live_cgroup *cgroup,
 				     struct kt_worker_group *group),

@@ -40,6 +40,23 @@ int kt_op_check_two(const struct kt_op *op, const struct kt_topology *topology,
 	return kt_err_set(reterr, -EINVAL, "both cgroups are \"%s\"", op->cgroup ?: "");
 }
 
+/* Whether an operation of a function names what its kind needs. */
+static int check_names(const struct kt_op *op, const struct kt_op_ops *ops, struct kt_err *reterr)
+{
+	if (ops->effect == KT_OP_NAMES_NONE || op->def)
+		return 0;
+	if (op->kind == KT_OP_ADD_CGROUP_DEF)
+		return kt_err_set(reterr, -EINVAL, "it has no definition");
+	if (!op->cgroup && !ops->takes_any)
+		return kt_err_set(reterr, -EINVAL, "it names no cgroup");
+	if (op->cgroup && !*op->cgroup && !ops->takes_init)
+		return kt_err_set(reterr, -EINVAL,
+				  "\"\", where PID 1 is, is no cgroup for that");
+	if (ops->uses_to && !(op->to && *op->to))
+		return kt_err_set(reterr, -EINVAL, "it names no second cgroup");
+	return 0;
+}
+
 /*
  * Checks again what validation has checked, because operations of a .run function (kt_apply()) are
  * not known before they are applied. The kind counts as applied even when it fails.
@@ -51,7 +68,9 @@ int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_
 
 	if (!ops)
 		return kt_err_set(reterr, -EINVAL, "it has no kind; use the macros");
-	r = ops->check ? ops->check(op, &scenario->ctx->topology, reterr) : 0;
+	r = check_names(op, ops, reterr);
+	if (r == 0 && ops->check)
+		r = ops->check(op, &scenario->ctx->topology, reterr);
 	scenario->applied |= UINT64_C(1) << op->kind;
 	return r ?: ops->apply(scenario, op, reterr);
 }
@@ -90,5 +109,7 @@ char *kt_op_text(const struct kt_op *op)
 		return kt_format("%s(\"%s\", \"%s\")", name, op->tag, op->cgroup);
 	if (op->to)
 		return kt_format("%s(\"%s\", \"%s\")", name, op->cgroup, op->to);
+	if (!op->cgroup)
+		return kt_format("%s(NULL)", name);
 	return kt_format("%s(\"%s\")", name, op->cgroup);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Lists of process or thread IDs that a scenario captures under a tag, for kt_captured(). */
+/* Captured lists of processes or threads (KT_CAPTURE_CGROUP_PROCS), each under a tag. */
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -12,10 +12,10 @@ struct kt_pid_list {
 	size_t n;
 };
 
-/* Puts a list before *@first. Owns @pids from then on, also on failure. Returns 0 or -ENOMEM. */
+/* Adds a list. Owns @pids from then on, also when it returns -ENOMEM. */
 int kt_pid_list_add(struct kt_pid_list **first, const char *tag, pid_t *pids, size_t n);
 
-/* The latest list with that tag, or NULL. */
+/* Returns the latest list with that tag, or NULL. */
 const struct kt_pid_list *kt_pid_list_find(const struct kt_pid_list *first, const char *tag);
 
 /* Frees all lists. NULL is allowed. */

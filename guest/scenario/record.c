@@ -11,6 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Counters of a cgroup only grow. A record stores the difference between the end and the beginning
+ * of one hold, for every cgroup that exists at the end of it.
+ */
 void kt_records_init(struct kt_records *records)
 {
 	*records = (struct kt_records){ .end = &records->first };
@@ -78,11 +82,7 @@ static int record_cgroup(struct kt_step_record *record, const struct kt_live_cgr
 	cgroup->usage.usage_us -= live->begin.usage_us;
 	cgroup->usage.user_us -= live->begin.user_us;
 	cgroup->usage.system_us -= live->begin.system_us;
-	/*
-	 * Counts the workers that are in the cgroup now. One that was spawned during the hold
-	 * counts from its start. When one has left, its iterations are missing from the sum, which
-	 * can then be less than at the begin: that counts as 0.
-	 */
+	/* Iterations of workers that ended during the hold are gone from the sum: never below 0. */
 	cgroup->iterations = kt_live_iterations(live);
 	cgroup->iterations -= cgroup->iterations < live->begin_iterations ? cgroup->iterations
 									  : live->begin_iterations;

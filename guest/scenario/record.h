@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A record: how much CPU time each cgroup used, and how many iterations its workers did, during the
- * hold of one step. kt_step_usage() and "steps" of the sidecar come from records.
+ * Records: statistics for each step, of what its cgroups used and did during its hold.
  *
- * Not to be confused with:
- * - telemetry (guest/worker/telemetry.h): what a worker measures about itself while it runs;
- * - a report (guest/worker/report.h): what one worker did in its whole life, made when it ends;
- * - metrics (guest/payload/metrics.h): numbers that a payload prints.
+ * A record is not a report (guest/worker/report.h), which one worker leaves at its end; not
+ * telemetry (guest/worker/telemetry.h), which a worker counts while it runs; and not metrics
+ * (guest/payload/metrics.h), which are numbers that a program prints.
  */
 
 #include <jansson.h>
@@ -22,9 +20,9 @@ struct kt_cgroup_record {
 };
 
 struct kt_step_record {
-	struct kt_step_record *next; /* of the next step */
-	const char *name;            /* .name of the step, borrowed; NULL: it has none */
-	const char *scheduler; /* attached when the hold began; borrowed; NULL: the kernel's own */
+	struct kt_step_record *next;
+	const char *name;
+	const char *scheduler; /* enabled when the hold began; NULL: none, the kernel's own */
 	uint64_t begin_ns;     /* of the hold, since the test began */
 	uint64_t end_ns;       /* likewise; 0: the hold has not ended, or has failed */
 	struct kt_cgroup_record *cgroups; /* that exist when the hold ends */
@@ -38,10 +36,7 @@ struct kt_records {
 void kt_records_init(struct kt_records *records);
 void kt_records_deinit(struct kt_records *records);
 
-/*
- * Adds a record for the hold that begins now, and notes in each cgroup of @live what it has used so
- * far. @name is borrowed. Returns 0 or a negative errno with a message.
- */
+/* Called at the beginning and at the end of a step's hold. Return 0 or a negative errno. */
 int kt_record_begin(struct kt_records *records, struct kt_live *live, const char *name,
 		    struct kt_step_record **ret_record, struct kt_err *reterr);
 
@@ -51,7 +46,7 @@ int kt_record_begin(struct kt_records *records, struct kt_live *live, const char
  */
 int kt_record_end(struct kt_step_record *record, struct kt_live *live, struct kt_err *reterr);
 
-/* The record of @cgroup in step @step, counted from 0; NULL when there is none. */
+/* Returns the record of @cgroup in the hold of @step, or NULL. */
 const struct kt_cgroup_record *kt_record_find(const struct kt_records *records, unsigned int step,
 					      const char *cgroup);
 

@@ -20,13 +20,19 @@
 #include "guest/scenario/op.h"
 #include "guest/scenario/state.h"
 #include "guest/scenario/urgent.h"
+#include "guest/scheduler/bpf_map.h"
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
 
-#define REPORTED_WORKERS_MAX 500u /* of "workers" in the report: a result must fit into a frame */
-
-/* ---- teardown -------------------------------------------------------------------------------- */
+/*
+ * The executor: one thread, step by step. A step sets up its cgroups, applies its operations,
+ * holds, and tears down the cgroups that no later step names. The first failure ends the scenario,
+ * and everything is torn down. Failures are recorded in the test's result where they are known;
+ * return values only say that there was one.
+ */
+#define REPORTED_WORKERS_MAX 500u /* rows in the report; the rest is only counted */
 
 struct teardown {
 	struct kt_scenario *scenario;
@@ -34,10 +40,7 @@ struct teardown {
 	int first;         /* the first failure; 0: none */
 };
 
-/*
- * Whether a payload of the cgroup @name ends with the step. Payloads are ended before cgroups are
- * removed. A payload whose cgroup is gone already has nothing to live in.
- */
+/* Whether the cgroup ends with this step. Its payload ends just before it. */
 static bool is_ending(void *data, const char *name)
 {
 	const struct teardown *teardown = data;
@@ -49,7 +52,7 @@ static bool is_ending(void *data, const char *name)
 static void on_teardown_failed(void *data, const struct kt_err *err)
 {
 	struct teardown *teardown = data;
-	int r = kt_scenario_fail(teardown->scenario, "teardown", err);
+	int r = kt_scenario_fail(teardown->scenario, err, "teardown");
 
 	teardown->first = teardown->first ?: r;
 }
@@ -92,7 +95,7 @@ static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def 
 
 	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++) {
 		if (kt_definition_set_up(scenario, def, &err) < 0)
-			return kt_scenario_fail(scenario, "setup", &err);
+			return kt_scenario_fail(scenario, &err, "setup");
 	}
 	return 0;
 }
@@ -111,7 +114,7 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 			KT_FREE char *text = kt_op_text(op);
 			KT_FREE char *what = kt_format("operation %d %s", index, text ?: "");
 
-			return kt_scenario_fail(scenario, what ?: "operation", &err);
+			return kt_scenario_fail(scenario, &err, what ?: "operation");
 		}
 	}
 	return 0;
@@ -130,7 +133,7 @@ static int set_up_step(struct kt_scenario *scenario, const struct kt_step *step)
 		if (!setup) {
 			const struct kt_err err = { .text = "it gave no list" };
 
-			return kt_scenario_fail(scenario, ".setup_fn", &err);
+			return kt_scenario_fail(scenario, &err, ".setup_fn");
 		}
 	}
 	return apply_setup(scenario, setup);
@@ -178,28 +181,10 @@ static uint64_t hold_ns(const struct kt_scenario *scenario, const struct kt_hold
 	return 0;
 }
 
-/* Outside the steps a .run function runs, which may have children of its own: none are reaped. */
-static int hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct kt_err *reterr)
-{
-	const struct kt_hold_watch watch = {
-		.live = &scenario->live,
-		.schedulers = &scenario->schedulers,
-		.payloads = scenario->steps ? &scenario->payloads : NULL,
-	};
-
-	return kt_hold_until(&watch, end_ns, reterr);
-}
-
-int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *reterr)
-{
-	return hold_until(scenario, kt_now_ns() + ns, reterr);
-}
-
 /*
- * KT_HOLD_LOOP(): applies the operations every .hold.ms, until the test's duration is over. The
- * duration counts from the start of the first hold, so that the time for setting up does not
- * shorten it. Each round is due a fixed time after the one before it was due: a slow round does not
- * delay those that follow.
+ * Repeats the operations of a step at an interval until the duration of the test is over. The
+ * duration counts from the first hold, so that setting up does not shorten it. Rounds are due at
+ * multiples of the interval: a round that takes long does not delay the later ones.
  */
 static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
 		     struct kt_err *reterr)
@@ -213,7 +198,7 @@ static int loop_step(struct kt_scenario *scenario, const struct kt_step *step,
 		next_ns += interval_ns;
 		if (apply_ops(scenario, step->ops) < 0)
 			return KT_FAILED;
-		r = hold_until(scenario, KT_MIN(next_ns, end_ns), reterr);
+		r = kt_scenario_hold_until(scenario, KT_MIN(next_ns, end_ns), reterr);
 	}
 	return r;
 }
@@ -235,7 +220,7 @@ static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 			    : kt_scenario_hold(scenario, hold_ns(scenario, &step->hold), &err);
 	if (r == 0)
 		r = kt_record_end(record, &scenario->live, &err);
-	return r < 0 && r != KT_FAILED ? kt_scenario_fail(scenario, "hold", &err) : r;
+	return r < 0 && r != KT_FAILED ? kt_scenario_fail(scenario, &err, "hold") : r;
 }
 
 /*
@@ -259,7 +244,7 @@ static int run_step(struct kt_scenario *scenario, unsigned int index)
 	return r ?: r2;
 }
 
-/* ---- all steps ------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 /* What the backdrop creates lives until the end of the test (kt_scenario_last_step()). */
 static int set_up_backdrop(struct kt_scenario *scenario, const struct kt_backdrop *backdrop)
@@ -314,7 +299,7 @@ static json_t *workers_to_json(const struct kt_reports *reports)
 	return array;
 }
 
-/* The names of the kinds that were tried, each once. */
+/* The names of the operations that were applied, each once. */
 static json_t *operations_to_json(uint64_t applied)
 {
 	json_t *array = json_array();

@@ -9,39 +9,22 @@
 #include <jansson.h>
 #include <stdint.h>
 
-#include <ktest/test.h>
-
-#include "util/err.h"
-
-struct kt_scenario; /* guest/scenario/state.h */
+#include "guest/scenario/state.h"
 
 /*
- * Attaches the scheduler that the test names in .scheduler, if any. Returns 0 or a negative errno;
- * the test's result is an ERROR then.
+ * Attaches the test's scheduler, if it names one. Returns 0 or a negative errno; the failure is
+ * then recorded in the test's result.
  */
 int kt_scenario_begin(struct kt_scenario *scenario);
 
-/*
- * Runs the backdrop and the steps of @test. Returns 0, or a negative errno at the first failure,
- * which is in the test's result by then; no later step runs.
- */
-int kt_scenario_run(struct kt_scenario *scenario, const struct kt_test *test);
-
-/*
- * Lets @ns nanoseconds pass while the workers run, and watches workers and scheduler
- * (kt_hold_until()). Returns 0 or a negative errno with a message; KT_FAILED when the failure is
- * recorded already.
- */
-int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *reterr);
-
-/*
- * Ends all payloads and workers and removes all cgroups, in reverse order of creation. Failures are
- * recorded in the test's result. The reports of the workers stay.
- */
+/* Removes what is left, the newest first. The reports of workers stay. */
 void kt_scenario_tear_down(struct kt_scenario *scenario);
 
 /*
- * The "scenario" object of the sidecar: operations, steps, workers, payloads and schedulers. The
- * caller owns it; NULL when there is nothing to say, or no memory.
+ * Runs the backdrop and the steps of the test. Returns 0 or a negative value; failures are recorded
+ * in the test's result.
  */
+int kt_scenario_run(struct kt_scenario *scenario, const struct kt_test *test);
+
+/* Returns the statistics of the scenario as a new JSON object, or NULL when there are none. */
 json_t *kt_scenario_report(const struct kt_scenario *scenario);

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "guest/scenario/hold.h"
 #include "guest/scenario/lifetime.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario)
 {
@@ -59,10 +61,27 @@ int kt_scenario_place(struct kt_scenario *scenario, const char *name,
 	return r;
 }
 
-int kt_scenario_fail(struct kt_scenario *scenario, const char *what, const struct kt_err *err)
+int kt_scenario_fail(struct kt_scenario *scenario, const struct kt_err *err, const char *what)
 {
 	const struct kt_test *test = scenario->ctx->test;
 	struct kt_where where = { test->file, test->line };
 
 	return kt_fail(scenario->ctx, where, "%s: %s", what, err->text);
+}
+
+int kt_scenario_hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct kt_err *reterr)
+{
+	const struct kt_hold_watch watch = {
+		.live = &scenario->live,
+		.schedulers = &scenario->schedulers,
+		/* The children of a .run function are for that function to wait for. */
+		.payloads = scenario->steps ? &scenario->payloads : NULL,
+	};
+
+	return kt_hold_until(&watch, end_ns, reterr);
+}
+
+int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *reterr)
+{
+	return kt_scenario_hold_until(scenario, kt_now_ns() + ns, reterr);
 }

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The state of the running scenario: what is alive in the guest because of it, and what has been
- * noted about it.
- *
- * A test has one, from before its first step until its result is sent. Only the main thread of init
- * (PID 1) uses it. The executor (scenario.c), operations (op/) and the functions that test authors
- * call (api.c) work on it; this file knows none of them.
+ * The state of one running scenario. Operations (op.h) change it, the executor (scenario.h) drives
+ * it, and the functions that tests call (api.c) query it; none of these calls another.
  */
 
 #include "guest/payload/set.h"
@@ -18,34 +14,28 @@
 #include "guest/test/ctx.h"
 
 struct kt_scenario {
-	struct kt_ctx *ctx;          /* the running test; borrowed */
-	struct kt_port *port;        /* for step frames; borrowed; NULL: none are sent */
-	const struct kt_step *steps; /* while the executor runs them; NULL in .run and .check */
-	bool in_backdrop;            /* the backdrop is being set up */
-	uint64_t hold_ns;            /* CLOCK_MONOTONIC of the first hold's start; 0: none yet */
-	struct kt_live live;         /* cgroups, and the workers in them */
+	struct kt_ctx *ctx;          /* borrowed */
+	struct kt_port *port;        /* borrowed; NULL: no step frames are sent */
+	const struct kt_step *steps; /* of the test; NULL while no step runs */
+	bool in_backdrop;            /* cgroups that are created now live to the end of the test */
+	uint64_t hold_ns;            /* when the first hold began; 0: not yet */
+	struct kt_live live;
 	struct kt_payload_set payloads;
 	struct kt_scheduler_set schedulers;
-	struct kt_records records;    /* what each cgroup used in each step */
-	struct kt_pid_list *captures; /* of KT_CAPTURE_CGROUP_PROCS() and _THREADS() */
-	uint64_t applied;             /* bit enum kt_op_kind: an operation of that kind was tried */
+	struct kt_records records;
+	struct kt_pid_list *captures; /* owned; the latest first */
+	uint64_t applied;             /* operations so far: one bit for each enum kt_op_kind */
 };
 
-/*
- * Creates an empty scenario for @ctx and sets ctx->scenario to it. @ctx and @port are borrowed
- * until kt_scenario_free(). Returns 0 or -ENOMEM.
- */
+/* Makes the scenario of @ctx. Returns 0 or -ENOMEM. */
 int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario **ret_scenario);
 
-/*
- * Frees the scenario and clears ctx->scenario; all reports, records and captures become invalid.
- * All cgroups must have been torn down (kt_scenario_tear_down()). NULL is allowed. Returns NULL.
- */
+/* Everything must have been torn down. NULL is allowed. */
 struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario);
 
 /*
- * The index of the step at whose end a cgroup @name goes if it is created now. KT_LIVES_ON in the
- * backdrop and outside the steps.
+ * Returns the index of the step at whose end a cgroup @name goes that is created now, or
+ * KT_LIVES_ON when it lives to the end of the test.
  */
 unsigned int kt_scenario_last_step(const struct kt_scenario *scenario, const char *name);
 
@@ -58,7 +48,14 @@ int kt_scenario_place(struct kt_scenario *scenario, const char *name,
 		      struct kt_live_cgroup **ret_cgroup, struct kt_err *reterr);
 
 /*
- * Records "@what: @err" as a failure of the test, at the line of its KTEST(), because no assertion
- * of the test's author stands for it. Returns KT_FAILED.
+ * Lets time pass until @end_ns, or for @ns. Returns early with -ECHILD when a worker ends, and with
+ * KT_FAILED when a scheduler ends that was not expected to.
  */
-int kt_scenario_fail(struct kt_scenario *scenario, const char *what, const struct kt_err *err);
+int kt_scenario_hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct kt_err *reterr);
+int kt_scenario_hold(struct kt_scenario *scenario, uint64_t ns, struct kt_err *reterr);
+
+/*
+ * Records a failure that no assertion of the test reports, as "@what: @err" at the test's own
+ * place. Returns KT_FAILED.
+ */
+int kt_scenario_fail(struct kt_scenario *scenario, const struct kt_err *err, const char *what);

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/*
- * The priority of init while it runs steps. Its operations must not wait for a CPU behind the
- * workers that it has started, or behind a scheduler that does not run it.
- */
+/* The scheduling class of PID 1: its operations must not wait behind the workers it has started. */
 
 /*
- * Makes the calling thread SCHED_FIFO with the highest priority. It runs before workers of all
- * policies but SCHED_DEADLINE, and no sched_ext scheduler schedules it. Its children are
- * SCHED_OTHER again (SCHED_RESET_ON_FORK).
+ * Makes the calling thread SCHED_FIFO with the highest priority, above every worker and every
+ * sched_ext scheduler, until kt_urgent_end(). Its children start as SCHED_OTHER
+ * (SCHED_RESET_ON_FORK).
  */
 void kt_urgent_begin(void);
 

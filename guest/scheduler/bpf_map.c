@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads and writes values of BPF maps that belong to another program, usually the scheduler under
+ * test.
+ *
+ * An access has three steps: open the map by name, find the field in the map's value by BTF, then
+ * read or write. A mmapable map is accessed in place, other maps through a copy of the value.
+ *
+ * The owner of the map runs meanwhile. A number in a mapped value is therefore written with one
+ * store if the CPU has one of that width and alignment. Bytes and bit fields are not atomic. In a
+ * map that is not mapped the kernel replaces the whole value: a concurrent change of another field
+ * may be lost.
+ */
 #include "guest/scheduler/bpf_map.h"
 
 #include <bpf/bpf.h>
@@ -14,15 +26,15 @@
 #include "schedulers/field.h"
 #include "util/cleanup.h"
 
-#define NAMES_MAX 300u
+#define NAMES_MAX 300u /* characters of the list of existing maps in an error */
 
-/* ---- which map ---------------------------------------------------------------------------------- */
+/* ---- which map ------------------------------------------------------------------------------- */
 
 static void add_name(char names[NAMES_MAX], const char *name)
 {
 	size_t len = strlen(names);
 
-	/* Once each; the kernel's own have none. */
+	/* Each name once. The kernel's own maps have no name. */
 	if (*name && !strstr(names, name) && len + strlen(name) + 3 < NAMES_MAX)
 		(void)snprintf(names + len, NAMES_MAX - len, "%s%s", len ? ", " : "", name);
 }
@@ -37,7 +49,11 @@ static int get_info(int fd, struct bpf_map_info *ret_info, struct kt_err *reterr
 	return 0;
 }
 
-/* Maps may go while they are being looked at. */
+/*
+ * Opens map @id if it is called @name: returns 1, and *@ret_fd, which is closed first, is the map.
+ * Returns 0 for another map and for one that has vanished since its ID was read. Collects the name
+ * in @names.
+ */
 static int open_if_called(uint32_t id, const char *name, int *ret_fd, char names[NAMES_MAX],
 			  struct kt_err *reterr)
 {
@@ -51,6 +67,7 @@ static int open_if_called(uint32_t id, const char *name, int *ret_fd, char names
 	if (r < 0)
 		return r;
 	add_name(names, info.name);
+	/* The kernel cuts off names at BPF_OBJ_NAME_LEN - 1 characters. */
 	if (strncmp(info.name, name, BPF_OBJ_NAME_LEN - 1))
 		return 0;
 	(void)kt_close(*ret_fd);
@@ -64,6 +81,10 @@ int kt_bpf_map_open(const char *name, bool newest, int *ret_fd, struct kt_err *r
 	uint32_t id = 0;
 	int found = -1, r = 0;
 
+	/*
+	 * IDs ascend in the order of creation: the first match is the oldest map, the last the
+	 * newest.
+	 */
 	while (r >= 0 && !(r > 0 && !newest)) {
 		if (bpf_map_get_next_id(id, &id) < 0) {
 			r = errno == ENOENT
@@ -84,19 +105,19 @@ int kt_bpf_map_open(const char *name, bool newest, int *ret_fd, struct kt_err *r
 	return 0;
 }
 
-/* ---- a value ------------------------------------------------------------------------------------ */
+/* ---- a value --------------------------------------------------------------------------------- */
 
-/* One value of a map, and where the field is in it. */
+/* One value of a map, and the position of the field in it. */
 struct value {
-	int fd;
+	int fd; /* borrowed */
 	struct bpf_map_info info;
-	struct btf *btf;
+	struct btf *btf; /* owned; NULL: the map has none */
 	struct kt_field field;
 	uint8_t key[64];
-	uint8_t *data; /* of this value: in the map itself, or a copy */
-	void *mapping; /* NULL: it is a copy */
+	uint8_t *data; /* first byte of the value: in @mapping or in @copy */
+	void *mapping; /* owned; NULL: the value is a copy */
 	size_t mapping_len;
-	uint8_t *copy; /* of a per-CPU map, those of all CPUs */
+	uint8_t *copy; /* owned; for a per-CPU map the values of all CPUs */
 	size_t copy_len;
 };
 
@@ -119,6 +140,7 @@ static bool is_array(const struct bpf_map_info *info)
 	return info->type == BPF_MAP_TYPE_ARRAY || info->type == BPF_MAP_TYPE_PERCPU_ARRAY;
 }
 
+/* Rejects maps other than arrays and hashes, and an index, CPU or key that the map cannot have. */
 static int check_type(const struct value *value, const struct kt_bpf_ref *ref,
 		      struct kt_err *reterr)
 {
@@ -127,7 +149,8 @@ static int check_type(const struct value *value, const struct kt_bpf_ref *ref,
 
 	if (!is_array(info) && !is_per_cpu(info) && info->type != BPF_MAP_TYPE_HASH &&
 	    info->type != BPF_MAP_TYPE_LRU_HASH)
-		return kt_err_set(reterr, -ENOTSUP, "it is a map of type %s, no array and no hash",
+		return kt_err_set(reterr, -ENOTSUP,
+				  "it is a map of type %s, neither an array nor a hash",
 				  libbpf_bpf_map_type_str(info->type) ?: "?");
 	if (is_array(info) && ref->key >= info->max_entries)
 		return kt_err_set(reterr, -ERANGE, "index %" PRIu64 " of an array of %u", ref->key,
@@ -139,7 +162,10 @@ static int check_type(const struct value *value, const struct kt_bpf_ref *ref,
 	return 0;
 }
 
-/* What the map's maker has said of its value; else all of it is a number, if it is small enough. */
+/*
+ * Finds the field by the BTF of the map. Without BTF only the whole value can be accessed: as a
+ * number if it has at most 8 bytes, else as bytes.
+ */
 static int find_field(struct value *value, const struct kt_bpf_ref *ref, struct kt_err *reterr)
 {
 	const struct bpf_map_info *info = &value->info;
@@ -160,12 +186,16 @@ static int find_field(struct value *value, const struct kt_bpf_ref *ref, struct 
 	return 0;
 }
 
+/* The kernel pads the values of arrays and of per-CPU maps to 8 bytes (kernel/bpf/arraymap.c). */
 static size_t round_up(size_t len)
 {
 	return (len + 7) & ~(size_t)7;
 }
 
-/* .bss and .data are pages that the BPF program sees too. */
+/*
+ * Maps an array with BPF_F_MMAPABLE, as .bss and .data are: the BPF program uses the same pages.
+ * Returns 1 when they can only be read, as .rodata is frozen when its program is loaded.
+ */
 static int map_value(struct value *value, uint64_t index, struct kt_err *reterr)
 {
 	const struct bpf_map_info *info = &value->info;
@@ -176,7 +206,7 @@ static int map_value(struct value *value, uint64_t index, struct kt_err *reterr)
 	value->mapping =
 		mmap(NULL, value->mapping_len, PROT_READ | PROT_WRITE, MAP_SHARED, value->fd, 0);
 	frozen = value->mapping == MAP_FAILED && errno == EPERM;
-	if (frozen) /* .rodata: only reading is left */
+	if (frozen)
 		value->mapping =
 			mmap(NULL, value->mapping_len, PROT_READ, MAP_SHARED, value->fd, 0);
 	if (value->mapping == MAP_FAILED) {
@@ -187,6 +217,7 @@ static int map_value(struct value *value, uint64_t index, struct kt_err *reterr)
 	return frozen;
 }
 
+/* -ENOENT when a hash has no such key; then the copy exists and is all zeroes. */
 static int copy_value(struct value *value, const struct kt_bpf_ref *ref, struct kt_err *reterr)
 {
 	const struct bpf_map_info *info = &value->info;
@@ -202,14 +233,18 @@ static int copy_value(struct value *value, const struct kt_bpf_ref *ref, struct 
 	return kt_err_set(reterr, -errno, "its key %" PRIu64 ": %m", ref->key);
 }
 
-/* 1: it cannot be written. -ENOENT: a hash has no such key. */
+/*
+ * Prepares a value for reading. Returns 1 when the map is read-only, -ENOENT when a hash has no
+ * such key. In all cases the caller calls value_deinit().
+ */
 static int value_init(struct value *value, int fd, const struct kt_bpf_ref *ref,
 		      struct kt_err *reterr)
 {
 	int r;
 
 	*value = (struct value){ .fd = fd };
-	memcpy(value->key, &ref->key, sizeof(ref->key)); /* little endian: any shorter key too */
+	/* Little endian: the first bytes of the number are the key also if the key is shorter. */
+	memcpy(value->key, &ref->key, sizeof(ref->key));
 	r = get_info(fd, &value->info, reterr) ?: check_type(value, ref, reterr) ?:
 	    find_field(value, ref, reterr);
 	if (r < 0)
@@ -218,7 +253,7 @@ static int value_init(struct value *value, int fd, const struct kt_bpf_ref *ref,
 						      : copy_value(value, ref, reterr);
 }
 
-/* A hash gets a new key with zeroes around the field. */
+/* A key that the hash does not have is created by the write, with zeroes around the field. */
 static int prepare_to_write(struct value *value, int fd, const struct kt_bpf_ref *ref,
 			    struct kt_err *reterr)
 {
@@ -229,6 +264,7 @@ static int prepare_to_write(struct value *value, int fd, const struct kt_bpf_ref
 	return r == -ENOENT && value->copy ? 0 : r;
 }
 
+/* A mapped value has been changed in place already. */
 static int write_back(const struct value *value, struct kt_err *reterr)
 {
 	if (value->mapping || bpf_map_update_elem(value->fd, value->key, value->copy, BPF_ANY) == 0)
@@ -236,12 +272,13 @@ static int write_back(const struct value *value, struct kt_err *reterr)
 	return kt_err_set(reterr, -errno, "writing it: %m");
 }
 
+/* Names the map in the error, if @r is one; else returns 0, also for the 1 of a read-only map. */
 static int about(const struct kt_bpf_ref *ref, int r, struct kt_err *reterr)
 {
 	return r < 0 ? kt_err_prefix(reterr, r, "BPF map '%s'", ref->map) : 0;
 }
 
-/* ---- numbers and bytes -------------------------------------------------------------------------- */
+/* ---- numbers and bytes ----------------------------------------------------------------------- */
 
 int kt_bpf_map_read_number(int fd, const struct kt_bpf_ref *ref, uint64_t *ret_value,
 			   struct kt_err *reterr)
@@ -255,7 +292,10 @@ int kt_bpf_map_read_number(int fd, const struct kt_bpf_ref *ref, uint64_t *ret_v
 	return about(ref, r, reterr);
 }
 
-/* In one store where the CPU can: the program at the other side sees the old number or the new one. */
+/*
+ * Writes the number with one store instruction, so that the BPF program sees either the old number
+ * or the new one. Returns false when there is no such store for the alignment or the width.
+ */
 static bool store(void *at, uint64_t bits, uint64_t number)
 {
 	if ((uintptr_t)at % (bits / 8 ?: 1))
@@ -284,7 +324,7 @@ static int write_number(struct value *value, uint64_t number, struct kt_err *ret
 	struct kt_field alone = *field;
 	int r;
 
-	/* Whether it fits is the field's business, wherever it lies. */
+	/* Let kt_field_set() check on a scratch value that the number fits into the field. */
 	alone.bit_offset = 0;
 	r = kt_field_set(&alone, scratch, sizeof(scratch), number, reterr);
 	if (r < 0)
@@ -305,10 +345,11 @@ int kt_bpf_map_write_number(int fd, const struct kt_bpf_ref *ref, uint64_t value
 	return about(ref, r, reterr);
 }
 
+/* Bytes must fill the field exactly: a wrong @len is an error in the test. */
 static int check_len(const struct value *value, size_t len, struct kt_err *reterr)
 {
 	if (value->field.bit_offset % 8 || value->field.bits % 8)
-		return kt_err_set(reterr, -EINVAL, "a bit field is no bytes; it is a number");
+		return kt_err_set(reterr, -EINVAL, "a bit field can only be accessed as a number");
 	if (value->field.bits != (uint64_t)len * 8)
 		return kt_err_set(reterr, -EINVAL, "the field has %" PRIu64 " bytes, not %zu",
 				  value->field.bits / 8, len);

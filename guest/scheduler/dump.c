@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Collects the kernel's dump of a failed scheduler in a trace instance, and sends it to the host.
+ *
+ * The buffer must exist before the failure: the kernel writes the dump in one go with interrupts
+ * off, and nothing can read meanwhile. The buffer therefore has to hold a whole dump, and is read
+ * afterwards.
+ */
 #include "guest/scheduler/dump.h"
 
 #include <errno.h>
@@ -14,19 +21,19 @@
 #include "util/io.h"
 #include "wire/message.h"
 
-/* An instance of its own leaves the global trace buffer to tests. */
+/* A separate trace instance: tests may use the global trace buffer themselves. */
 #define INSTANCE    "/sys/kernel/tracing/instances/ktest-scx"
 #define EVENT       "sched_ext_dump: "
 #define FRAME_BYTES ((size_t)128 << 10)
 
 /*
- * In the buffer a line has a header of some 20 bytes, and lines are short: measured, a dump takes 1.4 times
- * its text.
+ * The size of the trace buffer in per cent of the text. Each line has a header of about 20 bytes in
+ * the buffer, and lines are short: a dump was measured to need 1.4 times the length of its text.
  */
 #define ROOM_PERCENT 160u
 
 struct kt_scx_dump {
-	int pipe; /* trace_pipe */
+	int pipe; /* trace_pipe, non-blocking: reading removes what was read from the buffer */
 };
 
 static int set_up(unsigned int kib, struct kt_err *reterr)
@@ -68,7 +75,7 @@ struct kt_scx_dump *kt_scx_dump_close(struct kt_scx_dump *dump)
 	return NULL;
 }
 
-/* "CPU:1 [LOST 17 EVENTS]" stands where the buffer was too small. */
+/* trace_pipe prints "CPU:1 [LOST 17 EVENTS]" where the buffer was too small. */
 static uint64_t lines_lost(const char *line)
 {
 	const char *at = strstr(line, "[LOST ");
@@ -77,10 +84,10 @@ static uint64_t lines_lost(const char *line)
 }
 
 struct sending {
-	struct kt_port *port;
-	struct kt_buffer lines;
-	uint64_t bytes;
-	uint64_t lost;
+	struct kt_port *port;   /* NULL: the dump is discarded */
+	struct kt_buffer lines; /* text of the dump that has not been sent */
+	uint64_t bytes;         /* sent so far */
+	uint64_t lost;          /* lines */
 };
 
 static int flush(struct sending *sending)
@@ -95,7 +102,10 @@ static int flush(struct sending *sending)
 	return r;
 }
 
-/* "     task-12 [000] d..1. 3.456789: sched_ext_dump: LINE"; a line that is empty has nothing behind it. */
+/*
+ * Takes the text of one line of trace_pipe, "     task-12 [000] d..1. 3.456789: sched_ext_dump:
+ * TEXT". TEXT may be empty.
+ */
 static int take_line(struct sending *sending, const char *line)
 {
 	const char *text = strstr(line, EVENT);
@@ -112,7 +122,7 @@ static int take_line(struct sending *sending, const char *line)
 	return r;
 }
 
-/* What is left of a line that is not whole yet stays. */
+/* Takes the complete lines of @in. An incomplete last line stays in @in. */
 static int take_lines(struct sending *sending, struct kt_buffer *in)
 {
 	char *at = in->data, *end;

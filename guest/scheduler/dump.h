@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What the kernel dumps of a scheduler that fails, by the tracepoint sched_ext_dump, line by line. It does so
- * with interrupts off, in one go: all of it must find room in the trace buffer.
+ * The kernel's dump of a scheduler that has failed. The kernel emits it through the tracepoint
+ * sched_ext_dump, line by line, in one go with interrupts off: the whole dump must fit into the
+ * trace buffer.
  */
 
 #include "guest/port/port.h"
@@ -10,13 +11,19 @@
 
 struct kt_scx_dump;
 
-/* Makes room for @kib KiB of text, on every CPU. A kernel without the tracepoint is -ENOTSUP. */
+/*
+ * Creates the trace buffer, with room for @kib KiB of text on every CPU, and enables the
+ * tracepoint. -ENOTSUP when the kernel lacks the tracepoint; -ENOMEM and errors of tracefs.
+ */
 int kt_scx_dump_open(unsigned int kib, struct kt_scx_dump **ret_dump, struct kt_err *reterr);
+
+/* Removes the trace buffer with all that is in it. @dump may be NULL. Returns NULL. */
 struct kt_scx_dump *kt_scx_dump_close(struct kt_scx_dump *dump);
 
 /*
- * Sends what has been dumped until now to the host, as SDMP frames, and forgets it. *@ret_bytes says how much;
- * *@ret_lost how many lines had no room.
+ * Moves all text from the trace buffer to the host, in SDMP frames; with @port NULL the text is
+ * discarded. *@ret_bytes is its length, *@ret_lost the number of lines that did not fit into the
+ * buffer; both are set on failure too. Returns 0, -ENOMEM or an error of kt_port_send().
  */
 int kt_scx_dump_send(struct kt_scx_dump *dump, struct kt_port *port, uint64_t *ret_bytes,
 		     uint64_t *ret_lost, struct kt_err *reterr);

@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Sets the watchdog timeout of a scheduler that a program of its own loads, without the program's
+ * help.
+ *
+ * Shortly before its exec, the child installs a seccomp filter: bpf(BPF_MAP_UPDATE_ELEM) stops
+ * until the holder of the filter's descriptor has answered. That is a thread of PID 1. If the call
+ * updates the struct_ops map of the scheduler, the thread overwrites timeout_ms in the memory of
+ * the stopped program; then it lets the call continue.
+ *
+ * The thread must serve until the process has ended: each of the program's map updates waits for an
+ * answer.
+ */
 #include "guest/scheduler/ops_hook.h"
 
 #include <bpf/bpf.h>
@@ -26,12 +38,12 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define THREAD_PRIORITY 98 /* under a scheduler that is being tested it might never run */
-#define TIMEOUT_FIELD   "data.timeout_ms"
+#define THREAD_PRIORITY 98 /* SCHED_FIFO: the scheduler under test must not starve the thread */
+#define TIMEOUT_FIELD   "data.timeout_ms" /* in struct bpf_struct_ops_sched_ext_ops */
 
-/* ---- in the child ------------------------------------------------------------------------------- */
+/* ---- in the child ---------------------------------------------------------------------------- */
 
-/* Of all system calls only bpf(BPF_MAP_UPDATE_ELEM) is of interest. */
+/* Notifies for bpf(BPF_MAP_UPDATE_ELEM), and allows all other system calls. */
 static const struct sock_filter program[] = {
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 5),
@@ -55,23 +67,23 @@ int kt_ops_hook_install(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* ---- in the parent ------------------------------------------------------------------------------ */
+/* ---- in the parent --------------------------------------------------------------------------- */
 
 struct kt_ops_hook {
-	int pidfd; /* borrowed */
-	int fd;
-	int stop; /* an eventfd */
-	unsigned int timeout_ms;
+	int pidfd;               /* of the program; borrowed */
+	int fd;                  /* the seccomp listener */
+	int stop;                /* an eventfd: readable when the thread has to end */
+	unsigned int timeout_ms; /* what is written */
 	pthread_t thread;
-	struct btf *kernel; /* loaded when it is needed */
-	atomic_uint n_set;
+	struct btf *kernel; /* BTF; owned by the thread, which loads it on demand */
+	atomic_uint n_set;  /* how often timeout_ms was overwritten */
 };
 
-/* The call's attributes: enum bpf_cmd, BPF_MAP_*_ELEM commands. */
+/* The attributes of BPF_MAP_UPDATE_ELEM, as union bpf_attr has them (linux/bpf.h). */
 struct map_update {
-	uint32_t map_fd;
+	uint32_t map_fd; /* a descriptor of the program */
 	uint64_t key;
-	uint64_t value; /* in the program's memory */
+	uint64_t value; /* an address in the program */
 	uint64_t flags;
 };
 
@@ -86,7 +98,10 @@ static int find_timeout(struct kt_ops_hook *hook, const struct bpf_map_info *inf
 			     ret_field, NULL);
 }
 
-/* Another struct_ops has no such member, and stays as it is. */
+/*
+ * Overwrites timeout_ms if the call updates the map of a sched_ext scheduler. Other maps stay as
+ * they are, and so does another kind of struct_ops, which has no such member.
+ */
 static void set_timeout(struct kt_ops_hook *hook, int memory, const struct map_update *update)
 {
 	KT_CLOSE int map = (int)syscall(SYS_pidfd_getfd, hook->pidfd, update->map_fd, 0);
@@ -103,6 +118,7 @@ static void set_timeout(struct kt_ops_hook *hook, int memory, const struct map_u
 		atomic_fetch_add(&hook->n_set, 1);
 }
 
+/* Reads the attributes of the stopped call from the memory of the program. */
 static void look_at(struct kt_ops_hook *hook, const struct seccomp_notif *call)
 {
 	struct map_update update = { 0 };
@@ -112,10 +128,14 @@ static void look_at(struct kt_ops_hook *hook, const struct seccomp_notif *call)
 
 	(void)snprintf(path, sizeof(path), "/proc/%u/mem", call->pid);
 	memory = open(path, O_RDWR | O_CLOEXEC);
-	if (memory >= 0 && pread(memory, &update, len, (off_t)call->data.args[1]) == (ssize_t)len)
+	/* The caller may have died before the open: then its number may be another process's. */
+	if (memory < 0 || ioctl(hook->fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) < 0)
+		return;
+	if (pread(memory, &update, len, (off_t)call->data.args[1]) == (ssize_t)len)
 		set_timeout(hook, memory, &update);
 }
 
+/* The call always continues, also when it could not be looked at. */
 static void serve_one(struct kt_ops_hook *hook)
 {
 	struct seccomp_notif call = { 0 };
@@ -128,6 +148,7 @@ static void serve_one(struct kt_ops_hook *hook)
 	(void)ioctl(hook->fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
 
+/* The thread. It ends when it is told to, or when the last process with the filter has ended. */
 static void *serve(void *data)
 {
 	struct kt_ops_hook *hook = data;

@@ -1,24 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Has the last word in what a scheduler's own program tells the kernel of its struct sched_ext_ops: the
- * program's bpf(BPF_MAP_UPDATE_ELEM) calls are held up by seccomp until a thread of PID 1 has looked at them
- * (seccomp_unotify(2)), and has set .timeout_ms if it is that map. The program knows nothing of it.
+ * Sets the watchdog timeout of a scheduler that comes with a program of its own, such as one of the
+ * scx project.
+ *
+ * The program passes its struct sched_ext_ops to the kernel by bpf(BPF_MAP_UPDATE_ELEM). seccomp
+ * stops these calls until a thread of PID 1 has examined them (seccomp_unotify(2)). The thread sets
+ * .timeout_ms in the program's memory, and the call continues. The program does not notice.
  */
 
 #include "util/err.h"
 
-/* In the child, before it becomes the program: a descriptor for the parent, or a negative errno. */
+/*
+ * Installs the seccomp filter in the calling process: the child, before its exec. Returns the
+ * descriptor that the parent has to serve, or a negative errno.
+ */
 int kt_ops_hook_install(void);
 
 struct kt_ops_hook;
 
-/* In the parent: serves the child's descriptor @fd, which is taken over, until the hook is freed. */
+/*
+ * Starts the thread in the parent. It serves the descriptor @fd of the child @pidfd and writes
+ * @timeout_ms. @fd is taken over, also on failure; @pidfd must stay open until the hook is freed.
+ * Returns 0 or a negative errno.
+ */
 int kt_ops_hook_start(int pidfd, int fd, unsigned int timeout_ms, struct kt_ops_hook **ret_hook,
 		      struct kt_err *reterr);
 
-/* After the process has ended; before that its calls would fail. */
+/*
+ * Ends the thread. To be called when the process has ended: without the thread its map updates fail
+ * with ENOSYS. @hook may be NULL. Returns NULL.
+ */
 struct kt_ops_hook *kt_ops_hook_free(struct kt_ops_hook *hook);
 
-/* How often the number was set. */
+/* How often timeout_ms was set; 0 means that the program has not passed a sched_ext_ops so far. */
 unsigned int kt_ops_hook_count(const struct kt_ops_hook *hook);

@@ -1,4 +1,17 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler of a scenario from the test's point of view. It owns the run that is attached, the
+ * history of all runs, the trace buffer for dumps, and the BPF maps and numbers that the test has
+ * asked to keep.
+ *
+ * The operations of guest/scenario/op.c attach, detach and replace; holds (guest/scenario/hold.c)
+ * look by kt_scheduler_set_check() whether the scheduler has ended by itself. All calls come from
+ * the thread that runs the test.
+ *
+ * An end by itself is handled once, in on_end(): the host gets the log and the dump, the history
+ * gets the reason, and the test fails unless it expects the end. Every error that ends a scheduler
+ * must reach on_end(), also one that happens while it is being detached.
+ */
 #include "guest/scheduler/set.h"
 
 #include <errno.h>
@@ -19,11 +32,14 @@
 
 #define ATTACH_TIMEOUT_MS 30000u
 #define DETACH_TIMEOUT_MS 10000u
-#define BURY_TIMEOUT_MS   3000u /* for a scheduler that looks only now and then whether it is gone */
-#define WATCHDOG_DEFAULT_MS                                                                        \
-	5000u                  /* so that it is the watchdog that tells, not the test's timeout */
-#define WATCHDOG_MAX_MS 30000u /* SCX_WATCHDOG_MAX_TIMEOUT */
-#define FRAME_BYTES     ((size_t)128 << 10)
+
+/* Some programs only poll whether the kernel has disabled their scheduler, about once a second. */
+#define BURY_TIMEOUT_MS 3000u
+
+/* Shorter than the kernel's 30 s: a stall must be reported before the test times out. */
+#define WATCHDOG_DEFAULT_MS 5000u
+#define WATCHDOG_MAX_MS     30000u /* SCX_WATCHDOG_MAX_TIMEOUT of kernel/sched/ext.c */
+#define FRAME_BYTES         ((size_t)128 << 10)
 
 void kt_scheduler_set_init(struct kt_scheduler_set *set, struct kt_ctx *ctx, struct kt_port *port)
 {
@@ -31,6 +47,7 @@ void kt_scheduler_set_init(struct kt_scheduler_set *set, struct kt_ctx *ctx, str
 		.ctx = ctx,
 		.port = port,
 		.watch_fd = -1,
+		.log = KT_SCX_LOG_NULL,
 		.history = json_array(),
 	};
 }
@@ -42,7 +59,7 @@ static void free_args(char **args)
 	free(args);
 }
 
-/* Those of an operation may be gone when the scheduler is started again. */
+/* A restart needs the arguments again, when those of the operation may be gone: hence a copy. */
 static char **copy_args(const char *const *args)
 {
 	size_t n = 0;
@@ -85,17 +102,18 @@ void kt_scheduler_set_deinit(struct kt_scheduler_set *set)
 	free_args(set->args);
 	kt_scx_exit_deinit(&set->exit);
 	set->dump = kt_scx_dump_close(set->dump);
-	set->kmsg = kt_kmsg_close(set->kmsg);
+	kt_scx_log_close(&set->log);
 	set->watch_fd = kt_close(set->watch_fd);
 	json_decref(set->history);
 }
 
+/* Failures of the scheduler are reported at the line of the test. */
 static struct kt_where where_of(const struct kt_scheduler_set *set)
 {
 	return (struct kt_where){ set->ctx->test->file, set->ctx->test->line };
 }
 
-/* ---- what the host is told ---------------------------------------------------------------------- */
+/* ---- what the host is told ------------------------------------------------------------------- */
 
 static void send_text(const struct kt_scheduler_set *set, const char *text)
 {
@@ -103,25 +121,41 @@ static void send_text(const struct kt_scheduler_set *set, const char *text)
 		(void)kt_port_send(set->port, KT_MSG_SCX_LOG, text, strlen(text));
 }
 
-/* All that the scheduler has printed, under its name. */
-static void send_log(const struct kt_scheduler_set *set, const struct kt_scheduler_run *run,
-		     const char *name)
+static void send_file(const struct kt_scheduler_set *set, int fd)
 {
-	KT_FREE char *heading = kt_format("scheduler %s:\n", name), *bytes = malloc(FRAME_BYTES);
-	uint64_t len;
-	int fd = kt_scheduler_log(run, &len);
+	KT_FREE char *bytes = malloc(FRAME_BYTES);
 	off_t at = 0;
 	ssize_t n;
 
-	if (!heading || !bytes || !set->port || !len)
-		return;
-	send_text(set, heading);
-	while ((n = pread(fd, bytes, FRAME_BYTES, at)) > 0) {
+	while (bytes && (n = pread(fd, bytes, FRAME_BYTES, at)) > 0) {
 		(void)kt_port_send(set->port, KT_MSG_SCX_LOG, bytes, (size_t)n);
 		at += n;
 	}
 }
 
+/*
+ * Sends all that the process has printed to the host, after a heading with the scheduler's name.
+ * Standard error comes last: the end of the log is what a report shows.
+ */
+static void send_log(const struct kt_scheduler_set *set, const struct kt_scheduler_run *run,
+		     const char *name)
+{
+	KT_FREE char *heading = kt_format("scheduler %s:\n", name);
+	uint64_t out_len, err_len;
+	int out = kt_scheduler_out(run, &out_len), err = kt_scheduler_err(run, &err_len);
+
+	if (!heading || !set->port || (!out_len && !err_len))
+		return;
+	send_text(set, heading);
+	if (out_len)
+		send_file(set, out);
+	if (out_len && err_len)
+		send_text(set, "standard error:\n");
+	if (err_len)
+		send_file(set, err);
+}
+
+/* Sends the kernel's dump, and notes its length and its losses in the history. */
 static void send_dump(const struct kt_scheduler_set *set, json_t *entry)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -135,8 +169,9 @@ static void send_dump(const struct kt_scheduler_set *set, json_t *entry)
 	(void)json_object_set_new(entry, "dump_lines_lost", json_integer((json_int_t)lost));
 }
 
-/* ---- the history -------------------------------------------------------------------------------- */
+/* ---- the history ----------------------------------------------------------------------------- */
 
+/* The entry of the scheduler that was attached last; NULL when none was. */
 static json_t *last_entry(const struct kt_scheduler_set *set)
 {
 	size_t n = json_array_size(set->history);
@@ -144,6 +179,7 @@ static json_t *last_entry(const struct kt_scheduler_set *set)
 	return n ? json_array_get(set->history, n - 1) : NULL;
 }
 
+/* Notes the present time as @what in the last entry, in ns since the test began. */
 static void note_time(const struct kt_scheduler_set *set, const char *what)
 {
 	json_t *entry = last_entry(set);
@@ -153,34 +189,35 @@ static void note_time(const struct kt_scheduler_set *set, const char *what)
 					  json_integer((json_int_t)kt_elapsed_ns(set->ctx)));
 }
 
-/* How it came and when; @replaces makes a swap of it, in the same entry. */
+/*
+ * Appends an entry for a scheduler that the kernel has taken. @began_ns is when that was asked for.
+ * @replaces is the scheduler that was detached for it, NULL if there was none.
+ */
 static void note_start(const struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		       const struct kt_scheduler *replaces, uint64_t began_ns)
 {
-	char name[128];
+	char name[KT_SCX_OPS_NAME_LEN];
 
-	kt_scx_ops(name);
+	kt_scx_ops(name, sizeof(name));
 	(void)json_array_append_new(
 		set->history,
-		json_pack("{ss ss si ss* sI sI}", "name", scheduler->name, "ops", name, "step",
+		json_pack("{ss ss si ss* sI}", "name", scheduler->name, "ops", name, "step",
 			  set->ctx->step, "replaces", replaces ? replaces->name : NULL, "asked_ns",
-			  (json_int_t)began_ns, "enabled_ns", (json_int_t)kt_elapsed_ns(set->ctx)));
+			  (json_int_t)began_ns));
 }
 
-/* ---- an end by itself --------------------------------------------------------------------------- */
+/* ---- an end by itself ------------------------------------------------------------------------ */
 
-/* The kernel's own words, in its log since the last look. */
+/*
+ * Finds the kernel's report of the end in its log since the scheduler was started. -ENODATA when
+ * there is none.
+ */
 static int read_reason(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
 {
-	KT_FREE char *log = NULL;
-	int r = kt_kmsg_read(set->kmsg, &log, NULL);
-
-	if (r < 0)
-		return r;
-	return log ? kt_scx_exit_parse(log, ret_exit) : -ENODATA;
+	return kt_scx_exit_parse(kt_scx_log_read(&set->log), ret_exit);
 }
 
-/* All that is known where the kernel has said nothing. */
+/* Describes the end by the status of the process, for when the kernel log has no report. */
 static struct kt_scx_exit_info explain_process(const struct kt_scheduler_run *run)
 {
 	int status = kt_scheduler_status(run);
@@ -196,7 +233,10 @@ static struct kt_scx_exit_info explain_process(const struct kt_scheduler_run *ru
 	};
 }
 
-/* Takes @exit over; the test has seen the one before by kt_scheduler_ended(), until now. */
+/*
+ * Notes an end in the set and in the history. Takes @exit over. The texts of the end before become
+ * invalid, as kt_scheduler_ended() says.
+ */
 static void note_end(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		     const struct kt_scx_exit_info *exit)
 {
@@ -220,6 +260,7 @@ static void note_end(struct kt_scheduler_set *set, const struct kt_scheduler *sc
 					    "backtrace", set->end.backtrace));
 }
 
+/* Whether the last end is the one that the test declares in .expect_scheduler_exit. */
 static bool is_expected(const struct kt_scheduler_set *set)
 {
 	const struct kt_expected_exit *expected = &set->ctx->test->expect_scheduler_exit;
@@ -232,7 +273,7 @@ static bool is_expected(const struct kt_scheduler_set *set)
 	return !part || strstr(set->end.reason, part) || strstr(set->end.message, part);
 }
 
-/* Functions from the innermost, on one line. */
+/* The backtrace on one line, "inner < outer". NULL without memory; to be freed. */
 static char *backtrace_line(const char *backtrace)
 {
 	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer line = KT_BUFFER_NULL;
@@ -246,7 +287,8 @@ static char *backtrace_line(const char *backtrace)
 	return kt_buffer_append(&line, "", 1) < 0 ? NULL : kt_steal(line.data);
 }
 
-static int fail_for_end(const struct kt_scheduler_set *set)
+/* @phase is "", or " while it was ...". */
+static int fail_for_end(const struct kt_scheduler_set *set, const char *phase)
 {
 	const struct kt_scheduler_end *end = &set->end;
 	const struct kt_expected_exit *expected = &set->ctx->test->expect_scheduler_exit;
@@ -258,18 +300,20 @@ static int fail_for_end(const struct kt_scheduler_set *set)
 				    expected->reason_contains ?: "")
 			: NULL;
 
-	return kt_fail(set->ctx, where_of(set), "scheduler %s has ended: %s (%s, %d)%s%s%s%s%s",
-		       end->scheduler->name, end->reason, kt_scx_exit_name(end->kind),
+	return kt_fail(set->ctx, where_of(set), "scheduler %s has ended%s: %s (%s, %d)%s%s%s%s%s",
+		       end->scheduler->name, phase, end->reason, kt_scx_exit_name(end->kind),
 		       (int)end->kind, *end->message ? ": " : "", end->message, other ?: "",
 		       trace && *trace ? "; kernel backtrace: " : "", trace ?: "");
 }
 
 /*
- * All that is known of it goes to the host; a failure of the test, unless it should be so. @run and @exit are
- * taken over.
+ * Handles an end by itself: sends the dump and the log to the host, and records a failure unless
+ * the test expects this end. Takes @run and @exit over. Returns 0 for an expected end, else
+ * KT_FAILED.
  */
 static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
-		  const struct kt_scheduler *scheduler, const struct kt_scx_exit_info *exit)
+		  const struct kt_scheduler *scheduler, const struct kt_scx_exit_info *exit,
+		  const char *phase)
 {
 	note_end(set, scheduler, exit);
 	send_dump(set, last_entry(set));
@@ -277,25 +321,33 @@ static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
 	(void)kt_scheduler_free(run);
 	set->has_ended = true;
 	if (!is_expected(set))
-		return fail_for_end(set);
+		return fail_for_end(set, phase);
 	set->was_expected = true;
 	return 0;
 }
 
-/* An error in the moment in which it was to go anyway is an error all the same. */
+/*
+ * Whether the kernel has reported an error of the scheduler while it was being detached. Such an
+ * error counts as an end by itself, although the detaching would have ended the scheduler too.
+ * *@ret_exit is owned by the caller if this returns true.
+ */
 static bool has_failed_meanwhile(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
 {
 	if (read_reason(set, ret_exit) < 0)
 		return false;
-	if (ret_exit->kind >= KT_SCX_EXIT_ERROR && ret_exit->kind < KT_SCX_EXIT_ANY)
+	if (kt_scx_exit_is_error(ret_exit))
 		return true;
 	kt_scx_exit_deinit(ret_exit);
 	return false;
 }
 
-/* ---- attach and detach -------------------------------------------------------------------------- */
+/* ---- attach and detach ----------------------------------------------------------------------- */
 
-/* The buffer does not shrink: what the one before has dumped is gone to the host already. */
+/*
+ * Makes the trace buffer at least @kib KiB large. A larger one replaces it; that loses no text,
+ * because the dump of an earlier scheduler has been sent when that scheduler ended. A kernel
+ * without the tracepoint only gets a line in the log: the test runs without dumps.
+ */
 static void make_room(struct kt_scheduler_set *set, unsigned int kib)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -313,7 +365,7 @@ static void make_room(struct kt_scheduler_set *set, unsigned int kib)
 	}
 }
 
-/* What a scheduler that is watched needs; once. */
+/* Opens what is needed to watch a scheduler: uevents, the kernel log and the trace buffer. Once. */
 static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		 struct kt_err *reterr)
 {
@@ -324,17 +376,17 @@ static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *schedu
 		if (set->watch_fd < 0)
 			return set->watch_fd;
 	}
-	if (!set->kmsg) {
-		r = kt_kmsg_open(&set->kmsg, reterr);
-		if (r < 0)
-			return r;
-		kt_kmsg_begin(set->kmsg);
-	}
+	r = kt_scx_log_open(&set->log, reterr);
+	if (r < 0)
+		return r;
 	make_room(set, kt_scheduler_dump_kib(scheduler));
 	return 0;
 }
 
-/* More where the machine is slow: what the kernel counts is the machine's time. */
+/*
+ * Scales a watchdog timeout: the kernel measures it in the time of the machine, of which a slow
+ * machine needs more for the same work. 0 stays 0.
+ */
 static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned int watchdog_ms)
 {
 	uint64_t ms = (uint64_t)watchdog_ms * set->ctx->time_scale_percent / 100;
@@ -342,6 +394,40 @@ static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned 
 	return (unsigned int)KT_MIN(ms, (uint64_t)WATCHDOG_MAX_MS);
 }
 
+/*
+ * Handles a start that has failed after its process was started. If the kernel has reported that it
+ * has disabled the scheduler, that is an end by itself, of its own kind and perhaps an expected
+ * one. Otherwise the test is an ERROR, with what the process has said and what the kernel has. @err
+ * is the error of kt_scheduler_start(). Takes @run over.
+ */
+static int on_not_attached(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
+			   const struct kt_scheduler *scheduler, int r, struct kt_err *err)
+{
+	KT_FREE char *complaint = NULL;
+	struct kt_scx_exit_info exit;
+
+	if (read_reason(set, &exit) == 0) {
+		/* A process that was killed at the deadline lets its scheduler go. */
+		if (r != -ETIMEDOUT || kt_scx_exit_is_error(&exit))
+			return on_end(set, run, scheduler, &exit, " while it was being attached");
+		kt_scx_exit_deinit(&exit);
+	}
+	complaint = kt_scx_exit_complaint(kt_scx_log_read(&set->log));
+	if (complaint)
+		(void)kt_err_set(err, r, "%.*s; the kernel says: %s", 700, strdupa(err->text),
+				 complaint);
+	send_log(set, run, scheduler->name);
+	set->has_failed = true;
+	kt_result_merge(&set->ctx->result, KT_VERDICT_ERROR,
+			err->text[0] ? err->text : "a scheduler was not attached");
+	(void)kt_scheduler_free(run);
+	return KT_FAILED;
+}
+
+/*
+ * Starts a scheduler. If its process was started but no scheduler is there, on_not_attached() says
+ * what that means; earlier failures are returned as they are.
+ */
 static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *scheduler,
 		  const char *const *args, const struct kt_scheduler *replaces, uint64_t began_ns,
 		  struct kt_err *reterr)
@@ -352,29 +438,31 @@ static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *sched
 		.watchdog_ms = scale_watchdog(set, set->ctx->test->watchdog_ms),
 		.watchdog_default_ms = scale_watchdog(set, WATCHDOG_DEFAULT_MS),
 		.watch_fd = set->watch_fd,
-		.deadline_ns = kt_ctx_deadline_ns(set->ctx, ATTACH_TIMEOUT_MS),
+		.log = &set->log,
+		.deadline_ns = kt_ctx_patient_deadline_ns(set->ctx, ATTACH_TIMEOUT_MS),
+		.grace_ns = kt_ctx_grace_ns(set->ctx),
 	};
 	struct kt_scheduler_run *run = NULL;
+	struct kt_err err = KT_ERR_NULL;
 	char **kept = copy_args(args);
-	int r = kept ? kt_scheduler_start(&start, &run, reterr) : kt_err_oom(reterr);
+	int r;
 
-	if (r < 0)
+	kt_scx_log_clear(&set->log);
+	r = kept ? kt_scheduler_start(&start, &run, &err) : kt_err_oom(&err);
+	if (r < 0 && !run) {
 		free_args(kept);
-
-	if (r < 0 && run) {
-		send_log(set, run, scheduler->name);
-		kt_result_merge(&set->ctx->result, KT_VERDICT_ERROR,
-				reterr->text[0] ? reterr->text : "a scheduler was not attached");
-		(void)kt_scheduler_free(run);
-		return KT_FAILED;
+		return kt_err_set(reterr, r, "%s", err.text);
 	}
-	if (r < 0)
-		return r;
+	note_start(set, scheduler, replaces, began_ns);
+	if (r < 0) {
+		free_args(kept);
+		return on_not_attached(set, run, scheduler, r, &err);
+	}
+	note_time(set, "enabled_ns");
 	set->run = run;
 	set->scheduler = scheduler;
 	free_args(set->args);
 	set->args = kept;
-	note_start(set, scheduler, replaces, began_ns);
 	return 0;
 }
 
@@ -391,11 +479,33 @@ int kt_scheduler_set_attach(struct kt_scheduler_set *set, const struct kt_schedu
 		       ?: attach(set, scheduler, args, NULL, began_ns, reterr);
 }
 
-/* From now on its end is nobody's news. */
+/* Takes the run out of the set, so that its end is not taken for an end by itself any more. */
 static struct kt_scheduler_run *let_go(struct kt_scheduler_set *set)
 {
 	set->scheduler = NULL;
 	return kt_steal(set->run);
+}
+
+/* Notes how the process has ended, as from wait(2), in the last entry. */
+static void note_status(const struct kt_scheduler_set *set, const struct kt_scheduler_run *run)
+{
+	json_t *entry = last_entry(set);
+
+	if (entry)
+		(void)json_object_set_new(entry, "status", json_integer(kt_scheduler_status(run)));
+}
+
+/* A status other than 0 after SIGTERM fails nothing: many programs end so. It gets a line. */
+static void tell_status(const struct kt_scheduler_run *run, const char *name)
+{
+	int status = kt_scheduler_status(run);
+	KT_FREE char *words = NULL;
+
+	if (!WIFEXITED(status) || !WEXITSTATUS(status))
+		return;
+	words = kt_scheduler_last_words(run);
+	(void)printf("scheduler %s: detaching: its process ended with status %d%s%s\n", name,
+		     WEXITSTATUS(status), words ? ": " : "", words ?: "");
 }
 
 int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
@@ -407,6 +517,7 @@ int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
 
 	if (!set->run)
 		return kt_err_set(reterr, -ESRCH, "no scheduler is attached");
+	/* It may have ended by itself already, which the test may or may not expect. */
 	if (kt_scheduler_set_check(set) < 0)
 		return KT_FAILED;
 	run = let_go(set);
@@ -415,8 +526,10 @@ int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
 				  scheduler->name);
 	r = kt_scheduler_stop(run, kt_ctx_deadline_ns(set->ctx, DETACH_TIMEOUT_MS), reterr);
 	note_time(set, "detached_ns");
+	note_status(set, run);
 	if (has_failed_meanwhile(set, &exit))
-		return on_end(set, run, scheduler, &exit);
+		return on_end(set, run, scheduler, &exit, " while it was being detached");
+	tell_status(run, scheduler->name);
 	send_log(set, run, scheduler->name);
 	(void)kt_scheduler_free(run);
 	return r;
@@ -440,7 +553,7 @@ int kt_scheduler_set_restart(struct kt_scheduler_set *set, struct kt_err *reterr
 					reterr);
 }
 
-/* ---- watching ----------------------------------------------------------------------------------- */
+/* ---- watching -------------------------------------------------------------------------------- */
 
 int kt_scheduler_set_check(struct kt_scheduler_set *set)
 {
@@ -448,15 +561,18 @@ int kt_scheduler_set_check(struct kt_scheduler_set *set)
 	struct kt_scx_exit_info exit;
 	struct kt_scheduler_run *run;
 
+	/* Drain before looking: an event that comes after the look wakes up the next wait. */
 	if (set->watch_fd >= 0)
 		kt_scx_watch_drain(set->watch_fd);
 	if (!set->run || !kt_scheduler_has_ended(set->run))
 		return 0;
 	run = let_go(set);
-	kt_scheduler_bury(run, kt_ctx_deadline_ns(set->ctx, BURY_TIMEOUT_MS));
+	/* Let the process end first: its status explains the end when the kernel log does not. */
+	kt_scheduler_bury(run, kt_ctx_deadline_ns(set->ctx, BURY_TIMEOUT_MS),
+			  kt_ctx_grace_ns(set->ctx));
 	if (read_reason(set, &exit) < 0)
 		exit = explain_process(run);
-	return on_end(set, run, scheduler, &exit);
+	return on_end(set, run, scheduler, &exit, "");
 }
 
 int kt_scheduler_set_await_end(struct kt_scheduler_set *set, unsigned int timeout_ms,
@@ -501,7 +617,7 @@ bool kt_scheduler_set_has(const struct kt_scheduler_set *set, pid_t pid)
 	return set->run && kt_scheduler_pid(set->run) == pid;
 }
 
-/* ---- the end of the test ------------------------------------------------------------------------ */
+/* ---- the end of the test --------------------------------------------------------------------- */
 
 void kt_scheduler_set_finish(struct kt_scheduler_set *set)
 {
@@ -511,14 +627,16 @@ void kt_scheduler_set_finish(struct kt_scheduler_set *set)
 
 	if (r == 0 && set->run && kt_scheduler_set_detach(set, &err) < 0 && err.text[0])
 		(void)kt_fail(set->ctx, where_of(set), "%s", err.text);
-	if ((expected->kind || expected->reason_contains) && !set->was_expected && !set->has_ended)
+	if ((expected->kind || expected->reason_contains) && !set->was_expected &&
+	    !set->has_ended && !set->has_failed)
 		(void)kt_fail_values(set->ctx, where_of(set), "the scheduler ends by itself",
 				     expected->reason_contains ?: kt_scx_exit_name(expected->kind),
 				     "it has not");
 }
 
-/* ---- maps --------------------------------------------------------------------------------------- */
+/* ---- maps ------------------------------------------------------------------------------------ */
 
+/* A pinned map is held by a descriptor. So it outlives the scheduler that has created it. */
 static const struct kt_pinned_map *find_pin(const struct kt_scheduler_set *set, const char *name)
 {
 	const struct kt_pinned_map *at = set->pins;

@@ -22,7 +22,14 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-static struct kt_checks defaults; /* of the binary; set before main() */
+/*
+ * Limits come from three places, each over the one before: the binary (kt_checks_set_default()),
+ * the test's scheduler, the test itself. Each limit is compared with the reports of the workers,
+ * group by group. A limit for which no worker measured anything makes the test inconclusive and
+ * never passes. A failure tells by how much the limit was missed: the host subtracts the time that
+ * it took from the machine (kt_outcome_judge_host()).
+ */
+static struct kt_checks defaults; /* of the binary */
 
 void kt_checks_set_default(const struct kt_checks *checks)
 {
@@ -50,7 +57,7 @@ static double *const *number_members(struct kt_checks *checks, double *members[1
 	return members;
 }
 
-/* Members that are set in @own replace those of @merged. */
+/* Members that @own sets replace those of @merged. */
 static void merge(struct kt_checks *merged, struct kt_checks own)
 {
 	double *to[16], *from[16];
@@ -103,7 +110,7 @@ struct checker {
 	size_t n;                          /* its workers */
 };
 
-/* "max_gap_ms of SpinWait in cgroup 'w', worker 3". @worker: index in the group; -1: all of it. */
+/* Writes "max_gap_ms of SpinWait in cgroup 'w', worker 3"; without the worker when it is -1. */
 static void describe(const struct checker *checker, const char *check, int worker, char *text,
 		     size_t room)
 {
@@ -115,9 +122,7 @@ static void describe(const struct checker *checker, const char *check, int worke
 		       checker->at->cgroup, who);
 }
 
-/*
- * By how much a limit was missed, as a time or as a share. 0 and 0: the host cannot be the reason.
- */
+/* By how much a limit was missed: as time, or as a share of the limit. 0: the host is no excuse. */
 struct excess {
 	double ns;    /* nanoseconds */
 	double share; /* of the limit: 1 is all of it */
@@ -143,9 +148,7 @@ static void nothing_measured(const struct checker *checker, const char *check, c
 	(void)kt_inconclusive(checker->ctx, "%s: no %s", what, of_what);
 }
 
-/*
- * The number that @limit stands for: KT_NONE_AT_ALL is 0, as 0 itself means that no limit is set.
- */
+/* 0 means "no limit" in a declaration; KT_NONE_AT_ALL is the limit 0. */
 static double limit_of(double limit)
 {
 	return limit == KT_NONE_AT_ALL ? 0 : limit;
@@ -184,7 +187,7 @@ static void check_starved(const struct checker *checker, int i)
 {
 	const struct kt_worker_report *report = &checker->at[i];
 
-	/* The excess is the whole life of the worker: the host can have taken all of it. */
+	/* A host that took all of the time explains a starved worker. */
 	if (!report->iterations || !report->cpu_ns)
 		fail(checker, "not_starved", i, "at least one iteration",
 		     report->cpu_ns ? "none, on a CPU" : "none, never on a CPU",
@@ -238,7 +241,7 @@ static double per_second(uint64_t n, uint64_t ns)
 	return ns ? (double)n * KT_NSEC_PER_SEC / (double)ns : 0;
 }
 
-/* The excess as a share of the limit. A limit of 0 counts as missed by 1. */
+/* The distance from the limit as a share of it. */
 static struct excess missed_by(double limit, double value)
 {
 	return (struct excess){ 0, limit > 0 ? fabs(value - limit) / limit : 1 };
@@ -311,9 +314,8 @@ static void check_worker(const struct checker *checker, int i)
 /* ---- the workers of a group against one another ---------------------------------------------- */
 
 /*
- * A worker wants a CPU while it is on one and while it waits on a runqueue. Its share is the
- * waiting as a part of both, in per cent; the spread is the largest share less the smallest. Sleep
- * does not count.
+ * Compares how long the workers waited for a CPU, as a share of the time in which they wanted one.
+ * Time that a worker slept counts for neither.
  */
 static void check_spread(const struct checker *checker)
 {
@@ -367,7 +369,7 @@ static void check_throughput(const struct checker *checker)
 		   (struct excess){ 0, cv - limit });
 }
 
-/* Limits on something of which no worker of the group has measured anything. */
+/* Limits for which no worker of the group has measured anything. */
 static void check_measured(const struct checker *checker)
 {
 	const struct kt_checks *checks = &checker->checks;

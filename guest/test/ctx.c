@@ -13,22 +13,30 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <ktest/scheduler.h>
 
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define DEFAULT_DURATION_MS 2000u
-
+/*
+ * The context behind a test's functions. Several threads of a test may record failures at once:
+ * @lock guards the result. A forked child has a copy of the context; its failures go through the
+ * child log (child.h), and it never touches the lock.
+ */
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 {
 	*ctx = (struct kt_ctx){
 		.test = test,
 		.topology = kt_test_topology(test),
 		.began_ns = kt_now_ns(),
+		.asked_ns = kt_now_ns(),
 		.time_scale_percent = 100,
 		.step = -1,
+		.owner = getpid(),
+		.children = kt_child_log_new(),
 		.result = KT_RESULT_NULL,
 	};
 	(void)pthread_mutex_init(&ctx->lock, NULL);
@@ -37,37 +45,44 @@ void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 void kt_ctx_deinit(struct kt_ctx *ctx)
 {
 	kt_result_deinit(&ctx->result);
+	ctx->children = kt_child_log_free(ctx->children);
 	(void)pthread_mutex_destroy(&ctx->lock);
 }
 
-struct kt_topology kt_test_topology(const struct kt_test *test)
+/*
+ * The report needs time for processes that have to be killed, for a dump and a log to be sent, and
+ * for the host's clock, which began to count before this one.
+ */
+static uint64_t reserve_ns(const struct kt_ctx *ctx)
 {
-	static const struct kt_topology unset;
-	struct kt_topology topology = test->topology;
-	const struct kt_topology *other = test->scheduler ? &test->scheduler->topology : &unset;
-
-	topology.llcs = topology.llcs ?: other->llcs;
-	topology.cores = topology.cores ?: other->cores;
-	topology.threads = topology.threads ?: other->threads;
-	topology.numa_nodes = topology.numa_nodes ?: other->numa_nodes;
-	if (!topology.llcs && !topology.cores && !topology.threads && !topology.numa_nodes) {
-		topology.llcs = 1;
-		topology.cores = 2;
-	}
-	topology.threads = topology.threads ?: 1;
-	topology.numa_nodes = topology.numa_nodes ?: 1;
-	return topology;
+	return KT_MIN(ctx->limit_ns / 4, 8 * KT_NSEC_PER_SEC);
 }
 
-unsigned int kt_test_duration_ms(const struct kt_test *test)
+uint64_t kt_ctx_report_ns(const struct kt_ctx *ctx)
 {
-	return test->duration_ms ?: DEFAULT_DURATION_MS;
+	return ctx->limit_ns ? ctx->asked_ns + ctx->limit_ns - reserve_ns(ctx) : KT_NSEC_NEVER;
 }
 
-/* Deadlines are scaled, so that callers use the same ones on every machine. */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
 {
-	return kt_now_ns() + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
+	uint64_t now_ns = kt_now_ns();
+	uint64_t ns = now_ns + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
+
+	/* What tears down after such a wait has a share of the time that is kept for the report. */
+	return KT_MIN(ns, KT_MAX(kt_ctx_report_ns(ctx), now_ns + reserve_ns(ctx) / 4));
+}
+
+uint64_t kt_ctx_grace_ns(const struct kt_ctx *ctx)
+{
+	return ctx->limit_ns ? KT_MIN(reserve_ns(ctx) / 2, 3 * KT_NSEC_PER_SEC)
+			     : 3 * KT_NSEC_PER_SEC;
+}
+
+uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
+{
+	uint64_t deadline_ns = kt_ctx_deadline_ns(ctx, ms);
+
+	return ctx->limit_ns ? KT_MAX(deadline_ns, kt_ctx_report_ns(ctx)) : deadline_ns;
 }
 
 const struct kt_topology *kt_topology(const struct kt_ctx *ctx)
@@ -115,12 +130,20 @@ bool kt_vm_failed(const struct kt_ctx *ctx)
 	return ctx->view && ctx->result.verdict > KT_VERDICT_PASS;
 }
 
-/*
- * Errors are ignored: without memory, or room for more failures, the verdict is FAIL all the same
- * and only the text is missing.
- */
+void kt_ctx_take_children(struct kt_ctx *ctx)
+{
+	(void)pthread_mutex_lock(&ctx->lock);
+	kt_child_log_take(ctx->children, &ctx->result);
+	(void)pthread_mutex_unlock(&ctx->lock);
+}
+
+/* A child does not touch the lock: another thread may have held it when the child was forked. */
 static void add_failure(struct kt_ctx *ctx, const struct kt_failure *failure)
 {
+	if (getpid() != ctx->owner) {
+		kt_child_log_add(ctx->children, failure);
+		return;
+	}
 	(void)pthread_mutex_lock(&ctx->lock);
 	(void)kt_result_add_failure(&ctx->result, failure);
 	(void)pthread_mutex_unlock(&ctx->lock);
@@ -179,6 +202,12 @@ static int end_as(struct kt_ctx *ctx, enum kt_verdict verdict, const char *forma
 	struct kt_err reason;
 
 	(void)kt_err_vset(&reason, 0, format, ap);
+	if (getpid() != ctx->owner) {
+		const struct kt_where where = { ctx->test->file, ctx->test->line };
+
+		return kt_fail(ctx, where, "a forked child cannot end the test as \"%s\": %s",
+			       kt_verdict_name(verdict), reason.text);
+	}
 	(void)pthread_mutex_lock(&ctx->lock);
 	kt_result_merge(&ctx->result, verdict, reason.text);
 	(void)pthread_mutex_unlock(&ctx->lock);
@@ -207,6 +236,20 @@ int kt_inconclusive(struct kt_ctx *ctx, const char *format, ...)
 	return r;
 }
 
+/*
+ * A child that the test forked has returned from the test's function. Past this point it would act
+ * as PID 1 and send a verdict of its own.
+ */
+__attribute__((noreturn)) static void end_child(struct kt_ctx *ctx, const char *what)
+{
+	const struct kt_where where = { ctx->test->file, ctx->test->line };
+
+	(void)kt_fail(ctx, where,
+		      "a child that the test forked returned from .%s; end it with _exit()", what);
+	(void)fflush(NULL);
+	_exit(1);
+}
+
 int kt_ctx_call(struct kt_ctx *ctx, int (*fn)(struct kt_ctx *ctx), const char *what)
 {
 	const struct kt_where where = { ctx->test->file, ctx->test->line };
@@ -215,7 +258,8 @@ int kt_ctx_call(struct kt_ctx *ctx, int (*fn)(struct kt_ctx *ctx), const char *w
 	if (!fn)
 		return 0;
 	r = fn(ctx);
-	/* KT_FAILED comes from an assertion, which has recorded why. */
+	if (getpid() != ctx->owner)
+		end_child(ctx, what);
 	if (r && ctx->result.verdict == KT_VERDICT_PASS)
 		(void)kt_fail(ctx, where, ".%s of %s returned %d (%s)", what, ctx->test->name, r,
 			      r < 0 ? strerror(-r) : "not a negative errno");

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/*
- * The context of a running test: what the test's functions get as struct kt_ctx, and where they
- * record failures. The guest has one for .run and .check, the host another one for .post_vm.
- */
+/* The running test behind the public struct kt_ctx: in the guest, and on the host for .post_vm. */
 
 #include <pthread.h>
 
 #include <ktest/ctx.h>
 #include <ktest/test.h>
 
+#include "guest/test/child.h"
 #include "wire/result.h"
 
 struct kt_scenario; /* guest/scenario/state.h */
 
-/* What the machine has left behind, for .post_vm. Texts are borrowed. */
+/* Captured texts that .post_vm may read. Borrowed; never NULL. */
 struct kt_vm_view {
 	const char *out;            /* standard output of the test */
 	const char *err;            /* standard error */
@@ -24,16 +22,19 @@ struct kt_vm_view {
 };
 
 struct kt_ctx {
-	const struct kt_test *test;      /* borrowed */
-	struct kt_topology topology;     /* of the machine, with defaults filled in */
-	uint64_t seed;                   /* of everything random in the test */
-	uint64_t began_ns;               /* CLOCK_MONOTONIC when the test began */
-	unsigned int time_scale_percent; /* factor of all deadlines; above 100 on a slow machine */
-	enum kt_work_type work_type;     /* --work-type, for swappable works; or KT_WORK_NONE */
-	int step;                        /* index of the running step; -1 outside the steps */
-
-	/* Threads of a .run function may record failures: @result changes under @lock. */
-	pthread_mutex_t lock;
+	const struct kt_test *test;
+	struct kt_topology topology; /* defaults filled in */
+	uint64_t seed;
+	uint64_t began_ns; /* CLOCK_MONOTONIC */
+	unsigned int time_scale_percent; /* factor for waits, 100 on hardware */
+	uint64_t limit_ns;               /* of the test, from RUN to RSLT; 0: none */
+	uint64_t asked_ns;               /* CLOCK_MONOTONIC when RUN came */
+	enum kt_work_type
+		work_type;    /* of swappable workers, instead of their own; or KT_WORK_NONE */
+	int step;             /* index of the running step, -1 outside the steps */
+	pid_t owner;          /* the process whose result this is; its children have copies */
+	struct kt_child_log *children; /* owned; NULL: children's failures are lost */
+	pthread_mutex_t lock;          /* of result */
 	struct kt_result result;
 
 	struct kt_scenario *scenario;  /* in the guest while the test runs; else NULL */
@@ -46,27 +47,39 @@ void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test);
 /* Frees the result; a caller that keeps it takes it out first. */
 void kt_ctx_deinit(struct kt_ctx *ctx);
 
-/* The topology of @test with the defaults filled in. */
-struct kt_topology kt_test_topology(const struct kt_test *test);
+/*
+ * Returns the time at which waiting has to end so that the result still reaches the host before it
+ * gives up; KT_NSEC_NEVER when the test has no limit.
+ */
+uint64_t kt_ctx_report_ns(const struct kt_ctx *ctx);
 
-/* The duration of @test with the default filled in. */
-unsigned int kt_test_duration_ms(const struct kt_test *test);
-
-/* The deadline (CLOCK_MONOTONIC) that is @ms milliseconds, times the time scale, from now. */
-uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
+/* Returns how long a process that is asked to end may take before it is killed, 3 s at most. */
+uint64_t kt_ctx_grace_ns(const struct kt_ctx *ctx);
 
 /*
- * Records a failure like kt_fail_values(), of a limit that a slow host can make a test miss.
- * @excess_ns or @excess_share is by how much it was missed (struct kt_failure): the host compares
- * that with the time that it took away from the vCPUs, and may turn the failure into INCONCLUSIVE.
+ * Returns the deadline of something that may take as long as the test has: kt_ctx_report_ns(), but
+ * at least kt_ctx_deadline_ns(@ms).
  */
+uint64_t kt_ctx_patient_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
+
+/* Adds what forked children have asserted to the result. */
+void kt_ctx_take_children(struct kt_ctx *ctx);
+
+/*
+ * Returns the deadline @ms from now, scaled by the speed of the machine, but not later than
+ * kt_ctx_report_ns(): a wait that takes too long is then told by name, and not as a timeout of the
+ * test.
+ */
+uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
+
+/* Like kt_fail_values(), for a limit that a slow host can make a test miss (struct kt_failure). */
 void kt_ctx_fail_limit(struct kt_ctx *ctx, struct kt_where where, const char *what,
 		       const char *expected, const char *got, uint64_t excess_ns,
 		       double excess_share);
 
 /*
- * Calls @fn, a function of the test; NULL is allowed and returns 0. When it returns other than 0
- * without having recorded anything, that is recorded as a failure. @what is the member of struct
- * kt_test that it comes from: "run". Returns what @fn returns.
+ * Calls one of the test's functions; NULL is allowed. @what names it, as "run". A return value
+ * other than 0 without a recorded failure becomes a failure. Returns what the function returned.
+ * Does not return in a child that the function has forked.
  */
 int kt_ctx_call(struct kt_ctx *ctx, int (*fn)(struct kt_ctx *ctx), const char *what);

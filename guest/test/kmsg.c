@@ -18,8 +18,13 @@
 
 #define KMSG "/dev/kmsg"
 
+/*
+ * The kernel's log is a ring: a record that is not read in time is overwritten, and read(2) says so
+ * once (EPIPE) before it goes on with the oldest record that is left.
+ */
 struct kt_kmsg {
 	int fd;
+	bool lost; /* records were overwritten since kt_kmsg_begin() */
 };
 
 int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr)
@@ -35,9 +40,15 @@ int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr)
 	return 0;
 }
 
+int kt_kmsg_fd(const struct kt_kmsg *kmsg)
+{
+	return kmsg->fd;
+}
+
 void kt_kmsg_begin(struct kt_kmsg *kmsg)
 {
 	(void)lseek(kmsg->fd, 0, SEEK_END);
+	kmsg->lost = false;
 }
 
 struct kt_kmsg *kt_kmsg_close(struct kt_kmsg *kmsg)
@@ -78,14 +89,15 @@ int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr)
 	ssize_t n;
 
 	*ret_text = NULL;
-	/* Each read gives one record; EAGAIN: no more. EPIPE: records were overwritten, go on. */
-	while ((n = read(kmsg->fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+	while ((n = read(kmsg->fd, record, sizeof(record) - 1)) > 0 ||
+	       (n < 0 && errno == EPIPE)) {
 		if (!out)
 			out = open_memstream(ret_text, &len);
 		if (!out)
 			return kt_err_oom(reterr);
-		if (n < 0) { /* EPIPE */
-			(void)fputs(" (records lost)\n", out);
+		if (n < 0) {
+			kmsg->lost = true;
+			(void)fputs("#(records lost)\n", out);
 			continue;
 		}
 		record[n] = '\0';
@@ -94,7 +106,11 @@ int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr)
 	return out && fclose(out) ? kt_err_oom(reterr) : 0;
 }
 
-/* Each sign begins a kind of complaint; the rest of the line differs. */
+bool kt_kmsg_has_lost(const struct kt_kmsg *kmsg)
+{
+	return kmsg->lost;
+}
+
 char *kt_kmsg_complaint(const char *text)
 {
 	static const char *const signs[] = {

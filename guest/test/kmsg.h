@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/*
- * The kernel's log during a test, from /dev/kmsg. A complaint of the kernel in it fails the test.
- */
+/* The kernel's log during a test. A complaint in it fails the test. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,19 +15,23 @@ int kt_kmsg_open(struct kt_kmsg **ret_kmsg, struct kt_err *reterr);
 /* NULL is allowed. Returns NULL. */
 struct kt_kmsg *kt_kmsg_close(struct kt_kmsg *kmsg);
 
-/* Skips what is in the log now, so that the next read begins here. */
+/* The descriptor, to poll for new records. @kmsg owns it. */
+int kt_kmsg_fd(const struct kt_kmsg *kmsg);
+
+/* Skips the records that are in the log now: they are not the test's. */
 void kt_kmsg_begin(struct kt_kmsg *kmsg);
 
 /*
- * Reads all records since the last read or skip. *@ret_text is one line for each, to be freed, and
- * NULL when there is none. Returns 0 or a negative errno with a message; *@ret_text is to be freed
- * even then.
+ * Reads the records since kt_kmsg_begin() or the last call. *@ret_text, to be freed, has a line for
+ * each; it is NULL when there are none. Returns 0 or a negative errno.
  */
 int kt_kmsg_read(struct kt_kmsg *kmsg, char **ret_text, struct kt_err *reterr);
 
+/* Returns whether records since kt_kmsg_begin() were overwritten before they were read. */
+bool kt_kmsg_has_lost(const struct kt_kmsg *kmsg);
+
 /*
- * Finds the first line of @text (from kt_kmsg_read()) in which the kernel complains: WARN, BUG,
- * Oops, lockdep, hung task, lockup, RCU stall or a sanitizer. Returns a copy, to be freed; NULL
- * when there is no such line.
+ * Returns the first line of @text, as kt_kmsg_read() made it, in which the kernel complains: WARN,
+ * BUG, Oops, lockdep, hung task, lockup or stall. To be freed; NULL when there is none.
  */
 char *kt_kmsg_complaint(const char *text);

@@ -14,6 +14,12 @@ void kt_reports_deinit(struct kt_reports *reports)
 	*reports = (struct kt_reports){ NULL, 0 };
 }
 
+/*
+ * Adds one report to the sum. Times and counts add up; of gaps and latencies the largest counts,
+ * because a percentile of all workers cannot be computed from the percentiles of each. The gap's
+ * three fields stay together: they describe one moment of one worker. The index of the sum is the
+ * number of workers.
+ */
 static void add(struct kt_worker_report *sum, const struct kt_worker_report *one)
 {
 	sum->cgroup = one->cgroup;

@@ -16,14 +16,25 @@
 #include "util/random.h"
 #include "util/sched_attr.h"
 
+/*
+ * Turns the declaration of a work (struct kt_work) into system calls on the calling thread.
+ *
+ * Each worker calls kt_worker_set_up() once, between STAGE_SET_UP and STAGE_GO; PID 1 calls
+ * kt_affinity_resolve() for operations that change an affinity later. Every function here works on
+ * the calling thread or on values alone, so that threads of one group can set themselves up side by
+ * side. A setting that the kernel refuses is an error: a worker never runs with other settings than
+ * those that the test declares.
+ */
+
 /* Newer than the headers of Debian 12 (kernel: include/uapi/linux/{sched,mempolicy}.h). */
 #define POLICY_EXT               7
 #define MODE_PREFERRED_MANY      5
 #define MODE_WEIGHTED_INTERLEAVE 6
 #define USEC                     1000ull
 
-/* ---- affinity ----------------------------------------------------------------------------------- */
+/* ---- affinity -------------------------------------------------------------------------------- */
 
+/* Draws @count different CPUs out of @from. The same @seed always draws the same CPUs. */
 static int random_subset(const cpu_set_t *from, unsigned int count, uint64_t seed,
 			 cpu_set_t *ret_cpus, struct kt_err *reterr)
 {
@@ -34,7 +45,8 @@ static int random_subset(const cpu_set_t *from, unsigned int count, uint64_t see
 				  CPU_COUNT(from));
 	CPU_ZERO(ret_cpus);
 	while (count--) {
-		unsigned int cpu = kt_cpuset_nth(&left, (unsigned int)(kt_random_next(&seed) >> 32));
+		unsigned int cpu =
+			kt_cpuset_nth(&left, (unsigned int)(kt_random_next(&seed) >> 32));
 
 		CPU_SET(cpu, ret_cpus);
 		CPU_CLR(cpu, &left);
@@ -42,7 +54,10 @@ static int random_subset(const cpu_set_t *from, unsigned int count, uint64_t see
 	return 0;
 }
 
-/* The @index-th of those LLCs (or cores) that the place has a CPU of. */
+/*
+ * Counts the LLCs (or cores) that have a CPU of the place, and gives worker @index one of them in
+ * turn. The result is the part's CPUs within the place.
+ */
 static int dealt_out(void (*part_of)(const struct kt_topology *topology, unsigned int part,
 				     cpu_set_t *ret_cpus),
 		     unsigned int n_parts, const struct kt_worker_place *place, unsigned int index,
@@ -81,11 +96,10 @@ static int resolve(const struct kt_affinity *affinity, const struct kt_worker_pl
 		if (r < 0)
 			return r;
 		CPU_AND(&from, &from, &place->cpus);
-		return random_subset(&from, affinity->count, place->seed + index, ret_cpus,
-				     reterr);
+		return random_subset(&from, affinity->count, place->seed + index, ret_cpus, reterr);
 	case KT_AFFINITY_LLC_ALIGNED:
 		return dealt_out(kt_cpuset_llc, topology->llcs, place, index, ret_cpus);
-	case KT_AFFINITY_CROSS_CGROUP:
+	case KT_AFFINITY_CROSS_CGROUP: /* all CPUs: the kernel keeps those of the cpuset */
 		return kt_cpuset_resolve(&(const struct kt_cpuset){ .kind = KT_CPUS_UNSET },
 					 topology, ret_cpus, reterr);
 	case KT_AFFINITY_SINGLE_CPU:
@@ -119,8 +133,11 @@ int kt_affinity_resolve(const struct kt_affinity *affinity, const struct kt_work
 	return 1;
 }
 
-/* ---- scheduling --------------------------------------------------------------------------------- */
+/* ---- scheduling ------------------------------------------------------------------------------ */
 
+/*
+ * sched_setattr(2) also sets the nice value of normal and batch policies: pass the current value.
+ */
 int kt_worker_set_sched(const struct kt_sched *sched)
 {
 	static const unsigned int policies[] = {
@@ -134,7 +151,6 @@ int kt_worker_set_sched(const struct kt_sched *sched)
 	if (sched->policy == KT_SCHED_UNSET)
 		return 0;
 	attr.sched_policy = policies[sched->policy];
-	/* The call sets it too, of normal and batch policies. */
 	attr.sched_nice = getpriority(PRIO_PROCESS, 0);
 	attr.sched_priority = sched->priority;
 	attr.sched_runtime = sched->runtime_us * USEC;
@@ -143,6 +159,7 @@ int kt_worker_set_sched(const struct kt_sched *sched)
 	return syscall(SYS_sched_setattr, 0, &attr, 0) < 0 ? -errno : 0;
 }
 
+/* 0 is "not declared" and leaves the nice value that the process inherited from PID 1. */
 static int set_nice(int nice)
 {
 	if (!nice)
@@ -163,8 +180,12 @@ static int set_affinity(const struct kt_work *work, const struct kt_worker_place
 		       : 0;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
+/*
+ * set_mempolicy(2) applies to the calling thread. Its flags are the top bits of the mode (kernel:
+ * include/uapi/linux/mempolicy.h, MPOL_F_*), written as numbers because older headers lack some.
+ */
 static int set_mempolicy_of(const struct kt_mempolicy *policy, unsigned int n_nodes,
 			    struct kt_err *reterr)
 {
@@ -201,9 +222,13 @@ static int set_mempolicy_of(const struct kt_mempolicy *policy, unsigned int n_no
 	return 0;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
-/* The calling thread only, as processes of one group are: setresuid(3) would change all threads. */
+/*
+ * The raw system calls change the calling thread only. The functions of glibc would change all
+ * threads of the process, among them workers that have not set their policy yet. The gid is first:
+ * it needs root.
+ */
 static int set_ids(const struct kt_work *work)
 {
 	if (work->gid && syscall(SYS_setresgid, work->gid, work->gid, work->gid) < 0)
@@ -213,6 +238,7 @@ static int set_ids(const struct kt_work *work)
 	return 0;
 }
 
+/* The uid is last: everything before it may need root. */
 int kt_worker_set_up(const struct kt_work *work, const struct kt_worker_place *place,
 		     const char *name, unsigned int index, struct kt_err *reterr)
 {

@@ -14,16 +14,32 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define GAP_MIN_NS KT_NSEC_PER_MSEC        /* shorter ones are not looked into */
-#define LOOK_NS    (10 * KT_NSEC_PER_MSEC) /* schedstat is not older at a look into a gap */
-#define SUB_BITS   4                       /* of a bucket's place within its octave */
+/*
+ * What a worker measures about itself. All functions but kt_telemetry_schedstat() and
+ * kt_telemetry_report() run in the worker, in its innermost loop: a tick reads the clock and the
+ * CPU through the vDSO. It makes a system call, to read the kernel's schedstat, only after a gap
+ * and every LOOK_NS.
+ *
+ * The question behind it: a worker did not run for a while; did the guest's scheduler or the host
+ * cause that? The kernel counts the time that a task waits on a runqueue (the "run delay"). If the
+ * run delay grew, the guest's scheduler let the worker wait. If not, the worker was on a vCPU all
+ * the time, and the host had stopped that vCPU. Invariant: the clock and the run delay of one look
+ * belong to the same moment, and a gap is compared with a look that is at most LOOK_NS older than
+ * the gap.
+ */
 
+#define GAP_MIN_NS KT_NSEC_PER_MSEC        /* shorter gaps are not examined */
+#define LOOK_NS    (10 * KT_NSEC_PER_MSEC) /* the oldest that a run delay may be at a look */
+#define SUB_BITS   4                       /* log2 of the buckets in an octave */
+
+/* A text that is not three numbers gives zeroes. */
 static void parse_schedstat(const char *text, uint64_t values[3])
 {
 	memset(values, 0, 3 * sizeof(values[0]));
 	(void)sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &values[0], &values[1], &values[2]);
 }
 
+/* The kernel writes the file anew at each read from offset 0. */
 static void read_own_schedstat(const struct kt_telemetry *telemetry, uint64_t values[3])
 {
 	char text[96] = "";
@@ -33,8 +49,9 @@ static void read_own_schedstat(const struct kt_telemetry *telemetry, uint64_t va
 }
 
 /*
- * As of one moment, which it returns: a worker that was preempted between the file and the clock would
- * find its waiting in one of them only, and looks again.
+ * Reads schedstat and the clock as of one moment, and returns that moment. A worker that is
+ * preempted between the two would find the waiting in only one of them, so a slow look is repeated,
+ * up to three times in all.
  */
 static uint64_t look_at_schedstat(struct kt_telemetry *telemetry, uint64_t values[3])
 {
@@ -59,7 +76,7 @@ void kt_telemetry_schedstat(pid_t pid, pid_t tid, uint64_t values[3])
 	parse_schedstat(kt_file_read(path, 4096, &text, NULL) < 0 ? "" : text, values);
 }
 
-/* getcpu(2) by its vDSO entry is what glibc's sched_getcpu() is; the node comes with it. */
+/* glibc's getcpu() uses the vDSO: no system call. */
 static void look_at_cpu(struct kt_telemetry *telemetry, bool first)
 {
 	unsigned int cpu = 0, node = 0;
@@ -74,6 +91,7 @@ static void look_at_cpu(struct kt_telemetry *telemetry, bool first)
 	telemetry->node = node;
 }
 
+/* The look at schedstat is last: what the worker does before it is not part of its work. */
 void kt_telemetry_begin(struct kt_telemetry *telemetry)
 {
 	telemetry->schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
@@ -90,8 +108,8 @@ void kt_telemetry_end(struct kt_telemetry *telemetry)
 }
 
 /*
- * The wall clock alone cannot tell the guest's scheduler, which left the worker on a runqueue, from a
- * host that stopped the whole CPU: the kernel's count of the time on runqueues can.
+ * Splits the time since the last tick into a gap (the run delay grew: the guest's scheduler left
+ * the worker on a runqueue) and a stall (the rest: the host stopped the vCPU).
  */
 static void look_into_gap(struct kt_telemetry *telemetry)
 {
@@ -108,7 +126,10 @@ static void look_into_gap(struct kt_telemetry *telemetry)
 	telemetry->max_gap_cpu = telemetry->cpu;
 }
 
-/* Also once in a while without a gap: what was waited before must not be taken for one's own. */
+/*
+ * Without a gap it still looks every LOOK_NS: the run delay since the last look is charged to the
+ * next gap, and many short waits must not add up to one long gap.
+ */
 void kt_telemetry_tick(struct kt_telemetry *telemetry)
 {
 	uint64_t now_ns = kt_now_ns();
@@ -120,7 +141,10 @@ void kt_telemetry_tick(struct kt_telemetry *telemetry)
 		telemetry->tick_ns = now_ns;
 }
 
-/* The wake-up that came before is no gap, but it may have waited for the CPU. */
+/*
+ * The wait that ends here is not a gap, but the worker may have waited for a CPU after its wake-up.
+ * That run delay must not be charged to the next gap, so an old look is renewed.
+ */
 void kt_telemetry_resume(struct kt_telemetry *telemetry)
 {
 	uint64_t schedstat[3], now_ns = kt_now_ns();
@@ -133,7 +157,10 @@ void kt_telemetry_resume(struct kt_telemetry *telemetry)
 	telemetry->tick_run_delay_ns = schedstat[1];
 }
 
-/* Exact below 16 ns, then 16 buckets for each power of two. */
+/*
+ * The histogram of latencies: one bucket for each value below 16 ns, then 16 buckets for each power
+ * of two. A bucket is at most 1/16 of its value wide; the last one ends at 2^43 ns (2.4 hours).
+ */
 static unsigned int bucket_of(uint64_t ns)
 {
 	unsigned int octave, bucket;
@@ -146,7 +173,7 @@ static unsigned int bucket_of(uint64_t ns)
 	return KT_MIN(bucket, KT_LATENCY_BUCKETS - 1u);
 }
 
-/* The largest value of a bucket. */
+/* The largest value of a bucket, so that a percentile is never below the true one. */
 static uint64_t bucket_end(unsigned int bucket)
 {
 	unsigned int octave = bucket >> SUB_BITS;
@@ -166,6 +193,7 @@ void kt_telemetry_latency(struct kt_telemetry *telemetry, uint64_t ns)
 	telemetry->latency_max_ns = KT_MAX(telemetry->latency_max_ns, ns);
 }
 
+/* 0 without latencies. */
 static uint64_t percentile(const struct kt_telemetry *telemetry, unsigned int percent)
 {
 	uint64_t rank = (telemetry->n_latencies * percent + 99) / 100, seen = 0;
@@ -178,7 +206,7 @@ static uint64_t percentile(const struct kt_telemetry *telemetry, unsigned int pe
 	return 0;
 }
 
-/* Standard deviation over mean. */
+/* The coefficient of variation: standard deviation over mean. 0 without latencies. */
 static double variation(const struct kt_telemetry *telemetry)
 {
 	double n = (double)telemetry->n_latencies, mean = telemetry->latency_sum / n;
@@ -187,7 +215,7 @@ static double variation(const struct kt_telemetry *telemetry)
 	return n > 0 && mean > 0 && variance > 0 ? sqrt(variance) / mean : 0;
 }
 
-/* PID 1 may have looked before the worker did for the first time. */
+/* The difference, but 0 when PID 1 read @now before the worker read @begin. */
 static uint64_t since(uint64_t now, uint64_t begin)
 {
 	return now > begin ? now - begin : 0;
@@ -198,7 +226,7 @@ void kt_telemetry_report(const struct kt_telemetry *telemetry, const uint64_t sc
 {
 	uint64_t end_ns = telemetry->end_ns ?: kt_now_ns();
 
-	/* Its own look is of the same moment as its iterations. */
+	/* The worker's own last look belongs to the same moment as its iterations. */
 	if (telemetry->end_schedstat[2])
 		schedstat = telemetry->end_schedstat;
 	report->tid = telemetry->tid;

@@ -19,13 +19,25 @@
 #include "util/clock.h"
 #include "util/random.h"
 
+/*
+ * All work types in one place: how to find a type's row, whether a declaration of work is right,
+ * and what bodies call while they run.
+ *
+ * The lookups and faults also run on the host, where no worker exists. The functions for bodies run
+ * in workers only. Each of their waits ends soon after the group is asked to stop: PID 1 interrupts
+ * the system call with a signal. A signal that comes between the look at the stop flag and the
+ * system call is lost, so no system call here waits longer than LOOK_NS before the next look at the
+ * flag.
+ */
+
 #define DEFAULT_WORKERS 2u
 #define WORKERS_MAX     4096u
-#define SPINS_PER_TICK  64u
-#define LOOK_NS         (100 * KT_NSEC_PER_MSEC) /* see below */
+#define SPINS_PER_TICK  64u                      /* PAUSE instructions */
+#define LOOK_NS         (100 * KT_NSEC_PER_MSEC) /* from one look at the stop flag to the next */
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
+/* struct kt_custom is the public, opaque name of struct kt_worker. */
 static void custom_body(struct kt_worker *worker)
 {
 	worker->work->custom((struct kt_custom *)worker);
@@ -75,6 +87,7 @@ unsigned int kt_work_count(const struct kt_work *work, unsigned int n_cpus)
 	return unit > 1 ? unit : DEFAULT_WORKERS;
 }
 
+/* What the kernel would refuse with a bare EINVAL is refused here, on the host, in words. */
 static const char *sched_fault(const struct kt_sched *sched)
 {
 	unsigned int period_us = sched->period_us ?: sched->deadline_us;
@@ -86,7 +99,7 @@ static const char *sched_fault(const struct kt_sched *sched)
 			       ? NULL
 			       : "the priority of a real-time policy must be within 1..99";
 	case KT_SCHED_DEADLINE:
-		/* The kernel takes nothing below 1024 ns. */
+		/* The kernel refuses a runtime below 1024 ns (DL_SCALE in kernel/sched). */
 		return sched->runtime_us >= 2 && sched->runtime_us <= sched->deadline_us &&
 				       sched->deadline_us <= period_us
 			       ? NULL
@@ -101,6 +114,10 @@ static const char *sched_fault(const struct kt_sched *sched)
 	return "the scheduling policy does not exist";
 }
 
+/*
+ * A percentage is checked against all CPUs of the machine, because the cgroup's cpuset is not known
+ * here. The exact number is checked when the group starts.
+ */
 static const char *count_fault(const struct kt_work *work, const struct kt_topology *topology)
 {
 	unsigned int n;
@@ -127,6 +144,7 @@ static const char *affinity_fault(const struct kt_affinity *affinity,
 	return NULL;
 }
 
+/* The type's own fault is first: its message says more. */
 const char *kt_work_fault(const struct kt_work *work, const struct kt_topology *topology)
 {
 	const struct kt_work_ops *ops = kt_work_ops(work->type);
@@ -146,7 +164,7 @@ const char *kt_work_fault(const struct kt_work *work, const struct kt_topology *
 	       affinity_fault(&work->affinity, topology);
 }
 
-/* ---- what bodies call --------------------------------------------------------------------------- */
+/* ---- what bodies call ------------------------------------------------------------------------ */
 
 void kt_worker_tick(struct kt_worker *worker)
 {
@@ -159,17 +177,23 @@ void kt_worker_done(struct kt_worker *worker)
 	kt_telemetry_tick(worker->telemetry);
 }
 
-/* PID 1 sees a process that has ended by itself, which fails the test. */
+/*
+ * PID 1 sees a process that has ended by itself, which fails the test. While a group is being
+ * stopped its members end one after the other, and what they share breaks: that is not a fault.
+ */
 void kt_worker_fail(const struct kt_worker *worker, const char *what)
 {
 	const struct kt_work_ops *ops = kt_work_ops(worker->work->type);
 
+	if (kt_worker_stopping(worker))
+		_exit(0);
 	(void)fprintf(stderr, "%s, worker %u: %s: %s\n", ops->name, worker->index, what,
 		      strerror(errno));
 	(void)fflush(stderr);
 	_exit(1);
 }
 
+/* In small portions: between two ticks no gap can be noticed, and no stop. */
 void kt_worker_spin(struct kt_worker *worker, unsigned int n)
 {
 	while (n && !kt_worker_stopping(worker)) {
@@ -190,6 +214,7 @@ void kt_worker_spin_us(struct kt_worker *worker, unsigned int us)
 		kt_worker_spin(worker, SPINS_PER_TICK);
 }
 
+/* Ends a stretch in which the worker wanted to run; kt_worker_unblock() begins the next. */
 void kt_worker_block(struct kt_worker *worker)
 {
 	kt_telemetry_tick(worker->telemetry);
@@ -200,10 +225,7 @@ void kt_worker_unblock(struct kt_worker *worker)
 	kt_telemetry_resume(worker->telemetry);
 }
 
-/*
- * Who stops a group sends each worker a signal, which interrupts what it waits in. One that comes between
- * the look at the flag and the wait is lost: hence the second look, after LOOK_NS.
- */
+/* True only if the time came: a worker that is to stop has no latency to report. */
 bool kt_worker_sleep_until(struct kt_worker *worker, uint64_t at_ns)
 {
 	uint64_t now_ns = 0;
@@ -242,6 +264,7 @@ uint64_t kt_worker_random(struct kt_worker *worker)
 	return kt_random_next(&worker->random);
 }
 
+/* FUTEX_WAIT_BITSET and not FUTEX_WAIT: its timeout is absolute, so a retry waits no longer. */
 bool kt_worker_futex_wait(struct kt_worker *worker, _Atomic uint32_t *futex, uint32_t value,
 			  unsigned int us)
 {
@@ -263,6 +286,7 @@ void kt_worker_futex_wake(_Atomic uint32_t *futex, int n)
 	(void)syscall(SYS_futex, futex, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
+/* POLLHUP and POLLERR end the wait too, but are not POLLIN: the caller sees false. */
 bool kt_worker_wait_readable(struct kt_worker *worker, int fd)
 {
 	struct pollfd waiting = { .fd = fd, .events = POLLIN };
@@ -275,7 +299,7 @@ bool kt_worker_wait_readable(struct kt_worker *worker, int fd)
 	return waiting.revents & POLLIN;
 }
 
-/* ---- what custom work calls --------------------------------------------------------------------- */
+/* ---- what custom work calls (macros/ktest/custom.h) ------------------------------------------ */
 
 bool kt_custom_stopping(const struct kt_custom *worker)
 {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Work types, as they are written: a row of a family's table, and what its body may use.
+ * How a work type is written: a row in the table of its family (guest/worker/work/), and the
+ * functions that its body may call.
  *
- * A body runs in the worker, from go to stop. It calls kt_worker_done() after each iteration, looks at
- * kt_worker_stopping() often, and marks what it waits for by itself, so that this does not count as
- * waiting for a CPU. Bodies of thread groups run in one process: nothing static.
+ * A body is the function that a worker executes between STAGE_GO and the stop. It calls
+ * kt_worker_done() after each iteration, looks at kt_worker_stopping() often, and puts
+ * kt_worker_block() and kt_worker_unblock() around each wait of its own, so that the wait does not
+ * count as waiting for a CPU. The workers of a thread group share one process, so a body keeps no
+ * state in static variables.
  */
 
 #include <stdatomic.h>
@@ -16,55 +19,62 @@
 #include <ktest/topology.h>
 #include <ktest/work.h>
 
-#define KT_UNIT_FDS 64
+#define KT_UNIT_FDS 64 /* file descriptors of a unit */
 
-/* What PID 1 and all workers of a group share. */
+/* Shared by PID 1 and the workers of a group. PID 1 writes @stage and @stop, the workers @ready. */
 struct kt_group_shared {
-	_Atomic uint32_t stage; /* futex: enum kt_stage */
-	_Atomic uint32_t ready; /* futex: workers that have set themselves up, or failed to */
-	_Atomic uint32_t stop;  /* 1 asks them to end */
+	_Atomic uint32_t stage; /* futex: enum stage (guest/worker/worker.c) */
+	_Atomic uint32_t ready; /* futex: workers whose set-up is over, also if it failed */
+	_Atomic uint32_t stop;  /* 1 asks the workers to end */
 } __attribute__((aligned(64)));
 
-/* What workers that belong together share: made before they are forked. */
+/*
+ * A unit is the workers that belong together: the two ends of a pipe, a waker and those it wakes.
+ * PID 1 makes what they share before it forks them. Each worker plays one part (kt_worker.part) in
+ * its unit.
+ */
 struct kt_unit {
-	void *shared;         /* zeroed; kt_work_ops.shared_len() bytes */
-	int fds[KT_UNIT_FDS]; /* made by kt_work_ops.prepare(); -1 */
+	void *shared; /* kt_work_ops.shared_len() bytes; zero, unless prepare() fills them */
+	int fds[KT_UNIT_FDS]; /* -1, or opened by kt_work_ops.prepare() */
 };
 
 struct kt_telemetry; /* guest/worker/telemetry.h */
 
-/* A worker, as its body sees it. */
+/* A worker, as its body sees it. It exists in the worker only, and its pointers are borrowed. */
 struct kt_worker {
-	const struct kt_work *work;
+	const struct kt_work *work; /* 0 in a parameter of the type is the type's default */
 	struct kt_group_shared *group;
 	struct kt_unit *unit;
-	struct kt_telemetry *telemetry;
-	const char *cgroup;                 /* NULL: where PID 1 is */
+	struct kt_telemetry *telemetry;     /* its own */
+	const char *cgroup;                 /* below KT_CGROUP_ROOT; NULL: PID 1's own cgroup */
 	const struct kt_topology *topology; /* of the machine */
-	unsigned int index;                 /* within its group */
-	unsigned int part;                  /* within its unit */
-	unsigned int unit_size;
-	uint64_t random; /* state */
+	unsigned int index;                 /* within its group, from 0 */
+	unsigned int part;                  /* within its unit, from 0 */
+	unsigned int unit_size;             /* workers of its unit */
+	uint64_t random;                    /* state of kt_worker_random() */
 };
 
-/* One work type. */
+/* One work type. Members that are NULL are optional. */
 struct kt_work_ops {
-	const char *name; /* as in messages, and of its processes: "SpinWait" */
+	/* In messages, and the name of its processes: "SpinWait". The kernel keeps 15 bytes. */
+	const char *name;
+	/* Works until kt_worker_stopping(), then returns. */
 	void (*body)(struct kt_worker *worker);
-	/* How many workers belong together; NULL: 1. */
+	/* How many workers make up a unit. NULL: 1. */
 	unsigned int (*unit_size)(const struct kt_work *work);
-	/* Bytes that a unit shares; NULL: none. */
+	/* Bytes that the workers of a unit share. NULL: none. */
 	size_t (*shared_len)(const struct kt_work *work);
-	/* Before the fork, in PID 1: pipes and the like, and values in shared memory. */
+	/* In PID 1 before the fork: fills .fds and .shared. Returns 0 or a negative errno. */
 	int (*prepare)(const struct kt_work *work, struct kt_unit *unit);
-	/* Why it cannot be run like that, or NULL; for validation, on the host. */
+	/* Why the declaration is wrong, or NULL. Runs on the host, at validation. */
 	const char *(*fault)(const struct kt_work *work, const struct kt_topology *topology);
-	/* What the machine lacks to run it, or NULL; in the guest, before the fork. */
+	/* What the machine lacks for this work, or NULL. Runs in PID 1 before the fork. */
 	const char *(*lacks)(const struct kt_work *work);
+	/* Its workers cannot be threads: they fork, or move their own process. */
 	bool processes_only;
 };
 
-/* The tables of the families, by enum kt_work_type; a family has rows for its own types only. */
+/* The tables of the families, by enum kt_work_type. A family fills the rows of its own types. */
 extern const struct kt_work_ops kt_spin_works[KT_N_WORK_TYPES];
 extern const struct kt_work_ops kt_sleep_works[KT_N_WORK_TYPES];
 extern const struct kt_work_ops kt_wakeup_works[KT_N_WORK_TYPES];
@@ -77,69 +87,88 @@ extern const struct kt_work_ops kt_file_works[KT_N_WORK_TYPES];
 /* NULL for a type that does not exist. */
 const struct kt_work_ops *kt_work_ops(enum kt_work_type type);
 
-/* Why @work cannot be run on such a machine, or NULL when it can. */
+/*
+ * Why @work cannot be run on a machine of that topology, or NULL when it can. The text is constant.
+ * Runs on the host, at validation, and in the guest for --work-type.
+ */
 const char *kt_work_fault(const struct kt_work *work, const struct kt_topology *topology);
 
-/* How many workers belong together, at least 1. */
+/* How many workers make up a unit, at least 1. The type must exist. */
 unsigned int kt_work_unit_size(const struct kt_work *work);
 
-/* How many workers there are to be, where the cgroup may use @n_cpus. */
+/*
+ * How many workers the group has, in a cgroup that may use @n_cpus CPUs: .workers_pct of the CPUs,
+ * rounded up, or .workers; by default one unit, or 2 workers of a type without units.
+ */
 unsigned int kt_work_count(const struct kt_work *work, unsigned int n_cpus);
 
-/* ---- for bodies --------------------------------------------------------------------------------- */
+/* ---- for bodies ------------------------------------------------------------------------------ */
 
+/* Whether the body is to return. Cheap: one relaxed load. */
 static inline bool kt_worker_stopping(const struct kt_worker *worker)
 {
 	return atomic_load_explicit(&worker->group->stop, memory_order_relaxed);
 }
 
-/* One iteration is done. */
+/* Counts one iteration, and ticks. */
 void kt_worker_done(struct kt_worker *worker);
 
-/* Looks at the clock and the CPU; at least once in a millisecond of running. kt_worker_spin() does. */
+/*
+ * Tells telemetry that the worker is running now. A body that runs for long between two iterations
+ * ticks at least once per millisecond. kt_worker_spin() ticks by itself.
+ */
 void kt_worker_tick(struct kt_worker *worker);
 
-/* What cannot be gone on without: says so on stderr, with errno's text, and ends the process. */
+/*
+ * Ends the process because of an error that the body cannot continue after. Writes @what and
+ * errno's text to stderr. PID 1 then finds a worker that ended by itself, which fails the test.
+ */
 __attribute__((noreturn)) void kt_worker_fail(const struct kt_worker *worker, const char *what);
 
-/* @n pauses of the CPU, or fewer when it is to stop. */
+/* Executes @n PAUSE instructions, fewer when the worker is to stop. */
 void kt_worker_spin(struct kt_worker *worker, unsigned int n);
 
-/* Spins for so long, or until it is to stop. */
+/* Spins for @us microseconds of wall-clock time, less when the worker is to stop. */
 void kt_worker_spin_us(struct kt_worker *worker, unsigned int us);
 
-/* Around what the worker waits for by itself: not to be counted as waiting for a CPU. */
+/* Before and after a wait that is part of the work, whose time is neither a gap nor a stall. */
 void kt_worker_block(struct kt_worker *worker);
 void kt_worker_unblock(struct kt_worker *worker);
 
-/* Sleeps, and measures how late it woke up. Returns early when it is to stop. */
+/*
+ * Sleeps for @us microseconds and records how late it woke up as a latency. Returns early and
+ * records nothing when the worker is to stop.
+ */
 void kt_worker_sleep_us(struct kt_worker *worker, unsigned int us);
 
-/* Sleeps until then (CLOCK_MONOTONIC) and measures nothing; false when it is to stop. */
+/* Sleeps until @at_ns (CLOCK_MONOTONIC), records nothing; false when the worker is to stop. */
 bool kt_worker_sleep_until(struct kt_worker *worker, uint64_t at_ns);
 
-/* A wake-up that took so long. */
+/* Records a wake-up that took @ns nanoseconds. */
 void kt_worker_latency(struct kt_worker *worker, uint64_t ns);
 
-/* What the worker knows of its memory: so many pages looked up, so many of them on its own node. */
+/* Records that @pages pages were looked up, of which @local are on the worker's current node. */
 void kt_worker_pages(struct kt_worker *worker, uint64_t pages, uint64_t local);
 
-/* Reproducible from the test's seed. */
+/* The next random number; the sequence depends on the test's seed and the worker's index alone. */
 uint64_t kt_worker_random(struct kt_worker *worker);
 
 /*
- * Waits while *@futex is @value, at most @us (0: for long), and not when it is to stop: whoever stops the
- * group cannot wake all futexes, but interrupts the wait. Marked as blocking. False: time is up, or it
- * is to stop.
+ * Waits while *@futex is @value, for at most @us microseconds (0: without a limit) and only until
+ * the worker is to stop. The wait is marked as blocking. Returns whether *@futex has another value
+ * now; false means that the time is up or that the worker is to stop.
  */
 bool kt_worker_futex_wait(struct kt_worker *worker, _Atomic uint32_t *futex, uint32_t value,
 			  unsigned int us);
 
-/* Wakes at most @n waiters. */
+/* Wakes at most @n waiters, also those in other processes. */
 void kt_worker_futex_wake(_Atomic uint32_t *futex, int n);
 
-/* Waits until @fd is readable; false when it is to stop. Marked as blocking. */
+/* Waits until @fd is readable; the wait is marked as blocking. False when the worker is to stop. */
 bool kt_worker_wait_readable(struct kt_worker *worker, int fd);
 
-/* The calling thread's scheduling, as a struct kt_sched says; 0 or a negative errno. */
+/*
+ * Sets policy and parameters of the calling thread (guest/worker/setup.c). KT_SCHED_UNSET changes
+ * nothing. Returns 0 or the negative errno of sched_setattr(2).
+ */
 int kt_worker_set_sched(const struct kt_sched *sched);

@@ -24,28 +24,41 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define STOP_SIGNAL SIGUSR2 /* has workers look whether they are to stop */
-
 /*
- * A worker is a process, or a thread of the group's only one. It enters the cgroup first, because that
- * resets its affinity, then becomes what it is to be, then waits for the others: all start at once.
+ * The life of a group of workers, in PID 1 and in the workers.
+ *
+ * The scenario (guest/scenario/live.c) owns each group. A worker is a process, or a thread of the
+ * group's only process. PID 1 and the workers talk through one shared mapping, which PID 1 makes
+ * before it forks: the stage, the stop flag, the telemetry of each worker, and the memory of each
+ * unit.
+ *
+ * A worker enters its cgroup before it sets its affinity, because entering a cgroup resets the
+ * affinity. No worker starts its work before all have set themselves up. No process outlives its
+ * group: kt_worker_group_stop() kills and reaps every process before it frees anything.
  */
+
+#define STOP_SIGNAL  SIGUSR2 /* interrupts system calls, so that workers look at the stop flag */
+#define LOST_LOOK_NS (50 * KT_NSEC_PER_MSEC) /* from one look for lost workers to the next */
+
+/* The group is at one stage at a time. Only PID 1 advances it; the workers wait for it. */
 enum stage {
-	STAGE_FORKED, /* the process waits to be put into its cgroup */
+	STAGE_FORKED, /* the process waits until PID 1 has moved it to its cgroup */
 	STAGE_SET_UP, /* each worker sets itself up */
-	STAGE_GO,
+	STAGE_GO,     /* each worker does its work */
 };
 
 struct process {
 	pid_t pid; /* 0 before the fork and once reaped */
 	int pidfd;
 	int status; /* once reaped */
+	bool lost;  /* it ended before it was asked to */
+	bool told;  /* that it did, by kt_worker_group_lost() */
 	bool killed;
 };
 
 struct kt_worker_group {
-	struct kt_work work;
-	const struct kt_work_ops *ops;
+	struct kt_work work;           /* a copy */
+	const struct kt_work_ops *ops; /* of the work's type */
 	struct kt_worker_place place;
 	cpu_set_t allowed; /* CPUs of all cpusets that it was in */
 	unsigned int n;    /* workers */
@@ -60,8 +73,10 @@ struct kt_worker_group {
 	size_t shared_len;              /* of all that is shared */
 	uint64_t (*schedstats)[3];      /* of each worker, as it is asked to end */
 	bool asked;                     /* to end */
+	bool patient;                   /* it was given time to do so */
 };
 
+/* May return early (a signal, a changed value): every caller waits in a loop. */
 static void futex_wait(_Atomic uint32_t *futex, uint32_t while_value, uint64_t deadline_ns)
 {
 	struct timespec until = kt_timespec(deadline_ns);
@@ -76,8 +91,12 @@ static void futex_set(_Atomic uint32_t *futex, uint32_t value)
 	(void)syscall(SYS_futex, futex, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-/* ---- in the workers ----------------------------------------------------------------------------- */
+/* ---- in the workers -------------------------------------------------------------------------- */
 
+/*
+ * The only wait here without a deadline: PID 1 has one. When PID 1 gives up it kills the process,
+ * and when PID 1 dies PR_SET_PDEATHSIG does.
+ */
 static void await_stage(struct kt_group_shared *shared, enum stage stage)
 {
 	uint32_t now;
@@ -108,6 +127,7 @@ static struct kt_worker make_worker(struct kt_worker_group *group, unsigned int 
 	};
 }
 
+/* Leaves an error in the telemetry, from where find_setup_fault() reads it. */
 static void set_up(struct kt_worker_group *group, struct kt_worker *worker)
 {
 	struct kt_telemetry *telemetry = worker->telemetry;
@@ -122,6 +142,7 @@ static void set_up(struct kt_worker_group *group, struct kt_worker *worker)
 	say_ready(group->shared);
 }
 
+/* The whole life of worker @i. The group may be stopped before it has started. */
 static void work(struct kt_worker_group *group, unsigned int i)
 {
 	struct kt_worker worker = make_worker(group, i);
@@ -149,7 +170,10 @@ static void *thread_main(void *data)
 	return NULL;
 }
 
-/* The first worker is the process's first thread. */
+/*
+ * Worker 0 is the process's first thread. Without memory for the others their threads are missing,
+ * and PID 1 times out waiting for them.
+ */
 static void work_in_threads(struct kt_worker_group *group)
 {
 	struct thread *threads = calloc(group->n, sizeof(*threads));
@@ -158,14 +182,17 @@ static void work_in_threads(struct kt_worker_group *group)
 		threads[i].group = group;
 		threads[i].index = i;
 		if (pthread_create(&threads[i].thread, NULL, thread_main, &threads[i]))
-			_exit(1); /* PID 1 sees a process that ends before it is ready */
+			_exit(1); /* PID 1 reports a worker that ended before it could start */
 	}
 	work(group, 0);
 	for (unsigned int i = 1; threads && i < group->n; i++)
 		(void)pthread_join(threads[i].thread, NULL);
 }
 
-/* It only has to interrupt a system call. */
+/*
+ * The handler of STOP_SIGNAL. It is installed without SA_RESTART: the signal's only purpose is to
+ * interrupt the system call that the worker waits in.
+ */
 static void ignore(int signal)
 {
 	(void)signal;
@@ -175,7 +202,7 @@ __attribute__((noreturn)) static void process_main(struct kt_worker_group *group
 {
 	kt_crash_uninstall();
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)signal(SIGPIPE, SIG_IGN); /* its partner may end first */
+	(void)signal(SIGPIPE, SIG_IGN); /* the worker at the other end may stop first */
 	(void)sigaction(STOP_SIGNAL, &(struct sigaction){ .sa_handler = ignore }, NULL);
 	await_stage(group->shared, STAGE_SET_UP);
 	if (group->work.threads)
@@ -185,7 +212,7 @@ __attribute__((noreturn)) static void process_main(struct kt_worker_group *group
 	_exit(0);
 }
 
-/* ---- in PID 1: making a group ------------------------------------------------------------------- */
+/* ---- in PID 1: making a group ---------------------------------------------------------------- */
 
 static void close_unit(struct kt_unit *unit)
 {
@@ -193,7 +220,7 @@ static void close_unit(struct kt_unit *unit)
 		unit->fds[i] = kt_close(unit->fds[i]);
 }
 
-/* Every worker must be reaped. */
+/* The caller has reaped every process. */
 static void group_free(struct kt_worker_group *group)
 {
 	for (unsigned int i = 0; group->processes && i < group->n_processes; i++)
@@ -209,11 +236,13 @@ static void group_free(struct kt_worker_group *group)
 	free(group);
 }
 
+/* Each unit starts on a cache line of its own: units must not slow one another down. */
 static size_t aligned(size_t len)
 {
 	return (len + 63) & ~(size_t)63;
 }
 
+/* The shared mapping holds struct kt_group_shared, telemetry by worker, memory by unit. */
 static void lay_out(struct kt_worker_group *group)
 {
 	char *at = (char *)(group->shared + 1);
@@ -246,6 +275,7 @@ static int group_alloc(struct kt_worker_group *group)
 	return 0;
 }
 
+/* Before the fork, so that the workers inherit the units' descriptors. */
 static int prepare_units(struct kt_worker_group *group, struct kt_err *reterr)
 {
 	const char *lacks = group->ops->lacks ? group->ops->lacks(&group->work) : NULL;
@@ -321,7 +351,7 @@ static int fork_all(struct kt_worker_group *group, struct kt_err *reterr)
 			return kt_err_set(reterr, r, "cannot fork worker %u of %u: %m", i,
 					  group->n_processes);
 	}
-	/* The workers have theirs. */
+	/* The workers have inherited the descriptors. PID 1 uses none of them. */
 	for (unsigned int i = 0; i < group->n_units; i++)
 		close_unit(&group->units[i]);
 	return 0;
@@ -339,6 +369,7 @@ static int find_setup_fault(const struct kt_worker_group *group, struct kt_err *
 	return 0;
 }
 
+/* A worker that dies wakes no futex: hence the look for lost workers every LOST_LOOK_NS. */
 static int await_ready(struct kt_worker_group *group, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	uint32_t ready;
@@ -354,7 +385,7 @@ static int await_ready(struct kt_worker_group *group, uint64_t deadline_ns, stru
 					  "timed out waiting for %u workers to start; %u have",
 					  group->n, ready);
 		futex_wait(&group->shared->ready, ready,
-			   KT_MIN(deadline_ns, kt_now_ns() + 50 * KT_NSEC_PER_MSEC));
+			   KT_MIN(deadline_ns, kt_now_ns() + LOST_LOOK_NS));
 	}
 	return find_setup_fault(group, reterr);
 }
@@ -376,7 +407,7 @@ int kt_worker_group_start(const struct kt_work *work, const struct kt_worker_pla
 		r = await_ready(group, deadline_ns, reterr);
 	}
 	if (r < 0) {
-		(void)kt_worker_group_stop(group, 0, NULL, NULL);
+		(void)kt_worker_group_stop(group, 0, NULL, NULL, NULL);
 		return r;
 	}
 	futex_set(&group->shared->stage, STAGE_GO);
@@ -384,12 +415,7 @@ int kt_worker_group_start(const struct kt_work *work, const struct kt_worker_pla
 	return 0;
 }
 
-/* ---- in PID 1: while it runs -------------------------------------------------------------------- */
-
-const struct kt_work *kt_worker_group_work(const struct kt_worker_group *group)
-{
-	return &group->work;
-}
+/* ---- in PID 1: while it runs ----------------------------------------------------------------- */
 
 unsigned int kt_worker_group_count(const struct kt_worker_group *group)
 {
@@ -466,6 +492,7 @@ int kt_worker_group_lost(struct kt_worker_group *group, int *ret_status)
 
 		if (process->pid && waitpid(process->pid, &process->status, WNOHANG) > 0) {
 			process->pid = 0;
+			process->lost = process->told = true;
 			*ret_status = process->status;
 			return (int)i;
 		}
@@ -473,8 +500,9 @@ int kt_worker_group_lost(struct kt_worker_group *group, int *ret_status)
 	return -1;
 }
 
-/* ---- in PID 1: the end -------------------------------------------------------------------------- */
+/* ---- in PID 1: the end ----------------------------------------------------------------------- */
 
+/* A deadline of 0 kills at once. SIGKILL also ends a frozen process. */
 static void reap(struct process *process, uint64_t deadline_ns)
 {
 	struct pollfd waiting = { .fd = process->pidfd, .events = POLLIN };
@@ -495,7 +523,10 @@ static const struct process *process_of(const struct kt_worker_group *group, uns
 	return &group->processes[group->work.threads ? 0 : i];
 }
 
-/* What the kernel knows of a worker goes with it. */
+/*
+ * The kernel's counters of a thread vanish with the thread, so they are read before the workers are
+ * told to stop. A worker that ends by itself replaces them with later ones (kt_telemetry_end()).
+ */
 static void read_schedstats(struct kt_worker_group *group)
 {
 	for (unsigned int i = 0; i < group->n; i++)
@@ -503,6 +534,7 @@ static void read_schedstats(struct kt_worker_group *group)
 				       group->schedstats[i]);
 }
 
+/* Reports are made here and not by the workers, so that a worker that was killed has one too. */
 static void append_reports(const struct kt_worker_group *group, struct kt_worker_report **reports,
 			   size_t *n)
 {
@@ -531,11 +563,54 @@ static void append_reports(const struct kt_worker_group *group, struct kt_worker
 	}
 }
 
+/* Those that have ended by now were not asked to. */
+static void note_lost(struct kt_worker_group *group)
+{
+	for (unsigned int i = 0; i < group->n_processes; i++) {
+		struct process *process = &group->processes[i];
+
+		if (!process->pid || waitpid(process->pid, &process->status, WNOHANG) <= 0)
+			continue;
+		process->pid = 0;
+		process->lost = true;
+	}
+}
+
+/*
+ * A worker that was asked to end may exit with a status of its own; it is in its report. Ends by a
+ * signal, before it was asked, or by a kill after waiting in vain are faults.
+ */
+static char *find_fault(const struct kt_worker_group *group)
+{
+	for (unsigned int i = 0; i < group->n_processes; i++) {
+		const struct process *process = &group->processes[i];
+		const char *when = process->lost ? "" : " after it was asked to end";
+		int status = process->status;
+
+		if (process->told)
+			continue;
+		if (process->killed && group->patient)
+			return kt_format("worker %u (%s) did not end when it was asked to", i,
+					 group->ops->name);
+		if (process->killed)
+			continue;
+		if (WIFSIGNALED(status))
+			return kt_format("worker %u (%s) was killed by signal %d (%s)%s", i,
+					 group->ops->name, WTERMSIG(status),
+					 strsignal(WTERMSIG(status)), when);
+		if (process->lost)
+			return kt_format("worker %u (%s) ended by itself (status %d)%s", i,
+					 group->ops->name, WEXITSTATUS(status), when);
+	}
+	return NULL;
+}
+
 void kt_worker_group_ask_to_end(struct kt_worker_group *group)
 {
 	if (group->asked)
 		return;
 	group->asked = true;
+	note_lost(group);
 	read_schedstats(group);
 	atomic_store(&group->shared->stop, 1);
 	futex_set(&group->shared->stage, STAGE_GO);
@@ -547,15 +622,19 @@ void kt_worker_group_ask_to_end(struct kt_worker_group *group)
 }
 
 struct kt_worker_group *kt_worker_group_stop(struct kt_worker_group *group, uint64_t deadline_ns,
-					     struct kt_worker_report **reports, size_t *n)
+					     struct kt_worker_report **reports, size_t *n,
+					     char **ret_fault)
 {
 	if (!group)
 		return NULL;
 	kt_worker_group_ask_to_end(group);
+	group->patient = deadline_ns > 0;
 	for (unsigned int i = 0; i < group->n_processes; i++)
 		reap(&group->processes[i], deadline_ns);
 	if (reports)
 		append_reports(group, reports, n);
+	if (ret_fault)
+		*ret_fault = find_fault(group);
 	group_free(group);
 	return NULL;
 }

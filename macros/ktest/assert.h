@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Assertions. KT_ASSERT*() record a failure and return KT_FAILED from the function they stand in;
- * KT_EXPECT*() record it and go on. Each argument is evaluated once.
+ * Assertions. KT_ASSERT*() records a failure and returns KT_FAILED from the function that contains
+ * it; KT_EXPECT*() records a failure and goes on. Each argument is evaluated once.
+ *
+ * Names that end in an underscore, and functions, are for the macros only.
  */
 
 #include <stdio.h>
@@ -13,11 +15,13 @@
 
 #include <ktest/ctx.h>
 
+/* This place in the source, as a struct kt_where. */
 #define KT_HERE ((struct kt_where){ __FILE__, __LINE__ })
 
-/* Room for the text of any number or pointer, and the beginning of a string. */
+/* Size of a buffer that holds the text of any number or pointer, or the beginning of a string. */
 #define KT_VALUE_TEXT_MAX 256
 
+/* Each of these writes @value to @text, which has KT_VALUE_TEXT_MAX bytes, and returns @text. */
 static inline const char *kt_text_int(char *text, long long value)
 {
 	(void)snprintf(text, KT_VALUE_TEXT_MAX, "%lld", value);
@@ -100,8 +104,8 @@ static inline const char *kt_text_value(char *text, std::nullptr_t)
 #endif
 
 /*
- * Both sides of a comparison as long double, whose mantissa holds every 64-bit integer exactly: so
- * that -1 is less than 0u, whatever the types.
+ * Both sides of a comparison are converted to long double, whose mantissa has 64 bits on x86-64 and
+ * so holds every 64-bit integer exactly. This way -1 is less than 0u, whatever the types are.
  */
 #ifdef __cplusplus
 extern "C++" {
@@ -121,9 +125,9 @@ static inline long double kt_number(std::nullptr_t)
 #define KT_NUMBER_(value)     kt_number(value)
 #define KT_AUTO_(name, value) auto name = (value)
 #else
-/* Of a conditional, arrays become pointers and bit-fields numbers. */
+/* The conditional turns arrays into pointers, and bit-fields into numbers. */
 #define KT_AUTO_(name, value) __typeof__(1 ? (value) : (value)) name = (value)
-/* 5 is what __builtin_classify_type() says of pointers (pointer_type_class, GCC and clang). */
+/* __builtin_classify_type() of a pointer is 5 (pointer_type_class in GCC and clang). */
 #define KT_NUMBER_(value)                                                                          \
 	((long double)__builtin_choose_expr(__builtin_classify_type(value) == 5,                   \
 					    (uintptr_t)(value), (value)))
@@ -177,7 +181,14 @@ static inline long double kt_number(std::nullptr_t)
 		}                                                                                  \
 	} while (0)
 
-/* The text is made here, where the arguments are not expanded yet: `false` stays `false`. */
+/*
+ * The texts of the conditions are made in these macros, where the arguments are not expanded yet:
+ * a `false` in a condition is shown as `false`.
+ *
+ * KT_ASSERT() takes any condition; _EQ to _GE compare numbers or pointers of any type by value;
+ * _STREQ compares strings; _CONTAINS requires that the string @a contains @b. A string that is NULL
+ * is a failure.
+ */
 #define KT_ASSERT(ctx, condition) KT_CHECK_TRUE_(ctx, condition, #condition, KT_ON_FAILURE_RETURN_)
 #define KT_ASSERT_EQ(ctx, a, b)                                                                    \
 	KT_CHECK_COMPARE_(ctx, a, ==, b, #a " == " #b, KT_ON_FAILURE_RETURN_)
@@ -197,25 +208,35 @@ static inline long double kt_number(std::nullptr_t)
 			 KT_ON_FAILURE_RETURN_)
 
 #define KT_EXPECT(ctx, condition) KT_CHECK_TRUE_(ctx, condition, #condition, KT_ON_FAILURE_GO_ON_)
-#define KT_EXPECT_EQ(ctx, a, b)   KT_CHECK_COMPARE_(ctx, a, ==, b, #a " == " #b, KT_ON_FAILURE_GO_ON_)
-#define KT_EXPECT_NE(ctx, a, b)   KT_CHECK_COMPARE_(ctx, a, !=, b, #a " != " #b, KT_ON_FAILURE_GO_ON_)
-#define KT_EXPECT_LT(ctx, a, b)   KT_CHECK_COMPARE_(ctx, a, <, b, #a " < " #b, KT_ON_FAILURE_GO_ON_)
-#define KT_EXPECT_LE(ctx, a, b)   KT_CHECK_COMPARE_(ctx, a, <=, b, #a " <= " #b, KT_ON_FAILURE_GO_ON_)
-#define KT_EXPECT_GT(ctx, a, b)   KT_CHECK_COMPARE_(ctx, a, >, b, #a " > " #b, KT_ON_FAILURE_GO_ON_)
-#define KT_EXPECT_GE(ctx, a, b)   KT_CHECK_COMPARE_(ctx, a, >=, b, #a " >= " #b, KT_ON_FAILURE_GO_ON_)
+
+#define KT_EXPECT_EQ(ctx, a, b) KT_CHECK_COMPARE_(ctx, a, ==, b, #a " == " #b, KT_ON_FAILURE_GO_ON_)
+#define KT_EXPECT_NE(ctx, a, b) KT_CHECK_COMPARE_(ctx, a, !=, b, #a " != " #b, KT_ON_FAILURE_GO_ON_)
+#define KT_EXPECT_LT(ctx, a, b) KT_CHECK_COMPARE_(ctx, a, <, b, #a " < " #b, KT_ON_FAILURE_GO_ON_)
+#define KT_EXPECT_LE(ctx, a, b) KT_CHECK_COMPARE_(ctx, a, <=, b, #a " <= " #b, KT_ON_FAILURE_GO_ON_)
+#define KT_EXPECT_GT(ctx, a, b) KT_CHECK_COMPARE_(ctx, a, >, b, #a " > " #b, KT_ON_FAILURE_GO_ON_)
+#define KT_EXPECT_GE(ctx, a, b) KT_CHECK_COMPARE_(ctx, a, >=, b, #a " >= " #b, KT_ON_FAILURE_GO_ON_)
 #define KT_EXPECT_STREQ(ctx, a, b)                                                                 \
 	KT_CHECK_STRING_(ctx, a, "is", !strcmp(kt_a_, kt_b_), b, #a " is " #b, KT_ON_FAILURE_GO_ON_)
 #define KT_EXPECT_CONTAINS(ctx, a, b)                                                              \
 	KT_CHECK_STRING_(ctx, a, "contains", strstr(kt_a_, kt_b_), b, #a " contains " #b,          \
 			 KT_ON_FAILURE_GO_ON_)
 
-/* The call returns no negative value; a negative errno is shown by its text. */
+/*
+ * KT_ASSERT_OK(), KT_EXPECT_OK() - the call returns a value that is not negative
+ *
+ * The message shows a negative value as the errno that it is. KT_FAILED means that the failure is
+ * recorded already, and is not recorded again.
+ */
 #define KT_ASSERT_OK(ctx, call) KT_CHECK_OK_(ctx, call, #call, KT_ON_FAILURE_RETURN_)
 #define KT_EXPECT_OK(ctx, call) KT_CHECK_OK_(ctx, call, #call, KT_ON_FAILURE_GO_ON_)
 
-/* Fails with a message (printf format). */
+/* KT_FAIL() - records a failure with a message (printf format), and returns KT_FAILED */
 #define KT_FAIL(ctx, ...) return kt_fail(ctx, KT_HERE, __VA_ARGS__)
 
-/* Ends the test as not applicable here, or as one that measured nothing; both need a reason. */
+/*
+ * KT_SKIP(), KT_INCONCLUSIVE() - end the function with the verdict SKIP: the test does not apply
+ * here; or INCONCLUSIVE: it has measured nothing. Both take a reason (printf format), and return
+ * KT_FAILED.
+ */
 #define KT_SKIP(ctx, ...)         return kt_skip(ctx, __VA_ARGS__)
 #define KT_INCONCLUSIVE(ctx, ...) return kt_inconclusive(ctx, __VA_ARGS__)

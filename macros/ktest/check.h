@@ -1,37 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Checks as data: what must hold of every worker of a scenario. */
+/* Checks as data: limits on what the workers of a scenario report at their end. */
 
-/** enum kt_switch - on, off, or not said; true is on */
+/**
+ * enum kt_switch - whether a check is made
+ * @KT_UNSET: the test leaves it to its scheduler, and that to KT_DEFAULT_CHECKS(); then off.
+ * @KT_ON:    the check is made; true means the same.
+ * @KT_OFF:   the check is not made, whatever the scheduler or KT_DEFAULT_CHECKS() says.
+ */
 enum kt_switch {
 	KT_UNSET,
 	KT_ON,
 	KT_OFF,
 };
 
-/* A limit of 0 that is meant: 0 itself means that nothing is said. */
+/* The value of a limit that is to be 0. A member that is 0 sets no limit. */
 #define KT_NONE_AT_ALL (-1.0)
 
 /**
- * struct kt_checks - limits on what workers report; what is not said is not checked
- * @not_starved:          each worker has done an iteration, and was on a CPU.
- * @isolation:            each was seen on CPUs of its cgroup's cpusets only.
- * @max_gap_ms:           the longest that a worker waited on a runqueue in one stretch.
- * @max_spread_pct:       of the workers of one group: the largest share of time spent waiting for a CPU,
- *                        of the time that one wanted one, less the smallest; in per cent.
- * @max_throughput_cv:    of the workers of one group: coefficient of variation of their iterations per
- *                        second of CPU time.
+ * struct kt_checks - limits on what workers report
+ * @not_starved:          each worker has done at least one iteration, and has been on a CPU.
+ * @isolation:            each worker was seen only on CPUs of the cpusets that its cgroups had.
+ * @max_gap_ms:           the longest time in milliseconds that a worker waited on a runqueue in
+ *                        one stretch. Measured to a millisecond.
+ * @max_spread_pct:       the difference between two workers of a group, in percentage points. It
+ *                        compares the time that each waited for a CPU, in per cent of the time
+ *                        that it waited or ran.
+ * @max_throughput_cv:    the coefficient of variation (standard deviation over mean) of the
+ *                        iterations per second of CPU time, over the workers of a group.
  * @min_work_rate:        iterations per second of CPU time, of each worker.
  * @min_iteration_rate:   iterations per second of wall time, of each worker.
- * @max_wake_p99_us, @max_wake_cv: of the wake-ups that a worker has measured.
- * @max_migration_ratio:  migrations per iteration.
- * @min_page_locality:    share of a worker's pages on the node of its CPU, 0..1.
- * @max_cross_node_ratio: migrations between nodes, of all migrations, 0..1.
+ * @max_wake_p99_us:      the 99th percentile of the wake-up latencies that a worker has measured,
+ *                        in microseconds.
+ * @max_wake_cv:          the coefficient of variation of these latencies.
+ * @max_migration_ratio:  migrations per iteration, of each worker.
+ * @min_page_locality:    the share of a worker's pages that are on the node of its CPU, 0..1.
+ * @max_cross_node_ratio: the share of a worker's migrations that lead to another node, 0..1.
  *
- * Where the test says nothing, the .checks of its scheduler hold, and where that says nothing, the binary's
- * KT_DEFAULT_CHECKS(). A limit on something of which
- * nothing was measured makes the test INCONCLUSIVE. So does one that was missed by less than what the
- * host took away from the machine's CPUs meanwhile: a slow host is no failure.
+ * A limit is a number of at least 0. A member that is 0 or KT_UNSET sets no limit; the limit 0 is
+ * written KT_NONE_AT_ALL. A group is what one KT_WORK() or one entry of KT_WORKS() starts.
+ *
+ * For a member that the test leaves out, the .checks of its .scheduler count, and behind them
+ * KT_DEFAULT_CHECKS().
+ *
+ * A test is INCONCLUSIVE if nothing was measured of what a limit is about. It is also INCONCLUSIVE
+ * if the host took more time away from the machine's CPUs than the limits were missed by.
  */
 struct kt_checks {
 	enum kt_switch not_starved;
@@ -52,14 +65,25 @@ struct kt_checks {
 extern "C" {
 #endif
 
-/* Sets the checks of tests that say nothing themselves; called by constructors. */
+/**
+ * kt_checks_set_default() - sets the checks for all tests of the program
+ * @checks: copied.
+ *
+ * KT_DEFAULT_CHECKS() calls it from a constructor, before main(). The last call counts.
+ */
 void kt_checks_set_default(const struct kt_checks *checks);
 
 #ifdef __cplusplus
 }
 #endif
 
-/* For all tests of the binary: KT_DEFAULT_CHECKS(.not_starved = KT_ON). At most once. */
+/**
+ * KT_DEFAULT_CHECKS() - checks for all tests of the program
+ * @...: members of struct kt_checks, as designated initialisers
+ *
+ * At most once in a program: KT_DEFAULT_CHECKS(.not_starved = KT_ON). A scheduler or a test can
+ * override each member.
+ */
 #define KT_DEFAULT_CHECKS(...)                                                                     \
 	__attribute__((constructor)) static void kt_default_checks(void)                           \
 	{                                                                                          \

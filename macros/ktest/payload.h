@@ -1,31 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* KT_PAYLOAD(): programs of the host that run in the guest, and what is made of their output. */
+/* KT_PAYLOAD(): programs of the host that run in the guest, and checks of their output. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ktest/declaration.h>
 #include <ktest/test.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/** KT_ARGS() - a list of strings */
+/** KT_ARGS() - a NULL-terminated list of strings; at least one */
 #define KT_ARGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 /**
- * enum kt_payload_output - what counts of what a payload leaves behind; bits
- * @KT_OUTPUT_EXIT_CODE: it has to exit, with status 0 unless a KT_EXIT_CODE() says which.
- * @KT_OUTPUT_JSON:      it prints JSON, whose numbers are its metrics: see kt_metric().
+ * enum kt_payload_output - which results of a payload count; bits
+ * @KT_OUTPUT_EXIT_CODE: the exit status must be 0, unless a KT_EXIT_CODE() names another one.
+ * @KT_OUTPUT_JSON:      the payload prints JSON, whose numbers are its metrics: see kt_metric().
  */
 enum kt_payload_output {
 	KT_OUTPUT_EXIT_CODE = 1 << 0,
 	KT_OUTPUT_JSON = 1 << 1,
 };
 
-/** enum kt_better - which way a metric improves */
+/**
+ * enum kt_better - in which direction a metric improves
+ * @KT_BETTER_UNKNOWN: it is not stated.
+ * @KT_LOWER:          a lower value is better.
+ * @KT_HIGHER:         a higher value is better.
+ */
 enum kt_better {
 	KT_BETTER_UNKNOWN,
 	KT_LOWER,
@@ -33,12 +39,13 @@ enum kt_better {
 };
 
 /**
- * struct kt_metric_def - a metric that people want to see
- * @name:   as kt_metric() finds it: "jobs.0.read.iops".
- * @unit:   "s", "1/s"; NULL without one.
- * @better: which way it improves.
+ * struct kt_metric_def - a metric that the test prints
+ * @name:   as for kt_metric(): "jobs.0.read.iops".
+ * @unit:   "s", "1/s"; NULL: without a unit.
+ * @better: in which direction it improves.
+ * @end:    terminates a list; set by the macros.
  *
- * The test prints those of its payloads; what is not in the output is passed over.
+ * kt_payload_exec() prints it to the test's output, if the payload's output contains it.
  */
 struct kt_metric_def {
 	const char *name;
@@ -47,11 +54,12 @@ struct kt_metric_def {
 	bool end; /* terminates a list; set by the macros */
 };
 
+/* KT_METRICS() - a list of metrics: KT_METRICS({ .name = "loops", .better = KT_HIGHER }) */
 #define KT_METRICS(...) ((const struct kt_metric_def[]){ __VA_ARGS__, { .end = true } })
 
-/** enum kt_check_kind - the checks of a payload's results */
+/** enum kt_check_kind - the kinds of checks of a payload's results; see the macros below */
 enum kt_check_kind {
-	KT_CHECK_NONE, /* not a check: one that was never set */
+	KT_CHECK_NONE, /* zero, so that a check that was never set is refused */
 	KT_CHECK_METRIC_MIN,
 	KT_CHECK_METRIC_MAX,
 	KT_CHECK_METRIC_RANGE,
@@ -61,11 +69,13 @@ enum kt_check_kind {
 };
 
 /**
- * struct kt_check - a check; written with the macros below
- * @kind:       which.
- * @metric:     name of the metric.
- * @min, @max:  limits, both allowed.
- * @exit_code:  0..255.
+ * struct kt_check - one check of a payload's results; written with the macros below
+ * @kind:      what is checked.
+ * @metric:    the name of a metric, as for kt_metric(); NULL for KT_CHECK_EXIT_CODE. The payload
+ *             must have KT_OUTPUT_JSON.
+ * @min, @max: limits of the metric, which are allowed values themselves.
+ * @exit_code: the exit status, 0..255.
+ * @end:       terminates a list; set by the macros.
  */
 struct kt_check {
 	enum kt_check_kind kind;
@@ -76,7 +86,10 @@ struct kt_check {
 	bool end; /* terminates a list; set by the macros */
 };
 
-/* The metric is there, and at least @value, at most @value, within @low..@high, or anything. */
+/*
+ * The following four require that the output contains the metric @name, and that its value is at
+ * least @value, at most @value, within @low..@high, or any number.
+ */
 #define KT_METRIC_MIN(name, value)                                                                 \
 	{                                                                                          \
 		.kind = KT_CHECK_METRIC_MIN, .metric = (name), .min = (value)                      \
@@ -93,30 +106,32 @@ struct kt_check {
 	{                                                                                          \
 		.kind = KT_CHECK_METRIC_EXISTS, .metric = (name)                                   \
 	}
-/* The payload exits, with this status. */
+/* KT_EXIT_CODE() - the payload exits with this status, and is not killed by a signal */
 #define KT_EXIT_CODE(status)                                                                       \
 	{                                                                                          \
 		.kind = KT_CHECK_EXIT_CODE, .exit_code = (status)                                  \
 	}
+/* KT_PAYLOAD_CHECKS() - the list of a payload's checks; at least one */
 #define KT_PAYLOAD_CHECKS(...) ((const struct kt_check[]){ __VA_ARGS__, { .end = true } })
 
 /**
  * struct kt_payload - a program of the host; written with KT_PAYLOAD()
- * @name:        unique in the binary. Set by KT_PAYLOAD().
- * @file, @line: where it stands. Set by KT_PAYLOAD().
- * @binary:      looked up in the host's PATH; with a slash it is a path, and one that does not begin
- *               with a slash is relative to the directory of the test program. It must be an ELF file.
- * @package:     what to install where it is missing.
- * @args:        KT_ARGS(): arguments that it always gets.
- * @files:       KT_ARGS(): paths, as for @binary, of what lies beside it in the guest. Those that are
- *               programs come with the libraries that they need.
- * @output:      bits of enum kt_payload_output.
- * @metrics:     KT_METRICS(): to be shown.
- * @checks:      KT_PAYLOAD_CHECKS(): what must be true when it has ended.
+ * @name:        unique in the program. Set by KT_PAYLOAD().
+ * @file, @line: where the payload is defined. Set by KT_PAYLOAD().
+ * @binary:      an ELF program. A name without a slash is looked up in the host's PATH. A name with
+ *               a slash is a path; a relative one begins in the directory of the test program.
+ * @package:     the package that contains it, for the message of a skipped test. NULL: none.
+ * @args:        KT_ARGS(): arguments of every start. NULL: none.
+ * @files:       KT_ARGS(): paths of files that are put beside it in the guest. Relative ones begin
+ *               in the directory of the test program. ELF files come with their libraries. NULL:
+ *               none.
+ * @output:      bits of enum kt_payload_output. 0 (the default): neither is looked at.
+ * @metrics:     KT_METRICS(): metrics that are shown. NULL: none.
+ * @checks:      KT_PAYLOAD_CHECKS(): what must hold when the program has ended. NULL: nothing.
  *
- * The program and the libraries that it needs are packed for the tests that list it in .payloads; a
- * test whose payload is not installed is skipped. In the guest it runs in the directory /payloads/NAME,
- * which is in its PATH, as root.
+ * The program and the libraries that it needs are packed for the tests that use it: those that list
+ * it in .payloads or name it in a step. A test whose payload is not installed is skipped. In the
+ * guest, the program runs as root in the directory /payloads/NAME, which comes first in its PATH.
  */
 struct kt_payload {
 	const char *name;
@@ -131,21 +146,32 @@ struct kt_payload {
 	const struct kt_check *checks;
 };
 
-/* A link of the binary's list of payloads; its storage is provided by KT_PAYLOAD(). */
+/**
+ * struct kt_payload_node - an element of the program's list of payloads
+ * @payload: the payload.
+ * @next:    the element behind it; NULL: the last one. Set by kt_payload_register().
+ *
+ * KT_PAYLOAD() provides the storage, which exists as long as the program.
+ */
 struct kt_payload_node {
 	const struct kt_payload *payload;
 	struct kt_payload_node *next;
 };
 
-/* Appends @node to the list. Called by constructors, before main(). */
+/**
+ * kt_payload_register() - appends @node to the program's list of payloads
+ *
+ * Constructors call it, before main(). The list keeps @node.
+ */
 void kt_payload_register(struct kt_payload_node *node);
 
 /**
  * KT_PAYLOAD() - defines and registers a payload
- * @payload_name: an identifier
+ * @payload_name: an identifier, which becomes its name
  * @...:          members of struct kt_payload, as designated initialisers
  *
- * It is known in its source file only; another file that uses the same program defines its own.
+ * The definition is local to its source file. Another file that uses the same program defines a
+ * payload of its own, under another name.
  *
  * Example:
  *
@@ -155,6 +181,7 @@ void kt_payload_register(struct kt_payload_node *node);
  *		   .checks = KT_PAYLOAD_CHECKS(KT_METRIC_MIN("jobs.0.read.iops", 1)));
  */
 #define KT_PAYLOAD(payload_name, ...)                                                              \
+	KT_DECLARATION_BEGIN									   \
 	static const struct kt_payload kt_payload_##payload_name = {                               \
 		.name = #payload_name, .file = __FILE__, .line = __LINE__, __VA_ARGS__             \
 	};                                                                                         \
@@ -164,32 +191,37 @@ void kt_payload_register(struct kt_payload_node *node);
 		static struct kt_payload_node node = { &kt_payload_##payload_name, NULL };         \
 		kt_payload_register(&node);                                                        \
 	}                                                                                          \
+	KT_DECLARATION_END									   \
 	typedef int kt_payload_needs_semicolon_##payload_name
 
-/** KT_PAYLOAD_REF() - a payload by its name */
+/** KT_PAYLOAD_REF() - a pointer to the payload of that name, which the same file defines */
 #define KT_PAYLOAD_REF(payload_name) (&kt_payload_##payload_name)
 
 /** KT_PAYLOADS() - the list of a test: .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(fio)) */
 #define KT_PAYLOADS(...) ((const struct kt_payload *const[]){ __VA_ARGS__, NULL })
 
-/** struct kt_metric_value - a number of a payload's output */
+/**
+ * struct kt_metric_value - a number of a payload's output
+ * @name:  the way to it through the JSON; see kt_metric().
+ * @value: its value; true is 1 and false is 0.
+ */
 struct kt_metric_value {
 	const char *name;
 	double value;
 };
 
 /**
- * struct kt_payload_result - what a payload has left behind
- * @status:      how it ended, as from waitpid(2).
- * @duration_ns: how long it ran.
- * @out:         what it wrote to standard output, of which at most 1 MiB is kept, and a NUL.
- * @out_len:     how many bytes are kept in @out.
- * @out_total:   how many it wrote.
- * @err:         the last 64 KiB of standard error, and a NUL.
- * @metrics:     with KT_OUTPUT_JSON: the numbers of its output, in their order.
- * @n_metrics:   how many.
+ * struct kt_payload_result - the results of a payload that has ended
+ * @status:      how it ended, as waitpid(2) reports.
+ * @duration_ns: how long it ran, in nanoseconds.
+ * @out:         what it wrote to standard output: at most the first 1 MiB, with a NUL behind it.
+ * @out_len:     number of bytes in @out, without that NUL.
+ * @out_total:   number of bytes that it wrote to standard output.
+ * @err:         at most the last 64 KiB of its standard error, with a NUL behind it.
+ * @metrics:     with KT_OUTPUT_JSON: at most 10 000 numbers of its output, in their order.
+ * @n_metrics:   number of elements in @metrics; 0 without KT_OUTPUT_JSON.
  *
- * Valid until the end of the test.
+ * What it points to is valid until the end of the test; the test must not free it.
  */
 struct kt_payload_result {
 	int status;
@@ -203,24 +235,27 @@ struct kt_payload_result {
 };
 
 /**
- * kt_payload_exec() - runs a payload to its end and checks its results
- * @args:       besides its own; NULL: none.
- * @cgroup:     where it runs, relative to the scenario's root; NULL: where PID 1 is.
- * @timeout_ms: how long it may run; longer where the machine is slow.
- * @ret:        what it left behind; NULL when nobody wants to know. Set when it has ended by itself.
+ * kt_payload_exec() - runs a payload to its end, prints its metrics and checks its results
+ * @payload:    must be listed in the test's .payloads.
+ * @args:       arguments behind the payload's own, NULL-terminated; NULL: none.
+ * @cgroup:     the cgroup that it runs in, relative to the scenario's root; NULL: PID 1's, the root
+ *              cgroup.
+ * @timeout_ms: how long it may run, in milliseconds; a slow machine gets more.
+ * @ret:        the results; NULL if the caller does not need them. Set if the program has ended by
+ *              itself, also if checks fail.
  *
- * A program that cannot be run, one that does not end in time, which is killed then, and each check
- * that fails is a failure of the test. Returns 0 or KT_FAILED. Guest only, from .run and .check.
+ * Returns 0, or KT_FAILED with the failure recorded: the program cannot be run, a check fails, or
+ * the program does not end in time and is killed. Guest only, from .run and .check.
  */
 int kt_payload_exec(struct kt_ctx *ctx, const struct kt_payload *payload, const char *const *args,
 		    const char *cgroup, unsigned int timeout_ms, struct kt_payload_result *ret);
 
 /**
- * kt_metric() - a number of the payload's output
- * @name: the way to it through the JSON, with dots: members of objects by name, elements of arrays by
- *        index from 0, as "jobs.0.read.iops". true is 1 and false is 0.
+ * kt_metric() - finds a number in a payload's output
+ * @name: the way to it through the JSON, with dots between members of objects and indices of
+ *        arrays, which count from 0: "jobs.0.read.iops". true is 1 and false is 0.
  *
- * Returns false, and leaves *@ret_value, when there is none.
+ * Returns false, and leaves *@ret_value as it is, if the output does not contain it.
  */
 bool kt_metric(const struct kt_payload_result *result, const char *name, double *ret_value);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What workers have done, for .check and .run functions. */
+/* What workers have done: their reports, for .check and .run functions. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,35 +13,44 @@ extern "C" {
 
 struct kt_ctx;
 
-/* CPUs that a report can tell apart. */
+/* The number of CPUs that the bit masks of a report have room for. */
 #define KT_REPORT_CPUS 256
 
 /**
- * struct kt_worker_report - one worker, from its start to its end
- * @cgroup:        where it was at its end; "" where PID 1 is.
- * @work:          name of its type: "SpinWait".
- * @group, @index: which group of workers of the test it belonged to, in order of their start, and which
- *                 worker of the group it was.
+ * struct kt_worker_report - what one worker has done, from its start to its end
+ * @cgroup:        the cgroup that the worker was in at its end; "" for the root cgroup.
+ * @work:          name of its work type: "SpinWait".
+ * @group:         number of its group, in the order of their start in the test, from 0.
+ * @index:         number of the worker within its group, from 0.
  * @tid:           its thread ID.
- * @iterations:    what it has done (docs/workloads.md says what one is).
- * @wall_ns:       from the start to the end (CLOCK_MONOTONIC).
- * @cpu_ns:        that it was on a CPU (schedstat).
- * @run_delay_ns:  that it waited on a runqueue to be run (schedstat).
- * @switches:      how many times it was put on a CPU (schedstat).
- * @migrations:    how many times it was seen on another CPU than before.
- * @cpus:          the CPUs it was seen on, a bit each.
- * @allowed:       the CPUs of all cpusets that it was in.
- * @max_gap_ns:    the longest that it waited on a runqueue in one stretch in which it was to run, to
- *                 the resolution of a millisecond; @max_gap_cpu where it ran next; @max_gap_at_ns when,
- *                 since its start.
- * @max_stall_ns:  the longest that it made no progress though the kernel had it on a CPU: the host's
- *                 doing.
- * @n_latencies:   wake-ups that it has measured; @latency_p50_ns, @latency_p99_ns, @latency_max_ns of
- *                 those, to 1/16, and @latency_cv, their coefficient of variation. 0 without any.
- * @pages, @local_pages: of memory whose place it has looked up, and of those on the node of its CPU.
- * @node_migrations: how many times it was seen on another node than before.
- * @killed:        it did not end when it was asked to.
- * @status:        how it ended, as from waitpid(2): 0 unless it failed, crashed or was killed.
+ * @iterations:    iterations that it has done; docs/workloads.md says what one is.
+ * @wall_ns:       time from its start to its end (CLOCK_MONOTONIC).
+ * @cpu_ns:        time that it was on a CPU (schedstat).
+ * @run_delay_ns:  time that it waited on a runqueue (schedstat).
+ * @switches:      how often it was put on a CPU (schedstat).
+ * @migrations:    how often it was seen on another CPU than at the look before.
+ * @cpus:          CPUs that it was seen on: bit N % 64 of element N / 64 is CPU N.
+ * @allowed:       CPUs of all cpusets that applied to it at any time, as @cpus.
+ * @max_gap_ns:    the longest time that it waited on a runqueue in one stretch while it had work
+ *                 to do. Times below one millisecond are not recorded.
+ * @max_gap_at_ns: when that gap ended, since the start of the worker.
+ * @max_gap_cpu:   the CPU that it ran on after that gap.
+ * @max_stall_ns:  the longest time that it made no progress although the kernel had it on a CPU.
+ *                 The host causes this when it takes the CPU of the machine away.
+ * @n_latencies:   number of wake-ups that it has measured.
+ * @latency_p50_ns, @latency_p99_ns: median and 99th percentile of these latencies, rounded up by
+ *                 at most 1/16. 0 without any.
+ * @latency_max_ns: the longest of them. 0 without any.
+ * @latency_cv:    their coefficient of variation: standard deviation over mean. 0 without any.
+ * @pages:         pages whose place it has looked up (KT_NUMA_SWEEP).
+ * @local_pages:   the part of @pages that was on the node of its CPU.
+ * @node_migrations: how often it was seen on another NUMA node than at the look before.
+ * @killed:        whether it was killed because it did not end in time when it was asked to.
+ * @status:        how its process ended, as waitpid(2) reports: 0 unless it failed, crashed or was
+ *                 killed. The threads of a process share it.
+ *
+ * All times are in nanoseconds of the guest. /proc/PID/schedstat is described in
+ * Documentation/scheduler/sched-stats.rst of the kernel.
  */
 struct kt_worker_report {
 	const char *cgroup;
@@ -75,17 +84,19 @@ struct kt_worker_report {
 
 /**
  * kt_worker_reports() - the reports of all workers that have ended, in the order of their end
- * @ret_n: how many there are.
+ * @ret_n: number of reports.
  *
- * In .check those are all of the scenario's. Valid until the next operation. Guest only.
+ * In .check, all workers have ended. Returns NULL if there are no reports. Valid until the next
+ * operation; the test must not free them. Guest only.
  */
 const struct kt_worker_report *kt_worker_reports(const struct kt_ctx *ctx, size_t *ret_n);
 
 /**
- * kt_sum_reports() - all workers that ended in @cgroup as one
+ * kt_sum_reports() - the sum of the reports of all workers that ended in @cgroup
+ * @ret_sum: counts and times are added up; maxima, percentiles and @latency_cv are the largest
+ *           ones; masks are united; @index is the number of workers. All zero if there are none.
  *
- * Counts and times are summed up, maxima and percentiles are the largest, @index is the number of
- * workers. Returns false when there were none.
+ * Returns false if no worker ended in @cgroup. Guest only.
  */
 bool kt_sum_reports(const struct kt_ctx *ctx, const char *cgroup, struct kt_worker_report *ret_sum);
 

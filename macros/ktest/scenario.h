@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Scenarios as data: cgroups with workers, operations on them, and steps in time. */
+/*
+ * Scenarios as data: cgroups with workers and payloads, operations on them, and steps in time.
+ *
+ * Milliseconds of timeouts are stretched on a slow machine (docs/running.md); those of holds and
+ * durations are not. All memory that a scenario points to must exist until the end of the test.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,34 +14,43 @@
 #include <ktest/cpuset.h>
 #include <ktest/work.h>
 
+/* declared in ktest/ctx.h */
 struct kt_ctx;
 struct kt_payload;   /* ktest/payload.h */
 struct kt_scheduler; /* ktest/scheduler.h */
 
-/* ---- cgroups ------------------------------------------------------------------------------------ */
+/* ---- cgroups --------------------------------------------------------------------------------- */
 
-/* Values of limits, in which 0 means that nothing is said. */
+/* Values of limits, of which 0 means that the limit is left as the kernel has it. */
 #define KT_UNLIMITED UINT64_MAX       /* "max" */
 #define KT_ZERO      (UINT64_MAX - 1) /* 0 */
 
 /**
  * struct kt_cgroup_def - a cgroup and what runs in it
- * @name:   path below the scenario's root, without a leading slash: "workers", "a/b". Parents are
- *          created as needed.
- * @work:   KT_WORK() or KT_WORKS(); NULL for an empty cgroup.
- * @payload, @payload_args: a program that runs in it, and what is added to its arguments.
- * @cpuset: cpuset.cpus.
- * @mems:   cpuset.mems: "0,1". Default: the nodes of @cpuset.
+ * @name:   path below the scenario's root cgroup (/sys/fs/cgroup/ktest): "workers", "a/b". At most
+ *          200 characters, without a leading slash; no part begins with a dot or "cgroup.".
+ *          Cgroups above it that do not exist are created.
+ * @work:   KT_WORK() or KT_WORKS(): workers that are started in it. NULL: none.
+ * @payload: a program that is started in it. NULL: none.
+ * @payload_args: arguments behind the payload's own, NULL-terminated. NULL: none.
+ * @cpuset: cpuset.cpus. Default: the CPUs of the cgroup above.
+ * @mems:   cpuset.mems, a list of NUMA nodes: "0,1". Default: the nodes of @cpuset.
  * @cpu_quota_pct: cpu.max, in per cent of one CPU, with a period of 100 ms; or
- * @cpu_quota_us, @cpu_period_us: in microseconds (period 1,000..1,000,000, default 100,000).
- * @cpu_weight, @io_weight: 1..10000 (cpu.weight, io.weight).
- * @memory_max, @memory_high, @memory_low, @memory_swap_max: bytes.
- * @pids_max: processes.
- * @sched, @nice, @affinity, @mempolicy, @comm, @uid, @gid, @swappable: for those of its works that do not
- *          say themselves.
+ * @cpu_quota_us: cpu.max, in microseconds per period, at least 1000.
+ * @cpu_period_us: the period for @cpu_quota_us, in microseconds, 1000..1 000 000. Default 100 000.
+ * @cpu_weight: cpu.weight, 1..10 000.
+ * @io_weight: io.weight, 1..10 000.
+ * @memory_max, @memory_high, @memory_low, @memory_swap_max: the limit of that name, in bytes;
+ *          KT_UNLIMITED is "max", KT_ZERO is 0.
+ * @pids_max: pids.max, number of processes and threads; KT_UNLIMITED is "max", KT_ZERO is 0.
+ * @sched, @nice, @affinity, @mempolicy, @comm, @uid, @gid: for each of its works that leaves the
+ *          member of that name at 0; see struct kt_work.
+ * @swappable: all of its works are swappable; see struct kt_work.
+ * @end:    terminates a list; set by the macros.
  *
- * What is 0 or NULL is left as the kernel has it. Limits of memory and I/O need their controllers enabled
- * in the cgroup above, which the kernel refuses while processes are in that one.
+ * A member that is 0 or NULL leaves the kernel's value as it is. Limits of memory, I/O and pids
+ * need their controller enabled in the cgroup above, which the kernel refuses while there are
+ * processes in that cgroup; the step fails then.
  */
 struct kt_cgroup_def {
 	const char *name;
@@ -66,26 +80,31 @@ struct kt_cgroup_def {
 	bool end; /* terminates a list; set by the macros */
 };
 
-/* ---- what schedulers are and have --------------------------------------------------------------- */
+/* ---- ends and maps of schedulers ------------------------------------------------------------- */
 
-/** enum kt_scx_exit - why the kernel has let go of a scheduler (enum scx_exit_kind, kernel/sched/ext_internal.h) */
+/**
+ * enum kt_scx_exit - why the kernel has ended a scheduler
+ *
+ * Values of enum scx_exit_kind (kernel/sched/ext_internal.h), and three that are ktest's own.
+ */
 enum kt_scx_exit {
-	KT_SCX_EXIT_NONE = 0,           /* not said */
-	KT_SCX_EXIT_UNREG = 64,         /* its program has unregistered it */
+	KT_SCX_EXIT_NONE = 0,           /* ktest's own: no kind is given */
+	KT_SCX_EXIT_UNREG = 64,         /* user space has unregistered it */
 	KT_SCX_EXIT_UNREG_BPF = 65,     /* scx_bpf_exit() */
-	KT_SCX_EXIT_UNREG_KERN = 66,    /* the kernel, without a fault of the scheduler */
+	KT_SCX_EXIT_UNREG_KERN = 66,    /* the kernel has, without a fault of the scheduler */
 	KT_SCX_EXIT_SYSRQ = 67,         /* sysrq-S */
-	KT_SCX_EXIT_ERROR = 1024,       /* it did what it must not */
+	KT_SCX_EXIT_ERROR = 1024,       /* the kernel has found a fault of the scheduler */
 	KT_SCX_EXIT_ERROR_BPF = 1025,   /* scx_bpf_error() */
-	KT_SCX_EXIT_ERROR_STALL = 1026, /* the watchdog: a task was left waiting */
-	KT_SCX_EXIT_ANY = 0xfffe,       /* expected: whichever */
-	KT_SCX_EXIT_OTHER = 0xffff,     /* in words that are not known here */
+	KT_SCX_EXIT_ERROR_STALL = 1026, /* the watchdog: a runnable task did not get to run */
+	KT_SCX_EXIT_ANY = 0xfffe,       /* ktest's own: in an expectation, any kind */
+	KT_SCX_EXIT_OTHER = 0xffff,     /* ktest's own: the kind is not known */
 };
 
 /**
- * struct kt_expected_exit - an end of a scheduler that a test is about
- * @kind:            which; KT_SCX_EXIT_NONE with a @reason_contains: any.
- * @reason_contains: a part of the kernel's reason or message; NULL: any.
+ * struct kt_expected_exit - an end of a scheduler that a test expects
+ * @kind:            the kind of the end. KT_SCX_EXIT_NONE together with @reason_contains, and
+ *                   KT_SCX_EXIT_ANY, stand for any kind.
+ * @reason_contains: a part of the kernel's reason or message. NULL: any.
  */
 struct kt_expected_exit {
 	enum kt_scx_exit kind;
@@ -94,12 +113,16 @@ struct kt_expected_exit {
 
 /**
  * struct kt_bpf_ref - a place in a BPF map; written with KT_BPF()
- * @map:    its name as the kernel has it: for the data of "fifo.bpf.o" "fifo.bss", "fifo.data" or
- *          "fifo.rodata". The kernel keeps 15 characters; of a longer name that many count.
- * @field:  the way to the field in the value: "stall", "cells[2].cpus". NULL: all of the value.
+ * @map:    name of the map as the kernel has it. The data sections of "fifo.bpf.o" are "fifo.bss",
+ *          "fifo.data" and "fifo.rodata". Only the first 15 characters are compared, as the kernel
+ *          keeps no more (BPF_OBJ_NAME_LEN, include/uapi/linux/bpf.h).
+ * @field:  the way to a field of the value: "stall", "cells[2].cpus". NULL: the whole value.
  * @key:    index of an array, or key of a hash as a number. Default 0.
- * @cpu:    of a per-CPU map, whose value. Default 0.
- * @pinned: the one that KT_PIN_BPF_MAP() holds; else the newest of that name.
+ * @cpu:    for a per-CPU map, the CPU whose value it is. Default 0.
+ * @pinned: use the map that KT_PIN_BPF_MAP() holds under that name. Default: the newest map of
+ *          that name.
+ *
+ * Arrays, hashes, and their per-CPU and LRU forms are supported; keys have at most 64 bytes.
  */
 struct kt_bpf_ref {
 	const char *map;
@@ -109,13 +132,14 @@ struct kt_bpf_ref {
 	bool pinned;
 };
 
+/* KT_BPF() - a place in a BPF map: KT_BPF("fifo.bss", .field = "nr_queued") */
 #define KT_BPF(map_name, ...) ((struct kt_bpf_ref){ .map = (map_name), __VA_ARGS__ })
 
-/* ---- operations --------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
-/** enum kt_op_kind - the operations of a step */
+/** enum kt_op_kind - the kinds of operations; see the macros below */
 enum kt_op_kind {
-	KT_OP_NONE, /* not an operation: one that was never set */
+	KT_OP_NONE, /* zero, so that an operation that was never set is refused */
 	KT_OP_ADD_CGROUP,
 	KT_OP_ADD_CGROUP_DEF,
 	KT_OP_REMOVE_CGROUP,
@@ -147,10 +171,28 @@ enum kt_op_kind {
 
 /**
  * struct kt_op - one operation; written with the macros below
- * @kind:   which.
- * @cgroup: the cgroup it is about; "" is where PID 1 is.
- * @to:     the other cgroup, for those that have two.
- * The rest are what the macros put there.
+ * @kind:      what it does; it decides which of the following members count.
+ * @cgroup:    name of the cgroup that it is about. "": the root cgroup, where PID 1 is.
+ * @to:        name of the second cgroup, for operations on two.
+ * @def:       KT_ADD_CGROUP_DEF(): the definition.
+ * @work:      KT_SPAWN(): the workers.
+ * @cpus:      KT_SET_CPUSET(): the CPUs.
+ * @affinity:  KT_SET_AFFINITY(): the affinity.
+ * @payload:   operations on payloads: the payload.
+ * @args:      further arguments of a payload or scheduler, NULL-terminated; NULL: none.
+ * @timeout_ms: operations that wait for an end: how long, in milliseconds, at least 1.
+ * @tag:       operations that store something: the name that it is stored under, not empty.
+ * @irq_label: KT_STEER_IRQ_BY_LABEL(): name of an action of the interrupt; NULL: @irq counts.
+ * @irq:       KT_STEER_IRQ(): number of the interrupt.
+ * @cpu:       KT_STEER_IRQ(), _BY_LABEL(): number of the CPU.
+ * @scheduler: operations that attach a scheduler: the scheduler.
+ * @if_any:    KT_DETACH_SCHEDULER_IF_ANY(): that no scheduler is attached is not an error.
+ * @bpf:       operations on BPF maps: the place.
+ * @value:     KT_WRITE_BPF_MAP(): the number.
+ * @end:       terminates a list; set by the macros.
+ *
+ * An operation that fails ends the scenario, and fails the test with the operation, the cgroup and
+ * the kernel's error. What can be known beforehand is checked before any machine starts.
  */
 struct kt_op {
 	enum kt_op_kind kind;
@@ -174,12 +216,15 @@ struct kt_op {
 	bool end; /* terminates a list; set by the macros */
 };
 
-/* Creates an empty cgroup. It is an error if it exists. */
+/* Creates an empty cgroup, and the cgroups above it. An error if it exists. */
 #define KT_ADD_CGROUP(name)                                                                        \
 	{                                                                                          \
 		.kind = KT_OP_ADD_CGROUP, .cgroup = (name)                                         \
 	}
-/* Creates a cgroup with all that a definition says: KT_ADD_CGROUP_DEF("w", .work = ...). */
+/*
+ * Creates a cgroup with limits, workers and a payload: KT_ADD_CGROUP_DEF("w", .work = ...). Takes
+ * the members of struct kt_cgroup_def. An error if the cgroup exists.
+ */
 #define KT_ADD_CGROUP_DEF(cgroup_name, ...)                                                        \
 	{                                                                                          \
 		.kind = KT_OP_ADD_CGROUP_DEF, .cgroup = (cgroup_name),                             \
@@ -190,7 +235,10 @@ struct kt_op {
 			}                                                                          \
 		}                                                                                  \
 	}
-/* Stops the cgroup's workers and removes it. It is an error if it does not exist. */
+/*
+ * Stops the cgroup's workers and payloads, and removes the cgroup. Its name can be used again. An
+ * error if the cgroup does not exist.
+ */
 #define KT_REMOVE_CGROUP(name)                                                                     \
 	{                                                                                          \
 		.kind = KT_OP_REMOVE_CGROUP, .cgroup = (name)                                      \
@@ -201,63 +249,80 @@ struct kt_op {
 		.kind = KT_OP_STOP_CGROUP, .cgroup = (name)                                        \
 	}
 /*
- * Freezes every task of the cgroup, and waits until cgroup.events says so and none is on a CPU any more.
- * Idempotent. Teardown thaws.
+ * Freezes all tasks of the cgroup (cgroup.freeze). Waits until cgroup.events has "frozen 1" and
+ * none of the tasks is on a CPU; an error if that takes more than 5 s. May be repeated. A frozen
+ * cgroup is thawed before it is removed.
  */
 #define KT_FREEZE_CGROUP(name)                                                                     \
 	{                                                                                          \
 		.kind = KT_OP_FREEZE_CGROUP, .cgroup = (name)                                      \
 	}
-/* Thaws the cgroup and waits until cgroup.events says so, unless one above is frozen. Idempotent. */
+/*
+ * Thaws the cgroup. Waits until cgroup.events has "frozen 0", unless a cgroup above it is frozen;
+ * an error if that takes more than 5 s. May be repeated.
+ */
 #define KT_UNFREEZE_CGROUP(name)                                                                   \
 	{                                                                                          \
 		.kind = KT_OP_UNFREEZE_CGROUP, .cgroup = (name)                                    \
 	}
 /*
- * Gives the cgroup the CPUs: KT_SET_CPUSET("w", KT_CPUSET_LLC(0)). It is an error if the kernel does not
- * let it have all of them (cpuset.cpus.effective), as below a cgroup that has fewer.
+ * Sets the cgroup's CPUs (cpuset.cpus): KT_SET_CPUSET("w", KT_CPUSET_LLC(0)). An error if the
+ * kernel gives it fewer (cpuset.cpus.effective), because a cgroup above it has fewer.
  */
 #define KT_SET_CPUSET(name, ...)                                                                   \
 	{                                                                                          \
 		.kind = KT_OP_SET_CPUSET, .cgroup = (name), .cpus = __VA_ARGS__                    \
 	}
-/* Gives the cgroup all CPUs of the one above it. */
+/* Empties cpuset.cpus, so that the cgroup has the CPUs of the cgroup above it. */
 #define KT_CLEAR_CPUSET(name)                                                                      \
 	{                                                                                          \
 		.kind = KT_OP_CLEAR_CPUSET, .cgroup = (name)                                       \
 	}
-/* Gives each of the cgroups what the other one has in cpuset.cpus. */
+/*
+ * Exchanges cpuset.cpus of two cgroups. An error if one of them has none, or if they are the same.
+ */
 #define KT_SWAP_CPUSETS(a, b)                                                                      \
 	{                                                                                          \
 		.kind = KT_OP_SWAP_CPUSETS, .cgroup = (a), .to = (b)                               \
 	}
-/* Starts workers in a cgroup that exists: KT_SPAWN("w", KT_SPIN_WAIT, .workers = 4). */
+/*
+ * Starts workers in an existing cgroup: KT_SPAWN("w", KT_SPIN_WAIT, .workers = 4). Takes the
+ * members of struct kt_work. The defaults of the cgroup's definition do not apply to them.
+ */
 #define KT_SPAWN(name, work_type, ...)                                                             \
 	{                                                                                          \
 		.kind = KT_OP_SPAWN, .cgroup = (name), .work = KT_WORK(work_type, __VA_ARGS__)     \
 	}
-/* Starts workers where PID 1 is, in the root cgroup; .workers_pct is not allowed. */
+/* As KT_SPAWN(), in the root cgroup, where PID 1 is; .workers_pct is not allowed. */
 #define KT_SPAWN_IN_RUNNER(work_type, ...) KT_SPAWN("", work_type, __VA_ARGS__)
-/* Gives every worker in the cgroup an affinity: KT_SET_AFFINITY("w", KT_SINGLE_CPU). */
+/*
+ * Changes the affinity of all workers in the cgroup: KT_SET_AFFINITY("w", KT_SINGLE_CPU). An error
+ * if the cgroup has no workers, or if the affinity has no CPU of the cgroup's cpuset.
+ */
 #define KT_SET_AFFINITY(name, ...)                                                                 \
 	{                                                                                          \
 		.kind = KT_OP_SET_AFFINITY, .cgroup = (name), .affinity = __VA_ARGS__              \
 	}
 /*
- * Moves all tasks of a cgroup to another one, with which its workers and payloads live from then on. The
- * source "" means the workers that KT_SPAWN_IN_RUNNER() has started. Moving to where they are is an
- * error, and so is moving what the backdrop owns to a cgroup of a step.
+ * Moves all tasks of a cgroup to another one. Its workers and payloads then end with that one. The
+ * source "" stands for the workers that KT_SPAWN_IN_RUNNER() has started.
+ *
+ * An error if both are the same cgroup, or if the backdrop owns the source and a step owns the
+ * destination: the tasks would lose their cgroup at the end of the step.
  */
 #define KT_MOVE_ALL_TASKS(from, to_cgroup)                                                         \
 	{                                                                                          \
 		.kind = KT_OP_MOVE_ALL_TASKS, .cgroup = (from), .to = (to_cgroup)                  \
 	}
-/* Starts a program in a cgroup ("": where PID 1 is). */
+/*
+ * Starts a payload in a cgroup; "" is the root cgroup, where PID 1 is. An error if the payload
+ * already runs in that cgroup.
+ */
 #define KT_RUN_PAYLOAD(payload_ref, name)                                                          \
 	{                                                                                          \
 		.kind = KT_OP_RUN_PAYLOAD, .cgroup = (name), .payload = (payload_ref)              \
 	}
-/* Likewise, with more arguments. */
+/* As KT_RUN_PAYLOAD(), with arguments behind the payload's own; at least one. */
 #define KT_RUN_PAYLOAD_WITH(payload_ref, name, ...)                                                \
 	{                                                                                          \
 		.kind = KT_OP_RUN_PAYLOAD, .cgroup = (name), .payload = (payload_ref),             \
@@ -267,49 +332,54 @@ struct kt_op {
 		}                                                                                  \
 	}
 /*
- * Waits for a program's end, at most so long, and checks what came out of it. With NULL as the cgroup it
- * is the only one of that payload; several are an error then.
+ * Waits until a payload ends, at most @ms milliseconds, and then makes its checks. An error if it
+ * does not end in time, or if it does not run. A cgroup of NULL stands for whichever cgroup the
+ * payload runs in; an error if it runs in several.
  */
 #define KT_WAIT_PAYLOAD(payload_ref, name, ms)                                                     \
 	{                                                                                          \
 		.kind = KT_OP_WAIT_PAYLOAD, .cgroup = (name), .payload = (payload_ref),            \
 		.timeout_ms = (ms)                                                                 \
 	}
-/* Kills a program, and checks what came out of it but its exit code. The cgroup as above. */
+/*
+ * Kills a payload and the processes of its group, and makes its checks, except those of the exit
+ * code. An error if it does not run. A cgroup of NULL is as for KT_WAIT_PAYLOAD().
+ */
 #define KT_KILL_PAYLOAD(payload_ref, name)                                                         \
 	{                                                                                          \
 		.kind = KT_OP_KILL_PAYLOAD, .cgroup = (name), .payload = (payload_ref)             \
 	}
-/* Remembers the processes (cgroup.procs) of a cgroup under a name, for kt_captured(). */
+/* Stores the process IDs in a cgroup (cgroup.procs) under a tag, for kt_captured(). */
 #define KT_CAPTURE_CGROUP_PROCS(tag_name, name)                                                    \
 	{                                                                                          \
 		.kind = KT_OP_CAPTURE_CGROUP_PROCS, .cgroup = (name), .tag = (tag_name)            \
 	}
-/* Likewise its threads (cgroup.threads). */
+/* As KT_CAPTURE_CGROUP_PROCS(), for thread IDs (cgroup.threads). */
 #define KT_CAPTURE_CGROUP_THREADS(tag_name, name)                                                  \
 	{                                                                                          \
 		.kind = KT_OP_CAPTURE_CGROUP_THREADS, .cgroup = (name), .tag = (tag_name)          \
 	}
-/* Delivers an interrupt to a CPU, which must be online. */
+/* Directs interrupt @number to a CPU (smp_affinity_list). An error if the CPU is not online. */
 #define KT_STEER_IRQ(number, cpu_number)                                                           \
 	{                                                                                          \
 		.kind = KT_OP_STEER_IRQ, .irq = (number), .cpu = (cpu_number)                      \
 	}
-/* Likewise, by the name of one of its actions, as /proc/interrupts has it: "virtio0-virtqueues". */
+/* As KT_STEER_IRQ(), by the name of an action in /proc/interrupts: "virtio0-virtqueues". */
 #define KT_STEER_IRQ_BY_LABEL(label, cpu_number)                                                   \
 	{                                                                                          \
 		.kind = KT_OP_STEER_IRQ, .irq_label = (label), .cpu = (cpu_number)                 \
 	}
 
 /*
- * Starts a scheduler and waits until the kernel has enabled it. One that is attached already is an error, and
- * a scheduler that does not get as far makes the test an ERROR, with what it has printed: the verifier's log.
+ * Starts a scheduler, and waits until the kernel has enabled it. An error if one is attached. If
+ * the kernel does not enable it within 30 s, the test is an ERROR with what the scheduler has
+ * printed, which includes the verifier's log.
  */
 #define KT_ATTACH_SCHEDULER(scheduler_ref)                                                         \
 	{                                                                                          \
 		.kind = KT_OP_ATTACH_SCHEDULER, .scheduler = (scheduler_ref)                       \
 	}
-/* Likewise, with more arguments: for an object, more variables. */
+/* As KT_ATTACH_SCHEDULER(), with further arguments; for an object, further variables. */
 #define KT_ATTACH_SCHEDULER_WITH(scheduler_ref, ...)                                               \
 	{                                                                                          \
 		.kind = KT_OP_ATTACH_SCHEDULER, .scheduler = (scheduler_ref),                      \
@@ -319,29 +389,35 @@ struct kt_op {
 		}                                                                                  \
 	}
 /*
- * Detaches the scheduler: the kernel is asked to let it go (sysrq-S), its program to end (SIGTERM), and it is
- * killed if it has not within 10 s. It is an error if none is attached.
+ * Detaches the scheduler: sysrq-S makes the kernel disable it, and SIGTERM asks its process to end.
+ * The process is killed if it has not ended within 10 s, which is an error. An error if no
+ * scheduler is attached.
  */
 #define KT_DETACH_SCHEDULER()                                                                      \
 	{                                                                                          \
 		.kind = KT_OP_DETACH_SCHEDULER                                                     \
 	}
-/* Likewise, and does nothing when none is attached. */
+/* As KT_DETACH_SCHEDULER(), but does nothing if no scheduler is attached. */
 #define KT_DETACH_SCHEDULER_IF_ANY()                                                               \
 	{                                                                                          \
 		.kind = KT_OP_DETACH_SCHEDULER, .if_any = true                                     \
 	}
-/* Detaches the scheduler that is attached, whichever, and attaches it anew with the same arguments. */
+/*
+ * Detaches the scheduler that is attached, and attaches it again with the same arguments. An error
+ * if none is attached.
+ */
 #define KT_RESTART_SCHEDULER()                                                                     \
 	{                                                                                          \
 		.kind = KT_OP_RESTART_SCHEDULER                                                    \
 	}
-/* Detaches the scheduler that is attached and attaches another one. It is an error if none is. */
+/*
+ * Detaches the scheduler that is attached, and attaches another one. An error if none is attached.
+ */
 #define KT_REPLACE_SCHEDULER(scheduler_ref)                                                        \
 	{                                                                                          \
 		.kind = KT_OP_REPLACE_SCHEDULER, .scheduler = (scheduler_ref)                      \
 	}
-/* Likewise, with more arguments. */
+/* As KT_REPLACE_SCHEDULER(), with further arguments; at least one. */
 #define KT_REPLACE_SCHEDULER_WITH(scheduler_ref, ...)                                              \
 	{                                                                                          \
 		.kind = KT_OP_REPLACE_SCHEDULER, .scheduler = (scheduler_ref),                     \
@@ -351,29 +427,36 @@ struct kt_op {
 		}                                                                                  \
 	}
 /*
- * Waits until the scheduler ends by itself, for .expect_scheduler_exit; that it has not within so many
- * milliseconds (more where the machine is slow) is an error.
+ * Waits until the scheduler ends by itself, for .expect_scheduler_exit. Does not wait if one has
+ * ended so before. An error if the scheduler has not ended within @ms milliseconds, or if none is
+ * attached.
  */
 #define KT_AWAIT_SCHEDULER_EXIT(ms)                                                                \
 	{                                                                                          \
 		.kind = KT_OP_AWAIT_SCHEDULER_EXIT, .timeout_ms = (ms)                             \
 	}
 /*
- * Holds a BPF map until the end of the test, so that it outlives its scheduler; see .pinned of struct
- * kt_bpf_ref. Of several with that name the oldest. Holding it twice is holding it once.
+ * Holds the oldest BPF map of that name until the end of the test, so that it outlives its
+ * scheduler. See .pinned of struct kt_bpf_ref. Does nothing if a map of that name is held already.
  */
 #define KT_PIN_BPF_MAP(map_name)                                                                   \
 	{                                                                                          \
 		.kind = KT_OP_PIN_BPF_MAP, .bpf = {.map = (map_name) }                             \
 	}
-/* Writes a number into a BPF map: KT_WRITE_BPF_MAP("fault.bss", "stall", 1). */
+/*
+ * Writes a number to a field of a BPF map: KT_WRITE_BPF_MAP("fault.bss", "stall", 1). See
+ * kt_bpf_write().
+ */
 #define KT_WRITE_BPF_MAP(map_name, field_path, number)                                             \
 	{                                                                                          \
 		.kind = KT_OP_WRITE_BPF_MAP, .value = (uint64_t)(number),                          \
 		.bpf = {.map = (map_name),                                                         \
 			.field = (field_path) }                                                    \
 	}
-/* Likewise, with the other members of struct kt_bpf_ref: KT_WRITE_BPF_MAP_AT(1, "m", .key = 3, .cpu = 1). */
+/*
+ * As KT_WRITE_BPF_MAP(), with any members of struct kt_bpf_ref:
+ * KT_WRITE_BPF_MAP_AT(1, "m", .key = 3, .cpu = 1).
+ */
 #define KT_WRITE_BPF_MAP_AT(number, map_name, ...)                                                 \
 	{                                                                                          \
 		.kind = KT_OP_WRITE_BPF_MAP, .value = (uint64_t)(number),                          \
@@ -381,14 +464,17 @@ struct kt_op {
 			__VA_ARGS__ }                                                              \
 	}
 
-/* Remembers a number of a BPF map under a name, for kt_bpf_captured(): KT_READ_BPF_MAP("n", "a.bss", "nr"). */
+/*
+ * Reads a number from a field of a BPF map, and stores it under a tag for kt_bpf_captured():
+ * KT_READ_BPF_MAP("n", "a.bss", "nr").
+ */
 #define KT_READ_BPF_MAP(tag_name, map_name, field_path)                                            \
 	{                                                                                          \
 		.kind = KT_OP_READ_BPF_MAP, .tag = (tag_name),                                     \
 		.bpf = {.map = (map_name),                                                         \
 			.field = (field_path) }                                                    \
 	}
-/* Likewise, with the other members of struct kt_bpf_ref. */
+/* As KT_READ_BPF_MAP(), with any members of struct kt_bpf_ref. */
 #define KT_READ_BPF_MAP_AT(tag_name, map_name, ...)                                                \
 	{                                                                                          \
 		.kind = KT_OP_READ_BPF_MAP, .tag = (tag_name),                                     \
@@ -396,21 +482,24 @@ struct kt_op {
 			__VA_ARGS__ }                                                              \
 	}
 
-/* ---- steps -------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 /** enum kt_hold_kind - how the length of a hold is given */
 enum kt_hold_kind {
-	KT_HOLD_NONE,     /* the step ends when its operations are done */
-	KT_HOLD_FRACTION, /* of the test's duration */
-	KT_HOLD_FIXED,    /* in milliseconds */
-	KT_HOLD_REPEAT,   /* operations over and over until the test's duration is over */
+	KT_HOLD_NONE,     /* no hold: the step ends when its operations are done */
+	KT_HOLD_FRACTION, /* a fraction of the test's .duration_ms */
+	KT_HOLD_FIXED,    /* a number of milliseconds */
+	KT_HOLD_REPEAT,   /* the operations are repeated until the test's .duration_ms is over */
 };
 
 /**
- * struct kt_hold - how long a step lasts after its setup and operations
- * @kind:     which of the following counts.
- * @fraction: within (0, 1].
- * @ms:       milliseconds, 0 allowed; of a loop, from one round to the next, at least 1.
+ * struct kt_hold - how long a step lasts after its setup and operations; see the macros below
+ * @kind:     which of the following members counts.
+ * @fraction: KT_HOLD_FRACTION: fraction of the test's .duration_ms, above 0 and at most 1.
+ * @ms:       KT_HOLD_FIXED: milliseconds, 0 allowed. KT_HOLD_REPEAT: milliseconds from the
+ *            beginning of one round to that of the next, at least 1.
+ *
+ * The holds of all steps together must not exceed .duration_ms.
  */
 struct kt_hold {
 	enum kt_hold_kind kind;
@@ -418,18 +507,21 @@ struct kt_hold {
 	unsigned int ms;
 };
 
+/* KT_HOLD_FRAC() - the fraction @f of the test's .duration_ms, 0 < f <= 1 */
 #define KT_HOLD_FRAC(f)                                                                            \
 	{                                                                                          \
 		.kind = KT_HOLD_FRACTION, .fraction = (f)                                          \
 	}
+/* KT_HOLD_MS() - @n milliseconds */
 #define KT_HOLD_MS(n)                                                                              \
 	{                                                                                          \
 		.kind = KT_HOLD_FIXED, .ms = (n)                                                   \
 	}
+/* KT_HOLD_FULL - the whole .duration_ms */
 #define KT_HOLD_FULL KT_HOLD_FRAC(1.0)
 /*
- * Setup once, then the operations every @n milliseconds until the duration of the test is over, counted from
- * the first hold of the test.
+ * KT_HOLD_LOOP() - the step's operations are done every @n milliseconds until the .duration_ms of
+ * the test is over, which counts from the first hold of the test. The setup is done once.
  */
 #define KT_HOLD_LOOP(n)                                                                            \
 	{                                                                                          \
@@ -438,19 +530,23 @@ struct kt_hold {
 
 /**
  * struct kt_step - one step of a scenario: setup, then operations, then the hold
- * @name:     for reports; optional.
- * @setup:    KT_SETUP(): cgroups to create, with their workers.
- * @setup_fn: instead: guest: gives the list when the step begins; NULL ends the test as failed. The list
- *            and all that it points to must live until the end of the test, as static variables do, and
- *            what KT_WORK() makes inside a function does not.
- * @ops:      KT_OPS(): operations, in order.
- * @hold:     KT_HOLD_FRAC(), KT_HOLD_MS(), KT_HOLD_FULL or KT_HOLD_LOOP().
+ * @name:     for reports. NULL: none.
+ * @setup:    KT_SETUP(): cgroups to create, with their workers and payloads. NULL: none.
+ * @setup_fn: instead of @setup: a function that returns the list when the step begins. It runs in
+ *            the guest. NULL as its result fails the test. The list and all that it points to must
+ *            exist until the end of the test: use static variables, as what KT_WORK() creates
+ *            inside a function ends with that function.
+ * @ops:      KT_OPS(): operations, in order. NULL: none.
+ * @hold:     KT_HOLD_FRAC(), KT_HOLD_MS(), KT_HOLD_FULL or KT_HOLD_LOOP(). Default: no hold.
+ * @end:      terminates a list; set by the macros.
  *
- * A cgroup that a step creates lives until the end of the last step that names it (or one above or
- * below it); with no later step naming it, until the end of its own. What is left at the end of a
- * step is torn down in the reverse order of creation, whatever happened before: payloads are killed,
- * workers are stopped, the cgroup is thawed and removed. Workers that were started where PID 1 is live
- * likewise, "" being the name.
+ * A step must have a setup, an operation or a hold.
+ *
+ * A cgroup that a step creates exists until the end of the last step that names it, or that names a
+ * cgroup above or below it; at least until the end of its own step. The same holds for workers and
+ * payloads in the root cgroup, whose name is "". At the end of a step, what no later step needs is
+ * torn down, newest first, whatever has failed before: payloads are killed, workers are stopped,
+ * and the cgroup is thawed and removed.
  */
 struct kt_step {
 	const char *name;
@@ -462,9 +558,9 @@ struct kt_step {
 };
 
 /**
- * struct kt_backdrop - what is there before the first step and until after the last
- * @setup: KT_SETUP().
- * @ops:   KT_OPS(), after the setup.
+ * struct kt_backdrop - what exists from before the first step until after the last one
+ * @setup: KT_SETUP(): cgroups to create, with their workers and payloads. NULL: none.
+ * @ops:   KT_OPS(): operations, done once after the setup. NULL: none.
  *
  * Its cgroups, workers and payloads live until the end of the test.
  */
@@ -473,6 +569,7 @@ struct kt_backdrop {
 	const struct kt_op *ops;
 };
 
+/* KT_SETUP() - the setup of a step or backdrop, a list of struct kt_cgroup_def; at least one */
 #define KT_SETUP(...)                                                                              \
 	.setup = (const struct kt_cgroup_def[])                                                    \
 	{                                                                                          \
@@ -481,6 +578,7 @@ struct kt_backdrop {
 			.end = true                                                                \
 		}                                                                                  \
 	}
+/* KT_OPS() - the operations of a step or backdrop, a list of operation macros; at least one */
 #define KT_OPS(...)                                                                                \
 	.ops = (const struct kt_op[])                                                              \
 	{                                                                                          \
@@ -489,4 +587,5 @@ struct kt_backdrop {
 			.end = true                                                                \
 		}                                                                                  \
 	}
+/* KT_STEPS() - the steps of a test, a list of struct kt_step; at least one */
 #define KT_STEPS(...) ((const struct kt_step[]){ __VA_ARGS__, { .end = true } })

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* KT_SCHEDULER(): sched_ext schedulers that tests run under, and what is asked of them. */
+/* KT_SCHEDULER(): sched_ext schedulers that tests run under, how they ended, and their BPF maps. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 
 #include <ktest/check.h>
 #include <ktest/ctx.h>
+#include <ktest/declaration.h>
 #include <ktest/test.h>
 #include <ktest/topology.h>
 
@@ -17,24 +18,31 @@ extern "C" {
 
 /**
  * struct kt_scheduler - a sched_ext scheduler; written with KT_SCHEDULER()
- * @name:        unique in the binary. Set by KT_SCHEDULER().
- * @file, @line: where it stands. Set by KT_SCHEDULER().
- * @object:      a BPF object file (.bpf.o), which ktest loads; or
- * @binary:      a program that loads its own, as those of the kernel's tools/sched_ext do.
- *               Either is looked for in the directories of KTESTS_SCHEDULER_PATH (with colons between them),
- *               beside the test program, and a binary in PATH. With a slash it is a path, and one that does
- *               not begin with a slash is relative to the directory of the test program.
- * @package:     what to install where it is missing.
- * @args:        KT_ARGS(): for an object "VARIABLE=VALUE", for a binary its arguments. A variable is a
- *               global one of the BPF program, read-only or not, or a part of it: "cells[2].cpus=0xf".
- * @topology:    of the machines of tests that do not say themselves, dimension by dimension.
- * @checks:      for tests that do not say themselves; they come before the binary's KT_DEFAULT_CHECKS().
- * @dump_kib:    room for what the kernel dumps when the scheduler fails, in KiB, at most 16384. Default
- *               1024. Of a binary, which asks the kernel for room itself, it is that of the other way that
- *               the dump takes, by the tracepoint sched_ext_dump.
+ * @name:        unique in the program. Set by KT_SCHEDULER().
+ * @file, @line: where the scheduler is defined. Set by KT_SCHEDULER().
+ * @object:      a BPF object file (.bpf.o), which ktest loads. A scheduler has either @object or
+ *               @binary.
+ * @binary:      a program that loads its own scheduler, like those in the kernel's tools/sched_ext.
+ * @package:     the package that contains it, for the message of a skipped test. NULL: none.
+ * @args:        KT_ARGS(). For an object: "VARIABLE=VALUE", global variables of the BPF program
+ *               (read-only or not) or parts of them: "cells[2].cpus=0xf". For a program: its
+ *               arguments. NULL: none.
+ * @files:       KT_ARGS(): paths of files that are put beside it in the guest, as for a payload
+ *               (struct kt_payload). NULL: none.
+ * @topology:    for tests whose .scheduler this is: each dimension that the test leaves at 0.
+ * @checks:      for tests whose .scheduler this is: each member that the test leaves out. They
+ *               override KT_DEFAULT_CHECKS().
+ * @dump_kib:    room for the text that the kernel dumps when the scheduler fails, in KiB, at most
+ *               16384. Default 1024. For an object, it is also set as ops.exit_dump_len. A program
+ *               sets that itself; for it, @dump_kib is the room of the tracepoint sched_ext_dump
+ *               only.
  *
- * It is packed for the tests that name it; a test whose scheduler is not there is skipped, and so is one on
- * a kernel without sched_ext or without what the scheduler needs.
+ * A name without a slash is looked for in the directories of KTESTS_SCHEDULER_PATH (separated by
+ * colons), then beside the test program, and that of a program in PATH as well. A name with a slash
+ * is a path; a relative one begins in the directory of the test program.
+ *
+ * The file is packed for the tests that use it. A test is skipped if its scheduler is not found, or
+ * if the kernel has no sched_ext or lacks something that the scheduler needs.
  */
 struct kt_scheduler {
 	const char *name;
@@ -44,26 +52,37 @@ struct kt_scheduler {
 	const char *binary;
 	const char *package;
 	const char *const *args;
+	const char *const *files;
 	struct kt_topology topology;
 	struct kt_checks checks;
 	unsigned int dump_kib;
 };
 
-/* A link of the binary's list of schedulers; its storage is provided by KT_SCHEDULER(). */
+/**
+ * struct kt_scheduler_node - an element of the program's list of schedulers
+ * @scheduler: the scheduler.
+ * @next:      the element behind it; NULL: the last one. Set by kt_scheduler_register().
+ *
+ * KT_SCHEDULER() provides the storage, which exists as long as the program.
+ */
 struct kt_scheduler_node {
 	const struct kt_scheduler *scheduler;
 	struct kt_scheduler_node *next;
 };
 
-/* Appends @node to the list. Called by constructors, before main(). */
+/**
+ * kt_scheduler_register() - appends @node to the program's list of schedulers
+ *
+ * Constructors call it, before main(). The list keeps @node.
+ */
 void kt_scheduler_register(struct kt_scheduler_node *node);
 
 /**
  * KT_SCHEDULER() - defines and registers a scheduler
- * @scheduler_name: an identifier
+ * @scheduler_name: an identifier, which becomes its name
  * @...:            members of struct kt_scheduler, as designated initialisers
  *
- * It is known in its source file only.
+ * The definition is local to its source file.
  *
  * Example:
  *
@@ -71,6 +90,7 @@ void kt_scheduler_register(struct kt_scheduler_node *node);
  *	KTEST(fair, .scheduler = KT_SCHEDULER_REF(short_slices), .steps = ...);
  */
 #define KT_SCHEDULER(scheduler_name, ...)                                                          \
+	KT_DECLARATION_BEGIN									   \
 	static const struct kt_scheduler kt_scheduler_##scheduler_name = {                         \
 		.name = #scheduler_name, .file = __FILE__, .line = __LINE__, __VA_ARGS__           \
 	};                                                                                         \
@@ -80,25 +100,33 @@ void kt_scheduler_register(struct kt_scheduler_node *node);
 		static struct kt_scheduler_node node = { &kt_scheduler_##scheduler_name, NULL };   \
 		kt_scheduler_register(&node);                                                      \
 	}                                                                                          \
+	KT_DECLARATION_END									   \
 	typedef int kt_scheduler_needs_semicolon_##scheduler_name
 
-/** KT_SCHEDULER_REF() - a scheduler by its name */
+/** KT_SCHEDULER_REF() - a pointer to the scheduler of that name, which the same file defines */
 #define KT_SCHEDULER_REF(scheduler_name) (&kt_scheduler_##scheduler_name)
 
 /** KT_SCHEDULERS() - the list of a test: .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fifo)) */
 #define KT_SCHEDULERS(...) ((const struct kt_scheduler *const[]){ __VA_ARGS__, NULL })
 
-/* "SCX_EXIT_ERROR_STALL" and so on, for messages. */
+/**
+ * kt_scx_exit_name() - the kernel's name of @kind, for messages: "SCX_EXIT_ERROR_STALL"
+ *
+ * Returns "unknown" for KT_SCX_EXIT_OTHER, and "any" for other values that the kernel does not
+ * have. Never NULL.
+ */
 const char *kt_scx_exit_name(enum kt_scx_exit kind);
 
 /**
- * struct kt_scheduler_end - how a scheduler ended that nobody had detached
- * @scheduler: which.
- * @kind:      why, as the kernel says.
- * @reason:    the kernel's words for that: "runnable task stall".
- * @message:   what the kernel, or the scheduler by scx_bpf_error(), has said besides; "" if nothing.
- * @backtrace: of the kernel at that moment, a line for each function; "" if there is none.
- * @elapsed_ns: since the test began.
+ * struct kt_scheduler_end - how a scheduler ended that no operation had detached
+ * @scheduler:  the scheduler.
+ * @kind:       why it ended, as the kernel says. KT_SCX_EXIT_OTHER if the kernel says nothing.
+ * @reason:     the kernel's words for @kind: "runnable task stall".
+ * @message:    what the kernel, or the scheduler by scx_bpf_error(), adds; "" if nothing.
+ * @backtrace:  the kernel's stack at that moment, a line for each function; "" if there is none.
+ * @elapsed_ns: when it ended, in nanoseconds since the test began.
+ *
+ * No text is NULL.
  */
 struct kt_scheduler_end {
 	const struct kt_scheduler *scheduler;
@@ -110,32 +138,47 @@ struct kt_scheduler_end {
 };
 
 /**
- * kt_scheduler_ended() - the last end of a scheduler that nobody had detached
+ * kt_scheduler_ended() - how a scheduler ended last that no operation had detached
  *
- * NULL when there was none. Its texts are valid until the next such end, or that of the test. Guest only.
+ * Returns NULL if no scheduler has ended so. What it points to is valid until the next such end, or
+ * until the test ends. Guest only; NULL elsewhere.
  */
 const struct kt_scheduler_end *kt_scheduler_ended(const struct kt_ctx *ctx);
 
-/** kt_scheduler_attached() - the scheduler that is attached; NULL for the kernel's own. Guest only. */
+/**
+ * kt_scheduler_attached() - the scheduler that is attached
+ *
+ * Returns NULL if tasks run under the kernel's own scheduler. Guest only; NULL elsewhere.
+ */
 const struct kt_scheduler *kt_scheduler_attached(const struct kt_ctx *ctx);
 
 /**
- * kt_vm_scheduler_log(), kt_vm_scheduler_dump() - what the schedulers of the test have printed, and what
- * the kernel has dumped of those that failed (the tracepoint sched_ext_dump). .post_vm only; NULL elsewhere.
+ * kt_vm_scheduler_log(), kt_vm_scheduler_dump() - texts of all schedulers of the test
+ *
+ * The log is what the schedulers have printed. The dump is what the kernel has dumped of those that
+ * failed, by the tracepoint sched_ext_dump. Strings, "" if there was nothing; valid until .post_vm
+ * returns. .post_vm only; NULL elsewhere.
  */
 const char *kt_vm_scheduler_log(const struct kt_ctx *ctx);
 const char *kt_vm_scheduler_dump(const struct kt_ctx *ctx);
 
-/* ---- BPF maps ----------------------------------------------------------------------------------- */
+/* ---- BPF maps -------------------------------------------------------------------------------- */
 
 /**
- * kt_bpf_read(), kt_bpf_write() - a number in a BPF map, found by BTF
- * @ref:   KT_BPF("fifo.bss", .field = "nr_queued"); see struct kt_bpf_ref.
- * @value: of any width; negative ones extended to 64 bits.
+ * kt_bpf_read(), kt_bpf_write() - read and write a number in a BPF map; BTF says where it is
+ * @ref:   the place: KT_BPF("fifo.bss", .field = "nr_queued"); see struct kt_bpf_ref.
+ * @value: kt_bpf_read(): a uint64_t * for the number, which stays as it is on failure.
+ *         kt_bpf_write(): the number. Negative numbers are extended to 64 bits.
  *
- * Signed and unsigned integers, booleans, enums, pointers and bit fields can be read and written. Of a map
- * that user space can map (.bss, .data) the field alone is written; of others all of the value, as it was a
- * moment before. Return 0, or KT_FAILED with the failure recorded. Guest only.
+ * The field is an integer, boolean, enum, pointer or bit field of at most 64 bits. A number that
+ * does not fit into it is not written, which is a failure.
+ *
+ * In a map that user space can mmap() (.bss, .data), only the field is written. In other maps, the
+ * whole value is read, changed and written back; changes that the BPF program makes to it in the
+ * meantime are lost. Writing to a key that a hash does not have adds it, with zeroes around the
+ * field.
+ *
+ * Return 0, or KT_FAILED with the failure recorded. Guest only; a failure elsewhere.
  */
 #define kt_bpf_read(ctx, ref, value)                                                               \
 	kt_bpf_read_number((ctx), (struct kt_where){ __FILE__, __LINE__ }, (ref), (value))
@@ -147,15 +190,19 @@ int kt_bpf_write_number(struct kt_ctx *ctx, struct kt_where where, struct kt_bpf
 			uint64_t value);
 
 /**
- * kt_bpf_captured() - what KT_READ_BPF_MAP() has remembered as @tag
+ * kt_bpf_captured() - the number that KT_READ_BPF_MAP() stored under @tag
  *
- * The latest of that name. Returns false, and leaves *@ret_value, when there is none. Guest only.
+ * If several are stored under the tag, it is the latest. Returns false, and leaves *@ret_value as
+ * it is, if there is none. Guest only; false elsewhere.
  */
 bool kt_bpf_captured(const struct kt_ctx *ctx, const char *tag, uint64_t *ret_value);
 
 /**
- * kt_bpf_read_bytes(), kt_bpf_write_bytes() - likewise a field of any type and width, as it lies in memory
- * @len: must be the width of the field.
+ * kt_bpf_read_bytes(), kt_bpf_write_bytes() - as kt_bpf_read() and kt_bpf_write(), for any field
+ * @data: the bytes of the field as they lie in the map's memory.
+ * @len:  number of bytes; must be the size of the field.
+ *
+ * The field may have any type and size, but must not be a bit field.
  */
 #define kt_bpf_read_bytes(ctx, ref, data, len)                                                     \
 	kt_bpf_read_data((ctx), (struct kt_where){ __FILE__, __LINE__ }, (ref), (data), (len))

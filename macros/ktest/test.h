@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* KTEST(): a test as data, and how it gets into the binary's list. */
+/* KTEST(): defines a test as data, and adds it to the list of the program's tests. */
 
 #include <stddef.h>
 
 #include <ktest/check.h>
+#include <ktest/declaration.h>
 #include <ktest/scenario.h>
 #include <ktest/topology.h>
 
@@ -19,34 +20,51 @@ struct kt_scheduler; /* see ktest/scheduler.h */
 /**
  * struct kt_test - one test; written with KTEST()
  * @name:        unique in the binary; letters, digits and underscores. Set by KTEST().
- * @file, @line: where it stands. Set by KTEST().
- * @summary:     one line that says what is true when it passes.
- * @tags:        KT_TAGS("slow", "cgroup"), for selection.
- * @disabled:    why it does not run; NULL (the default) when it does.
- * @topology:    of its machine; see struct kt_topology for the default.
- * @memory_mib:  RAM of its machine, 64..65536. Default 512.
- * @duration_ms: what the fractions of the steps' holds are of. Default 2000.
- * @timeout_ms:  limit from the start of the test to its result. Default duration_ms + 10 000. Both
- *               are multiplied where there is no hardware virtualisation (--timeout-multiplier).
- * @backdrop:    what is there through all steps: .backdrop = { KT_SETUP(...), KT_OPS(...) }.
- * @steps:       KT_STEPS(): the scenario. Exclusive with @run.
- * @checks:      limits on what the workers report at the end: .checks = { .not_starved = KT_ON }.
- * @run:         guest: the test as a function instead of steps. 0, or KT_FAILED after an assertion,
- *               or a negative errno, which fails the test.
- * @check:       guest: called after the steps or @run if those succeeded; result as for @run.
- * @post_vm:     host: called after the machine is gone, whatever the verdict; result as for @run.
- * @scheduler:   KT_SCHEDULER_REF(): attached before the test begins, and until .check is done. NULL: the
- *               kernel's own.
- * @schedulers:  KT_SCHEDULERS(): those that its functions use; what its steps name is known.
- * @watchdog_ms: how long its schedulers may leave a task waiting before the kernel's watchdog ends them,
- *               1..30 000; longer where the machine is slow, up to that. Default: as each has it, 5000 for
- *               an object that says nothing, so that it is the watchdog that tells and not @timeout_ms.
- * @expect_scheduler_exit: { .kind = KT_SCX_EXIT_ERROR_STALL }: that a scheduler ends so does not fail the
- *               test, and its absence does.
- * @payloads:    KT_PAYLOADS(): those that its functions use; what its steps name is known. Where one is
- *               not installed, the test is skipped.
- * @expect_kernel_warning: a WARN, BUG, lockdep or stall report of the kernel during the test does
- *               not fail it, and its absence does. The text must contain this string.
+ * @file, @line: where the test is defined. Set by KTEST(); shown with failures.
+ * @summary:     one line that says what is true when the test passes. For lists and reports.
+ * @tags:        KT_TAGS("slow", "cgroup"). The JSON list (--list --format json) shows them; no
+ *               option selects tests by tag yet.
+ * @disabled:    the reason why the test does not run; it is reported as SKIP with this reason.
+ *               NULL (the default): the test runs.
+ * @topology:    CPUs, caches and NUMA nodes of the machine. A dimension that is 0 comes from
+ *               @scheduler's topology; struct kt_topology has the default.
+ * @memory_mib:  RAM of the machine in MiB, 64..65536. Default 512.
+ * @duration_ms: length of the scenario in milliseconds, of which KT_HOLD_FRAC() takes fractions.
+ *               The holds of all steps together must not exceed it. Default 2000.
+ * @timeout_ms:  time limit in milliseconds, from the start of the test to its result. Default:
+ *               @duration_ms + 10 000. The limit is multiplied on a slow machine: by 3 under
+ *               TCG, or by --timeout-multiplier. --timeout replaces it.
+ * @backdrop:    what exists from before the first step until after the last one:
+ *               .backdrop = { KT_SETUP(...), KT_OPS(...) }.
+ * @steps:       KT_STEPS(): the scenario. A test has either @steps or @run.
+ * @checks:      limits on what the workers report at their end:
+ *               .checks = { .not_starved = KT_ON }. See struct kt_checks for the defaults.
+ * @run:         runs in the guest, as PID 1: the test as a function instead of steps. Returns 0,
+ *               KT_FAILED after a failed assertion, or a negative errno. A value that is not 0
+ *               fails the test.
+ * @check:       runs in the guest after the steps or @run, and after @checks, if the steps or
+ *               @run succeeded. Returns as @run does. NULL: nothing to check.
+ * @post_vm:     runs on the host after the machine has ended, whatever the verdict is. Returns
+ *               as @run does, within 60 s. NULL: nothing to do.
+ * @scheduler:   KT_SCHEDULER_REF(): is attached before the scenario begins, and detached after
+ *               @check. NULL (the default): the kernel's own scheduler.
+ * @schedulers:  KT_SCHEDULERS(): those that the test's functions attach. The ones that steps
+ *               name are found without it.
+ * @watchdog_ms: how long a scheduler may leave a runnable task waiting before the kernel's
+ *               watchdog ends it, in milliseconds, 1..30 000. A slow machine gets more, up to
+ *               30 000 (SCX_WATCHDOG_MAX_TIMEOUT, kernel/sched/ext_internal.h). Default 0: what
+ *               the scheduler sets itself. An object that sets nothing gets 5000, less than the
+ *               default @timeout_ms, so that a stall ends with the watchdog's report.
+ * @expect_scheduler_exit: an end of a scheduler that the test provokes:
+ *               { .kind = KT_SCX_EXIT_ERROR_STALL }. Such an end does not fail the test, and a
+ *               test without it fails. All zero (the default): no end is expected.
+ * @payloads:    KT_PAYLOADS(): those that the test's functions run. The ones that steps name are
+ *               found without it. The test is skipped if one of them is not installed.
+ * @expect_kernel_warning: a part of the text of a kernel report (WARN, BUG, lockdep, stall) that
+ *               the test provokes. Such a report does not fail the test, and a test without it
+ *               fails. NULL (the default): every report fails the test.
+ *
+ * Everything that a member points to must exist as long as the program; the macros see to it.
  */
 struct kt_test {
 	const char *name;
@@ -73,34 +91,48 @@ struct kt_test {
 	const char *expect_kernel_warning;
 };
 
+/* KT_TAGS() - the tags of a test, a list of strings; at least one */
 #define KT_TAGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-/* A link of the binary's list of tests; its storage is provided by KTEST(). */
+/**
+ * struct kt_test_node - an element of the program's list of tests
+ * @test: the test.
+ * @next: the element behind it; NULL: the last one. Set by kt_test_register().
+ *
+ * KTEST() provides the storage, which exists as long as the program.
+ */
 struct kt_test_node {
 	const struct kt_test *test;
 	struct kt_test_node *next;
 };
 
-/* Appends @node to the list. Called by constructors, before main(). */
+/**
+ * kt_test_register() - appends @node to the program's list of tests
+ *
+ * Constructors call it, before main(). The list keeps @node.
+ */
 void kt_test_register(struct kt_test_node *node);
 
 /**
- * kt_main() - the runner: selects, runs and reports the tests of this binary
+ * kt_main() - the runner: selects, runs and reports the tests of this program
+ * @argc, @argv: the command line, as main() gets it; docs/running.md describes it.
  *
- * libktest has a main() that calls this, so that a file of KTESTs is a whole program; a program
- * with its own main() calls it there. Returns the exit status (docs/running.md).
+ * libktest has a main() that calls this, so that a file of KTEST()s is a complete program. A
+ * program with a main() of its own calls kt_main() from there. Returns the exit status
+ * (docs/running.md).
  */
 int kt_main(int argc, char **argv);
 
 /*
- * Registration runs at constructor priority 1000: before unprioritised constructors, one of which
- * takes over when the program is PID 1 of a guest and must find the list complete.
+ * The constructors that register tests, payloads and schedulers have priority 1000, so they run
+ * before all constructors without a priority. One of the latter takes over the process when it is
+ * PID 1 of a guest (framework/declaration/registry.c), and needs the complete list.
  */
 #define KT_TEST_CONSTRUCTOR_PRIORITY 1000
 
 /**
  * KTEST() - defines and registers a test
- * @test_name: an identifier
+ * @test_name: an identifier, which becomes the name of the test
  * @...:       members of struct kt_test, as designated initialisers
  *
  * Example:
@@ -110,6 +142,7 @@ int kt_main(int argc, char **argv);
  *	      .run = two_cpus_run);
  */
 #define KTEST(test_name, ...)                                                                      \
+	KT_DECLARATION_BEGIN									   \
 	static const struct kt_test kt_test_##test_name = {                                        \
 		.name = #test_name, .file = __FILE__, .line = __LINE__, __VA_ARGS__                \
 	};                                                                                         \
@@ -119,6 +152,7 @@ int kt_main(int argc, char **argv);
 		static struct kt_test_node node = { &kt_test_##test_name, NULL };                  \
 		kt_test_register(&node);                                                           \
 	}                                                                                          \
+	KT_DECLARATION_END									   \
 	typedef int kt_needs_semicolon_##test_name
 
 #ifdef __cplusplus

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The CPUs that a test's machine has. */
+/* The CPUs, caches and NUMA nodes of a test's machine. */
 
 /**
  * struct kt_topology - the shape of a machine
- * @numa_nodes: NUMA nodes; the LLCs are dealt out to them evenly. Default 1.
- * @llcs:       last-level caches in all, a multiple of @numa_nodes.
- * @cores:      cores per LLC.
+ * @numa_nodes: number of NUMA nodes. Default 1.
+ * @llcs:       number of last-level caches in the whole machine; a multiple of @numa_nodes, so
+ *              that each node has the same number of them.
+ * @cores:      cores per last-level cache.
  * @threads:    hardware threads per core. Default 1.
  *
- * A topology that is all zero (not given) is 1 node, 1 LLC, 2 cores, 1 thread. One that is given
- * must say @llcs and @cores. The product llcs * cores * threads is the number of CPUs, at most 255.
- * The guest compares what it sees with this before the test runs; a difference is an ERROR.
+ * A topology that is all zero is a machine with 1 node, 1 LLC, 2 cores and 1 thread per core. Any
+ * other topology must set @llcs and @cores. The number of CPUs, llcs * cores * threads, is at
+ * most 255. CPUs are numbered in the order of nodes, LLCs, cores and threads.
+ *
+ * The guest compares the topology that its kernel reports with this one before the test begins; a
+ * difference is an ERROR.
  */
 struct kt_topology {
 	unsigned int numa_nodes;
@@ -20,7 +24,10 @@ struct kt_topology {
 	unsigned int threads;
 };
 
-/* CPUs of a topology whose defaults are filled in. */
+/**
+ * kt_topology_cpus() - the number of CPUs of a topology
+ * @topology: with its defaults filled in, as kt_topology() returns it.
+ */
 static inline unsigned int kt_topology_cpus(const struct kt_topology *topology)
 {
 	return topology->llcs * topology->cores * topology->threads;

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What a test costs: one line of JSON for each figure, with what it is to be at most.
+"""What a test costs: one line of JSON for each figure, with its limit.
 
 usage: fork.py [--quick] KTESTS SAMPLE [FIGURE...]
 
-The figures mean something on a quiet host only. --quick tries everything, with few repetitions, and
-leaves out what takes minutes.
+The figures are meaningful on a quiet host only. --quick measures with few repetitions, and
+leaves out the figures that take minutes.
 """
 
 import argparse
@@ -24,14 +24,16 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 def run(*command, **kwargs):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, **kwargs)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          **kwargs)
     if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+        sys.exit(f"{' '.join(map(str, command))}: exit status {done.returncode}\n"
+                 f"{done.stdout}{done.stderr}")
     return done.stdout + done.stderr
 
 
 def first_instructions(output):
-    """[(seconds of waiting in the pool, milliseconds from asking to the first instruction)]"""
+    """[(seconds in the pool, milliseconds from the request to the first instruction)]"""
     found = re.findall(r"ready ([\d.]+) s.*first instruction after ([\d.]+) s", output)
     return [(float(ready), float(after) * 1e3) for ready, after in found]
 
@@ -53,15 +55,17 @@ class Bench:
         return statistics.median(took), 150
 
     def first_instruction_ms(self):
-        """from asking for a machine to the first instruction of the test, no pool: median"""
-        output = "".join(run(self.ktests, "-v", "--exact", "trivial", "--pool", "0") for _ in range(self.times(30)))
+        """from the request for a machine to the first instruction of the test, no pool: median"""
+        output = "".join(run(self.ktests, "-v", "--exact", "trivial", "--pool", "0")
+                         for _ in range(self.times(30)))
         return statistics.median(after for _, after in first_instructions(output)), 80
 
     def first_instruction_pool_ms(self):
         """the same for machines that were waiting in the pool: median"""
         waited = []
         while len(waited) < self.times(20):
-            output = run(self.ktests, "-v", "-j", "2", "--exact", "leftover_children", "topology_default",
+            output = run(self.ktests, "-v", "-j", "2", "--exact", "leftover_children",
+                         "topology_default",
                          "--stress-count", "8")
             waited += [after for ready, after in first_instructions(output) if ready > 0.03]
         return statistics.median(waited), 15
@@ -77,23 +81,26 @@ class Bench:
         """private memory of a machine whose test runs (smaps_rollup of QEMU): largest"""
         largest = 0
         for _ in range(self.times(5)):
-            process = subprocess.Popen([self.sample, "--exact", "hangs", "--timeout", "1s", "--no-capture"],
+            process = subprocess.Popen([self.sample, "--exact", "hangs", "--timeout", "1s",
+                                        "--no-capture"],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             for line in process.stderr:
                 if "waiting for what never comes" in line:
                     break
             session = children(process.pid)[0]
             rollup = pathlib.Path(f"/proc/{children(session)[0]}/smaps_rollup").read_text()
-            private = sum(int(kib) for kib in re.findall(r"^Private_\w+: +(\d+) kB", rollup, re.M)) / 1024
+            private = sum(int(kib)
+                          for kib in re.findall(r"^Private_\w+: +(\d+) kB", rollup, re.M)) / 1024
             largest = max(largest, private)
             process.communicate()
         return largest, 60
 
     def edit_to_verdict_s(self):
-        """one test is edited, then ./dev run -t it, the compiler included: median; in a copy of the tree"""
+        """one test is edited, then ./dev run -t it, in a copy of the tree: median"""
         took = []
         with tempfile.TemporaryDirectory() as directory:
-            for name in run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines():
+            for name in run("git", "ls-files", "--cached", "--others", "--exclude-standard",
+                            cwd=ROOT).splitlines():
                 target = pathlib.Path(directory, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, target)
@@ -101,7 +108,8 @@ class Bench:
             source = pathlib.Path(directory, "tests/suites/guest.c")
             text = source.read_text()
             for i in range(self.times(9)):
-                source.write_text(f"{text}\nKTEST(edited, .summary = \"edit {i}\", ONE_CPU, .run = own_children_run);\n")
+                source.write_text(f"{text}\nKTEST(edited, .summary = \"edit {i}\", ONE_CPU, "
+                                  ".run = own_children_run);\n")
                 began = time.monotonic()
                 run("./dev", "run", "-t", "edited", cwd=directory)
                 took.append(time.monotonic() - began)
@@ -110,11 +118,12 @@ class Bench:
     def failures_in_1000(self):
         """failures of one trivial test in 1000 runs, without retries"""
         n = 10 if self.quick else 1000
-        output = run(self.ktests, "--exact", "trivial", "--stress-count", str(n), "--status-level", "fail")
+        output = run(self.ktests, "--exact", "trivial", "--stress-count", str(n), "--status-level",
+                     "fail")
         return n - int(re.search(r"(\d+) passed", output)[1]), 0
 
     def scheduler_entries(self, test):
-        """What the sidecar says of the schedulers of a test, run by run."""
+        """The schedulers of a test as its result files list them, for each run."""
         for _ in range(self.times(15)):
             with tempfile.TemporaryDirectory() as directory:
                 run(self.ktests, "--exact", test, "--output-dir", directory)
@@ -122,12 +131,13 @@ class Bench:
             yield result["attempts"][0]["result"]["scenario"]["schedulers"]
 
     def scheduler_attach_ms(self):
-        """from asking for a scheduler (fifo) to its being enabled, in a fresh fork: median"""
+        """from the request for a scheduler (fifo) until it is enabled, in a fresh fork: median"""
         return statistics.median((entries[0]["enabled_ns"] - entries[0]["asked_ns"]) / 1e6
                                  for entries in self.scheduler_entries("scx_variables")), None
 
     def scheduler_replace_ms(self):
-        """from asking for the detaching of one (fifo) to the other one's being enabled, nothing else running: median"""
+        """from the request to replace a scheduler (fifo) until the other one is enabled, nothing
+        else running: median"""
         return statistics.median((entries[1]["enabled_ns"] - entries[1]["asked_ns"]) / 1e6
                                  for entries in self.scheduler_entries("scx_restart")), None
 
@@ -148,10 +158,10 @@ def main():
     parser.add_argument("figures", nargs="*")
     arguments = parser.parse_args()
     bench = Bench(arguments.ktests, arguments.sample, arguments.quick)
-    figures = [name for name, member in vars(Bench).items() if callable(member) and member.__doc__ and
-               name != "scheduler_entries"]
+    figures = [name for name, member in vars(Bench).items() if callable(member) and member.__doc__
+               and name != "scheduler_entries"]
     for program, test in ((bench.ktests, "trivial"), (bench.sample, "warning_is_expected")):
-        # With as many attempts the template is made for just this binary.
+        # With that many attempts, the template is made for exactly this binary.
         run(program, "--exact", test, "--stress-count", "20")
     for name in arguments.figures or figures:
         if arguments.quick and name in SLOW:

@@ -4,7 +4,7 @@
 
 usage: coverage.py KTESTS RESULTS_DIR
 
-RESULTS_DIR is what the suite has written; without it, the suite is run first.
+RESULTS_DIR has the files that the suite has written. If it does not exist, the suite runs first.
 """
 
 import json
@@ -14,13 +14,14 @@ import sys
 
 
 def check_phases(results):
-    """The steps of scx_steps are tagged with the scheduler that ran in each, and swaps are one entry."""
+    """Each step of scx_steps names the scheduler that ran in it, and a swap is one entry."""
     path = results / "scx_steps.json"
     if not path.exists():
         return []
     scenario = json.loads(path.read_text())["attempts"][-1]["result"]["scenario"]
     tags = [step.get("scheduler") for step in scenario["steps"]]
-    swaps = [(entry["name"], entry.get("replaces"), entry["step"]) for entry in scenario["schedulers"]]
+    swaps = [(entry["name"], entry.get("replaces"), entry["step"])
+             for entry in scenario["schedulers"]]
     faults = []
     if tags != ["fifo", "vtime", "vtime", None]:
         faults.append(f"scx_steps: its steps are tagged {tags}")
@@ -33,7 +34,8 @@ def main():
     ktests, results = sys.argv[1], pathlib.Path(sys.argv[2])
     if not list(results.glob("*.json")):
         subprocess.run([ktests, "--status-level", "fail", "--output-dir", results], timeout=1200)
-    listed = json.loads(subprocess.run([ktests, "--list", "--format", "json"], capture_output=True, check=True,
+    listed = json.loads(subprocess.run([ktests, "--list", "--format", "json"], capture_output=True,
+                                       check=True,
                                        text=True).stdout)
     used, worked, n = set(), set(), 0
     for path in results.glob("*.json"):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""However a run ends, nothing is left a second later: no process, no file outside the cache, no
-shared memory, and the terminal's exit status says how.
+"""However a run ends, a second later there is no process, no file outside the cache and no shared
+memory of it. The exit status says how it ended.
 
 usage: death.py KTESTS FAILING_SAMPLE
 """
@@ -18,7 +18,7 @@ LIMIT_S = 1.0
 
 
 def descendants(pid):
-    """All processes below @pid, as {pid: command}."""
+    """All descendants of the process @pid, as {pid: command}."""
     found = {}
     for child in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -44,13 +44,13 @@ def alive(pid, command):
 
 
 def files():
-    """What a run could leave behind outside its cache."""
+    """Files and shared memory that a run could leave behind outside its cache."""
     places = ("/tmp", "/dev/shm", "/run", "/var/tmp")
     return {str(p) for place in places for p in pathlib.Path(place).glob("*")}
 
 
 def end_by(command, sig, when, workdir):
-    """Starts a run, and sends @sig when its output holds @when, or at once (None)."""
+    """Starts a run, and sends @sig when its output contains @when, or at once if that is None."""
     before = files()
     run = subprocess.Popen([*command, "--no-capture", "-v"], cwd=workdir,
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The examples in README.md and docs/*.md are true: C is compiled as one program per page and its
-tests are run, ./ktests commands are run and must succeed, links lead somewhere.
+"""The examples in README.md and docs/*.md are true. The C code of each page is compiled as one
+program and its tests run; ./ktests commands must succeed; links must lead to files.
 
 usage: docs.py SOURCE_ROOT KTESTS PREFIX_DIR
 
-PREFIX_DIR holds an installed libktest (see install.py).
+PREFIX_DIR contains an installed libktest (see install.py).
 """
 
 import os
@@ -24,7 +24,8 @@ def blocks(page, language):
 
 
 def pkg_config(prefix, *args):
-    env = {"PKG_CONFIG_PATH": str(next(pathlib.Path(prefix).rglob("pkgconfig"))), "PATH": "/usr/bin:/bin"}
+    env = {"PKG_CONFIG_PATH": str(next(pathlib.Path(prefix).rglob("pkgconfig"))),
+           "PATH": "/usr/bin:/bin"}
     return subprocess.run(["pkg-config", *args, "ktest"], env=env, check=True, capture_output=True,
                           text=True).stdout.split()
 
@@ -35,7 +36,8 @@ def check_c(page, prefix, faults):
         return 0
     with tempfile.TemporaryDirectory() as directory:
         program = f"{directory}/{page.stem}"
-        command = ["cc", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
+        command = ["cc", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
+                   "-Wno-missing-field-initializers",
                    "-x", "c", "-", "-o", program, *pkg_config(prefix, "--cflags", "--libs")]
         run = subprocess.run(command, input=source, text=True, capture_output=True)
         if run.returncode:
@@ -45,7 +47,8 @@ def check_c(page, prefix, faults):
         env = dict(os.environ, KTESTS_SCHEDULER_PATH=str(schedulers.parent))
         run = subprocess.run([program], text=True, capture_output=True, timeout=300, env=env)
         if run.returncode:
-            faults.append(f"{page.name}: its tests exit with {run.returncode}:\n{run.stdout}{run.stderr}")
+            faults.append(f"{page.name}: its tests exit with {run.returncode}:\n"
+                          f"{run.stdout}{run.stderr}")
     return source.count("KTEST(")
 
 
@@ -59,7 +62,8 @@ def check_commands(page, ktests, faults):
             run = subprocess.run(line.replace("./ktests", ktests, 1), shell=True, text=True,
                                  capture_output=True, timeout=300, stdin=subprocess.DEVNULL)
             if run.returncode:
-                faults.append(f"{page.name}: '{line}' exits with {run.returncode}:\n{run.stdout}{run.stderr}")
+                faults.append(f"{page.name}: '{line}' exits with {run.returncode}:\n"
+                              f"{run.stdout}{run.stderr}")
     return n
 
 
@@ -71,13 +75,15 @@ def check_links(page, faults):
 
 def main():
     root, ktests, prefix = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    pages = [root / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((root / "docs").glob("*.md"))
+    pages = [root / name
+             for name in ("README.md", "CONTRIBUTING.md")] + sorted((root / "docs").glob("*.md"))
     faults, n_tests, n_commands = [], 0, 0
     for page in pages:
         check_links(page, faults)
         n_tests += check_c(page, prefix, faults)
         n_commands += check_commands(page, ktests, faults)
-    print("\n".join(faults) or f"{len(pages)} pages, {n_tests} tests and {n_commands} commands hold")
+    print("\n".join(faults)
+          or f"{len(pages)} pages, {n_tests} tests and {n_commands} commands hold")
     return bool(faults) or n_tests < 2 or n_commands < 5
 
 

@@ -81,17 +81,19 @@ def full_disk(ktests, directory):
         return
     small = directory / "small"
     small.mkdir()
-    # A mount of its own, gone with the process that has it.
-    script = f"mount -t tmpfs -o size=24M none {small} && XDG_CACHE_HOME={small} exec {ktests} kernel fetch {WANTED}"
+    # The process has a mount of its own, which ends with it.
+    script = (f"mount -t tmpfs -o size=24M none {small} && "
+              f"XDG_CACHE_HOME={small} exec {ktests} kernel fetch {WANTED}")
     done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True,
                           timeout=600)
     check(done.returncode == 99 and "No space left" in done.stderr, "a full disk is named")
     kernel = run(ktests, directory / "cache", "path", WANTED)[1].strip()
-    script = f"mount -t tmpfs -o size=1M none {small} && XDG_CACHE_HOME={small} exec {ktests} -k {kernel} trivial"
+    script = (f"mount -t tmpfs -o size=1M none {small} && "
+              f"XDG_CACHE_HOME={small} exec {ktests} -k {kernel} trivial")
     done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True,
                           timeout=600)
-    check(done.returncode == 99 and "No space left" in done.stderr and "image" in done.stderr,
-          "a disk that is too full for an image")
+    check(done.returncode == 0 and "1 passed" in done.stdout,
+          "a disk that is too full for an image or a template: both are not needed")
 
 
 def main():

@@ -25,21 +25,24 @@ def check(condition, what, run=None):
 
 
 class Cache:
-    """A cache with nothing in it but the host's kernels."""
+    """A cache that contains only the host's kernels."""
 
     def __init__(self, path):
-        kernels = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "ktest/kernels"
+        kernels = pathlib.Path(os.environ.get("XDG_CACHE_HOME")
+                               or pathlib.Path.home() / ".cache") / "ktest/kernels"
         self.path = pathlib.Path(path)
         (self.path / "ktest").mkdir(parents=True)
         (self.path / "ktest/kernels").symlink_to(kernels)
         self.env = dict(os.environ, XDG_CACHE_HOME=str(self.path))
 
     def start(self, *command):
-        return subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        return subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
 
     def run(self, *command):
-        return subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        return subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True,
                               timeout=TIMEOUT_S)
 
     def entries(self):
@@ -63,30 +66,71 @@ def wait_for(what, condition):
 
 def killed_while_building(cache, ktests):
     building = cache.start(ktests, "--exact", "trivial")
-    wait_for("a template being built", lambda: any((path / "ram").exists() for path in cache.entries()))
+    wait_for("a template being built",
+             lambda: any((path / "ram").exists() for path in cache.entries()))
     building.send_signal(signal.SIGKILL)
     building.communicate()
     check(not cache.templates(), "a build that is killed leaves nothing that looks finished")
+
+
+def descendants(pid):
+    """The processes below pid, by the parents that /proc names."""
+    parents = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = path.read_text()
+        except OSError:
+            continue
+        parents[int(path.parent.name)] = (int(text.rpartition(")")[2].split()[1]), text)
+    found = {pid}
+    while True:
+        more = {child for child, (parent, _) in parents.items() if parent in found} - found
+        if not more:
+            return {child: parents[child][1] for child in found if child in parents}
+        found |= more
+
+
+def qemu_killed_while_building(cache, ktests):
+    """The OOM killer looks like this: machines are booted instead."""
+    building = cache.start(ktests, "--exact", "trivial")
+    machines = []
+
+    def has_machine():
+        machines[:] = [pid for pid, text in descendants(building.pid).items()
+                       if "(qemu-system" in text]
+        return machines and any((path / "ram").exists() for path in cache.entries())
+
+    wait_for("a QEMU that boots", has_machine)
+    os.kill(machines[0], signal.SIGKILL)
+    out, err = building.communicate(timeout=TIMEOUT_S)
+    check(building.returncode == 0 and "no template, machines are booted instead: QEMU was killed "
+          "by signal 9" in err and "1 passed" in out,
+          f"a QEMU that is killed while a template is made\n{out}{err}")
+    check(not cache.entries(), "leaves nothing")
 
 
 def two_at_once(cache, ktests):
     runs = [cache.start(ktests, "--exact", "trivial") for _ in range(2)]
     for process in runs:
         out, err = process.communicate(timeout=TIMEOUT_S)
-        check(process.returncode == 0, "two runs that need the same template pass" + f"\n{out}{err}" * process.returncode)
-    check(len(cache.entries()) == 1, "which was made once, and the leavings of the killed one are gone")
+        check(process.returncode == 0,
+              "two runs that need the same template pass" + f"\n{out}{err}" * process.returncode)
+    check(len(cache.entries()) == 1,
+          "which was made once, and the leavings of the killed one are gone")
 
 
 def listed(cache, ktests):
     done = cache.run(ktests, "template", "list")
-    check(done.returncode == 0 and re.search(r"\d+ MiB used", done.stdout) and "1 template," in done.stdout,
+    check(done.returncode == 0 and re.search(r"\d+ MiB used", done.stdout)
+          and "1 template," in done.stdout,
           "template list says how much of the RAM is in use", done)
     ram = cache.templates()[0] / "ram"
-    check(ram.stat().st_blocks * 512 < 100 << 20 < ram.stat().st_size, "the RAM file is sparse, below 100 MiB")
+    check(ram.stat().st_blocks * 512 < 100 << 20 < ram.stat().st_size,
+          "the RAM file is sparse, below 100 MiB")
 
 
 def newer_binary(cache, ktests, sample, hanging):
-    """Another program with the same machine: its files are sent, nothing is booted."""
+    """Another program with the same machine: its files are sent, and no machine is booted."""
     done = cache.run(sample, "--exact", "-v", "warning_is_expected")
     check(done.returncode == 0 and "boot 0.000 s" in done.stdout and len(cache.templates()) == 1,
           "a newer binary runs without a boot, and without a template of its own", done)
@@ -94,10 +138,14 @@ def newer_binary(cache, ktests, sample, hanging):
     check(done.returncode == 99 and "fork timeout: the guest has not reported" in done.stdout,
           "one that hangs says so", done)
     done = cache.run(sample, "--exact", "-v", "warning_is_expected", "--stress-count", "6")
-    check(done.returncode == 0 and len(cache.templates()) == 2, "for many attempts the template is made anew", done)
+    check(done.returncode == 0 and len(cache.templates()) == 2,
+          "for many attempts the template is made anew", done)
     done = cache.run(hanging, "boot_hangs", "--append", "quiet", "--boot-timeout", "6s")
-    check(done.returncode == 99 and "waiting for the guest to boot" in done.stdout and "console" in done.stdout,
-          "a guest that does not get up fails the making of its template, which shows its console", done)
+    check(done.returncode == 99 and "boot timeout" in done.stdout
+          and "--boot-timeout" in done.stdout
+          and "console" in done.stdout,
+          "a guest that does not get up fails the making of its template, which shows its console",
+          done)
 
 
 def differing(cache, ktests):
@@ -118,17 +166,21 @@ def differing(cache, ktests):
 def leaks(cache, ktests):
     before = cache.hashes()
     done = cache.run(ktests, "--exact", "-j", "1", "leak_plant", "leak_look", "--stress-count", "3")
-    check(done.returncode == 0 and "6 passed" in done.stdout, "nothing a test leaves is seen by the next", done)
+    check(done.returncode == 0 and "6 passed" in done.stdout,
+          "nothing a test leaves is seen by the next", done)
     check(cache.hashes() == before, "the template has not changed by a bit")
 
 
 def damaged(cache, ktests):
-    """The other template of the machine is at hand, so that none of these takes a boot."""
+    """There is another template of the machine, so that none of these needs a boot."""
     again = (ktests, "--exact", "trivial", "--stress-count", "6")
-    for name, damage in (("state", lambda data: data[:1000] + bytes([data[1000] ^ 1]) + data[1001:]),
+    for name, damage in (("state",
+                          lambda data: data[:1000] + bytes([data[1000] ^ 1]) + data[1001:]),
                          ("state", lambda data: b""),
                          ("meta.json", lambda data: data[:100])):
-        path = next(p for p in cache.templates() if b"ktests\"" in (p / "meta.json").read_bytes()) / name
+        template = next(p for p in cache.templates()
+                        if b"ktests\"" in (p / "meta.json").read_bytes())
+        path = template / name
         path.write_bytes(damage(path.read_bytes()))
         done = cache.run(*again)
         said = [line for line in done.stderr.splitlines() if "is not used" in line]
@@ -138,31 +190,36 @@ def damaged(cache, ktests):
     for path in (one, other):
         os.truncate(path / "ram", 4096)
     done = cache.run(*again)
-    check(done.returncode == 0 and "its RAM is truncated" in done.stderr, "a truncated RAM is not used", done)
+    check(done.returncode == 0 and "its RAM is truncated" in done.stderr,
+          "a truncated RAM is not used", done)
 
 
 def without_room(cache, ktests, directory):
-    """A disk without room for a template: said once, and the machine is booted."""
+    """On a disk without room for a template, one line says so, and the machine is booted."""
     if os.getuid() or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         print("skipped: a full disk needs a mount namespace")
         return
     small = Cache(directory / "small")
     (small.path / "ktest/templates").mkdir()
-    script = f"mount -t tmpfs -o size=8m none {small.path}/ktest/templates && exec {ktests} --exact trivial -v"
+    script = (f"mount -t tmpfs -o size=8m none {small.path}/ktest/templates && "
+              f"exec {ktests} --exact trivial -v")
     done = small.run("unshare", "-m", "sh", "-c", script)
     check(done.returncode == 0 and "no template, machines are booted instead" in done.stderr
-          and "MiB free" in done.stderr and "boot 0.000 s" not in done.stdout, "a full disk means a boot", done)
+          and "MiB free" in done.stderr and "boot 0.000 s" not in done.stdout,
+          "a full disk means a boot", done)
 
 
 def bounded(cache, ktests):
-    done = cache.run(ktests, "--exact", "trivial", "memory", "--template-cache-size", "1MiB", "-j", "1")
-    check(done.returncode == 0 and len(cache.templates()) <= 2, "--template-cache-size bounds the cache", done)
+    done = cache.run(ktests, "--exact", "trivial", "memory", "--template-cache-size", "1MiB", "-j",
+                     "1")
+    check(done.returncode == 0 and len(cache.templates()) <= 2,
+          "--template-cache-size bounds the cache", done)
     done = cache.run(ktests, "template", "clear")
     check(done.returncode == 0 and not cache.entries(), "template clear", done)
 
 
 def budget(cache, ktests, sample):
-    """Memory for one machine on the whole host: the second run waits for the first, which is killed."""
+    """With memory for one machine on the host, a run waits for another one, which is killed."""
     one = ("--memory-budget", "600MiB")
     first = cache.start(sample, "--exact", "hangs", "--timeout", "60s", "--no-capture", *one)
     for line in first.stderr:
@@ -170,7 +227,8 @@ def budget(cache, ktests, sample):
             break
     second = cache.start(ktests, "--exact", "trivial", *one)
     said = second.stderr.readline()
-    check("waiting for CPUs or memory that another run uses" in said, "a run waits for another's memory, and says so")
+    check("waiting for CPUs or memory that another run uses" in said,
+          "a run waits for another's memory, and says so")
     first.send_signal(signal.SIGKILL)
     first.communicate()
     out, _ = second.communicate(timeout=TIMEOUT_S)
@@ -183,6 +241,7 @@ def main():
         directory = pathlib.Path(name)
         cache = Cache(directory / "cache")
         killed_while_building(cache, ktests)
+        qemu_killed_while_building(cache, ktests)
         two_at_once(cache, ktests)
         listed(cache, ktests)
         newer_binary(cache, ktests, sample, hanging)

@@ -23,7 +23,7 @@ def run(*command, **kwargs):
 def main():
     root, build, prefix = (pathlib.Path(arg).resolve() for arg in sys.argv[1:4])
     shutil.rmtree(prefix, ignore_errors=True)
-    # Into a staging directory, with a pkg-config file that is right where it lies.
+    # Installs into a staging directory, where the pkg-config file is valid.
     run("meson", "install", "-C", build, "--no-rebuild", "--destdir", prefix)
     (pkgconfig,) = prefix.rglob("ktest.pc")
     (header,) = prefix.rglob("ktest.h")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Kernels that cannot run a scheduler: its tests are skipped with the reason, before anything boots.
+"""On a kernel that cannot run a scheduler, its tests are skipped with the reason, before a boot.
 
-The kernel is the default one; what was found out about it when it was fetched is written anew.
+The kernel is the default one. The check replaces the facts that were recorded when it was fetched.
 
 usage: obstacles.py KTESTS
 """
@@ -25,18 +25,21 @@ def check(condition, what, text):
 
 
 def run_tests(ktests, facts, *names):
-    """Runs tests in a cache whose one kernel has these facts: status, text, whether anything was booted."""
+    """Runs tests with a kernel that has these facts: status, text, whether a machine was booted."""
     env = {name: value for name, value in os.environ.items() if name != "KTESTS_KERNEL"}
-    kernel = pathlib.Path(subprocess.check_output([ktests, "kernel", "path"], env=env, text=True).strip())
+    kernel = pathlib.Path(subprocess.check_output([ktests, "kernel", "path"], env=env,
+                                                  text=True).strip())
     with tempfile.TemporaryDirectory() as cache:
         fake = pathlib.Path(cache, "ktest/kernels", kernel.name)
         fake.mkdir(parents=True)
         for file in kernel.iterdir():
             (fake / file.name).symlink_to(file)
         (fake / "meta.json").unlink()
-        (fake / "meta.json").write_text(json.dumps(json.loads((kernel / "meta.json").read_text()) | facts))
+        meta = json.loads((kernel / "meta.json").read_text()) | facts
+        (fake / "meta.json").write_text(json.dumps(meta))
         env["XDG_CACHE_HOME"] = cache
-        done = subprocess.run([ktests, "--exact", "--status-level", "all", *(f"-t{name}" for name in names)],
+        done = subprocess.run([ktests, "--exact", "--status-level", "all",
+                               *(f"-t{name}" for name in names)],
                               env=env, capture_output=True, text=True)
         templates = subprocess.check_output([ktests, "template", "list"], env=env, text=True)
         subprocess.run([ktests, "template", "clear"], env=env, capture_output=True, check=True)
@@ -51,11 +54,13 @@ def main():
           "without sched_ext a scheduler's test is skipped", text)
     check(not booted, "and nothing is booted for that", text)
 
-    status, text, booted = run_tests(ktests, {"broken_kfuncs": ["scx_bpf_aaa", BROKEN]}, "scx_vtime", "scx_steady_global")
+    status, text, booted = run_tests(ktests, {"broken_kfuncs": ["scx_bpf_aaa", BROKEN]},
+                                     "scx_vtime", "scx_steady_global")
     check(status == 0 and re.search("SKIP.* scx_vtime", text) and
           f"scheduler vtime calls {BROKEN}, which the BTF of kernel" in text,
           "nor runs one that calls a kfunc whose BTF is wrong, which is named", text)
-    check(booted and re.search("PASS.* scx_steady_global", text), "one that calls none of them runs", text)
+    check(booted and re.search("PASS.* scx_steady_global", text),
+          "one that calls none of them runs", text)
 
 
 main()

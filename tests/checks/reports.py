@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What other programs read: lists, TAP, JUnit and GoogleTest's XML, all of one run.
+"""Output for other programs: lists, TAP, JUnit and GoogleTest's XML, all of one run.
 
 usage: reports.py SAMPLE KTESTS
 """
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,8 @@ def main():
     sample, ktests = sys.argv[1:3]
     with tempfile.TemporaryDirectory() as directory:
         junit, gtest = f"{directory}/junit.xml", f"{directory}/gtest.xml"
-        command = [sample, "--exact", "--tap", "--junit", junit, f"--gtest_output=xml:{gtest}", *TESTS]
+        command = [sample, "--exact", "--tap", "--junit", junit, f"--gtest_output=xml:{gtest}",
+                   *TESTS]
         run = subprocess.run(command, capture_output=True, text=True, timeout=120)
         check(run.returncode == 100, "the exit status is that of the failure")
         lines = run.stdout.splitlines()
@@ -42,15 +44,25 @@ def main():
               "TAP: what passed and what was skipped")
         check("Summary" in run.stderr, "the text for people goes to standard error")
 
+        run = subprocess.run([sample, "--exact", "--meson", "run_fails", "skips"],
+                             capture_output=True, text=True, timeout=120)
+        check(run.returncode == 0 and re.search("^not ok . - run_fails", run.stdout, re.M),
+              "--meson: the verdict is in the TAP, not in the exit status")
+        run = subprocess.run([sample, "--exact", "--meson", "--global-timeout", "1ms", "hangs",
+                              "run_fails"], capture_output=True, text=True, timeout=120)
+        check(run.returncode == 99, "--meson: a plan that is not complete is an error")
+
         root, found = cases(junit)
         check(set(found) == set(TESTS) and root.get("tests") == "5", "JUnit: all tests")
-        check(root.get("failures") == "1" and root.get("errors") == "2" and root.get("skipped") == "1",
+        check(root.get("failures") == "1" and root.get("errors") == "2"
+              and root.get("skipped") == "1",
               "JUnit: totals")
         failure = found["run_fails"].find("failure")
         check("No such file" in failure.get("message"), "JUnit: the failure's message")
         check(found["run_fails"].get("file") == "tests/samples/failing.c", "JUnit: the place")
         check("about to fail" in found["run_fails"].find("system-out").text, "JUnit: the output")
-        check(found["malformed_frame"].find("error") is not None, "JUnit: an error is not a failure")
+        check(found["malformed_frame"].find("error") is not None,
+              "JUnit: an error is not a failure")
         check(all(float(case.get("time")) > 0 for case in found.values()), "JUnit: times")
 
         root, found = cases(gtest)
@@ -59,8 +71,17 @@ def main():
 
         command = [sample, "--exact", "--junit", "/nonexistent/junit.xml", "warning_is_expected"]
         run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        check(run.returncode == 110 and "/nonexistent/junit.xml" in run.stderr,
-              "a report that cannot be written")
+        check(run.returncode == 110 and "/nonexistent/junit.xml" in run.stderr
+              and "PASS" not in run.stdout, "a report that cannot be written is told at once")
+        run = subprocess.run(["sh", "-c", '"$0" --exact --junit - skips | cat', sample],
+                             capture_output=True, text=True, timeout=120)
+        check(ElementTree.fromstring(run.stdout.encode()).tag == "testsuites",
+              "JUnit on standard output")
+        run = subprocess.run(["bash", "-c", '"$0" --exact run_fails skips | head -n1; '
+                              'echo ${PIPESTATUS[0]}', sample], capture_output=True, text=True,
+                             timeout=120)
+        check(run.stdout.splitlines()[1] in ("141", "100") and not run.stderr,
+              "a reader that goes away ends the run quietly")
 
     def listing(*args):
         return subprocess.run([ktests, *args], check=True, capture_output=True, text=True).stdout
@@ -70,7 +91,8 @@ def main():
     check(listing("list").splitlines() == [f"{name}: test" for name in names], "the terse list")
     tests = json.loads(listing("-l", "--format=json"))["tests"]
     check([test["name"] for test in tests] == names, "the list as JSON")
-    check(all(pathlib.Path(test["file"]).suffix == ".c" and test["line"] for test in tests), "places")
+    check(all(pathlib.Path(test["file"]).suffix == ".c" and test["line"] for test in tests),
+          "places")
     check(listing("--gtest_list_tests").split() == ["ktest.", *names], "GoogleTest's list")
     check(listing("--list", "--format=names", "freeze", "--skip", "parent").splitlines()
           == [name for name in names if "freeze" in name and "parent" not in name],

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the runner's options do, seen from outside.
+"""The effects of the runner's options, as a user sees them.
 
 usage: runner.py KTESTS SAMPLE
 """
@@ -31,7 +31,7 @@ def run(*command, env=None):
 
 
 def on_terminal(*command):
-    """All that a command writes to a terminal that is its standard output and error."""
+    """The text that a command writes to a terminal, as standard output and error."""
     pid, fd = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm"
@@ -54,11 +54,13 @@ def output(ktests, sample):
     done = run(ktests, "--exact", "trivial", "environment", "--stress-count", "2", "-j", "2")
     check(done.returncode == 0 and done.stdout.count("PASS") == 4
           and "trivial (run 2 of 2)" in done.stdout, "--stress-count repeats each test", done)
-    check(re.match(r"kernel \S+, accel: (kvm|tcg \(.*\)), \d+ CPUs, seed \d+, 2 tests x 2 \(\d+ filtered out\)\n",
-                   done.stdout), "the first line says kernel, accelerator, CPUs and tests", done)
+    check(re.match(r"kernel \S+, accel: (kvm|tcg \(.*\)), \d+ CPUs, seed \d+, "
+                   r"2 tests x 2 \(\d+ filtered out\)\n", done.stdout),
+          "the first line says kernel, accelerator, CPUs and tests", done)
     check("\033" not in done.stdout + done.stderr, "no escape sequences without a terminal", done)
 
-    done = run(sample, "--exact", "run_fails", "post_vm_fails", "skips", "-j", "1", "--max-fail", "1",
+    done = run(sample, "--exact", "run_fails", "post_vm_fails", "skips", "-j", "1", "--max-fail",
+               "1",
                "--color", "always", "--status-level", "fail")
     check(done.returncode == 100 and "1 run: 0 passed, 1 failed" in done.stdout,
           "--max-fail stops", done)
@@ -81,33 +83,41 @@ def output(ktests, sample):
 
 
 def again(sample, directory):
-    """Retries, and runs again and again."""
+    """Retries, and repeated runs."""
     junit = directory / "junit.xml"
     done = run(sample, "--exact", "flaky", "--retries", "3", "--junit", str(junit))
     check(done.returncode == 0 and "TRY 1 FAIL" in done.stdout and "TRY 2 FAIL" in done.stdout
-          and "FLAKY 3/4" in done.stdout and "1 passed (1 flaky)" in done.stdout, "--retries, a fresh machine each", done)
+          and "FLAKY 3/4" in done.stdout and "1 passed (1 flaky)" in done.stdout,
+          "--retries, a fresh machine each", done)
     check(junit.read_text().count("<flakyFailure") == 2 and "attempt 2" in junit.read_text(),
           "JUnit has the attempts that failed", done)
     done = run(sample, "--exact", "flaky", "--flaky-result", "fail", env={"KTESTS_RETRIES": "2"})
     check(done.returncode == 100, "KTESTS_RETRIES, --flaky-result fail", done)
     done = run(sample, "--exact", "run_fails", "--retries", "1", "--junit", str(junit))
-    check(done.returncode == 100 and "TRY 2 FAIL" in done.stdout and junit.read_text().count("<rerunFailure") == 1,
+    check(done.returncode == 100 and "TRY 2 FAIL" in done.stdout
+          and junit.read_text().count("<rerunFailure") == 1,
           "what fails each time has failed", done)
     done = run(sample, "--exact", "flaky")
-    check(done.returncode == 100 and "TRY" not in done.stdout, "no retries unless they are asked for", done)
+    check(done.returncode == 100 and "TRY" not in done.stdout,
+          "no retries unless they are asked for", done)
     seed = re.search(r"rerun: .* --seed (\d+)", done.stdout)
-    check(seed and f"seed {seed[1]}," in done.stdout.splitlines()[0], "the command to rerun it has the seed", done)
+    check(seed and f"seed {seed[1]}," in done.stdout.splitlines()[0],
+          "the command to rerun it has the seed", done)
     done = run(sample, "--exact", "warning_is_expected", "--stress-duration", "2s")
     runs = int(re.search(r"(\d+) passed", done.stdout)[1])
-    check(done.returncode == 0 and runs >= 2, f"--stress-duration goes on until then ({runs} runs)", done)
-    done = run(sample, "--exact", "hangs", "warning_is_expected", "-j", "1", "--timeout", "60s", "--global-timeout", "2s")
-    check(done.returncode == 99 and "stopped by --global-timeout" in done.stdout and "1 not run; interrupted" in done.stdout,
+    check(done.returncode == 0 and runs >= 2, f"--stress-duration goes on until then ({runs} runs)",
+          done)
+    done = run(sample, "--exact", "hangs", "warning_is_expected", "-j", "1", "--timeout", "60s",
+               "--global-timeout", "2s")
+    check(done.returncode == 99 and "stopped by --global-timeout" in done.stdout
+          and "1 not run; interrupted" in done.stdout,
           "--global-timeout ends the run", done)
 
 
 def results(ktests, directory):
-    """Files of results, and work types that are put in place of others."""
-    for work_type, expected in ((None, "SpinWait"), ("yieldheavy", "YieldHeavy"), ("PipeIo", "PipeIo"),
+    """Files of results, and work types that replace others."""
+    for work_type, expected in ((None, "SpinWait"), ("yieldheavy", "YieldHeavy"),
+                                ("PipeIo", "PipeIo"),
                                 ("FutexFanOut", "SpinWait")):  # five belong together, there are two
         done = run(ktests, "--exact", "op_swappable", "-o", str(directory / "out"),
                    *(["--work-type", work_type] if work_type else []))
@@ -116,26 +126,34 @@ def results(ktests, directory):
         workers = result["attempts"][-1]["result"]["scenario"]["workers"]
         check({w["work"] for w in workers if w["cgroup"] == "w"} == {expected}
               and {w["work"] for w in workers if w["cgroup"] == "own"} == {"SpinWait"}
-              and result["verdict"] == "pass" and result["version"] == 1, f"the results say {expected}")
+              and result["verdict"] == "pass" and result["version"] == 1,
+              f"the results say {expected}")
     done = run(ktests, "--work-type", "nonsense", "--exact", "op_swappable")
-    check(done.returncode == 2 and "--work-type 'nonsense'" in done.stderr, "a work type that there is not", done)
+    check(done.returncode == 2 and "--work-type 'nonsense'" in done.stderr,
+          "a work type that there is not", done)
     done = run(ktests, "--exact", "trivial", "-o", "/proc/nowhere")
-    check(done.returncode == 110 and "/proc/nowhere" in done.stderr, "results that cannot be written", done)
+    check(done.returncode == 110 and "/proc/nowhere" in done.stderr,
+          "results that cannot be written", done)
 
 
 def sharded(ktests):
     names = run(ktests, "--list", "--format", "names").stdout.split()
     for partition in ("slice", "hash", "count"):
-        parts = [run(ktests, "--list", "--format", "names", "--partition", f"{partition}:{i}/3").stdout.split()
+        parts = [run(ktests, "--list", "--format", "names", "--partition",
+                     f"{partition}:{i}/3").stdout.split()
                  for i in (1, 2, 3)]
-        check(sorted(sum(parts, [])) == sorted(names), f"the shards of --partition {partition} are complete and disjoint")
+        check(sorted(sum(parts, [])) == sorted(names),
+              f"the shards of --partition {partition} are complete and disjoint")
     done = run(ktests, "--shard", "2/3", "--exact", "trivial", "disabled", "environment")
     check(done.stdout.startswith("shard 2/3: 1 of 3 tests (slice)\n") and "1 run: " in done.stdout,
           "--shard says first which it is", done)
-    done = run(ktests, "--shard", "auto", "--list", env={"CIRCLECI": "true", "CIRCLE_NODE_INDEX": "0", "CIRCLE_NODE_TOTAL": "3"})
-    check(done.returncode == 0 and len(done.stdout.splitlines()) == -(-len(names) // 3), "--shard auto", done)
+    done = run(ktests, "--shard", "auto", "--list",
+               env={"CIRCLECI": "true", "CIRCLE_NODE_INDEX": "0", "CIRCLE_NODE_TOTAL": "3"})
+    check(done.returncode == 0 and len(done.stdout.splitlines()) == -(-len(names) // 3),
+          "--shard auto", done)
     done = run(ktests, "--shard", "3/3", "--exact", "trivial")
-    check(done.returncode == 0 and "shard is empty" in done.stderr, "an empty shard is no failure", done)
+    check(done.returncode == 0 and "shard is empty" in done.stderr, "an empty shard is no failure",
+          done)
     done = run(ktests, "--shard", "4/3", "--exact", "trivial")
     check(done.returncode == 2 and "4/3" in done.stderr, "a shard that there is not", done)
 
@@ -150,13 +168,15 @@ def terminal(ktests):
 
 
 def old_qemu(ktests, directory):
-    """A QEMU that says it is 7.2 is used with one thread, and that is said once."""
+    """A QEMU that reports version 7.2 is used with one thread, and one line says so."""
     wrapper, log = directory / "old-qemu", directory / "arguments"
     real = shutil.which("qemu-system-x86_64")
-    wrapper.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exec echo "QEMU emulator version 7.2.19"\n'
+    wrapper.write_text('#!/bin/sh\n'
+                       '[ "$1" = --version ] && exec echo "QEMU emulator version 7.2.19"\n'
                        f'echo "$@" >> {log}\nexec {real} "$@"\n')
     wrapper.chmod(0o755)
-    done = run(ktests, "--exact", "trivial", "environment", "--accel", "tcg", "--qemu", str(wrapper))
+    done = run(ktests, "--exact", "trivial", "environment", "--accel", "tcg", "--qemu",
+               str(wrapper))
     check(done.returncode == 0 and done.stdout.count("QEMU 7.2 corrupts") == 1,
           "an old QEMU is announced once", done)
     check("tcg,thread=single" in log.read_text() and "thread=multi" not in log.read_text(),
@@ -164,7 +184,7 @@ def old_qemu(ktests, directory):
 
 
 def unprivileged(ktests, directory):
-    """Any user may run tests; one without access to /dev/kvm is told what to do about it."""
+    """Any user may run tests. Without access to /dev/kvm, a message says what to do."""
     if os.getuid() or not os.path.exists("/dev/kvm"):
         print("skipped: the rest needs root, to become somebody else, and /dev/kvm")
         return
@@ -172,12 +192,14 @@ def unprivileged(ktests, directory):
         print("skipped: /dev/kvm is open to everybody")
         return
     directory.chmod(0o755)
-    for name, source in (("ktests", ktests), ("kernel", run(ktests, "kernel", "path").stdout.strip())):
+    for name, source in (("ktests", ktests),
+                         ("kernel", run(ktests, "kernel", "path").stdout.strip())):
         copy = shutil.copytree if os.path.isdir(source) else shutil.copy
         copy(source, directory / name)
     (directory / "home").mkdir()
     os.chown(directory / "home", 65534, 65534)
-    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(directory / "ktests"),
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+               str(directory / "ktests"),
                "--kernel", str(directory / "kernel")]
     env = {"HOME": str(directory / "home"), "XDG_CACHE_HOME": str(directory / "home/cache")}
     done = run(*command, "trivial", env=env)

@@ -97,6 +97,19 @@ def main():
     check(done.stdout == "4\n" and done.returncode == 0, "in the machine of a test")
     done = run(ktests, "--exec", "kill -9 $$")
     check(done.returncode == 137, "the status of a command that is killed")
+    done = run(ktests, "-t", "no_test_is_called_so", "--exec", "true")
+    check(done.returncode == 4 and "matches 0 tests" in done.stderr, "a test that does not exist")
+    head = subprocess.run(["sh", "-c", '"$0" shell --exec yes | head -n1', ktests],
+                          capture_output=True, text=True, timeout=TIMEOUT_S)
+    check(head.stdout == "y\n" and not head.stderr, "a reader that goes away ends it quietly")
+    done = subprocess.run([ktests, "shell"], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=TIMEOUT_S)
+    check(done.returncode == 0, "an interactive shell ends with its input")
+    done = subprocess.run(["sh", "-c", '"$0" shell --exec true <&- >&- 2>&-', ktests],
+                          timeout=TIMEOUT_S)
+    check(done.returncode == 0, "standard streams may be closed")
+    done = run(ktests, "--exec", "sleep 0.2; wc -c", stdin="x" * 2000000)
+    check(done.stdout.strip() == "2000000", "much input for a command that reads late")
     done = run(ktests, "--append", "rdinit=/nonexistent", "--exec", "true")
     check(done.returncode == 99 and "panic" in done.stderr, "a guest that does not boot")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""libktest's global symbols all begin with kt_ (but main): it meets other people's code.
+"""All global symbols of libktest begin with kt_, except main: it is linked with other code.
 
 usage: symbols.py LIBRARY
 """

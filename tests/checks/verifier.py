@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""ktests verifier and ktests load: what they say of schedulers that are accepted, refused, or none.
+"""ktests verifier and ktests load: their output for an accepted and a refused scheduler, and for an
+object that is not a scheduler.
 
 usage: verifier.py KTESTS SAMPLE_DIR
 """
@@ -39,13 +40,16 @@ def main():
           "callbacks that an older kernel lacks are not worth a line each", text)
 
     status, text = run(ktests, "verifier", str(samples / "no_ops.bpf.o"))
-    check(status == 99 and "it is no scheduler" in text, "what is no scheduler is told before anything boots", text)
+    check(status == 99 and "it is no scheduler" in text,
+          "what is no scheduler is told before anything boots", text)
 
     status, text = run(ktests, "verifier", "no_such_scheduler")
-    check(status == 2 and "no scheduler of this binary and no file" in text, "so is a name that nothing has", text)
+    check(status == 2 and "no scheduler of this binary and no file" in text,
+          "so is a name that nothing has", text)
 
     status, text = run(ktests, "load", str(samples / "refused.bpf.o"))
-    check(status == 1 and ("no sched_ext" in text or "cannot load it" in text), "load runs on the host too", text)
+    check(status == 1 and ("no sched_ext" in text or "cannot load it" in text),
+          "load runs on the host too", text)
 
     status, text = run(ktests, "load")
     check(status == 2 and "an object file must follow" in text, "load wants an object", text)

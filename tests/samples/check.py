@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs one sample and compares what it prints and its exit status with golden/NAME.txt.
+"""Runs one sample, and compares its output and its exit status with golden/NAME.txt.
 
 usage: check.py [--any-console] GOLDEN PROGRAM [ARGUMENTS...]
 
-What differs from run to run and host to host (times, addresses, the kernel's own text) is put in
-capitals on both sides. To write all golden files anew, and then read the difference:
+Text that differs between runs and hosts (times, addresses, the kernel's own text) is replaced by
+words in capitals on both sides. To write all golden files again, and then read the difference:
 
     KTESTS_UPDATE_GOLDEN=1 meson test -C build --suite samples
 """
@@ -21,7 +21,8 @@ LIMIT_S = 30  # no sample may take longer
 
 REPLACEMENTS = [
     (r"\(\d+ filtered out\)", "(N filtered out)"),
-    (r"^kernel \S+, accel: .*, \d+ CPUs, seed \d+", "kernel KERNEL, accel: ACCEL, N CPUs, seed SEED"),
+    (r"^kernel \S+, accel: .*, \d+ CPUs, seed \d+",
+     "kernel KERNEL, accel: ACCEL, N CPUs, seed SEED"),
     (r"--seed \d+( --boot cold)?( --kernel \S+)?", "--seed SEED"),
     (r"got: \d+(\.\d+)? ms, ending on CPU 0 at \d+ ms", "got: GAP ms, ending on CPU 0 at TIME ms"),
     (r"^(    \S+ +\S+ +\d+)( +-?[\d.]+){7}$", r"\1 NUMBERS"),
@@ -30,6 +31,7 @@ REPLACEMENTS = [
     (r"\[ *\d+\.\d+\]", "[TIME]"),
     (r"\d+\.\d{3} s into", "TIME s into"),
     (r"still runs after [\d.]+ s \(process \d+\)", "still runs after TIME s (process N)"),
+    (r"within [\d.]+ s( after SIGTERM)?; it", r"within TIME s\1; it"),
     (r"\+0x[0-9a-f]+", "+0xN"),
     (r"( < \S+){2,}", " < ..."),
     (r"WARNING: CPU: \d+ PID: \d+ at mm/page_alloc", "WARNING: mm/page_alloc"),  # before 7.0
@@ -39,15 +41,17 @@ REPLACEMENTS = [
     (r"; kernel backtrace: .*", "; kernel backtrace: BACKTRACE"),
     (r"dump of \d+ lines", "dump of N lines"),
     (r"\d+ lines of the dump", "N lines of the dump"),
-    (r"(libbpf: .*: failed to load|libbpf: .* failed): (-13|-EACCES|Permission denied)$", r"\1: EACCES"),
+    (r"(libbpf: .*: failed to load|libbpf: .* failed): (-13|-EACCES|Permission denied)$",
+     r"\1: EACCES"),
     (r"failed to run for \d+\.\d+s", "failed to run for TIME"),
 ]
 
-# Lines that depend on what else the host does.
+# Lines that depend on the load of the host.
 IGNORED = ("warning: waiting for CPUs or memory that another run uses",)
 
-# Headings whose blocks hold the kernel's text.
-KERNEL_TEXT = re.compile(r"  (dump of \d+ lines, the first of them|console|console, last lines|kernel log of the test):$")
+# Headings of blocks that contain the kernel's text.
+KERNEL_TEXT = re.compile(r"  (dump of \d+ lines, the first of them|console|console, last lines|"
+                         r"kernel log of the test):$")
 
 
 def normalize(text):
@@ -60,7 +64,8 @@ def normalize(text):
             kernel_lines += 1
             continue
         if kernel_lines is not None:
-            lines.append("    KERNEL TEXT" + (" OF MORE THAN 20 LINES" if limited and kernel_lines > 20 else ""))
+            lines.append("    KERNEL TEXT" + (" OF MORE THAN 20 LINES" if limited
+                                              and kernel_lines > 20 else ""))
             kernel_lines = None
         if lines and "BEGIN PROG LOAD LOG" in lines[-1] and "END PROG LOAD LOG" not in line:
             continue  # the verifier's

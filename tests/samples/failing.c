@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests that must not pass; what the runner says of each is in golden/. */
+/* Tests that must not pass. golden/ has the runner's output for each. */
 #include <ktest.h>
 
+#include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-/* One CPU each: two of them run at once on the smallest host. */
+/* One CPU each, so that two of them can run at once on the smallest host. */
 #define FAILING(name, ...) KTEST(name, .topology = { .llcs = 1, .cores = 1 }, __VA_ARGS__)
 
 /* ---- checks ---------------------------------------------------------------------------------- */
@@ -31,7 +33,7 @@ FAILING(check_fails, .summary = "a check that does not hold", .duration_ms = 200
 			    .hold = KT_HOLD_FRAC(0.8) }),
 	.check = frozen_check);
 
-/* The suite's cgroup_freeze without the freeze: its check must notice. */
+/* The test cgroup_freeze of the suite, without the freeze. Its check must notice that. */
 static int freeze_check(struct kt_ctx *ctx)
 {
 	KT_EXPECT_GT(ctx, kt_step_usage(ctx, 0, "workers")->usage_us, 50000);
@@ -56,7 +58,125 @@ static int run_error(struct kt_ctx *ctx)
 }
 FAILING(run_fails, .summary = "a .run that returns an error", .run = run_error);
 
-/* ---- scenarios and checks --------------------------------------------------------------------- */
+/* ---- children and workers -------------------------------------------------------------------- */
+
+static int child_returns_run(struct kt_ctx *ctx)
+{
+	if (fork() == 0)
+		return 0;
+	(void)wait(NULL);
+	KT_ASSERT_EQ(ctx, 3, 4);
+	return 0;
+}
+FAILING(child_returns, .summary = "a forked child that returns from .run",
+	.run = child_returns_run);
+
+static int child_expects_run(struct kt_ctx *ctx)
+{
+	if (fork() == 0) {
+		KT_EXPECT_EQ(ctx, 5, 6);
+		KT_SKIP(ctx, "not here");
+	}
+	(void)wait(NULL);
+	return 0;
+}
+FAILING(child_expects, .summary = "what a forked child expects", .run = child_expects_run);
+
+static int assert_run(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	assert(1 == 2);
+	return 0;
+}
+FAILING(libc_assert, .summary = "assert() of libc", .run = assert_run);
+
+static void abort_at_stop(struct kt_custom *work)
+{
+	while (!kt_custom_stopping(work)) {
+		kt_custom_spin(work, 100);
+		kt_custom_done(work);
+	}
+	abort();
+}
+FAILING(worker_aborts_at_stop, .summary = "a worker that crashes when it is asked to end",
+	.duration_ms = 200,
+	.steps = KT_STEPS({ KT_SETUP({ .name = "workers",
+				       .work = KT_WORK(KT_CUSTOM, .workers = 1,
+						       .custom = abort_at_stop) }),
+			    .hold = KT_HOLD_FULL }));
+
+static void exit_at_once(struct kt_custom *work)
+{
+	(void)work;
+	exit(0);
+}
+
+/* The worker holds the pipe's other end until it is gone. */
+static int worker_exits_run(struct kt_ctx *ctx)
+{
+	int ends[2];
+	char byte;
+
+	KT_ASSERT_OK(ctx, pipe(ends));
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_ADD_CGROUP_DEF(
+						"workers",
+						.work = KT_WORK(KT_CUSTOM, .workers = 1,
+								.custom = exit_at_once))));
+	(void)close(ends[1]);
+	KT_ASSERT_EQ(ctx, read(ends[0], &byte, 1), 0);
+	return 0;
+}
+FAILING(worker_exits, .summary = "a worker that ends by itself in a .run", .run = worker_exits_run);
+
+static int kmsg_flood_run(struct kt_ctx *ctx)
+{
+	int fd = open("/proc/sys/kernel/printk_devkmsg", O_WRONLY | O_CLOEXEC);
+
+	KT_ASSERT_EQ(ctx, write(fd, "on\n", 3), 3); /* or the kernel drops most */
+	(void)close(fd);
+	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	for (int i = 0; i < 20000; i++)
+		KT_ASSERT_GT(ctx, write(fd, "<7>flood\n", 9), 0);
+	(void)close(fd);
+	return 0;
+}
+FAILING(kmsg_flood, .summary = "more kernel log than its ring holds", .timeout_ms = 30000,
+	.run = kmsg_flood_run);
+
+/* ---- definitions that nothing has validated before ------------------------------------------- */
+
+static int bad_definitions_run(struct kt_ctx *ctx)
+{
+	(void)kt_apply(ctx, KT_ADD_CGROUP("../x"));
+	(void)kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .work = KT_WORKS({ .workers = 2 })));
+	(void)kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .work = KT_WORK(KT_SPIN_WAIT,
+								   .workers = 100000)));
+	(void)kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .mems = "9"));
+	(void)kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .cpuset = KT_CPUSET_EXACT("7")));
+	(void)kt_apply(ctx, KT_FREEZE_CGROUP(""));
+	(void)kt_apply(ctx, KT_FREEZE_CGROUP(NULL));
+	(void)kt_apply(ctx, KT_MOVE_ALL_TASKS("", NULL));
+	(void)kt_apply(ctx, ((struct kt_op){ .kind = KT_OP_ADD_CGROUP_DEF }));
+	return 0;
+}
+FAILING(bad_definitions, .summary = "operations that make no sense, in a .run",
+	.run = bad_definitions_run);
+
+static const struct kt_cgroup_def *bad_factory(struct kt_ctx *ctx)
+{
+	static const struct kt_work works[] = { { .workers = 2 }, { .end = true } };
+	static const struct kt_cgroup_def list[] = {
+		{ .name = "w", .work = works },
+		{ .end = true },
+	};
+
+	(void)ctx;
+	return list;
+}
+FAILING(bad_factory, .summary = "a .setup_fn whose list makes no sense", .duration_ms = 100,
+	.steps = KT_STEPS({ .setup_fn = bad_factory, .hold = KT_HOLD_FULL }));
+
+/* ---- scenarios and checks -------------------------------------------------------------------- */
 
 FAILING(moves_to_a_step, .summary = "what the backdrop owns cannot move to a cgroup of a step",
 	.duration_ms = 100,
@@ -86,7 +206,7 @@ static int removes_unknown_run(struct kt_ctx *ctx)
 FAILING(removes_unknown, .summary = "removing what is not there is an error where it happens",
 	.run = removes_unknown_run);
 
-/* One of two spinners has the lower priority, and waits nearly all the time. */
+/* One of two spinners has a lower priority, and waits almost all the time. */
 FAILING(unfair, .summary = "a limit on gaps", .duration_ms = 700,
 	.steps = KT_STEPS({ KT_SETUP({ .name = "w",
 				       .work = KT_WORKS({ .type = KT_SPIN_WAIT,
@@ -190,12 +310,12 @@ static int power_off(struct kt_ctx *ctx)
 	int fd = open("/proc/sysrq-trigger", O_WRONLY);
 
 	KT_ASSERT_OK(ctx, write(fd, "o", 1));
-	for (;;) /* prints nothing, which might arrive before the end or not */
+	for (;;) /* prints nothing: the text might or might not arrive before the end */
 		(void)pause();
 }
 FAILING(powers_off, .summary = "the guest powers off before it is done", .run = power_off);
 
-/* Writes to the bulk port's descriptor, open in PID 1, behind the framework's back. */
+/* Writes to the descriptor of the bulk port, which PID 1 has open, without the framework. */
 static int malformed_frame(struct kt_ctx *ctx)
 {
 	DIR *fds = opendir("/proc/self/fd");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Declarations that are wrong, each in one way; none may run. */
+/* Wrong declarations, each with one fault. None of them may run. */
 #include <ktest.h>
 
 static int run(struct kt_ctx *ctx)
@@ -92,7 +92,7 @@ KTEST(watchdog_of_none, .watchdog_ms = 500, .run = run);
 KTEST(end_of_none, .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ANY }, .run = run);
 KTEST(valid, .run = run);
 
-/* The same name from another file. */
+/* The same name as in another file. */
 static const struct kt_test duplicate = {
 	.name = "valid", .file = "elsewhere.c", .line = 7, .run = run
 };

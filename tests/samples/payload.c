@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Payloads that must not pass; what the runner says of each is in golden/. */
+/* Payloads that must not pass. golden/ has the runner's output for each. */
 #include <ktest.h>
 
 #include <sys/wait.h>
@@ -34,7 +34,7 @@ static int endless_run(struct kt_ctx *ctx)
 		     kt_payload_exec(ctx, KT_PAYLOAD_REF(sh), KT_ARGS("while :; do :; done"), NULL,
 				     100, NULL),
 		     KT_FAILED);
-	/* It is gone, and so is its process. */
+	/* The payload has ended, and its process does not exist any more. */
 	KT_ASSERT_EQ(ctx, waitpid(-1, NULL, 0), -1);
 	KT_ASSERT_EQ(ctx, errno, ECHILD);
 	KT_FAIL(ctx, "and its process is gone");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Schedulers with which something is wrong; see golden/. */
+/* Faulty uses of schedulers. golden/ has the runner's output for each. */
 #include <ktest.h>
 
 #include <linux/capability.h>
@@ -88,7 +88,7 @@ KTEST(map_index_too_large, .scheduler = KT_SCHEDULER_REF(good),
 KTEST(map_is_read_only, .scheduler = KT_SCHEDULER_REF(good),
       .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP("fault.rodata", "slice_us", 1)) }));
 
-/* Without capabilities the kernel does not show its maps: that is another thing than that there is none. */
+/* Without capabilities, the kernel hides its maps. The message must not say that there are none. */
 static int forbidden_run(struct kt_ctx *ctx)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -106,3 +106,35 @@ static int forbidden_run(struct kt_ctx *ctx)
 }
 
 KTEST(map_is_forbidden, .scheduler = KT_SCHEDULER_REF(good), .run = forbidden_run);
+
+/* The kernel has the reason; the object itself notes nothing. */
+KT_SCHEDULER(silent, .object = "silent.bpf.o");
+KTEST(scheduler_init_fails_silently, .scheduler = KT_SCHEDULER_REF(silent), .run = nothing);
+
+KT_SCHEDULER(errs_at_once, .object = FIXTURE("fault"), .args = KT_ARGS("error=7"));
+KTEST(scheduler_errs_at_once, .scheduler = KT_SCHEDULER_REF(errs_at_once), .run = nothing);
+
+KT_SCHEDULER(fails, .binary = "/bin/false");
+KTEST(scheduler_never_loads, .scheduler = KT_SCHEDULER_REF(fails),
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR }, .run = nothing);
+
+/* A program of its own, whose loader is a child: see misbehaving.c. */
+#define PROGRAM(how)                                                                               \
+	.binary = "./misbehaving", .args = KT_ARGS(how), .files = KT_ARGS(FIXTURE("fifo"))
+
+KT_SCHEDULER(sleeps, PROGRAM("sleeps"));
+KTEST(scheduler_keeps_waiting, .timeout_ms = 2000, .scheduler = KT_SCHEDULER_REF(sleeps),
+      .run = nothing);
+
+KT_SCHEDULER(ignores_term, PROGRAM("ignores_term"));
+KTEST(scheduler_ignores_term, .timeout_ms = 2000, .scheduler = KT_SCHEDULER_REF(ignores_term),
+      .run = nothing);
+
+KT_SCHEDULER(stops, PROGRAM("stops"));
+KTEST(scheduler_stops, .timeout_ms = 2000, .scheduler = KT_SCHEDULER_REF(stops), .run = nothing);
+
+KT_SCHEDULER(crashes_at_term, PROGRAM("crashes_at_term"));
+KTEST(scheduler_crashes_at_term, .scheduler = KT_SCHEDULER_REF(crashes_at_term), .run = nothing);
+
+KT_SCHEDULER(complains, PROGRAM("complains"));
+KTEST(scheduler_complains, .scheduler = KT_SCHEDULER_REF(complains), .run = nothing);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on cgroups: each is proved by what the kernel says of its effect. */
+/* Operations on cgroups. Each is proved by what the kernel reports of its effect. */
 #include <ktest.h>
 
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 		.name = (cgroup), .work = KT_WORK(KT_SPIN_WAIT, .workers = 1)                      \
 	}
 
-/* CPU time in microseconds that a cgroup used in the hold of a step; -1 when it was not there. */
+/* CPU time in microseconds that a cgroup used in the hold of a step; -1 if it did not exist. */
 static long long used(struct kt_ctx *ctx, unsigned int step, const char *cgroup)
 {
 	const struct kt_cgroup_usage *usage = kt_step_usage(ctx, step, cgroup);
@@ -21,7 +21,7 @@ static long long used(struct kt_ctx *ctx, unsigned int step, const char *cgroup)
 	return usage ? (long long)usage->usage_us : -1;
 }
 
-/* CPU time is the proof: it advances before and after, and not by a microsecond while frozen. */
+/* CPU time advances before and after, and not by a single microsecond while frozen. */
 static int cgroup_freeze_check(struct kt_ctx *ctx)
 {
 	KT_EXPECT_GT(ctx, used(ctx, 0, "workers"), 50000);
@@ -55,7 +55,7 @@ KTEST(cgroup_freeze_parent, .summary = "freezing a cgroup freezes those below it
 			  .hold = KT_HOLD_FRAC(0.5) }),
       .check = freeze_parent_check);
 
-/* What is frozen when its step ends goes all the same: nothing waits for it to thaw by itself. */
+/* A cgroup that is frozen when its step ends is removed, too: nothing waits for it to thaw. */
 static int removed_frozen_check(struct kt_ctx *ctx)
 {
 	KT_EXPECT_EQ(ctx, used(ctx, 0, "workers"), 0);
@@ -116,7 +116,7 @@ KTEST(cgroup_lifetime, .summary = "a cgroup lives until the end of the last step
 			{ .hold = KT_HOLD_MS(10) }),
       .check = lifetime_check);
 
-/* Many workers on one CPU: forking, moving and reaping them is what is tried. */
+/* Many workers on one CPU: a load test of forking, moving and reaping them. */
 static int crowd_check(struct kt_ctx *ctx)
 {
 	KT_EXPECT_GT(ctx, used(ctx, 0, "crowd"), 50000);

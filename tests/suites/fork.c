@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Machines of one template have nothing of one another's tests, and differ where they must. */
+/* Machines of one template share nothing that a test does, and differ where they must. */
 #include <ktest.h>
 
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 #define SHM_LEN  ((size_t)32 << 20)
 #define CGROUP   "/sys/fs/cgroup/leak"
 
-/* ---- what could be left behind ------------------------------------------------------------------ */
+/* ---- what could be left behind --------------------------------------------------------------- */
 
 static int sys_bpf(int command, union bpf_attr *attr)
 {
@@ -80,7 +80,7 @@ static int plant_sysctl(struct kt_ctx *ctx)
 	return 0;
 }
 
-/* 32 MiB that stay when the process is gone. */
+/* 32 MiB that remain after the process has ended. */
 static int plant_memory(struct kt_ctx *ctx)
 {
 	int id = shmget(SHM_KEY, SHM_LEN, IPC_CREAT | IPC_EXCL | 0600);
@@ -98,7 +98,7 @@ static int plant_all(struct kt_ctx *ctx)
 	return plant_file(ctx) ?: plant_bpf(ctx) ?: plant_sysctl(ctx) ?: plant_memory(ctx);
 }
 
-/* ---- and who looks for it ----------------------------------------------------------------------- */
+/* ---- and who looks for it -------------------------------------------------------------------- */
 
 static bool map_exists(void)
 {
@@ -123,7 +123,7 @@ static bool map_exists(void)
 	return false;
 }
 
-/* A bit for each trace of plant_all(). */
+/* A bit for each trace that plant_all() leaves. */
 static unsigned int look_all(void)
 {
 	return (access(FILE_A, F_OK) == 0) << 0 | (access(CGROUP, F_OK) == 0) << 1 |
@@ -153,7 +153,7 @@ static int look_run(struct kt_ctx *ctx)
 KTEST(leak_look, .summary = "sees nothing of what another test has left behind", ONE_CPU,
       .run = look_run);
 
-/* ---- what must differ --------------------------------------------------------------------------- */
+/* ---- what must differ ------------------------------------------------------------------------ */
 
 /* tests/checks/fork.py compares what several machines print. */
 static int identity_run(struct kt_ctx *ctx)

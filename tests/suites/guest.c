@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a guest is: its machine, its file systems, its channels to the host. */
+/* The properties of a guest: its machine, its file systems, its channels to the host. */
 #include <ktest.h>
 
 #include <fcntl.h>
@@ -18,8 +18,7 @@
 
 #define ONE_CPU .topology = { .llcs = 1, .cores = 1 }
 
-/* The runner compares all of the topology before it lets a test run; here is the rest of the proof.
- */
+/* The runner compares the whole topology before it starts a test. This is the rest of the proof. */
 static int topology_run(struct kt_ctx *ctx)
 {
 	KT_ASSERT_EQ(ctx, sysconf(_SC_NPROCESSORS_ONLN), kt_topology_cpus(kt_topology(ctx)));
@@ -51,7 +50,7 @@ static int memory_run(struct kt_ctx *ctx)
 
 	KT_ASSERT_OK(ctx, sysinfo(&info));
 	mib = info.totalram * info.mem_unit >> 20;
-	/* The kernel keeps its image and page structures for itself. */
+	/* The kernel needs memory for its image and its page structures. */
 	KT_EXPECT_GT(ctx, mib, 900);
 	KT_EXPECT_LE(ctx, mib, 1024);
 	return 0;
@@ -93,7 +92,9 @@ static int environment_run(struct kt_ctx *ctx)
 	KT_ASSERT_STREQ(ctx, getenv("KTESTS_ATTEMPT"), "1");
 	KT_ASSERT(ctx, getenv("KTESTS_ACCEL"));
 	KT_EXPECT_EQ(ctx, getpid(), 1);
-	/* The clock is the host's: no machine begins in 1970, nor at the date of its image. */
+	/*
+	 * The clock is set to the host's: no machine starts in 1970, or at the date of its image.
+	 */
 	KT_EXPECT_GT(ctx, time(NULL), 1767225600);
 	return 0;
 }
@@ -113,10 +114,24 @@ static int patience_run(struct kt_ctx *ctx)
 	return 0;
 }
 
+/* QEMU implements MWAIT under TCG as a yield: an idle vCPU would take its turns all the time. */
+static int idle_run(struct kt_ctx *ctx)
+{
+	char text[LOOK_LEN];
+
+	(void)look(text, "/proc/cmdline");
+	KT_EXPECT_EQ(ctx, strstr(text, " idle=halt") != NULL,
+		     !strcmp(getenv("KTESTS_ACCEL"), "tcg"));
+	return 0;
+}
+
+KTEST(idle_halt, .summary = "an idle CPU halts under TCG, and is left to the kernel under KVM",
+      ONE_CPU, .run = idle_run);
+
 KTEST(stall_timeout, .summary = "the kernel takes no slow machine for one that has stalled",
       ONE_CPU, .run = patience_run);
 
-/* Both streams, more than every buffer on the way holds, and a last line without a newline. */
+/* Both streams, with more text than all buffers on the way hold, and without a last newline. */
 #define OUTPUT_LINES 20000
 
 static int output_run(struct kt_ctx *ctx)
@@ -156,7 +171,7 @@ static int output_post_vm(struct kt_ctx *ctx)
 KTEST(output_arrives_whole, .summary = "all that a test prints reaches the host, in order", ONE_CPU,
       .run = output_run, .post_vm = output_post_vm);
 
-/* A child that outlives the test and holds its output open must not hold up the end. */
+/* A child that outlives the test and keeps its output open must not delay the end. */
 static int leftover_run(struct kt_ctx *ctx)
 {
 	pid_t pid = fork();
@@ -175,7 +190,7 @@ static int leftover_run(struct kt_ctx *ctx)
 KTEST(leftover_children, .summary = "processes that a test leaves behind are ended with it",
       ONE_CPU, .run = leftover_run);
 
-/* The reader of both ends is the test: PID 1 takes no child away from a .run function. */
+/* The test itself waits for its children: PID 1 does not reap the children of a .run function. */
 static int own_children_run(struct kt_ctx *ctx)
 {
 	pid_t pid = fork();
@@ -192,7 +207,37 @@ static int own_children_run(struct kt_ctx *ctx)
 KTEST(own_children, .summary = "a .run function may wait for its own children", ONE_CPU,
       .run = own_children_run);
 
-/* What HELO says; the machine undoes deaths by it (vmm/qemu/stale.h), and would not say that it cannot. */
+/* Death tests: PID 1's handlers are for PID 1, not for what it forks. */
+static int child_dies_run(struct kt_ctx *ctx)
+{
+	static const int signals[] = { SIGABRT, SIGSEGV, SIGILL };
+	volatile int *volatile nowhere = NULL;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			if (signals[i] == SIGABRT)
+				abort();
+			if (signals[i] == SIGSEGV)
+				*nowhere = 1;
+			(void)raise(signals[i]);
+			_exit(0);
+		}
+		KT_ASSERT_EQ(ctx, waitpid(pid, &status, 0), pid);
+		KT_ASSERT(ctx, WIFSIGNALED(status));
+		KT_EXPECT_EQ(ctx, WTERMSIG(status), signals[i]);
+	}
+	return 0;
+}
+KTEST(child_dies, .summary = "a child that crashes is seen by its parent, and no more", ONE_CPU,
+      .run = child_dies_run);
+
+/*
+ * What HELO says; the machine undoes deaths by it (vmm/qemu/stale.h), and would not say that it
+ * cannot.
+ */
 static int addresses_run(struct kt_ctx *ctx)
 {
 	FILE *symbols = fopen("/proc/kallsyms", "re");

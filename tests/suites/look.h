@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What the kernel's own files say, for tests and for workers that look on; and what workers report. */
+/*
+ * What the kernel's files say, for tests and for workers that observe others; and the workers'
+ * reports.
+ */
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -21,7 +24,9 @@
 #define STAT_RT_PRIORITY 40
 #define STAT_POLICY      41
 
-/* The text of a file without its last newline, in a buffer of the test's; "" when it cannot be read. */
+/*
+ * The text of a file without its last newline, in a buffer of the caller; "" if it cannot be read.
+ */
 __attribute__((format(printf, 2, 3))) static inline char *look(char text[LOOK_LEN],
 							       const char *format, ...)
 {
@@ -42,13 +47,13 @@ __attribute__((format(printf, 2, 3))) static inline char *look(char text[LOOK_LE
 	return text;
 }
 
-/* A file of a cgroup of the scenario. */
+/* The text of a file of one of the scenario's cgroups. */
 static inline const char *look_cgroup(char text[LOOK_LEN], const char *cgroup, const char *file)
 {
 	return look(text, LOOK_ROOT "%s/%s", cgroup, file);
 }
 
-/* The value in the line "KEY:" of what was read, without white space around it; "" without one. */
+/* The value in the line "KEY:" of a text, without white space around it; "" if there is none. */
 static inline const char *look_key(char text[LOOK_LEN], const char *key)
 {
 	char *save;
@@ -62,17 +67,17 @@ static inline const char *look_key(char text[LOOK_LEN], const char *key)
 	return "";
 }
 
-/* The value behind "KEY:" in the status of a process, or of a thread by its number. */
+/* The value behind "KEY:" in the status file of a process, or of a thread by its ID. */
 static inline const char *look_status(char text[LOOK_LEN], pid_t pid, const char *key)
 {
 	return look_key(look(text, "/proc/%d/status", (int)pid), key);
 }
 
-/* A field of the stat of a process or thread; false when there is none. */
+/* A field of the stat file of a process or thread; false if there is none. */
 static inline bool look_stat(pid_t pid, int field, int *ret_value)
 {
 	char text[LOOK_LEN];
-	/* The parenthesis ends the second field, which may hold anything. */
+	/* The parenthesis ends the second field, which can contain any character. */
 	const char *at = strrchr(look(text, "/proc/%d/stat", (int)pid), ')');
 
 	for (int i = 2; at && i < field; i++)
@@ -81,7 +86,7 @@ static inline bool look_stat(pid_t pid, int field, int *ret_value)
 	return at;
 }
 
-/* The first process of a cgroup, 0 when it has none. */
+/* The first process of a cgroup; 0 if it has none. */
 static inline pid_t look_process(const char *cgroup)
 {
 	char text[LOOK_LEN];
@@ -89,7 +94,7 @@ static inline pid_t look_process(const char *cgroup)
 	return atoi(look_cgroup(text, cgroup, "cgroup.procs"));
 }
 
-/* The report of the @index-th worker of a cgroup; NULL when there is none. */
+/* The report of the @index-th worker of a cgroup; NULL if there is none. */
 static inline const struct kt_worker_report *look_report(const struct kt_ctx *ctx,
 							 const char *cgroup, unsigned int index)
 {
@@ -103,7 +108,7 @@ static inline const struct kt_worker_report *look_report(const struct kt_ctx *ct
 	return NULL;
 }
 
-/* Sums up the iterations in a cgroup; for workers that count what they have seen. */
+/* The sum of the iterations in a cgroup, for workers that count what they have observed. */
 static inline unsigned long long look_iterations(const struct kt_ctx *ctx, const char *cgroup)
 {
 	struct kt_worker_report sum;

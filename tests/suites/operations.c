@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every operation, proved by what the kernel says of its effect. */
+/* Each operation, proved by what the kernel reports of its effect. */
 #include <ktest.h>
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #define CPUS(cgroup) look_cgroup(text, cgroup, "cpuset.cpus.effective")
 #define SPINNERS(n)  .work = KT_WORK(KT_SPIN_WAIT, .workers = (n))
 
-/* ---- cpusets ------------------------------------------------------------------------------------ */
+/* ---- cpusets --------------------------------------------------------------------------------- */
 
 static int cpuset_run(struct kt_ctx *ctx)
 {
@@ -76,7 +76,7 @@ static int kinds_run(struct kt_ctx *ctx)
 KTEST(op_cpuset_kinds, .summary = "every way to say a cpuset gives the CPUs that it says",
       .topology = { .numa_nodes = 2, .llcs = 2, .cores = 2 }, .run = kinds_run);
 
-/* ---- cgroups and their limits ------------------------------------------------------------------- */
+/* ---- cgroups and their limits ---------------------------------------------------------------- */
 
 static int limits_run(struct kt_ctx *ctx)
 {
@@ -149,7 +149,7 @@ static int defaults_run(struct kt_ctx *ctx)
 KTEST(op_def_defaults, .summary = "a definition's defaults are those of all its works", TWO_CPUS,
       .run = defaults_run);
 
-/* ---- workers ------------------------------------------------------------------------------------ */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 static int spawn_check(struct kt_ctx *ctx)
 {
@@ -216,7 +216,7 @@ static int move_run(struct kt_ctx *ctx)
 	KT_ASSERT_EQ(ctx, n, 0);
 	(void)kt_captured(ctx, "b", &n);
 	KT_ASSERT_EQ(ctx, n, 2);
-	/* They are b's now: stopping a does nothing to them. */
+	/* They belong to b now: stopping a has no effect on them. */
 	APPLY(KT_STOP_CGROUP("a"));
 	KT_ASSERT_CONTAINS(ctx, look_cgroup(text, "b", "cgroup.events"), "populated 1");
 	APPLY(KT_STOP_CGROUP("b"));
@@ -270,11 +270,11 @@ static int threads_run(struct kt_ctx *ctx)
 KTEST(op_capture, .summary = "KT_CAPTURE_CGROUP_PROCS and _THREADS tell processes from threads",
       ONE_CPU, .run = threads_run);
 
-/* ---- interrupts --------------------------------------------------------------------------------- */
+/* ---- interrupts ------------------------------------------------------------------------------ */
 
 #define PORT_IRQ "virtio0-virtqueues"
 
-/* Number of the bulk port's interrupt, and how many of it CPU 0 and CPU 1 have had. */
+/* The number of the bulk port's interrupt, and how many of them CPU 0 and CPU 1 have handled. */
 static int read_irq(unsigned int counts[2])
 {
 	FILE *file = fopen("/proc/interrupts", "re");
@@ -291,7 +291,7 @@ static int read_irq(unsigned int counts[2])
 	return irq;
 }
 
-/* Has the port interrupt until that arrives on the CPU; false when it never does. */
+/* Makes the port interrupt until an interrupt arrives on the CPU; false if none does. */
 static int await_irq(struct kt_ctx *ctx, unsigned int cpu)
 {
 	unsigned int before[2], now[2];
@@ -326,13 +326,15 @@ static int irq_run(struct kt_ctx *ctx)
 KTEST(op_steer_irq, .summary = "KT_STEER_IRQ chooses an interrupt's CPU, by number and by label",
       TWO_CPUS, .run = irq_run);
 
-/* ---- steps -------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static int loop_check(struct kt_ctx *ctx)
 {
 	struct kt_worker_report sum;
 
-	/* Each round, the worker changes from one CPU to the other: five in 500 ms, if all goes well. */
+	/*
+	 * In each round, the worker moves from one CPU to the other: five times in 500 ms at best.
+	 */
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "a", &sum));
 	KT_EXPECT_EQ(ctx, sum.cpus[0], 0x5);
 	KT_EXPECT_GE(ctx, sum.migrations, 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs of the host in the guest. */
+/* Payloads: programs of the host that run in the guest. */
 #include <ktest.h>
 
 #include <errno.h>
@@ -22,7 +22,7 @@ static uint64_t soon(void)
 	return kt_now_ns() + LIMIT_S * KT_NSEC_PER_SEC;
 }
 
-/* ---- what every host has ------------------------------------------------------------------------ */
+/* ---- what every host has --------------------------------------------------------------------- */
 
 KT_PAYLOAD(true, .binary = "/bin/true", .output = KT_OUTPUT_EXIT_CODE);
 KT_PAYLOAD(false, .binary = "false", .checks = KT_PAYLOAD_CHECKS(KT_EXIT_CODE(1)));
@@ -49,7 +49,7 @@ static int exit_codes_run(struct kt_ctx *ctx)
 KTEST(payload_exit_codes, .summary = "a payload's exit status is told, and checked", ONE_CPU,
       .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(true), KT_PAYLOAD_REF(false)), .run = exit_codes_run);
 
-/* Where it runs and what it sees, by its own words. */
+/* The program prints where it runs and what it sees. */
 static int surroundings_run(struct kt_ctx *ctx)
 {
 	static const char script[] = "read line < payload.txt; echo \"$line\"; "
@@ -108,7 +108,7 @@ KTEST(payload_json,
       .summary = "numbers of a payload's JSON are its metrics, of stdout before stderr", ONE_CPU,
       .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(sh_json)), .run = json_run, .post_vm = json_post_vm);
 
-/* ---- ends --------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 static int start_sh(struct kt_ctx *ctx, const char *script, struct kt_payload_run **ret_run)
 {
@@ -141,7 +141,9 @@ static int signal_run(struct kt_ctx *ctx)
 KTEST(payload_signal, .summary = "a payload that a signal ends is told so", ONE_CPU,
       .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(sh)), .run = signal_run);
 
-/* Waits until the payload has said @n lines: then its traps are set and its children are there. */
+/*
+ * Waits until the payload has printed @n lines: its traps are set and its children exist by then.
+ */
 static int await_lines(struct kt_ctx *ctx, int n)
 {
 	for (uint64_t deadline_ns = soon(); kt_left_ns(deadline_ns);) {
@@ -184,7 +186,7 @@ static int kill_run(struct kt_ctx *ctx)
 		KT_FAIL(ctx, "%s", err.text);
 	KT_ASSERT_EQ(ctx, WTERMSIG(outcome.status), SIGKILL);
 	KT_ASSERT_STREQ(ctx, outcome.out.data, "unfinished\n");
-	/* No process of the group is left, dead or alive. */
+	/* No process of the group exists any more, alive or dead. */
 	KT_ASSERT_EQ(ctx, kill(-pid, 0), -1);
 	KT_ASSERT_EQ(ctx, errno, ESRCH);
 	KT_ASSERT_EQ(ctx, waitpid(-1, NULL, WNOHANG), -1);
@@ -212,7 +214,7 @@ static int leftover_run(struct kt_ctx *ctx)
 KTEST(payload_leftover, .summary = "what a payload leaves behind in the background ends with it",
       ONE_CPU, .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(sh)), .run = leftover_run);
 
-/* ---- output ------------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 #define OUT_BYTES (2u << 20)
 #define ERR_BYTES (100u << 10)
@@ -237,9 +239,9 @@ static int output_run(struct kt_ctx *ctx)
 KTEST(payload_output, .summary = "of much output the beginning is kept, and the end of errors",
       ONE_CPU, .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(sh)), .run = output_run);
 
-/* ---- failures to start -------------------------------------------------------------------------- */
+/* ---- failures to start ----------------------------------------------------------------------- */
 
-/* No test lists it, so it is not in the guest. */
+/* No test lists it, so it is not packed for the guest. */
 KT_PAYLOAD(unlisted, .binary = "/bin/true");
 
 static int start_run(struct kt_ctx *ctx)
@@ -258,7 +260,7 @@ static int start_run(struct kt_ctx *ctx)
 	KT_ASSERT_LT(ctx, kt_payload_start(KT_PAYLOAD_REF(true), NULL, "nowhere", &run, &err), 0);
 	KT_ASSERT_CONTAINS(ctx, err.text, "payload true: cgroup 'nowhere'");
 	KT_ASSERT(ctx, !run);
-	/* Nothing of them is left, reaped or not. */
+	/* None of their processes exists any more, not even as a zombie. */
 	KT_ASSERT_EQ(ctx, waitpid(-1, NULL, WNOHANG), -1);
 	return 0;
 }
@@ -266,7 +268,7 @@ static int start_run(struct kt_ctx *ctx)
 KTEST(payload_cannot_start, .summary = "a payload that cannot be run says why", ONE_CPU,
       .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(true)), .run = start_run);
 
-/* ---- cgroups ------------------------------------------------------------------------------------ */
+/* ---- cgroups --------------------------------------------------------------------------------- */
 
 static int cgroup_run(struct kt_ctx *ctx)
 {
@@ -286,7 +288,9 @@ static int cgroup_run(struct kt_ctx *ctx)
 	KT_ASSERT_EQ(ctx, fscanf(stat, "usage_usec %llu", &usage_us), 1);
 	(void)fclose(stat);
 	KT_ASSERT_GT(ctx, usage_us, 1000);
-	/* It is more than half of the time that it ran: the program's, not just the shell's start. */
+	/*
+	 * The program used more than half of the time that it ran: not only the start of the shell.
+	 */
 	KT_ASSERT_GT(ctx, usage_us * 1000 * 2, result.duration_ns);
 	return 0;
 }
@@ -294,7 +298,7 @@ static int cgroup_run(struct kt_ctx *ctx)
 KTEST(payload_cgroup, .summary = "a payload runs in its cgroup, which is charged for it", ONE_CPU,
       .payloads = KT_PAYLOADS(KT_PAYLOAD_REF(sh)), .run = cgroup_run);
 
-/* ---- benchmarks, where they are installed ------------------------------------------------------- */
+/* ---- benchmarks, where they are installed ---------------------------------------------------- */
 
 KT_PAYLOAD(hackbench, .binary = "hackbench", .package = "rt-tests",
 	   .args = KT_ARGS("-g", "1", "-f", "2", "-l", "50"), .output = KT_OUTPUT_EXIT_CODE);
@@ -331,7 +335,10 @@ static int stress_ng_run(struct kt_ctx *ctx)
 
 	KT_ASSERT_OK(ctx,
 		     kt_payload_exec(ctx, KT_PAYLOAD_REF(stress_ng), NULL, NULL, 30000, &result));
-	/* "stress-ng: info:  [12] switch   200 ..." : some versions print to one stream, some to the other. */
+	/*
+	 * "stress-ng: info:  [12] switch   200 ...": some versions print to standard output, some
+	 * to standard error.
+	 */
 	for (int i = 0; i < 2 && !at; i++) {
 		const char *text = i ? result.err : result.out;
 

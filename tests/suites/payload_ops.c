@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Payloads as operations of a scenario: started, waited for, killed, moved, ended with their cgroup. */
+/* Payloads in scenarios: started, waited for, killed, moved, and ended with their cgroup. */
 #include <ktest.h>
 
 #include "tests/suites/look.h"
@@ -15,7 +15,7 @@ KT_PAYLOAD(speaker, .binary = "/bin/sh", .output = KT_OUTPUT_JSON | KT_OUTPUT_EX
 #define SLEEPER KT_PAYLOAD_REF(sleeper)
 #define SPEAKER KT_PAYLOAD_REF(speaker)
 
-/* How many processes a cgroup has. */
+/* The number of processes in a cgroup. */
 static size_t count(struct kt_ctx *ctx, const char *cgroup)
 {
 	size_t n = 1000;
@@ -38,10 +38,10 @@ static int lifecycle_run(struct kt_ctx *ctx)
 	pids = kt_captured(ctx, "a", &n);
 	KT_ASSERT_EQ(ctx, n, 1);
 	KT_ASSERT_STREQ(ctx, look(text, "/proc/%d/comm", pids[0]), "sleep");
-	/* The only one of its kind is found without a cgroup. */
+	/* A payload that runs once is found without a cgroup. */
 	APPLY(KT_KILL_PAYLOAD(SLEEPER, NULL));
 	KT_ASSERT_EQ(ctx, count(ctx, "a"), 0);
-	/* Two in different cgroups are told apart. */
+	/* Two in different cgroups are distinguished. */
 	APPLY(KT_RUN_PAYLOAD(SLEEPER, "a"));
 	APPLY(KT_RUN_PAYLOAD(SLEEPER, "b"));
 	APPLY(KT_KILL_PAYLOAD(SLEEPER, "b"));

@@ -8,7 +8,7 @@
 #define FIVE_CPUS .topology = { .llcs = 1, .cores = 5 }
 #define CHECKED   .duration_ms = 500, .checks = { .not_starved = KT_ON, .isolation = KT_ON }
 
-/* CPU time of a cgroup in a step's hold, in milliseconds; -1 when it was not there. */
+/* CPU time of a cgroup in the hold of a step, in milliseconds; -1 if it did not exist. */
 static int used_ms(struct kt_ctx *ctx, unsigned int step, const char *cgroup)
 {
 	const struct kt_cgroup_usage *usage = kt_step_usage(ctx, step, cgroup);
@@ -48,7 +48,7 @@ KTEST(scenario_oversubscribed, .summary = "oversubscribed lets 32 workers compet
 
 static int both_check(struct kt_ctx *ctx)
 {
-	/* Confined, each runs on a CPU of its own; free, on both. */
+	/* Confined, each runs on a CPU of its own; otherwise, each runs on both. */
 	KT_EXPECT_GT(ctx, used_ms(ctx, 0, "left"), 20);
 	KT_EXPECT_GT(ctx, used_ms(ctx, 1, "right"), 20);
 	KT_EXPECT_EQ(ctx, seen(ctx, "left") | seen(ctx, "right"), 0x3);
@@ -61,7 +61,7 @@ KTEST(scenario_cpuset_clear, .summary = "cpusets go while workers run", TWO_CPUS
 
 static int resize_check(struct kt_ctx *ctx)
 {
-	/* Of four usable CPUs: 0-1 and 2-3, then 0 and 1-3, then 0-2 and 3. */
+	/* With four usable CPUs: 0-1 and 2-3, then 0 and 1-3, then 0-2 and 3. */
 	KT_EXPECT_EQ(ctx, seen(ctx, "left") & 0x18, 0);
 	KT_EXPECT_EQ(ctx, seen(ctx, "right") & 0x11, 0);
 	KT_EXPECT_NE(ctx, seen(ctx, "left") & 0x6, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sched_ext: schedulers that are attached, do their work, are swapped, and go. */
+/* sched_ext: schedulers are attached, schedule, are replaced, and are detached. */
 #include "tests/suites/schedulers.h"
 
 #include <inttypes.h>
@@ -21,9 +21,12 @@ KT_SCHEDULER(cells, .object = FIXTURE("cells"),
 
 #define SPINNERS(n) KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = (n)) })
 
-/* ---- what each does ----------------------------------------------------------------------------- */
+/* ---- what each does -------------------------------------------------------------------------- */
 
-/* The kernel says of a worker that it is scheduled by the BPF program: in enabled sched_ext all are. */
+/*
+ * The kernel reports that the BPF program schedules the worker: if sched_ext is enabled, it
+ * schedules all.
+ */
 static int expect_scheduled(struct kt_ctx *ctx, const char *ops)
 {
 	char text[LOOK_LEN];
@@ -65,7 +68,7 @@ static int fifo_run(struct kt_ctx *ctx)
 KTEST(scx_fifo, .summary = "tasks run under fifo, whose counters say so", TWO_CPUS,
       .scheduler = KT_SCHEDULER_REF(fifo), .run = fifo_run);
 
-/* The share of the CPU that a nice 0 worker gets beside a nice 10 one: by weight 1024 to 110. */
+/* A nice 0 worker beside a nice 10 one gets a share of the CPU by weight, 1024 to 110. */
 static int share_check(struct kt_ctx *ctx)
 {
 	struct kt_worker_report rude, nice;
@@ -89,7 +92,7 @@ static int share_check(struct kt_ctx *ctx)
 KTEST(scx_vtime, .summary = "vtime gives a nice task less, as its weight is", TWO_CPUS,
       .duration_ms = 1000, .scheduler = KT_SCHEDULER_REF(vtime), TWO_WEIGHTS, .check = share_check);
 
-/* fifo knows no weights: what passes under vtime must not be the kernel's own doing. */
+/* fifo ignores weights. So the result of the test with vtime is not the kernel's own doing. */
 static int equal_check(struct kt_ctx *ctx)
 {
 	struct kt_worker_report rude, nice;
@@ -103,7 +106,7 @@ static int equal_check(struct kt_ctx *ctx)
 KTEST(scx_fifo_knows_no_weight, .summary = "fifo gives a nice task as much as others", TWO_CPUS,
       .duration_ms = 1000, .scheduler = KT_SCHEDULER_REF(fifo), TWO_WEIGHTS, .check = equal_check);
 
-/* Two LLCs are cells 0 and 1; a cpuset has one of its own, behind the sixteen for LLCs. */
+/* The two LLCs are the cells 0 and 1. A cpuset has a cell of its own, behind the 16 for LLCs. */
 static int cells_check(struct kt_ctx *ctx)
 {
 	uint64_t cpus = 0, in_llcs = 0, n = 0, own = 0;
@@ -158,14 +161,14 @@ KTEST(scx_variables, .summary = "variables are set before the scheduler is loade
       .scheduler = KT_SCHEDULER_REF(short_slices), .duration_ms = 100,
       .steps = KT_STEPS({ SPINNERS(2), .hold = KT_HOLD_FULL }), .check = slice_check);
 
-/* ---- the same under each, and under none -------------------------------------------------------- */
+/* ---- the same under each, and under none ----------------------------------------------------- */
 
 static int steady_check(struct kt_ctx *ctx)
 {
 	const struct kt_scheduler *scheduler = kt_scheduler_attached(ctx);
 	char text[LOOK_LEN];
 
-	/* Without sched_ext the kernel's own has no such file, and is measured all the same. */
+	/* A kernel without sched_ext has no such file; the step is measured all the same. */
 	KT_EXPECT_EQ(ctx, !strcmp(look(text, STATE), "enabled"), scheduler != NULL);
 	KT_EXPECT_STREQ(ctx, look(text, OPS), scheduler ? scheduler->name : "");
 	return 0;
@@ -189,7 +192,7 @@ STEADY(scx_steady_fifo, .scheduler = KT_SCHEDULER_REF(fifo));
 STEADY(scx_steady_vtime, .scheduler = KT_SCHEDULER_REF(vtime));
 STEADY(scx_steady_cells, .scheduler = KT_SCHEDULER_REF(cells));
 
-/* ---- coming and going --------------------------------------------------------------------------- */
+/* ---- coming and going ------------------------------------------------------------------------ */
 
 static int swaps_run(struct kt_ctx *ctx)
 {
@@ -220,7 +223,7 @@ KTEST(scx_swaps, .summary = "schedulers are attached, replaced, restarted and de
       TWO_CPUS, .run = swaps_run,
       .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fifo), KT_SCHEDULER_REF(vtime)));
 
-/* enable_seq counts how often a scheduler was enabled since the boot. */
+/* enable_seq counts how often a scheduler has been enabled since the boot. */
 static unsigned long enabled_times(void)
 {
 	char text[LOOK_LEN];
@@ -240,7 +243,7 @@ static int restart_run(struct kt_ctx *ctx)
 	KT_ASSERT_EQ(ctx, enabled_times(), before + 1);
 	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_RESTART_SCHEDULER()), 0);
 	KT_ASSERT_EQ(ctx, enabled_times(), before + 2);
-	/* The last that ran, with all that it was told. */
+	/* The scheduler that was attached last, with all of its arguments. */
 	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("fifo.rodata", .field = "slice_us"), &slice), 0);
 	KT_EXPECT_EQ(ctx, slice, 3000);
 	return 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a scheduler can do wrong, and what a test can do to one: with the scheduler "fault", told by its maps. */
+/*
+ * Faults of schedulers, and what a test can do to one. Tests control the scheduler "fault" by its
+ * maps.
+ */
 #include "tests/suites/schedulers.h"
 
 #include <inttypes.h>
@@ -18,6 +21,11 @@ KT_SCHEDULER(fault, .object = FIXTURE("fault"));
 KT_SCHEDULER(other, .object = FIXTURE("fault"));
 KT_SCHEDULER(instead, .object = FIXTURE("fifo"));
 KT_SCHEDULER(brief, .object = FIXTURE("fault"), .args = KT_ARGS("slice_us=2000"));
+KT_SCHEDULER(errs_at_once, .object = FIXTURE("fault"), .args = KT_ARGS("error=7"));
+KT_SCHEDULER(leaves_at_once, .object = FIXTURE("fault"), .args = KT_ARGS("exit_code=7"));
+KT_SCHEDULER(unknown_queue, .object = FIXTURE("fault"), .args = KT_ARGS("unknown_queue=1"));
+KT_SCHEDULER(inserts_twice, .object = FIXTURE("fault"), .args = KT_ARGS("twice=1"));
+KT_SCHEDULER(init_fails, .object = FIXTURE("fault"), .args = KT_ARGS("init_error=-12"));
 KT_SCHEDULER(wordy, .object = FIXTURE("fault"), .dump_kib = 8192);
 
 #define MIXED(n)            KT_SETUP({ .name = "w", .work = KT_WORK(KT_MIXED, .workers = (n)) })
@@ -31,7 +39,7 @@ static uint64_t counter(struct kt_ctx *ctx, const char *field)
 	return value;
 }
 
-/* ---- ends --------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 #define ENDS(what, ...)                                                                            \
 	.scheduler = KT_SCHEDULER_REF(fault), .duration_ms = 400,                                  \
@@ -52,7 +60,7 @@ static int disabled_check(struct kt_ctx *ctx)
 	return 0;
 }
 
-/* The kernel says who was left waiting, and where it noticed. */
+/* The kernel reports which task was left waiting, and where the kernel noticed it. */
 static int stall_check(struct kt_ctx *ctx)
 {
 	const struct kt_scheduler_end *end = kt_scheduler_ended(ctx);
@@ -60,14 +68,17 @@ static int stall_check(struct kt_ctx *ctx)
 	KT_ASSERT_EQ(ctx, disabled_check(ctx), 0);
 	KT_EXPECT_EQ(ctx, end->kind, KT_SCX_EXIT_ERROR_STALL);
 	KT_EXPECT_STREQ(ctx, end->reason, "runnable task stall");
-	/* Whoever notices first: the watchdog's own work may be among those left waiting. */
+	/*
+	 * Either can notice first: the work of the watchdog may be among the tasks that are left
+	 * waiting.
+	 */
 	KT_EXPECT(ctx, strstr(end->message, "failed to run for 1.") ||
 			       strstr(end->message, "watchdog failed to check in for 1."));
 	KT_EXPECT_CONTAINS(ctx, end->backtrace, "scx_exit+");
 	return 0;
 }
 
-/* Three seconds would pass if the watchdog were not told. */
+/* It would take three seconds if the watchdog's time were not set. */
 KTEST(scx_fault_stall, .summary = "the watchdog ends a scheduler that dispatches nothing", TWO_CPUS,
       .watchdog_ms = 500, ENDS(TELL("stall", 1), { .kind = KT_SCX_EXIT_ERROR_STALL }),
       .check = stall_check);
@@ -85,7 +96,7 @@ static int error_check(struct kt_ctx *ctx)
 
 static int error_post_vm(struct kt_ctx *ctx)
 {
-	/* As the kernel's own schedulers say it. */
+	/* In the format of the kernel's own schedulers. */
 	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_log(ctx), "DEBUG DUMP\n=====");
 	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_log(ctx),
 			   "EXIT: scx_bpf_error (the fault scheduler was told to fail with 4711), "
@@ -136,7 +147,80 @@ KTEST(scx_fault_wrong_cpu, .summary = "a CPU that a task may not use is an error
 			{ KT_OPS(TELL("wrong_cpu", 1), KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)) }),
       .check = wrong_cpu_check);
 
-/* A hold sees it too, and goes on to its end. */
+/*
+ * The error comes while the kernel enables the scheduler, or right afterwards: the enabled state
+ * may never be seen. It is an end like any other.
+ */
+static int at_once_check(struct kt_ctx *ctx)
+{
+	const struct kt_scheduler_end *end = kt_scheduler_ended(ctx);
+	char text[LOOK_LEN];
+
+	KT_ASSERT(ctx, end);
+	KT_EXPECT(ctx, !kt_scheduler_attached(ctx));
+	KT_EXPECT_STREQ(ctx, look(text, "/sys/kernel/sched_ext/state"), "disabled");
+	return 0;
+}
+
+static int at_once_post_vm(struct kt_ctx *ctx)
+{
+	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_dump(ctx), "triggered exit kind 102");
+	return 0;
+}
+
+#define AT_ONCE(test_name, reference, ...)                                                         \
+	KTEST(test_name, .summary = "an error right after the start is an end", TWO_CPUS,          \
+	      .scheduler = KT_SCHEDULER_REF(reference), .duration_ms = 200,                        \
+	      .expect_scheduler_exit = __VA_ARGS__,                                                \
+	      .steps = KT_STEPS({ MIXED(4), .hold = KT_HOLD_MS(100) }), .check = at_once_check,    \
+	      .post_vm = at_once_post_vm)
+
+AT_ONCE(scx_fault_error_at_once, errs_at_once,
+	{ .kind = KT_SCX_EXIT_ERROR_BPF, .reason_contains = "told to fail with 7" });
+AT_ONCE(scx_fault_unknown_queue, unknown_queue, { .kind = KT_SCX_EXIT_ERROR });
+AT_ONCE(scx_fault_inserts_twice, inserts_twice, { .kind = KT_SCX_EXIT_ERROR });
+
+static int init_check(struct kt_ctx *ctx)
+{
+	KT_ASSERT_EQ(ctx, at_once_check(ctx), 0);
+	KT_EXPECT_STREQ(ctx, kt_scheduler_ended(ctx)->message, "ops.init() failed (-12)");
+	return 0;
+}
+
+KTEST(scx_fault_init, .summary = "a failing init is an end", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(init_fails),
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR, .reason_contains = "ops.init" },
+      .steps = KT_STEPS({ MIXED(2), .hold = KT_HOLD_MS(50) }), .check = init_check);
+
+/* A program that ends with a status other than 0 after SIGTERM fails nothing, but it is told. */
+KT_SCHEDULER(exits_at_term, .binary = "../samples/misbehaving", .args = KT_ARGS("exits_at_term"),
+	     .files = KT_ARGS(FIXTURE("fifo")));
+
+static int exits_post_vm(struct kt_ctx *ctx)
+{
+	KT_EXPECT_CONTAINS(ctx, kt_vm_stdout(ctx),
+			   "scheduler exits_at_term: detaching: its process ended with status 3: "
+			   "cannot clean up");
+	return 0;
+}
+
+KTEST(scx_fault_status, .summary = "the status of a scheduler's program is told", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(exits_at_term), .duration_ms = 100,
+      .steps = KT_STEPS({ .hold = KT_HOLD_FULL }), .post_vm = exits_post_vm);
+
+static int leave_check(struct kt_ctx *ctx)
+{
+	KT_ASSERT_EQ(ctx, at_once_check(ctx), 0);
+	KT_EXPECT_EQ(ctx, kt_scheduler_ended(ctx)->kind, KT_SCX_EXIT_UNREG_BPF);
+	return 0;
+}
+
+KTEST(scx_fault_exit_at_once, .summary = "an exit right after the start is an end", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(leaves_at_once),
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_UNREG_BPF },
+      .steps = KT_STEPS({ MIXED(2), .hold = KT_HOLD_MS(50) }), .check = leave_check);
+
+/* A hold notices it, too, and goes on to its end. */
 static int goes_on_check(struct kt_ctx *ctx)
 {
 	KT_ASSERT_EQ(ctx, disabled_check(ctx), 0);
@@ -160,7 +244,7 @@ static int attach_again_run(struct kt_ctx *ctx)
 	KT_ASSERT(ctx, kt_scheduler_attached(ctx) == KT_SCHEDULER_REF(fault));
 	KT_EXPECT_EQ(ctx, counter(ctx, "error"), 0);
 
-	/* A detachment that was asked for leaves the end before it alone. */
+	/* An operation that detaches does not change the record of the end before it. */
 	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_DETACH_SCHEDULER()), 0);
 	KT_EXPECT_STREQ(ctx, kt_scheduler_ended(ctx)->reason, "scx_bpf_error");
 	KT_EXPECT_STREQ(ctx, kt_scheduler_ended(ctx)->message,
@@ -172,7 +256,7 @@ KTEST(scx_fault_attach_again, .summary = "after an end a scheduler can be attach
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF }, .run = attach_again_run,
       .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fault)));
 
-/* The process of a scheduler is called as it is declared. */
+/* The process of a scheduler has the name of its declaration. */
 static int killed_run(struct kt_ctx *ctx)
 {
 	const struct kt_scheduler_end *end;
@@ -196,7 +280,7 @@ KTEST(scx_fault_killed, .summary = "a scheduler goes with its process", TWO_CPUS
       .scheduler = KT_SCHEDULER_REF(fault), .expect_scheduler_exit = { .kind = KT_SCX_EXIT_UNREG },
       .run = killed_run);
 
-/* ---- misbehaviour that is no error -------------------------------------------------------------- */
+/* ---- misbehaviour that is no error ----------------------------------------------------------- */
 
 static int starve_run(struct kt_ctx *ctx)
 {
@@ -229,7 +313,7 @@ static int starve_run(struct kt_ctx *ctx)
 KTEST(scx_fault_starve, .summary = "one cgroup can be starved", TWO_CPUS,
       .scheduler = KT_SCHEDULER_REF(fault), .run = starve_run);
 
-/* All of them on one CPU get one CPU's time. */
+/* All of them on one CPU get the time of one CPU. */
 static int pile_up_check(struct kt_ctx *ctx)
 {
 	uint64_t before = kt_step_usage(ctx, 0, "w")->usage_us;
@@ -283,7 +367,7 @@ static int slow_init_run(struct kt_ctx *ctx)
 KTEST(scx_fault_slow_init, .summary = "an attach waits for a slow init", TWO_CPUS,
       .run = slow_init_run, .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fault)));
 
-/* ---- maps --------------------------------------------------------------------------------------- */
+/* ---- maps ------------------------------------------------------------------------------------ */
 
 #define NUMBER(field_path, number)                                                                 \
 	do {                                                                                       \
@@ -295,7 +379,7 @@ KTEST(scx_fault_slow_init, .summary = "an attach waits for a slow init", TWO_CPU
 		KT_EXPECT_EQ(ctx, value_, (uint64_t)(number));                                     \
 	} while (0)
 
-/* Every width, and that the neighbours stay what they were. */
+/* Fields of every width; the neighbours of a field do not change. */
 static int write_all(struct kt_ctx *ctx, struct kt_bpf_ref ref, bool in_data)
 {
 #define IN(field) (in_data ? "scratch_record." field : field)
@@ -334,7 +418,7 @@ static int maps_run(struct kt_ctx *ctx)
 		     kt_bpf_read_bytes(ctx, KT_BPF("table", .key = 3, .field = "text"), back, 16),
 		     0);
 	KT_EXPECT_STREQ(ctx, back, text);
-	/* The other CPU, the other index and the other key are others. */
+	/* Another CPU, index or key has a value of its own. */
 	KT_ASSERT_EQ(
 		ctx,
 		kt_bpf_read(ctx, KT_BPF("per_cpu", .key = 2, .cpu = 0, .field = "quad"), &value),
@@ -361,7 +445,7 @@ static int map_op_check(struct kt_ctx *ctx)
 		kt_bpf_read(ctx, KT_BPF("per_cpu", .key = 1, .cpu = 1, .field = "half"), &value),
 		0);
 	KT_EXPECT_EQ(ctx, value, 515);
-	/* As it was in between. */
+	/* The value that was captured in between. */
 	KT_ASSERT(ctx, kt_bpf_captured(ctx, "first", &value));
 	KT_EXPECT_EQ(ctx, value, 100);
 	KT_ASSERT(ctx, kt_bpf_captured(ctx, "half", &value));
@@ -380,7 +464,7 @@ KTEST(scx_map_operations, .summary = "operations write and read maps", TWO_CPUS,
 	      KT_READ_BPF_MAP_AT("half", "per_cpu", .key = 1, .cpu = 1, .field = "half")) }),
       .check = map_op_check);
 
-/* The pinned map is that of the first scheduler, and of its own value, after that is gone. */
+/* The pinned map is still the one of the first scheduler, with its value, after that has ended. */
 static int pin_check(struct kt_ctx *ctx)
 {
 	uint64_t old = 0, now = 1;
@@ -402,7 +486,7 @@ KTEST(scx_pinned_map, .summary = "a pinned map outlives its scheduler", TWO_CPUS
 				 KT_PIN_BPF_MAP("fault.bss")) }),
       .check = pin_check);
 
-/* ---- payloads and dumps ------------------------------------------------------------------------- */
+/* ---- payloads and dumps ---------------------------------------------------------------------- */
 
 KT_PAYLOAD(dd, .binary = "dd", .package = "coreutils",
 	   .args = KT_ARGS("if=/dev/zero", "of=/dev/null", "bs=64k", "count=40000"),
@@ -416,7 +500,10 @@ KTEST(scx_swap_under_a_payload, .summary = "a payload goes on while schedulers a
 			  .hold = KT_HOLD_FRAC(0.5) },
 			{ KT_OPS(KT_WAIT_PAYLOAD(KT_PAYLOAD_REF(dd), "p", 20000)) }));
 
-/* Each task that waits has some lines in the dump; its first and last tell whether it is all there. */
+/*
+ * Each waiting task has some lines in the dump. The first and the last task show that it is
+ * complete.
+ */
 static int dump_post_vm(struct kt_ctx *ctx)
 {
 	const char *log = kt_vm_scheduler_log(ctx), *dump = kt_vm_scheduler_dump(ctx);
@@ -454,8 +541,8 @@ static void *wait_at_the_gate(void *unused)
 }
 
 /*
- * Thousands of threads are woken up under a scheduler that lets nobody run any more, and then it fails. This
- * thread must be none of those that wait.
+ * Thousands of threads wake up under a scheduler that does not dispatch any more, and then it
+ * fails. This thread must not be one of those that wait.
  */
 static int big_dump_run(struct kt_ctx *ctx)
 {

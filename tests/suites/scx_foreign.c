@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Schedulers written by others, as they are: those of the kernel's tools/sched_ext. They are looked for in
- * KTESTS_SCHEDULER_PATH; docs/schedulers.md says how to get them.
+ * Unmodified schedulers of the kernel's tools/sched_ext. They are looked for in
+ * KTESTS_SCHEDULER_PATH; docs/schedulers.md describes how to get them.
  */
 #include "tests/suites/look.h"
 #include "tests/suites/schedulers.h"
@@ -14,7 +14,7 @@ KT_SCHEDULER(simple_object, .object = "scx_simple.bpf.o");
 KT_SCHEDULER(qmap_program, .binary = "scx_qmap");
 KT_SCHEDULER(qmap_object, .object = "scx_qmap.bpf.o");
 
-/* The kernel says who is there; ours must be no part of the name. */
+/* The kernel reports the name of its ops. It must be the foreign scheduler's. */
 static int expect_ops(struct kt_ctx *ctx, const char *ops)
 {
 	char text[LOOK_LEN];
@@ -62,7 +62,7 @@ KTEST(scx_foreign_swap, .summary = "programs and objects take one another's plac
 			  .hold = KT_HOLD_FRAC(0.3) }),
       .check = is_qmap);
 
-/* qmap can be told to stall; it sets a timeout of 5 s itself, which the test makes shorter. */
+/* An option makes qmap stall. It sets a timeout of 5 s itself; the test makes it shorter. */
 KT_SCHEDULER(qmap_stalls, .binary = "scx_qmap", .args = KT_ARGS("-t", "3"));
 
 static int stall_check(struct kt_ctx *ctx)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Under the address sanitizer, a test that leaks fails: UNIT_SUITE(name) for every suite of a file.
+/*
+ * Under the address sanitizer, a test that leaks fails. UNIT_SUITE(name) is needed for every suite
+ * of a file.
  */
 
 #include <criterion/criterion.h>
@@ -10,7 +12,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
 
-/* Criterion forgets assertions that fail here, but not a crash. */
+/* Criterion ignores assertions that fail here, but not a crash. */
 static inline void fail_on_leaks(void)
 {
 	if (__lsan_do_recoverable_leak_check())

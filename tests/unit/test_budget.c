@@ -12,11 +12,11 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-/* A budget's memory is counted in slots of 64 MiB: enough of them for tests of CPUs alone. */
+/* A budget counts memory in slots of 64 MiB. This is enough for tests that are about CPUs only. */
 #define SLOT_MIB   64u
 #define PLENTY_MIB (100 * SLOT_MIB)
 
-/* A cache of its own for every test: Criterion runs each in a process of its own. */
+/* Each test has a cache of its own: Criterion runs each in a process of its own. */
 static char cache[64];
 
 static void make_cache(void)
@@ -45,7 +45,7 @@ static struct kt_budget *open_budget(unsigned int vcpus, unsigned int mib)
 	return budget;
 }
 
-/* Virtual CPUs of the budget that nobody uses now. */
+/* The number of virtual CPUs of the budget that are free. */
 static unsigned int free_vcpus(struct kt_budget *budget)
 {
 	struct kt_share all = { 0, 0 };
@@ -69,7 +69,7 @@ static bool take_mib(struct kt_budget *budget, unsigned int mib)
 	return kt_budget_try(budget, 0, mib, &(struct kt_share){ 0, 0 });
 }
 
-/* Whether the watch @fd tells something until the deadline. */
+/* Whether the watch @fd reports an event before the deadline. */
 static bool is_told(int fd, uint64_t deadline_ns)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
@@ -234,7 +234,7 @@ Test(budget, who_waits_for_much_is_next)
 	(void)kt_budget_close(large);
 }
 
-/* Who waits for memory does not keep those from ending who have it. */
+/* A holder that waits for memory does not keep the others from releasing theirs. */
 Test(budget, what_is_begun_is_completed_first)
 {
 	struct kt_budget *first = open_budget(2, 4 * SLOT_MIB),
@@ -338,7 +338,7 @@ Test(budget, what_another_gives_back_is_told)
 /* ---- runners that die -------------------------------------------------------------------------
  */
 
-/* Says that it has @vcpus, and waits for its end; it cannot outlive the test. */
+/* Reports that it holds @vcpus, and waits until it is killed; it cannot outlive the test. */
 static _Noreturn void hold(unsigned int vcpus, int ready_fd)
 {
 	struct kt_budget *budget = NULL;
@@ -369,7 +369,10 @@ Test(budget, a_killed_runner_gives_back)
 	cr_assert(not(is_told(fd, kt_now_ns())), "it is alive");
 	(void)kill(pid, SIGKILL);
 	cr_assert(is_told(fd, soon()));
-	/* The event comes a moment before the locks are gone; both before the parent can wait(2). */
+	/*
+	 * The event arrives shortly before the locks are released; the parent can wait(2) only
+	 * after both.
+	 */
 	cr_assert(eq(int, waitpid(pid, &status, 0), pid));
 	cr_assert(eq(int, WTERMSIG(status), SIGKILL), "it ended by itself");
 	cr_assert(take_vcpus(budget, 2));
@@ -377,7 +380,7 @@ Test(budget, a_killed_runner_gives_back)
 	(void)kt_budget_close(budget);
 }
 
-/* The runner's child, as a session is: it ends when the test closes its end of @until. */
+/* A child of the runner, like a session: it ends when the test closes its end of @until. */
 static _Noreturn void hold_with_child(int ready_fd, const int until[2])
 {
 	struct kt_budget *budget = NULL;
@@ -395,7 +398,7 @@ static _Noreturn void hold_with_child(int ready_fd, const int until[2])
 		(void)pause();
 }
 
-/* The machine of a dead runner may still be there, and so is what it needs. */
+/* The machine of a dead runner may still exist, and still need its share. */
 Test(budget, what_a_dead_runners_child_has_is_taken)
 {
 	struct kt_budget *budget = open_budget(2, PLENTY_MIB);
@@ -420,7 +423,10 @@ Test(budget, what_a_dead_runners_child_has_is_taken)
 	(void)close(until[1]);
 	deadline_ns = soon();
 	cr_assert(is_told(fd, deadline_ns));
-	/* Not this process's child: nothing tells when the locks are gone, a moment after the event. */
+	/*
+	 * The holder is not a child of this process. Nothing reports when the locks are released,
+	 * which is shortly after the event.
+	 */
 	while (!(taken = take_vcpus(budget, 2)) && kt_left_ns(deadline_ns))
 		(void)poll(NULL, 0, 1);
 	cr_assert(taken, "timed out waiting for what the child had");

@@ -10,7 +10,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-/* A worker is FINE but for what is said behind it. */
+/* A worker that misses no limit, but for the members that follow. */
 #pragma GCC diagnostic ignored "-Woverride-init"
 
 UNIT_SUITE(check);
@@ -18,14 +18,14 @@ UNIT_SUITE(host);
 
 #define MS KT_NSEC_PER_MSEC
 
-/* A worker of cgroup "w" that has done well. */
+/* A worker of cgroup "w" that misses no limit. */
 #define FINE                                                                                       \
 	.cgroup = "w", .work = "SpinWait", .iterations = 1000, .wall_ns = 1000 * MS,               \
 	.cpu_ns = 500 * MS, .run_delay_ns = 500 * MS, .migrations = 10, .cpus = { 0x1 },           \
 	.allowed = { 0x3 }, .max_gap_ns = 20 * MS, .n_latencies = 50, .latency_p99_ns = 300000,    \
 	.latency_cv = 0.5, .pages = 100, .local_pages = 90, .node_migrations = 1
 
-/* All that can be said, with room for what FINE is. */
+/* All limits, set so that a worker that is FINE misses none. */
 #define WIDE                                                                                       \
 	.not_starved = KT_ON, .isolation = KT_ON, .max_gap_ms = 50, .max_spread_pct = 20,          \
 	.max_throughput_cv = 0.5, .min_work_rate = 100, .min_iteration_rate = 100,                 \
@@ -38,6 +38,22 @@ struct checked {
 	char text[1024]; /* of the first failure, or the reason */
 	bool host_may_explain;
 };
+
+Test(check, what_takes_long_may_take_what_the_test_has)
+{
+	const struct kt_test test = { .name = "t" };
+	struct kt_ctx ctx;
+
+	kt_ctx_init(&ctx, &test);
+	ctx.asked_ns = kt_now_ns();
+	ctx.limit_ns = 120 * KT_NSEC_PER_SEC;
+	cr_assert(eq(u64, kt_ctx_patient_deadline_ns(&ctx, 5000),
+		     ctx.asked_ns + 119 * KT_NSEC_PER_SEC));
+	ctx.limit_ns = 3 * KT_NSEC_PER_SEC; /* less than the operation has anyway */
+	cr_assert(gt(u64, kt_ctx_patient_deadline_ns(&ctx, 5000),
+		     ctx.asked_ns + 4 * KT_NSEC_PER_SEC));
+	kt_ctx_deinit(&ctx);
+}
 
 static struct checked check(const struct kt_checks *checks, const struct kt_worker_report *reports,
 			    size_t n)
@@ -76,7 +92,7 @@ Test(check, nothing_said_checks_nothing)
 	cr_assert(eq(int, (int)check(&none, &idle, 1).verdict, KT_VERDICT_PASS));
 }
 
-/* One worker that misses one limit, beside one that is fine. */
+/* One worker that misses one limit, beside one that misses none. */
 #define MISSES(...)                                                                                \
 	{                                                                                          \
 		FINE, .index = 7, __VA_ARGS__                                                      \
@@ -112,7 +128,7 @@ Test(check, each_limit_can_be_missed)
 		cr_assert(eq(int, (int)checked.verdict, KT_VERDICT_FAIL), "%s", cases[i].check);
 		cr_assert(ne(ptr, strstr(checked.text, "of SpinWait in cgroup 'w'"), NULL), "%s",
 			  checked.text);
-		if (strcmp(cases[i].check, "min_work_rate")) /* which others follow from */
+		if (strcmp(cases[i].check, "min_work_rate")) /* other limits depend on it */
 			cr_assert(eq(int,
 				     strncmp(checked.text, cases[i].check, strlen(cases[i].check)),
 				     0),
@@ -182,7 +198,7 @@ Test(check, a_limit_of_none_at_all)
 	cr_assert(eq(int, (int)check(&checks, &stayed, 1).verdict, KT_VERDICT_PASS));
 }
 
-/* Last of its process, because the default stays. */
+/* The default remains set, so this must be the last in its process. */
 Test(check, the_tests_own_limits_come_over_the_binarys)
 {
 	const struct kt_checks binary = { .not_starved = KT_ON, .max_gap_ms = 10 };
@@ -202,15 +218,15 @@ Test(check, the_tests_own_limits_come_over_the_binarys)
 	cr_assert(eq(dbl, kt_checks_of(&silent).max_gap_ms, 10));
 	cr_assert(eq(int, (int)kt_checks_of(&own).not_starved, KT_OFF));
 	cr_assert(eq(dbl, kt_checks_of(&own).max_gap_ms, 99));
-	/* A scheduler's come between. */
+	/* The checks of a scheduler come between both. */
 	cr_assert(eq(int, (int)kt_checks_of(&scheduled).not_starved, KT_OFF));
 	cr_assert(eq(dbl, kt_checks_of(&scheduled).max_gap_ms, 50));
 	cr_assert(eq(dbl, kt_checks_of(&scheduled).max_spread_pct, 7));
 }
 
-/* ---- what the host may explain ------------------------------------------------------------------ */
+/* ---- what the host may explain --------------------------------------------------------------- */
 
-/* The verdict of a test with one failed limit, after the host has taken so much of 1000 ms. */
+/* The verdict of a test with one failed limit, if the host took that much of 1000 ms. */
 static enum kt_verdict judged(uint64_t excess_ns, double excess_share, uint64_t stolen_ms)
 {
 	const struct kt_failure failure = { .what = "a limit",

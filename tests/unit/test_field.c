@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fields by BTF: that of a BPF object, whose data sections are maps' values. */
+/* Fields found by the BTF of a BPF object, whose data sections are values of maps. */
 #include <bpf/btf.h>
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -19,7 +19,7 @@ UNIT_SUITE(loader);
 
 static uint8_t bytes[8192];
 
-/* The BTF of the scheduler "fault", and a struct in it that has fields of all kinds. */
+/* The BTF of the scheduler "fault", and one of its structs that has all kinds of fields. */
 static struct btf *load(uint32_t *ret_type_id)
 {
 	struct btf *btf = btf__parse(KT_TEST_OBJECTS "/fault.bpf.o", NULL);
@@ -65,7 +65,7 @@ Test(field, numbers_of_every_width)
 	cr_assert(eq(u64, set_and_get(btf, id, "low", 7), 7));
 	cr_assert(eq(u64, set_and_get(btf, id, "high", 0), 0));
 	cr_assert(
-		eq(u64, set_and_get(btf, id, "low", 7), 7)); /* its neighbour has not touched it */
+		eq(u64, set_and_get(btf, id, "low", 7), 7)); /* the neighbour keeps it */
 	cr_assert(eq(u64, set_and_get(btf, id, "nested.inner[2]", 9), 9));
 	btf__free(btf);
 }
@@ -94,7 +94,7 @@ Test(field, what_does_not_fit_is_refused)
 			     -ERANGE),
 			  "%s", cases[i].path);
 	}
-	/* A value that is shorter than its type says. */
+	/* A value that is shorter than its type. */
 	cr_assert(zero(int, find(btf, id, "quad", &field, &err)));
 	cr_assert(eq(int, kt_field_set(&field, bytes, 8, 1, &err), -ERANGE));
 	btf__free(btf);
@@ -115,6 +115,7 @@ Test(field, paths_that_lead_nowhere)
 		{ "nested.inner[-1]", -EINVAL },
 		{ "nested.inner[1", -EINVAL },
 		{ "nested..inner", -EINVAL },
+		{ "nested.inner[1]x", -EINVAL },
 		{ ".byte", -EINVAL },
 		{ "byte.", -EINVAL },
 		{ "nested.inner[99999999999999999999]", -EINVAL },

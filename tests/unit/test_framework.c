@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "framework/declaration/validate.h"
+#include "framework/kernel/index.h"
 #include "framework/kernel/kernel.h"
 #include "framework/options/options.h"
 #include "framework/outcome/capture.h"
@@ -69,6 +70,8 @@ Test(options, commands)
 		{ { "kernel", "fetch", "6.16" }, KT_COMMAND_KERNEL_FETCH },
 		{ { "kernel", "path" }, KT_COMMAND_KERNEL_PATH },
 		{ { "--help" }, KT_COMMAND_HELP },
+		{ { "cache", "list" }, KT_COMMAND_CACHE_LIST },
+		{ { "cache", "prune", "--max-age=7d" }, KT_COMMAND_CACHE_PRUNE },
 		{ { "--", "kernel" }, KT_COMMAND_RUN },
 	};
 
@@ -141,7 +144,7 @@ Test(options, the_command_line_overrides_the_environment)
 	cr_assert(strstr(err.text, "KTESTS_ACCEL") != NULL, "%s", err.text);
 }
 
-/* Nothing of what the tests themselves run in, which may be a CI. */
+/* Removes the variables that the tests themselves may run with, such as those of a CI. */
 #define PARSE_ALONE(options, err, ...) ((void)clearenv(), PARSE(options, err, __VA_ARGS__))
 
 Test(options, what_is_not_given_has_defaults)
@@ -207,7 +210,7 @@ Test(options, what_is_run_again)
 	kt_options_deinit(&o);
 }
 
-/* As "hash:2/5"; the options are not needed any more. */
+/* The shard as text, "hash:2/5". Frees the options. */
 static char *shard_text(struct kt_options *o)
 {
 	static char text[32];
@@ -230,7 +233,9 @@ Test(options, shards)
 	cr_assert(eq(str, shard_text(&o), "count:1/3"));
 }
 
-/* A job of a CI must not silently drop tests; Bazel's and GoogleTest's variables are an order. */
+/*
+ * A job of a CI must not silently drop tests. The variables of Bazel and GoogleTest are a request.
+ */
 Test(options, engines_count_when_asked_for)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -325,7 +330,7 @@ Test(options, a_bad_value_is_named_with_its_option)
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
-		/* A shard is also read elsewhere, where it is no option. */
+		/* Shards are also parsed where they are not an option. */
 		bool plain = !strcmp(cases[i][0], "--partition") || !strcmp(cases[i][0], "--shard");
 		KT_FREE char *named =
 			kt_format("%s '%s'", cases[i][0] + (plain ? 2 : 0), cases[i][1]);
@@ -336,6 +341,22 @@ Test(options, a_bad_value_is_named_with_its_option)
 			  named);
 		cr_assert(ne(ptr, strstr(err.text, named), NULL), "%s: %s", named, err.text);
 	}
+}
+
+Test(options, the_cache)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "cache", "prune")));
+	cr_assert(eq(u64, o.cache_max_age_ns, UINT64_C(30) * 86400 * KT_NSEC_PER_SEC));
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "cache", "prune", "--max-size", "2G")));
+	cr_assert(zero(u64, o.cache_max_age_ns));
+	cr_assert(eq(u64, o.cache_max_bytes, UINT64_C(2) << 30));
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "cache", "eat"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "cache 'eat'"), NULL), "%s", err.text);
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "cache", "list", "--max-age", "old"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "--max-age 'old'"), NULL), "%s", err.text);
 }
 
 Test(options, templates)
@@ -464,6 +485,21 @@ Test(validate, a_fault_names_file_line_and_test)
 	cr_assert(zero(int, strncmp(text, "f.c:12: bad: ", 13)), "%s", text);
 }
 
+Test(validate, a_name_too_long_for_its_files)
+{
+	char name[200];
+	const struct kt_test test = { .name = name, .file = "f.c", .line = 1, .run = run };
+	KT_FREE char *text = NULL, *fine = NULL;
+
+	memset(name, 'n', sizeof(name));
+	name[160] = '\0';
+	cr_assert(zero(u32, faults(&test, &fine)), "%s", fine);
+	name[160] = 'n';
+	name[161] = '\0';
+	cr_assert(eq(u32, faults(&test, &text), 1));
+	cr_assert(strstr(text, "161 characters; at most 160") != NULL, "%s", text);
+}
+
 Test(validate, no_tests_at_all)
 {
 	KT_FREE char *text = NULL;
@@ -541,7 +577,7 @@ Test(capture, the_end_is_kept)
 	text = kt_capture_text(&capture);
 	cr_assert(le(sz, strlen(text), KT_CAPTURE_MAX));
 	cr_assert(eq(str, text + strlen(text) - 7, "the end"));
-	cr_assert(eq(u64, capture.len + capture.dropped, 2 * (uint64_t)KT_CAPTURE_MAX + 7));
+	cr_assert(eq(sz, strlen(text), (size_t)capture.len));
 	kt_capture_deinit(&capture);
 }
 
@@ -589,7 +625,7 @@ static void note_wait(void *data)
 	*(bool *)data = true;
 }
 
-/* The second waits until the first is killed: the kernel frees its lock. */
+/* The second process waits until the first one is killed, and the kernel releases its lock. */
 Test(cache, a_lock_ends_with_its_holder)
 {
 	char dir[64];
@@ -638,6 +674,47 @@ Test(cache, a_killed_builder_leaves_nothing_that_looks_finished)
 	(void)kt_remove_all(dir);
 }
 
+Test(cache, stages_of_killed_builders_are_swept_and_others_stay)
+{
+	KT_FREE char *sub = NULL, *dead = NULL, *live = NULL, *stage = NULL, *other = NULL;
+	uint64_t bytes = 0;
+	char dir[64];
+	int lock;
+
+	use_temp_cache(dir);
+	cr_assert(zero(int, kt_cache_path("things", &sub, NULL)));
+	dead = kt_format("%s/dead", sub);
+	live = kt_format("%s/live", sub);
+	cr_assert(zero(int, kt_cache_stage(dead, &stage, NULL)));
+	cr_assert(zero(int, kt_cache_stage(live, &other, NULL)));
+	cr_assert(zero(int, kt_cache_lock("thing-live", NULL, NULL, &lock, NULL)));
+	cr_assert(eq(u32, kt_cache_sweep("things", "thing-", true, &bytes), 1));
+	cr_assert(eq(int, access(stage, F_OK), -1), "that of the killed builder");
+	cr_assert(zero(int, access(other, F_OK)), "that of the living one");
+	(void)close(lock);
+	cr_assert(eq(u32, kt_cache_sweep("things", "thing-", true, &bytes), 1));
+	cr_assert(eq(int, access(other, F_OK), -1));
+	(void)kt_remove_all(dir);
+}
+
+Test(cache, what_is_in_use_is_not_removed)
+{
+	KT_FREE char *path = NULL;
+	char dir[64];
+	int use;
+
+	use_temp_cache(dir);
+	cr_assert(zero(int, kt_cache_path("entry", &path, NULL)));
+	kt_cache_use(path, &use);
+	cr_assert(ge(int, use, 0));
+	cr_assert(eq(int, kt_cache_remove(path), -EBUSY));
+	cr_assert(zero(int, access(path, F_OK)));
+	(void)close(use);
+	cr_assert(zero(int, kt_cache_remove(path)));
+	cr_assert(eq(int, access(path, F_OK), -1));
+	(void)kt_remove_all(dir);
+}
+
 Test(cache, publishing_replaces_a_directory_that_is_not_empty)
 {
 	char dir[64];
@@ -666,6 +743,24 @@ Test(cache, publishing_replaces_a_directory_that_is_not_empty)
 /* ---- kernels ----------------------------------------------------------------------------------
  */
 
+Test(kernel, an_index_is_read_without_what_else_apt_says)
+{
+	struct kt_releases releases = KT_RELEASES_NULL;
+
+	cr_assert(zero(int,
+		       kt_kernel_index_parse("W: no\n\n"
+					     "linux-image-6.12.9+deb13-cloud-amd64 - Linux 6.12\n"
+					     "linux-image-6.12.9+deb13-amd64 - another flavour\n"
+					     "linux-image-../x-cloud-amd64 - no release\n"
+					     "WARNING: apt has no stable interface\n"
+					     "linux-image-7.0.13+deb13-cloud-amd64 - Linux 7.0\n",
+					     &releases)));
+	cr_assert(eq(sz, releases.n, 2));
+	cr_assert(eq(str, releases.at[0], "7.0.13+deb13-cloud-amd64"));
+	cr_assert(eq(str, releases.at[1], "6.12.9+deb13-cloud-amd64"));
+	kt_releases_deinit(&releases);
+}
+
 Test(kernel, versions)
 {
 	cr_assert(kt_kernel_version_matches("7.0.13+deb13-cloud-amd64", "7.0"));
@@ -692,7 +787,7 @@ Test(kernel, an_empty_cache_names_the_command)
 	(void)kt_remove_all(dir);
 }
 
-/* What every test needs is missed before anything boots. */
+/* A missing need of all tests is reported before any machine starts. */
 Test(kernel, one_that_cannot_run_tests_is_refused)
 {
 	static const struct {

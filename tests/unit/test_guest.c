@@ -16,13 +16,13 @@ UNIT_SUITE(telemetry);
 UNIT_SUITE(worktype);
 UNIT_SUITE(alu);
 
-/* ---- sets of CPUs ------------------------------------------------------------------------------- */
+/* ---- sets of CPUs ---------------------------------------------------------------------------- */
 
 #define TOPOLOGY(n, l, c, t)                                                                       \
 	((struct kt_topology){ .numa_nodes = (n), .llcs = (l), .cores = (c), .threads = (t) })
 #define SPEC(...) ((const struct kt_cpuset)__VA_ARGS__)
 
-/* What @spec says, as text, or why it says nothing; until the next call. */
+/* The CPUs of @spec as text, or the error's text; valid until the next call. */
 static char *resolved(struct kt_cpuset spec, struct kt_topology topology)
 {
 	static char text[KT_CPUSET_TEXT_LEN];
@@ -134,7 +134,7 @@ Test(cpuset, on_failure_nothing_is_promised_but_an_error)
 		     -EINVAL));
 }
 
-/* Each usable CPU is in one part, and parts differ by one at most. */
+/* Each usable CPU is in exactly one part. Sizes of parts differ by at most one. */
 Test(cpuset, disjoint_parts_are_a_partition)
 {
 	for (unsigned int n = 1; n <= 40; n++) {
@@ -172,7 +172,10 @@ static int last_cpu(const cpu_set_t *cpus)
 	return cpu;
 }
 
-/* By the fraction of its own size on either side, without gaps, and no further than there are CPUs. */
+/*
+ * Each part is extended by the fraction of its own size on both sides, without gaps, within the
+ * usable CPUs.
+ */
 Test(cpuset, overlap_reaches_into_its_neighbours)
 {
 	static const double fractions[] = { 0, 0.25, 0.5, 1 };
@@ -208,7 +211,7 @@ Test(cpuset, part_numbers_as_large_as_can_be)
 {
 	const struct kt_topology topology = TOPOLOGY(1, 1, 101, 1);
 
-	/* 100 CPUs among 4294967295 parts: the last has the last of them. */
+	/* 100 CPUs in 4294967295 parts: the last part has the last CPU. */
 	cr_expect(eq(str, resolved(SPEC(KT_CPUSET_DISJOINT(UINT32_MAX - 1, UINT32_MAX)), topology),
 		     "99"));
 	cr_expect(strstr(resolved(SPEC(KT_CPUSET_DISJOINT(0, UINT32_MAX)), topology), "is empty") !=
@@ -239,7 +242,7 @@ Test(cpuset, text_and_back)
 	cr_assert(eq(str, kt_cpuset_text(&cpus, text), ""));
 }
 
-/* The longest texts there are: every second CPU of a full set. */
+/* The longest possible text: every second CPU of a full set. */
 Test(cpuset, text_does_not_overflow)
 {
 	char text[KT_CPUSET_TEXT_LEN];
@@ -306,7 +309,7 @@ Test(cpuset, cores_are_threads_in_a_row)
 	cr_expect(eq(str, kt_cpuset_text(&cpus, text), "6-7"));
 }
 
-/* ---- what workers note -------------------------------------------------------------------------- */
+/* ---- what workers note ----------------------------------------------------------------------- */
 
 static int compare_u64(const void *a, const void *b)
 {
@@ -328,7 +331,7 @@ static struct kt_worker_report report_of(const uint64_t *values, size_t n)
 	return report;
 }
 
-/* The smallest value that so many per cent are not above. */
+/* The smallest value that is not below @percent per cent of the values. */
 static uint64_t reference_percentile(const uint64_t *sorted, size_t n, unsigned int percent)
 {
 	return sorted[(n * percent + 99) / 100 - 1];
@@ -348,7 +351,7 @@ Test(telemetry, percentiles_are_right_to_a_sixteenth)
 		KT_FREE uint64_t *values = calloc(n, sizeof(*values));
 		struct kt_worker_report report;
 
-		/* From nanoseconds to minutes, each octave as often as another. */
+		/* From nanoseconds to minutes, with the same number of values in each octave. */
 		for (size_t i = 0; i < n; i++)
 			values[i] = ((uint64_t)rand() << 8 ^ (uint64_t)rand()) >> rand() % 39;
 		report = report_of(values, n);
@@ -374,7 +377,7 @@ Test(telemetry, edges_of_octaves)
 	for (unsigned int bit = 0; bit < 43; bit++) {
 		for (int off = -1; off <= 1; off++) {
 			uint64_t ns = (UINT64_C(1) << bit) + (uint64_t)(int64_t)off;
-			/* the largest hides where a percentile's bucket ends: have a larger one */
+			/* the maximum limits a percentile: add a larger value */
 			struct kt_worker_report report =
 				report_of((uint64_t[]){ ns, ns, UINT64_C(1) << 50 }, 3);
 
@@ -383,7 +386,7 @@ Test(telemetry, edges_of_octaves)
 	}
 }
 
-/* What is longer than the histogram is counted in its last bucket; the maximum is exact. */
+/* Latencies beyond the histogram are counted in its last bucket. The maximum is exact. */
 Test(telemetry, longer_than_the_histogram)
 {
 	struct kt_worker_report report = report_of((uint64_t[]){ UINT64_MAX, 1 }, 2);
@@ -420,7 +423,7 @@ Test(telemetry, nothing_measured_is_0)
 	cr_expect(eq(u64, report.cpu_ns, 0));
 }
 
-/* A worker that the kernel has no numbers of any more has none, instead of negative ones. */
+/* A worker that the kernel has no numbers of any more has 0, not negative numbers. */
 Test(telemetry, schedstat_counts_from_the_begin)
 {
 	struct kt_telemetry *telemetry = aligned_alloc(64, sizeof(*telemetry));
@@ -441,7 +444,7 @@ Test(telemetry, schedstat_counts_from_the_begin)
 	free(telemetry);
 }
 
-/* ---- work types --------------------------------------------------------------------------------- */
+/* ---- work types ------------------------------------------------------------------------------ */
 
 #define FAULT(topology, ...) kt_work_fault(&(const struct kt_work){ __VA_ARGS__ }, &(topology))
 #define COUNT(n, ...)        kt_work_count(&(const struct kt_work){ __VA_ARGS__ }, n)
@@ -464,13 +467,13 @@ Test(worktype, how_many_workers)
 	cr_expect(eq(u32, COUNT(100, .type = KT_SPIN_WAIT, .workers_pct = 7), 7));
 }
 
-/* Every default is a group that can be run. */
+/* With its defaults, every type is a group that can run. */
 Test(worktype, defaults_have_no_fault)
 {
 	const struct kt_topology topology = TOPOLOGY(2, 2, 2, 2);
 
 	for (int type = KT_WORK_NONE + 1; type < KT_N_WORK_TYPES; type++) {
-		/* And what some cannot do without. */
+		/* Members that some types require. */
 		const struct kt_work work = {
 			.type = (enum kt_work_type)type,
 			.custom = nothing,
@@ -545,9 +548,9 @@ Test(worktype, faults_are_named)
 	}
 }
 
-/* ---- arithmetic --------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
-/* By hand: one lane after another, as its definition reads. */
+/* The same by hand, one lane after another, as the definition says. */
 static void reference_run(uint64_t *state, unsigned int steps)
 {
 	for (unsigned int lane = 0; lane < KT_ALU_LANES; lane++) {
@@ -595,12 +598,12 @@ Test(alu, what_the_cpu_lacks_is_named)
 
 	cr_expect(kt_alu_lacks(KT_ALU_WIDEST) == NULL);
 	cr_expect(kt_alu_lacks(KT_ALU_SCALAR) == NULL);
-	cr_expect(kt_alu_lacks(KT_ALU_128) == NULL); /* x86-64 has it by definition */
+	cr_expect(kt_alu_lacks(KT_ALU_128) == NULL); /* part of every x86-64 CPU */
 	if (!(available & 1u << KT_ALU_512))
 		cr_expect(strstr(kt_alu_lacks(KT_ALU_512), "AVX-512F") != NULL);
 }
 
-/* No lane is stuck, and none repeats another. */
+/* No lane keeps its value, and no two lanes are the same. */
 Test(alu, lanes_are_alive)
 {
 	uint64_t state[KT_ALU_LANES], before[KT_ALU_LANES];

@@ -58,7 +58,7 @@ Test(machine, a_paused_guest_stands_still_until_it_is_resumed)
 		count = peek(&vm, TINY_GUEST_COUNTER);
 		let_pass(&vm, VM_PAUSE_NS);
 		cr_assert(eq(u32, peek(&vm, TINY_GUEST_COUNTER), count));
-		poke(&vm, TINY_GUEST_COUNTER, 0x80000000); /* is what it goes on from */
+		poke(&vm, TINY_GUEST_COUNTER, 0x80000000); /* the guest continues from it */
 		cr_assert(zero(int, kt_machine_resume(vm.machine, kt_now_ns() + VM_PATIENCE, &err)),
 			  "%s", err.text);
 		await_counter_above(&vm, 0x80000000, "when it is resumed");
@@ -93,7 +93,7 @@ Test(machine, a_triple_fault_is_one)
 	check_ends(&faults, KT_EXIT_RESET);
 }
 
-/* The child of this thread, which a machine is. */
+/* The ID of this thread's only child, which is the machine. */
 static pid_t only_child(void)
 {
 	KT_FREE char *path = kt_format("/proc/self/task/%d/children", (int)gettid());
@@ -119,10 +119,42 @@ Test(machine, one_killed_from_outside_says_so)
 	await_exit(&vm);
 	cr_assert(eq(int, (int)vm.exit.reason, KT_EXIT_VMM_ERROR));
 	cr_assert(strstr(vm.exit.detail, "killed by signal 9") != NULL, "%s", vm.exit.detail);
+	cr_assert(strstr(vm.exit.detail, "OOM killer") != NULL, "%s", vm.exit.detail);
+	cr_assert(vm.exit.killed);
 	(void)signal(SIGPIPE, SIG_IGN); /* as framework/cli/main.c does */
 	cr_assert(lt(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err), 0));
 	cr_assert(ne(str, err.text, ""));
 	vm_close(&vm);
+}
+
+/* As when it is killed while it restores: the broken channels are the consequence. */
+Test(machine, one_killed_while_it_is_asked_says_so_instead_of_a_broken_pipe)
+{
+	char path[] = "/tmp/ktest-qemu-XXXXXX";
+	static const char script[] = "#!/bin/sh\nkill -9 $$\n";
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+	struct kt_machine_image image = { new_memfd(), new_memfd() };
+	int fd = mkstemp(path);
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	cr_assert(zero(int, kt_write_full(fd, script, sizeof(script) - 1)));
+	cr_assert(zero(int, fchmod(fd, 0700)));
+	cr_assert(zero(int, close(fd)));
+	config.qemu = path;
+	vm_open(&vm);
+	cr_assert(
+		eq(int,
+		   kt_machine_restore(vm.machine, &config, &image, kt_now_ns() + VM_PATIENCE, &err),
+		   -ECHILD),
+		"%s", err.text);
+	cr_assert(eq(str, err.text,
+		     "QEMU was killed by signal 9, perhaps by the host's OOM killer (see dmesg)"));
+	vm_close(&vm);
+	(void)unlink(path);
+	(void)close(image.ram_fd);
+	(void)close(image.state_fd);
 }
 
 Test(machine, one_destroyed_leaves_no_process_and_says_nothing)
@@ -168,7 +200,7 @@ Test(machine, two_are_restored_from_one_image_and_do_not_share)
 	close_image(&image);
 }
 
-/* As a template is made from another one: the copy is changed by the guest, and nothing else is. */
+/* A template made from another one: the guest changes the copy, and only the copy. */
 Test(machine, one_restored_with_a_copy_of_the_ram_keeps_it_there)
 {
 	struct kt_machine_config config;
@@ -230,7 +262,7 @@ Test(mem, ram_is_split_where_the_machine_splits_it)
 	}
 }
 
-/* Guests of 3 GiB have 0..2 GiB and 4..5 GiB. */
+/* Guests of 3 GiB have RAM at 0..2 GiB and 4..5 GiB. */
 #define RAM_LEN (3 * GIB)
 
 static void check_refused(const struct kt_mem *mem, uint64_t gpa, size_t len, uint64_t named)
@@ -270,7 +302,7 @@ static void check_bounds(const struct kt_mem *mem)
 	static const struct {
 		uint64_t gpa;
 		size_t len;
-		uint64_t named; /* the first that is no RAM */
+		uint64_t named; /* the first address that is not RAM */
 	} refused[] = {
 		{ 2 * GIB, 1, 2 * GIB },
 		{ 2 * GIB - 4, 8, 2 * GIB },
@@ -300,7 +332,7 @@ static void check_bounds(const struct kt_mem *mem)
 	}
 }
 
-/* An empty RAM file but for two words, which lie at 0x1000 and at 0x1000 of what is above 4 GiB. */
+/* A RAM file that is empty except for two words, at 0x1000 and at 4 GiB + 0x1000. */
 static int new_ram(void)
 {
 	int fd = new_memfd();
@@ -336,7 +368,9 @@ Test(mem, nothing_outside_a_mapped_file_is_reached)
 	(void)close(fd);
 }
 
-/* A process that maps @fd privately as two nodes' memory, and ends with the byte at 0x3000. */
+/*
+ * A process that maps @fd privately as the memory of two nodes, and exits with the byte at 0x3000.
+ */
 static pid_t start_owner(int fd, const int *until_closed)
 {
 	const int flags = MAP_PRIVATE | MAP_NORESERVE, access = PROT_READ | PROT_WRITE;
@@ -357,7 +391,7 @@ static pid_t start_owner(int fd, const int *until_closed)
 	return pid;
 }
 
-/* The owner maps it some time after it was started. */
+/* The owner maps it some time after its start. */
 static void find_in(pid_t pid, int fd, struct kt_mem *mem)
 {
 	uint64_t deadline_ns = kt_now_ns() + VM_PATIENCE;
@@ -415,7 +449,7 @@ Test(mem, a_process_without_all_of_the_ram_is_refused)
 #define FILE_LEN         (256 * PAGE)
 #define BLOCKS_OF(pages) ((pages)*PAGE / 512)
 
-/* Two pages that are not zero; the others are holes, or are written. */
+/* Two pages are not zero. The others are holes, or are written with zeroes. */
 static int new_ramfile(bool with_holes)
 {
 	static const char zeroes[FILE_LEN];

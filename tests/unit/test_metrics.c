@@ -15,7 +15,7 @@
 UNIT_SUITE(metrics);
 UNIT_SUITE(checks);
 
-/* ---- flattening --------------------------------------------------------------------------------- */
+/* ---- flattening ------------------------------------------------------------------------------ */
 
 static int parse(const char *text, struct kt_metrics *metrics, struct kt_err *err)
 {
@@ -116,7 +116,7 @@ Test(metrics, bytes_beyond_the_length_are_not_read)
 	cr_assert(eq(int, kt_metrics_parse("a\0{", 3, &metrics, NULL), -ENODATA));
 }
 
-/* Integers beyond 64 bits are numbers too; what a tool calls "NaN" in quotes is none. */
+/* Integers of more than 64 bits are numbers, too. "NaN" in quotes is not a number. */
 Test(metrics, numbers_of_any_size)
 {
 	struct kt_metrics metrics;
@@ -142,7 +142,7 @@ Test(metrics, of_two_with_one_name_the_last_counts)
 	kt_metrics_deinit(&metrics);
 }
 
-/* ---- hostile text ------------------------------------------------------------------------------- */
+/* ---- hostile text ---------------------------------------------------------------------------- */
 
 static char *repeat(const char *text, size_t n, const char *end)
 {
@@ -166,7 +166,7 @@ Test(metrics, what_is_too_deep_is_dropped)
 	cr_assert(eq(sz, metrics.n, 2));
 	cr_assert(eq(sz, metrics.n_dropped, 1));
 	kt_metrics_deinit(&metrics);
-	/* One less, and it is there. */
+	/* With one level less, it is found. */
 	(void)sprintf(text, "%s%s", open + 1, close + 1);
 	cr_assert(zero(int, parse(text, &metrics, NULL)));
 	cr_assert(eq(sz, metrics.n, 1));
@@ -200,7 +200,7 @@ Test(metrics, long_names_are_dropped)
 	kt_metrics_deinit(&metrics);
 }
 
-/* A megabyte of brackets, whichever way, is refused in no time. */
+/* A megabyte of brackets is refused quickly, whichever brackets they are. */
 Test(metrics, brackets_do_not_take_for_ever, .timeout = 20)
 {
 	static const char *const parts[] = { "[", "{", "{\"a\":", "[{", "[1] x" };
@@ -215,7 +215,7 @@ Test(metrics, brackets_do_not_take_for_ever, .timeout = 20)
 	cr_assert(lt(u64, kt_now_ns() - began_ns, 10 * KT_NSEC_PER_SEC));
 }
 
-/* Cut or changed anywhere, it is read within its bounds (the sanitizers see to that). */
+/* Cut off or changed at any place, it is read within its bounds; the sanitizers check that. */
 Test(metrics, damaged_text_is_harmless)
 {
 	static const char good[] =
@@ -236,7 +236,7 @@ Test(metrics, damaged_text_is_harmless)
 	}
 }
 
-/* ---- checks ------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 #define EXITED(code)     ((code) << 8)
 #define SIGNALED(signal) (signal)
@@ -266,7 +266,7 @@ static struct kt_payload_outcome outcome_of(int status, const char *out, const c
 	return outcome;
 }
 
-/* What is told of a payload with these checks that ended so. */
+/* The failures of a payload with these checks that ended like this. */
 static void expect_told(const struct kt_payload *payload, int status, const char *out,
 			const char *err, const char *want)
 {
@@ -312,7 +312,7 @@ Test(checks, each_that_fails_is_told)
 		    "payload p: there is no 'c' among the 2 numbers of its output, 'a' to 'b.0'\n");
 }
 
-/* A metric that is missing fails every kind of check, but without JSON one failure says it. */
+/* A missing metric fails every kind of check. Without JSON, there is only one failure. */
 Test(checks, without_metrics_none_holds)
 {
 	expect_told(&metric_payload, EXITED(0), "{}", "",
@@ -345,7 +345,7 @@ Test(checks, exit_codes)
 	expect_told(&three, SIGNALED(SIGSEGV), "", "",
 		    "payload p: it was ended by signal 11 (Segmentation fault), and was to exit "
 		    "with status 3\n");
-	/* A program that dies of signal 3 has not exited with it. */
+	/* A program that signal 3 ends has not exited with status 3. */
 	expect_told(&three, SIGNALED(3), "", "",
 		    "payload p: it was ended by signal 3 (Quit), and was to exit with status 3\n");
 	expect_told(&any, SIGNALED(SIGKILL), "", "", "");

@@ -78,7 +78,7 @@ Test(payloads, a_test_gets_its_own_and_the_libraries_that_they_need)
 	cr_assert(has(a, "/payloads/shell/sh") && has(a, "/payloads/shell/passwd"));
 	cr_assert(not(has(a, "/payloads/self/exe")));
 	cr_assert(has(both, "/payloads/shell/sh") && has(both, "/payloads/self/exe"));
-	/* This program needs jansson, /bin/true does not. */
+	/* This program needs jansson; /bin/true does not. */
 	cr_assert(gt(sz, json_object_size(both), json_object_size(a) + 3));
 	cr_assert(not(kt_image_differs(image, kt_cargo_packages(&cargo, &uses_shell), both)));
 	cr_assert(kt_image_differs(image, kt_cargo_packages(&cargo, &uses_both), a));
@@ -91,7 +91,7 @@ Test(payloads, a_test_gets_its_own_and_the_libraries_that_they_need)
 	json_decref(both);
 }
 
-/* A template that is renewed keeps what it had: another selection's test finds it there. */
+/* A renewed template keeps its files: a test of another selection finds them there. */
 Test(payloads, a_manifest_keeps_what_the_guest_has)
 {
 	const struct kt_test *const tests[] = { &uses_both };
@@ -102,11 +102,11 @@ Test(payloads, a_manifest_keeps_what_the_guest_has)
 	cr_assert(zero(int, kt_cargo_init(&cargo, tests, KT_ARRAY_LEN(tests), NULL)));
 	image = open_image(&cargo);
 	before = json_pack("{ss ss}", "/payloads/other/other", "755:1", "/init", "755:1");
-	after = kt_image_manifest(image, 0, before);
+	after = kt_image_manifest(image, KT_PACKAGES_NONE, before);
 	cr_assert(has(after, "/payloads/other/other"));
 	cr_assert(
 		not(json_equal(json_object_get(after, "/init"), json_object_get(before, "/init"))));
-	cr_assert(not(kt_image_differs(image, 0, after)));
+	cr_assert(not(kt_image_differs(image, KT_PACKAGES_NONE, after)));
 	cr_assert(not(has(before, "/payloads/self/exe")));
 	json_decref(before);
 	json_decref(after);
@@ -118,6 +118,7 @@ Test(payloads, one_that_is_not_installed_is_told_and_its_test_packs_nothing)
 	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = KT_CARGO_NULL;
 	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
 	KT_FREE char *text = NULL;
+	struct kt_packages every;
 	json_t *all;
 
 	cr_assert(zero(int, kt_cargo_init(&cargo, tests, KT_ARRAY_LEN(tests), NULL)));
@@ -127,23 +128,73 @@ Test(payloads, one_that_is_not_installed_is_told_and_its_test_packs_nothing)
 	cr_assert(zero(ptr, (void *)kt_cargo_missing(&cargo, &uses_shell)));
 	cr_assert(zero(ptr, (void *)kt_cargo_missing(&cargo, &uses_none)));
 	image = open_image(&cargo);
-	all = kt_image_manifest(image, UINT64_MAX, NULL);
+	memset(&every, 0xff, sizeof(every));
+	all = kt_image_manifest(image, every, NULL);
 	cr_assert(has(all, "/payloads/shell/sh") && !has(all, "/payloads/self/exe"));
 	json_decref(all);
 }
 
-/* ---- what cannot be packed ---------------------------------------------------------------------- */
+/* Two packages whose numbers differ by 64 are two packages. */
+Test(payloads, a_test_may_use_more_than_64)
+{
+	enum { N = 70 };
+	static char names[N][8];
+	static struct kt_payload payloads[N];
+	const struct kt_payload *list[N + 2] = { NULL };
+	const struct kt_test test = { .name = "t", .payloads = list };
+	const struct kt_test other = { .name = "o", .payloads = list + 2 };
+	const struct kt_test *tests[2] = { &test };
+	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = KT_CARGO_NULL;
+	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
+	KT_FREE char *text = NULL;
+	json_t *all;
+
+	for (size_t i = 0; i < N; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "p%zu", i);
+		payloads[i] = (struct kt_payload){ .name = names[i], .binary = "/bin/true" };
+		list[i] = &payloads[i];
+	}
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, 1, NULL)));
+	cr_assert(eq(sz, cargo.n, N));
+	image = open_image(&cargo);
+	all = kt_image_manifest(image, kt_cargo_packages(&cargo, &test), NULL);
+	cr_assert(has(all, "/payloads/p0/true") && has(all, "/payloads/p69/true"));
+	json_decref(all);
+	list[1] = NULL;
+	kt_cargo_deinit(&cargo);
+	image = kt_image_free(image);
+	tests[1] = &other;
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, 2, NULL)));
+	image = open_image(&cargo);
+	all = kt_image_manifest(image, kt_cargo_packages(&cargo, &test), NULL);
+	cr_assert(has(all, "/payloads/p0/true") && !has(all, "/payloads/p64/true"));
+	json_decref(all);
+	list[1] = &payloads[1];
+	kt_cargo_deinit(&cargo);
+	list[N] = &missing;
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, 1, NULL)));
+	text = kt_cargo_missing(&cargo, &test);
+	cr_assert(eq(str, text,
+		     "payload missing: 'ktest-no-such-program' is not installed; install nothing"));
+}
+
+/* ---- what cannot be packed ------------------------------------------------------------------- */
 
 static void expect_refused(const struct kt_payload *payload, const char *why)
 {
 	const struct kt_test test = { .name = "t", .payloads = KT_PAYLOADS(payload) };
-	const struct kt_test *const tests[] = { &test };
+	const struct kt_test again = { .name = "u", .payloads = KT_PAYLOADS(payload) };
+	const struct kt_test *const tests[] = { &test, &uses_shell, &again };
 	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = KT_CARGO_NULL;
-	struct kt_err err = KT_ERR_NULL;
+	const char *fault;
 
-	cr_assert(lt(int, kt_cargo_init(&cargo, tests, 1, &err), 0));
-	cr_assert(strstr(err.text, why) != NULL, "%s", err.text);
-	cr_assert(strstr(err.text, "payload bad: ") == err.text, "%s", err.text);
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, KT_ARRAY_LEN(tests), NULL)));
+	fault = kt_cargo_of(&cargo, &test)->fault;
+	cr_assert(fault && strstr(fault, why), "%s", fault);
+	cr_assert(strstr(fault, "payload bad: ") == fault, "%s", fault);
+	/* Each test that uses it has the fault, and no other test has. */
+	cr_assert(eq(str, kt_cargo_of(&cargo, &again)->fault, (char *)fault));
+	cr_assert(zero(ptr, kt_cargo_of(&cargo, &uses_shell)->fault));
 }
 
 Test(payloads, scripts_and_what_is_no_program_are_refused)
@@ -171,6 +222,28 @@ Test(payloads, scripts_and_what_is_no_program_are_refused)
 	(void)unlink(text);
 }
 
+Test(payloads, one_without_the_x_bit_is_not_called_missing)
+{
+	char path[] = "/tmp/ktest-plain-XXXXXX";
+	const struct kt_payload plain = { .name = "plain", .binary = path };
+	const struct kt_payload folder = { .name = "folder", .binary = "/tmp" };
+	const struct kt_test test = { .name = "t", .payloads = KT_PAYLOADS(&plain) };
+	const struct kt_test other = { .name = "u", .payloads = KT_PAYLOADS(&folder) };
+	const struct kt_test *const tests[] = { &test, &other };
+	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = KT_CARGO_NULL;
+	KT_CLOSE int fd = mkstemp(path);
+	KT_FREE char *text = NULL, *kind = NULL;
+
+	cr_assert(zero(int, fchmod(fd, 0644)));
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, 2, NULL)));
+	text = kt_cargo_missing(&cargo, &test);
+	kind = kt_cargo_missing(&cargo, &other);
+	(void)unlink(path);
+	cr_assert(text && strstr(text, "is not executable: its mode is 0644, without an x bit"),
+		  "%s", text);
+	cr_assert(kind && strstr(kind, "'/tmp' is not a regular file"), "%s", kind);
+}
+
 Test(payloads, two_files_of_one_name_are_refused)
 {
 	const struct kt_image_extra extras[] = {
@@ -187,16 +260,16 @@ Test(payloads, two_files_of_one_name_are_refused)
 		.packages = &package,
 		.n_packages = 1,
 	};
-	struct kt_image *image = NULL;
-	struct kt_err err = KT_ERR_NULL;
+	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
 
-	cr_assert(eq(int, kt_image_open(&options, &image, &err), -EEXIST));
-	cr_assert(eq(str, err.text,
+	/* The run goes on; only the tests that use the package do not. */
+	cr_assert(zero(int, kt_image_open(&options, &image, NULL)));
+	cr_assert(eq(str, (char *)kt_image_package_fault(image, 0),
 		     "payload twice: '/etc/group' is to be '/payloads/twice/x' in the guest, as "
 		     "another file is"));
 }
 
-/* ---- declarations ------------------------------------------------------------------------------- */
+/* ---- declarations ---------------------------------------------------------------------------- */
 
 static unsigned int validate(const struct kt_payload *payload, char *text, size_t room)
 {

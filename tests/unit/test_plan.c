@@ -8,20 +8,23 @@
 #include "framework/options/shard.h"
 #include "framework/run/queue.h"
 #include "framework/select/plan.h"
+#include "framework/setup/limits.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/io.h"
 
 UNIT_SUITE(plan);
 UNIT_SUITE(queue);
+UNIT_SUITE(limits);
 
 /* ---- plans ------------------------------------------------------------------------------------
  */
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyz"
-#define N_KINDS 3 /* of machines, '0' to '2'; '3' and '4' say what '0' has by default */
+#define N_KINDS 3 /* of machines: '0' to '2'; '3' and '4' declare the defaults of '0' */
 
-/* Tests with one letter for a name: an order is a word. */
+/* Tests whose names are single letters, so that an order is a word. */
 struct letters {
 	char names[sizeof(LETTERS) - 1][2];
 	struct kt_test tests[sizeof(LETTERS) - 1];
@@ -29,7 +32,7 @@ struct letters {
 	struct kt_selection selection;
 };
 
-/* @kinds has a digit for each letter of @names, the machine of that test. */
+/* @kinds has a digit for each letter of @names: the kind of that test's machine. */
 static void letters_init(struct letters *letters, const char *names, const char *kinds)
 {
 	static const struct kt_test machines[] = {
@@ -62,7 +65,7 @@ static struct kt_options shuffled(uint64_t seed)
 	return options;
 }
 
-/* The letters of the plan in its order; @word has room for all. */
+/* The letters of the plan in its order. @word has room for all. */
 static char *plan_word(const struct letters *letters, const struct kt_options *options, char *word)
 {
 	struct kt_plan plan;
@@ -141,7 +144,7 @@ Test(plan, a_seed_is_an_order)
 	cr_assert(eq(str, plan_word(&letters, &seven, second), LETTERS));
 }
 
-/* Machines that share the work agree on who has what, whatever seed each draws. */
+/* Hosts that share the work agree on the parts, whatever seed each of them draws. */
 Test(plan, the_shard_is_taken_before_the_shuffle)
 {
 	struct kt_options first = shuffled(1), second = shuffled(2);
@@ -196,8 +199,12 @@ struct queue_fixture {
 
 static void fixture_init(struct queue_fixture *fixture, const char *names, const char *kinds)
 {
+	const struct kt_image_options image = { .program = "/proc/self/exe" };
+
 	*fixture = (struct queue_fixture){ .setup = KT_SETUP_NULL };
-	fixture->setup.cmdline = (char *)"quiet";
+	cr_assert(zero(int, kt_image_open(&image, &fixture->setup.image, NULL)));
+	for (size_t i = 0; i < KT_ARRAY_LEN(fixture->kernels); i++)
+		fixture->kernels[i].cmdline = (char *)"quiet";
 	fixture->setup.kernels = fixture->kernels;
 	fixture->setup.n_kernels = 1;
 	letters_init(&fixture->letters, names, kinds);
@@ -211,6 +218,7 @@ static void fixture_deinit(struct queue_fixture *fixture)
 	(void)kt_queue_deinit(&fixture->queue);
 	kt_groups_free(fixture->groups);
 	kt_plan_deinit(&fixture->plan);
+	fixture->setup.image = kt_image_free(fixture->setup.image);
 }
 
 static void add_round(struct queue_fixture *fixture)
@@ -248,7 +256,7 @@ Test(queue, rounds_follow_each_other)
 	fixture_deinit(&fixture);
 }
 
-/* Takes the item @skip links from the front out and frees it. */
+/* Takes out the item @skip links from the front, and frees it. */
 static void drop(struct kt_queue *queue, unsigned int skip)
 {
 	struct kt_item **at = &queue->first, *item;
@@ -260,7 +268,7 @@ static void drop(struct kt_queue *queue, unsigned int skip)
 	kt_item_free(item);
 }
 
-/* Digits: how many links from the front each item is that is taken. */
+/* Digits: for each item that is taken, the number of links from the front. */
 Test(queue, what_comes_after_a_take_is_appended)
 {
 	static char *const cases[][2] = {
@@ -296,7 +304,7 @@ Test(queue, what_is_pushed_comes_first)
 	first = kt_queue_take(&fixture.queue, &fixture.queue.first);
 	kt_item_free(last);
 	kt_queue_push_front(&fixture.queue,
-			    first); /* into an empty queue: it is the last one, too */
+			    first); /* into an empty queue: it is also the last one */
 	add_round(&fixture);
 	cr_assert(eq(str, queue_word(&fixture.queue), "a1a2b2"));
 	fixture_deinit(&fixture);
@@ -325,7 +333,7 @@ Test(queue, items_are_counted_by_machine)
 	fixture_deinit(&fixture);
 }
 
-/* The leak check and the number of open descriptors see to it. */
+/* The leak check and the number of open descriptors prove it. */
 Test(queue, an_item_frees_its_earlier_attempts)
 {
 	struct queue_fixture fixture;
@@ -364,5 +372,64 @@ Test(queue, every_kernel_has_all_tests_and_groups_of_its_own)
 	}
 	cr_assert(eq(str, names, "a[6.16.12] b[6.16.12] a[7.0.13] b[7.0.13] "));
 	cr_assert(ne(ptr, fixture.queue.first->group, fixture.queue.first->next->next->group));
+	fixture_deinit(&fixture);
+}
+
+/* ---- limits of a machine ----------------------------------------------------------------------
+ */
+
+static struct kt_test machine_of(unsigned int cores, unsigned int mib)
+{
+	return (struct kt_test){
+		.name = "sized",
+		.topology = { .llcs = 1, .cores = cores },
+		.memory_mib = mib,
+	};
+}
+
+Test(limits, a_boot_may_take_longer_with_more_cpus_and_a_slower_accelerator)
+{
+	struct kt_options options = { .boot_timeout_ns = 0 };
+	struct kt_setup setup = { .options = &options };
+	struct kt_test small = machine_of(2, 0), large = machine_of(64, 0);
+	uint64_t tcg, kvm;
+
+	setup.host.accel = KT_ACCEL_TCG;
+	tcg = kt_setup_boot_limit_ns(&setup, &large);
+	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &small), 60 * KT_NSEC_PER_SEC));
+	cr_assert(eq(u64, tcg, 300 * KT_NSEC_PER_SEC));
+	setup.host.accel = KT_ACCEL_KVM;
+	kvm = kt_setup_boot_limit_ns(&setup, &large);
+	cr_assert(eq(u64, kvm, 90 * KT_NSEC_PER_SEC));
+	options.timeout_multiplier = 2;
+	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), 2 * kvm));
+	options.timeout_multiplier = 0.1;
+	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), kvm));
+	options.boot_timeout_ns = 7;
+	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), 7));
+}
+
+static void assert_fault(const struct queue_fixture *fixture, struct kt_test test,
+			 const char *expected)
+{
+	KT_FREE char *fault = kt_setup_machine_fault(&fixture->setup, &fixture->kernels[0], &test);
+
+	if (expected)
+		cr_assert(fault && strstr(fault, expected), "%s", fault ?: "no fault");
+	else
+		cr_assert(eq(ptr, fault, NULL), "%s", fault);
+}
+
+Test(limits, a_machine_that_cannot_be_is_named)
+{
+	struct queue_fixture fixture;
+
+	fixture_init(&fixture, "a", "0");
+	fixture.kernels[0].facts.memory_end = 72u << 20;
+	assert_fault(&fixture, machine_of(1, 72), "sized: .memory_mib is 72; kernel ");
+	assert_fault(&fixture, machine_of(1, 128), NULL);
+	assert_fault(&fixture, machine_of(64, 128), "with 64 CPUs");
+	assert_fault(&fixture, machine_of(1, 0), NULL);
+	assert_fault(&fixture, machine_of(1, 1u << 30), "larger than this host");
 	fixture_deinit(&fixture);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Schedulers before anything boots, and the words of the kernel and of its verifier. */
+/*
+ * What is known of schedulers before a machine starts, and the texts of the kernel and its
+ * verifier.
+ */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <stdio.h>
@@ -17,7 +20,7 @@
 UNIT_SUITE(scheduler);
 UNIT_SUITE(verifier_log);
 
-/* ---- ends, in the kernel's words ---------------------------------------------------------------- */
+/* ---- ends, in the kernel's words ------------------------------------------------------------- */
 
 Test(scheduler, an_end_is_read_from_the_log)
 {
@@ -70,7 +73,7 @@ Test(scheduler, hostile_logs_are_no_ends)
 		cr_assert(eq(int, kt_scx_exit_parse(logs[i], &info), -ENODATA), "%s", logs[i]);
 }
 
-/* ---- the verifier's log ------------------------------------------------------------------------- */
+/* ---- the verifier's log ---------------------------------------------------------------------- */
 
 Test(verifier_log, a_loop_is_told_once)
 {
@@ -101,7 +104,7 @@ Test(verifier_log, what_is_no_loop_stays)
 	cr_assert(eq(str, none, ""));
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------ */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 #ifdef KT_TEST_OBJECTS
 
@@ -146,7 +149,7 @@ Test(scheduler, only_kfuncs_that_it_calls_are_an_obstacle)
 	cr_assert(zero(ptr, none));
 }
 
-/* A program holds its objects as bytes, wherever they are: the unit test is such a program. */
+/* A program contains its objects as bytes, at any place. The unit test itself is such a program. */
 Test(scheduler, kfuncs_are_found_inside_of_programs)
 {
 	static const char noise[] = "\177ELF is no header, this is";

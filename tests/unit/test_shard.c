@@ -27,7 +27,7 @@ static const char *numbered(size_t i)
 	return names[i];
 }
 
-/* In how many of the shards 1..@total the test at @position is. */
+/* The number of shards 1..@total that contain the test at @position. */
 static unsigned int times_chosen(struct kt_shard shard, size_t position, size_t n)
 {
 	unsigned int times = 0;
@@ -54,7 +54,7 @@ Test(shard, every_test_is_in_exactly_one)
 	}
 }
 
-/* The tests of all shards, taken one shard after the other, are the list. */
+/* The tests of all shards together are the list, in its order. */
 Test(shard, counted_ones_are_consecutive_and_of_a_size)
 {
 	for (unsigned int total = 1; total <= SHARDS_MAX; total++) {
@@ -84,7 +84,7 @@ Test(shard, slices_take_every_nth)
 		cr_assert(eq(int, kt_shard_has(&shard, at, 10, "any"), at % 3 == 1));
 }
 
-/* Where a test is does not depend on the others: neither on how many nor on which come before. */
+/* The shard of a test does not depend on the others: neither on their number nor on their order. */
 Test(shard, hashed_ones_stay_where_they_are)
 {
 	unsigned int moved = 0, used = 0;
@@ -107,7 +107,7 @@ Test(shard, hashed_ones_stay_where_they_are)
 	cr_assert(eq(u32, used, 4), "only %u of 4 shards have tests", used);
 }
 
-/* These variables and no others: what the tests themselves run in may be a CI. */
+/* Sets these variables and no others: the tests themselves may run in a CI. */
 static void use_environment(const char *variables)
 {
 	KT_FREE char *copy = strdup(variables);
@@ -138,10 +138,13 @@ static int inherit(const char *variables, struct kt_shard *ret_shard, struct kt_
 
 typedef int (*shard_fn)(const char *text, struct kt_shard *ret_shard, struct kt_err *reterr);
 
-/* The shard that comes of it, as "hash:2/5", or the error's text; a failure leaves the shard alone. */
+/*
+ * The resulting shard as text, "hash:2/5", or the error's text. A failure must not change the
+ * shard.
+ */
 static char *shard_from(shard_fn fn, const char *from, int result)
 {
-	/* What is found out keeps the kind; what is parsed has its own. */
+	/* What the environment says keeps the kind; parsed text sets it. */
 	struct kt_shard shard = { fn == detect ? KT_PARTITION_HASH : KT_PARTITION_COUNT, 99, 99 };
 	static struct kt_err err;
 	int r;
@@ -246,11 +249,11 @@ Test(shard, no_engine_at_all)
 {
 	static const char *const cases[] = {
 		"",
-		"GITLAB_CI=true CI_NODE_TOTAL=1",  /* a job that is not parallel */
+		"GITLAB_CI=true CI_NODE_TOTAL=1",  /* the job is not parallel */
 		"CI_NODE_INDEX=0 CI_NODE_TOTAL=5", /* Cirrus counts from 0 */
 		"GITLAB_CI=false CI_NODE_INDEX=1 CI_NODE_TOTAL=5",
 		"SEMAPHORE_JOB_INDEX= SEMAPHORE_JOB_COUNT=3",
-		"TEST_SHARD_INDEX=1 TEST_TOTAL_SHARDS=2", /* these need no asking */
+		"TEST_SHARD_INDEX=1 TEST_TOTAL_SHARDS=2", /* these count without an option */
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++)
@@ -275,7 +278,7 @@ Test(shard, bazel_and_gtest_need_no_asking)
 	assert_refused(inherit, "GTEST_SHARD_INDEX=3 GTEST_TOTAL_SHARDS=3", -EINVAL, "GoogleTest");
 }
 
-/* Bazel fails a test that does not do so. */
+/* Bazel fails a test that does not create this file. */
 Test(shard, the_status_file_is_touched)
 {
 	static const char *const cases[] = {

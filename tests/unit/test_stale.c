@@ -16,7 +16,7 @@ UNIT_SUITE(stale);
 
 #define SOON (kt_now_ns() + 50 * KT_NSEC_PER_MSEC)
 
-/* A client, and the far end of its socket with what the stub has said already. */
+/* A client, and the far end of its socket with what the stub has already sent. */
 static struct kt_gdb *new_gdb(int *ret_stub, const char *said)
 {
 	struct kt_gdb *gdb;
@@ -36,7 +36,7 @@ Test(gdb, a_command_and_its_answer)
 	char heard[128] = "";
 	uint8_t bytes[4];
 	int stub;
-	/* The second tells of a stop, which nobody waits for. */
+	/* The second packet reports a stop that the client does not wait for. */
 	struct kt_gdb *gdb = new_gdb(&stub, "+$OK#9a$T05thread:01;#07+$00ccFf7e#6e+$OK#9a");
 
 	cr_assert(zero(int, kt_gdb_set(gdb, KT_GDB_AT_CODE, 0xffffffff812d8a00, 1, SOON, &err)),
@@ -113,7 +113,7 @@ Test(gdb, a_stub_that_floods_or_goes_away)
 #define DEC_EAX    0xc348u
 #define INT3       0xccu
 
-/* The guest is to die, saying @str, of what it has met at @site, where memory has @code by now. */
+/* Makes the guest die with the message @str at @site, where memory contains @code by then. */
 static void poke_death(const struct vm *vm, const char *str, uint32_t site, uint32_t code)
 {
 	uint32_t word = 0;
@@ -131,7 +131,10 @@ static void die(struct vm *vm, const char *str, uint32_t site, uint32_t code)
 	poke(vm, TINY_GUEST_SPARE, 1);
 }
 
-/* What is known of the kernel: die() alone, or the table that it looks into before it dies. */
+/*
+ * What is known of the kernel: the address of die() only, or also of the table that it reads
+ * before.
+ */
 static const struct kt_hello only_die = { .die = TINY_GUEST_DIE };
 static const struct kt_hello both = { .die = TINY_GUEST_DIE, .kprobe_table = TINY_GUEST_TABLE };
 
@@ -153,7 +156,7 @@ static void start_guarded(struct vm *vm, const struct kt_machine_config *config,
 static void check_undone(struct vm *vm, uint32_t before)
 {
 	await_counter_above(vm, before, "after its death");
-	cr_assert(eq(u32, peek(vm, PT_REGS_IP) & 0x7f, 0)); /* as the sites have it */
+	cr_assert(eq(u32, peek(vm, PT_REGS_IP) & 0x7f, 0)); /* in the format of the table */
 	cr_assert(zero(u32, peek(vm, TINY_GUEST_DIED)));
 }
 
@@ -181,7 +184,9 @@ Test(stale, nor_does_it_in_a_kernel_without_kprobes)
 	check_all_undone(&only_die);
 }
 
-/* The stub, which has let the machine go last, would discard all translations at the next stop. */
+/*
+ * The stub was the last to resume the machine. It would discard all translations at the next stop.
+ */
 static void pass_by_stub(struct vm *vm)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -192,7 +197,7 @@ static void pass_by_stub(struct vm *vm)
 		  err.text);
 }
 
-/* QEMU has translated what is there, and is not told when this process changes it. */
+/* QEMU has translated the code. It does not notice that this process changes it. */
 Test(stale, what_is_in_memory_is_what_is_run_then)
 {
 	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
@@ -215,7 +220,7 @@ Test(stale, what_is_in_memory_is_what_is_run_then)
 	vm_close(&vm);
 }
 
-/* A kernel that has it over and over is wrong itself. */
+/* If it happens again and again, the kernel itself is faulty. */
 Test(stale, the_seventeenth_is_let_die)
 {
 	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
@@ -261,7 +266,7 @@ Test(stale, who_dies_of_something_else_dies)
 	check_dead(&vm, 0);
 }
 
-/* One thread for all vCPUs does not do such things: nobody looks. */
+/* With one thread for all vCPUs it cannot happen, and ktest does not watch. */
 Test(stale, a_machine_of_one_thread_is_not_guarded)
 {
 	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_DIES, -1);
@@ -285,7 +290,7 @@ Test(stale, a_pause_hides_no_death)
 	for (uint32_t i = 1; i < 16; i++) {
 		uint32_t count;
 
-		/* Now, or when it is resumed, or while it is being stopped. */
+		/* At once, at the resumption, or while it is being stopped. */
 		die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
 		cr_assert(zero(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err)),
 			  "%s", err.text);
@@ -323,7 +328,7 @@ Test(stale, a_fork_is_guarded_from_its_first_instruction)
 		cr_skip_test("QEMU is too old to save machines");
 	start_guarded(&vm, &config, &both);
 	die(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
-	check_undone(&vm, 0); /* it is out of its firmware, which a restored machine has none of */
+	check_undone(&vm, 0); /* the firmware has ended; a restored machine has none */
 	poke_death(&vm, "int3", TINY_GUEST_CODE, INC_EAX);
 	cr_assert(zero(int, kt_machine_save(vm.machine, template.image.state_fd,
 					    kt_now_ns() + VM_PATIENCE, &err)),

@@ -60,7 +60,7 @@ static struct kt_template members_of(uint64_t build_ns)
 	};
 }
 
-/* One page of RAM in the middle is not zero. */
+/* One page in the middle of the RAM is not zero. */
 static int write_ram(const char *stage)
 {
 	KT_FREE char *path = kt_format("%s/ram", stage);
@@ -88,7 +88,7 @@ static int publish(const struct kt_template_id *id, const char *stage, uint64_t 
 	return r;
 }
 
-/* A template that is told from others by how long it took to build. */
+/* A template that its build_ns distinguishes from others. */
 static int make(const char *machine, const char *program, uint64_t build_ns)
 {
 	struct kt_template_id id = id_of(machine, program);
@@ -100,7 +100,7 @@ static int make(const char *machine, const char *program, uint64_t build_ns)
 	       publish(&id, stage, build_ns, NULL);
 }
 
-/* The build_ns of what is found; 0 when nothing is. */
+/* The build_ns of the template that is found; 0 if none is. */
 static uint64_t find_by(int (*fn)(const struct kt_template_id *, struct kt_template *,
 				  struct kt_err *),
 			const char *machine, const char *program, struct kt_err *reterr)
@@ -118,7 +118,7 @@ static uint64_t find_by(int (*fn)(const struct kt_template_id *, struct kt_templ
 #define find(machine, program, err)         find_by(kt_template_find, machine, program, err)
 #define find_sibling(machine, program, err) find_by(kt_template_find_sibling, machine, program, err)
 
-/* The path of a file in a template of "machine"; "" for its directory. */
+/* The path of a file in a template of "machine"; for "", that of the directory. */
 static char *file_of(const char *program, const char *name)
 {
 	struct kt_template_id id = id_of("machine", program);
@@ -197,7 +197,7 @@ TEMPLATE_TEST(a_sibling_is_the_latest_used_of_the_same_machine)
 
 	cr_assert(zero(int, make("machine", "one", 1)));
 	cr_assert(zero(int, make("machine", "two", 2)));
-	cr_assert(zero(int, make("other machine", "new", 3))); /* the latest of all */
+	cr_assert(zero(int, make("other machine", "new", 3))); /* the most recently used */
 	set_time("one", "", 2000);
 	set_time("two", "", 1000);
 	cr_assert(eq(u64, find_sibling("machine", "new", NULL), 1));
@@ -213,7 +213,7 @@ TEMPLATE_TEST(a_sibling_is_the_latest_used_of_the_same_machine)
 
 static void flip_byte(const char *path, off_t at)
 {
-	/* The clock of files is coarse: now may be within the tick of its making. */
+	/* The clock of files is coarse: this may be the same tick as that of its making. */
 	const struct timespec times[2] = { { .tv_sec = 2000 }, { .tv_sec = 2000 } };
 	KT_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
 	char byte;
@@ -224,7 +224,7 @@ static void flip_byte(const char *path, off_t at)
 	cr_assert(zero(int, futimens(fd, times)));
 }
 
-/* Puts another one under the name of this, as if the hashes were the same. */
+/* Replaces it by another template under the same name, as if the hashes were the same. */
 static void put_in_place(const char *machine, const char *program)
 {
 	struct kt_template_id id = id_of(machine, program);
@@ -237,10 +237,10 @@ static void put_in_place(const char *machine, const char *program)
 
 struct damage {
 	enum { FLIP, CUT, REMOVE, WRITE, REPLACE } what;
-	const char *name; /* of a file, or of the other's machine */
+	const char *name; /* of a file, or of the machine of the other template */
 	off_t at;
-	const char *value; /* what is written, or the other's program */
-	const char *why;   /* what has to be said of it */
+	const char *value; /* what is written to it, or the program of the other template */
+	const char *why;   /* a part of the message */
 };
 
 static void do_damage(const struct damage *damage)
@@ -295,7 +295,7 @@ TEMPLATE_TEST(a_damaged_one_is_removed_and_the_error_says_why)
 /* ---- the directory of all ---------------------------------------------------------------------
  */
 
-/* All bytes that the list says; three templates are in it. */
+/* The sum of the sizes in the list, which must have three templates. */
 static uint64_t check_list(void)
 {
 	struct kt_template_entry *entries = NULL;
@@ -342,7 +342,7 @@ TEMPLATE_TEST(the_least_recently_used_are_pruned_first_and_the_latest_never)
 /* ---- several builders -------------------------------------------------------------------------
  */
 
-/* What a builder tells its parent, and what the parent waits for. */
+/* What a builder reports to its parent, and what the parent waits for. */
 struct talk {
 	int told[2];
 	int go[2];
@@ -358,7 +358,7 @@ static void tell_waits(void *data)
 	tell(data, 'w');
 }
 
-/* Stops in the middle of building until it is told to go on. */
+/* Stops in the middle of building until it is told to continue. */
 static int build_slowly(struct talk *talk)
 {
 	struct kt_template_id id = id_of("machine", "program");

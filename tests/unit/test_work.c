@@ -31,7 +31,7 @@ Test(work, how_many_belong_together)
 		cr_assert(eq(u32, kt_work_unit_size(&cases[i].work), cases[i].n), "case %zu", i);
 }
 
-/* None of them may get as far as being counted: sums of such numbers are 0. */
+/* They must be refused before they are counted: the sum of such numbers is 0. */
 Test(work, parameters_that_cannot_be)
 {
 	const struct {
@@ -76,7 +76,7 @@ static const struct kt_topology four_cpus = {
 	.numa_nodes = 1, .llcs = 1, .cores = 4, .threads = 1
 };
 
-/* @text: a part of what is wrong; NULL: nothing is. */
+/* @text: a part of the fault's text; NULL: there is no fault. */
 static void expect(const char *text, struct kt_work work)
 {
 	const char *why = kt_work_fault(&work, &four_cpus);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A guest of a few bytes: it is there as soon as the firmware is, and what it does can be read from
- * its memory. Its kernel is an ELF with a PVH entry, where QEMU starts it in 32-bit protected mode
- * without paging (Linux: Documentation/arch/x86/booting.rst has PVH's; Xen: misc/pvh.html).
+ * A guest of a few bytes. It runs as soon as the firmware has ended, and what it does can be read
+ * from its memory. Its kernel is an ELF with a PVH entry, which QEMU starts in 32-bit protected
+ * mode without paging (Linux: Documentation/arch/x86/booting.rst; Xen: misc/pvh.html).
  */
 
 #include <criterion/criterion.h>
@@ -24,19 +24,19 @@
 #define TINY_GUEST_MAGIC   0x12345678u
 #define TINY_GUEST_MIB     64u
 #define TINY_GUEST_ENTRY   0x100000u
-#define TINY_GUEST_WORD    0x200000u /* gets the magic number */
-#define TINY_GUEST_COUNTER 0x200004u /* counts for ever after that */
-#define TINY_GUEST_SPARE   0x200008u /* not touched, as is all behind it */
+#define TINY_GUEST_WORD    0x200000u /* where the guest stores MAGIC */
+#define TINY_GUEST_COUNTER 0x200004u /* increases for ever after that */
+#define TINY_GUEST_SPARE   0x200008u /* the guest does not touch this and what is behind it */
 
 /* movl $MAGIC, WORD; 1: incl COUNTER; jmp 1b */
 #define TINY_GUEST_COUNTS "\xc7\x05\x00\x00\x20\x00\x78\x56\x34\x12\xff\x05\x04\x00\x20\x00\xeb\xf8"
 /* movl $KT_WIRE_EXIT_VALUE, %eax; outl %eax, $KT_WIRE_EXIT_PORT */
 #define TINY_GUEST_POWERS_OFF "\xb8\x20\x00\x00\x00\xe7\xf4\xeb\xfe"
 /*
- * 1: waits for a word in TINY_GUEST_SPARE, which it takes away; reads TINY_GUEST_TABLE; die((char *)
- * TINY_GUEST_STR, (struct pt_regs *)TINY_GUEST_REGS), with a return address of 64 bits. When that
- * returns: clears EAX, calls TINY_GUEST_CODE, stores EAX in TINY_GUEST_EAX, counts; jmp 1b. Its die()
- * counts too, and stops there.
+ * 1: Waits for a word in TINY_GUEST_SPARE, and clears it. Reads TINY_GUEST_TABLE. Calls die((char
+ * *)TINY_GUEST_STR, (struct pt_regs *)TINY_GUEST_REGS), with a return address of 64 bits. When
+ * die() returns: clears EAX, calls TINY_GUEST_CODE, stores EAX in TINY_GUEST_EAX, increases the
+ * counter; jmp 1b. Its own die() increases the counter, too, and stops there.
  */
 #define TINY_GUEST_DIES                                                                            \
 	"\xbc\x00\x00\x30\x00\x83\x3d\x08\x00\x20\x00\x00\x74\xf7\xc7\x05\x08\x00\x20\x00"         \
@@ -50,7 +50,7 @@
 #define TINY_GUEST_CODE  0x200200u
 #define TINY_GUEST_STR   0x200300u
 #define TINY_GUEST_TABLE 0x200400u
-/* lidt of no interrupts, int3: no fault can be handled */
+/* lidt of an empty table, int3: a fault that the guest cannot handle */
 #define TINY_GUEST_FAULTS "\x0f\x01\x1d\x10\x00\x20\x00\xcc\xeb\xfe"
 
 struct tiny_guest_file {
@@ -62,10 +62,10 @@ struct tiny_guest_file {
 		uint64_t entry;
 	} __attribute__((packed)) note;
 	uint8_t code[128];
-	uint8_t padding[8192]; /* QEMU looks for a boot protocol in so much */
+	uint8_t padding[8192]; /* QEMU looks for a boot protocol in this many bytes */
 };
 
-/* An open file that is the kernel whose code is @code. */
+/* An open file: the kernel with the code @code. */
 static inline int tiny_guest_kernel(const void *code, size_t len)
 {
 	struct tiny_guest_file file = {
@@ -102,8 +102,8 @@ static inline int tiny_guest_kernel(const void *code, size_t len)
 }
 
 /*
- * A machine with that guest, or a test that is skipped where there is no QEMU. Its files stay open
- * as long as the test's process.
+ * A machine with that guest; the test is skipped if there is no QEMU. Its files stay open until the
+ * test's process ends.
  */
 static inline struct kt_machine_config tiny_guest_config(const void *code, size_t len, int ram_fd)
 {
@@ -131,7 +131,7 @@ static inline struct kt_machine_config tiny_guest_config(const void *code, size_
 
 #define TINY_GUEST_CONFIG(code, ram_fd) tiny_guest_config(code, sizeof(code), ram_fd)
 
-#define VM_PATIENCE (20 * KT_NSEC_PER_SEC) /* for what takes 0.1 s on a host that is not busy */
+#define VM_PATIENCE (20 * KT_NSEC_PER_SEC) /* for events that take 0.1 s on an idle host */
 #define VM_PAUSE_NS (50 * KT_NSEC_PER_MSEC)
 
 /* ---- a machine and what can be seen of it -----------------------------------------------------
@@ -143,7 +143,7 @@ struct vm {
 	struct kt_mem mem;
 	struct kt_machine_exit exit;
 	unsigned int n_exits;
-	char console[256]; /* beginning of it */
+	char console[256]; /* beginning of the text */
 };
 
 static inline void ignore_bytes(void *data, const uint8_t *bytes, size_t len)
@@ -235,7 +235,7 @@ static inline void poke(const struct vm *vm, uint64_t gpa, uint32_t value)
 		  err.text);
 }
 
-/* Memory tells nobody that it changes: it is looked at until the deadline. */
+/* Memory changes without an event: it is read again until the deadline. */
 static inline void await_above(struct vm *vm, uint64_t gpa, uint32_t value, const char *when)
 {
 	uint64_t deadline_ns = kt_now_ns() + VM_PATIENCE;
@@ -288,7 +288,7 @@ static inline uint32_t peek_file(int fd, uint64_t offset)
 	return value;
 }
 
-/* Runs the guest for a while and saves it; every file of the image is to be closed. */
+/* Runs the guest for a while and saves it. The caller closes every file of the image. */
 static inline struct kt_machine_image save_guest(struct kt_machine_config *config)
 {
 	struct kt_machine_image image = { .ram_fd = new_memfd(), .state_fd = new_memfd() };

@@ -24,14 +24,21 @@
 
 #define LOOPS            25000u
 #define INSTRUCTIONS     (2 * LOOPS)
-#define USABLE_MIPS      100.0 /* hardware gives thousands, emulation below two */
+#define USABLE_MIPS      100.0 /* hardware reaches thousands, emulation less than two */
 #define PROBE_TIMEOUT_NS (2 * KT_NSEC_PER_SEC)
+
+/*
+ * A forked child makes a virtual machine with one page of memory, runs a loop in it and times
+ * KVM_RUN, which cannot be given a deadline: the parent kills the child instead. The child
+ * releases nothing, because it exits.
+ */
 
 /* 32-bit protected mode: mov ecx, LOOPS; 1: dec ecx; jnz 1b; hlt */
 static const uint8_t program[] = {
 	0xb9, LOOPS & 0xff, LOOPS >> 8 & 0xff, 0, 0, 0x49, 0x75, 0xfd, 0xf4,
 };
 
+/* Flat 32-bit segments: all of the memory is reached without page tables. */
 static int enter_protected_mode(int vcpu)
 {
 	struct kvm_segment flat = {
@@ -58,6 +65,7 @@ static int enter_protected_mode(int vcpu)
 	return 0;
 }
 
+/* One page of memory at address 0 holds the program, and a vCPU is about to execute it. */
 static int make_vm(int kvm, int *ret_vcpu)
 {
 	struct kvm_userspace_memory_region region = { .memory_size = 4096 };
@@ -81,7 +89,7 @@ static int make_vm(int kvm, int *ret_vcpu)
 	return *ret_vcpu < 0 ? -errno : enter_protected_mode(*ret_vcpu);
 }
 
-/* In the child, which exits afterwards: nothing here is released. */
+/* Runs in the child. */
 static int measure(int kvm, double *ret_mips)
 {
 	uint64_t began_ns;
@@ -100,18 +108,20 @@ static int measure(int kvm, double *ret_mips)
 	began_ns = kt_now_ns();
 	if (ioctl(vcpu, KVM_RUN, 0) < 0)
 		return -errno;
+	/* HLT is the last instruction: any other exit means that the loop was not executed. */
 	if (run->exit_reason != KVM_EXIT_HLT)
 		return -EIO;
 	*ret_mips = INSTRUCTIONS * 1e3 / (double)KT_MAX(kt_now_ns() - began_ns, UINT64_C(1));
 	return 0;
 }
 
+/* What the child writes to its pipe. */
 struct answer {
-	int result;
-	double mips;
+	int result;  /* 0 or a negative errno */
+	double mips; /* million instructions per second */
 };
 
-/* KVM_RUN cannot be given a deadline; a process can. */
+/* Forks, measures in the child, and kills the child at the deadline. */
 static struct answer measure_in_child(int kvm)
 {
 	struct answer answer = { .result = -ETIMEDOUT };
@@ -132,6 +142,7 @@ static struct answer measure_in_child(int kvm)
 	waiting.fd = ends[0];
 	if (pid < 0)
 		answer.result = -errno;
+	/* A child that dies without an answer leaves an end of file: -EIO. */
 	else if (kt_poll(&waiting, 1, kt_now_ns() + PROBE_TIMEOUT_NS) > 0 &&
 		 kt_read_full(ends[0], &answer, sizeof(answer)) < 0)
 		answer.result = -EIO;
@@ -143,6 +154,7 @@ static struct answer measure_in_child(int kvm)
 	return answer;
 }
 
+/* Says why /dev/kvm could not be opened and, if the user lacks permission, what helps. */
 static void explain_open(struct kt_kvm_probe *probe, int error)
 {
 	struct stat st;

@@ -8,10 +8,15 @@
 #include "util/cleanup.h"
 #include "wire/message.h"
 
+/*
+ * The command line begins from nothing (-nodefaults), and each device is added for a use that this
+ * project has. A restore must find the devices of the machine that was saved, in the same order, so
+ * both purposes share everything but the last options.
+ */
 struct args {
 	char **at;
 	size_t n;
-	bool failed;
+	bool failed; /* out of memory; reported at the end */
 };
 
 static void add(struct args *args, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -36,8 +41,8 @@ static void add(struct args *args, const char *format, ...)
 }
 
 /*
- * Memory is one file that the host can map too; with several NUMA nodes each has its part of it.
- * The nodes' CPUs are named by number: QEMU counts threads, then cores, then sockets.
+ * All RAM is one file, which the host can map too; each NUMA node has a part of it. The CPUs of a
+ * node are given by number, and QEMU numbers threads first, then cores, then sockets.
  */
 static void add_memory(struct args *args, const struct kt_machine_config *config, int ram_fd,
 		       const char *share)
@@ -45,7 +50,7 @@ static void add_memory(struct args *args, const struct kt_machine_config *config
 	const struct kt_machine_topology *topology = &config->topology;
 	unsigned int nodes = topology->numa_nodes;
 	unsigned int node_cpus = topology->llcs / nodes * topology->cores * topology->threads;
-	unsigned int node_mib = config->memory_mib / nodes; /* the last has what is left over too */
+	unsigned int node_mib = config->memory_mib / nodes; /* the last node: and the rest */
 
 	add(args, "-m");
 	add(args, "%uM", config->memory_mib);
@@ -83,8 +88,8 @@ static void add_cpus(struct args *args, const struct kt_machine_config *config)
 	else
 		add(args, "tcg,thread=%s", config->tcg_single_thread ? "single" : "multi");
 	/*
-	 * An LLC is a socket: every kernel and CPU model agrees on that. As an AMD CPU, TCG's
-	 * cannot describe caches shared by threads (it lacks topoext); as an Intel one it can.
+	 * Each LLC is a socket, which every kernel and CPU model understands. TCG's CPU describes
+	 * caches that threads share only as an Intel CPU: as an AMD one it lacks topoext.
 	 */
 	add(args, "-cpu");
 	add(args, "%s", config->accel == KT_ACCEL_KVM ? "host" : "max,vendor=GenuineIntel");
@@ -101,7 +106,7 @@ static void add_machine(struct args *args, const struct kt_machine_config *confi
 	add(args, "-no-reboot");
 	add(args, "-display");
 	add(args, "none");
-	/* What no test needs costs time to set up, to save and to probe. */
+	/* Devices that are not used are off: each costs time to set up, to probe and to save. */
 	add(args, "-machine");
 	add(args, "q35%s,sata=off,smbus=off,vmport=off,hpet=off,i8042=off,graphics=off",
 	    config->topology.numa_nodes == 1 ? ",memory-backend=ram0" : "");
@@ -156,7 +161,7 @@ char **kt_qemu_argv(enum kt_qemu_purpose purpose, const struct kt_machine_config
 	if (purpose == KT_QEMU_BOOT) {
 		add_kernel(&args, config);
 	} else {
-		/* The kernel lies in the saved RAM: loading it again would take time and memory. */
+		/* The saved RAM holds the kernel; loading it again would take time and memory. */
 		add(&args, "-incoming");
 		add(&args, "defer");
 	}

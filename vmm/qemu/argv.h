@@ -1,28 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* QEMU's command line. */
+/* QEMU's command line for a machine. */
 
 #include <stdbool.h>
 
 #include "vmm/machine.h"
 
-/* Descriptors that the child inherits. */
+/* Descriptors that the child inherits under these numbers. */
 struct kt_qemu_fds {
-	int qmp;
-	int console;
-	int port;
-	int gdb; /* -1: no gdbstub */
-	int ram;
-	bool ram_is_shared; /* else a copy-on-write view */
+	int qmp;            /* socket of the monitor */
+	int console;        /* socket of the first serial port */
+	int port;           /* socket of the bulk port */
+	int gdb;            /* socket of the gdbstub; -1: none */
+	int ram;            /* the RAM file */
+	bool ram_is_shared; /* the guest writes to the file; else copy-on-write */
 };
 
 /* What the command line is for. */
 enum kt_qemu_purpose {
-	KT_QEMU_BOOT,    /* of the configuration's kernel */
-	KT_QEMU_RESTORE, /* wait for a saved state */
+	KT_QEMU_BOOT,    /* boot the kernel of the configuration */
+	KT_QEMU_RESTORE, /* wait until QMP names a saved state */
 };
 
-/* A NULL-terminated vector to be freed by kt_qemu_argv_free(); NULL when out of memory. */
+/*
+ * Makes a NULL-terminated vector, to be freed by kt_qemu_argv_free(). Returns NULL when out of
+ * memory.
+ */
 char **kt_qemu_argv(enum kt_qemu_purpose purpose, const struct kt_machine_config *config,
 		    const struct kt_qemu_fds *fds);
+
+/* Frees a vector and its strings. NULL is allowed. */
 void kt_qemu_argv_free(char **argv);

@@ -14,17 +14,18 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define PACKET_MAX 4096u /* of QEMU's: MAX_PACKET_LENGTH */
+#define PACKET_MAX 4096u /* bytes; of QEMU's: MAX_PACKET_LENGTH */
 
 /*
- * A packet is "$text#XX", XX the sum of the text's bytes. An answer needs no acknowledgement: the
- * next command is one.
+ * One command is under way at a time: it is sent, and its answer is awaited, before the next. A
+ * packet is "$text#XX", where XX is the sum of the bytes of the text, modulo 256. Answers are not
+ * acknowledged ("+"): QEMU takes the next command for an acknowledgement.
  */
 struct kt_gdb {
 	int fd;
-	char in[2 * PACKET_MAX]; /* read, and not taken yet; NUL-terminated */
-	size_t n_in;
-	char answer[PACKET_MAX + 1];
+	char in[2 * PACKET_MAX];     /* received bytes, not yet taken; NUL-terminated */
+	size_t n_in;                 /* number of them */
+	char answer[PACKET_MAX + 1]; /* text of the packet taken last */
 };
 
 int kt_gdb_new(int fd, struct kt_gdb **ret_gdb)
@@ -71,7 +72,10 @@ static int send_packet(struct kt_gdb *gdb, const char *text)
 	return sent < 0 ? -errno : sent == n ? 0 : -EAGAIN;
 }
 
-/* Moves a packet that is whole from what was read to the answer. */
+/*
+ * Moves a complete packet from the received bytes to the answer. Returns 1, 0 without one, or
+ * -errno.
+ */
 static int take_packet(struct kt_gdb *gdb)
 {
 	char *begin = memchr(gdb->in, '$', gdb->n_in);
@@ -92,6 +96,7 @@ static int take_packet(struct kt_gdb *gdb)
 	return 1;
 }
 
+/* Receives more bytes, at least one unless interrupted. */
 static int read_more(struct kt_gdb *gdb, uint64_t deadline_ns)
 {
 	struct pollfd waiting = { .fd = gdb->fd, .events = POLLIN };
@@ -110,7 +115,10 @@ static int read_more(struct kt_gdb *gdb, uint64_t deadline_ns)
 	return 0;
 }
 
-/* Of a stop after kt_gdb_continue() the stub tells by itself; nobody waits for that. */
+/*
+ * Sends a command and waits for its answer. The stub also sends a packet "T..." when the machine
+ * stops after kt_gdb_continue(); it is skipped, because QMP reports the stop as well.
+ */
 static int request(struct kt_gdb *gdb, const char *command, uint64_t deadline_ns,
 		   struct kt_err *reterr)
 {
@@ -163,6 +171,7 @@ int kt_gdb_continue(struct kt_gdb *gdb, struct kt_err *reterr)
 	return r < 0 ? kt_err_set(reterr, r, "gdbstub, command 'c': %m") : 0;
 }
 
+/* Appends two hexadecimal digits per byte; the caller has made room. */
 static void append_hex(char *text, const void *data, size_t len)
 {
 	const uint8_t *bytes = data;
@@ -172,7 +181,7 @@ static void append_hex(char *text, const void *data, size_t len)
 		(void)sprintf(text + 2 * i, "%02x", bytes[i]);
 }
 
-/* The first @len bytes of the answer. */
+/* Decodes the first @len bytes of the answer. */
 static int take_hex(const struct kt_gdb *gdb, void *data, size_t len, struct kt_err *reterr)
 {
 	uint8_t *bytes = data;
@@ -219,7 +228,7 @@ int kt_gdb_get_regs(struct kt_gdb *gdb, struct kt_gdb_regs *ret_regs, uint64_t d
 		       ?: take_hex(gdb, ret_regs, sizeof(*ret_regs), reterr);
 }
 
-/* The stub leaves registers alone that the command does not reach. */
+/* The stub does not change the registers behind those in the command. */
 int kt_gdb_set_regs(struct kt_gdb *gdb, const struct kt_gdb_regs *regs, uint64_t deadline_ns,
 		    struct kt_err *reterr)
 {

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * GDB's remote protocol: the client of one QEMU's stub, on an inherited socket (gdb: "Remote
- * Protocol"; qemu: gdbstub/).
+ * A client of QEMU's gdbstub, over an inherited socket (gdb: "Remote Serial Protocol"; qemu:
+ * gdbstub/).
  *
- * Only for a machine that does not run: whatever is sent to one that does stops it. That it has
- * stopped is told by QMP.
+ * It may be used only while the machine does not run, because the stub stops a running machine at
+ * the first byte that it receives. Whether the machine runs is known from QMP.
+ *
+ * Functions that take a deadline return 0 or a negative errno with an error that names the command:
+ * -ETIMEDOUT, -EPIPE when QEMU is gone, -EBADMSG for a malformed answer, -EREMOTEIO when the stub
+ * refuses.
  */
 
 #include <stddef.h>
@@ -15,7 +19,7 @@
 
 struct kt_gdb;
 
-/* Numbers of registers, as the stub orders them. */
+/* Numbers of the registers that are used here, in the order of the stub. */
 enum kt_gdb_reg {
 	KT_GDB_RSI = 4,
 	KT_GDB_RDI = 5,
@@ -24,42 +28,51 @@ enum kt_gdb_reg {
 	KT_GDB_N_REGS,
 };
 
+/* The beginning of the stub's answer to 'g', byte by byte. */
 struct kt_gdb_regs {
-	uint64_t at[KT_GDB_N_REGS];
+	uint64_t at[KT_GDB_N_REGS]; /* indexed by enum kt_gdb_reg and the numbers between */
 	uint32_t eflags, cs;
 };
 
-#define KT_GDB_MEMORY_MAX 256u /* bytes that are read or written at once */
+#define KT_GDB_MEMORY_MAX 256u /* bytes that one call can read or write */
 
-/* Takes over @fd, which is made non-blocking. */
+/*
+ * Makes a client of the socket @fd, which it owns from then on and makes non-blocking. Returns 0 or
+ * -ENOMEM; @fd stays the caller's then.
+ */
 int kt_gdb_new(int fd, struct kt_gdb **ret_gdb);
+
+/* Closes the socket. NULL is allowed. Returns NULL, to be stored back. */
 struct kt_gdb *kt_gdb_free(struct kt_gdb *gdb);
 
 /* What makes a vCPU stop the machine. */
 enum kt_gdb_stop {
-	KT_GDB_AT_CODE = 1, /* before the instruction at the address */
-	KT_GDB_ON_READ = 3, /* of data, after the instruction */
+	KT_GDB_AT_CODE = 1, /* it is about to execute the instruction at the address */
+	KT_GDB_ON_READ = 3, /* it has executed an instruction that read data there */
 };
 
-/* Sets or takes back a stop, of all vCPUs, at a virtual address of the guest. A code's length is 1. */
+/*
+ * Set or remove a stop, for all vCPUs, at @len bytes of guest-virtual memory; @len is 1 for code.
+ */
 int kt_gdb_set(struct kt_gdb *gdb, enum kt_gdb_stop stop, uint64_t address, size_t len,
 	       uint64_t deadline_ns, struct kt_err *reterr);
 int kt_gdb_unset(struct kt_gdb *gdb, enum kt_gdb_stop stop, uint64_t address, size_t len,
 		 uint64_t deadline_ns, struct kt_err *reterr);
 
-/* Lets the machine run, at some time after this: QMP tells when. */
+/* Asks the stub to let the machine run. It runs when QMP reports RESUME. 0 or a negative errno. */
 int kt_gdb_continue(struct kt_gdb *gdb, struct kt_err *reterr);
 
 /*
- * Memory as the vCPU sees it that stopped last. -EREMOTEIO where nothing is mapped. What is written
- * to code takes effect.
+ * Read or write guest-virtual memory through the page tables of the vCPU that stopped last.
+ * -EREMOTEIO where nothing is mapped, -E2BIG above KT_GDB_MEMORY_MAX. A write to code discards its
+ * translation.
  */
 int kt_gdb_read(struct kt_gdb *gdb, uint64_t address, void *data, size_t len, uint64_t deadline_ns,
 		struct kt_err *reterr);
 int kt_gdb_write(struct kt_gdb *gdb, uint64_t address, const void *data, size_t len,
 		 uint64_t deadline_ns, struct kt_err *reterr);
 
-/* Of the vCPU that stopped last; but for @eflags and @cs, which are not set. */
+/* Read or write the registers of the vCPU that stopped last. @eflags and @cs are not written. */
 int kt_gdb_get_regs(struct kt_gdb *gdb, struct kt_gdb_regs *ret_regs, uint64_t deadline_ns,
 		    struct kt_err *reterr);
 int kt_gdb_set_regs(struct kt_gdb *gdb, const struct kt_gdb_regs *regs, uint64_t deadline_ns,

@@ -13,6 +13,8 @@
 
 #define VERSION_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
 
+/* Which QEMU programs there are, and what a version of QEMU can do. */
+
 int kt_qemu_find(const char *name, struct kt_qemu_program *ret_program, struct kt_err *reterr)
 {
 	if (kt_process_find(name, ret_program->path, sizeof(ret_program->path)) < 0)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,50 +24,61 @@
 #include "vmm/qemu/gdb.h"
 #include "vmm/qemu/qmp.h"
 #include "vmm/qemu/stale.h"
+#include "vmm/steal.h"
 #include "wire/message.h"
 
 /*
- * A QEMU child. Its channels are socket pairs: QMP, the console, the bulk port, and where it is of use
- * the gdbstub; its output is a pipe. QEMU ends by itself when the guest shuts down or resets
- * (-no-reboot), after an event that says which it was; its own exit status says nothing about the
- * guest. The end is reported when the process is gone and its channels are read to the end, so that
- * nothing it said is lost.
+ * A machine is one QEMU child. Its channels are socket pairs: QMP, the console, the bulk port and,
+ * where stale code is possible, the gdbstub; its output is a pipe. The child dies with this
+ * process.
+ *
+ * QEMU exits when the guest shuts down or resets (-no-reboot), after a QMP event that says which of
+ * the two it was; its exit status says nothing about the guest. exited() is called when the process
+ * is gone and all channels are read to the end, so that nothing that the guest sent is lost.
+ *
+ * The machine stops for one of four reasons: the owner pauses it, it is saved, it ends, or it hits
+ * a breakpoint of stale.c. Only in the last case does this file let it run again by itself; a
+ * machine that cannot be let run is killed, because its owner would wait for it in vain.
  */
-/* Of isa-debug-exit, which older QEMUs give no event for. */
+
+/*
+ * QEMU's exit status after the guest wrote to isa-debug-exit; older QEMUs send no event for that.
+ */
 #define EXIT_PORT_STATUS ((KT_WIRE_EXIT_VALUE << 1 | 1) & 0xff)
 
-#define STOP_TIMEOUT_NS (10 * KT_NSEC_PER_SEC) /* for a few questions to a machine that stands */
+#define STOP_TIMEOUT_NS (10 * KT_NSEC_PER_SEC) /* for handling one stop at a breakpoint */
 
 struct channel {
 	struct kt_source source;
-	int fd;
+	int fd; /* owned; stays open when the source is removed */
 };
 
 struct qemu {
 	struct kt_machine machine;
-	pid_t pid;
+	pid_t pid; /* 0 before the start and after the child was reaped */
 	int pidfd;
 	struct kt_source process;
 	struct kt_qmp *qmp;
 	struct kt_source qmp_source;
-	struct kt_gdb *gdb; /* NULL: vCPUs cannot run stale code */
+	struct kt_gdb *gdb; /* NULL: stale code is not possible, or not started yet */
 	struct kt_stale stale;
-	bool stopped; /* QMP has said so, and nobody has looked yet */
-	bool paused;  /* by the owner */
-	bool resumed; /* it runs, as it was asked to */
+	bool stopped; /* QMP reported STOP, and look_after() has not handled it yet */
+	bool paused;  /* the owner wants the machine to stand */
+	bool resumed; /* QMP reported RESUME since this was cleared */
 	struct channel console;
 	struct channel port;
 	struct channel output; /* standard output and error of QEMU */
-	int ram_fd;            /* its own descriptor of the RAM file */
-	uint64_t ram_len;
-	bool ram_is_shared; /* with the file; else the file is only seen through it */
-	bool migrated;      /* a state was saved, or not */
+	int ram_fd;            /* of the RAM file; a duplicate that is owned */
+	uint64_t ram_len;      /* bytes */
+	bool ram_is_shared;    /* the guest writes to the file; else it maps the file privately */
+	bool migrated;         /* saving the state is over, with success or without */
 	bool migration_failed;
-	struct kt_buffer unsent; /* for the port */
-	char said[1024];         /* beginning of the output */
+	struct kt_buffer unsent; /* bytes for the port that the socket has no room for */
+	struct kt_steal steal; /* at the last qemu_mark_steal() */
+	char said[1024];         /* beginning of the output; NUL-terminated */
 	size_t n_said;
-	char shutdown_reason[32]; /* of the SHUTDOWN event */
-	bool panicked;
+	char shutdown_reason[32]; /* of the SHUTDOWN event; "": none came */
+	bool panicked;            /* a GUEST_PANICKED event came */
 };
 
 static struct qemu *qemu_of(struct kt_machine *machine)
@@ -96,7 +108,10 @@ static void on_qmp_event(void *owner, const char *event, const json_t *data)
 	}
 }
 
-/* Reads once; false when there is nothing more to come, or nothing now. */
+/*
+ * Reads once. Returns false when nothing was read: at the end of the stream, or when nothing is
+ * there.
+ */
 static bool read_channel(struct qemu *qemu, struct channel *channel,
 			 void (*deliver)(struct qemu *qemu, const uint8_t *bytes, size_t len))
 {
@@ -130,7 +145,10 @@ static void deliver_output(struct qemu *qemu, const uint8_t *bytes, size_t len)
 	qemu->n_said += n;
 }
 
-/* Whether it is a breakpoint that the machine has stopped at. */
+/*
+ * Returns 1 when the machine stands at a breakpoint, 0 when it stands for another reason, or
+ * -errno.
+ */
 static int is_at_breakpoint(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	json_t *value = NULL;
@@ -145,6 +163,7 @@ static int is_at_breakpoint(struct qemu *qemu, uint64_t deadline_ns, struct kt_e
 	return r;
 }
 
+/* Writes on the console, for people, what the guest itself cannot know. */
 static void say_undone(struct qemu *qemu)
 {
 	char text[160];
@@ -156,12 +175,13 @@ static void say_undone(struct qemu *qemu)
 	qemu->machine.events->console(qemu->machine.data, (const uint8_t *)text, (size_t)len);
 }
 
+/* Handles a stop; returns 0 when the machine runs again, or stands as it should. */
 static int on_stop(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	int r = is_at_breakpoint(qemu, deadline_ns, reterr);
 
 	if (r <= 0)
-		return r; /* it ends, or is being saved */
+		return r; /* the machine ends, or is being saved */
 	qemu->resumed = false;
 	r = kt_stale_on_stop(&qemu->stale, qemu->gdb, deadline_ns, reterr);
 	if (r < 0)
@@ -171,15 +191,15 @@ static int on_stop(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reter
 	return kt_qmp_wait(qemu->qmp, &qemu->resumed, "guest to run", deadline_ns, reterr);
 }
 
-/* When QEMU is gone, its end is reported by itself. */
+/* True for errors that mean only that QEMU is gone: on_process() reports its end. */
 static bool is_gone(int r)
 {
 	return r == -EPIPE || r == -ECONNRESET;
 }
 
 /*
- * Looks after a machine that has stopped and that nobody has asked to. An answer may bring the next
- * stop with it.
+ * Handles stops that the owner did not ask for. It loops because the next STOP may arrive together
+ * with an answer that on_stop() waits for.
  */
 static void look_after(struct qemu *qemu)
 {
@@ -201,7 +221,7 @@ static void on_qmp(void *data, uint32_t events)
 	struct qemu *qemu = data;
 
 	(void)events;
-	if (kt_qmp_dispatch(qemu->qmp) < 0) /* the process's end says the rest */
+	if (kt_qmp_dispatch(qemu->qmp) < 0) /* on_process() reports the end */
 		kt_loop_remove(qemu->machine.loop, &qemu->qmp_source);
 	else
 		look_after(qemu);
@@ -219,6 +239,7 @@ static void on_output(void *data, uint32_t events)
 	(void)read_channel(data, &((struct qemu *)data)->output, deliver_output);
 }
 
+/* Sends what the socket takes; EPOLLOUT is watched as long as something is left. */
 static void flush_port(struct qemu *qemu)
 {
 	struct kt_buffer *unsent = &qemu->unsent;
@@ -231,7 +252,7 @@ static void flush_port(struct qemu *qemu)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			break;
-		/* When QEMU is gone, its end is reported by itself. */
+		/* After an error QEMU is gone, and the bytes are dropped. */
 		kt_buffer_consume(unsent, n < 0 ? unsent->len : (size_t)n);
 	}
 	if (qemu->port.source.fd >= 0)
@@ -261,6 +282,23 @@ static int qemu_port_write(struct kt_machine *machine, const struct iovec *parts
 	return r;
 }
 
+/* QEMU itself failed. Of what it said, the first line names the cause. */
+static void explain_failure(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
+{
+	const char *reason = qemu->shutdown_reason;
+
+	exit->reason = KT_EXIT_VMM_ERROR;
+	exit->killed = WIFSIGNALED(status);
+	(void)snprintf(exit->detail, sizeof(exit->detail), "QEMU %s %d%s%s%s%s%.*s",
+		       exit->killed ? "was killed by signal" : "ended with status",
+		       exit->killed ? WTERMSIG(status) : WEXITSTATUS(status),
+		       exit->killed && WTERMSIG(status) == SIGKILL
+			       ? ", perhaps by the host's OOM killer (see dmesg)"
+			       : "",
+		       *reason ? " after " : "", reason, qemu->n_said ? ": " : "",
+		       (int)KT_MIN(strcspn(qemu->said, "\n"), (size_t)300), qemu->said);
+}
+
 static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
 {
 	const char *reason = qemu->shutdown_reason;
@@ -277,16 +315,11 @@ static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_
 		(void)snprintf(exit->detail, sizeof(exit->detail),
 			       "the guest reset itself (a kernel panic, or a triple fault)");
 	} else {
-		exit->reason = KT_EXIT_VMM_ERROR;
-		(void)snprintf(exit->detail, sizeof(exit->detail), "QEMU %s %d%s%s%s%.400s",
-			       WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
-			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-			       *reason ? " after " : "", reason, qemu->n_said ? ": " : "",
-			       qemu->said);
+		explain_failure(qemu, status, exit);
 	}
 }
 
-/* Reads all channels to the end: the process is gone, so each has one. */
+/* Reads all channels to the end. The process is gone, so none of them blocks. */
 static void drain(struct qemu *qemu)
 {
 	(void)kt_qmp_dispatch(qemu->qmp);
@@ -310,12 +343,11 @@ static void on_process(void *data, uint32_t events)
 		;
 	qemu->pid = 0;
 	drain(qemu);
-	qemu->said[strcspn(qemu->said, "\n")] = '\0';
 	explain_exit(qemu, status, &exit);
 	qemu->machine.events->exited(qemu->machine.data, &exit);
 }
 
-/* A non-blocking socket pair; the far end goes to the child. */
+/* Makes a socket pair: a non-blocking near end for this process, a far end for the child. */
 static int make_pair(int *ret_near, int *ret_far)
 {
 	int ends[2];
@@ -328,6 +360,7 @@ static int make_pair(int *ret_near, int *ret_far)
 	return 0;
 }
 
+/* What the child inherits; closed here once it has started. The RAM file is not among the owned. */
 struct far_ends {
 	struct kt_qemu_fds fds;
 	int output;
@@ -354,7 +387,7 @@ static int open_gdb(struct qemu *qemu, struct far_ends *far)
 	return r;
 }
 
-/* One thread that translates for all vCPUs, or none that does, has nothing to race with. */
+/* The race needs two threads that translate: not with KVM, nor with one thread for all vCPUs. */
 static bool may_run_stale_code(const struct kt_machine_config *config)
 {
 	return config->accel == KT_ACCEL_TCG && !config->tcg_single_thread;
@@ -387,6 +420,7 @@ static int open_channels(struct qemu *qemu, const struct kt_machine_config *conf
 	return 0;
 }
 
+/* Opens the RAM file of a boot and sets its length. */
 static int open_ram(struct qemu *qemu, const struct kt_machine_config *config)
 {
 	qemu->ram_len = (uint64_t)config->memory_mib << 20;
@@ -437,7 +471,7 @@ static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	return r;
 }
 
-/* The RAM file is open; everything else that a QEMU needs is made here. */
+/* Makes the channels, starts the child and watches it. The RAM file is open already. */
 static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		  const struct kt_machine_config *config, struct kt_err *reterr)
 {
@@ -458,6 +492,41 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	return r < 0 ? kt_err_set(reterr, r, "cannot watch a virtual machine: %m") : 0;
 }
 
+/* Waits until QEMU has ended, and reaps it. False when it goes on. */
+static bool reap(struct qemu *qemu, int *ret_status)
+{
+	struct pollfd waiting = { .fd = qemu->pidfd, .events = POLLIN };
+
+	if (qemu->pid <= 0 || kt_poll(&waiting, 1, kt_now_ns() + STOP_TIMEOUT_NS) <= 0)
+		return false;
+	kt_loop_remove(qemu->machine.loop, &qemu->process);
+	while (waitpid(qemu->pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+	qemu->pid = 0;
+	return true;
+}
+
+/*
+ * Explains an error @r of a channel. If QEMU is gone, that its channel broke is only the
+ * consequence: the error becomes the end of QEMU, and -ECHILD if it was killed.
+ */
+static int explain_loss(struct qemu *qemu, int r, struct kt_err *reterr)
+{
+	struct kt_machine_exit exit = { 0 };
+	int status = 0;
+	bool ended = is_gone(r) && reap(qemu, &status);
+
+	(void)kt_qmp_dispatch(qemu->qmp);
+	while (read_channel(qemu, &qemu->output, deliver_output))
+		;
+	if (ended) {
+		explain_exit(qemu, status, &exit);
+		return kt_err_set(reterr, exit.killed ? -ECHILD : r, "%s", exit.detail);
+	}
+	qemu->said[strcspn(qemu->said, "\n")] = '\0';
+	return qemu->n_said ? kt_err_prefix(reterr, r, "QEMU says \"%.300s\"", qemu->said) : r;
+}
+
 static int qemu_start(struct kt_machine *machine, const struct kt_machine_config *config,
 		      struct kt_err *reterr)
 {
@@ -470,21 +539,14 @@ static int qemu_start(struct kt_machine *machine, const struct kt_machine_config
 	if (r < 0)
 		return r;
 	r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL);
-	return r < 0 ? kt_err_set(reterr, r, "QMP: %m") : 0;
-}
-
-/* What QEMU has said about itself, behind an error of its channel. */
-static int explain_loss(struct qemu *qemu, int r, struct kt_err *reterr)
-{
-	while (read_channel(qemu, &qemu->output, deliver_output))
-		;
-	qemu->said[strcspn(qemu->said, "\n")] = '\0';
-	return qemu->n_said ? kt_err_prefix(reterr, r, "QEMU says \"%.300s\"", qemu->said) : r;
+	if (r < 0)
+		return explain_loss(qemu, kt_err_set(reterr, r, "QMP: %m"), reterr);
+	return 0;
 }
 
 /*
- * RAM stays where it is in both directions: QEMU leaves shared memory out of the stream, and its
- * reader, which has the same file, looks for none (migration capability x-ignore-shared).
+ * The state does not contain the RAM. With the capability x-ignore-shared QEMU leaves shared memory
+ * out when it saves, and does not expect it when it restores: the RAM file has it.
  */
 static json_t *capabilities(bool events)
 {
@@ -492,13 +554,13 @@ static json_t *capabilities(bool events)
 			 "state", 1, "capability", "events", "state", events);
 }
 
-/* A descriptor of this process, which QEMU opens anew: it has a position of its own then. */
+/* QEMU opens the file anew through /proc, so that it has a file position of its own. */
 static json_t *state_uri(int fd)
 {
 	return json_pack("{so}", "uri", json_sprintf("file:/proc/%d/fd/%d", (int)getpid(), fd));
 }
 
-/* Only while the machine stands. */
+/* Sets the first stop of stale.c if that is possible and useful. The machine must not run. */
 static int begin_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	if (!qemu->gdb || !qemu->stale.die)
@@ -507,9 +569,9 @@ static int begin_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *r
 }
 
 /*
- * All is said at once: QEMU reads it as soon as it can, restores, and lets the guest run when it has
- * (it was not told to wait). Asking step by step would add a scheduling delay to each; only the
- * breakpoint must be there first.
+ * Sends all commands without waiting for the answer to each, which would add a scheduling delay per
+ * command. QEMU was started without -S, so it lets the guest run when it has restored the state.
+ * Only the stops of stale.c are set, and waited for, before that.
  */
 static int ask_restore(struct qemu *qemu, int state_fd, uint64_t deadline_ns, struct kt_err *reterr)
 {
@@ -563,7 +625,7 @@ static int qemu_pause(struct kt_machine *machine, uint64_t deadline_ns, struct k
 	struct qemu *qemu = qemu_of(machine);
 	int r;
 
-	/* QEMU answers when all vCPU threads are out of guest code. */
+	/* QEMU answers "stop" when all vCPU threads have left guest code. */
 	qemu->paused = true;
 	r = kt_qmp_execute(qemu->qmp, "stop", NULL, deadline_ns, NULL, reterr);
 	if (r < 0)
@@ -583,7 +645,10 @@ static int qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct 
 	return 0;
 }
 
-/* A machine that a breakpoint has stopped would be restored so, which QEMU does not survive. */
+/*
+ * Removes the stops before a save. A machine that is saved while it stands at a breakpoint would be
+ * restored standing at it, and QEMU does not survive that.
+ */
 static int end_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	if (!qemu->gdb || !qemu->stale.die)
@@ -603,7 +668,7 @@ static int qemu_save(struct kt_machine *machine, int state_fd, uint64_t deadline
 	r = end_guard(qemu, deadline_ns, reterr);
 	if (r < 0)
 		return explain_loss(qemu, r, reterr);
-	/* Migrating stops the machine by itself. One that was told to stop would be restored so. */
+	/* "migrate" stops the machine. A machine stopped by "stop" would be restored stopped. */
 	r = kt_qmp_execute(qmp, "migrate-set-capabilities", capabilities(true), deadline_ns, NULL,
 			   reterr) ?:
 	    kt_qmp_execute(qmp, "migrate", state_uri(state_fd), deadline_ns, NULL, reterr) ?:
@@ -623,7 +688,7 @@ static int qemu_guard(struct kt_machine *machine, const struct kt_hello *hello,
 		return 0;
 	qemu->stale.die = hello->die;
 	qemu->stale.kprobe_table = hello->kprobe_table;
-	if (!qemu->gdb || !hello->die) /* not restored yet, or of no use */
+	if (!qemu->gdb || !hello->die) /* the restore will begin the guard, or none is possible */
 		return 0;
 	r = qemu_pause(machine, deadline_ns, reterr) ?:
 	    begin_guard(qemu, deadline_ns, reterr) ?:
@@ -631,28 +696,24 @@ static int qemu_guard(struct kt_machine *machine, const struct kt_hello *hello,
 	return is_gone(r) ? 0 : r;
 }
 
-/* The kernel counts for each thread how long it waited on a runqueue. */
-static uint64_t qemu_stolen_ns(struct kt_machine *machine)
+static void qemu_mark_steal(struct kt_machine *machine)
 {
-	KT_FREE char *path = kt_format("/proc/%d/task", (int)qemu_of(machine)->pid);
-	DIR *dir = path ? opendir(path) : NULL;
-	uint64_t most = 0;
+	struct qemu *qemu = qemu_of(machine);
 
-	if (!dir)
-		return 0;
-	for (struct dirent *ent; (ent = readdir(dir));) {
-		KT_FREE char *file = kt_format("%s/schedstat", ent->d_name), *text = NULL;
-		uint64_t waited;
-
-		if (ent->d_name[0] != '.' && file &&
-		    kt_file_read_at(dirfd(dir), file, 256, &text, NULL) == 0 &&
-		    sscanf(text, "%*u %" SCNu64, &waited) == 1)
-			most = KT_MAX(most, waited);
-	}
-	(void)closedir(dir);
-	return most;
+	kt_steal_deinit(&qemu->steal);
+	kt_steal_read(&qemu->steal, qemu->pid);
 }
 
+static uint64_t qemu_stolen_ns(struct kt_machine *machine)
+{
+	KT_CLEANUP(kt_steal_deinit) struct kt_steal now = KT_STEAL_NULL;
+	struct qemu *qemu = qemu_of(machine);
+
+	kt_steal_read(&now, qemu->pid);
+	return kt_steal_between(&qemu->steal, &now);
+}
+
+/* The sources go first: no event may reach a machine that is half destroyed. */
 static void qemu_destroy(struct kt_machine *machine)
 {
 	struct qemu *qemu = qemu_of(machine);
@@ -676,6 +737,7 @@ static void qemu_destroy(struct kt_machine *machine)
 	(void)kt_close(qemu->output.fd);
 	(void)kt_close(qemu->ram_fd);
 	kt_buffer_deinit(&qemu->unsent);
+	kt_steal_deinit(&qemu->steal);
 	free(qemu);
 }
 
@@ -689,6 +751,7 @@ static const struct kt_machine_ops qemu_ops = {
 	.port_write = qemu_port_write,
 	.pause = qemu_pause,
 	.resume = qemu_resume,
+	.mark_steal = qemu_mark_steal,
 	.stolen_ns = qemu_stolen_ns,
 	.destroy = qemu_destroy,
 };

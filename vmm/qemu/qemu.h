@@ -4,33 +4,34 @@
 
 #include "vmm/machine.h"
 
-/* @events and @data as in struct kt_machine; the machine lives until kt_machine_destroy(). */
+/* Makes a machine of this backend; as kt_machine_new(). */
 int kt_qemu_new(struct kt_loop *loop, const struct kt_machine_events *events, void *data,
 		struct kt_machine **ret_machine, struct kt_err *reterr);
 
 /* A QEMU program and what it can do. */
 struct kt_qemu_program {
-	char path[4096];
-	unsigned int major, minor;
+	char path[4096];    /* absolute, or as the user gave it */
+	unsigned int major; /* version; 0.0 until kt_qemu_version() */
+	unsigned int minor;
 };
 
 #define KT_QEMU_DEFAULT "qemu-system-x86_64"
 
 /*
- * Finds @name (a path, or a name looked up in PATH). -ENOENT with advice when there is none. The
- * version is not filled in.
+ * Finds @name, a path or a name in PATH, and sets the path of @ret_program, not its version.
+ * Returns 0, or -ENOENT with advice when there is no such program.
  */
 int kt_qemu_find(const char *name, struct kt_qemu_program *ret_program, struct kt_err *reterr);
 
-/* Runs it with --version. */
+/* Runs the program with --version and sets its version. Returns 0 or a negative errno. */
 int kt_qemu_version(struct kt_qemu_program *program, struct kt_err *reterr);
 
-/* Saving to and restoring from plain files ("file:" migration) came with 8.2. */
+/* True from version 8.2 on, which can migrate to and from a plain file ("file:" URIs). */
 bool kt_qemu_can_save(const struct kt_qemu_program *program);
 
 /*
- * Before 8.1, multi-threaded TCG could run a translation of code that the guest had just patched:
- * guests with several vCPUs died in __schedule (QEMU commit "accel/tcg: Always lock pages before
- * translation", in 8.1).
+ * True from version 8.1 on. Before, multi-threaded TCG could execute an old translation of code
+ * that the guest had just patched, and guests with several vCPUs died in __schedule() (QEMU commit
+ * "accel/tcg: Always lock pages before translation"). stale.h is about a rarer race that is left.
  */
 bool kt_qemu_multi_thread_is_safe(const struct kt_qemu_program *program);

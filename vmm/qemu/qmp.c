@@ -14,21 +14,23 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define LINE_MAX_LEN (1u << 20)
-#define READ_LEN     16384u
+#define LINE_MAX_LEN (1u << 20) /* bytes of one message */
+#define READ_LEN     16384u     /* bytes for which room is made before a read */
 
 /*
- * Every message is one line of JSON. Commands carry a number as id; an answer with another one
- * belongs to a command whose answer nobody waits for: only its error is kept.
+ * Every message is one line of JSON: the greeting, an event, or the answer to a command. Commands
+ * are numbered, and answers carry the number. kt_qmp_execute() waits for the answer to the number
+ * sent last; an answer with another number belongs to a command of kt_qmp_send(), and only its
+ * error is kept.
  */
 struct kt_qmp {
 	int fd;
 	kt_qmp_event_fn on_event;
 	void *owner;
-	struct kt_buffer in; /* read, and not a whole line yet */
-	json_int_t last_id;
-	json_t *answer; /* to the command being executed */
-	json_t *error;  /* of the first that failed of those nobody waited for */
+	struct kt_buffer in; /* received bytes that are not a complete line yet */
+	json_int_t last_id;  /* number of the last command */
+	json_t *answer;      /* to that command, not taken yet; owned */
+	json_t *error;       /* of the first command of kt_qmp_send() that failed; owned */
 };
 
 int kt_qmp_new(int fd, kt_qmp_event_fn on_event, void *owner, struct kt_qmp **ret_qmp)
@@ -62,6 +64,7 @@ int kt_qmp_fd(const struct kt_qmp *qmp)
 	return qmp->fd;
 }
 
+/* Sorts a message: event, wanted answer, or error of a command that was only sent. */
 static void handle_message(struct kt_qmp *qmp, const char *line)
 {
 	json_t *message = json_loads(line, 0, NULL);
@@ -76,7 +79,7 @@ static void handle_message(struct kt_qmp *qmp, const char *line)
 	} else if (error && !qmp->error) {
 		qmp->error = json_incref(error);
 	}
-	json_decref(message); /* the greeting goes too */
+	json_decref(message); /* the greeting is none of these, and is dropped */
 }
 
 static void handle_lines(struct kt_qmp *qmp)
@@ -108,7 +111,9 @@ int kt_qmp_dispatch(struct kt_qmp *qmp)
 	}
 }
 
-/* Commands are far smaller than the socket's buffer, which QEMU keeps empty: all goes at once. */
+/*
+ * One send(2) takes all: commands are far smaller than the socket's buffer, which QEMU keeps empty.
+ */
 static int send_text(int fd, const char *text, size_t len)
 {
 	ssize_t n;
@@ -135,7 +140,8 @@ int kt_qmp_send(struct kt_qmp *qmp, const char *command, json_t *arguments)
 {
 	int r = send_command(qmp, command, arguments);
 
-	qmp->last_id++; /* so that its answer is not taken for that of the next to be executed */
+	/* No command gets the next number, so kt_qmp_execute() does not take this answer. */
+	qmp->last_id++;
 	return r;
 }
 
@@ -160,7 +166,7 @@ static int take_answer(struct kt_qmp *qmp, const char *command, json_t **ret_val
 	return r;
 }
 
-/* Handles what arrives until then; -EPIPE when QEMU goes away first. */
+/* Waits for bytes and handles them. -ETIMEDOUT, or -EPIPE when QEMU is gone. */
 static int wait_more(struct kt_qmp *qmp, uint64_t deadline_ns)
 {
 	struct pollfd waiting = { .fd = qmp->fd, .events = POLLIN };

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* QEMU Machine Protocol: one client on an inherited socket (qemu: docs/interop/qmp-spec.rst). */
+/*
+ * A client of the QEMU Machine Protocol, over an inherited socket (qemu:
+ * docs/interop/qmp-spec.rst).
+ */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -10,34 +13,46 @@
 
 struct kt_qmp;
 
-/* Called for every event; @data is the member "data" of the event, or NULL. */
+/* Called for every event. @data is the member "data" of the event, or NULL; borrowed. */
 typedef void (*kt_qmp_event_fn)(void *owner, const char *event, const json_t *data);
 
-/* Takes over @fd, which is made non-blocking. */
+/*
+ * Makes a client of the socket @fd, which it owns from then on and makes non-blocking. @on_event is
+ * called with @owner. Returns 0 or -ENOMEM; @fd stays the caller's then.
+ */
 int kt_qmp_new(int fd, kt_qmp_event_fn on_event, void *owner, struct kt_qmp **ret_qmp);
+
+/* Closes the socket. NULL is allowed. Returns NULL, to be stored back. */
 struct kt_qmp *kt_qmp_free(struct kt_qmp *qmp);
 
+/* The socket, for the event loop; owned by the client. */
 int kt_qmp_fd(const struct kt_qmp *qmp);
 
 /*
- * Executes a command and waits for its answer; @arguments (may be NULL) is consumed. Events that
- * arrive meanwhile are delivered. *@ret_value, if wanted, is a new reference.
+ * Executes a command and waits for its answer, and delivers events meanwhile. @arguments may be
+ * NULL, and is consumed. *@ret_value, a new reference, is the value that the command returns;
+ * @ret_value may be NULL. Returns 0, -EREMOTEIO when the command failed, -ETIMEDOUT, -EPIPE when
+ * QEMU is gone, or another negative errno.
  */
 int kt_qmp_execute(struct kt_qmp *qmp, const char *command, json_t *arguments, uint64_t deadline_ns,
 		   json_t **ret_value, struct kt_err *reterr);
 
 /*
- * Sends a command whose answer nobody waits for; @arguments (may be NULL) is consumed. That it
- * failed is told by the next kt_qmp_wait().
+ * Sends a command without waiting for its answer. If the command fails, the next kt_qmp_wait()
+ * returns its error. @arguments may be NULL, and is consumed. Returns 0 or a negative errno.
  */
 int kt_qmp_send(struct kt_qmp *qmp, const char *command, json_t *arguments);
 
 /*
- * Handles what arrives until @done, which an event handler sets, is true, or a command that was sent
- * before has failed. @what names the event for the error at the deadline.
+ * Handles what arrives until *@done is true, which an event handler sets. Returns 0; -EREMOTEIO
+ * when a command of kt_qmp_send() has failed; -ETIMEDOUT with an error that names @what; -EPIPE
+ * when QEMU is gone; or another negative errno.
  */
 int kt_qmp_wait(struct kt_qmp *qmp, const bool *done, const char *what, uint64_t deadline_ns,
 		struct kt_err *reterr);
 
-/* Handles what has arrived; -EPIPE at the end of the stream. For the event loop. */
+/*
+ * Handles what has arrived, without waiting. Called when the socket is readable. Returns 0, -EPIPE
+ * at the end of the stream, or another negative errno.
+ */
 int kt_qmp_dispatch(struct kt_qmp *qmp);

@@ -8,18 +8,25 @@
 #define INT3             0xcc
 #define PT_REGS_IP       (16 * sizeof(uint64_t)) /* Linux: arch/x86/include/uapi/asm/ptrace-abi.h */
 #define KPROBE_TABLE_LEN (64 * sizeof(uint64_t)) /* Linux: kernel/kprobes.c, KPROBE_TABLE_SIZE */
-#define UNDONE_MAX       16u                     /* more often, it is the kernel that is wrong */
+#define UNDONE_MAX       16u                     /* more often, the kernel itself is wrong */
 #define DIE_OF_INT3      "int3"                  /* Linux: arch/x86/kernel/traps.c, exc_int3() */
 
-/* A vCPU in die(const char *str, struct pt_regs *regs, long err). */
+/*
+ * stale.h explains the race and the cure. Every function here runs while the machine stands, as the
+ * gdbstub requires, and works on the vCPU that stopped last. What is read from the guest decides
+ * only whether a death is undone: a guest that lies is left to die.
+ */
+
+/* A vCPU that has just entered die(const char *str, struct pt_regs *regs, long err). */
 struct death {
 	struct kt_gdb_regs regs;
 	char str[sizeof(DIE_OF_INT3)];
-	uint64_t ip; /* behind the breakpoint */
+	uint64_t ip; /* of the interrupted code: behind the breakpoint */
 	uint64_t return_address;
-	uint8_t byte; /* that is in memory where the breakpoint was */
+	uint8_t byte; /* in memory now, at the address of the breakpoint */
 };
 
+/* Reads the arguments of die() and what they point to. -EREMOTEIO: an address is not mapped. */
 static int look(struct death *death, struct kt_gdb *gdb, uint64_t deadline_ns,
 		struct kt_err *reterr)
 {
@@ -35,8 +42,10 @@ static int look(struct death *death, struct kt_gdb *gdb, uint64_t deadline_ns,
 }
 
 /*
- * A breakpoint in memory may be a new one, put there after this CPU has met the old: to run it once
- * more does no harm, and a true one is back at once.
+ * Returns true when the vCPU executed a breakpoint that is not, or may not be, the one in memory. A
+ * breakpoint that is in memory may be a newer one, written after this vCPU met the stale one.
+ * Executing it once more does no harm: if it is not stale, the vCPU dies at the same address again,
+ * and is not helped a second time.
  */
 static bool is_stale(const struct kt_stale *stale, const struct death *death)
 {
@@ -44,7 +53,7 @@ static bool is_stale(const struct kt_stale *stale, const struct death *death)
 	       stale->n < UNDONE_MAX && (death->byte != INT3 || death->ip != stale->last_ip);
 }
 
-/* As if die() had returned, to an instruction that is to be run again. */
+/* Makes die() return at once, to an exception handler that returns to the instruction itself. */
 static int undo(struct death *death, struct kt_gdb *gdb, uint64_t deadline_ns,
 		struct kt_err *reterr)
 {
@@ -87,12 +96,13 @@ static int unguard(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline
 	return kt_gdb_unset(gdb, KT_GDB_AT_CODE, stale->die, 1, deadline_ns, reterr);
 }
 
+/* Returns 1 when the death was undone, 0 when nothing had to be or could be done. */
 static int at_die(struct kt_stale *stale, struct death *death, struct kt_gdb *gdb,
 		  uint64_t deadline_ns, struct kt_err *reterr)
 {
 	int r = look(death, gdb, deadline_ns, reterr);
 
-	/* A kernel that hands over nonsense can be as broken as it likes. */
+	/* The kernel dies for a reason of its own, or its arguments cannot be read: let it die. */
 	if (r == -EREMOTEIO || (r == 0 && !is_stale(stale, death))) {
 		stale->state = KT_STALE_OVER;
 		return unguard(stale, gdb, deadline_ns, reterr);
@@ -133,9 +143,10 @@ int kt_stale_end(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_n
 }
 
 /*
- * QEMU (10.0) points to a watchpoint that was hit until it has told its client of the stop, as it does
- * after a "continue" of the client's: it should not go before that. Where two vCPUs have hit it at once,
- * one keeps a pointer that it reads once more, and does nothing by.
+ * The watchpoint is removed one stop after the stop that hit it. QEMU 10.0 keeps a pointer to it
+ * until the stop is reported to the client, which happens after the client's next "continue"; the
+ * watchpoint must exist until then. When two vCPUs hit it at the same moment, one of them keeps its
+ * pointer even longer; it reads through the pointer once more, and the value has no effect.
  */
 static int change_state(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadline_ns,
 			struct kt_err *reterr)
@@ -162,7 +173,10 @@ int kt_stale_on_stop(struct kt_stale *stale, struct kt_gdb *gdb, uint64_t deadli
 
 	r = change_state(stale, gdb, deadline_ns, reterr)
 		    ?: kt_gdb_get_regs(gdb, &death.regs, deadline_ns, reterr);
-	/* Another place is where it has read, or where a stop caught up with it that is done with. */
+	/*
+	 * Anywhere else the vCPU has read the table, or a stop that is already handled reached it
+	 * late.
+	 */
 	if (r == 0 && stale->state == KT_STALE_GUARDING && death.regs.at[KT_GDB_RIP] == stale->die)
 		r = undone = at_die(stale, &death, gdb, deadline_ns, reterr);
 	if (r < 0)

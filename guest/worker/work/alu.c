@@ -6,10 +6,18 @@
 
 #include "util/cleanup.h"
 
-#define FACTOR   UINT64_C(0xfffeb81b) /* of the generator: x = FACTOR * low half + high half */
-#define TOGETHER 4                    /* vectors that do not wait for one another */
+/*
+ * The loops of guest/worker/work/alu.h: one without vectors, and one for each vector width from a
+ * macro. The inner loops work on registers only, so their speed does not depend on caches.
+ */
 
-/* The empty asm keeps each lane in a register of its own: the compiler would make vectors of them. */
+#define FACTOR   UINT64_C(0xfffeb81b) /* of the generator: x = FACTOR * low half + high half */
+#define TOGETHER 4                    /* vectors in one loop; none depends on another */
+
+/*
+ * The empty asm makes the compiler keep each lane in a general register. Without it the compiler
+ * would turn the four lanes into a vector.
+ */
 static void run_scalar(uint64_t state[KT_ALU_LANES], unsigned int steps)
 {
 	for (uint64_t *at = state; at < state + KT_ALU_LANES; at += TOGETHER) {
@@ -29,7 +37,10 @@ static void run_scalar(uint64_t state[KT_ALU_LANES], unsigned int steps)
 	}
 }
 
-/* @mm begins the names of the intrinsics; @whole and @each end those of loads and of constants. */
+/*
+ * The same loop for one vector width. @mm is the prefix of the width's intrinsics, @whole the
+ * suffix of its loads and stores, @each the suffix of its broadcast.
+ */
 #define STEP(mm, x) x = mm##_add_epi64(mm##_mul_epu32(x, factor), mm##_srli_epi64(x, 32))
 #define DEFINE_RUN(name, isa, vector, mm, whole, each)                                             \
 	__attribute__((target(isa))) static void name(uint64_t state[KT_ALU_LANES],                \
@@ -59,6 +70,7 @@ DEFINE_RUN(run_128, "sse2", __m128i, _mm, si128, epi64x)
 DEFINE_RUN(run_256, "avx2", __m256i, _mm256, si256, epi64x)
 DEFINE_RUN(run_512, "avx512f", __m512i, _mm512, si512, epi64)
 
+/* By enum kt_alu_width. KT_ALU_WIDEST has no entry of its own: kt_alu_find() resolves it. */
 static const struct {
 	struct kt_alu alu;
 	const char *lacks;
@@ -70,7 +82,7 @@ static const struct {
 			 "the CPU has no AVX-512F, for vectors of 512 bits" },
 };
 
-/* The compiler's function also asks whether the kernel saves the registers (XGETBV). */
+/* __builtin_cpu_supports() also checks by XGETBV that the kernel saves the vector registers. */
 unsigned int kt_alu_available(void)
 {
 	unsigned int available = 1u << KT_ALU_SCALAR;
@@ -96,7 +108,7 @@ const char *kt_alu_lacks(enum kt_alu_width width)
 	return kt_alu_find(width, kt_alu_available()) ? NULL : widths[width].lacks;
 }
 
-/* No lane may be 0, or FACTOR * 2^32 - 1: those stay as they are for ever. */
+/* No lane may be 0 or FACTOR * 2^32 - 1: the generator maps these two values to themselves. */
 void kt_alu_init(uint64_t state[KT_ALU_LANES], uint64_t seed)
 {
 	for (unsigned int i = 0; i < KT_ALU_LANES; i++)

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #define KIB               ((size_t)1024)
-#define ACCESSES_PER_TICK 4096u
+#define ACCESSES_PER_TICK 4096u /* far less than a millisecond, also when each one faults */
 
 char *kt_buffer_map(const struct kt_worker *worker, unsigned int kib)
 {
@@ -13,7 +13,7 @@ char *kt_buffer_map(const struct kt_worker *worker, unsigned int kib)
 
 	if (buffer == MAP_FAILED)
 		kt_worker_fail(worker, "mmap");
-	(void)madvise(buffer, kib * KIB, MADV_NOHUGEPAGE); /* EINVAL: the kernel has none */
+	(void)madvise(buffer, kib * KIB, MADV_NOHUGEPAGE); /* EINVAL: kernel without huge pages */
 	return buffer;
 }
 
@@ -22,6 +22,7 @@ void kt_buffer_unmap(char *buffer, unsigned int kib)
 	(void)munmap(buffer, kib * KIB);
 }
 
+/* volatile: the compiler must not merge or drop the accesses. */
 void kt_buffer_stride(struct kt_worker *worker, char *buffer, unsigned int kib, unsigned int stride)
 {
 	volatile char *bytes = buffer;

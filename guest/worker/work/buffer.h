@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Memory that a worker works on. */
+/* A private buffer for bodies that work on memory. */
 
 #include <stddef.h>
 
 #include "guest/worker/type.h"
 
 /*
- * @kib KiB of zeroes that no page is behind yet: each page is a fault of its own, never of a huge
- * one. The worker ends when there is no room for them.
+ * Maps @kib KiB of zeroes without any page behind them. The first write to each page faults, one 4
+ * KiB page at a time, because huge pages are switched off. Ends the worker's process
+ * (kt_worker_fail()) without memory.
  */
 char *kt_buffer_map(const struct kt_worker *worker, unsigned int kib);
 
+/* @kib is that of the mapping. */
 void kt_buffer_unmap(char *buffer, unsigned int kib);
 
-/* Adds 1 to a byte of it every @stride bytes, or to fewer when the worker is to stop. */
+/* Adds 1 to one byte in every @stride bytes; ticks. Returns early when the worker is to stop. */
 void kt_buffer_stride(struct kt_worker *worker, char *buffer, unsigned int kib,
 		      unsigned int stride);

@@ -1,5 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Scheduling parameters, processes and cgroups that change all the time. */
+/*
+ * Work that makes the kernel change its own data about tasks all the time.
+ *
+ * - NiceSweep, AffinityChurn, PolicyChurn: a worker changes its own scheduling parameters. Each
+ *   change dequeues the task and enqueues it again; a change of affinity may also migrate it.
+ * - ForkExit: a worker forks children that end at once.
+ * - CgroupChurn: a worker moves itself around a few cgroups that it makes below its own cgroup.
+ * - CgroupAttachStorm: a worker moves a child to another cgroup while the child ends.
+ *
+ * None of them records latencies. A change that the kernel refuses is not an error, because
+ * operations of the test may change the cpuset or remove the cgroup meanwhile. Nothing that a
+ * worker makes outlives the test, even if the worker is killed: children end by themselves and PID
+ * 1 reaps them, and kt_cgroup_remove() removes the cgroups.
+ */
 #include "guest/worker/type.h"
 
 #include <errno.h>
@@ -21,7 +34,7 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define DEFAULT_SPINS 1024u
+#define DEFAULT_SPINS 1024u /* PAUSE instructions at each setting */
 
 static const char *root_fault(const struct kt_work *work, const struct kt_topology *topology)
 {
@@ -29,7 +42,7 @@ static const char *root_fault(const struct kt_work *work, const struct kt_topolo
 	return work->uid ? "only root can do this; it has .uid" : NULL;
 }
 
-/* ---- NiceSweep, AffinityChurn, PolicyChurn ------------------------------------------------------ */
+/* ---- NiceSweep, AffinityChurn, PolicyChurn --------------------------------------------------- */
 
 #define NICE_MIN (-20)
 #define NICE_MAX 19
@@ -47,7 +60,7 @@ static void nice_sweep(struct kt_worker *worker)
 	}
 }
 
-/* Every CPU of the cpuset: the kernel takes from a mask what the cpuset has. */
+/* Allows all CPUs of the cpuset: the kernel ignores CPUs of a mask that are outside the cpuset. */
 static void find_cpus(cpu_set_t *ret_cpus)
 {
 	memset(ret_cpus, 0xff, sizeof(*ret_cpus));
@@ -65,7 +78,7 @@ static void affinity_churn(struct kt_worker *worker)
 		kt_worker_spin(worker, worker->work->spins ?: DEFAULT_SPINS);
 		CPU_ZERO(&to);
 		CPU_SET(kt_cpuset_nth(&from, (unsigned int)(kt_worker_random(worker) >> 32)), &to);
-		/* Refused when the cpuset has changed. */
+		/* The kernel refuses a CPU that the cpuset no longer has: read the new set. */
 		if (sched_setaffinity(0, sizeof(to), &to) < 0)
 			find_cpus(&from);
 		kt_worker_done(worker);
@@ -97,9 +110,12 @@ static const char *policy_fault(const struct kt_work *work, const struct kt_topo
 	return root_fault(work, topology);
 }
 
-/* ---- ForkExit, CgroupAttachStorm ---------------------------------------------------------------- */
+/* ---- ForkExit, CgroupAttachStorm ------------------------------------------------------------- */
 
-/* A child that ends after so many pauses; 0 when there is none. *@ret_fd is its pidfd. */
+/*
+ * Forks a child that ends after @pauses PAUSE instructions. Returns its pid, or 0 when the fork
+ * fails (pids.max). *@ret_fd is its pidfd, or -1.
+ */
 static pid_t fork_child(unsigned int pauses, int *ret_fd)
 {
 	pid_t pid = fork();
@@ -114,18 +130,19 @@ static pid_t fork_child(unsigned int pauses, int *ret_fd)
 }
 
 /*
- * A child that is frozen does not end, so this is no plain waitpid(). It is killed when the worker is to
- * stop: it ends then, whatever it waits in.
+ * Waits on the pidfd first: waitpid(2) would wait for ever for a child that is frozen. When the
+ * worker is to stop it kills the child, and SIGKILL ends frozen processes too.
  */
 static void await_child(struct kt_worker *worker, pid_t pid, int fd)
 {
-	/* No descriptor: with SIGCHLD ignored it is gone already. */
+	/* -1 when the child was gone before pidfd_open(2): SIGCHLD is ignored. */
 	if (fd >= 0 && !kt_worker_wait_readable(worker, fd))
 		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }
 
+/* With SIG_IGN the kernel reaps children by itself, and waitpid(2) fails with ECHILD. */
 static void choose_reaping(const struct kt_worker *worker)
 {
 	(void)signal(SIGCHLD, worker->work->reap ? SIG_DFL : SIG_IGN);
@@ -145,7 +162,8 @@ static void fork_exit(struct kt_worker *worker)
 	}
 }
 
-enum { DEST_FD }; /* of the unit: its cgroup.procs */
+/* Index in kt_unit.fds: cgroup.procs of the destination, opened once by PID 1. */
+enum { DEST_FD };
 
 static int open_dest(const struct kt_work *work, struct kt_unit *unit)
 {
@@ -158,9 +176,10 @@ static int open_dest(const struct kt_work *work, struct kt_unit *unit)
 }
 
 /*
- * The race of the move with the child's end is the point. Before it moves anything the kernel may wait for
- * an RCU grace period (cgroup_threadgroup_rwsem), in which a child that ended at once would always be gone:
- * so each lives for a random time, and is met alive, ending, dead, or not at all (ESRCH).
+ * The point is the race between the move and the end of the child. Before the kernel moves a task,
+ * it may wait for an RCU grace period (cgroup_threadgroup_rwsem). A child that ended at once would
+ * always be gone by then. So each child lives for a random time, and the move finds it alive,
+ * ending, dead, or gone (ESRCH).
  */
 static void cgroup_attach_storm(struct kt_worker *worker)
 {
@@ -186,21 +205,29 @@ static const char *attach_fault(const struct kt_work *work, const struct kt_topo
 	return root_fault(work, topology);
 }
 
-/* ---- CgroupChurn -------------------------------------------------------------------------------- */
+/* ---- CgroupChurn ----------------------------------------------------------------------------- */
 
-/* The dot keeps them apart from those that a test names, and has them removed with their parent. */
+/*
+ * The path of @file in the @i-th cgroup of this type. A leading dot marks cgroups that workers
+ * made: a test cannot use such a name, and kt_cgroup_remove() removes them together with their
+ * parent.
+ */
 static char *churn_path(const struct kt_worker *worker, unsigned int i, const char *file)
 {
 	return kt_format("%s/%s/.churn-%u%s", KT_CGROUP_ROOT, worker->cgroup ?: ".", i, file);
 }
 
+/* Moves the worker back to its cgroup, then tries to remove the cgroups that it moved around in. */
 static void churn_remove(const struct kt_worker *worker, unsigned int n)
 {
 	KT_FREE char *own = kt_format("%s/%s/cgroup.procs", KT_CGROUP_ROOT, worker->cgroup ?: ".");
 
 	if (own)
 		(void)kt_file_write(own, "0");
-	/* The last of the workers finds them empty. If one is killed, kt_cgroup_remove() removes them. */
+	/*
+	 * rmdir() fails while another worker of the group is inside; the last worker to end removes
+	 * all. If a worker is killed, kt_cgroup_remove() removes the rest.
+	 */
 	for (unsigned int i = 0; i < n; i++) {
 		KT_FREE char *path = churn_path(worker, i, "");
 
@@ -216,10 +243,11 @@ static void churn_move(const struct kt_worker *worker, unsigned int i)
 
 	if (!path || !procs)
 		return;
-	(void)mkdir(path, 0755); /* another worker may have */
+	(void)mkdir(path, 0755); /* fails when another worker was first */
 	(void)kt_file_write(procs, "0");
 }
 
+/* Neighbours start in different cgroups, so that each cgroup has workers from the start. */
 static void cgroup_churn(struct kt_worker *worker)
 {
 	unsigned int n = worker->work->groups ?: 2, at = worker->index % n;

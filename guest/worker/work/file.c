@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Work on files: on /tmp, which is memory. */
+/*
+ * Work on files in /tmp, which is a tmpfs: no disk is involved, so what these types load is the
+ * page cache and the system calls. IoSyncWrite marks its fdatasync(2) as a wait; IoRandRead never
+ * waits. Neither records latencies.
+ */
 #include "guest/worker/type.h"
 
 #include <fcntl.h>
@@ -8,11 +12,11 @@
 #include "util/cleanup.h"
 
 #define DIR         "/tmp"
-#define BLOCK_LEN   4096u
-#define SYNC_BLOCKS 16u
-#define DEFAULT_KIB 16384u
+#define BLOCK_LEN   4096u  /* bytes of one read or write */
+#define SYNC_BLOCKS 16u    /* writes between two fdatasync(2) */
+#define DEFAULT_KIB 16384u /* of the file that is read */
 
-/* A file without a name: it goes with its last descriptor, however its worker ends. */
+/* A file without a name: the kernel frees it with its last descriptor, however the worker ends. */
 static int open_file(const struct kt_worker *worker)
 {
 	int fd = open(DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -30,6 +34,7 @@ static void write_block(struct kt_worker *worker, int fd, uint64_t block)
 		kt_worker_fail(worker, "writing to a file in " DIR);
 }
 
+/* Writes the same blocks again and again, so the file does not grow. */
 static void io_sync_write(struct kt_worker *worker)
 {
 	int fd = open_file(worker);
@@ -46,7 +51,7 @@ static void io_sync_write(struct kt_worker *worker)
 	(void)close(fd);
 }
 
-/* What was never written would be read as zeroes without a page behind them. */
+/* A hole in the file would be read as zeroes, without a page in the page cache. */
 static void fill(struct kt_worker *worker, int fd, uint64_t n_blocks)
 {
 	for (uint64_t i = 0; i < n_blocks && !kt_worker_stopping(worker); i++) {
@@ -65,6 +70,7 @@ static void io_rand_read(struct kt_worker *worker)
 	while (!kt_worker_stopping(worker)) {
 		uint64_t block = kt_worker_random(worker) % n_blocks;
 
+		/* No block or unblock: a read from tmpfs copies memory and does not sleep. */
 		if (pread(fd, data, BLOCK_LEN, (off_t)(block * BLOCK_LEN)) != BLOCK_LEN)
 			kt_worker_fail(worker, "reading from a file in " DIR);
 		kt_worker_done(worker);

@@ -1,5 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Locks and priorities: workers that keep one another from running. */
+/*
+ * Locks and priorities: workers that keep one another from running.
+ *
+ * - MutexContention: workers take one futex lock in turn. Latency is the time to get the lock.
+ * - PriorityInversion: a SCHED_FIFO worker (high) waits for a lock that a worker of lower priority
+ *   (low) holds, while a third (medium) keeps low off the CPU. Latency is the time to get the lock.
+ * - RtStarvation: SCHED_FIFO workers that never sleep, beside normal workers. No latencies.
+ * - PreemptStorm: a SCHED_FIFO worker wakes up often and preempts. Latency is how late it woke up.
+ *
+ * The types rely on these facts: FUTEX_WAIT sleeps only while the word has the expected value.
+ * FUTEX_LOCK_PI2 lends the waiter's priority to the holder (kernel:
+ * Documentation/locking/pi-futex.rst), which avoids the inversion, and takes a CLOCK_MONOTONIC
+ * timeout. A SCHED_FIFO task runs until it sleeps, yields, or is preempted by a higher priority. A
+ * worker never ends with the lock held: its partners would wait until the group is stopped.
+ */
 #include "guest/worker/type.h"
 
 #include <errno.h>
@@ -10,15 +24,15 @@
 #include "guest/worker/telemetry.h"
 #include "util/clock.h"
 
-#define DEFAULT_SPINS       1024u
-#define DEFAULT_RT_PRIORITY 50u
+#define DEFAULT_SPINS       1024u                    /* PAUSE instructions */
+#define DEFAULT_RT_PRIORITY 50u                      /* of SCHED_FIFO workers */
 #define LOOK_NS             (100 * KT_NSEC_PER_MSEC) /* see await_pi() */
 
-/* What a unit shares, each on a cache line of its own. */
+/* What a unit shares. The lock word has a cache line of its own. */
 struct shared {
-	_Atomic uint32_t word;                               /* the futex of either kind of lock */
-	_Atomic uint32_t never __attribute__((aligned(64))); /* stays 0: to wait for time to pass */
-	_Atomic uint32_t gathered; /* workers that are what they are to be: see gather() */
+	_Atomic uint32_t word; /* futex: enum plain; with KT_LOCK_PI the holder's thread ID */
+	_Atomic uint32_t never __attribute__((aligned(64))); /* stays 0: a futex for timed waits */
+	_Atomic uint32_t gathered; /* futex: workers that have set their policy; see gather() */
 } __attribute__((aligned(64)));
 
 static size_t shared_len(const struct kt_work *work)
@@ -27,6 +41,7 @@ static size_t shared_len(const struct kt_work *work)
 	return sizeof(struct shared);
 }
 
+/* Errors are ignored: root_fault() has excluded those that a declaration can cause. */
 static void become_fifo(unsigned int priority)
 {
 	(void)kt_worker_set_sched(
@@ -42,8 +57,8 @@ static const char *root_fault(const struct kt_work *work, const struct kt_topolo
 }
 
 /*
- * Waits until all of the unit have their policy. A real-time worker that began at once would keep those
- * from getting theirs that are still to run on its CPU.
+ * Waits until all workers of the unit have set their policy. A real-time worker that began at once
+ * would take its CPU from workers that have not set their policy yet.
  */
 static void gather(struct kt_worker *worker)
 {
@@ -58,11 +73,12 @@ static void gather(struct kt_worker *worker)
 	}
 }
 
-/* ---- the locks ---------------------------------------------------------------------------------- */
+/* ---- the locks ------------------------------------------------------------------------------- */
 
+/* CONTENDED: locked, and there may be waiters to wake. */
 enum plain { FREE, LOCKED, CONTENDED };
 
-/* Drepper, "Futexes Are Tricky" (2011), mutex2. */
+/* The lock of Drepper, "Futexes Are Tricky" (2011), mutex2. False when the worker is to stop. */
 static bool lock_plain(struct kt_worker *worker, _Atomic uint32_t *word)
 {
 	uint32_t was = FREE;
@@ -84,8 +100,9 @@ static void unlock_plain(_Atomic uint32_t *word)
 }
 
 /*
- * The kernel restarts this call after any signal (futex_lock_pi() returns -ERESTARTNOINTR), so who stops
- * the group cannot interrupt it: hence the look at the flag every LOOK_NS.
+ * The kernel restarts FUTEX_LOCK_PI2 after every signal (futex_lock_pi() returns -ERESTARTNOINTR),
+ * so PID 1 cannot interrupt it to stop the group. Instead the wait times out every LOOK_NS to look
+ * at the stop flag.
  */
 static bool await_pi(struct kt_worker *worker, _Atomic uint32_t *word)
 {
@@ -97,12 +114,13 @@ static bool await_pi(struct kt_worker *worker, _Atomic uint32_t *word)
 
 		r = syscall(SYS_futex, word, FUTEX_LOCK_PI2, 0, &until, NULL, 0);
 		if (r < 0 && errno != ETIMEDOUT && errno != EAGAIN && errno != EINTR)
-			_exit(1); /* it is no lock then: told as a worker that ended by itself */
+			_exit(1); /* the lock is broken; PID 1 reports the end of the worker */
 	}
 	kt_worker_unblock(worker);
 	return r == 0;
 }
 
+/* Without contention the lock is taken in user space: the word becomes the thread ID. */
 static bool lock_pi(struct kt_worker *worker, _Atomic uint32_t *word)
 {
 	uint32_t was = 0;
@@ -111,6 +129,7 @@ static bool lock_pi(struct kt_worker *worker, _Atomic uint32_t *word)
 	       await_pi(worker, word);
 }
 
+/* The exchange fails when the kernel has set FUTEX_WAITERS in the word. */
 static void unlock_pi(const struct kt_worker *worker, _Atomic uint32_t *word)
 {
 	uint32_t was = (uint32_t)worker->telemetry->tid;
@@ -119,7 +138,10 @@ static void unlock_pi(const struct kt_worker *worker, _Atomic uint32_t *word)
 		(void)syscall(SYS_futex, word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
 }
 
-/* False: it is to stop. A lock that is got is always given back, so a partner that ends holds none. */
+/*
+ * Takes the lock and records how long that took. False when the worker is to stop; it does not hold
+ * the lock then. Every body that gets true calls unlock() before it returns.
+ */
 static bool lock(struct kt_worker *worker)
 {
 	struct shared *shared = worker->unit->shared;
@@ -142,7 +164,7 @@ static void unlock(struct kt_worker *worker)
 		unlock_plain(&shared->word);
 }
 
-/* ---- MutexContention ---------------------------------------------------------------------------- */
+/* ---- MutexContention ------------------------------------------------------------------------- */
 
 static unsigned int mutex_size(const struct kt_work *work)
 {
@@ -159,16 +181,19 @@ static void mutex_contention(struct kt_worker *worker)
 	}
 }
 
-/* ---- PriorityInversion -------------------------------------------------------------------------- */
+/* ---- PriorityInversion ----------------------------------------------------------------------- */
 
-#define PRIORITY_STEP 10u /* from high to medium, and from there to low */
+#define PRIORITY_STEP 10u /* between high and medium, and between medium and low */
 
 static unsigned int inversion_size(const struct kt_work *work)
 {
 	return (work->high ?: 1) + (work->medium ?: 1) + (work->low ?: 1);
 }
 
-/* Waits for a while without the wake-up being measured: the latency is to be the lock's alone. */
+/*
+ * Sleeps on a futex that is never woken. kt_worker_sleep_us() would record a latency, and the
+ * latencies of this type are to be those of the lock alone.
+ */
 static void pause_us(struct kt_worker *worker, unsigned int us)
 {
 	struct shared *shared = worker->unit->shared;
@@ -176,6 +201,7 @@ static void pause_us(struct kt_worker *worker, unsigned int us)
 	(void)kt_worker_futex_wait(worker, &shared->never, 0, us);
 }
 
+/* Holds the lock for no time at all, so each latency is what low and medium cause. */
 static void high(struct kt_worker *worker)
 {
 	while (!kt_worker_stopping(worker)) {
@@ -187,7 +213,7 @@ static void high(struct kt_worker *worker)
 	}
 }
 
-/* Without its sleeps, and with the plain lock, low would never run again on a CPU of both. */
+/* It must sleep: with the plain lock, low would otherwise never run again on a CPU they share. */
 static void medium(struct kt_worker *worker)
 {
 	unsigned int burst_us = worker->work->burst_us ?: 20000;
@@ -204,6 +230,7 @@ static void medium(struct kt_worker *worker)
 	}
 }
 
+/* Holds the lock most of the time and never sleeps. */
 static void low(struct kt_worker *worker)
 {
 	while (lock(worker)) {
@@ -213,6 +240,7 @@ static void low(struct kt_worker *worker)
 	}
 }
 
+/* The parts of a unit, in this order: high, medium, low. Priorities fall by PRIORITY_STEP. */
 static void priority_inversion(struct kt_worker *worker)
 {
 	unsigned int n_high = worker->work->high ?: 1, n_medium = worker->work->medium ?: 1;
@@ -231,7 +259,7 @@ static const char *inversion_fault(const struct kt_work *work, const struct kt_t
 	return root_fault(work, topology);
 }
 
-/* ---- RtStarvation, PreemptStorm ----------------------------------------------------------------- */
+/* ---- RtStarvation, PreemptStorm -------------------------------------------------------------- */
 
 static void spin(struct kt_worker *worker)
 {
@@ -246,7 +274,10 @@ static unsigned int starvation_size(const struct kt_work *work)
 	return (work->rt ?: 1) + (work->cfs ?: 1);
 }
 
-/* The first ones take their CPUs; what is left is what the kernel's throttling or fair server gives. */
+/*
+ * The first workers of a unit are SCHED_FIFO and take whole CPUs. On those CPUs the others get only
+ * what the kernel's RT throttling or fair server gives them.
+ */
 static void rt_starvation(struct kt_worker *worker)
 {
 	if (worker->part < (worker->work->rt ?: 1))
@@ -260,7 +291,7 @@ static unsigned int storm_size(const struct kt_work *work)
 	return (work->cfs ?: 2) + 1;
 }
 
-/* The first one wakes up, and takes the CPU from whichever of the others has it. */
+/* The first worker of a unit is SCHED_FIFO: at each wake-up it preempts a normal worker. */
 static void preempt_storm(struct kt_worker *worker)
 {
 	if (worker->part == 0)

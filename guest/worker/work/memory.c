@@ -1,5 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Work on memory: caches, page faults, NUMA nodes. */
+/*
+ * Work on memory.
+ *
+ * - CachePressure, CacheYield: strides through a buffer, without and with sched_yield(2).
+ * - CachePipe: two workers stride through a buffer each, then exchange a byte. Latency is the time
+ *   from the partner's write to the moment that the waiting worker has read the byte.
+ * - PageFaultChurn: maps a buffer, writes to some of its pages, unmaps it.
+ * - NumaSweep: strides through a buffer, whose pages move to the next node every period. The worker
+ *   reports how many of its pages are on the node that it runs on.
+ *
+ * They rely on: an anonymous private page gets memory at the first write; move_pages(2) with
+ * MPOL_MF_MOVE moves pages that only this process maps, and without nodes it tells where pages are.
+ * Buffers are private to a worker and die with it.
+ */
 #include "guest/worker/type.h"
 
 #include <errno.h>
@@ -15,17 +28,17 @@
 #include "util/clock.h"
 
 #define PAGE_LEN          4096u
-#define DEFAULT_CACHE_KIB 32u
-#define DEFAULT_STRIDE    64u
+#define DEFAULT_CACHE_KIB 32u /* the size of a typical level 1 data cache */
+#define DEFAULT_STRIDE    64u /* bytes: a cache line */
 #define DEFAULT_SPINS     1024u
 #define DEFAULT_CHURN_KIB 4096u
-#define DEFAULT_TOUCHES   256u
-#define DEFAULT_GAP       64u /* pauses between two mappings */
+#define DEFAULT_TOUCHES   256u /* pages written in each mapping */
+#define DEFAULT_GAP       64u  /* PAUSE instructions between two mappings */
 #define DEFAULT_SWEEP_KIB 4096u
 #define DEFAULT_PERIOD_MS 100u
-#define PAGES_AT_ONCE     256u /* per move_pages(2) */
+#define PAGES_AT_ONCE     256u /* per move_pages(2), so that a tick is never far */
 
-/* ---- caches ------------------------------------------------------------------------------------- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 static unsigned int stride_of(const struct kt_work *work)
 {
@@ -65,9 +78,11 @@ static void cache_yield(struct kt_worker *worker)
 	kt_buffer_unmap(buffer, kib);
 }
 
-/* ---- caches and a pipe -------------------------------------------------------------------------- */
+/* ---- caches and a pipe ----------------------------------------------------------------------- */
 
-/* To part 0 through the descriptors 0 (to read) and 1 (to write), to part 1 through 2 and 3. */
+/*
+ * One pipe leads to each part: fds[0] (to read) and fds[1] to part 0, fds[2] and fds[3] to part 1.
+ */
 struct partners {
 	_Atomic uint64_t sent_ns[2]; /* when the last byte was sent to a part */
 };
@@ -94,7 +109,10 @@ static int pipe_prepare(const struct kt_work *work, struct kt_unit *unit)
 	return 0;
 }
 
-/* A byte each way: neither goes on before the other has come as far. False when it is to stop. */
+/*
+ * Sends a byte to the partner and waits for the partner's: neither worker continues before both are
+ * here. False when the worker is to stop.
+ */
 static bool exchange(struct kt_worker *worker)
 {
 	struct partners *partners = worker->unit->shared;
@@ -111,7 +129,7 @@ static bool exchange(struct kt_worker *worker)
 	if (read(worker->unit->fds[2 * self], &byte, 1) != 1)
 		kt_worker_fail(worker, "read from its partner");
 	sent_ns = atomic_load(&partners->sent_ns[self]);
-	if (sent_ns > wait_ns) /* or it did not have to be woken */
+	if (sent_ns > wait_ns) /* otherwise the byte was there already: no wake-up */
 		kt_worker_latency(worker, kt_now_ns() - sent_ns);
 	return true;
 }
@@ -131,7 +149,7 @@ static void cache_pipe(struct kt_worker *worker)
 	kt_buffer_unmap(buffer, kib);
 }
 
-/* ---- page faults -------------------------------------------------------------------------------- */
+/* ---- page faults ----------------------------------------------------------------------------- */
 
 static const char *churn_fault(const struct kt_work *work, const struct kt_topology *topology)
 {
@@ -143,7 +161,7 @@ static const char *churn_fault(const struct kt_work *work, const struct kt_topol
 		       : NULL;
 }
 
-/* As many different pages, evenly spread. */
+/* Writes to @touches different pages, evenly spread over the buffer. */
 static void touch(struct kt_worker *worker, char *buffer, size_t n_pages, unsigned int touches)
 {
 	for (unsigned int i = 0; i < touches && !kt_worker_stopping(worker); i++) {
@@ -169,8 +187,9 @@ static void page_fault_churn(struct kt_worker *worker)
 	}
 }
 
-/* ---- NUMA nodes --------------------------------------------------------------------------------- */
+/* ---- NUMA nodes ------------------------------------------------------------------------------ */
 
+/* .nodes of the work, or all nodes of the machine. Runs on the host too, for sweep_fault(). */
 static int sweep_nodes(const struct kt_work *work, const struct kt_topology *topology,
 		       cpu_set_t *ret_nodes)
 {
@@ -191,6 +210,7 @@ static const char *sweep_fault(const struct kt_work *work, const struct kt_topol
 	return work->kib && work->kib < PAGE_LEN / 1024 ? ".kib is less than a page" : NULL;
 }
 
+/* The raw system call: glibc has no wrapper, and libnuma is not a dependency. 0: this process. */
 static int move_pages(unsigned int n, void **pages, const int *nodes, int *status)
 {
 	return (int)syscall(SYS_move_pages, 0, (unsigned long)n, pages, nodes, status,
@@ -206,8 +226,9 @@ static const char *sweep_lacks(const struct kt_work *work)
 }
 
 /*
- * What cannot be moved stays where it is, as with a cpuset that has no such node: where the pages are
- * is looked up afterwards.
+ * Moves @n pages to the node @to. Errors are ignored: a page that cannot move stays where it is,
+ * for example because the cpuset lacks the node. A second call then looks up where each page really
+ * is.
  */
 static void move_some(struct kt_worker *worker, char *buffer, unsigned int n, unsigned int to)
 {
@@ -238,6 +259,7 @@ static void move_all(struct kt_worker *worker, char *buffer, size_t n_pages, uns
 	}
 }
 
+/* The first move follows the first pass, so that a short test reports pages too. */
 static void numa_sweep(struct kt_worker *worker)
 {
 	const struct kt_work *work = worker->work;

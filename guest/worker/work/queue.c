@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Producers and consumers: the first parts of a unit produce, the others consume. Each piece of work
- * carries the time at which it was produced.
+ * Producers and consumers: in each unit the first parts produce and the others consume.
+ *
+ * - ProducerConsumer: producers push to a bounded queue at a fixed rate; consumers pop and spin. A
+ *   consumer's latency is the time that a piece was in the queue.
+ * - EpollStorm: producers raise bursts of eventfd events; consumers wait behind one epoll. A
+ *   consumer's latency is the time from the event to its wake-up; a producer's is the time from the
+ *   end of its burst to its own wake-up.
+ *
+ * Every piece of work carries the time at which it was produced, in memory that the unit shares.
+ * CPUs of one machine have one CLOCK_MONOTONIC, so the consumer can subtract. The queue has
+ * no lock, because a worker that is preempted while it holds a lock would stop all others and hide
+ * what the scheduler does.
  */
 #include "guest/worker/type.h"
 
@@ -13,43 +23,49 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define PART_MAX          4095u /* workers that play one part */
+#define PART_MAX          4095u /* producers of a unit, or consumers */
 #define QUEUE_PRODUCERS   2u
 #define QUEUE_CONSUMERS   1u
-#define QUEUE_DEPTH       1024u
+#define QUEUE_DEPTH       1024u /* slots */
 #define QUEUE_DEPTH_MAX   (1u << 20)
-#define QUEUE_RATE_HZ     1000u
+#define QUEUE_RATE_HZ     1000u /* of each producer */
 #define QUEUE_RATE_HZ_MAX 1000000u
-#define QUEUE_HOLD        4096u
+#define QUEUE_HOLD        4096u /* PAUSE instructions for each piece */
 #define STORM_PRODUCERS   1u
 #define STORM_CONSUMERS   2u
-#define STORM_EVENTS      32u
+#define STORM_EVENTS      32u /* in a burst */
 #define STORM_EVENTS_MAX  65536u
-#define STORM_SPINS       1024u
-#define STORM_SOURCES_MAX (KT_UNIT_FDS - 1u)
-#define LOOK_MS           100 /* the signal that has it stop may come before a wait */
+#define STORM_SPINS       1024u              /* PAUSE instructions for each event */
+#define STORM_SOURCES_MAX (KT_UNIT_FDS - 1u) /* one descriptor is the epoll */
+#define LOOK_MS           100 /* from one look at the stop flag to the next; see type.c */
 
-/* ---- a bounded queue ---------------------------------------------------------------------------- */
+/* ---- a bounded queue ------------------------------------------------------------------------- */
 
 /*
- * Many may push and pop at once, and whoever is preempted in the middle of it holds up nobody but who
- * needs that very slot (Vyukov, "Bounded MPMC queue"). A slot can be pushed to when its turn is the
- * position, popped from when it is one more. Who finds nothing to do waits for the count of the others'
- * doings to change from what it was before the look.
+ * A bounded queue for many producers and consumers (Vyukov, "Bounded MPMC queue"). A worker that is
+ * preempted in the middle of a push or pop delays only the worker that needs the same slot.
+ *
+ * Positions grow for ever; a position uses the slot position % depth. The slot's turn says what may
+ * be done to it: turn == position allows the push at that position, turn == position + 1 allows the
+ * pop, which then sets the turn to position + depth for the next round.
+ *
+ * A consumer that finds the queue empty waits until @pushed differs from the value that it read
+ * before it looked, so it cannot miss a push. A producer waits on @popped in the same way.
  */
 struct slot {
 	_Atomic uint64_t turn;
-	uint64_t since_ns;
+	uint64_t since_ns; /* when the piece was pushed */
 };
 
 struct queue {
-	_Atomic uint64_t head, tail;
-	_Atomic uint32_t pushed; /* futex */
-	_Atomic uint32_t popped; /* futex */
-	uint32_t depth;
+	_Atomic uint64_t head, tail; /* the next position to pop, to push */
+	_Atomic uint32_t pushed;     /* futex: number of pushes, wrapping */
+	_Atomic uint32_t popped;     /* futex: number of pops, wrapping */
+	uint32_t depth;              /* slots */
 	struct slot slots[];
 };
 
+/* False when the queue is full. */
 static bool queue_push(struct queue *queue)
 {
 	uint64_t at = atomic_load(&queue->tail);
@@ -72,6 +88,7 @@ static bool queue_push(struct queue *queue)
 	}
 }
 
+/* False when the queue is empty. */
 static bool queue_pop(struct queue *queue, uint64_t *ret_since_ns)
 {
 	uint64_t at = atomic_load(&queue->head);
@@ -94,7 +111,7 @@ static bool queue_pop(struct queue *queue, uint64_t *ret_since_ns)
 	}
 }
 
-/* What a full queue has kept a producer from is not made up for. */
+/* A producer that a full queue has delayed does not catch up: its rate starts again from there. */
 static void produce(struct kt_worker *worker, struct queue *queue)
 {
 	uint64_t period_ns = KT_NSEC_PER_SEC / (worker->work->rate_hz ?: QUEUE_RATE_HZ);
@@ -170,7 +187,7 @@ static const char *queue_fault(const struct kt_work *work, const struct kt_topol
 	(void)topology;
 	if (work->producers > PART_MAX || work->consumers > PART_MAX)
 		return "it has more than 4095 producers or consumers";
-	/* With one slot, "pushed" and "free again" would be the same turn. */
+	/* With one slot, the turns for "pushed" and "free to push" would be equal. */
 	if (work->depth == 1 || work->depth > QUEUE_DEPTH_MAX)
 		return "a queue has a .depth within 2..1048576";
 	if (work->rate_hz > QUEUE_RATE_HZ_MAX)
@@ -178,15 +195,18 @@ static const char *queue_fault(const struct kt_work *work, const struct kt_topol
 	return NULL;
 }
 
-/* ---- events behind one epoll -------------------------------------------------------------------- */
+/* ---- events behind one epoll ----------------------------------------------------------------- */
 
-/* Of each producer, with the stamps of one burst: events are consumed in the order of their tickets. */
+/*
+ * The state of one producer and its current burst. A consumer takes a ticket for each event that it
+ * reads; the n-th ticket belongs to the n-th event raised, whichever consumer takes it.
+ */
 struct source {
-	_Atomic uint32_t taken; /* tickets of this burst */
-	_Atomic uint32_t left;  /* events of this burst that are not consumed; the last one wakes */
-	_Atomic uint32_t bursts; /* futex: consumed */
-	_Atomic uint64_t consumed_ns;
-	_Atomic uint64_t since_ns[]; /* of each event */
+	_Atomic uint32_t taken;       /* tickets taken in this burst */
+	_Atomic uint32_t left;        /* events of this burst that are not consumed yet */
+	_Atomic uint32_t bursts;      /* futex: bursts that are consumed; the last consumer wakes */
+	_Atomic uint64_t consumed_ns; /* when the last event of the burst was consumed */
+	_Atomic uint64_t since_ns[];  /* when each event of the burst was raised */
 };
 
 static unsigned int storm_producers(const struct kt_work *work)
@@ -209,7 +229,7 @@ static struct source *source_of(struct kt_worker *worker, unsigned int i)
 	return (struct source *)((char *)worker->unit->shared + i * source_len(worker->work));
 }
 
-/* The first descriptor is the epoll, the others are the producers' eventfds. */
+/* fds[0] of the unit is the epoll, fds[1 + i] the eventfd of producer i. */
 static int epoll_of(const struct kt_worker *worker)
 {
 	return worker->unit->fds[0];
@@ -220,7 +240,7 @@ static int event_of(const struct kt_worker *worker, unsigned int i)
 	return worker->unit->fds[1 + i];
 }
 
-/* A burst is over when all its events are consumed. */
+/* The producer. The next burst begins when all events of the last one are consumed. */
 static void raise_events(struct kt_worker *worker)
 {
 	struct source *source = source_of(worker, worker->part);
@@ -240,6 +260,7 @@ static void raise_events(struct kt_worker *worker)
 	}
 }
 
+/* @waited: the consumer slept, so there is a latency. The burst's last event wakes the producer. */
 static void consume_event(struct kt_worker *worker, unsigned int producer, bool waited)
 {
 	struct source *source = source_of(worker, producer);
@@ -257,7 +278,10 @@ static void consume_event(struct kt_worker *worker, unsigned int producer, bool 
 	kt_worker_futex_wake(&source->bursts, 1);
 }
 
-/* It is a wake-up only if there was nothing at first. False: nothing came for a while. */
+/*
+ * Waits for an event for at most LOOK_MS. False when none came. *@ret_waited says whether the
+ * worker had to wait: only then is the event a wake-up.
+ */
 static bool await_event(struct kt_worker *worker, struct epoll_event *event, bool *ret_waited)
 {
 	int n = epoll_wait(epoll_of(worker), event, 1, 0);
@@ -281,7 +305,7 @@ static void epoll_storm(struct kt_worker *worker)
 		raise_events(worker);
 		return;
 	}
-	/* Another consumer may be faster. */
+	/* Several consumers may see one event. One of them reads it; the others get EAGAIN. */
 	while (!kt_worker_stopping(worker)) {
 		if (await_event(worker, &event, &waited) &&
 		    eventfd_read(event_of(worker, event.data.u32), &one) == 0)
@@ -299,6 +323,7 @@ static size_t storm_shared(const struct kt_work *work)
 	return storm_producers(work) * source_len(work);
 }
 
+/* EFD_SEMAPHORE: each read takes one event, so a burst feeds several consumers. */
 static int storm_prepare(const struct kt_work *work, struct kt_unit *unit)
 {
 	unit->fds[0] = epoll_create1(EPOLL_CLOEXEC);

@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Work that sleeps by itself, on timers. */
+/*
+ * Work that sleeps on timers.
+ *
+ * - Bursty, IdleChurn: spin, then sleep; they differ only in the default times.
+ * - TimerLatency: sleeps until absolute deadlines.
+ * - Sequence: a list of phases from the declaration, over and over.
+ *
+ * Latency is how late the worker ran after its timer was due, which includes the timer slack (50 us
+ * by default for normal policies, prctl(2) PR_SET_TIMERSLACK) unless the work is .precise. Phases
+ * that do not sleep record no latencies.
+ */
 #include "guest/worker/type.h"
 
 #include <fcntl.h>
@@ -16,13 +26,13 @@
 #define CHURN_BURST_US     1000u
 #define CHURN_SLEEP_US     5000u
 #define TIMER_INTERVAL_US  1000u
-#define IO_LEN             (64 * 1024)
-#define IO_PAUSE_US        100u
+#define IO_LEN             (64 * 1024) /* bytes of one write */
+#define IO_PAUSE_US        100u        /* between two writes */
 #define ALU_STEPS_PER_TICK 128u
 
-/* ---- bursts and sleeps -------------------------------------------------------------------------- */
+/* ---- bursts and sleeps ----------------------------------------------------------------------- */
 
-/* The kernel lets a timer run late by as much, to have several expire at once. */
+/* Timer slack lets the kernel fire a timer late, together with others. 1 ns is the least. */
 static void set_timer_slack(const struct kt_work *work)
 {
 	if (work->precise)
@@ -51,7 +61,7 @@ static void idle_churn(struct kt_worker *worker)
 			worker->work->sleep_us ?: CHURN_SLEEP_US);
 }
 
-/* Deadlines are multiples of the interval: being late once does not make the next one later. */
+/* Deadlines are multiples of the interval, so a late wake-up does not delay the ones after it. */
 static void timer_latency(struct kt_worker *worker)
 {
 	uint64_t interval_ns = (worker->work->interval_us ?: TIMER_INTERVAL_US) * KT_NSEC_PER_USEC;
@@ -63,12 +73,12 @@ static void timer_latency(struct kt_worker *worker)
 
 		kt_worker_latency(worker, late_ns);
 		kt_worker_done(worker);
-		/* Those that have passed meanwhile are left out. */
+		/* Skip the deadlines that have passed meanwhile. */
 		deadline_ns += (late_ns / interval_ns + 1) * interval_ns;
 	}
 }
 
-/* ---- a sequence --------------------------------------------------------------------------------- */
+/* ---- a sequence ------------------------------------------------------------------------------ */
 
 static void yield_until(struct kt_worker *worker, uint64_t end_ns)
 {
@@ -78,6 +88,7 @@ static void yield_until(struct kt_worker *worker, uint64_t end_ns)
 	}
 }
 
+/* Overwrites the same bytes, so the file does not grow. Each pause records a latency. */
 static void write_until(struct kt_worker *worker, int fd, uint64_t end_ns)
 {
 	static const char data[IO_LEN];
@@ -100,6 +111,7 @@ static void multiply_until(struct kt_worker *worker, uint64_t end_ns)
 	}
 }
 
+/* @fd is the file of KT_SEQ_IO. Returns early when the worker is to stop. */
 static void run_phase(struct kt_worker *worker, const struct kt_work_phase *phase, int fd)
 {
 	uint64_t end_ns = kt_now_ns() + phase->us * KT_NSEC_PER_USEC;
@@ -129,7 +141,7 @@ static void sequence(struct kt_worker *worker)
 {
 	KT_CLOSE int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
-	/* Ending by itself is what fails the test. */
+	/* Without a file the body returns: PID 1 finds a worker that ended by itself. */
 	while (fd >= 0 && !kt_worker_stopping(worker)) {
 		for (const struct kt_work_phase *phase = worker->work->phases;
 		     phase->kind != KT_SEQ_END && !kt_worker_stopping(worker); phase++)

@@ -1,5 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Work that never sleeps. */
+/*
+ * Work that never sleeps: its workers are always on a CPU or on a runqueue.
+ *
+ * - SpinWait, YieldHeavy, Mixed: PAUSE, sched_yield(2), or both in turn.
+ * - AluHot: dense arithmetic. IpcVariance: dense arithmetic, then cache misses, in turn.
+ * - SmtSiblingSpin: pairs of workers that spin on the two threads of one core.
+ *
+ * None of them records latencies: iterations and gaps tell how much CPU a worker got. The bodies
+ * never block, so the scheduler or the host causes all the time off the CPU. A SCHED_FIFO worker of
+ * these types keeps everything else off its CPU, but for what RT throttling or the fair server
+ * gives to others.
+ */
 #include "guest/worker/type.h"
 
 #include <errno.h>
@@ -10,17 +21,17 @@
 #include "guest/worker/work/buffer.h"
 #include "util/cleanup.h"
 
-#define DEFAULT_SPINS   1024u
-#define DEFAULT_ALU     32768u /* multiply-adds */
-#define DEFAULT_HOT     100000u
-#define DEFAULT_COLD    1024u
-#define DEFAULT_ROUNDS  64u
-#define DEFAULT_KIB     16384u /* more than caches of level 2 have */
-#define LINE            64u
+#define DEFAULT_SPINS   1024u   /* PAUSE instructions */
+#define DEFAULT_ALU     32768u  /* multiply-adds */
+#define DEFAULT_HOT     100000u /* multiply-adds of one round of IpcVariance */
+#define DEFAULT_COLD    1024u   /* cache misses of one round */
+#define DEFAULT_ROUNDS  64u     /* rounds of one iteration */
+#define DEFAULT_KIB     16384u  /* larger than a level 2 cache */
+#define LINE            64u     /* bytes of a cache line */
 #define STEPS_PER_TICK  64u
 #define MISSES_PER_TICK 1024u
 
-/* ---- spinning and yielding ---------------------------------------------------------------------- */
+/* ---- spinning and yielding ------------------------------------------------------------------- */
 
 static void spin_wait(struct kt_worker *worker)
 {
@@ -51,9 +62,9 @@ static void mixed(struct kt_worker *worker)
 	}
 }
 
-/* ---- arithmetic --------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
-/* @ops multiply-adds, rounded up to whole steps of all lanes. */
+/* Executes @ops multiply-adds, rounded up to whole steps of all lanes. */
 static void compute(struct kt_worker *worker, const struct kt_alu *alu,
 		    uint64_t state[KT_ALU_LANES], unsigned int ops)
 {
@@ -87,12 +98,17 @@ static const char *alu_fault(const struct kt_work *work, const struct kt_topolog
 	return work->alu > KT_ALU_512 ? ".alu is none of enum kt_alu_width" : NULL;
 }
 
+/* The CPU is the guest's: what QEMU gives it decides, not the host's CPU. */
 static const char *alu_lacks(const struct kt_work *work)
 {
 	return kt_alu_lacks(work->alu);
 }
 
-/* Where a read goes to depends on what the one before has read: nothing can be fetched ahead. */
+/*
+ * The address of each read depends on the byte that the read before it returned, so the CPU can
+ * neither prefetch nor overlap them. The constants are those of a linear congruential generator
+ * (Knuth, MMIX).
+ */
 static void miss(struct kt_worker *worker, const char *buffer, unsigned int kib, unsigned int n)
 {
 	const volatile char *bytes = buffer;
@@ -117,7 +133,7 @@ static void ipc_variance(struct kt_worker *worker)
 	uint64_t state[KT_ALU_LANES];
 	char *buffer = kt_buffer_map(worker, kib);
 
-	/* Pages that were never written are all one page of zeroes, which stays in the cache. */
+	/* Write first: reads of pages that were never written all hit the one zero page. */
 	kt_buffer_stride(worker, buffer, kib, LINE);
 	kt_alu_init(state, kt_worker_random(worker));
 	while (!kt_worker_stopping(worker)) {
@@ -130,7 +146,7 @@ static void ipc_variance(struct kt_worker *worker)
 	kt_buffer_unmap(buffer, kib);
 }
 
-/* ---- both threads of a core --------------------------------------------------------------------- */
+/* ---- both threads of a core ------------------------------------------------------------------ */
 
 static unsigned int two(const struct kt_work *work)
 {
@@ -138,7 +154,10 @@ static unsigned int two(const struct kt_work *work)
 	return 2;
 }
 
-/* The @n-th core, beginning anew at the end, all of whose threads are among @cpus. */
+/*
+ * Finds the @n-th core (from 0, modulo their number) of which every thread is in @cpus. False when
+ * there is no such core; *@ret_core is undefined then.
+ */
 static bool find_core(const struct kt_topology *topology, const cpu_set_t *cpus, unsigned int n,
 		      cpu_set_t *ret_core)
 {
@@ -159,6 +178,7 @@ static bool find_core(const struct kt_topology *topology, const cpu_set_t *cpus,
 	return n_whole > 0;
 }
 
+/* Narrows the affinity that set-up gave: unit i spins on the i-th whole core of that affinity. */
 static void smt_sibling_spin(struct kt_worker *worker)
 {
 	cpu_set_t allowed, core, cpu;

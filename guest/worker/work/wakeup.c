@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work that wakes other work. Who wakes leaves the time in memory that both share, and who is woken reads
- * it: that is the latency of each. What is awaited is a number that grows by one, so that a wake-up that
- * comes before its wait is not lost.
+ * Work that wakes other work.
+ *
+ * - PipeIo, FutexPingPong, WakeChain, AsymmetricWaker: a ring of workers that pass one token on.
+ * - FutexFanOut, FanOutCompute: the first worker wakes all others, and waits until all have
+ *   answered.
+ * - ThunderingHerd: the first worker wakes all others and does not wait.
+ * - SignalStorm: two workers send each other signals.
+ *
+ * Latency is the time from the wake-up call to the moment that the woken worker runs. The waker
+ * writes the time to memory that the unit shares, and the woken worker reads it. A wake-up cannot
+ * be lost: workers wait for a number (struct turn) to differ from the one they have seen. A worker
+ * that does not have to wait records no latency.
  */
 #include "guest/worker/type.h"
 
@@ -19,41 +28,46 @@
 
 #define DEFAULT_SPINS      1024u
 #define PART_MAX           4095u /* workers that play one part */
-#define TURN_STAMPS        16u   /* turns that somebody may be late by */
-#define CHAIN_DEPTH        4u
+#define TURN_STAMPS        16u   /* turns that a waiter may be late by */
+#define CHAIN_DEPTH        4u    /* workers in the ring */
 #define CHAIN_BURST_US     100u
-#define CHAIN_PIPES_MAX    (KT_UNIT_FDS / 2u)
-#define FAN_OUT            4u
-#define COMPUTE_KIB        256u
+#define CHAIN_PIPES_MAX    (KT_UNIT_FDS / 2u) /* a pipe has two descriptors */
+#define FAN_OUT            4u                 /* workers that the first one wakes */
+#define COMPUTE_KIB        256u               /* of three matrices together */
 #define COMPUTE_KIB_MAX    (1u << 20)
-#define COMPUTE_OPS        5u
+#define COMPUTE_OPS        5u /* multiplications of matrices in a round */
 #define COMPUTE_SLEEP_US   100u
-#define MULTIPLIES_TO_TICK 16384u
-#define HERD               7u
+#define MULTIPLIES_TO_TICK 16384u /* multiply-adds */
+#define HERD               7u     /* workers that the first one wakes */
 #define HERD_SLEEP_US      5000u
-#define STORM_SIGNALS      16u
+#define STORM_SIGNALS      16u /* in an iteration */
 
-/* ---- turns -------------------------------------------------------------------------------------- */
+/* ---- turns ----------------------------------------------------------------------------------- */
 
-/* A number that waiters wait for to grow, and when it became what it is. */
+/*
+ * A number that only grows, by one at a time, and the times of its last changes. Only one worker at
+ * a time may advance it. Waiters sleep until it differs from the value that they have seen.
+ */
 struct turn {
-	_Atomic uint32_t value; /* futex */
-	_Atomic uint64_t since_ns[TURN_STAMPS];
+	_Atomic uint32_t value;                 /* futex */
+	_Atomic uint64_t since_ns[TURN_STAMPS]; /* when it became value, by value % TURN_STAMPS */
 } __attribute__((aligned(64)));
 
-/* Lets the turn become @value, one more than it was. */
+/* Advances the turn to @value, one more than it was. The time first: a waiter may run at once. */
 static void turn_set(struct turn *turn, uint32_t value)
 {
 	atomic_store(&turn->since_ns[value % TURN_STAMPS], kt_now_ns());
 	atomic_store(&turn->value, value);
 }
 
+/* Advances the turn and wakes at most @waiters waiters. */
 static void turn_pass(struct turn *turn, uint32_t value, int waiters)
 {
 	turn_set(turn, value);
 	kt_worker_futex_wake(&turn->value, waiters);
 }
 
+/* Records how long ago the turn became @value. */
 static void turn_latency(struct kt_worker *worker, struct turn *turn, uint32_t value)
 {
 	uint64_t since_ns = atomic_load(&turn->since_ns[value % TURN_STAMPS]);
@@ -61,7 +75,10 @@ static void turn_latency(struct kt_worker *worker, struct turn *turn, uint32_t v
 	kt_worker_latency(worker, kt_now_ns() - since_ns);
 }
 
-/* Waits until the turn is past @seen; false when it is to stop. It is a wake-up only if it waited. */
+/*
+ * Waits until the turn is past @seen. False when the worker is to stop. Records a latency only if
+ * the turn had not passed yet: otherwise there was no wake-up.
+ */
 static bool turn_await(struct kt_worker *worker, struct turn *turn, uint32_t seen)
 {
 	bool waits = atomic_load(&turn->value) == seen;
@@ -73,7 +90,7 @@ static bool turn_await(struct kt_worker *worker, struct turn *turn, uint32_t see
 	return true;
 }
 
-/* ---- rings: one token goes round ---------------------------------------------------------------- */
+/* ---- rings: one token goes around ------------------------------------------------------------ */
 
 static bool is_piped(const struct kt_work *work)
 {
@@ -81,12 +98,16 @@ static bool is_piped(const struct kt_work *work)
 	       (work->type == KT_WAKE_CHAIN && work->wake == KT_WAKE_PIPE);
 }
 
-/* One turn for each part: how often the token came to it. */
+/* Each part has a turn, which counts how often the token came to it. */
 static struct turn *ring_turn(struct kt_worker *worker, unsigned int part)
 {
 	return (struct turn *)worker->unit->shared + part % worker->unit_size;
 }
 
+/*
+ * Waits for the token. In a ring of pipes the token is a byte, and the turn only carries the time.
+ * False when the worker is to stop.
+ */
 static bool ring_await(struct kt_worker *worker, uint32_t seen)
 {
 	struct turn *turn = ring_turn(worker, worker->part);
@@ -115,7 +136,10 @@ static void ring_pass(struct kt_worker *worker, uint32_t value)
 	(void)!write(worker->unit->fds[2 * next + 1], "", 1);
 }
 
-/* The token comes to the first part once more than to the others: it has had it before the start. */
+/*
+ * ring_prepare() gives the token to part 0, which makes its turn 1 before any part passes the
+ * token on. The last part therefore passes one more than its own count to part 0.
+ */
 static void ring(struct kt_worker *worker)
 {
 	unsigned int burst_us = worker->work->burst_us ?: CHAIN_BURST_US;
@@ -153,6 +177,7 @@ static size_t ring_shared(const struct kt_work *work)
 	return ring_size(work) * sizeof(struct turn);
 }
 
+/* In PID 1: opens the pipes and gives the token to part 0. */
 static int ring_prepare(const struct kt_work *work, struct kt_unit *unit)
 {
 	turn_set(unit->shared, 1);
@@ -177,25 +202,25 @@ static const char *chain_fault(const struct kt_work *work, const struct kt_topol
 	return NULL;
 }
 
-/* Set-up has given both the waker's policy. */
+/* Set-up has given .sched, the waker's policy, to both; part 1 replaces it. */
 static void asymmetric_waker(struct kt_worker *worker)
 {
 	struct kt_sched sched = worker->work->sched2;
 
 	if (!sched.policy)
 		sched.policy = KT_SCHED_OTHER;
-	/* Ending by itself is what fails the test. */
+	/* Without its policy the worker ends, which fails the test. */
 	if (worker->part == 1 && kt_worker_set_sched(&sched) < 0)
 		_exit(1);
 	ring(worker);
 }
 
-/* ---- fan-outs: the first part wakes all others -------------------------------------------------- */
+/* ---- fan-outs: the first part wakes all others ----------------------------------------------- */
 
 struct fan_out {
-	struct turn start;    /* the rounds that were begun */
-	struct turn answered; /* and those that all have answered */
-	_Atomic uint32_t left;
+	struct turn start;     /* rounds that the first worker has begun */
+	struct turn answered;  /* rounds that all others have answered */
+	_Atomic uint32_t left; /* workers that have not answered this round */
 };
 
 static unsigned int herd_size(const struct kt_work *work)
@@ -222,7 +247,7 @@ static const char *fan_out_fault(const struct kt_work *work, const struct kt_top
 	return work->kib > COMPUTE_KIB_MAX ? ".kib is more than 1048576" : NULL;
 }
 
-/* Wakes all and waits until all have answered; false when it is to stop. */
+/* The first worker wakes all others and waits for all answers. False when it is to stop. */
 static bool fan_out_round(struct kt_worker *worker, uint32_t round)
 {
 	struct fan_out *shared = worker->unit->shared;
@@ -235,6 +260,7 @@ static bool fan_out_round(struct kt_worker *worker, uint32_t round)
 	return true;
 }
 
+/* Another worker answers. The last one to answer wakes the first worker. */
 static void fan_out_answer(struct kt_worker *worker, uint32_t round)
 {
 	struct fan_out *shared = worker->unit->shared;
@@ -262,7 +288,7 @@ static void futex_fan_out(struct kt_worker *worker)
 	}
 }
 
-/* c += a * b, all of @n by @n. */
+/* c += a * b: three matrices of @n by @n, which follow one another in @matrices. */
 static void multiply(struct kt_worker *worker, uint64_t *matrices, size_t n)
 {
 	const uint64_t *a = matrices, *b = a + n * n;
@@ -280,6 +306,7 @@ static void multiply(struct kt_worker *worker, uint64_t *matrices, size_t n)
 	}
 }
 
+/* The largest square matrices of which three fit in .kib. Their contents do not matter. */
 static void compute(struct kt_worker *worker)
 {
 	struct fan_out *shared = worker->unit->shared;
@@ -313,7 +340,10 @@ static void fan_out_compute(struct kt_worker *worker)
 		round++;
 }
 
-/* Nobody answers: who is late misses rounds. */
+/*
+ * The woken workers do not answer, so one that is late misses rounds: it continues with the newest.
+ * Its latency may then be that of a later round (TURN_STAMPS).
+ */
 static void thundering_herd(struct kt_worker *worker)
 {
 	uint64_t sleep_ns = (worker->work->sleep_us ?: HERD_SLEEP_US) * KT_NSEC_PER_USEC;
@@ -331,19 +361,23 @@ static void thundering_herd(struct kt_worker *worker)
 	}
 }
 
-/* ---- signals ------------------------------------------------------------------------------------ */
+/* ---- signals --------------------------------------------------------------------------------- */
 
-/* Of each part. */
+/* One for each part. */
 struct storm {
-	_Atomic uint32_t tid; /* futex: 0 until it can take signals */
-	_Atomic uint32_t tgid;
-	_Atomic uint64_t since_ns; /* the first signal that it has not taken yet; 0: none */
+	_Atomic uint32_t tid;      /* futex: 0 until the worker can take signals */
+	_Atomic uint32_t tgid;     /* valid once tid is not 0 */
+	_Atomic uint64_t since_ns; /* when the oldest pending signal was sent; 0: none pending */
 };
 
-/* Which worker a signal is for: of the thread, as bodies of several may share the process. */
+/* The worker that the signal handler acts for. Per thread, because workers can be threads. */
 static _Thread_local struct kt_worker *storm_worker;
 
-/* Only here does the worker record latencies: nothing that it interrupts does. */
+/*
+ * The signal handler. The body of this type records no latency outside of it, so the handler never
+ * interrupts kt_worker_latency(). The kernel merges signals that are pending; their common latency
+ * counts from the first.
+ */
 static void take_signal(int number)
 {
 	struct kt_worker *worker = storm_worker;
@@ -383,7 +417,7 @@ static void signal_storm(struct kt_worker *worker)
 		kt_worker_spin(worker, spins);
 		kt_worker_done(worker);
 	}
-	storm_worker = NULL; /* the partner may be sending still */
+	storm_worker = NULL; /* the partner may still send signals */
 }
 
 static size_t storm_shared(const struct kt_work *work)
@@ -392,7 +426,7 @@ static size_t storm_shared(const struct kt_work *work)
 	return 2 * sizeof(struct storm);
 }
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 #define RING .shared_len = ring_shared, .prepare = ring_prepare
 #define FANS .shared_len = fan_out_shared, .fault = fan_out_fault

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A BPF program that is no scheduler. */
+/* A BPF program that is not a scheduler. */
 #include "schedulers/scx.bpf.h"
 
 u64 nr_calls;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Workers that change how they are scheduled: another worker, on another CPU, looks at them meanwhile.
- * Each of its iterations is something it has seen.
+ * Workers that change how they are scheduled. The witness (EYE), a worker on another CPU, observes
+ * them meanwhile. Each of its iterations is one observation.
  */
 #include "tests/suites/look.h"
 
@@ -16,15 +16,15 @@
 		.work = KT_WORK(KT_CUSTOM, .workers = 1, .custom = (look),                         \
 				.affinity = KT_EXACT_CPUS(KT_CPUSET_EXACT("1")), __VA_ARGS__)      \
 	}
-/* The eye comes first: it is there before the worker, and stopped after it. */
+/* The witness comes first: it starts before the worker, and stops after it. */
 #define SEEN_BY(look, ...)                                                                         \
 	.duration_ms = 600,                                                                        \
 	.steps = KT_STEPS({ KT_SETUP(look, { .name = "w", .work = KT_WORK(__VA_ARGS__) }),         \
 			    .hold = KT_HOLD_FULL })
 
-/* ---- NiceSweep, AffinityChurn, PolicyChurn ------------------------------------------------------ */
+/* ---- NiceSweep, AffinityChurn, PolicyChurn --------------------------------------------------- */
 
-/* Counts the different values of a field of /proc/PID/stat, which is .arg. */
+/* Counts the different values of the field .arg of /proc/PID/stat. */
 static void see_values(struct kt_custom *self)
 {
 	uint64_t seen = 0;
@@ -69,7 +69,10 @@ static int affinity_check(struct kt_ctx *ctx)
 	struct kt_worker_report sum;
 
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
-	/* Alone, it would stay where it is. One of four CPUs is the one where it is. */
+	/*
+	 * Alone, the worker would stay on its CPU. One of four random CPUs is the one that it is
+	 * on.
+	 */
 	KT_EXPECT_GT(ctx, sum.iterations, 20);
 	KT_EXPECT_GT(ctx, sum.migrations, sum.iterations / 2);
 	KT_EXPECT_EQ(ctx, sum.cpus[0], 0xf);
@@ -83,9 +86,9 @@ KTEST(work_affinity_churn, .summary = "AffinityChurn moves itself from CPU to CP
 			  .hold = KT_HOLD_FULL }),
       .check = affinity_check);
 
-/* ---- ForkExit, CgroupAttachStorm ---------------------------------------------------------------- */
+/* ---- ForkExit, CgroupAttachStorm ------------------------------------------------------------- */
 
-/* The kernel numbers processes one after the other: none of the children came before their parent. */
+/* Process IDs increase, so that all children have a higher one than their parent. */
 static int fork_check(struct kt_ctx *ctx)
 {
 	const struct kt_worker_report *report = look_report(ctx, "w", 0);
@@ -94,7 +97,7 @@ static int fork_check(struct kt_ctx *ctx)
 	KT_ASSERT(ctx, report);
 	KT_EXPECT_GT(ctx, report->iterations, 10);
 	KT_ASSERT(ctx, *look(text, "/proc/loadavg"));
-	/* Its last word is the newest process. */
+	/* The last word of the file is the ID of the newest process. */
 	KT_EXPECT_GE(ctx, strtoull(strrchr(text, ' '), NULL, 10), report->tid + report->iterations);
 	return 0;
 }
@@ -118,7 +121,7 @@ static int attach_check(struct kt_ctx *ctx)
 
 	KT_ASSERT(ctx, usage);
 	KT_EXPECT_GT(ctx, look_iterations(ctx, "w"), 5);
-	/* No process began there: what was used there, those used that were moved there. */
+	/* No process was started in these cgroups: processes that moved there used the CPU time. */
 	KT_EXPECT_GT(ctx, usage->usage_us, 0);
 	return 0;
 }
@@ -137,9 +140,9 @@ KTEST(work_cgroup_attach_storm, .summary = "children that are ending end in anot
 KTEST(work_cgroup_attach_storm_reap, .summary = "so it is when they are waited for",
       STORM(.workers = 2, .reap = true), .check = attach_check);
 
-/* ---- CgroupChurn -------------------------------------------------------------------------------- */
+/* ---- CgroupChurn ----------------------------------------------------------------------------- */
 
-/* Counts how often the worker was found in the other cgroup than before. */
+/* Counts how often the worker was found in another cgroup than before. */
 static void see_moves(struct kt_custom *self)
 {
 	int where = -1;
@@ -185,7 +188,7 @@ KTEST(work_cgroup_churn_killed, .summary = "the cgroups that killed workers leav
 			  .hold = KT_HOLD_MS(1) }),
       .check = killed_check);
 
-/* A child that was frozen as it was moved does not end: the worker does all the same. */
+/* A child that is frozen while it is moved does not end. The worker must end nevertheless. */
 static int frozen_check(struct kt_ctx *ctx)
 {
 	struct kt_worker_report sum;

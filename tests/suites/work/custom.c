@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Work of a test's own: what its function says reaches the reports. */
+/* Custom work: what a function of the test reports reaches the reports. */
 #include <ktest.h>
 
 #include <sys/wait.h>
@@ -20,11 +20,11 @@ static void idle(struct kt_custom *worker)
 		kt_custom_sleep_us(worker, 10000);
 }
 
-/* ---- who it is, and what it has done ------------------------------------------------------------ */
+/* ---- who it is, and what it has done --------------------------------------------------------- */
 
 #define ARG 1000
 
-/* As many iterations and wake-ups as can only come from the index and the argument. */
+/* The numbers of iterations and wake-ups follow from the index and the argument. */
 static void count(struct kt_custom *worker)
 {
 	unsigned int n = kt_custom_index(worker) + 1;
@@ -50,7 +50,10 @@ static int count_check(struct kt_ctx *ctx)
 		KT_EXPECT_EQ(ctx, reports[i].latency_max_ns, (i + 1) * 1000000);
 		KT_EXPECT_EQ(ctx, reports[i].latency_p50_ns, (i + 1) * 1000000);
 		KT_EXPECT_EQ(ctx, reports[i].latency_cv, 0);
-		/* It spins until it is stopped: what it does not run, it waits for the CPU. */
+		/*
+		 * The worker spins until it is stopped: it waits for the CPU whenever it does not
+		 * run.
+		 */
 		KT_EXPECT_GT(ctx, reports[i].run_delay_ns, reports[i].wall_ns / 4);
 		KT_EXPECT_GT(ctx, reports[i].cpu_ns, reports[i].wall_ns / 8);
 		KT_EXPECT(ctx, !reports[i].killed);
@@ -65,11 +68,11 @@ KTEST(work_custom, .summary = "a custom function knows its index and argument, a
 KTEST(work_custom_threads, .summary = "custom functions can run in threads of one process", ONE_CPU,
       CUSTOM(count, .workers = 3, .arg = ARG, .threads = true), .check = count_check);
 
-/* ---- waiting ------------------------------------------------------------------------------------ */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 #define NAP_MS 200
 
-/* The first says that it waits, the second does not. */
+/* The first worker announces that it waits, the second one does not. */
 static void nap(struct kt_custom *worker)
 {
 	struct timespec time = { .tv_nsec = NAP_MS * 1000000 };
@@ -94,7 +97,7 @@ static int nap_check(struct kt_ctx *ctx)
 	KT_EXPECT_LT(ctx, reports[0].max_stall_ns, NAP_MS * 1000000);
 	KT_EXPECT_EQ(ctx, reports[1].iterations, 2);
 	KT_EXPECT_GE(ctx, reports[1].max_stall_ns, NAP_MS * 1000000 * 0.9);
-	/* Asleep, they use next to nothing of the CPU, and are late by something. */
+	/* While they sleep, they use almost no CPU time. They are never woken exactly in time. */
 	for (size_t i = 0; i < n; i++) {
 		KT_EXPECT_GT(ctx, reports[i].n_latencies, 0);
 		KT_EXPECT_GT(ctx, reports[i].latency_max_ns, 0);
@@ -107,7 +110,7 @@ static int nap_check(struct kt_ctx *ctx)
 KTEST(work_custom_blocks, .summary = "what a custom function marks as its own waiting is no stall",
       ONE_CPU, CUSTOM(nap, .workers = 2), .check = nap_check);
 
-/* ---- chance ------------------------------------------------------------------------------------- */
+/* ---- chance ---------------------------------------------------------------------------------- */
 
 /* A random number of iterations. */
 static void draw(struct kt_custom *worker)
@@ -117,7 +120,7 @@ static void draw(struct kt_custom *worker)
 	idle(worker);
 }
 
-/* Four workers do not draw the same. */
+/* Four workers do not all draw the same numbers. */
 static int draw_check(struct kt_ctx *ctx)
 {
 	size_t n;
@@ -135,7 +138,7 @@ static int draw_check(struct kt_ctx *ctx)
 KTEST(work_custom_random, .summary = "the workers of a custom function draw different numbers",
       ONE_CPU, CUSTOM(draw, .workers = 4), .check = draw_check);
 
-/* ---- the end ------------------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void end_badly(struct kt_custom *worker)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Work on files: proved by what the kernel counts of reads and writes, and by its tracepoints. */
+/* Work on files, proved by the kernel's counts of reads and writes, and by its tracepoints. */
 #include <ktest.h>
 
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #define ONE_CPU .topology = { .llcs = 1, .cores = 1 }
 #define TRACING "/sys/kernel/tracing/"
 
-/* What PID 1 and those it has reaped have read and written (proc(5)). */
+/* What PID 1 and the processes that it has reaped have read and written (proc(5)). */
 struct io {
 	unsigned long long rchar, wchar, syscr, syscw;
 };
@@ -28,7 +28,7 @@ static struct io io_of_workers(void)
 	return io;
 }
 
-/* Custom work of the step before: from its end on, the kernel traces these. */
+/* Custom work of the step before: when it ends, the kernel traces these events. */
 static void trace(struct kt_custom *worker)
 {
 	static const char *const events[] = { "sys_enter_fdatasync", "sys_enter_pread64" };
@@ -53,7 +53,7 @@ static void trace(struct kt_custom *worker)
 			  { KT_SETUP({ .name = "w", .work = KT_WORK(type, __VA_ARGS__) }),         \
 			    .hold = KT_HOLD_FRAC(0.6) })
 
-/* Events of the one CPU's ring, those included that newer ones have overwritten. */
+/* Events in the ring of the only CPU, including those that newer ones have overwritten. */
 static unsigned long long n_traced(void)
 {
 	FILE *file = fopen(TRACING "per_cpu/cpu0/stats", "re");
@@ -87,9 +87,9 @@ KTEST(work_io_sync_write, .summary = "IoSyncWrite syncs after 16 writes of 4 KiB
       TRACED(0, KT_IO_SYNC_WRITE, .workers = 2), .check = sync_write_check);
 
 #define READ_KIB  2048
-#define READS_MAX 1000 /* looked into */
+#define READS_MAX 1000 /* so many are examined */
 
-/* Of the reads of 4 KiB in the trace, oldest first. */
+/* The reads of 4 KiB in the trace, counted by where they are relative to the one before. */
 struct reads {
 	unsigned int n, forward, backward, outside;
 };
@@ -131,7 +131,7 @@ static int rand_read_check(struct kt_ctx *ctx)
 	KT_EXPECT_GE(ctx, io.wchar, READ_KIB * 1024);
 	KT_EXPECT_GE(ctx, io.rchar, sum.iterations * 4096);
 	KT_EXPECT_GE(ctx, n_traced(), sum.iterations);
-	/* Half of them go back. */
+	/* Half of the reads are at a lower offset than the one before. */
 	KT_ASSERT_GE(ctx, reads.n, sum.iterations < READS_MAX ? sum.iterations : READS_MAX);
 	KT_EXPECT_EQ(ctx, reads.outside, 0);
 	KT_EXPECT_GT(ctx, reads.forward, reads.n / 4);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Locks and priorities: who gets the CPU, and how long a lock takes to get. */
+/* Locks and priorities: which worker gets the CPU, and how long it takes to get a lock. */
 #include "tests/suites/look.h"
 
-/* The workers have CPU 0 for themselves; CPU 1 is PID 1's, which they would starve. */
+/* The workers have CPU 0 to themselves. CPU 1 is for PID 1, which they would starve. */
 #define ON_CPU_0  .affinity = KT_EXACT_CPUS(KT_CPUSET_EXACT("0"))
 #define TWO_CPUS  .topology = { .llcs = 1, .cores = 2, .threads = 1 }
 #define FULL_TIME .duration_ms = 1000
 
-/* ---- MutexContention ---------------------------------------------------------------------------- */
+/* ---- MutexContention ------------------------------------------------------------------------- */
 
 /*
- * Each has a CPU for itself and never sleeps but for the lock, which the other one has most of the time:
- * that it is put on its CPU again and again is the lock's doing.
+ * Each worker has a CPU to itself, and sleeps only for the lock, which the other worker holds most
+ * of the time. So the lock causes all of its switches.
  */
 static int mutex_check(struct kt_ctx *ctx)
 {
@@ -26,7 +26,7 @@ static int mutex_check(struct kt_ctx *ctx)
 	return 0;
 }
 
-/* The kernel gives a lock of its own to who has waited longest: all get it equally often. */
+/* FUTEX_LOCK_PI gives the lock to the worker that has waited longest: all get it equally often. */
 static int mutex_pi_check(struct kt_ctx *ctx)
 {
 	unsigned long long least = UINT64_MAX, most = 0;
@@ -60,11 +60,11 @@ KTEST(work_mutex_contention_pi, .summary = "a lock of the kernel's goes to all i
 KTEST(work_mutex_contention_threads, .summary = "so it does among threads", TWO_CPUS, FULL_TIME,
       MUTEX(.lock = KT_LOCK_PI, .spins = 256, .threads = true), .check = mutex_pi_check);
 
-/* ---- PriorityInversion -------------------------------------------------------------------------- */
+/* ---- PriorityInversion ----------------------------------------------------------------------- */
 
 /*
- * The medium worker runs for 100 ms at a time. With the plain lock it keeps the low worker, which has
- * the lock, from running, and the high one waits for both.
+ * The medium worker runs for 100 ms at a time. With the plain lock, it keeps the low worker, which
+ * holds the lock, from running, and the high worker waits for both.
  */
 static int inversion_check(struct kt_ctx *ctx)
 {
@@ -94,7 +94,7 @@ KTEST(work_priority_inversion,
 			  .hold = KT_HOLD_FULL }),
       .check = inversion_check);
 
-/* ---- RtStarvation, PreemptStorm ----------------------------------------------------------------- */
+/* ---- RtStarvation, PreemptStorm -------------------------------------------------------------- */
 
 static int starvation_check(struct kt_ctx *ctx)
 {
@@ -105,7 +105,7 @@ static int starvation_check(struct kt_ctx *ctx)
 	KT_ASSERT(ctx, cfs);
 	KT_EXPECT_GT(ctx, rt->iterations, 10);
 	KT_EXPECT_GT(ctx, rt->cpu_ns, rt->wall_ns / 2);
-	/* The kernel leaves some 5 % to normal tasks. */
+	/* The kernel leaves about 5 % of the CPU to normal tasks. */
 	KT_EXPECT_LT(ctx, cfs->cpu_ns, rt->cpu_ns / 4);
 	KT_EXPECT_GT(ctx, cfs->run_delay_ns, cfs->wall_ns / 2);
 	return 0;
@@ -132,9 +132,9 @@ static int storm_check(struct kt_ctx *ctx)
 		delay_ns += cfs->run_delay_ns;
 	}
 	KT_EXPECT_GT(ctx, rt->iterations, 50);
-	/* Each burst has taken the CPU from one of them, which got it back. */
+	/* Each burst took the CPU from one of them, which got it back afterwards. */
 	KT_EXPECT_GE(ctx, switches, rt->iterations * 9 / 10);
-	/* It does not wait for a turn, as they do. */
+	/* The first worker does not wait for the CPU as the others do. */
 	KT_EXPECT_LT(ctx, rt->run_delay_ns, delay_ns / 10);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Work on memory: proved by the faults, the migrations and the switches that the kernel counts. */
+/* Work on memory, proved by the faults, migrations and switches that the kernel counts. */
 #include <ktest.h>
 
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 	.steps = KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(type, __VA_ARGS__) }),         \
 			    .hold = KT_HOLD_FULL })
 
-/* Of all workers that have ended. */
+/* The page faults of all workers that have ended. */
 static struct rusage used(void)
 {
 	struct rusage usage = { .ru_minflt = 0 };
@@ -26,9 +26,9 @@ static struct rusage used(void)
 	return usage;
 }
 
-/* ---- caches ------------------------------------------------------------------------------------- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
-/* Iterations in a second of CPU time; 0 when there are none. */
+/* Iterations per second of CPU time; 0 if there are none. */
 static double rate(struct kt_ctx *ctx, const char *cgroup)
 {
 	struct kt_worker_report sum;
@@ -38,7 +38,7 @@ static double rate(struct kt_ctx *ctx, const char *cgroup)
 	return (double)sum.iterations * 1e9 / (double)sum.cpu_ns;
 }
 
-/* An eighth of the buffer, or of the places in it, takes an eighth of the time. */
+/* One eighth of the buffer, or of the accesses in it, takes one eighth of the time. */
 static int pressure_check(struct kt_ctx *ctx)
 {
 	double large = rate(ctx, "large");
@@ -70,7 +70,10 @@ static int cache_yield_check(struct kt_ctx *ctx)
 
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
 	KT_EXPECT_GT(ctx, sum.iterations, 10);
-	/* Each yield lets the other one run; without any there are as many as there are ticks. */
+	/*
+	 * Each yield lets the other worker run. Without yields, there are only as many switches as
+	 * ticks.
+	 */
 	KT_EXPECT_GT(ctx, sum.switches, sum.iterations / 4);
 	return 0;
 }
@@ -87,12 +90,15 @@ static int cache_pipe_check(struct kt_ctx *ctx)
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
 	KT_ASSERT_EQ(ctx, n, 4);
 	KT_EXPECT_GT(ctx, sum.iterations, 10);
-	/* Partners go on together, and those of another pair by themselves. */
+	/* Two partners advance together, and independently of another pair. */
 	for (size_t i = 0; i < n; i += 2) {
 		KT_EXPECT_LE(ctx, reports[i].iterations, reports[i + 1].iterations + 1);
 		KT_EXPECT_LE(ctx, reports[i + 1].iterations, reports[i].iterations + 1);
 	}
-	/* On one CPU the first of two to come waits, unless it was preempted just then. */
+	/*
+	 * On one CPU, the first of two partners waits for the other, unless it was preempted at
+	 * that moment.
+	 */
 	KT_EXPECT_GT(ctx, used().ru_nvcsw, sum.iterations / 4);
 	KT_EXPECT_GT(ctx, sum.n_latencies, sum.iterations / 8);
 	KT_EXPECT(ctx, !sum.killed);
@@ -105,7 +111,7 @@ KTEST(work_cache_pipe, .summary = "CachePipe's partners wait for each other's by
 KTEST(work_cache_pipe_threads, .summary = "CachePipe's partners can be threads", ONE_CPU,
       ALONE(KT_CACHE_PIPE, .workers = 4, .threads = true), .check = cache_pipe_check);
 
-/* ---- page faults -------------------------------------------------------------------------------- */
+/* ---- page faults ----------------------------------------------------------------------------- */
 
 static int churn_check(struct kt_ctx *ctx, unsigned int touches)
 {
@@ -114,7 +120,10 @@ static int churn_check(struct kt_ctx *ctx, unsigned int touches)
 
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
 	KT_EXPECT_GT(ctx, sum.iterations, sum.index);
-	/* The last iteration of each may have been cut short; any process has some more. */
+	/*
+	 * The last iteration of each worker may have been cut short. Each process has some more
+	 * faults.
+	 */
 	KT_EXPECT_GE(ctx, faults, (sum.iterations - sum.index) * touches);
 	KT_EXPECT_LE(ctx, faults, sum.iterations * touches + 500);
 	return 0;
@@ -137,9 +146,9 @@ KTEST(work_page_fault_churn_small, .summary = "PageFaultChurn touches as many pa
       ONE_CPU, ALONE(KT_PAGE_FAULT_CHURN, .workers = 2, .kib = 64, .touches = 16, .threads = true),
       .check = churn_small_check);
 
-/* ---- NUMA nodes --------------------------------------------------------------------------------- */
+/* ---- NUMA nodes ------------------------------------------------------------------------------ */
 
-/* A counter of /proc/vmstat; -1 when there is none. */
+/* A counter of /proc/vmstat; -1 if it does not exist. */
 static long long vmstat(const char *name)
 {
 	FILE *file = fopen("/proc/vmstat", "re");
@@ -171,7 +180,9 @@ static int sweep_check(struct kt_ctx *ctx)
 	KT_EXPECT_EQ(ctx, away.local_pages, 0);
 	KT_EXPECT_GT(ctx, sweep.local_pages, 0);
 	KT_EXPECT_LT(ctx, sweep.local_pages, sweep.pages);
-	/* Its first turn is to the node where it is; each page of a later one has migrated. */
+	/*
+	 * The first move is to the node that the memory is on. Each page of a later move migrates.
+	 */
 	KT_EXPECT_GE(ctx, vmstat("pgmigrate_success"), AWAY_PAGES + sweep.pages - SWEEP_PAGES);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How workers are set up. Each worker of a test looks at itself in the kernel's own files, once, and counts
- * an iteration if it is what it is to be; if not, it says what it is.
+ * How workers are set up. Each worker of a test examines itself once in the kernel's files. It
+ * counts an iteration if it is as it was declared; if not, it prints what it is.
  */
 #include "tests/suites/look.h"
 
@@ -19,7 +19,7 @@
 #define TWO_NODES  .topology = { .numa_nodes = 2, .llcs = 2, .cores = 1 }
 #define POLICY_EXT 7
 
-/* All in one step; W() is one cgroup of those. */
+/* All cgroups in one step; W() is one of them. */
 #define LOOKING(...)                                                                               \
 	.steps = KT_STEPS({ KT_SETUP(__VA_ARGS__), .hold = KT_HOLD_MS(100) }), .check = all_check
 #define W(cgroup, look, ...)                                                                       \
@@ -27,9 +27,9 @@
 		.name = (cgroup), .work = KT_WORK(KT_CUSTOM, .custom = (look), __VA_ARGS__)        \
 	}
 
-/* ---- looking ------------------------------------------------------------------------------------ */
+/* ---- looking --------------------------------------------------------------------------------- */
 
-/* The worker's verdict on itself: then it waits to be stopped. */
+/* Counts an iteration if the worker is as declared; then waits to be stopped. */
 __attribute__((format(printf, 3, 4))) static void judge(struct kt_custom *self, bool good,
 							const char *format, ...)
 {
@@ -45,12 +45,15 @@ __attribute__((format(printf, 3, 4))) static void judge(struct kt_custom *self, 
 		(void)printf("\n");
 		(void)fflush(stdout);
 	}
-	/* Seldom: under TCG a dozen workers that wake every millisecond keep the others from their look. */
+	/*
+	 * The worker sleeps long: under TCG, a dozen workers that wake up every millisecond keep
+	 * the others from examining themselves.
+	 */
 	while (!kt_custom_stopping(self))
 		kt_custom_sleep_us(self, 50000);
 }
 
-/* Every worker there was is what it was to be. */
+/* Every worker is as it was declared. */
 static int all_check(struct kt_ctx *ctx)
 {
 	size_t n;
@@ -62,7 +65,7 @@ static int all_check(struct kt_ctx *ctx)
 	return 0;
 }
 
-/* ---- processes, threads, how many --------------------------------------------------------------- */
+/* ---- processes, threads, how many ------------------------------------------------------------ */
 
 static void look_process_of_its_own(struct kt_custom *self)
 {
@@ -135,9 +138,9 @@ KTEST(work_setup_groups, .summary = "a report says which group its worker was of
 			  .hold = KT_HOLD_MS(50) }),
       .check = groups_check);
 
-/* ---- name and identity -------------------------------------------------------------------------- */
+/* ---- name and identity ----------------------------------------------------------------------- */
 
-/* .arg is the name. */
+/* .arg is the expected name. */
 static void look_comm(struct kt_custom *self)
 {
 	char text[LOOK_LEN];
@@ -152,7 +155,7 @@ KTEST(work_setup_comm, .summary = "workers are called what they are to be, or by
 	      W("b", look_comm, .arg = (uintptr_t) "Custom"),
 	      W("c", look_comm, .comm = "x", .threads = true, .arg = (uintptr_t) "x")));
 
-/* Four times the same: real, effective, saved, and of the file system. .arg: .uid << 16 | .gid. */
+/* The real, effective, saved and file system IDs are the same. .arg is .uid << 16 | .gid. */
 static void look_ids(struct kt_custom *self)
 {
 	unsigned int uid = (unsigned int)kt_custom_arg(self) >> 16;
@@ -173,9 +176,12 @@ KTEST(work_setup_ids, .summary = "workers are who they are to be", ONE_CPU,
 	      W("group", look_ids, .gid = 7, .arg = 7),
 	      W("threads", look_ids, .uid = 5, .threads = true, .workers = 2, .arg = 5 << 16)));
 
-/* ---- affinity ----------------------------------------------------------------------------------- */
+/* ---- affinity -------------------------------------------------------------------------------- */
 
-/* .arg holds a list of CPUs for each worker, with a blank between them; the last is for all that follow. */
+/*
+ * .arg has a list of CPUs for each worker, separated by blanks. The last one is for all further
+ * workers.
+ */
 static void look_affinity(struct kt_custom *self)
 {
 	const char *want = (const char *)(uintptr_t)kt_custom_arg(self), *next;
@@ -206,7 +212,7 @@ KTEST(work_setup_smt, .summary = "SMT siblings are the threads of one core",
       LOOKING(W("smt", look_affinity, .affinity = KT_SMT_SIBLINGS, .workers = 5,
 		CPUS("0-1 0-1 2-3 2-3 0-1"))));
 
-/* As PID 1 is, so is what it forks. */
+/* A process that PID 1 forks inherits its policy. */
 static void narrow_pid_1(struct kt_custom *self)
 {
 	cpu_set_t set;
@@ -225,7 +231,7 @@ KTEST(work_setup_cross_cgroup,
 		.hold = KT_HOLD_MS(100) }),
       .check = all_check);
 
-/* Two CPUs, of which CPU 0 is none. */
+/* Two CPUs, neither of which is CPU 0. */
 static void look_random(struct kt_custom *self)
 {
 	cpu_set_t set;
@@ -234,7 +240,7 @@ static void look_random(struct kt_custom *self)
 	(void)sched_getaffinity(0, sizeof(set), &set);
 	for (unsigned int cpu = 0; cpu < 4; cpu++)
 		mask |= (uint64_t)CPU_ISSET(cpu, &set) << cpu;
-	/* It goes to each of them, so that its report says which they are. */
+	/* The worker runs on each of its CPUs, so that its report contains them. */
 	for (unsigned int cpu = 0; cpu < 4; cpu++) {
 		cpu_set_t one;
 
@@ -256,7 +262,9 @@ static int random_check(struct kt_ctx *ctx)
 	KT_ASSERT_EQ(ctx, n, 16);
 	for (size_t i = 1; i < n; i++)
 		differ |= (reports[i].cpus[0] ^ reports[0].cpus[0]) & 0xe;
-	/* Three draws are possible: that sixteen are the same happens once in 14 million times. */
+	/*
+	 * Three results are possible. Sixteen workers draw the same one once in 14 million times.
+	 */
 	KT_EXPECT_NE(ctx, differ, 0);
 	return all_check(ctx);
 }
@@ -267,7 +275,7 @@ KTEST(work_setup_random, .summary = "a random subset is drawn for each worker", 
 			  .hold = KT_HOLD_MS(300) }),
       .check = random_check);
 
-/* ---- scheduling --------------------------------------------------------------------------------- */
+/* ---- scheduling ------------------------------------------------------------------------------ */
 
 #define WANT(policy, priority, nice)                                                               \
 	.arg = (uint64_t)(policy) << 16 | (uint64_t)(priority) << 8 | (uint64_t)((nice) + 20)
@@ -331,7 +339,7 @@ KTEST(work_setup_deadline, .summary = "SCHED_DEADLINE gets its times; the period
 	      W("two", look_deadline,
 		SCHED(KT_SCHED_DEADLINE, .runtime_us = 2000, .deadline_us = 9000), .arg = 9000)));
 
-/* Alone on its CPU it gets no more than its runtime: the kernel stops it until the next period. */
+/* Even alone on its CPU, it gets only its runtime: the kernel stops it until the next period. */
 static int throttled_check(struct kt_ctx *ctx)
 {
 	const struct kt_worker_report *report = look_report(ctx, "w", 0);
@@ -361,11 +369,11 @@ static void count_extensible(struct kt_custom *self)
 	      attr.sched_policy, attr.sched_nice);
 }
 
-/* No scheduler is loaded: the policy is the worker's all the same, and CFS runs it. */
+/* No scheduler is loaded. The worker has the policy nevertheless, and CFS runs it. */
 KTEST(work_setup_ext, .summary = "a worker can be SCHED_EXT while no such scheduler is loaded",
       ONE_CPU, LOOKING(W("w", count_extensible, .nice = 4, SCHED(KT_SCHED_EXT))));
 
-/* What the policies and nice values mean: the CPU time of two that share a CPU. */
+/* The effect of policies and nice values: the CPU time of two workers that share a CPU. */
 static int shares_check(struct kt_ctx *ctx)
 {
 	size_t n;
@@ -375,10 +383,10 @@ static int shares_check(struct kt_ctx *ctx)
 	KT_ASSERT_EQ(ctx, n, 2);
 	for (size_t i = 0; i < n; i++) {
 		cpu_ns[reports[i].group & 1] = reports[i].cpu_ns;
-		/* Neither keeps the other from ending. */
+		/* Neither worker keeps the other one from ending. */
 		KT_EXPECT(ctx, !reports[i].killed);
 	}
-	/* An idle one may have had nothing at all. */
+	/* An idle worker may have got no CPU time at all. */
 	KT_EXPECT_GT(ctx, cpu_ns[0], 100000000);
 	KT_EXPECT_GT(ctx, cpu_ns[0], 4 * cpu_ns[1]);
 	return 0;
@@ -400,12 +408,15 @@ KTEST(work_setup_nice_share, .summary = "a nice worker gets less CPU", SHARED(.n
 KTEST(work_setup_idle_share, .summary = "a SCHED_IDLE worker gets less CPU",
       SHARED(SCHED(KT_SCHED_IDLE)));
 
-/* ---- memory policy ------------------------------------------------------------------------------ */
+/* ---- memory policy --------------------------------------------------------------------------- */
 
 #define PAGES      256
 #define PAGE_BYTES 4096
 
-/* Pages in a mapping of their own, touched: those around it keep it from being merged with others. */
+/*
+ * Touched pages in a mapping of their own. The pages around it keep the kernel from merging it with
+ * others.
+ */
 static char *touch_pages(void)
 {
 	char *around =
@@ -426,7 +437,7 @@ static unsigned int pages_on(const char *line, const char *node)
 	return at ? (unsigned int)atoi(at + strlen(node)) : 0;
 }
 
-/* The policy of the mapping and its pages on each node, as numa_maps has them: "bind:1 0 256". */
+/* The policy of the mapping and its pages on each node, from numa_maps: "bind:1 0 256". */
 static void describe_placement(const char *pages, char *text, size_t len)
 {
 	FILE *maps = fopen("/proc/thread-self/numa_maps", "re");
@@ -436,7 +447,7 @@ static void describe_placement(const char *pages, char *text, size_t len)
 	while (maps && fgets(line, sizeof(line), maps)) {
 		if (strtoul(line, &end, 16) != (uintptr_t)pages || !strstr(end, " anon="))
 			continue;
-		/* The policy may hold blanks; what follows begins with this, for memory that is touched. */
+		/* The policy can contain blanks. For touched memory, this word follows it. */
 		(void)snprintf(text, len, "%.*s %u %u", (int)(strstr(end, " anon=") - end - 1),
 			       end + 1, pages_on(line, " N0="), pages_on(line, " N1="));
 	}
@@ -444,7 +455,7 @@ static void describe_placement(const char *pages, char *text, size_t len)
 		(void)fclose(maps);
 }
 
-/* The first worker is on node 0, the second one on node 1. .arg: what either is to see. */
+/* The first worker is on node 0, the second one on node 1. .arg is what both expect. */
 static void look_memory(struct kt_custom *self)
 {
 	const char *const *want = (const char *const *)(uintptr_t)kt_custom_arg(self);

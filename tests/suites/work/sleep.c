@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work that sleeps. A burst and a sleep last at least as long as they say, however slow the host is: so
- * much CPU time, and so much time without, belong to each iteration.
+ * Work that sleeps. A burst and a sleep last at least as long as declared, however slow the host
+ * is: each iteration has at least that much CPU time, and that much time without it.
  */
 #include "tests/suites/work/witness.h"
 
@@ -25,7 +25,9 @@ static int expect_cycles(struct kt_ctx *ctx, unsigned int at_least, uint64_t bus
 	KT_ASSERT_GT(ctx, sum.iterations, at_least);
 	whole = sum.iterations - 1;
 	KT_EXPECT_GE(ctx, sum.wall_ns, whole * (busy_us + idle_us) * USEC);
-	/* Others run meanwhile, and the way into a sleep and out of it is not idle. */
+	/*
+	 * Other tasks run meanwhile, and the CPU is not idle on the way into a sleep and out of it.
+	 */
 	KT_EXPECT_GT(ctx, sum.cpu_ns, whole * busy_us * USEC / 2);
 	KT_EXPECT_GT(ctx, sum.wall_ns - sum.cpu_ns - sum.run_delay_ns, whole * idle_us * USEC / 2);
 	KT_EXPECT_GE(ctx, sum.switches, whole);
@@ -59,9 +61,9 @@ static int idle_churn_check(struct kt_ctx *ctx)
 KTEST(work_idle_churn, .summary = "IdleChurn runs for 1 ms and sleeps for 5", ONE_CPU,
       ALONE(400, KT_IDLE_CHURN, .workers = 1), .check = idle_churn_check);
 
-/* ---- timer slack -------------------------------------------------------------------------------- */
+/* ---- timer slack ----------------------------------------------------------------------------- */
 
-/* One nanosecond counts as done; any other slack is a latency of as much. */
+/* A slack of one nanosecond counts as an iteration. Any other slack is recorded as a latency. */
 static void look_at_slack(struct kt_custom *worker, pid_t pid)
 {
 	char text[LOOK_LEN];
@@ -110,9 +112,9 @@ KTEST(work_precise, .summary = "precise sleepers have the smallest timer slack",
 			  .hold = KT_HOLD_FULL }),
       .check = slack_check);
 
-/* ---- timers ------------------------------------------------------------------------------------- */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
-/* What runs at a real-time priority for 30 ms keeps a timer's task waiting for as long. */
+/* A task that runs for 30 ms at a real-time priority delays a timer's task by as much. */
 static int timer_check(struct kt_ctx *ctx)
 {
 	const struct kt_worker_report *alone = look_report(ctx, "alone", 0);
@@ -122,7 +124,7 @@ static int timer_check(struct kt_ctx *ctx)
 	KT_EXPECT_GT(ctx, alone->iterations, 10);
 	KT_EXPECT_LE(ctx, alone->iterations * 2000000, alone->wall_ns);
 	KT_EXPECT_EQ(ctx, alone->n_latencies, alone->iterations);
-	/* Now and then a deadline has passed by the time it would sleep. */
+	/* Sometimes a deadline has passed before the worker could sleep. */
 	KT_EXPECT_GE(ctx, alone->switches, alone->iterations / 2);
 	KT_EXPECT_GT(ctx, alone->latency_p50_ns, 0);
 	KT_EXPECT_LT(ctx, alone->latency_p50_ns, 2000000);
@@ -149,7 +151,7 @@ KTEST(work_timer_latency, .summary = "TimerLatency measures how late a timer's t
 		.hold = KT_HOLD_FULL }),
       .check = timer_check);
 
-/* ---- sequences ---------------------------------------------------------------------------------- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 
 static int sequence_check(struct kt_ctx *ctx)
 {
@@ -162,7 +164,9 @@ KTEST(work_sequence, .summary = "Sequence spins, sleeps and calculates in turn",
 				{ KT_SEQ_ALU, 10000 })),
       .check = sequence_check);
 
-/* Two on one CPU: each yield lets the other one run, which a spin would keep from it for a slice. */
+/*
+ * Two workers on one CPU: each yield lets the other one run. A spin would keep the CPU for a slice.
+ */
 static int sequence_yield_check(struct kt_ctx *ctx)
 {
 	struct kt_worker_report sum;
@@ -180,7 +184,7 @@ KTEST(work_sequence_yield, .summary = "Sequence yields for as long as it is told
 	    .phases = KT_PHASES({ KT_SEQ_YIELD, 10000 }, { KT_SEQ_SPIN, 1000 })),
       .check = sequence_yield_check);
 
-/* How much it has written, by the kernel's account. */
+/* The number of bytes that the worker has written, as the kernel counts. */
 static void look_at_written(struct kt_custom *worker, pid_t pid)
 {
 	char text[LOOK_LEN];
@@ -202,11 +206,11 @@ static int sequence_io_check(struct kt_ctx *ctx)
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "witness", &seen));
 	KT_EXPECT_GT(ctx, sum.iterations, 2);
-	/* Each write of 64 KiB comes with a sleep of 100 us, and many go into 20 ms. */
+	/* Each write of 64 KiB is followed by a sleep of 100 us, and many fit into 20 ms. */
 	KT_EXPECT_GT(ctx, sum.n_latencies, 3 * sum.iterations);
-	/* A sleep whose end has come before it began is none. */
+	/* A sleep whose end passed before it began does not switch. */
 	KT_EXPECT_GE(ctx, sum.switches, sum.n_latencies / 2);
-	/* The witness has ended before. */
+	/* The witness has ended before the worker. */
 	KT_EXPECT_GT(ctx, seen.latency_max_ns, 5 * 65536);
 	KT_EXPECT_EQ(ctx, seen.latency_max_ns % 65536, 0);
 	KT_EXPECT_LE(ctx, seen.latency_max_ns, (sum.n_latencies + 2) * 65536);

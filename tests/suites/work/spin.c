@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Work that never sleeps: each type is proved by what the kernel counts of it. */
+/* Work that never sleeps. Each type is proved by what the kernel counts. */
 #include <ktest.h>
 
 #include <dirent.h>
@@ -28,7 +28,7 @@ static int spin_check(struct kt_ctx *ctx)
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
 	KT_EXPECT_EQ(ctx, sum.index, 2);
 	KT_EXPECT_GT(ctx, sum.iterations, 10);
-	/* Two workers on one CPU: what one runs, the other waits. */
+	/* Two workers on one CPU: each waits while the other one runs. */
 	KT_EXPECT_GT(ctx, sum.cpu_ns, 100000000);
 	KT_EXPECT_GT(ctx, sum.run_delay_ns, 100000000);
 	KT_EXPECT_GT(ctx, sum.max_gap_ns, 1000000);
@@ -49,7 +49,7 @@ static int yield_check(struct kt_ctx *ctx)
 	struct kt_worker_report sum;
 
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
-	/* Each yield lets the other one run; how many there are in 300 ms is the host's business. */
+	/* Each yield lets the other worker run. How many fit into 300 ms depends on the host. */
 	KT_EXPECT_GT(ctx, sum.iterations, 20);
 	KT_EXPECT_GT(ctx, sum.switches, sum.iterations / 4);
 	return 0;
@@ -61,7 +61,7 @@ KTEST(work_yield_heavy, .summary = "YieldHeavy gives the CPU up all the time", O
 KTEST(work_mixed, .summary = "Mixed spins and gives the CPU up", ONE_CPU,
       ALONE(KT_MIXED, .workers = 2), .check = yield_check);
 
-/* Iterations in a second of CPU time; 0 when there are none. */
+/* Iterations per second of CPU time; 0 if there are none. */
 static double rate(struct kt_ctx *ctx, const char *cgroup)
 {
 	struct kt_worker_report sum;
@@ -86,7 +86,7 @@ static bool is_called(const char *dir, const char *id, const char *comm)
 	return !strcmp(name, comm);
 }
 
-/* What is of that name in /proc, or in a process's task/: oldest first, at most @max. */
+/* Processes of that name in /proc, or threads in a process's task/: oldest first, at most @max. */
 static unsigned int find(const char *dir, const char *comm, pid_t *ids, unsigned int max)
 {
 	DIR *entries = opendir(dir);
@@ -101,13 +101,13 @@ static unsigned int find(const char *dir, const char *comm, pid_t *ids, unsigned
 	return n;
 }
 
-/* ---- AluHot ------------------------------------------------------------------------------------- */
+/* ---- AluHot ---------------------------------------------------------------------------------- */
 
 #define XSAVE_FEATURES 512 /* XSTATE_BV; Intel SDM volume 1, 13.4 */
 #define XSAVE_YMM_HIGH 576 /* the upper halves of YMM0..15 */
 #define FEATURE_YMM    (1u << 2)
 
-/* Whether the stopped @pid has anything in the upper half of a YMM register. */
+/* Whether the stopped process has data in the upper half of a YMM register. */
 static bool uses_wide(pid_t pid)
 {
 	static _Alignas(64) unsigned char state[16384];
@@ -124,8 +124,8 @@ static bool uses_wide(pid_t pid)
 }
 
 /*
- * Stops a worker again and again to look at its registers, as a debugger does. Each look is an
- * iteration, and a latency too when it has found the wide registers in use.
+ * Stops a worker again and again to read its registers, as a debugger does. Each look is an
+ * iteration. It is also a latency if the wide registers were in use.
  */
 static void look_at_registers(struct kt_custom *worker)
 {
@@ -148,7 +148,9 @@ static void look_at_registers(struct kt_custom *worker)
 	}
 }
 
-/* The part of the looks at a worker that have found the wide registers in use; -1 without any. */
+/*
+ * The share of the looks at a worker that found the wide registers in use; -1 if there were none.
+ */
 static double part_wide(struct kt_ctx *ctx, const char *cgroup)
 {
 	struct kt_worker_report sum;
@@ -158,7 +160,7 @@ static double part_wide(struct kt_ctx *ctx, const char *cgroup)
 	return (double)sum.n_latencies / (double)sum.iterations;
 }
 
-/* Outside of the arithmetic the halves are cleared: so there are looks that do not find it. */
+/* Outside the arithmetic, the upper halves are clear: not every look finds them in use. */
 static int widths_check(struct kt_ctx *ctx)
 {
 	if (!__builtin_cpu_supports("avx2"))
@@ -202,9 +204,9 @@ KTEST(work_alu_hot_ops, .summary = "AluHot's iterations are as long as .ops says
 			  .hold = KT_HOLD_FULL }),
       .check = ops_check);
 
-/* ---- IpcVariance -------------------------------------------------------------------------------- */
+/* ---- IpcVariance ----------------------------------------------------------------------------- */
 
-/* What an iteration costs follows the length of either phase, and their number. */
+/* The cost of an iteration depends on the length of both phases, and on their number. */
 static int variance_check(struct kt_ctx *ctx)
 {
 	double base = rate(ctx, "base");
@@ -243,7 +245,7 @@ KTEST(work_ipc_variance_default, .summary = "IpcVariance never sleeps", ONE_CPU,
       .steps = KT_STEPS({ KT_SETUP(WORKER("w", KT_IPC_VARIANCE)), .hold = KT_HOLD_FULL }),
       .check = variance_default_check);
 
-/* ---- SmtSiblingSpin ----------------------------------------------------------------------------- */
+/* ---- SmtSiblingSpin -------------------------------------------------------------------------- */
 
 #define SMT_WORKERS 4
 
@@ -277,7 +279,7 @@ static bool are_siblings(int a, int b)
 	return a >= 0 && b >= 0 && !strcmp(text, want);
 }
 
-/* The workers: processes, or (.arg = 1) the threads of the only one. */
+/* The IDs of the workers: processes, or with .arg = 1 the threads of the only process. */
 static bool find_workers(const struct kt_custom *worker, pid_t pids[SMT_WORKERS])
 {
 	char dir[64] = "/proc";
@@ -290,7 +292,7 @@ static bool find_workers(const struct kt_custom *worker, pid_t pids[SMT_WORKERS]
 	return find(dir, "SmtSiblingSpin", pids, SMT_WORKERS) == SMT_WORKERS;
 }
 
-/* An iteration for each look that has found all as it is to be. */
+/* Counts an iteration for each look that has found everything as expected. */
 static void look_at_pins(struct kt_custom *worker)
 {
 	pid_t pids[SMT_WORKERS];
@@ -323,10 +325,13 @@ static int smt_check(struct kt_ctx *ctx)
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(reports[i].cgroup, "w"))
 			continue;
-		/* It was somewhere else before it was pinned, or not. */
+		/* The worker may have been on another CPU before it was pinned. */
 		KT_EXPECT_LE(ctx, reports[i].migrations, 1);
 		KT_EXPECT_GT(ctx, reports[i].iterations, 0);
-		/* It wants its CPU all the time; how much of it the one that looks leaves is another matter. */
+		/*
+		 * The worker wants its CPU all the time. How much of it the witness leaves does not
+		 * matter here.
+		 */
 		KT_EXPECT_GT(ctx, reports[i].cpu_ns + reports[i].run_delay_ns,
 			     reports[i].wall_ns / 2);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work that wakes other work. On one CPU, who waits is put on it once for each time it was woken (on two,
- * the answer may be there before it waits), and the parts of a unit cannot be further apart than a round:
- * both hold however slow the host is.
+ * Work that wakes other work. On one CPU, a waiting worker is put on it once for each wake-up. (On
+ * two CPUs, the answer may arrive before the worker waits.) The parts of a unit are never more than
+ * one round apart. Both are true however slow the host is.
  */
 #include "tests/suites/work/witness.h"
 
@@ -24,9 +24,9 @@
 						       .custom = (look)) }),                       \
 			    .hold = KT_HOLD_FULL })
 
-/* ---- what it waits in --------------------------------------------------------------------------- */
+/* ---- what it waits in ------------------------------------------------------------------------ */
 
-/* Counts when it is blocked in that system call. */
+/* Counts how often the worker is blocked in that system call. */
 static void look_for_syscall(struct kt_custom *worker, pid_t pid, int number)
 {
 	char text[LOOK_LEN], *end;
@@ -72,7 +72,7 @@ static int expect_seen(struct kt_ctx *ctx)
 	return 0;
 }
 
-/* ---- rings -------------------------------------------------------------------------------------- */
+/* ---- rings ----------------------------------------------------------------------------------- */
 
 static int expect_latencies(struct kt_ctx *ctx, const struct kt_worker_report *report)
 {
@@ -86,8 +86,9 @@ static int expect_latencies(struct kt_ctx *ctx, const struct kt_worker_report *r
 }
 
 /*
- * It was put on its CPU, which is the others' too, for each iteration. It has not waited for each: who is
- * preempted by the one that it wakes may have its turn again by the time it runs.
+ * The worker was put on its CPU, which it shares with the others, for each iteration. It has not
+ * waited each time: a worker that is preempted by the one that it wakes may have its turn again by
+ * the time it runs.
  */
 static int expect_switches(struct kt_ctx *ctx, const struct kt_worker_report *report)
 {
@@ -100,7 +101,7 @@ static int expect_woken(struct kt_ctx *ctx, const struct kt_worker_report *repor
 	return expect_latencies(ctx, report) ?: expect_switches(ctx, report);
 }
 
-/* One token: the part before is a pass ahead at most. */
+/* One token: the part before is at most one pass ahead. */
 static int expect_ring(struct kt_ctx *ctx, const char *cgroup, unsigned int size)
 {
 	const struct kt_worker_report *before = NULL;
@@ -108,7 +109,7 @@ static int expect_ring(struct kt_ctx *ctx, const char *cgroup, unsigned int size
 
 	KT_ASSERT(ctx, kt_sum_reports(ctx, cgroup, &sum));
 	KT_EXPECT_EQ(ctx, sum.index, size);
-	/* It has waited for its turn where it was not the one preempted. */
+	/* The worker waited for its turn, except where it was the one that was preempted. */
 	KT_EXPECT_GT(ctx, sum.n_latencies, sum.iterations / 3);
 	for (unsigned int i = 0; i < size; i++) {
 		const struct kt_worker_report *report = look_report(ctx, cgroup, i);
@@ -159,7 +160,10 @@ static int threads_check(struct kt_ctx *ctx)
 KTEST(work_pipe_threads, .summary = "the ends of a pipe can be threads of one process", ONE_CPU,
       ALONE(300, KT_PIPE_IO, .workers = 4, .threads = true), .check = threads_check);
 
-/* Only who has the token runs: the hops of all, 1 ms each, come one after the other. */
+/*
+ * Only the worker with the token runs: the hops of all workers, 1 ms each, come one after the
+ * other.
+ */
 static int chain_check(struct kt_ctx *ctx)
 {
 	struct kt_worker_report sum;
@@ -180,7 +184,7 @@ KTEST(work_wake_chain_futex, .summary = "WakeChain has one token, in futexes",
 		ON_CPU_0),
       .check = chain_check);
 
-/* Eight tokens, and each hop no shorter than the default. */
+/* Eight tokens. No hop is shorter than the default. */
 static int chains_check(struct kt_ctx *ctx)
 {
 	struct kt_worker_report sum;
@@ -205,7 +209,10 @@ static int chains_check(struct kt_ctx *ctx)
 KTEST(work_wake_chains, .summary = "chains of one group go round by themselves",
       ALONE(400, KT_WAKE_CHAIN, .depth = 3, .workers = 24), .check = chains_check);
 
-/* The waker counts as done, the wakee as a latency of a nanosecond; both have the group's nice value. */
+/*
+ * A waker with the right policy counts an iteration, a wakee a latency of 1 ns. Both have the
+ * group's nice value.
+ */
 static void look_at_policy(struct kt_custom *worker, pid_t pid)
 {
 	if (getpriority(PRIO_PROCESS, (id_t)pid) != 5)
@@ -235,9 +242,9 @@ KTEST(work_asymmetric_waker, .summary = "AsymmetricWaker's two are of different 
 		.sched2 = { .policy = KT_SCHED_BATCH }),
       .check = asymmetric_check);
 
-/* ---- fan-outs ----------------------------------------------------------------------------------- */
+/* ---- fan-outs -------------------------------------------------------------------------------- */
 
-/* Each round wakes each of the others, and none begins before all have answered. */
+/* Each round wakes all others, and no round begins before all have answered. */
 static int fan_out_check(struct kt_ctx *ctx)
 {
 	const struct kt_worker_report *waker = look_report(ctx, "w", 0);
@@ -267,7 +274,10 @@ static int compute_check(struct kt_ctx *ctx)
 	KT_ASSERT(ctx, kt_sum_reports(ctx, "much", &much));
 	KT_EXPECT_EQ(ctx, much.index, 3);
 	KT_EXPECT_GT(ctx, much.iterations, 3);
-	/* Two multiply, 60 times as often and 4 times as large as the 4 of the other group. */
+	/*
+	 * Two workers multiply, 60 times as often and 4 times as large as the 4 workers of the
+	 * other group.
+	 */
 	KT_EXPECT_GT(ctx, much.cpu_ns / much.iterations, 8 * (little.cpu_ns / little.iterations));
 	return 0;
 }
@@ -284,7 +294,7 @@ KTEST(work_fan_out_compute, .summary = "FanOutCompute multiplies matrices in eac
 		.hold = KT_HOLD_FULL }),
       .check = compute_check);
 
-/* All seven are woken in each round, whether the one before has let them run or not. */
+/* Each round wakes all seven, whether or not they could run in the one before. */
 static int herd_check(struct kt_ctx *ctx)
 {
 	const struct kt_worker_report *waker = look_report(ctx, "w", 0);
@@ -310,9 +320,9 @@ static int herd_check(struct kt_ctx *ctx)
 KTEST(work_thundering_herd, .summary = "ThunderingHerd wakes seven at once every 5 ms", ONE_CPU,
       ALONE(500, KT_THUNDERING_HERD), .check = herd_check);
 
-/* ---- producers and consumers -------------------------------------------------------------------- */
+/* ---- producers and consumers ----------------------------------------------------------------- */
 
-/* A consumer that is faster sleeps between the pieces of work, and takes each. */
+/* A fast consumer sleeps between the pieces of work, and takes each of them. */
 static int fast_consumer_check(struct kt_ctx *ctx)
 {
 	const struct kt_worker_report *a = look_report(ctx, "w", 0), *b = look_report(ctx, "w", 1);
@@ -324,11 +334,15 @@ static int fast_consumer_check(struct kt_ctx *ctx)
 	KT_EXPECT_LE(ctx, a->iterations * 5000000, a->wall_ns);
 	KT_EXPECT_LE(ctx, b->iterations * 5000000, b->wall_ns);
 	KT_EXPECT_LE(ctx, consumer->iterations, a->iterations + b->iterations + 2);
-	/* What came while it waited for a CPU is still in the queue when all are stopped. */
+	/*
+	 * Pieces that arrived while it waited for a CPU are still in the queue when all are
+	 * stopped.
+	 */
 	KT_EXPECT_GE(ctx, consumer->iterations * 10, (a->iterations + b->iterations) * 9);
 	/*
-	 * One that did not sleep would have all of the CPU. How often it does depends on the host: producers that
-	 * were held up make up for it, and what they push in one go it takes in one go.
+	 * A consumer that did not sleep would have all of the CPU. How often it sleeps depends on
+	 * the host: producers that were delayed catch up, and the consumer takes what they push at
+	 * once without a sleep.
 	 */
 	KT_EXPECT_GT(ctx, consumer->switches, 5);
 	KT_EXPECT_LT(ctx, consumer->cpu_ns, consumer->wall_ns / 2);
@@ -341,7 +355,7 @@ static int fast_consumer_check(struct kt_ctx *ctx)
 KTEST(work_producer_consumer, .summary = "ProducerConsumer hands over what is produced",
       ALONE(400, KT_PRODUCER_CONSUMER, .rate_hz = 200, .hold = 1), .check = fast_consumer_check);
 
-/* One that is slower has a full queue before it: all that is in there is as late as it is long. */
+/* A slow consumer has a full queue before it: each piece is as late as the queue is long. */
 static int slow_consumer_check(struct kt_ctx *ctx)
 {
 	const struct kt_worker_report *a = look_report(ctx, "w", 0), *b = look_report(ctx, "w", 1);
@@ -362,7 +376,7 @@ static int slow_consumer_check(struct kt_ctx *ctx)
 KTEST(work_slow_consumer, .summary = "a slow consumer holds its producers up",
       ALONE(500, KT_PRODUCER_CONSUMER, .hold = 16384, .depth = 4), .check = slow_consumer_check);
 
-/* A burst of 32 is consumed before the next one comes, by both consumers. */
+/* A burst of 32 events is consumed by both consumers before the next one comes. */
 static int epoll_check(struct kt_ctx *ctx)
 {
 	const struct kt_worker_report *producer = look_report(ctx, "w", 0);
@@ -386,7 +400,7 @@ static int epoll_check(struct kt_ctx *ctx)
 KTEST(work_epoll_storm, .summary = "EpollStorm's consumers share the events of its producer",
       ALONE(400, KT_EPOLL_STORM), .check = epoll_check);
 
-/* There are more consumers than events: some always wait. */
+/* There are more consumers than events, so that some always wait. */
 static int epoll_waits_check(struct kt_ctx *ctx)
 {
 	struct kt_worker_report sum;
@@ -402,11 +416,11 @@ KTEST(work_epoll_waits, .summary = "EpollStorm's consumers wait for events of se
       WITNESSED(400, witness_epoll, KT_EPOLL_STORM, .producers = 2, .consumers = 6, .ops = 2),
       .check = epoll_waits_check);
 
-/* ---- signals ------------------------------------------------------------------------------------ */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 /*
- * On one CPU, each takes at once what the other has sent while it ran. Sending is the kernel's work, and
- * almost all that is done.
+ * On one CPU, each worker takes at once all signals that the other one sent while it ran. Almost
+ * all that is done is the kernel's work of sending.
  */
 static int signal_check(struct kt_ctx *ctx)
 {
@@ -426,7 +440,7 @@ static int signal_check(struct kt_ctx *ctx)
 KTEST(work_signal_storm, .summary = "SignalStorm's two send each other signals", ONE_CPU,
       ALONE(400, KT_SIGNAL_STORM, .spins = 1), .check = signal_check);
 
-/* On two, a signal interrupts: it is taken while its sender runs. */
+/* On two CPUs, a signal interrupts the worker: it is taken while its sender runs. */
 static int signal_threads_check(struct kt_ctx *ctx)
 {
 	const struct kt_worker_report *a = look_report(ctx, "w", 0), *b = look_report(ctx, "w", 1);

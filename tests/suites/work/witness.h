@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A worker of another cgroup that looks at the ones under test while they run, through what the kernel
- * says of them in /proc. What it has seen are its iterations and latencies. It is to be nice -20: a look
- * takes milliseconds under TCG, and those it looks at leave it little CPU time otherwise.
+ * A witness is a worker of another cgroup that observes the workers under test while they run, by
+ * what the kernel says of them in /proc. Its observations are its iterations and latencies. It
+ * should be nice -20: a look takes milliseconds under TCG, and the workers under test leave it
+ * little CPU time otherwise.
  */
 
 #include <dirent.h>
@@ -15,7 +16,7 @@
 
 #define WITNESS_PAUSE_US 2000
 
-/* Calls @seen for each process of that name, and all over again until it is to stop. */
+/* Calls @seen for each process of that name, again and again until the worker must stop. */
 static inline void witness(struct kt_custom *worker, const char *comm,
 			   void (*seen)(struct kt_custom *worker, pid_t pid))
 {

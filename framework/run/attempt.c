@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/run/attempt.h"
+
+#include <errno.h>
+
+#include "framework/session/session.h"
+#include "framework/setup/limits.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+/*
+ * The runner's side of an attempt; framework/session/ is what happens in its process.
+ *
+ * The job holds the vCPUs of its machine while they work, and its memory until its process is
+ * gone: a restored machine that waits in the pool holds no vCPU, and neither does one whose test
+ * has ended, because taking a machine down needs hardly any CPU time. Each phase has a deadline
+ * of its own, after which the watchdog of the job kills the process group.
+ */
+
+#define FORK_LIMIT_NS    (30 * KT_NSEC_PER_SEC)
+#define READY_LIMIT_NS   (3600 * KT_NSEC_PER_SEC)
+
+/* In the child. */
+static int attempt_entry(struct kt_job *job, int report_fd, int go_fd)
+{
+	const struct kt_run_job *attempt = (struct kt_run_job *)job;
+	const struct kt_group *group = attempt->group;
+	const struct kt_session session = {
+		.setup = attempt->run->setup,
+		.template = group->state == KT_GROUP_READY ? &group->template : NULL,
+		.outcome = &job->outcome,
+		.report_fd = report_fd,
+		.go_fd = go_fd,
+		.wanted_ns = job->began_ns,
+	};
+
+	return kt_session_main(&session);
+}
+
+static void give_vcpus(struct kt_run_job *attempt)
+{
+	struct kt_run *run = attempt->run;
+
+	kt_budget_give(run->budget, attempt->share.vcpus, 0, &attempt->share);
+	run->schedule(run);
+}
+
+static void on_phase(struct kt_job *job)
+{
+	struct kt_run_job *attempt = (struct kt_run_job *)job;
+	const struct kt_run *run = attempt->run;
+
+	switch (job->phase) {
+	case KT_PHASE_READY:
+		kt_job_watch(job, READY_LIMIT_NS);
+		if (attempt->is_warm)
+			give_vcpus(attempt);
+		break;
+	case KT_PHASE_RUN:
+		kt_job_watch(job, kt_setup_run_limit_ns(run->setup, job->outcome.test) +
+					  KT_SESSION_SLACK_NS);
+		break;
+	case KT_PHASE_TEARDOWN:
+		kt_job_watch(job, KT_SESSION_SLACK_NS);
+		/*
+		 * With --max-fail this verdict may be the last one wanted: start nothing before
+		 * it.
+		 */
+		if (!run->options->max_fail)
+			give_vcpus(attempt);
+		break;
+	default:
+		break;
+	}
+}
+
+/*
+ * Keeps the outcome for the report and puts the item first in the queue; false if there is no
+ * retry.
+ */
+static bool retry(struct kt_run_job *attempt)
+{
+	struct kt_run *run = attempt->run;
+	struct kt_outcome *outcome = &attempt->job.outcome;
+	struct kt_outcome *kept;
+
+	if (outcome->result.verdict <= KT_VERDICT_PASS ||
+	    outcome->attempt > run->options->retries || run->stopping)
+		return false;
+	kt_progress_clear(&run->progress);
+	kt_run_note_fault(run, kt_reporters_retry(run->reporters, outcome));
+	kept = kt_outcome_take(outcome);
+	if (!kept)
+		return false;
+	kept->previous = attempt->item->previous;
+	attempt->item->previous = kept;
+	attempt->item->attempt++;
+	kt_queue_push_front(&run->queue, kt_steal(attempt->item));
+	return true;
+}
+
+static void on_ended(struct kt_job *job)
+{
+	struct kt_run_job *attempt = (struct kt_run_job *)job;
+	struct kt_run *run = attempt->run;
+
+	if (attempt->is_discarded) {
+		kt_queue_push_front(&run->queue, kt_steal(attempt->item));
+	} else if (!retry(attempt)) {
+		if (run->timed_out && job->outcome.result.verdict == KT_VERDICT_ERROR)
+			kt_result_set_reason(&job->outcome.result, "stopped by --global-timeout");
+		job->outcome.previous = attempt->item->previous; /* borrowed for the report */
+		kt_run_report(run, &job->outcome);
+		job->outcome.previous = NULL;
+	}
+	kt_run_job_free(attempt);
+	run->schedule(run);
+}
+
+static const struct kt_job_events attempt_events = {
+	.phase = on_phase,
+	.ended = on_ended,
+};
+
+/* Until the process says that its machine has its files. */
+static uint64_t start_limit_ns(const struct kt_run *run, const struct kt_item *item)
+{
+	struct kt_packages packages = kt_cargo_packages(&run->setup->cargo, item->test);
+	uint64_t limit_ns =
+		item->group->state == KT_GROUP_READY
+			? FORK_LIMIT_NS
+			: kt_setup_boot_limit_ns(run->setup, item->test) + KT_SESSION_SLACK_NS;
+
+	return limit_ns + kt_setup_send_limit_ns(run->setup, packages);
+}
+
+void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share share, bool warm)
+{
+	struct kt_run_job *attempt;
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_outcome *outcome;
+	int r = kt_run_job_new(run, KT_RUN_JOB_ATTEMPT, item->group, item->test, item->name,
+			       &attempt_events, &attempt);
+
+	if (r < 0) {
+		kt_budget_give(run->budget, share.vcpus, share.mib, &share);
+		kt_item_free(item);
+		kt_run_note_fault(run, r);
+		return;
+	}
+	run->started = true;
+	run->first_ns = run->first_ns ?: kt_now_ns();
+	attempt->item = item;
+	attempt->share = share;
+	attempt->is_warm = warm;
+	outcome = &attempt->job.outcome;
+	outcome->iteration = item->iteration;
+	outcome->attempt = item->attempt;
+	outcome->seed = kt_plan_seed(run->options->seed, item->iteration, item->attempt);
+	if (kt_job_start(&attempt->job, attempt_entry, run->options->no_capture, warm, &err) < 0) {
+		kt_run_report_item(run, item, KT_VERDICT_ERROR, err.text);
+		kt_run_job_free(attempt);
+		return;
+	}
+	kt_job_watch(&attempt->job, start_limit_ns(run, item));
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/run/schedule.h"
+
+#include "framework/run/attempt.h"
+#include "framework/run/build.h"
+#include "framework/run/pool.h"
+#include "guest/test/test.h"
+#include "util/clock.h"
+
+/*
+ * The queue is served in its order: an item that the budget has no room for holds back all items
+ * behind it, so a large machine is not overtaken for ever by small ones. Two things may pass: an
+ * item whose template is still being built lets the next ones start, and an item that is short of
+ * vCPUs may have its machine restored ahead (the pool). An item never starts before the template
+ * of its group is there, unless its group boots.
+ *
+ * All of this runs in one thread, from the events of the loop, and never blocks.
+ */
+
+#define RECHECK_NS (10 * KT_NSEC_PER_MSEC) /* see on_budget() */
+
+/* ---- rounds ---------------------------------------------------------------------------------- */
+
+/* A round in which nothing could start would be followed by others like it, for ever. */
+static bool another_round(const struct kt_run *run)
+{
+	const struct kt_options *options = run->options;
+
+	if (run->stopping || (run->queue.rounds && !run->started))
+		return false;
+	if (options->stress_count && run->queue.rounds >= options->stress_count)
+		return false;
+	return !options->stress_duration_ns || !run->first_ns ||
+	       kt_now_ns() - run->first_ns < options->stress_duration_ns;
+}
+
+static void add_round(struct kt_run *run)
+{
+	run->started = false;
+	kt_run_note_fault(run,
+			  kt_queue_add_round(&run->queue, run->plan, &run->groups, run->setup));
+}
+
+/* How many attempts are known to come that want a machine of @group. */
+static unsigned int count_attempts(const struct kt_run *run, const struct kt_group *group)
+{
+	unsigned int rounds = run->options->stress_count;
+
+	if (!rounds)
+		return UINT32_MAX;
+	return kt_queue_count(&run->queue, group) * (rounds - run->queue.rounds + 1);
+}
+
+/* ---- items ----------------------------------------------------------------------------------- */
+
+enum step {
+	STEP_AGAIN, /* something has changed: look from the front */
+	STEP_NEXT,  /* this item cannot start yet, a later one may */
+	STEP_STOP,  /* nothing can start now */
+};
+
+static enum step start_item(struct kt_run *run, struct kt_item **at)
+{
+	struct kt_share share = { 0, 0 };
+	struct kt_item *item = *at;
+
+	/* Tests that share standard output run one at a time. */
+	if (run->options->no_capture && run->jobs)
+		return STEP_STOP;
+	if (!kt_budget_take(run->budget, kt_test_vcpus(item->test), kt_test_machine_mib(item->test),
+			    &share))
+		return kt_pool_warm_up(run, at) ? STEP_AGAIN : STEP_STOP;
+	(void)kt_queue_take(&run->queue, at);
+	kt_attempt_start(run, item, share, false);
+	return STEP_AGAIN;
+}
+
+static enum step drop_item(struct kt_run *run, struct kt_item **at, enum kt_verdict verdict,
+			   const char *reason)
+{
+	struct kt_item *item = kt_queue_take(&run->queue, at);
+
+	kt_run_report_item(run, item, verdict, reason);
+	kt_item_free(item);
+	return STEP_AGAIN;
+}
+
+/* Every test of a group whose template failed has the outcome of the build, with its console. */
+static enum step fail_item(struct kt_run *run, struct kt_item **at)
+{
+	struct kt_outcome *failure = (*at)->group->failure;
+	struct kt_item *item;
+
+	if (!failure)
+		return drop_item(run, at, KT_VERDICT_ERROR, "the guest does not get up");
+	item = kt_queue_take(&run->queue, at);
+	failure->test = item->test;
+	failure->name = item->name;
+	failure->kernel = item->kernel;
+	failure->iteration = item->iteration;
+	failure->seed = kt_plan_seed(run->options->seed, item->iteration, item->attempt);
+	kt_run_report(run, failure);
+	kt_item_free(item);
+	return STEP_AGAIN;
+}
+
+static enum step step_item(struct kt_run *run, struct kt_item **at)
+{
+	struct kt_group *group = (*at)->group;
+	struct kt_err err = KT_ERR_NULL;
+
+	if ((*at)->obstacle)
+		return drop_item(run, at, KT_VERDICT_SKIP, (*at)->obstacle);
+	if ((*at)->fault)
+		return drop_item(run, at, KT_VERDICT_ERROR, (*at)->fault);
+	if (group->state == KT_GROUP_NEW) {
+		kt_group_look(group, run->setup, count_attempts(run, group), &err);
+		if (err.text[0])
+			kt_run_warn(run, err.text);
+	}
+	switch (group->state) {
+	case KT_GROUP_READY:
+	case KT_GROUP_COLD:
+		return start_item(run, at);
+	case KT_GROUP_FAILED:
+		return fail_item(run, at);
+	case KT_GROUP_MISSING:
+		return kt_build_start(run, group) ? STEP_AGAIN : STEP_STOP;
+	case KT_GROUP_NEW:
+	case KT_GROUP_BUILDING:
+		break;
+	}
+	return STEP_NEXT;
+}
+
+static void start_items(struct kt_run *run)
+{
+	struct kt_item **at = &run->queue.first;
+
+	while (!run->stopping) {
+		enum step step;
+
+		if (!run->queue.first && another_round(run))
+			add_round(run);
+		if (!*at)
+			break;
+		step = step_item(run, at);
+		if (step == STEP_STOP)
+			break;
+		at = step == STEP_AGAIN ? &run->queue.first : &(*at)->next;
+	}
+}
+
+/* ---- other runs on this host ----------------------------------------------------------------- */
+
+/*
+ * The event that a file was closed comes a moment before its locks are gone (Linux:
+ * fs/file_table.c, __fput), so a look right now may be too early: a second one follows.
+ */
+static void on_budget(void *data, uint32_t events)
+{
+	struct kt_run *run = data;
+
+	(void)events;
+	kt_budget_drain(run->budget);
+	kt_timer_arm(run->loop, &run->recheck, kt_now_ns() + RECHECK_NS);
+	kt_schedule(run);
+}
+
+void kt_schedule_recheck(void *data)
+{
+	kt_schedule(data);
+}
+
+/*
+ * Watches the budget from the first time that another run is in the way, as a watch costs some
+ * milliseconds at its end. The recheck finds what that run gave back before the watch began.
+ */
+static void watch_budget(struct kt_run *run)
+{
+	struct kt_err err = KT_ERR_NULL;
+	int r;
+
+	if (run->budget_source.fd >= 0 || !kt_budget_is_contended(run->budget))
+		return;
+	run->budget_source.events = EPOLLIN;
+	run->budget_source.fn = on_budget;
+	run->budget_source.data = run;
+	r = kt_budget_watch(run->budget, &run->budget_source.fd, &err)
+		    ?: kt_loop_add(run->loop, &run->budget_source);
+	if (r < 0)
+		kt_run_note_fault(run, r);
+	kt_timer_arm(run->loop, &run->recheck, kt_now_ns());
+}
+
+/* The machines of another run fill the host: say so once, or the run looks as if it hung. */
+static void tell_waiting(struct kt_run *run)
+{
+	if (!run->jobs && run->queue.first && !run->told_waiting) {
+		run->told_waiting = true;
+		kt_run_warn(run, "waiting for CPUs or memory that another run uses");
+	}
+}
+
+void kt_schedule(struct kt_run *run)
+{
+	if (kt_pool_hand_out(run))
+		start_items(run);
+	if (run->stopping)
+		kt_pool_discard(run);
+	watch_budget(run);
+	tell_waiting(run);
+	if (!run->jobs && (run->stopping || !run->queue.first))
+		kt_loop_stop(run->loop, 0);
+}

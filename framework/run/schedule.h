@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What of the queue starts when. */
+
+#include "framework/run/run.h"
+
+/*
+ * Starts everything that can start now. To be called at the start and after every change: a job
+ * ended or gave something back, the budget may have room, the run is stopping. Stops the loop
+ * when nothing is left to wait for: no job is going on, and the queue is empty or the run is
+ * stopping.
+ */
+void kt_schedule(struct kt_run *run);
+
+/* The timer run->recheck: another run may have given something back. @data is the run. */
+void kt_schedule_recheck(void *data);

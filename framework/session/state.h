@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What the files of this room share about the session that the process runs. */
+
+#include "framework/outcome/outcome.h"
+#include "framework/setup/setup.h"
+#include "util/loop.h"
+#include "vmm/link.h"
+#include "vmm/template.h"
+
+/* All times are nanoseconds of CLOCK_MONOTONIC unless they are durations. */
+struct kt_session_state {
+	/* As in struct kt_session; borrowed. */
+	const struct kt_setup *setup;
+	const struct kt_template *template;
+	struct kt_outcome *outcome;
+	int report_fd;
+
+	struct kt_loop *loop; /* owned */
+	struct kt_link *link; /* owned, with the machine; NULL before and after */
+	struct kt_source signals;
+	struct kt_source go; /* fd -1: the test begins as soon as the guest is ready */
+
+	enum kt_phase phase;
+	uint64_t phase_began_ns; /* 0: no phase yet */
+	bool ended;              /* a verdict was given without the guest's result */
+	int step;                /* index of the step in the guest; -1: none */
+
+	bool awaits_hello; /* HELO is due: the guest boots, or a newer program starts in it */
+	bool awaits_woke;  /* WOKE is due: WAKE was sent */
+	bool sent_all;     /* the test's payloads were sent with the newer program */
+	struct kt_packages packages; /* packages of the image that the test needs */
+
+	uint64_t wanted_ns;    /* when the runner asked for the test to be run */
+	uint64_t run_began_ns; /* when RUN was sent */
+};

@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes the seeds of the corpus anew: well-formed inputs, as small as they can be.
+
+usage: seeds.py
+
+The seeds are in the repository; this says how they were made. Files that a fuzzer has found are
+left alone.
+It needs gcc, clang and llvm-objcopy.
+"""
+
+import gzip
+import json
+import pathlib
+import struct
+import subprocess
+import tempfile
+
+CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
+
+HELLO = {
+    "version": 2,
+    "build_id": "00112233445566778899aabbccddeeff00112233",
+    "release": "6.16.3-cloud-amd64",
+    "boot_ns": 123456789,
+    "cpus": 4,
+    "topology": {"numa_nodes": 1, "llcs": 2, "cores": 1, "threads": 2},
+    "phys_base": "0x1000000",
+    "page_offset_base": "0xffff888000000000",
+    "text": "0xffffffff81000000",
+    "die": "0xffffffff81001000",
+    "kprobe_table": "0x0",
+}
+FAILURE = {
+    "file": "a.c",
+    "line": 12,
+    "what": "x == 1",
+    "expected": "1",
+    "got": "2",
+    "step": 1,
+    "elapsed_ns": 1000,
+    "excess_ns": 500,
+    "excess_share": 0.25,
+}
+WORKER = {
+    "cgroup": "w",
+    "work": "spin",
+    "group": 0,
+    "iterations": 10,
+    "cpu_ns": 1000,
+    "run_delay_ns": 10,
+    "switches": 2,
+    "migrations": 1,
+    "max_gap_ns": 5,
+    "wake_p99_ns": 7,
+}
+RESULT = {
+    "verdict": "fail",
+    "reason": "because",
+    "failures": [FAILURE],
+    "duration_ns": 2000000,
+    "since_begin_ns": 3000000,
+    "exit_status": 1,
+    "scenario": {"workers": [WORKER], "schedulers": [{"dump_lines_lost": 3}]},
+}
+OUTCOME = {
+    "result": RESULT,
+    "begin": 1000,
+    "boot": 1,
+    "fork": 2,
+    "ready": 3,
+    "run": 4,
+    "teardown": 5,
+}
+KERNEL = {
+    "release": "6.16.3",
+    "build_id": "0011",
+    "pvh": True,
+    "btf": True,
+    "virtio_console": True,
+    "virtio_pci": True,
+    "sched_ext": True,
+    "broken_kfuncs": ["scx_bpf_dsq_insert"],
+}
+TEMPLATE = {
+    "version": 2,
+    "machine": "machine",
+    "program": "program",
+    "hello": HELLO,
+    "received": "0x2",
+    "sent": "0x3",
+    "ram_len": "0x3",
+    "ram_mtime_ns": "0x1",
+    "ram_hash": "0x2",
+    "ram_used": "0x1000",
+    "state_hash": "0x3",
+    "build_ns": "0x4",
+    "files": [],
+}
+
+ELF_SOURCE = """
+extern int puts(const char *);
+const char banner[] = "Linux version 6.16.3 (somebody)";
+int call(void) { return puts(banner); }
+"""
+
+BPF_SOURCE = """
+typedef unsigned long long u64;
+enum colour { RED, GREEN = 7 };
+struct inner { int low : 3, high : 5; u64 number; char text[8]; enum colour colour; };
+struct outer { struct { short a, b[2]; }; struct inner inner[3]; const struct outer *next; };
+extern void scx_bpf_kick_cpu(int cpu, u64 flags) __attribute__((section(".ksyms")));
+extern void scx_bpf_exit_bstr___compat(void) __attribute__((section(".ksyms")));
+struct outer variable;
+__attribute__((section("struct_ops/x"))) int program(void *ctx)
+{
+    scx_bpf_kick_cpu(variable.a, 0);
+    scx_bpf_exit_bstr___compat();
+    return 0;
+}
+"""
+
+
+def put(target, name, data):
+    directory = CORPUS / target
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"))
+
+
+def frame(kind, payload):
+    return struct.pack("<4sIII", kind, len(payload), 0, 0) + payload
+
+
+def frames():
+    both = frame(b"SOUT", b"text\n") + frame(b"SETD", b"")
+    put("frame", "right-in-pieces", b"\x01\x04" + both)
+    put("frame", "right-at-once", b"\x01\xff" + both + frame(b"RSLT", bytes(24)))
+    put("frame", "wrong-crc", b"\x00\xff" + both)
+    put("frame", "too-long", b"\x00\xff" + struct.pack("<4sIII", b"SOUT", 0x7FFFFFFF, 0, 0))
+
+
+def messages():
+    put("hello", "whole", compact(HELLO))
+    put("hello", "other-version", compact({"version": 3}))
+    header = struct.pack("<IIQQ", 4, 1, 2000000, 3000000)
+    put("result", "short", struct.pack("<IIQQ", 1, 0, 1000, 2000))
+    put("result", "long-times", struct.pack("<IIQQ", 1, 0, 2**64 - 1, 2**63))
+    put("result", "whole", header + compact(RESULT).encode())
+    put("result", "inconclusive", header + compact({**RESULT, "verdict": "inconclusive"}).encode())
+    put("outcome", "whole", compact(OUTCOME))
+    put(
+        "report",
+        "whole",
+        compact(OUTCOME) + "\0DEBUG DUMP\n==========\ndump\n==========\nEXIT: error\n",
+    )
+    texts = b"trivial\0\0xterm\0HOME=/\0PATH=/bin\0"
+    lost = {"schedulers": [{"dump_lines_lost": 2**63 - 1}] * 2}
+    put(
+        "report",
+        "lines-lost-wrap",
+        compact({**OUTCOME, "result": {**RESULT, "scenario": lost}}) + "\0",
+    )
+    put("run", "test", struct.pack("<IIQIHH40sII", 0, 1, 42, 100, 25, 80, bytes(40), 5, 3) + texts)
+    put(
+        "run",
+        "shell",
+        struct.pack("<IIQIHH40sII", 1, 1, 42, 100, 25, 80, bytes(40), 3, 0) + b"\0\0\0",
+    )
+
+
+def host_tools():
+    greeting = '{"QMP": {"version": {}, "capabilities": []}}\n'
+    status = '{"return": {"status": "running"}, "id": %d}\n'
+    stop = '{"timestamp": {}, "event": "STOP", "data": {"reason": "x"}}\n'
+    put(
+        "qmp",
+        "in-order",
+        b"\xff".join(
+            [greeting.encode(), (status % 1).encode(), stop.encode(), (status % 4).encode()]
+        ),
+    )
+    put(
+        "qmp",
+        "error",
+        b"\xff".join(
+            [greeting.encode(), b'{"error": {"class": "x", "desc": "y"}, "id": 1}\n', stop.encode()]
+        ),
+    )
+    put("qmp", "error-without-id", b"\xff".join([b'{"error": {"desc": "not JSON"}}\n', b"[1]\n"]))
+    put("gdb", "in-order", b"\xff".join([b"00" * (17 * 8 + 8), b"ab" * 256, b"OK", b"OK", b"OK"]))
+    put("gdb", "refused", b"\xff".join([b"E22", b"", b"T05thread:01;", b"OK"]))
+    put("gdb", "raw", b"\xff".join([b"!+$E01#a6", b"!$O", b"!K#9a$OK#9a"]))
+    put(
+        "kernel_index",
+        "two",
+        "linux-image-6.12.9+deb13-cloud-amd64 - Linux 6.12\n"
+        "linux-image-7.0.13+deb13-cloud-amd64 - Linux 7.0\nlinux-image-6.1-amd64 - another\n",
+    )
+    put("kernel_index", "short-line", "W: no\nE:\n\n")
+
+
+def texts():
+    put(
+        "metrics", "fio", 'starting [1]\n{"jobs": [{"read": {"iops": 12.5, "ok": true}}], "n": 3}\n'
+    )
+    put("metrics", "twice", '{"a": 1, "a": 2, "b": {"": [[1]]}}')
+    put("cpu_list", "stride", "0-15:2/4,20\n")
+    put("cpu_list", "duration", "1.5ms")
+    put("cpu_list", "size", "12MiB")
+    loop = "".join(f"{i % 3}: (85) call x#5 ; R0={i}\nfrom 1 to 2: R1={i}\n" for i in range(12))
+    put("verifier_log", "loop", "0: R1=ctx()\n" + loop + "processed 3 insns\n")
+    put(
+        "kernel_log",
+        "exit",
+        ' [    1.000001] sched_ext: BPF scheduler "fifo" disabled (runtime error)\n'
+        " [    1.000002] sched_ext: fifo: it went wrong\n [    1.000003]    scx_exit+0x1/0x2\n"
+        "#[    1.000004] from a process\n [    1.000005] WARNING: CPU: 1\n",
+    )
+    put("kernel_meta", "whole", compact(KERNEL))
+    put("template", "whole", compact(TEMPLATE))
+
+
+def btf(*types):
+    """BTF of these types; a type may name itself or a later one, which no compiler writes."""
+    body, strings = b"".join(types), b"\0a\0"
+    return (
+        struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(body), len(body), len(strings))
+        + body
+        + strings
+    )
+
+
+def impossible_types():
+    typedef, array, composite = 8, 3, 4
+
+    def kind(number, name, size, members=0):
+        return struct.pack("<III", name, number << 24 | members, size)
+
+    number = kind(1, 1, 4) + struct.pack("<I", 32)
+    put("field", "typedef-of-itself", b"a=1\0" + btf(kind(typedef, 1, 2), kind(typedef, 1, 1)))
+    put(
+        "field",
+        "unnamed-in-itself",
+        b"a=1\0" + btf(kind(composite, 1, 4, 1) + struct.pack("<III", 0, 1, 0)),
+    )
+    # The bits before the last element are 2^64 - 32: a sum with the field's own wraps to 0.
+    put(
+        "field",
+        "offset-wraps",
+        b"a[%d][%d]=1\0" % (2**30 - 1, 2**29 - 1)
+        + btf(
+            number,
+            kind(array, 0, 0) + struct.pack("<III", 1, 1, 2**29),
+            kind(array, 0, 0) + struct.pack("<III", 2, 1, 2**31),
+            kind(composite, 1, 4, 1) + struct.pack("<III", 1, 3, 0),
+        ),
+    )
+
+
+def ldcache():
+    strings = b"libc.so.6\0/lib/libc.so.6\0libm.so.6\0/lib/libm.so.6\0"
+    at = 48 + 2 * 24
+    entries = struct.pack("<iIIIQ", 0x0303, at, at + 10, 0, 0) + struct.pack(
+        "<iIIIQ", 0x0303, at + 25, at + 35, 0, 0
+    )
+    new = (
+        struct.pack("<20sIIB3xI12x", b"glibc-ld.so.cache1.1", 2, len(strings), 2, 0)
+        + entries
+        + strings
+    )
+    put("ldcache", "new", new)
+    put("ldcache", "old-and-new", b"ld.so-1.7.0\0" + struct.pack("<I", 0) + new)
+
+
+def bzimage():
+    def image(payload):
+        setup = bytearray(1024)
+        setup[0x1F1] = 1
+        setup[0x202:0x206] = b"HdrS"
+        struct.pack_into("<II", setup, 0x248, 0, len(payload))
+        return bytes(setup) + payload
+
+    elf = b"\x7fELF" + bytes(60)
+    zstd = subprocess.run(["zstd", "-q", "-c"], input=elf, capture_output=True, check=True).stdout
+    put("bzimage", "gzip", image(gzip.compress(elf, mtime=0)))
+    put("bzimage", "zstd", image(zstd + struct.pack("<I", len(elf))))
+    put("bzimage", "xz", image(b"\xfd7zXZ\0" + bytes(16)))
+
+
+def compile_to(directory, command, name, source):
+    path = pathlib.Path(directory) / name
+    subprocess.run([*command, "-o", path, "-x", "c", "-"], input=source, text=True, check=True)
+    return path
+
+
+def objects():
+    with tempfile.TemporaryDirectory() as directory:
+        bpf = compile_to(
+            directory, ["clang", "-target", "bpf", "-O2", "-g", "-c"], "x.bpf.o", BPF_SOURCE
+        )
+        subprocess.run(["llvm-strip", "-g", bpf], check=True)
+        btf = pathlib.Path(directory) / "btf"
+        subprocess.run(["llvm-objcopy", f"--dump-section=.BTF={btf}", bpf], check=True)
+        for name, path in {
+            "member": "variable.inner[2].number=5",
+            "bits": "variable.inner[0].high=1",
+            "text": "variable.inner[1].text=abc",
+            "enumerator": "variable.inner[1].colour=GREEN",
+            "unnamed": "variable.b[1]=-7",
+            "no-dot-after-an-index": "variable.b[1]x=-7",
+        }.items():
+            put("field", name, path.encode() + b"\0" + btf.read_bytes())
+        put("kfuncs", "object", bpf.read_bytes())
+        put("kfuncs", "in-a-program", b"text" + bpf.read_bytes())
+
+        small = [
+            "gcc",
+            "-nostdlib",
+            "-Os",
+            "-fno-asynchronous-unwind-tables",
+            "-Wl,--build-id",
+            "-Wl,-z,noseparate-code",
+            "-Wl,-z,norelro",
+            "-Wl,-z,max-page-size=16",
+            "-s",
+        ]
+        library = compile_to(
+            directory,
+            [*small, "-shared", "-fPIC", "-Wl,-rpath,$ORIGIN/${LIB}", "-Wl,--no-as-needed"],
+            "x.so",
+            ELF_SOURCE,
+        )
+        subprocess.run(
+            [
+                *small,
+                "-shared",
+                "-o",
+                library,
+                "-fPIC",
+                "-x",
+                "c",
+                "-",
+                "-Wl,-rpath,$ORIGIN/${LIB}",
+                "-Wl,--no-as-needed",
+                "-lc",
+            ],
+            input=ELF_SOURCE,
+            text=True,
+            check=True,
+        )
+        put("closure", "library", library.read_bytes())
+        vmlinux = pathlib.Path(directory) / "vmlinux"
+        subprocess.run(["llvm-objcopy", f"--add-section=.BTF={btf}", library, vmlinux], check=True)
+        put("vmlinux", "with-btf", vmlinux.read_bytes())
+        put("vmlinux", "without-btf", library.read_bytes())
+        raw = btf.read_bytes()
+        btf.write_bytes(raw[:4] + struct.pack("<I", 25) + raw[8:24] + b"\0" + raw[24:])
+        subprocess.run(["llvm-objcopy", f"--add-section=.BTF={btf}", library, vmlinux], check=True)
+        put("vmlinux", "odd-btf-header", vmlinux.read_bytes())
+
+
+def main():
+    for make in (frames, messages, host_tools, texts, impossible_types, ldcache, bzimage, objects):
+        make()
+
+
+main()

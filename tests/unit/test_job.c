@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* Jobs: how they start and end, and that nothing of them is left; time that the host takes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "framework/run/job.h"
+#include "framework/session/session.h"
+#include "tests/unit/leaks.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "vmm/steal.h"
+
+UNIT_SUITE(job);
+UNIT_SUITE(steal);
+
+static const struct kt_test test = { .name = "t", .file = "t.c" };
+static const struct kt_kernel kernel;
+
+static void on_ended(struct kt_job *job)
+{
+	kt_loop_stop(job->loop, 0);
+}
+
+static const struct kt_job_events events = { .ended = on_ended };
+
+static int pids[2]; /* a pipe that a job's process tells a PID through */
+
+/* Leaves a child behind that would outlive it, and ends without an outcome. */
+static int leaves_a_child(struct kt_job *job, int report_fd, int go_fd)
+{
+	pid_t pid = fork();
+
+	(void)job;
+	(void)report_fd;
+	(void)go_fd;
+	if (pid == 0) {
+		(void)close(report_fd);
+		for (;;)
+			(void)pause();
+	}
+	(void)write(pids[1], &pid, sizeof(pid));
+	return 3;
+}
+
+/* Whether the process is gone, or dead and not reaped; waits for that. */
+static bool dies(pid_t pid)
+{
+	uint64_t deadline_ns = kt_now_ns() + 10 * KT_NSEC_PER_SEC;
+
+	while (kt_left_ns(deadline_ns)) {
+		char path[64], state = 'X';
+		FILE *file;
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+		file = fopen(path, "r");
+		if (!file)
+			return true;
+		(void)fscanf(file, "%*d (%*[^)]) %c", &state);
+		(void)fclose(file);
+		if (state == 'Z' || state == 'X')
+			return true;
+	}
+	return false;
+}
+
+Test(job, its_group_ends_with_it)
+{
+	struct kt_loop *loop;
+	struct kt_job job;
+	pid_t child = 0;
+
+	cr_assert(zero(int, pipe2(pids, O_CLOEXEC)));
+	cr_assert(zero(int, kt_loop_new(&loop)));
+	cr_assert(zero(int, kt_job_init(&job, loop, &events, &test, "t", &kernel, KT_PHASE_BOOT,
+					NULL)));
+	cr_assert(zero(int, kt_job_start(&job, leaves_a_child, false, false, NULL)));
+	cr_assert(zero(int, kt_loop_run(loop)));
+	cr_assert(eq(int, job.exit_code, 3));
+	cr_assert(eq(int, (int)job.outcome.result.verdict, KT_VERDICT_ERROR));
+	cr_assert(eq(long, read(pids[0], &child, sizeof(child)), sizeof(child)));
+	cr_assert(dies(child), "process %d is left", (int)child);
+	kt_job_deinit(&job);
+	(void)kt_loop_free(loop);
+	(void)close(pids[0]);
+	(void)close(pids[1]);
+}
+
+static int waits(struct kt_job *job, int report_fd, int go_fd)
+{
+	(void)job;
+	(void)report_fd;
+	(void)go_fd;
+	for (;;)
+		(void)pause();
+	return 0;
+}
+
+/* The lowest descriptor that is free: a limit of so many lets no other be opened. */
+static rlim_t next_fd(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)close(fd);
+	return (rlim_t)fd;
+}
+
+/* Each number of descriptors fails at another point of the start. */
+Test(job, a_half_start_leaves_nothing)
+{
+	struct rlimit before, few;
+	struct kt_loop *loop;
+
+	cr_assert(zero(int, kt_loop_new(&loop)));
+	(void)getrlimit(RLIMIT_NOFILE, &before);
+	for (rlim_t more = 0; more <= 3; more++) {
+		struct kt_job job;
+		int r;
+
+		cr_assert(zero(int, kt_job_init(&job, loop, &events, &test, "t", &kernel,
+						KT_PHASE_BOOT, NULL)));
+		few = before;
+		few.rlim_cur = next_fd() + more;
+		(void)setrlimit(RLIMIT_NOFILE, &few);
+		r = kt_job_start(&job, waits, false, true, NULL);
+		(void)setrlimit(RLIMIT_NOFILE, &before);
+		cr_assert(eq(int, r, -EMFILE), "%u descriptors", (unsigned int)more);
+		cr_assert(eq(int, waitpid(-1, NULL, WNOHANG), -1), "a child is left");
+		cr_assert(eq(int, kt_loop_step(loop, kt_now_ns()), -ETIMEDOUT), "a source is left");
+		kt_job_deinit(&job);
+	}
+	(void)kt_loop_free(loop);
+}
+
+/* An event loop that refuses the process: it is a file instead of an epoll descriptor. */
+Test(job, a_process_that_cannot_be_watched_is_ended)
+{
+	int fd = (int)next_fd(), other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct kt_loop *loop;
+	struct kt_job job;
+
+	(void)close(other); /* fd is free again, and is the loop's */
+	cr_assert(zero(int, kt_loop_new(&loop)));
+	cr_assert(zero(int, kt_job_init(&job, loop, &events, &test, "t", &kernel, KT_PHASE_BOOT,
+					NULL)));
+	other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	cr_assert(eq(int, dup2(other, fd), fd));
+	cr_assert(lt(int, kt_job_start(&job, waits, false, false, NULL), 0));
+	cr_assert(eq(int, waitpid(-1, NULL, WNOHANG), -1), "a child is left");
+	(void)close(other);
+	kt_job_deinit(&job);
+	(void)kt_loop_free(loop);
+}
+
+/* ---- the host's share ----------------------------------------------------------------------- */
+
+Test(steal, threads_are_compared_one_by_one)
+{
+	/* An early wait of 1 hides nothing of 2's; 3 has ended; 4 is new; 5's number is reused. */
+	struct kt_steal_thread early[] = { { 1, 900 }, { 2, 10 }, { 3, 5000 }, { 5, 800 } };
+	struct kt_steal_thread late[] = { { 1, 905 }, { 2, 60 }, { 4, 30 }, { 5, 20 } };
+	const struct kt_steal before = { early, 4 }, after = { late, 4 }, none = KT_STEAL_NULL;
+
+	cr_assert(eq(u64, kt_steal_between(&before, &after), 50));
+	cr_assert(zero(u64, kt_steal_between(&before, &before)));
+	cr_assert(zero(u64, kt_steal_between(&before, &none)));
+	cr_assert(eq(u64, kt_steal_between(&none, &after), 905));
+}
+
+Test(steal, this_process_has_threads)
+{
+	KT_CLEANUP(kt_steal_deinit) struct kt_steal steal = KT_STEAL_NULL;
+
+	kt_steal_read(&steal, getpid());
+	cr_assert(ge(sz, steal.n, 1));
+}

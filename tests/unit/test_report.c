@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* Reports: where they are written to, and that every reader can read them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "framework/report/file.h"
+#include "framework/report/report.h"
+#include "tests/unit/leaks.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+UNIT_SUITE(report_file);
+UNIT_SUITE(report_text);
+UNIT_SUITE(xml);
+
+/* ---- the file ------------------------------------------------------------------------------- */
+
+struct place {
+	char dir[64];
+};
+
+static struct place place_new(void)
+{
+	struct place place = { .dir = "/tmp/ktest-report-XXXXXX" };
+
+	cr_assert(mkdtemp(place.dir) != NULL);
+	return place;
+}
+
+static char *in(const struct place *place, const char *name)
+{
+	return kt_format("%s/%s", place->dir, name);
+}
+
+static int write_report(const char *path, const char *text)
+{
+	struct kt_report_file *file;
+	int r = kt_report_file_open(path, &file, NULL);
+
+	if (r < 0)
+		return r;
+	r = kt_report_file_write(file, text, strlen(text), NULL);
+	(void)kt_report_file_free(file);
+	return r;
+}
+
+static void expect_content(const char *path, const char *text)
+{
+	KT_FREE char *content = NULL;
+
+	cr_assert(zero(int, kt_file_read(path, 1000, &content, NULL)), "%s", path);
+	cr_assert(eq(str, content, (char *)text));
+}
+
+Test(report_file, a_new_and_an_old_file)
+{
+	struct place place = place_new();
+	KT_FREE char *path = in(&place, "r.xml");
+
+	cr_assert(zero(int, write_report(path, "one")));
+	expect_content(path, "one");
+	cr_assert(zero(int, write_report(path, "two")));
+	expect_content(path, "two");
+	(void)kt_remove_all(place.dir);
+}
+
+Test(report_file, a_link_stays_and_its_target_is_replaced)
+{
+	struct place place = place_new();
+	KT_FREE char *target = in(&place, "target"), *path = in(&place, "link");
+	struct stat st;
+
+	cr_assert(zero(int, symlink("target", path)));
+	cr_assert(zero(int, write_report(path, "through nothing")));
+	expect_content(target, "through nothing");
+	cr_assert(zero(int, write_report(path, "again")));
+	expect_content(target, "again");
+	cr_assert(zero(int, lstat(path, &st)));
+	cr_assert(eq(u32, st.st_mode & S_IFMT, S_IFLNK));
+	(void)kt_remove_all(place.dir);
+}
+
+Test(report_file, a_device_stays_a_device)
+{
+	struct stat st;
+
+	cr_assert(zero(int, write_report("/dev/null", "gone")));
+	cr_assert(zero(int, stat("/dev/null", &st)));
+	cr_assert(eq(u32, st.st_mode & S_IFMT, S_IFCHR));
+	cr_assert(eq(int, write_report("/dev/full", "no room"), -ENOSPC));
+}
+
+Test(report_file, a_fifo_is_written_through)
+{
+	struct place place = place_new();
+	KT_FREE char *path = in(&place, "fifo");
+	char text[8] = "";
+	struct stat st;
+	int reader;
+
+	cr_assert(zero(int, mkfifo(path, 0600)));
+	cr_assert(eq(int, write_report(path, "nobody"), -ENXIO));
+	reader = open(path, O_RDONLY | O_NONBLOCK);
+	cr_assert(zero(int, write_report(path, "piped")));
+	cr_assert(eq(long, read(reader, text, sizeof(text)), 5));
+	cr_assert(eq(str, text, "piped"));
+	cr_assert(zero(int, lstat(path, &st)));
+	cr_assert(eq(u32, st.st_mode & S_IFMT, S_IFIFO));
+	(void)close(reader);
+	(void)kt_remove_all(place.dir);
+}
+
+Test(report_file, what_cannot_be_written_is_told_at_once)
+{
+	struct kt_report_file *file;
+	struct kt_err err;
+
+	cr_assert(eq(int, kt_report_file_open("/nonexistent/r.xml", &file, &err), -ENOENT));
+	cr_assert(strstr(err.text, "/nonexistent/r.xml") != NULL, "%s", err.text);
+	cr_assert(eq(int, kt_report_file_open("/tmp", &file, &err), -EISDIR));
+}
+
+/* ---- texts ---------------------------------------------------------------------------------- */
+
+static const struct kt_test test = { .name = "t", .file = "t.c", .line = 7 };
+
+Test(report_text, the_rerun_line_is_quoted_and_complete)
+{
+	const struct kt_kernel kernel = { .spec = "/tmp/my kernel" };
+	const struct kt_options options = {
+		.append = "panic=1 it's",
+		.timeout_ns = UINT64_C(1500000000),
+		.boot = KT_BOOT_COLD,
+	};
+	const struct kt_run_info info = { .program = "./a b", .options = &options };
+	struct kt_outcome outcome = KT_OUTCOME_NULL;
+	KT_FREE char *command = NULL;
+
+	outcome.test = &test;
+	outcome.kernel = &kernel;
+	outcome.seed = 5;
+	command = kt_report_rerun_command(&info, &outcome);
+	cr_assert(eq(str, command,
+		     "'./a b' --exact -t t --seed 5 --boot cold --kernel '/tmp/my kernel' "
+		     "--append 'panic=1 it'\\''s' --timeout 1500ms"));
+}
+
+Test(report_text, a_nul_hides_nothing)
+{
+	KT_CLEANUP(kt_capture_deinit) struct kt_capture capture = KT_CAPTURE_NULL;
+	KT_FREE char *text = NULL;
+
+	cr_assert(zero(int, kt_capture_init(&capture, "test", NULL)));
+	cr_assert(zero(int, kt_capture_append(&capture, "before\0after\n", 13)));
+	text = kt_report_capture_text(&capture);
+	cr_assert(eq(str, text, "before\\0after\n"));
+}
+
+/* ---- XML ------------------------------------------------------------------------------------ */
+
+/* The JUnit report of one outcome. */
+static char *junit(const char *out, size_t len, enum kt_verdict verdict)
+{
+	struct place place = place_new();
+	KT_FREE char *path = in(&place, "j.xml");
+	const struct kt_options options = { .stress_count = 1 };
+	const struct kt_host host = { .accel_text = "tcg" };
+	const struct kt_run_info info = {
+		.program = "p", .options = &options, .host = &host, .kernels_text = "k"
+	};
+	const struct kt_counts counts = { .total = 1 };
+	struct kt_reporter *reporter = NULL;
+	struct kt_outcome outcome;
+	char *text = NULL;
+
+	cr_assert(zero(int, kt_outcome_init(&outcome, &test, NULL)));
+	outcome.name = "t";
+	outcome.result.verdict = verdict;
+	cr_assert(zero(int, kt_capture_append(&outcome.out, out, len)));
+	cr_assert(zero(int, kt_report_junit_new(path, &reporter)));
+	cr_assert(zero(int, kt_reporters_begin(reporter, &info, NULL)));
+	cr_assert(zero(int, kt_reporters_outcome(reporter, &outcome)));
+	cr_assert(zero(int, kt_reporters_end(reporter, &counts, NULL)));
+	kt_reporters_free(reporter);
+	kt_outcome_deinit(&outcome);
+	cr_assert(zero(int, kt_file_read(path, 1 << 20, &text, NULL)));
+	(void)kt_remove_all(place.dir);
+	return text;
+}
+
+Test(xml, text_of_any_bytes_is_valid)
+{
+	/* Valid UTF-8, a broken byte, a surrogate, U+FFFE, U+FFFF, controls, markup. */
+	static const char bytes[] = "gr\xc3\xb6\xc3\x9f \xff \xed\xa0\x80 \xef\xbf\xbe\xef\xbf\xbf "
+				    "\x01\x0b<&>\"";
+	KT_FREE char *text = junit(bytes, sizeof(bytes) - 1, KT_VERDICT_FAIL);
+
+	cr_assert(strstr(text, "gr\xc3\xb6\xc3\x9f \xef\xbf\xbd ") != NULL, "%s", text);
+	cr_assert(strstr(text, "&lt;&amp;&gt;&quot;") != NULL, "%s", text);
+	cr_assert(zero(ptr, strstr(text, "\xef\xbf\xbe")));
+	cr_assert(zero(ptr, strstr(text, "\xed\xa0\x80")));
+	cr_assert(zero(ptr, strchr(text, 1)));
+}
+
+Test(xml, long_output_keeps_head_and_tail)
+{
+	size_t len = 5000000;
+	char *bytes = malloc(len);
+	KT_FREE char *text = NULL;
+
+	memset(bytes, 'm', len);
+	memcpy(bytes, "head", 4);
+	memcpy(bytes + len - 4, "tail", 4);
+	text = junit(bytes, len, KT_VERDICT_FAIL);
+	free(bytes);
+	cr_assert(lt(sz, strlen(text), 100000));
+	cr_assert(strstr(text, "<system-out>head") != NULL);
+	cr_assert(strstr(text, "tail</system-out>") != NULL);
+	cr_assert(strstr(text, " bytes left out]") != NULL);
+}
+
+Test(xml, the_output_of_a_pass_is_left_out)
+{
+	KT_FREE char *text = junit("hello", 5, KT_VERDICT_PASS);
+
+	cr_assert(zero(ptr, strstr(text, "hello")));
+}
