@@ -201,8 +201,8 @@ static int merge_item(struct kt_image *image, const struct item *item, const cha
 	return 0;
 }
 
-static int add_item(struct kt_image *image, const char *host, const char *guest, const struct owner *owner,
-		    struct kt_err *reterr)
+static int add_item(struct kt_image *image, const char *host, const char *guest,
+		    const struct owner *owner, struct kt_err *reterr)
 {
 	KT_CLEANUP(item_deinit)
 	struct item item = { .is_base = owner->is_base, .packages = owner->packages };
@@ -595,7 +595,8 @@ static json_t *item_hash(const struct item *item)
 			    (uint64_t)item->hash.low64);
 }
 
-json_t *kt_image_manifest(const struct kt_image *image, struct kt_packages packages, const json_t *before)
+json_t *kt_image_manifest(const struct kt_image *image, struct kt_packages packages,
+			  const json_t *before)
 {
 	json_t *manifest = before ? json_copy((json_t *)before) : json_object();
 
@@ -617,7 +618,8 @@ static bool item_differs(const struct item *item, const json_t *manifest)
 	return !same;
 }
 
-bool kt_image_differs(const struct kt_image *image, struct kt_packages packages, const json_t *manifest)
+bool kt_image_differs(const struct kt_image *image, struct kt_packages packages,
+		      const json_t *manifest)
 {
 	for (size_t i = 0; i < image->n; i++) {
 		if (is_wanted(&image->items[i], &packages) &&
@@ -627,7 +629,8 @@ bool kt_image_differs(const struct kt_image *image, struct kt_packages packages,
 	return false;
 }
 
-uint64_t kt_image_bytes(const struct kt_image *image, struct kt_packages packages, const json_t *manifest)
+uint64_t kt_image_bytes(const struct kt_image *image, struct kt_packages packages,
+			const json_t *manifest)
 {
 	uint64_t bytes = 0;
 
@@ -676,8 +679,8 @@ static int send_item(const struct item *item, struct kt_link *link)
 	return r;
 }
 
-int kt_image_send_changes(const struct kt_image *image, struct kt_packages packages, const json_t *manifest,
-			  struct kt_link *link, struct kt_err *reterr)
+int kt_image_send_changes(const struct kt_image *image, struct kt_packages packages,
+			  const json_t *manifest, struct kt_link *link, struct kt_err *reterr)
 {
 	for (size_t i = 0; i < image->n; i++) {
 		const struct item *item = &image->items[i];

@@ -7,9 +7,9 @@
  * The files are divided into base files, which every guest has, and packages, which only some tests
  * need. A guest gets them in two ways: a guest that boots has the base files in its initramfs; a
  * guest that is restored from a template has the template's files, and what differs from the image
- * is sent to it. Files of packages are always sent, never in the initramfs. Files of a template that
- * the test does not need are removed before it runs: a test sees the same files however its guest
- * came about.
+ * is sent to it. Files of packages are always sent, never in the initramfs. Files of a template
+ * that the test does not need are removed before it runs: a test sees the same files however its
+ * guest came about.
  *
  * A manifest tells which files a guest has: a JSON object that maps the path of each file to the
  * mode and hash of its contents.
@@ -114,28 +114,31 @@ int kt_image_initramfs(const struct kt_image *image, int *ret_fd, struct kt_err 
  * manifest of the guest to which they are sent: its other files are included. NULL when out of
  * memory.
  */
-json_t *kt_image_manifest(const struct kt_image *image, struct kt_packages packages, const json_t *before);
+json_t *kt_image_manifest(const struct kt_image *image, struct kt_packages packages,
+			  const json_t *before);
 
 /*
  * Whether a guest with the files of @manifest lacks a base file or a file of @packages, or has it
  * with another mode or other contents.
  */
-bool kt_image_differs(const struct kt_image *image, struct kt_packages packages, const json_t *manifest);
+bool kt_image_differs(const struct kt_image *image, struct kt_packages packages,
+		      const json_t *manifest);
 
 /* The bytes that kt_image_send_changes() would send; @manifest NULL: to a guest without files. */
-uint64_t kt_image_bytes(const struct kt_image *image, struct kt_packages packages, const json_t *manifest);
+uint64_t kt_image_bytes(const struct kt_image *image, struct kt_packages packages,
+			const json_t *manifest);
 
 /*
  * Sends the files that differ from @manifest as FILE frames. Where /init is among them, the caller
  * sends EXEC afterwards. Returns 0, -ENOMEM, or -ENAMETOOLONG for a path that FILE cannot hold.
  */
-int kt_image_send_changes(const struct kt_image *image, struct kt_packages packages, const json_t *manifest,
-			  struct kt_link *link, struct kt_err *reterr);
+int kt_image_send_changes(const struct kt_image *image, struct kt_packages packages,
+			  const json_t *manifest, struct kt_link *link, struct kt_err *reterr);
 
 /*
  * Sends one REMOVE frame with the files of @manifest that are neither base files nor files of
- * @packages; nothing when there are none. Returns 0, -ENOMEM, or -EMSGSIZE when the paths do not fit
- * into a frame.
+ * @packages; nothing when there are none. Returns 0, -ENOMEM, or -EMSGSIZE when the paths do not
+ * fit into a frame.
  */
 int kt_image_send_removals(const struct kt_image *image, struct kt_packages packages,
 			   const json_t *manifest, struct kt_link *link, struct kt_err *reterr);

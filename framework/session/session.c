@@ -109,7 +109,7 @@ static void drive(struct kt_session_state *session)
 		r = restore(session, &err);
 	} else if (r == 0) {
 		/* The base files are in the initramfs, so only those of the packages are sent. */
-		send_ns -= kt_setup_send_limit_ns(session->setup, 0);
+		send_ns -= kt_setup_send_limit_ns(session->setup, KT_PACKAGES_NONE);
 		kt_session_enter(session, KT_PHASE_BOOT,
 				 kt_setup_boot_limit_ns(session->setup, session->outcome->test) +
 					 send_ns);
