@@ -36,7 +36,7 @@ static unsigned int check_check(const struct kt_payload *payload, unsigned int i
 			ABOUT(payload), out,
 			"check %u is about a metric; .output has no KT_OUTPUT_JSON to find it in",
 			index);
-	/* NaN is the bound of no range; infinity is allowed. */
+	/* NaN is not a bound. Infinity is. */
 	if (isnan(check->min) || isnan(check->max) ||
 	    (check->kind == KT_CHECK_METRIC_RANGE && check->min > check->max))
 		n += kt_declaration_fault(ABOUT(payload), out,
@@ -49,7 +49,7 @@ static unsigned int check_check(const struct kt_payload *payload, unsigned int i
 	return n;
 }
 
-/* Of two payloads with one name the one that was registered later is at fault. */
+/* Two payloads must not share a name: the one that was registered later is at fault. */
 static unsigned int check_payload(const struct kt_payload_node *nodes,
 				  const struct kt_payload *payload, FILE *out)
 {

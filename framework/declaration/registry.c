@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The lists of what this binary declares. Constructors fill them before main(), so that they need
- * no lock. Test binaries refer to this file by every KTEST(); it is therefore always linked in, and
- * with it the constructor that turns the process into the guest's init.
+ * no lock. Every KTEST() refers to this file, so the linker always takes it in, and with it
+ * the constructor that turns the process into the guest's init.
  */
 
 #include "framework/declaration/registry.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The records of the steps' holds. The kernel counts a cgroup's CPU time from its creation, so the
- * values at the begin of a hold are kept in the live cgroup (struct kt_live_cgroup) and subtracted
+ * values at the start of a hold are kept in the live cgroup (struct kt_live_cgroup) and subtracted
  * at its end. A cgroup that is created during the hold begins at 0; one that is removed during it
  * gets no record.
  */

@@ -41,7 +41,7 @@ int kt_record_begin(struct kt_records *records, struct kt_live *live, const char
 		    struct kt_step_record **ret_record, struct kt_err *reterr);
 
 /*
- * Completes the record of the hold that ends now with what each cgroup has used since its begin.
+ * Completes the record of the hold that ends now with what each cgroup has used since its start.
  * Returns 0 or a negative errno with a message.
  */
 int kt_record_end(struct kt_step_record *record, struct kt_live *live, struct kt_err *reterr);

@@ -36,7 +36,7 @@ void kt_checks_set_default(const struct kt_checks *checks)
 	defaults = *checks;
 }
 
-/* ---- the limits ------------------------------------------------------------------ */
+/* ---- the limits ------------------------------------------------------------------------------ */
 
 /* Pointers to the members of @checks that are numbers, ended by NULL. 0 means: no limit is set. */
 static double *const *number_members(struct kt_checks *checks, double *members[16])
@@ -418,9 +418,7 @@ void kt_check_reports(struct kt_ctx *ctx, const struct kt_reports *reports)
 		return;
 	if (!reports->n)
 		(void)kt_inconclusive(ctx, "there were no workers to be checked");
-	/*
-	 * Reports are appended a whole group at a time (kt_worker_group_stop()).
-	 */
+	/* Reports are appended a whole group at a time (kt_worker_group_stop()). */
 	for (size_t i = 0; i < reports->n; i += checker.n) {
 		checker.at = &reports->at[i];
 		checker.n = 1;

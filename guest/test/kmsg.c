@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads the kernel's log as records. The kernel fills the log from user space too (writes to
- * /dev/kmsg); only its own records may count as complaints, so the text that is made here tells
- * them apart.
+ * Reads the kernel's log as records. User space can write to the same log (/dev/kmsg). Only
+ * the kernel's own records may count as complaints, so this file marks the others.
  */
 
 #include "guest/test/kmsg.h"
