@@ -64,15 +64,14 @@ int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct k
 	return machine->ops->resume(machine, deadline_ns, reterr);
 }
 
-<<<<<<< HEAD
 void kt_machine_power_off(struct kt_machine *machine)
 {
 	machine->ops->power_off(machine);
-=======
+}
+
 void kt_machine_mark_steal(struct kt_machine *machine)
 {
 	machine->ops->mark_steal(machine);
->>>>>>> main
 }
 
 uint64_t kt_machine_stolen_ns(struct kt_machine *machine)

@@ -113,11 +113,8 @@ struct kt_machine_ops {
 	int (*port_write)(struct kt_machine *machine, const struct iovec *parts, size_t n);
 	int (*pause)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 	int (*resume)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
-<<<<<<< HEAD
 	void (*power_off)(struct kt_machine *machine);
-=======
 	void (*mark_steal)(struct kt_machine *machine);
->>>>>>> main
 	uint64_t (*stolen_ns)(struct kt_machine *machine);
 	void (*destroy)(struct kt_machine *machine);
 };
@@ -192,21 +189,15 @@ int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct k
 void kt_machine_mark_steal(struct kt_machine *machine);
 
 /*
-<<<<<<< HEAD
  * Ends a machine whose guest has asked for that, at once. The event loop then calls exited() with
  * KT_EXIT_SHUTDOWN, after the last byte of port and console, as if the guest had powered off.
  */
 void kt_machine_power_off(struct kt_machine *machine);
 
 /*
- * Returns for how many nanoseconds, since the machine was started, the host kept one of its threads
- * waiting for a CPU: the largest value of all threads. A duration that the guest measures may be
- * too long by as much. 0 when the host does not tell.
-=======
  * Returns how long the host kept one of the machine's threads waiting for a CPU since the mark: the
  * longest of all threads, in ns. Times that the guest measures may be off by as much. 0 when the
  * host's kernel does not count.
->>>>>>> main
  */
 uint64_t kt_machine_stolen_ns(struct kt_machine *machine);
 

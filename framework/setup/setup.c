@@ -41,13 +41,8 @@
 /*
  * Under TCG the kernel's default idle loop executes MWAIT, which QEMU implements as a yield when
  * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it
-<<<<<<< HEAD
- * until its next interrupt. A KVM guest halts by itself, perhaps after it has polled for a while,
- * which wakes it sooner.
-=======
  * until its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it
  * sooner.
->>>>>>> main
  */
 #define CMDLINE_TCG " idle=halt"
 
