@@ -135,6 +135,24 @@ static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed
 	return 0;
 }
 
+/* A QEMU of another build may lack what the plugin uses. The answer is kept beside the version. */
+static void probe_plugin(json_t *cache, struct kt_host *host, bool *changed)
+{
+	KT_FREE char *key = kt_format("plugin %s %u.%u", host->qemu.path, host->qemu.major,
+				      host->qemu.minor);
+	const json_t *works = key ? json_object_get(cache, key) : NULL;
+	struct kt_err err = KT_ERR_NULL;
+
+	if (works) {
+		host->repeatable = json_is_true(works);
+		return;
+	}
+	host->repeatable = kt_qemu_try_plugin(&host->qemu, &err) == 0;
+	if (key)
+		(void)json_object_set_new(cache, key, json_boolean(host->repeatable));
+	*changed = true;
+}
+
 /* Sets the accelerator of @host, and the texts that tell people why. */
 static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *kvm,
 			struct kt_host *host, struct kt_err *reterr)
@@ -189,6 +207,8 @@ int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host 
 	r = choose_accel(choice, &kvm, &host, reterr);
 	if (r == 0 && host.accel == KT_ACCEL_TCG)
 		host.tsc_mhz = probe_tsc(cache, &changed);
+	if (r == 0 && host.accel == KT_ACCEL_TCG)
+		probe_plugin(cache, &host, &changed);
 	if (changed)
 		cache_store(path, cache);
 	if (r == 0)

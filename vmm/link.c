@@ -102,9 +102,16 @@ static void on_exited(void *data, const struct kt_machine_exit *exit)
 	link->events->exited(link->data, exit);
 }
 
+/* The deadline on the guest's own clock. */
+static void on_expired(void *data)
+{
+	on_deadline(data);
+}
+
 static const struct kt_machine_events machine_events = {
 	.port = on_port,
 	.console = on_console,
+	.expired = on_expired,
 	.exited = on_exited,
 };
 

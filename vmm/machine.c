@@ -64,6 +64,11 @@ int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct k
 	return machine->ops->resume(machine, deadline_ns, reterr);
 }
 
+const char *kt_time_name(enum kt_time time)
+{
+	return time == KT_TIME_VIRTUAL ? "virtual" : "real";
+}
+
 void kt_machine_power_off(struct kt_machine *machine)
 {
 	machine->ops->power_off(machine);

@@ -33,6 +33,19 @@ enum kt_accel {
 /* Returns "tcg" or "kvm". */
 const char *kt_accel_name(enum kt_accel accel);
 
+/* Whose time the guest's clocks show. */
+enum kt_time {
+	KT_TIME_REAL, /* the host's: how far a guest gets depends on what else the host does */
+	/*
+	 * The guest's own: each instruction takes the same time, and time in which all vCPUs are
+	 * idle is skipped. What a guest does depends on nothing but its input. TCG only.
+	 */
+	KT_TIME_VIRTUAL,
+};
+
+/* Returns "real" or "virtual". */
+const char *kt_time_name(enum kt_time time);
+
 /* The vCPUs and how they share caches and nodes. Each member is at least 1. */
 struct kt_machine_topology {
 	unsigned int numa_nodes; /* divides llcs: each node has as many LLCs as every other */
@@ -50,6 +63,14 @@ struct kt_machine_config {
 	unsigned int memory_mib; /* the guest's RAM, at least 1 per NUMA node */
 	enum kt_accel accel;
 	const char *qemu;       /* path of the QEMU program */
+	enum kt_time time;
+	/* Virtual time only: an instruction takes 2^insn_shift ns, 0..10. */
+	unsigned int insn_shift;
+	/*
+	 * Virtual time only: whether the machine serves host calls (wire/hostcall.h), and is so
+	 * repeatable. Otherwise bytes of the port reach the guest at moments of the host.
+	 */
+	bool host_calls;
 	bool tcg_single_thread; /* TCG only: all vCPUs share one host thread (for old QEMUs) */
 	/*
 	 * The file that is the guest's RAM. The machine sets its length and maps it shared; a
@@ -91,6 +112,8 @@ struct kt_machine_events {
 	void (*port)(void *data, const uint8_t *bytes, size_t len);
 	/* Bytes of the console. Operations may call this too, before they return. */
 	void (*console)(void *data, const uint8_t *bytes, size_t len);
+	/* The guest has reached the limit that it has set with KT_HOSTCALL_LIMIT. */
+	void (*expired)(void *data);
 	/* The machine has ended: called once, after the last byte of port and console. */
 	void (*exited)(void *data, const struct kt_machine_exit *exit);
 };

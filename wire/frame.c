@@ -186,3 +186,13 @@ int kt_frame_rx_take(struct kt_frame_rx *rx, const uint8_t **data, size_t *len,
 		rx->fault = r;
 	return r;
 }
+
+size_t kt_frame_rx_missing(const struct kt_frame_rx *rx)
+{
+	struct header header;
+
+	if (rx->have < KT_FRAME_HEADER_LEN)
+		return KT_FRAME_HEADER_LEN - rx->have;
+	memcpy(&header, rx->header, sizeof(header));
+	return header.length - (rx->have - KT_FRAME_HEADER_LEN);
+}

@@ -65,5 +65,11 @@ void kt_frame_rx_deinit(struct kt_frame_rx *rx);
 int kt_frame_rx_take(struct kt_frame_rx *rx, const uint8_t **data, size_t *len,
 		     struct kt_frame *ret_frame, struct kt_err *reterr);
 
+/*
+ * Returns how many bytes may be taken before the next frame can be complete: the rest of its
+ * header, or the rest of its payload once the header is there. At least 1.
+ */
+size_t kt_frame_rx_missing(const struct kt_frame_rx *rx);
+
 /* Writes the four characters of @type, unprintable ones as '?', to @text and returns @text. */
 const char *kt_frame_type_text(uint32_t type, char text[5]);

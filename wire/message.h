@@ -48,7 +48,7 @@ enum kt_message {
  * guest that is prepared before its turn gets it earlier, as WAKE.
  */
 struct kt_msg_wake {
-	uint64_t realtime_ns; /* the host's CLOCK_REALTIME */
+	uint64_t realtime_ns; /* the host's CLOCK_REALTIME; 0: the guest keeps its own */
 	uint8_t entropy[32];  /* for the kernel's random pool */
 };
 

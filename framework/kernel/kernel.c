@@ -40,6 +40,7 @@ void kt_kernel_deinit(struct kt_kernel *kernel)
 	free(kernel->vmlinux);
 	free(kernel->label);
 	free(kernel->cmdline);
+	free(kernel->virtual_cmdline);
 	*kernel = KT_KERNEL_NULL;
 }
 

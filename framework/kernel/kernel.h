@@ -22,6 +22,7 @@ struct kt_kernel {
 	struct kt_kernel_facts facts;
 	const char *spec; /* what the user asked for; NULL: the default. Borrowed */
 	char *label;      /* of NAME[LABEL] where there are several kernels; else NULL */
+	char *virtual_cmdline; /* the same for machines with virtual time */
 	char *cmdline;    /* the kernel command line of this run; NULL until setup has made it */
 };
 

@@ -56,6 +56,8 @@ static const char help[] =
 	"                           every test on each, as NAME[VERSION]\n"
 	"      --append ARGUMENTS   added to the kernel command line\n"
 	"      --accel auto|kvm|tcg accelerator (KTESTS_ACCEL)\n"
+	"      --time real|virtual  whose time guests show: the host's, or under TCG their own\n"
+	"                           (KTESTS_TIME)\n"
 	"      --qemu PROGRAM       QEMU to use\n"
 	"      --boot fork|cold     restore each machine from a booted template (default), or boot "
 	"it\n"
@@ -137,6 +139,7 @@ enum {
 	OPT_FORMAT,
 	OPT_APPEND,
 	OPT_ACCEL,
+	OPT_TIME,
 	OPT_QEMU,
 	OPT_TIMEOUT,
 	OPT_BOOT_TIMEOUT,
@@ -188,6 +191,7 @@ static const struct option long_options[] = {
 	{ "kernel", required_argument, NULL, 'k' },
 	{ "append", required_argument, NULL, OPT_APPEND },
 	{ "accel", required_argument, NULL, OPT_ACCEL },
+	{ "time", required_argument, NULL, OPT_TIME },
 	{ "qemu", required_argument, NULL, OPT_QEMU },
 	{ "test-threads", required_argument, NULL, 'j' },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -249,6 +253,12 @@ static const struct word accel_words[] = {
 	{ "auto", KT_ACCEL_CHOICE_AUTO },
 	{ "kvm", KT_ACCEL_CHOICE_KVM },
 	{ "tcg", KT_ACCEL_CHOICE_TCG },
+	{ 0 },
+};
+
+static const struct word time_words[] = {
+	{ "real", KT_TIME_CHOICE_REAL },
+	{ "virtual", KT_TIME_CHOICE_VIRTUAL },
 	{ 0 },
 };
 
@@ -602,6 +612,10 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 		r = parse_word("--accel", accel_words, text, &value, reterr);
 		o->accel = (enum kt_accel_choice)value;
 		return r;
+	case OPT_TIME:
+		r = parse_word("--time", time_words, text, &value, reterr);
+		o->time = (enum kt_time_choice)value;
+		return r;
 	case OPT_BOOT:
 		r = parse_word("--boot", boot_words, text, &value, reterr);
 		o->boot = (enum kt_boot)value;
@@ -637,7 +651,7 @@ static int apply_environment(struct kt_options *o, struct kt_err *reterr)
 		const char *name;
 		int option;
 	} variables[] = {
-		{ "KTESTS_KERNEL", 'k' },       { "KTESTS_ACCEL", OPT_ACCEL },
+		{ "KTESTS_KERNEL", 'k' },       { "KTESTS_ACCEL", OPT_ACCEL }, { "KTESTS_TIME", OPT_TIME },
 		{ "KTESTS_TEST_THREADS", 'j' }, { "KTESTS_RETRIES", OPT_RETRIES },
 		{ "KTESTS_SHARD", OPT_SHARD },  { "KTESTS_OUTPUT_DIR", 'o' },
 	};

@@ -52,6 +52,12 @@ enum kt_status_level {
 	KT_STATUS_ALL,
 };
 
+/* Whose time machines show. */
+enum kt_time_choice {
+	KT_TIME_CHOICE_REAL,    /* the host's */
+	KT_TIME_CHOICE_VIRTUAL, /* the guest's own, under TCG; tests can ask for the host's */
+};
+
 /* Where a test's machine comes from. */
 enum kt_boot {
 	KT_BOOT_FORK, /* restored from a template, which was booted and saved before */
@@ -94,6 +100,7 @@ struct kt_options {
 	const char *qemu;              /* program; NULL: the default one */
 	enum kt_boot boot;             /* default: FORK */
 	uint64_t template_cache_bytes; /* of the disk; default 4 GiB */
+	enum kt_time_choice time;      /* default: REAL */
 	enum kt_accel_choice accel;    /* default: AUTO */
 
 	/* running */

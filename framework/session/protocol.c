@@ -13,6 +13,7 @@
 #include "framework/session/phase.h"
 #include "framework/session/session.h"
 #include "framework/session/symbol.h"
+#include "framework/setup/time.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -37,6 +38,19 @@ void kt_session_send(struct kt_session_state *session, enum kt_message type, con
 		kt_session_end(session, KT_VERDICT_ERROR, "out of memory for the guest's port");
 }
 
+/* A repeatable guest has nothing of this moment: its random pool follows from the seed. */
+static int make_wake(const struct kt_session_state *session, struct kt_msg_wake *ret_wake)
+{
+	const struct kt_outcome *outcome = session->outcome;
+	uint64_t seed = kt_plan_test_seed(outcome->seed, outcome->test);
+
+	if (!kt_setup_is_repeatable(session->setup, outcome->test))
+		return kt_link_make_wake(ret_wake);
+	*ret_wake = (struct kt_msg_wake){ .realtime_ns = 0 };
+	memcpy(ret_wake->entropy, &seed, sizeof(seed));
+	return 0;
+}
+
 /*
  * Everything about the test comes with RUN, and nothing with the kernel's command line or the
  * image: a template serves all tests of its machine.
@@ -58,13 +72,14 @@ static int encode_run(const struct kt_session_state *session, void **ret_data, s
 		.work_type = session->setup->options->work_type,
 		.limit_ns = kt_setup_run_limit_ns(session->setup, session->outcome->test),
 		.time_scale_percent =
-			(uint32_t)KT_MAX(session->setup->timeout_multiplier * 100, 100.0),
+			(uint32_t)KT_MAX(
+			kt_setup_multiplier(session->setup, outcome->test) * 100, 100.0),
 		.environment = environment,
 	};
 
 	if (!name || !attempt || !accel || !stress)
 		return -ENOMEM;
-	return kt_link_make_wake(&run.wake) ?: kt_run_request_encode(&run, ret_data, ret_len);
+	return make_wake(session, &run.wake) ?: kt_run_request_encode(&run, ret_data, ret_len);
 }
 
 /* The time that the host steals counts from here, as does the deadline of the test. */
@@ -137,7 +152,7 @@ static void on_up(struct kt_session_state *session)
 		kt_session_end(session, KT_VERDICT_ERROR, "%s", err.text);
 	} else if (session->go.fd < 0 && !sent) {
 		send_run(session);
-	} else if (kt_link_make_wake(&wake) < 0) {
+	} else if (make_wake(session, &wake) < 0) {
 		kt_session_end(session, KT_VERDICT_ERROR, "no random bytes for the guest");
 	} else {
 		session->awaits_woke = true;

@@ -11,6 +11,7 @@
 #include "framework/setup/limits.h"
 #include "framework/setup/object.h"
 #include "guest/init/main.h"
+#include "framework/setup/time.h"
 #include "guest/test/test.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
@@ -45,6 +46,8 @@
  * sooner.
  */
 #define CMDLINE_TCG " idle=halt"
+
+#define VIRTUAL_TSC_MHZ 1000u /* in virtual time the TSC counts ns */
 
 /* Appends to the warning that the run prints once. */
 __attribute__((format(printf, 2, 3))) static void add_note(struct kt_setup *setup,
@@ -166,14 +169,15 @@ static int check_new(const struct kt_setup *setup, const struct kt_kernel *kerne
  * reads the TSC, so the number of loops in a jiffy follows from its speed. With KVM the kernel
  * knows that all CPUs are alike and measures once.
  */
-static char *make_cmdline(const struct kt_setup *setup, const struct kt_kernel *kernel)
+static char *make_cmdline(const struct kt_setup *setup, const struct kt_kernel *kernel,
+			  unsigned int tsc_mhz)
 {
 	const char *append = setup->options->append;
 	char lpj[32] = "";
 
-	if (setup->host.tsc_mhz && kernel->facts.hz)
+	if (tsc_mhz && kernel->facts.hz)
 		(void)snprintf(lpj, sizeof(lpj), " lpj=%llu",
-			       setup->host.tsc_mhz * 1000000ull / kernel->facts.hz);
+			       tsc_mhz * 1000000ull / kernel->facts.hz);
 	return kt_format(CMDLINE "%s%s%s%s", setup->host.accel == KT_ACCEL_TCG ? CMDLINE_TCG : "",
 			 lpj, append ? " " : "", append ?: "");
 }
@@ -194,8 +198,9 @@ static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
 		if (r < 0)
 			return r;
 		kernel->spec = spec;
-		kernel->cmdline = make_cmdline(setup, kernel);
-		r = kernel->cmdline ? check_new(setup, kernel, reterr) : kt_err_oom(reterr);
+		kernel->cmdline = make_cmdline(setup, kernel, setup->host.tsc_mhz);
+		kernel->virtual_cmdline = make_cmdline(setup, kernel, VIRTUAL_TSC_MHZ);
+		r = kernel->cmdline && kernel->virtual_cmdline ? check_new(setup, kernel, reterr) : kt_err_oom(reterr);
 		if (r < 0) {
 			kt_kernel_deinit(kernel);
 			return r;
@@ -226,9 +231,6 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 	r = set_up_kernels(setup, reterr);
 	if (r < 0) /* -ENOENT means that QEMU is missing, and nothing else */
 		return r == -ENOENT ? -ENODATA : r;
-	setup->timeout_multiplier = options->timeout_multiplier > 0
-					    ? options->timeout_multiplier
-					    : kt_setup_default_multiplier(&setup->host);
 	r = set_up_image(setup, wants, reterr) ?: set_up_templates(setup);
 	if (r == 0 && !setup->template_dir)
 		r = kt_setup_initramfs(setup, reterr);
@@ -278,10 +280,15 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 					  const struct kt_kernel *kernel,
 					  const struct kt_test *test)
 {
+	enum kt_time time = kt_setup_time(setup, test);
+
 	return (struct kt_machine_config){
 		.kernel = kernel->boot,
 		.initramfs_fd = setup->initramfs_fd,
-		.cmdline = kernel->cmdline,
+		.cmdline = time == KT_TIME_VIRTUAL ? kernel->virtual_cmdline : kernel->cmdline,
+		.time = time,
+		.insn_shift = kt_setup_insn_shift(kt_test_vcpus(test)),
+		.host_calls = kt_setup_is_repeatable(setup, test),
 		.topology = kt_setup_topology(test),
 		.memory_mib = kt_test_memory_mib(test),
 		.accel = setup->host.accel,
@@ -346,7 +353,7 @@ uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_tes
 
 	if (setup->options->timeout_ns)
 		return setup->options->timeout_ns;
-	return (uint64_t)((double)ms * setup->timeout_multiplier) * KT_NSEC_PER_MSEC;
+	return (uint64_t)((double)ms * kt_setup_multiplier(setup, test)) * KT_NSEC_PER_MSEC;
 }
 
 /* 2 MiB a second, because a host that is idle sends 15 under TCG, and a busy one far less. */

@@ -27,7 +27,6 @@ struct kt_setup {
 	struct kt_image *image;
 	int initramfs_fd;   /* the image as an initramfs; -1 until kt_setup_initramfs() */
 	char *template_dir; /* NULL when machines are booted, not restored */
-	double timeout_multiplier;
 };
 
 #define KT_SETUP_NULL ((struct kt_setup){ .initramfs_fd = -1 })

@@ -38,6 +38,7 @@
 #include "guest/init/update.h"
 #include "guest/init/wake.h"
 #include "guest/port/crash.h"
+#include "guest/port/hostcall.h"
 #include "guest/port/output.h"
 #include "guest/port/port.h"
 #include "guest/process/reap.h"
@@ -51,6 +52,7 @@
 #include "util/io.h"
 #include "wire/run.h"
 
+#define TURN_INSNS         10000u /* mean length of a vCPU's turn */
 #define PORT_TIMEOUT_NS    (10 * KT_NSEC_PER_SEC)
 #define ACK_TIMEOUT_NS     (30 * KT_NSEC_PER_SEC)
 #define CLEANUP_TIMEOUT_NS (3 * KT_NSEC_PER_SEC)
@@ -89,7 +91,7 @@ static __attribute__((noreturn)) void power_off(void)
 static __attribute__((noreturn)) void leave(struct kt_port *port)
 {
 	if (kt_port_send(port, KT_MSG_BYE, NULL, 0) == 0)
-		(void)poll(NULL, 0, BYE_TIMEOUT_MS);
+		kt_port_linger(port, BYE_TIMEOUT_MS);
 	power_off();
 }
 
@@ -392,6 +394,15 @@ static void scale_stall_timeout(unsigned int percent)
 		(void)kt_file_write("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", text);
 }
 
+/* From here on the machine's course follows from the seed, and the host counts the guest's time. */
+static void begin_schedule(const struct kt_run_request *run)
+{
+	if (!kt_hostcall_served())
+		return;
+	(void)kt_hostcall_limit(run->limit_ns);
+	(void)kt_hostcall_seed(run->seed, TURN_INSNS);
+}
+
 /* Runs the requested test and moves its result to *@ret_result. */
 static void run_test(struct guest *guest, struct kt_result *ret_result)
 {
@@ -403,6 +414,7 @@ static void run_test(struct guest *guest, struct kt_result *ret_result)
 				"the guest's binary does not hold this test");
 		return;
 	}
+	begin_schedule(&guest->run);
 	kt_kmsg_begin(guest->kmsg);
 	kt_ctx_init(&ctx, test);
 	ctx.seed = guest->run.seed;

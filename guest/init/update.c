@@ -112,7 +112,7 @@ int kt_update_exec(struct kt_port *port, struct kt_err *reterr)
 		       position.sent);
 	/* LD_BIND_NOW is also on the kernel command line, for the first PID 1. */
 	if (setenv(KT_UPDATE_VARIABLE, text, 1) < 0 || setenv("LD_BIND_NOW", "1", 1) < 0 ||
-	    fcntl(fd, F_SETFD, 0) < 0)
+	    (fd >= 0 && fcntl(fd, F_SETFD, 0) < 0))
 		return kt_err_set(reterr, -errno, "EXEC: %m");
 	(void)execl("/init", "/init", NULL);
 	return kt_err_set(reterr, -errno, "EXEC: cannot run /init: %m");
@@ -127,7 +127,7 @@ int kt_update_adopt_port(struct kt_port **ret_port, struct kt_err *reterr)
 	if (!text)
 		return -ENOENT;
 	if (sscanf(text, "%d %" SCNu32 " %" SCNu32, &fd, &position.received, &position.sent) != 3 ||
-	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+	    (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0))
 		return kt_err_set(reterr, -EINVAL,
 				  KT_UPDATE_VARIABLE "='%s' does not describe a port", text);
 	(void)unsetenv(KT_UPDATE_VARIABLE);

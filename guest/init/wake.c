@@ -47,5 +47,6 @@ int kt_wake_prepare(struct kt_err *reterr)
 void kt_wake(int fd, const struct kt_msg_wake *wake)
 {
 	add_entropy(fd, wake->entropy);
-	set_clock(wake->realtime_ns);
+	if (wake->realtime_ns)
+		set_clock(wake->realtime_ns);
 }

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <link.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -33,14 +32,6 @@ static struct {
 } last;
 
 static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP };
-
-/* Waits up to 3 s. The host answers with RACK, or ends the machine at once. */
-static void wait_acknowledged(void)
-{
-	struct pollfd waiting = { .fd = kt_port_fd(last.port), .events = POLLIN };
-
-	(void)poll(&waiting, 1, 3000);
-}
 
 /* Reads memory that may not be mapped. The system call fails where an access would fault again. */
 static bool peek(uint64_t address, void *to, size_t len)
@@ -137,7 +128,7 @@ static void on_fatal(int signal, siginfo_t *info, void *context)
 	if (last.output)
 		kt_output_drain(last.output, 500);
 	(void)kt_port_send_last_words(last.port, KT_MSG_CRASH, &crash, sizeof(crash));
-	wait_acknowledged();
+	kt_port_linger(last.port, 3000); /* the host ends the machine at once */
 	sync();
 	(void)reboot(RB_POWER_OFF);
 	_exit(128 + signal);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtio-serial port over which PID 1 talks to the host. There is one; PID 1 opens it once, or
- * takes it over from the program that it has replaced (guest/init/update.c), and keeps it until the
- * machine ends.
+ * The port over which PID 1 talks to the host: host calls where the machine serves them, else a
+ * virtio-serial port. There is one; PID 1 opens it once, or takes it over from the program that it
+ * has replaced (guest/init/update.c), and keeps it until the machine ends.
+ *
+ * With host calls the guest stands still until it has what it asked for. It asks for exactly what
+ * is missing of a frame, so that what it executes does not depend on when bytes arrive.
  *
  * Any thread may send: a lock keeps the frames whole. Only one thread may receive. Frames are
  * numbered in both directions, and the numbers must continue when a newer PID 1 takes over: a lost
@@ -23,6 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "guest/port/hostcall.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -30,7 +34,7 @@
 #define PORTS_DIR "/sys/class/virtio-ports"
 
 struct kt_port {
-	int fd;
+	int fd; /* -1: host calls */
 	pthread_mutex_t send_lock; /* guards tx, and is held while one frame is written */
 	struct kt_frame_tx tx;
 	struct kt_frame_rx rx;
@@ -139,8 +143,11 @@ int kt_port_adopt(int fd, struct kt_port_position position, struct kt_port **ret
 
 int kt_port_open(uint64_t deadline_ns, struct kt_port **ret_port, struct kt_err *reterr)
 {
-	int fd = open_port(deadline_ns, reterr);
+	int fd;
 
+	if (kt_hostcall_served())
+		return kt_port_adopt(-1, (struct kt_port_position){ 0, 0 }, ret_port, reterr);
+	fd = open_port(deadline_ns, reterr);
 	return fd < 0 ? fd : kt_port_adopt(fd, (struct kt_port_position){ 0, 0 }, ret_port, reterr);
 }
 
@@ -159,6 +166,11 @@ int kt_port_buffered(const struct kt_port *port)
 	return port->n_unread > 0;
 }
 
+static int write_bytes(const struct kt_port *port, const void *data, size_t len)
+{
+	return port->fd < 0 ? kt_hostcall_send(data, len) : kt_write_full(port->fd, data, len);
+}
+
 /* Writes one frame, header first. The caller holds the lock. */
 static int send_locked(struct kt_port *port, enum kt_message type, const void *payload, size_t len)
 {
@@ -166,8 +178,8 @@ static int send_locked(struct kt_port *port, enum kt_message type, const void *p
 	int r;
 
 	kt_frame_seal(&port->tx, type, payload, (uint32_t)len, header);
-	r = kt_write_full(port->fd, header, sizeof(header));
-	return r < 0 ? r : kt_write_full(port->fd, payload, len);
+	r = write_bytes(port, header, sizeof(header));
+	return r < 0 ? r : write_bytes(port, payload, len);
 }
 
 int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload, size_t len)
@@ -235,6 +247,30 @@ static int fill_buffer(struct kt_port *port, uint64_t deadline_ns, struct kt_err
 	return 0;
 }
 
+/* Asks for what is missing of the frame, at most a buffer of it. No deadline: no time passes. */
+static int call_host(struct kt_port *port, struct kt_err *reterr)
+{
+	size_t len = KT_MIN(kt_frame_rx_missing(&port->rx), sizeof(port->buffer));
+	int r = kt_hostcall_receive(port->buffer, len);
+
+	if (r < 0)
+		return kt_err_set(reterr, r, "host call: %m");
+	port->unread = port->buffer;
+	port->n_unread = len;
+	return 0;
+}
+
+void kt_port_linger(struct kt_port *port, int ms)
+{
+	struct pollfd waiting = { .fd = port->fd, .events = POLLIN };
+	uint8_t byte;
+
+	if (port->fd < 0)
+		(void)kt_hostcall_receive(&byte, sizeof(byte));
+	else
+		(void)poll(&waiting, 1, ms);
+}
+
 int kt_port_receive(struct kt_port *port, uint64_t deadline_ns, struct kt_frame *ret_frame,
 		    struct kt_err *reterr)
 {
@@ -246,7 +282,8 @@ int kt_port_receive(struct kt_port *port, uint64_t deadline_ns, struct kt_frame 
 			return r;
 		if (r > 0)
 			return 0;
-		r = fill_buffer(port, deadline_ns, reterr);
+		r = port->fd < 0 ? call_host(port, reterr)
+				 : fill_buffer(port, deadline_ns, reterr);
 		if (r < 0)
 			return r;
 	}

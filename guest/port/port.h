@@ -14,8 +14,8 @@
 struct kt_port;
 
 /*
- * Opens the virtio port called KT_WIRE_PORT_NAME, and waits for it to appear until @deadline_ns
- * (CLOCK_MONOTONIC). The port is never closed: PID 1 needs it until the machine ends. 0 or a
+ * Uses host calls if the machine serves them (wire/hostcall.h). Otherwise opens the virtio port
+ * called KT_WIRE_PORT_NAME, and waits for it to appear until @deadline_ns (CLOCK_MONOTONIC). The port is never closed: PID 1 needs it until the machine ends. 0 or a
  * negative errno.
  */
 int kt_port_open(uint64_t deadline_ns, struct kt_port **ret_port, struct kt_err *reterr);
@@ -29,7 +29,7 @@ struct kt_port_position {
 struct kt_port_position kt_port_position(const struct kt_port *port);
 
 /*
- * Takes over the open port @fd from the program that ran as PID 1 before, at the position where it
+ * Takes over the open port @fd, -1 for host calls, from the program that ran as PID 1 before, at the position where it
  * stopped. 0 or -ENOMEM.
  */
 int kt_port_adopt(int fd, struct kt_port_position position, struct kt_port **ret_port,
@@ -44,13 +44,24 @@ int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload
 
 /*
  * Receives one frame; only one thread may call this. The payload of *@ret_frame is valid until the
- * next call. @deadline_ns may be KT_NSEC_NEVER. 0, -ETIMEDOUT, -EPIPE when the host has closed the
+ * next call. @deadline_ns may be KT_NSEC_NEVER, and is not used with host calls: the guest's clock
+ * stands still while it waits. 0, -ETIMEDOUT, -EPIPE when the host has closed the
  * port, -EBADMSG for a broken frame (wire/frame.h), or an error of read(2).
  */
 int kt_port_receive(struct kt_port *port, uint64_t deadline_ns, struct kt_frame *ret_frame,
 		    struct kt_err *reterr);
 
-/* The descriptor, to poll it together with others: see kt_port_buffered(). The port owns it. */
+/*
+ * Waits until the host sends something or ends the machine, but no longer than @ms milliseconds of
+ * the guest's clock. A signal handler may call this. What was sent may be lost: nothing can be
+ * received afterwards.
+ */
+void kt_port_linger(struct kt_port *port, int ms);
+
+/*
+ * The descriptor, to poll it together with others: see kt_port_buffered(). The port owns it. -1
+ * with host calls, which cannot be waited for beside others.
+ */
 int kt_port_fd(const struct kt_port *port);
 
 /*

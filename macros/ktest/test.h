@@ -13,6 +13,18 @@
 extern "C" {
 #endif
 
+/**
+ * enum kt_test_time - whose time the clocks of a test's machine show
+ * @KT_ANY_TIME:  the default: virtual time where the machine is emulated (TCG). Each instruction
+ *                takes the same time, and what the host does meanwhile changes nothing.
+ * @KT_REAL_TIME: the host's time, for tests that are about it. How far the guest gets depends on
+ *                the load of the host.
+ */
+enum kt_test_time {
+	KT_ANY_TIME,
+	KT_REAL_TIME,
+};
+
 struct kt_ctx;       /* the running test; see ktest/ctx.h */
 struct kt_payload;   /* a program of the host; see ktest/payload.h */
 struct kt_scheduler; /* see ktest/scheduler.h */
@@ -29,6 +41,7 @@ struct kt_scheduler; /* see ktest/scheduler.h */
  * @topology:    CPUs, caches and NUMA nodes of the machine. A dimension that is 0 comes from
  *               @scheduler's topology; struct kt_topology has the default.
  * @memory_mib:  RAM of the machine in MiB, 64..65536. Default 512.
+ * @time:        KT_REAL_TIME: the machine shows the host's time. Default KT_ANY_TIME.
  * @duration_ms: length of the scenario in milliseconds, of which KT_HOLD_FRAC() takes fractions.
  *               The holds of all steps together must not exceed it. Default 2000.
  * @timeout_ms:  time limit in milliseconds, from the start of the test to its result. Default:
@@ -75,6 +88,7 @@ struct kt_test {
 	const char *disabled;
 	struct kt_topology topology;
 	unsigned int memory_mib;
+	enum kt_test_time time;
 	unsigned int duration_ms;
 	unsigned int timeout_ms;
 	struct kt_backdrop backdrop;

@@ -13,6 +13,8 @@
  * project has. A restore must find the devices of the machine that was saved, in the same order, so
  * both purposes share everything but the last options.
  */
+#define VIRTUAL_EPOCH "2026-01-01T00:00:00" /* UTC; when a machine with virtual time boots */
+
 struct args {
 	char **at;
 	size_t n;
@@ -86,17 +88,32 @@ static void add_cpus(struct args *args, const struct kt_machine_config *config)
 	if (config->accel == KT_ACCEL_KVM)
 		add(args, "kvm");
 	else
-		add(args, "tcg,thread=%s", config->tcg_single_thread ? "single" : "multi");
+		add(args, "tcg,thread=%s", kt_qemu_is_single_thread(config) ? "single" : "multi");
 	/*
 	 * Each LLC is a socket, which every kernel and CPU model understands. TCG's CPU describes
 	 * caches that threads share only as an Intel CPU: as an AMD one it lacks topoext.
 	 */
 	add(args, "-cpu");
-	add(args, "%s", config->accel == KT_ACCEL_KVM ? "host" : "max,vendor=GenuineIntel");
+	add(args, "%s%s", config->accel == KT_ACCEL_KVM ? "host" : "max,vendor=GenuineIntel",
+	    config->time == KT_TIME_VIRTUAL ? ",-rdrand,-rdseed" : "");
 	add(args, "-smp");
 	add(args, "%u,sockets=%u,cores=%u,threads=%u",
 	    topology->llcs * topology->cores * topology->threads, topology->llcs, topology->cores,
 	    topology->threads);
+}
+
+/*
+ * A repeatable machine has the same date, and the same random numbers from QEMU, at each start.
+ * sleep=off: when all vCPUs are idle, the clock goes to the next timer at once.
+ */
+static void add_virtual_time(struct args *args, const struct kt_machine_config *config)
+{
+	add(args, "-icount");
+	add(args, "shift=%u,sleep=off", config->insn_shift);
+	add(args, "-rtc");
+	add(args, "base=" VIRTUAL_EPOCH ",clock=vm");
+	add(args, "-seed");
+	add(args, "1");
 }
 
 static void add_machine(struct args *args, const struct kt_machine_config *config)
@@ -122,28 +139,57 @@ static void add_kernel(struct args *args, const struct kt_machine_config *config
 	add(args, "%s", config->cmdline);
 }
 
-static void add_channels(struct args *args, const struct kt_qemu_fds *fds)
+/*
+ * With host calls the plugin is the guest's port. The console is a file then: QEMU writes to it at
+ * once, where a socket that is full would delay the guest's serial port. A state that does not tell
+ * whether the machine was stopped is restored running.
+ */
+static void add_host_calls(struct args *args, const struct kt_qemu_fds *fds)
+{
+	add(args, "-global");
+	add(args, "migration.store-global-state=off");
+	add(args, "-plugin");
+	add(args, "/proc/self/fd/%d,port=%d,stand=%d,alarm=%d", fds->plugin, fds->port, fds->stand,
+	    fds->alarm);
+	add(args, "-chardev");
+	add(args, "file,id=console,path=/proc/self/fd/%d", fds->console);
+}
+
+static void add_sockets(struct args *args, const struct kt_qemu_fds *fds)
 {
 	add(args, "-chardev");
-	add(args, "socket,id=qmp,fd=%d", fds->qmp);
-	add(args, "-mon");
-	add(args, "chardev=qmp,mode=control");
-	add(args, "-chardev");
 	add(args, "socket,id=console,fd=%d", fds->console);
-	add(args, "-serial");
-	add(args, "chardev:console");
 	add(args, "-chardev");
 	add(args, "socket,id=bulk,fd=%d", fds->port);
 	add(args, "-device");
 	add(args, "virtio-serial-pci,id=ports,max_ports=4");
 	add(args, "-device");
 	add(args, "virtserialport,bus=ports.0,chardev=bulk,name=" KT_WIRE_PORT_NAME);
+}
+
+static void add_channels(struct args *args, const struct kt_qemu_fds *fds)
+{
+	add(args, "-chardev");
+	add(args, "socket,id=qmp,fd=%d", fds->qmp);
+	add(args, "-mon");
+	add(args, "chardev=qmp,mode=control");
+	if (fds->plugin >= 0)
+		add_host_calls(args, fds);
+	else
+		add_sockets(args, fds);
+	add(args, "-serial");
+	add(args, "chardev:console");
 	if (fds->gdb >= 0) {
 		add(args, "-chardev");
 		add(args, "socket,id=gdb,fd=%d", fds->gdb);
 		add(args, "-gdb");
 		add(args, "chardev:gdb");
 	}
+}
+
+bool kt_qemu_is_single_thread(const struct kt_machine_config *config)
+{
+	return config->tcg_single_thread || config->time == KT_TIME_VIRTUAL;
 }
 
 char **kt_qemu_argv(enum kt_qemu_purpose purpose, const struct kt_machine_config *config,
@@ -154,6 +200,8 @@ char **kt_qemu_argv(enum kt_qemu_purpose purpose, const struct kt_machine_config
 	add(&args, "%s", config->qemu);
 	add_machine(&args, config);
 	add_cpus(&args, config);
+	if (config->time == KT_TIME_VIRTUAL)
+		add_virtual_time(&args, config);
 	add_memory(&args, config, fds->ram, fds->ram_is_shared ? "on" : "off");
 	add_channels(&args, fds);
 	if (purpose == KT_QEMU_BOOT) {

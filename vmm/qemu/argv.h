@@ -9,9 +9,12 @@
 /* Descriptors that the child inherits under these numbers. */
 struct kt_qemu_fds {
 	int qmp;            /* socket of the monitor */
-	int console;        /* socket of the first serial port */
+	int console;        /* first serial port: a socket, with host calls a regular file */
 	int port;           /* socket of the bulk port */
 	int gdb;            /* socket of the gdbstub; -1: none */
+	int plugin;         /* file of the plugin; -1: no host calls */
+	int stand;          /* eventfd that tells the plugin to let the machine stand */
+	int alarm;          /* pipe by which the plugin says that the guest's limit is reached */
 	int ram;            /* the RAM file */
 	bool ram_is_shared; /* the guest writes to the file; else copy-on-write */
 };
@@ -21,6 +24,9 @@ enum kt_qemu_purpose {
 	KT_QEMU_BOOT,    /* boot the kernel of the configuration */
 	KT_QEMU_RESTORE, /* wait until QMP names a saved state */
 };
+
+/* Whether all vCPUs are executed by one thread of QEMU. TCG only. */
+bool kt_qemu_is_single_thread(const struct kt_machine_config *config);
 
 /*
  * Makes a NULL-terminated vector, to be freed by kt_qemu_argv_free(). Returns NULL when out of

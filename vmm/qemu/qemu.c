@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,6 +23,7 @@
 #include "util/process.h"
 #include "vmm/qemu/argv.h"
 #include "vmm/qemu/gdb.h"
+#include "vmm/qemu/plugin.h"
 #include "vmm/qemu/qmp.h"
 #include "vmm/qemu/stale.h"
 #include "vmm/steal.h"
@@ -42,6 +44,8 @@
 
 #define STOP_TIMEOUT_NS (10 * KT_NSEC_PER_SEC) /* for handling one stop at a breakpoint */
 
+#define CONSOLE_POLL_NS (100 * KT_NSEC_PER_MSEC) /* between looks at a console that is a file */
+
 struct channel {
 	struct kt_source source;
 	int fd; /* owned; stays open when the source is removed */
@@ -60,7 +64,12 @@ struct qemu {
 	bool paused;  /* the owner wants the machine to stand */
 	bool resumed; /* QMP reported RESUME since this was cleared */
 	struct channel console;
+	struct kt_timer console_timer; /* host calls: the console is a file, which has no events */
 	struct channel port;
+	struct channel alarm; /* host calls: a byte says that the guest's limit is reached */
+	int stand_fd;         /* host calls: eventfd; readable while the machine has to stand */
+	int plugin_fd;
+	enum kt_time time;
 	struct channel output; /* standard output and error of QEMU */
 	int ram_fd;            /* of the RAM file; a duplicate that is owned */
 	uint64_t ram_len;      /* bytes */
@@ -228,6 +237,29 @@ static void on_console(void *data, uint32_t events)
 	(void)read_channel(data, &((struct qemu *)data)->console, deliver_console);
 }
 
+/* A file has no end to wait for, so it is read until there is nothing more. */
+static void on_console_timer(void *data)
+{
+	struct qemu *qemu = data;
+
+	while (read_channel(qemu, &qemu->console, deliver_console))
+		;
+	kt_timer_arm(qemu->machine.loop, &qemu->console_timer, kt_now_ns() + CONSOLE_POLL_NS);
+}
+
+static void deliver_alarm(struct qemu *qemu, const uint8_t *bytes, size_t len)
+{
+	(void)bytes;
+	(void)len;
+	qemu->machine.events->expired(qemu->machine.data);
+}
+
+static void on_alarm(void *data, uint32_t events)
+{
+	(void)events;
+	(void)read_channel(data, &((struct qemu *)data)->alarm, deliver_alarm);
+}
+
 static void on_output(void *data, uint32_t events)
 {
 	(void)events;
@@ -366,6 +398,7 @@ static void close_far_ends(struct far_ends *far)
 	far->fds.console = kt_close(far->fds.console);
 	far->fds.port = kt_close(far->fds.port);
 	far->fds.gdb = kt_close(far->fds.gdb);
+	far->fds.alarm = kt_close(far->fds.alarm);
 	far->output = kt_close(far->output);
 }
 
@@ -384,7 +417,26 @@ static int open_gdb(struct qemu *qemu, struct far_ends *far)
 /* The race needs two threads that translate: not with KVM, nor with one thread for all vCPUs. */
 static bool may_run_stale_code(const struct kt_machine_config *config)
 {
-	return config->accel == KT_ACCEL_TCG && !config->tcg_single_thread;
+	return config->accel == KT_ACCEL_TCG && !kt_qemu_is_single_thread(config);
+}
+
+/* QEMU opens the console's file anew, so that each side has a file position of its own. */
+static int open_host_calls(struct qemu *qemu, struct far_ends *far)
+{
+	int alarm[2], r = kt_plugin_open(&qemu->plugin_fd);
+
+	if (r < 0)
+		return r;
+	far->fds.plugin = qemu->plugin_fd;
+	qemu->console.fd = memfd_create("ktest-console", MFD_CLOEXEC);
+	far->fds.console = fcntl(qemu->console.fd, F_DUPFD_CLOEXEC, 3);
+	far->fds.stand = qemu->stand_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (far->fds.console < 0 || qemu->stand_fd < 0 || pipe2(alarm, O_CLOEXEC) < 0)
+		return -errno;
+	(void)fcntl(alarm[0], F_SETFL, O_NONBLOCK);
+	qemu->alarm.fd = alarm[0];
+	far->fds.alarm = alarm[1];
+	return 0;
 }
 
 static int open_channels(struct qemu *qemu, const struct kt_machine_config *config,
@@ -400,8 +452,10 @@ static int open_channels(struct qemu *qemu, const struct kt_machine_config *conf
 		(void)kt_close(qmp_fd);
 		return r;
 	}
-	r = make_pair(&qemu->console.fd, &far->fds.console)
-		    ?: make_pair(&qemu->port.fd, &far->fds.port);
+	r = make_pair(&qemu->port.fd, &far->fds.port);
+	if (r == 0)
+		r = config->host_calls ? open_host_calls(qemu, far)
+				       : make_pair(&qemu->console.fd, &far->fds.console);
 	if (r == 0 && may_run_stale_code(config))
 		r = open_gdb(qemu, far);
 	if (r < 0)
@@ -432,13 +486,22 @@ static int watch(struct qemu *qemu, struct kt_source *source, int fd, kt_source_
 	return kt_loop_add(qemu->machine.loop, source);
 }
 
+static int watch_console(struct qemu *qemu)
+{
+	if (qemu->plugin_fd < 0)
+		return watch(qemu, &qemu->console.source, qemu->console.fd, on_console);
+	qemu->console_timer = (struct kt_timer){ .fn = on_console_timer, .data = qemu };
+	kt_timer_arm(qemu->machine.loop, &qemu->console_timer, kt_now_ns() + CONSOLE_POLL_NS);
+	return watch(qemu, &qemu->alarm.source, qemu->alarm.fd, on_alarm);
+}
+
 static int watch_all(struct qemu *qemu)
 {
 	return watch(qemu, &qemu->process, qemu->pidfd, on_process) ?:
 	       watch(qemu, &qemu->qmp_source, kt_qmp_fd(qemu->qmp), on_qmp) ?:
-	       watch(qemu, &qemu->console.source, qemu->console.fd, on_console) ?:
 	       watch(qemu, &qemu->port.source, qemu->port.fd, on_port) ?:
-	       watch(qemu, &qemu->output.source, qemu->output.fd, on_output);
+	       watch(qemu, &qemu->output.source, qemu->output.fd, on_output) ?:
+	       watch_console(qemu);
 }
 
 static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
@@ -446,8 +509,9 @@ static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		 struct kt_err *reterr)
 {
 	char **argv = kt_qemu_argv(purpose, config, &far->fds);
-	const int keep[] = { far->fds.qmp, far->fds.console, far->fds.port,
-			     far->fds.ram, far->fds.gdb,     config->initramfs_fd };
+	const int keep[] = { far->fds.qmp,    far->fds.console, far->fds.port,
+			     far->fds.ram,    far->fds.gdb,     far->fds.plugin,
+			     far->fds.stand,  far->fds.alarm,   config->initramfs_fd };
 	struct kt_process_spec spec = {
 		.argv = (const char *const *)argv,
 		.in = -1,
@@ -470,11 +534,15 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		  const struct kt_machine_config *config, struct kt_err *reterr)
 {
 	struct far_ends far = {
-		.fds = { -1, -1, -1, -1, qemu->ram_fd, qemu->ram_is_shared },
+		.fds = { .qmp = -1, .console = -1, .port = -1, .gdb = -1,
+			 .plugin = -1, .stand = -1, .alarm = -1,
+			 .ram = qemu->ram_fd, .ram_is_shared = qemu->ram_is_shared },
 		.output = -1,
 	};
-	int r = open_channels(qemu, config, &far);
+	int r;
 
+	qemu->time = config->time;
+	r = open_channels(qemu, config, &far);
 	if (r < 0)
 		(void)kt_err_set(reterr, r, "cannot set up a virtual machine: %m");
 	else
@@ -577,7 +645,10 @@ static int ask_restore(struct qemu *qemu, int state_fd, uint64_t deadline_ns, st
 	r = begin_guard(qemu, deadline_ns, reterr);
 	if (r < 0)
 		return r;
-	r = kt_qmp_send(qemu->qmp, "migrate-incoming", state_uri(state_fd));
+	/* Announcing the machine to a network has timers of the host, which end vCPUs' turns. */
+	r = kt_qmp_send(qemu->qmp, "migrate-set-parameters",
+			json_pack("{si}", "announce-rounds", 0))
+			?: kt_qmp_send(qemu->qmp, "migrate-incoming", state_uri(state_fd));
 	return r < 0 ? kt_err_set(reterr, r, "QMP: %m") : 0;
 }
 
@@ -614,6 +685,22 @@ static int qemu_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struc
 	return kt_mem_find_in_process(ret_mem, qemu->pid, qemu->ram_fd, qemu->ram_len, reterr);
 }
 
+/*
+ * Tells the plugin that QEMU is going to stop the machine, which may wait in a host call, or no
+ * longer is.
+ */
+static void set_standing(struct qemu *qemu, bool stands)
+{
+	uint64_t count = 1;
+
+	if (qemu->stand_fd < 0)
+		return;
+	if (stands)
+		(void)!write(qemu->stand_fd, &count, sizeof(count));
+	else
+		(void)!read(qemu->stand_fd, &count, sizeof(count));
+}
+
 static int qemu_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	struct qemu *qemu = qemu_of(machine);
@@ -621,7 +708,9 @@ static int qemu_pause(struct kt_machine *machine, uint64_t deadline_ns, struct k
 
 	/* QEMU answers "stop" when all vCPU threads have left guest code. */
 	qemu->paused = true;
+	set_standing(qemu, true);
 	r = kt_qmp_execute(qemu->qmp, "stop", NULL, deadline_ns, NULL, reterr);
+	set_standing(qemu, false);
 	if (r < 0)
 		qemu->paused = false;
 	return r;
@@ -659,10 +748,16 @@ static int qemu_save(struct kt_machine *machine, int state_fd, uint64_t deadline
 	struct kt_qmp *qmp = qemu->qmp;
 	int r;
 
+	/*
+	 * "migrate" waits for the vCPUs before it stops them, in vain if the guest is in a host
+	 * call. A machine that is stopped would be restored stopped, if the state told it: see
+	 * add_host_calls() of argv.c.
+	 */
 	r = end_guard(qemu, deadline_ns, reterr);
+	if (r == 0 && qemu->stand_fd >= 0)
+		r = qemu_pause(machine, deadline_ns, reterr);
 	if (r < 0)
 		return explain_loss(qemu, r, reterr);
-	/* "migrate" stops the machine. A machine stopped by "stop" would be restored stopped. */
 	r = kt_qmp_execute(qmp, "migrate-set-capabilities", capabilities(true), deadline_ns, NULL,
 			   reterr) ?:
 	    kt_qmp_execute(qmp, "migrate", state_uri(state_fd), deadline_ns, NULL, reterr) ?:
@@ -711,11 +806,14 @@ static void qemu_mark_steal(struct kt_machine *machine)
 	kt_steal_read(&qemu->steal, qemu->pid);
 }
 
+/* The host cannot steal virtual time. */
 static uint64_t qemu_stolen_ns(struct kt_machine *machine)
 {
 	KT_CLEANUP(kt_steal_deinit) struct kt_steal now = KT_STEAL_NULL;
 	struct qemu *qemu = qemu_of(machine);
 
+	if (qemu->time == KT_TIME_VIRTUAL)
+		return 0;
 	kt_steal_read(&now, qemu->pid);
 	return kt_steal_between(&qemu->steal, &now);
 }
@@ -731,6 +829,8 @@ static void qemu_destroy(struct kt_machine *machine)
 	kt_loop_remove(loop, &qemu->console.source);
 	kt_loop_remove(loop, &qemu->port.source);
 	kt_loop_remove(loop, &qemu->output.source);
+	kt_loop_remove(loop, &qemu->alarm.source);
+	kt_timer_disarm(loop, &qemu->console_timer);
 	if (qemu->pid > 0) {
 		(void)kill(qemu->pid, SIGKILL);
 		while (waitpid(qemu->pid, NULL, 0) < 0 && errno == EINTR)
@@ -742,6 +842,9 @@ static void qemu_destroy(struct kt_machine *machine)
 	(void)kt_close(qemu->console.fd);
 	(void)kt_close(qemu->port.fd);
 	(void)kt_close(qemu->output.fd);
+	(void)kt_close(qemu->alarm.fd);
+	(void)kt_close(qemu->stand_fd);
+	(void)kt_close(qemu->plugin_fd);
 	(void)kt_close(qemu->ram_fd);
 	kt_buffer_deinit(&qemu->unsent);
 	kt_steal_deinit(&qemu->steal);
@@ -778,9 +881,9 @@ int kt_qemu_new(struct kt_loop *loop, const struct kt_machine_events *events, vo
 		.data = data,
 	};
 	qemu->process = qemu->qmp_source = KT_SOURCE_NULL;
-	qemu->console = qemu->port = qemu->output =
+	qemu->console = qemu->port = qemu->output = qemu->alarm =
 		(struct channel){ .source = KT_SOURCE_NULL, .fd = -1 };
-	qemu->pidfd = qemu->ram_fd = -1;
+	qemu->pidfd = qemu->ram_fd = qemu->stand_fd = qemu->plugin_fd = -1;
 	*ret_machine = &qemu->machine;
 	return 0;
 }

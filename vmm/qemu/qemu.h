@@ -35,3 +35,9 @@ bool kt_qemu_can_save(const struct kt_qemu_program *program);
  * "accel/tcg: Always lock pages before translation"). stale.h is about a rarer race that is left.
  */
 bool kt_qemu_multi_thread_is_safe(const struct kt_qemu_program *program);
+
+/*
+ * Whether the program can load the plugin that makes machines repeatable (vmm/qemu/plugin.h), found
+ * out by running it. 0, -ENOEXEC or another negative errno, with the reason.
+ */
+int kt_qemu_try_plugin(const struct kt_qemu_program *program, struct kt_err *reterr);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/setup/time.h"
+
+#include "guest/test/test.h"
+
+enum kt_time kt_setup_time(const struct kt_setup *setup, const struct kt_test *test)
+{
+	const struct kt_options *options = setup->options;
+	bool is_real = setup->host.accel != KT_ACCEL_TCG || options->command == KT_COMMAND_SHELL ||
+		       options->time == KT_TIME_CHOICE_REAL || test->time == KT_REAL_TIME;
+
+	return is_real ? KT_TIME_REAL : KT_TIME_VIRTUAL;
+}
+
+bool kt_setup_is_repeatable(const struct kt_setup *setup, const struct kt_test *test)
+{
+	return setup->host.repeatable && kt_setup_time(setup, test) == KT_TIME_VIRTUAL;
+}
+
+unsigned int kt_setup_insn_shift(unsigned int vcpus)
+{
+	unsigned int shift = 4; /* 62.5 million instructions a second */
+
+	for (; shift > 0 && vcpus > 1; vcpus = (vcpus + 1) / 2)
+		shift--;
+	return shift;
+}
+
+double kt_setup_multiplier(const struct kt_setup *setup, const struct kt_test *test)
+{
+	if (setup->options->timeout_multiplier > 0)
+		return setup->options->timeout_multiplier;
+	return kt_setup_time(setup, test) == KT_TIME_VIRTUAL
+		       ? 1.0
+		       : kt_setup_default_multiplier(&setup->host);
+}

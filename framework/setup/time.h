@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Whose time a test's machine has, and how fast its vCPUs are in virtual time. */
+
+#include "framework/setup/setup.h"
+
+/*
+ * Virtual if the machine is emulated, neither the test nor the run asks for real time, and the
+ * guest is not a shell, whose input comes when a person types it.
+ */
+enum kt_time kt_setup_time(const struct kt_setup *setup, const struct kt_test *test);
+
+/* Whether the course of the test's machine follows from the seed alone. */
+bool kt_setup_is_repeatable(const struct kt_setup *setup, const struct kt_test *test);
+
+/*
+ * An instruction takes 2^n ns in virtual time, and the vCPUs share the instructions: the n with
+ * which each of @vcpus busy vCPUs still executes some 60 million a second. 0..4.
+ */
+unsigned int kt_setup_insn_shift(unsigned int vcpus);
+
+/* The factor for limits and patience of the test: 1 in virtual time. */
+double kt_setup_multiplier(const struct kt_setup *setup, const struct kt_test *test);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Host calls of this guest: see wire/hostcall.h. Any thread may make them. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Whether the machine serves host calls. Asked of the machine at the first call. */
+bool kt_hostcall_served(void);
+
+/* Sends @len bytes of any number. 0 or a negative errno. */
+int kt_hostcall_send(const void *data, size_t len);
+
+/*
+ * Receives exactly @len bytes. No guest code runs, and no time passes in the guest, until the host
+ * has sent them. 0 or a negative errno.
+ */
+int kt_hostcall_receive(void *data, size_t len);
+
+/*
+ * Seeds the moments at which vCPUs take turns; @mean is the mean length of a turn in instructions.
+ * 0 or a negative errno.
+ */
+int kt_hostcall_seed(uint64_t seed, uint64_t mean);
+
+/* Lets the host know when @ns have passed in the guest; 0: never. 0 or a negative errno. */
+int kt_hostcall_limit(uint64_t ns);
+
+/* Returns how many turns were ended since kt_hostcall_seed(); 0 when that is not known. */
+uint64_t kt_hostcall_turns(void);

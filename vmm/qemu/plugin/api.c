@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/qemu/plugin/api.h"
+
+#include <dlfcn.h>
+
+struct kt_qemu_api kt_api;
+
+/* A variable of each thread; weak, because a QEMU that lacks it must be told, not be killed. */
+extern __thread struct kt_qemu_cpu *current_cpu __attribute__((weak));
+
+struct kt_qemu_cpu *kt_api_current_cpu(void)
+{
+	return current_cpu;
+}
+
+const char *kt_api_find(void)
+{
+	const struct {
+		const char *name;
+		void **at;
+	} wanted[] = {
+		{ "cpu_exit", (void **)&kt_api.cpu_exit },
+		{ "cpu_memory_rw_debug", (void **)&kt_api.cpu_memory_rw_debug },
+		{ "runstate_is_running", (void **)&kt_api.runstate_is_running },
+		{ "bql_lock_impl", (void **)&kt_api.bql_lock_impl },
+		{ "bql_unlock", (void **)&kt_api.bql_unlock },
+		{ "async_run_on_cpu", (void **)&kt_api.async_run_on_cpu },
+		{ "timer_init_full", (void **)&kt_api.timer_init_full },
+		{ "timer_mod_ns", (void **)&kt_api.timer_mod_ns },
+		{ "timer_del", (void **)&kt_api.timer_del },
+		{ "qemu_clock_get_ns", (void **)&kt_api.qemu_clock_get_ns },
+	};
+
+	if (!dlsym(RTLD_DEFAULT, "current_cpu"))
+		return "current_cpu";
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
+		*wanted[i].at = dlsym(RTLD_DEFAULT, wanted[i].name);
+		if (!*wanted[i].at)
+			return wanted[i].name;
+	}
+	return NULL;
+}

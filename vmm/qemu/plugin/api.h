@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The functions of QEMU that the plugin uses. Distributions install no header for plugins, so they
+ * are declared here.
+ *
+ * The first group is QEMU's plugin interface (include/qemu/qemu-plugin.h, version 4, of QEMU 10.0).
+ * The second group are functions of QEMU itself, which a QEMU with modules exports: their meaning
+ * may change with any version, and a QEMU without modules lacks them. They are looked up when the
+ * plugin is installed (kt_api_find()), so that a QEMU without them says what is missing.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint64_t qemu_plugin_id_t;
+typedef uint32_t qemu_plugin_meminfo_t;
+struct qemu_plugin_tb;   /* a block of instructions that QEMU translates as a whole */
+struct qemu_plugin_insn; /* an instruction of such a block */
+
+struct qemu_info_t {
+	const char *target_name;
+	struct {
+		int min;
+		int cur;
+	} version;
+	bool system_emulation;
+	union {
+		struct {
+			int smp_vcpus;
+			int max_vcpus;
+		} system;
+	};
+};
+
+enum { KT_CB_NO_REGS = 0 };           /* enum qemu_plugin_cb_flags */
+enum { KT_MEM_RW_W = 2 };             /* enum qemu_plugin_mem_rw */
+enum { KT_QEMU_CLOCK_VIRTUAL = 1 };   /* QEMUClockType of include/qemu/timer.h */
+enum { KT_QEMU_SCALE_NS = 1 };        /* likewise, SCALE_NS */
+#define KT_QEMU_PLUGIN_API_VERSION 4
+
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
+					   void (*cb)(qemu_plugin_id_t id,
+						      struct qemu_plugin_tb *tb));
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *dest, size_t len);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
+					  void (*cb)(unsigned int vcpu, void *data), int flags,
+					  void *data);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
+				      void (*cb)(unsigned int vcpu, qemu_plugin_meminfo_t info,
+						 uint64_t vaddr, void *data),
+				      int flags, int rw, void *data);
+
+/* QEMU's CPUState and QEMUTimer, which the plugin never looks into. */
+struct kt_qemu_cpu;
+struct kt_qemu_timer {
+	uint64_t opaque[32]; /* QEMUTimer has 56 bytes in QEMU 10.0 */
+};
+
+/* The functions of QEMU itself. Each has the name that QEMU gives it. */
+struct kt_qemu_api {
+	/* Ends the turn of a vCPU behind the block of instructions that it executes. */
+	void (*cpu_exit)(struct kt_qemu_cpu *cpu);
+	/* Reads or writes guest memory by virtual address; 0, or -1 when a page is missing. */
+	int (*cpu_memory_rw_debug)(struct kt_qemu_cpu *cpu, uint64_t addr, void *buf, size_t len,
+				   bool is_write);
+	/* False as soon as a stop has begun. */
+	bool (*runstate_is_running)(void);
+	/* The big lock. A stop holds it until all vCPUs are told to leave guest code. */
+	void (*bql_lock_impl)(const char *file, int line);
+	void (*bql_unlock)(void);
+	/* Calls @fn in the thread of the vCPUs, outside guest code; what data holds, is passed. */
+	void (*async_run_on_cpu)(struct kt_qemu_cpu *cpu,
+				 void (*fn)(struct kt_qemu_cpu *cpu, uint64_t data), uint64_t data);
+	/* Timers of a clock, whose functions run in the thread of the vCPUs under icount. */
+	void (*timer_init_full)(struct kt_qemu_timer *timer, void *group, int clock, int scale,
+				int attributes, void (*cb)(void *data), void *data);
+	void (*timer_mod_ns)(struct kt_qemu_timer *timer, int64_t expire_ns);
+	void (*timer_del)(struct kt_qemu_timer *timer);
+	int64_t (*qemu_clock_get_ns)(int clock);
+};
+
+/* Looks all of them up. Returns NULL, or the name of the first that is missing. */
+const char *kt_api_find(void);
+
+/* Valid after kt_api_find(). */
+extern struct kt_qemu_api kt_api;
+
+/* The vCPU that this thread executes; NULL outside guest code. */
+struct kt_qemu_cpu *kt_api_current_cpu(void);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/qemu/plugin/bell.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vmm/qemu/plugin/turns.h"
+#include "wire/hostcall.h"
+
+/*
+ * A request is served in the thread of the vCPUs, in the middle of the bell: while it waits for the
+ * host, no vCPU runs. It holds none of QEMU's locks, so QEMU goes on answering the monitor.
+ *
+ * A machine that is paused or saved while it waits must leave guest code, or QEMU would wait for it
+ * for ever. The host therefore makes @stand readable before it asks QEMU to stop. The request then
+ * waits until QEMU has told every vCPU to leave, and returns -EAGAIN: the vCPU stops at the next
+ * block of instructions, and no other runs before. The point at which a template is saved is so the
+ * same each time.
+ *
+ * The guest is not trusted: lengths are checked, and memory is accessed only by QEMU's own
+ * functions, which refuse what is not there.
+ */
+static struct {
+	struct kt_bell_fds fds;
+	struct kt_qemu_timer limit;
+	uint8_t bytes[KT_HOSTCALL_LEN_MAX];
+} bell;
+
+static void on_limit(void *data)
+{
+	(void)data;
+	(void)!write(bell.fds.alarm, "", 1);
+}
+
+void kt_bell_init(const struct kt_bell_fds *fds)
+{
+	bell.fds = *fds;
+	kt_api.timer_init_full(&bell.limit, NULL, KT_QEMU_CLOCK_VIRTUAL, KT_QEMU_SCALE_NS, 0,
+			       on_limit, NULL);
+}
+
+static int copy(uint64_t address, void *buf, size_t len, bool is_write)
+{
+	return kt_api.cpu_memory_rw_debug(kt_api_current_cpu(), address, buf, len, is_write) < 0
+		       ? -EFAULT
+		       : 0;
+}
+
+static int send_all(const uint8_t *at, size_t len)
+{
+	while (len) {
+		ssize_t n = send(bell.fds.port, at, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* The lock is free only when the stop waits for the vCPUs, all of which know of it then. */
+static void await_stop(void)
+{
+	while (kt_api.runstate_is_running()) {
+		struct pollfd standing = { .fd = bell.fds.stand, .events = POLLIN };
+
+		if (poll(&standing, 1, 0) <= 0)
+			return; /* the host has changed its mind */
+		(void)poll(NULL, 0, 1);
+	}
+	kt_api.bql_lock_impl(__FILE__, __LINE__);
+	kt_api.bql_unlock();
+}
+
+/* Waits until the host has sent something. -EAGAIN when the machine has to stand first. */
+static int await_host(void)
+{
+	struct pollfd fds[2] = {
+		{ .fd = bell.fds.port, .events = POLLIN },
+		{ .fd = bell.fds.stand, .events = POLLIN },
+	};
+
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (!fds[1].revents)
+		return 0;
+	await_stop();
+	return -EAGAIN;
+}
+
+/* Once the first byte has come, the rest is on its way: the host sends whole frames. */
+static int receive_all(uint8_t *at, size_t len)
+{
+	int r = await_host();
+
+	while (r == 0 && len) {
+		ssize_t n = recv(bell.fds.port, at, len, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EPIPE;
+		at += n;
+		len -= (size_t)n;
+	}
+	return r;
+}
+
+static int serve_send(const struct kt_hostcall *call)
+{
+	return copy(call->address, bell.bytes, call->len, false) ?:
+	       send_all(bell.bytes, call->len);
+}
+
+/* The memory is tried before bytes are taken from the host, which could not be given back. */
+static int serve_receive(const struct kt_hostcall *call)
+{
+	return copy(call->address, bell.bytes, call->len, false) ?:
+	       receive_all(bell.bytes, call->len) ?:
+	       copy(call->address, bell.bytes, call->len, true);
+}
+
+static void set_limit(struct kt_qemu_cpu *cpu, uint64_t ns)
+{
+	(void)cpu;
+	if (ns)
+		kt_api.timer_mod_ns(&bell.limit, kt_api.qemu_clock_get_ns(KT_QEMU_CLOCK_VIRTUAL) +
+							 (int64_t)ns);
+	else
+		kt_api.timer_del(&bell.limit);
+}
+
+/* In the middle of a block QEMU does not know the time exactly, and refuses to tell it. */
+static int serve_limit(const struct kt_hostcall *call)
+{
+	if (call->value[0] > INT64_MAX / 2)
+		return -ERANGE;
+	kt_api.async_run_on_cpu(kt_api_current_cpu(), set_limit, call->value[0]);
+	return 0;
+}
+
+static int serve_seed(const struct kt_hostcall *call)
+{
+	if (call->value[1] < KT_HOSTCALL_TURN_MIN || call->value[1] > INT32_MAX)
+		return -ERANGE;
+	kt_turns_seed(call->value[0], call->value[1]);
+	return 0;
+}
+
+static int serve(struct kt_hostcall *call)
+{
+	if (call->len > KT_HOSTCALL_LEN_MAX)
+		return -EMSGSIZE;
+	switch ((enum kt_hostcall_op)call->op) {
+	case KT_HOSTCALL_PING:
+		return 0;
+	case KT_HOSTCALL_SEND:
+		return serve_send(call);
+	case KT_HOSTCALL_RECEIVE:
+		return serve_receive(call);
+	case KT_HOSTCALL_SEED:
+		return serve_seed(call);
+	case KT_HOSTCALL_LIMIT:
+		return serve_limit(call);
+	case KT_HOSTCALL_TURNS:
+		call->value[0] = kt_turns_ended();
+		return 0;
+	}
+	return -ENOSYS;
+}
+
+static void on_bell(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
+{
+	struct kt_hostcall call;
+
+	(void)vcpu;
+	(void)info;
+	(void)data;
+	if (copy(address, &call, sizeof(call), false) < 0)
+		return;
+	call.result = serve(&call);
+	(void)copy(address, &call, sizeof(call), true);
+}
+
+void kt_bell_on_translate(struct qemu_plugin_insn *insn)
+{
+	static const struct __attribute__((packed)) {
+		uint16_t opcode;
+		uint32_t displacement, value;
+	} wanted = { KT_HOSTCALL_OPCODE, KT_HOSTCALL_DISPLACEMENT, KT_HOSTCALL_BELL };
+	uint8_t insn_bytes[KT_HOSTCALL_INSN_LEN];
+
+	_Static_assert(sizeof(wanted) == sizeof(insn_bytes), "the bell as it is encoded");
+	if (qemu_plugin_insn_size(insn) != sizeof(insn_bytes) ||
+	    qemu_plugin_insn_data(insn, insn_bytes, sizeof(insn_bytes)) != sizeof(insn_bytes) ||
+	    memcmp(insn_bytes, &wanted, sizeof(wanted)))
+		return;
+	qemu_plugin_register_vcpu_mem_cb(insn, on_bell, KT_CB_NO_REGS, KT_MEM_RW_W, NULL);
+}

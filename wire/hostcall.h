@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Host calls: requests of a guest that stands still until the host has answered.
+ *
+ * The guest fills in a struct kt_hostcall and executes one instruction, the bell: a store of
+ * KT_HOSTCALL_BELL with the displacement KT_HOSTCALL_DISPLACEMENT into the struct's first member. A
+ * machine that serves host calls recognises the instruction. No vCPU runs, and no virtual time
+ * passes, until the request is served and @result is set. Everywhere else the bell is a store
+ * without consequence: @result keeps its value, by which the guest knows that nobody answers.
+ *
+ * The guest and the machine agree on this header alone; it is compiled into PID 1 and into the
+ * plugin of QEMU.
+ */
+
+#include <stdint.h>
+
+/*
+ * The encoded bell is "c7 87", the displacement and the value: movl $value, displacement(%rdi). Two
+ * arbitrary numbers make sure that no compiler emits it.
+ */
+#define KT_HOSTCALL_OPCODE       0x87c7u
+#define KT_HOSTCALL_DISPLACEMENT 0x5ca11ab1u
+#define KT_HOSTCALL_BELL         0x6b746374u
+#define KT_HOSTCALL_INSN_LEN     10u /* bytes */
+
+enum kt_hostcall_op {
+	/* Does nothing: tells whether host calls are served. */
+	KT_HOSTCALL_PING = 1,
+	/* Sends the @len bytes at @address to the host, all of them. */
+	KT_HOSTCALL_SEND,
+	/*
+	 * Receives exactly @len bytes from the host into the memory at @address. -EAGAIN: the
+	 * machine is to be paused or saved, and nothing was received; the guest asks again.
+	 */
+	KT_HOSTCALL_RECEIVE,
+	/*
+	 * Seeds the choice of the moments at which a vCPU's turn ends: @value[0] is the seed,
+	 * @value[1] the mean length of a turn in instructions, at least 16.
+	 */
+	KT_HOSTCALL_SEED,
+	/* The host is told when @value[0] ns of virtual time from now have passed; 0: never. */
+	KT_HOSTCALL_LIMIT,
+	/* Returns in @value[0] how many turns were ended since KT_HOSTCALL_SEED. */
+	KT_HOSTCALL_TURNS,
+};
+
+/* A request. The memory that it names must be present: -EFAULT otherwise. */
+struct kt_hostcall {
+	uint32_t bell;     /* overwritten by the bell */
+	int32_t result;    /* 0 or a negative errno */
+	uint32_t op;       /* enum kt_hostcall_op */
+	uint32_t len;      /* bytes, at most KT_HOSTCALL_LEN_MAX */
+	uint64_t address;  /* virtual, in the address space of the caller */
+	uint64_t value[2]; /* in both directions */
+};
+
+_Static_assert(sizeof(struct kt_hostcall) == 40, "both sides have the same layout");
+
+#define KT_HOSTCALL_LEN_MAX  65536u
+#define KT_HOSTCALL_TURN_MIN 16u /* instructions */
