@@ -138,8 +138,8 @@ static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed
 /* A QEMU of another build may lack what the plugin uses. The answer is kept beside the version. */
 static void probe_plugin(json_t *cache, struct kt_host *host, bool *changed)
 {
-	KT_FREE char *key = kt_format("plugin %s %u.%u", host->qemu.path, host->qemu.major,
-				      host->qemu.minor);
+	KT_FREE char *key =
+		kt_format("plugin %s %u.%u", host->qemu.path, host->qemu.major, host->qemu.minor);
 	const json_t *works = key ? json_object_get(cache, key) : NULL;
 	struct kt_err err = KT_ERR_NULL;
 

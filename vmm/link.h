@@ -30,6 +30,8 @@ struct kt_link_events {
 	void (*exited)(void *data, const struct kt_machine_exit *exit);
 	/* The guest has not done within @limit_ns what kt_link_await() named. */
 	void (*late)(void *data, const char *what, uint64_t limit_ns);
+	/* By the guest's own clock, the limit has passed that it was given. NULL: none is given. */
+	void (*expired)(void *data);
 };
 
 /* How many frames went each way, modulo 2^32. A restored guest goes on counting from there. */
@@ -58,8 +60,8 @@ struct kt_link_position kt_link_position(const struct kt_link *link);
 void kt_link_set_position(struct kt_link *link, struct kt_link_position position);
 
 /*
- * Sets the deadline, in place of the one before: @limit_ns from now late() is called with @what,
- * unless this or kt_link_await_nothing() is called earlier. @what says what the guest has to do, as
+ * Sets the deadline, in place of the one before: when kt_machine_clock_ns() has advanced by
+ * @limit_ns, late() is called with @what, unless this or kt_link_await_nothing() is called earlier. @what says what the guest has to do, as
  * a verb ("settle"); it is borrowed.
  */
 void kt_link_await(struct kt_link *link, const char *what, uint64_t limit_ns);

@@ -74,6 +74,11 @@ void kt_machine_power_off(struct kt_machine *machine)
 	machine->ops->power_off(machine);
 }
 
+uint64_t kt_machine_clock_ns(struct kt_machine *machine)
+{
+	return machine->ops->clock_ns(machine);
+}
+
 void kt_machine_mark_steal(struct kt_machine *machine)
 {
 	machine->ops->mark_steal(machine);

@@ -137,6 +137,7 @@ struct kt_machine_ops {
 	int (*pause)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 	int (*resume)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 	void (*power_off)(struct kt_machine *machine);
+	uint64_t (*clock_ns)(struct kt_machine *machine);
 	void (*mark_steal)(struct kt_machine *machine);
 	uint64_t (*stolen_ns)(struct kt_machine *machine);
 	void (*destroy)(struct kt_machine *machine);
@@ -216,6 +217,13 @@ void kt_machine_mark_steal(struct kt_machine *machine);
  * KT_EXIT_SHUTDOWN, after the last byte of port and console, as if the guest had powered off.
  */
 void kt_machine_power_off(struct kt_machine *machine);
+
+/*
+ * The clock by which the machine's owner is patient, in ns: CLOCK_MONOTONIC, or the CPU time that
+ * the machine has used if its time is virtual. A host that gives it no CPU is then no reason to end
+ * it.
+ */
+uint64_t kt_machine_clock_ns(struct kt_machine *machine);
 
 /*
  * Returns how long the host kept one of the machine's threads waiting for a CPU since the mark: the

@@ -4,7 +4,7 @@
 #include <signal.h>
 
 #include "framework/run/attempt.h"
-#include "guest/test/test.h"
+#include "framework/setup/time.h"
 #include "util/cleanup.h"
 
 static unsigned int count_warm(const struct kt_run *run)
@@ -26,7 +26,8 @@ bool kt_pool_hand_out(struct kt_run *run)
 
 		if (!at->is_warm)
 			continue;
-		vcpus = kt_budget_cap_vcpus(run->budget, kt_test_vcpus(at->job.outcome.test));
+		vcpus = kt_budget_cap_vcpus(run->budget,
+					    kt_setup_threads(run->setup, at->job.outcome.test));
 		/* One that is still being restored has a vCPU already. */
 		if (!kt_budget_complete(run->budget, vcpus - KT_MIN(vcpus, at->share.vcpus), 0,
 					&at->share))

@@ -4,6 +4,7 @@
 #include "framework/run/attempt.h"
 #include "framework/run/build.h"
 #include "framework/run/pool.h"
+#include "framework/setup/time.h"
 #include "guest/test/test.h"
 #include "util/clock.h"
 
@@ -67,8 +68,8 @@ static enum step start_item(struct kt_run *run, struct kt_item **at)
 	/* Tests that share standard output run one at a time. */
 	if (run->options->no_capture && run->jobs)
 		return STEP_STOP;
-	if (!kt_budget_take(run->budget, kt_test_vcpus(item->test), kt_test_machine_mib(item->test),
-			    &share))
+	if (!kt_budget_take(run->budget, kt_setup_threads(run->setup, item->test),
+			    kt_test_machine_mib(item->test), &share))
 		return kt_pool_warm_up(run, at) ? STEP_AGAIN : STEP_STOP;
 	(void)kt_queue_take(&run->queue, at);
 	kt_attempt_start(run, item, share, false);

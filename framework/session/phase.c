@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "framework/session/session.h"
+#include "framework/setup/time.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -58,6 +59,16 @@ void kt_session_end(struct kt_session_state *session, enum kt_verdict verdict, c
 	kt_loop_stop(session->loop, 0);
 }
 
+void kt_session_on_expired(void *data)
+{
+	struct kt_session_state *session = data;
+	uint64_t limit_ns = kt_setup_run_limit_ns(session->setup, session->outcome->test);
+
+	if (!session->ended && session->phase == KT_PHASE_RUN)
+		kt_session_end(session, KT_VERDICT_FAIL, "test timeout: no result within %.3g s",
+			       (double)limit_ns / KT_NSEC_PER_SEC);
+}
+
 void kt_session_on_late(void *data, const char *what, uint64_t limit_ns)
 {
 	struct kt_session_state *session = data;
@@ -74,6 +85,13 @@ void kt_session_on_late(void *data, const char *what, uint64_t limit_ns)
 		kt_session_end(session, KT_VERDICT_ERROR, "the runner has not let the test begin");
 		break;
 	case KT_PHASE_RUN:
+		if (kt_setup_is_repeatable(session->setup, session->outcome->test)) {
+			kt_session_end(session, KT_VERDICT_ERROR,
+				       "the machine has used %.3g s of CPU time, and its own clock "
+				       "has not reached the limit of the test",
+				       seconds);
+			break;
+		}
 		/*
 		 * A guest that hangs is the test's failure; in other phases it is the harness's
 		 * error.

@@ -18,5 +18,6 @@ void kt_session_end(struct kt_session_state *session, enum kt_verdict verdict, c
 		    ...) __attribute__((format(printf, 3, 4)));
 
 /* Handlers of struct kt_link_events; @data is the session. */
+void kt_session_on_expired(void *data);
 void kt_session_on_late(void *data, const char *what, uint64_t limit_ns);
 void kt_session_on_exited(void *data, const struct kt_machine_exit *exit);

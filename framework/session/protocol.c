@@ -71,8 +71,7 @@ static int encode_run(const struct kt_session_state *session, void **ret_data, s
 		.attempt = outcome->attempt,
 		.work_type = session->setup->options->work_type,
 		.limit_ns = kt_setup_run_limit_ns(session->setup, session->outcome->test),
-		.time_scale_percent =
-			(uint32_t)KT_MAX(
+		.time_scale_percent = (uint32_t)KT_MAX(
 			kt_setup_multiplier(session->setup, outcome->test) * 100, 100.0),
 		.environment = environment,
 	};
@@ -96,7 +95,7 @@ static void send_run(struct kt_session_state *session)
 	session->run_began_ns = kt_now_ns();
 	kt_machine_mark_steal(kt_link_machine(session->link));
 	kt_session_enter(session, KT_PHASE_RUN,
-			 kt_setup_run_limit_ns(session->setup, session->outcome->test));
+			 kt_setup_patience_ns(session->setup, session->outcome->test));
 	kt_session_send(session, KT_MSG_RUN, data, len);
 }
 
@@ -137,10 +136,23 @@ static int send_payloads(struct kt_session_state *session, bool *ret_sent, struc
 	return r ?: kt_image_send_removals(image, session->packages, files, session->link, reterr);
 }
 
+/* The guest is ready: the test begins now, or when the runner says so. */
+static void wait_go(struct kt_session_state *session)
+{
+	if (session->go.fd < 0) {
+		send_run(session);
+		return;
+	}
+	kt_session_enter(session, KT_PHASE_READY, READY_TIMEOUT_NS);
+	if (kt_loop_add(session->loop, &session->go) < 0)
+		kt_session_end(session, KT_VERDICT_ERROR, "cannot wait for the runner");
+}
+
 /*
  * The guest is as the test wants it. RUN starts the clock of the test, so it is sent only when
  * nothing else is left to do: a guest that waits for the runner, or that is receiving files, is
- * sent WAKE and answers WOKE when it has taken everything before it.
+ * sent WAKE and answers WOKE when it has taken everything before it. A repeatable guest, whose clock
+ * stands still, always goes the same way: without.
  */
 static void on_up(struct kt_session_state *session)
 {
@@ -150,6 +162,8 @@ static void on_up(struct kt_session_state *session)
 
 	if (send_payloads(session, &sent, &err) < 0) {
 		kt_session_end(session, KT_VERDICT_ERROR, "%s", err.text);
+	} else if (kt_setup_is_repeatable(session->setup, session->outcome->test)) {
+		wait_go(session);
 	} else if (session->go.fd < 0 && !sent) {
 		send_run(session);
 	} else if (make_wake(session, &wake) < 0) {
@@ -160,17 +174,10 @@ static void on_up(struct kt_session_state *session)
 	}
 }
 
-/* The guest is ready: the test begins now, or when the runner says so. */
 static void on_woke(struct kt_session_state *session)
 {
 	session->awaits_woke = false;
-	if (session->go.fd < 0) {
-		send_run(session);
-		return;
-	}
-	kt_session_enter(session, KT_PHASE_READY, READY_TIMEOUT_NS);
-	if (kt_loop_add(session->loop, &session->go) < 0)
-		kt_session_end(session, KT_VERDICT_ERROR, "cannot wait for the runner");
+	wait_go(session);
 }
 
 void kt_session_check_guest(struct kt_session_state *session, const struct kt_hello *hello)

@@ -47,6 +47,7 @@ static const struct kt_link_events link_events = {
 	.broken = kt_session_on_broken,
 	.exited = kt_session_on_exited,
 	.late = kt_session_on_late,
+	.expired = kt_session_on_expired,
 };
 
 static int watch_signals(struct kt_session_state *session)

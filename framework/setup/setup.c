@@ -10,8 +10,8 @@
 
 #include "framework/setup/limits.h"
 #include "framework/setup/object.h"
-#include "guest/init/main.h"
 #include "framework/setup/time.h"
+#include "guest/init/main.h"
 #include "guest/test/test.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
@@ -200,7 +200,8 @@ static int set_up_kernels(struct kt_setup *setup, struct kt_err *reterr)
 		kernel->spec = spec;
 		kernel->cmdline = make_cmdline(setup, kernel, setup->host.tsc_mhz);
 		kernel->virtual_cmdline = make_cmdline(setup, kernel, VIRTUAL_TSC_MHZ);
-		r = kernel->cmdline && kernel->virtual_cmdline ? check_new(setup, kernel, reterr) : kt_err_oom(reterr);
+		r = kernel->cmdline && kernel->virtual_cmdline ? check_new(setup, kernel, reterr)
+							       : kt_err_oom(reterr);
 		if (r < 0) {
 			kt_kernel_deinit(kernel);
 			return r;

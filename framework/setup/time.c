@@ -3,6 +3,9 @@
 
 #include "guest/test/test.h"
 
+/* A virtual second has at most 10^9 instructions, and TCG executes 2 * 10^7 in a second at worst. */
+#define CPU_PER_VIRTUAL 50
+
 enum kt_time kt_setup_time(const struct kt_setup *setup, const struct kt_test *test)
 {
 	const struct kt_options *options = setup->options;
@@ -24,6 +27,18 @@ unsigned int kt_setup_insn_shift(unsigned int vcpus)
 	for (; shift > 0 && vcpus > 1; vcpus = (vcpus + 1) / 2)
 		shift--;
 	return shift;
+}
+
+uint64_t kt_setup_patience_ns(const struct kt_setup *setup, const struct kt_test *test)
+{
+	uint64_t limit_ns = kt_setup_run_limit_ns(setup, test);
+
+	return kt_setup_is_repeatable(setup, test) ? limit_ns * CPU_PER_VIRTUAL : limit_ns;
+}
+
+unsigned int kt_setup_threads(const struct kt_setup *setup, const struct kt_test *test)
+{
+	return kt_setup_time(setup, test) == KT_TIME_VIRTUAL ? 1 : kt_test_vcpus(test);
 }
 
 double kt_setup_multiplier(const struct kt_setup *setup, const struct kt_test *test)

@@ -19,5 +19,14 @@ bool kt_setup_is_repeatable(const struct kt_setup *setup, const struct kt_test *
  */
 unsigned int kt_setup_insn_shift(unsigned int vcpus);
 
+/*
+ * How long the host waits for the test's result by kt_machine_clock_ns(): the limit of the test
+ * itself or, where the guest's clock decides, the CPU time that no test needs within its limit.
+ */
+uint64_t kt_setup_patience_ns(const struct kt_setup *setup, const struct kt_test *test);
+
+/* How many CPUs of the host the test's machine can use: its vCPUs, or one in virtual time. */
+unsigned int kt_setup_threads(const struct kt_setup *setup, const struct kt_test *test);
+
 /* The factor for limits and patience of the test: 1 in virtual time. */
 double kt_setup_multiplier(const struct kt_setup *setup, const struct kt_test *test);

@@ -6,9 +6,9 @@
 #include "util/cleanup.h"
 #include "wire/hostcall.h"
 
-#define PAGE_LEN    4096u
-#define CALLS_MAX   16 /* of one request whose memory goes away again and again */
-#define UNANSWERED  1  /* the result of a request that no machine has served */
+#define PAGE_LEN   4096u
+#define CALLS_MAX  16 /* of one request whose memory goes away again and again */
+#define UNANSWERED 1  /* the result of a request that no machine has served */
 
 /*
  * The bell stores into the first member of @call. The register holds the address less the

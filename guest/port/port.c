@@ -34,7 +34,7 @@
 #define PORTS_DIR "/sys/class/virtio-ports"
 
 struct kt_port {
-	int fd; /* -1: host calls */
+	int fd;                    /* -1: host calls */
 	pthread_mutex_t send_lock; /* guards tx, and is held while one frame is written */
 	struct kt_frame_tx tx;
 	struct kt_frame_rx rx;
@@ -282,8 +282,7 @@ int kt_port_receive(struct kt_port *port, uint64_t deadline_ns, struct kt_frame 
 			return r;
 		if (r > 0)
 			return 0;
-		r = port->fd < 0 ? call_host(port, reterr)
-				 : fill_buffer(port, deadline_ns, reterr);
+		r = port->fd < 0 ? call_host(port, reterr) : fill_buffer(port, deadline_ns, reterr);
 		if (r < 0)
 			return r;
 	}

@@ -37,8 +37,8 @@ int kt_qemu_try_plugin(const struct kt_qemu_program *program, struct kt_err *ret
 {
 	KT_FREE char *argument = NULL, *text = NULL;
 	KT_CLOSE int fd = -1;
-	const char *argv[] = { program->path, "-M",	 "none", "-accel",  "tcg", "-display",
-			       "none",	      "-plugin", NULL,	 NULL };
+	const char *argv[] = { program->path, "-M",   "none",    "-accel", "tcg",
+			       "-display",    "none", "-plugin", NULL,     NULL };
 	int r = kt_plugin_open(&fd);
 
 	if (r < 0)

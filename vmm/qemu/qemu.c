@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "util/buffer.h"
@@ -77,7 +78,7 @@ struct qemu {
 	bool migrated;         /* saving the state is over, with success or without */
 	bool migration_failed;
 	struct kt_buffer unsent; /* bytes for the port that the socket has no room for */
-	struct kt_steal steal; /* at the last qemu_mark_steal() */
+	struct kt_steal steal;   /* at the last qemu_mark_steal() */
 	char said[1024];         /* beginning of the output; NUL-terminated */
 	size_t n_said;
 	char shutdown_reason[32]; /* of the SHUTDOWN event; "": none came */
@@ -509,9 +510,9 @@ static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		 struct kt_err *reterr)
 {
 	char **argv = kt_qemu_argv(purpose, config, &far->fds);
-	const int keep[] = { far->fds.qmp,    far->fds.console, far->fds.port,
-			     far->fds.ram,    far->fds.gdb,     far->fds.plugin,
-			     far->fds.stand,  far->fds.alarm,   config->initramfs_fd };
+	const int keep[] = { far->fds.qmp,   far->fds.console, far->fds.port,
+			     far->fds.ram,   far->fds.gdb,     far->fds.plugin,
+			     far->fds.stand, far->fds.alarm,   config->initramfs_fd };
 	struct kt_process_spec spec = {
 		.argv = (const char *const *)argv,
 		.in = -1,
@@ -534,9 +535,15 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		  const struct kt_machine_config *config, struct kt_err *reterr)
 {
 	struct far_ends far = {
-		.fds = { .qmp = -1, .console = -1, .port = -1, .gdb = -1,
-			 .plugin = -1, .stand = -1, .alarm = -1,
-			 .ram = qemu->ram_fd, .ram_is_shared = qemu->ram_is_shared },
+		.fds = { .qmp = -1,
+			 .console = -1,
+			 .port = -1,
+			 .gdb = -1,
+			 .plugin = -1,
+			 .stand = -1,
+			 .alarm = -1,
+			 .ram = qemu->ram_fd,
+			 .ram_is_shared = qemu->ram_is_shared },
 		.output = -1,
 	};
 	int r;
@@ -648,7 +655,7 @@ static int ask_restore(struct qemu *qemu, int state_fd, uint64_t deadline_ns, st
 	/* Announcing the machine to a network has timers of the host, which end vCPUs' turns. */
 	r = kt_qmp_send(qemu->qmp, "migrate-set-parameters",
 			json_pack("{si}", "announce-rounds", 0))
-			?: kt_qmp_send(qemu->qmp, "migrate-incoming", state_uri(state_fd));
+		    ?: kt_qmp_send(qemu->qmp, "migrate-incoming", state_uri(state_fd));
 	return r < 0 ? kt_err_set(reterr, r, "QMP: %m") : 0;
 }
 
@@ -798,6 +805,18 @@ static void qemu_power_off(struct kt_machine *machine)
 		(void)kill(qemu->pid, SIGKILL);
 }
 
+static uint64_t qemu_clock_ns(struct kt_machine *machine)
+{
+	const struct qemu *qemu = qemu_of(machine);
+	struct timespec now;
+	clockid_t clock;
+
+	if (qemu->time == KT_TIME_REAL || qemu->pid <= 0 ||
+	    clock_getcpuclockid(qemu->pid, &clock) != 0 || clock_gettime(clock, &now) < 0)
+		return kt_now_ns();
+	return (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
 static void qemu_mark_steal(struct kt_machine *machine)
 {
 	struct qemu *qemu = qemu_of(machine);
@@ -862,6 +881,7 @@ static const struct kt_machine_ops qemu_ops = {
 	.pause = qemu_pause,
 	.resume = qemu_resume,
 	.power_off = qemu_power_off,
+	.clock_ns = qemu_clock_ns,
 	.mark_steal = qemu_mark_steal,
 	.stolen_ns = qemu_stolen_ns,
 	.destroy = qemu_destroy,

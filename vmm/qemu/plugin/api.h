@@ -34,10 +34,10 @@ struct qemu_info_t {
 	};
 };
 
-enum { KT_CB_NO_REGS = 0 };           /* enum qemu_plugin_cb_flags */
-enum { KT_MEM_RW_W = 2 };             /* enum qemu_plugin_mem_rw */
-enum { KT_QEMU_CLOCK_VIRTUAL = 1 };   /* QEMUClockType of include/qemu/timer.h */
-enum { KT_QEMU_SCALE_NS = 1 };        /* likewise, SCALE_NS */
+enum { KT_CB_NO_REGS = 0 };         /* enum qemu_plugin_cb_flags */
+enum { KT_MEM_RW_W = 2 };           /* enum qemu_plugin_mem_rw */
+enum { KT_QEMU_CLOCK_VIRTUAL = 1 }; /* QEMUClockType of include/qemu/timer.h */
+enum { KT_QEMU_SCALE_NS = 1 };      /* likewise, SCALE_NS */
 #define KT_QEMU_PLUGIN_API_VERSION 4
 
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,

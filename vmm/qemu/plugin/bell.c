@@ -115,8 +115,7 @@ static int receive_all(uint8_t *at, size_t len)
 
 static int serve_send(const struct kt_hostcall *call)
 {
-	return copy(call->address, bell.bytes, call->len, false) ?:
-	       send_all(bell.bytes, call->len);
+	return copy(call->address, bell.bytes, call->len, false) ?: send_all(bell.bytes, call->len);
 }
 
 /* The memory is tried before bytes are taken from the host, which could not be given back. */
@@ -131,8 +130,8 @@ static void set_limit(struct kt_qemu_cpu *cpu, uint64_t ns)
 {
 	(void)cpu;
 	if (ns)
-		kt_api.timer_mod_ns(&bell.limit, kt_api.qemu_clock_get_ns(KT_QEMU_CLOCK_VIRTUAL) +
-							 (int64_t)ns);
+		kt_api.timer_mod_ns(&bell.limit,
+				    kt_api.qemu_clock_get_ns(KT_QEMU_CLOCK_VIRTUAL) + (int64_t)ns);
 	else
 		kt_api.timer_del(&bell.limit);
 }
