@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "util/cleanup.h"
 #include "util/clock.h"
 #include "wire/hello.h"
 
