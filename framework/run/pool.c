@@ -5,6 +5,7 @@
 
 #include "framework/run/attempt.h"
 #include "framework/setup/time.h"
+#include "guest/test/test.h"
 #include "util/cleanup.h"
 
 static unsigned int count_warm(const struct kt_run *run)

@@ -22,9 +22,9 @@ bool kt_setup_is_repeatable(const struct kt_setup *setup, const struct kt_test *
 
 unsigned int kt_setup_insn_shift(unsigned int vcpus)
 {
-	unsigned int shift = 4; /* 62.5 million instructions a second */
+	unsigned int shift = 3; /* 125 million instructions a second, for one or two */
 
-	for (; shift > 0 && vcpus > 1; vcpus = (vcpus + 1) / 2)
+	for (; shift > 0 && vcpus > 2; vcpus = (vcpus + 1) / 2)
 		shift--;
 	return shift;
 }

@@ -95,7 +95,7 @@ static void add_cpus(struct args *args, const struct kt_machine_config *config)
 	 */
 	add(args, "-cpu");
 	add(args, "%s%s", config->accel == KT_ACCEL_KVM ? "host" : "max,vendor=GenuineIntel",
-	    config->time == KT_TIME_VIRTUAL ? ",-rdrand,-rdseed" : "");
+	    config->time == KT_TIME_VIRTUAL ? ",-rdrand,-rdseed,-erms,-fsrm,-fzrm,-fsrs" : "");
 	add(args, "-smp");
 	add(args, "%u,sockets=%u,cores=%u,threads=%u",
 	    topology->llcs * topology->cores * topology->threads, topology->llcs, topology->cores,
