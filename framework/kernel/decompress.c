@@ -169,9 +169,7 @@ static int read_bzip2(const struct input *in, struct output *out)
 		stream.next_out = chunk;
 		stream.avail_out = sizeof(chunk);
 		status = BZ2_bzDecompress(&stream);
-		/*
-		 * A stream that is cut off is no error of the library: nothing comes out any more.
-		 */
+		/* The library reports no error for a truncated stream, but stops making output. */
 		if ((status != BZ_OK && status != BZ_STREAM_END) ||
 		    (status == BZ_OK && stream.avail_out == sizeof(chunk) && !stream.avail_in))
 			r = -EBADMSG;

@@ -131,7 +131,7 @@ int kt_kernel_prepare(const char *dir, struct kt_kernel_facts *ret_facts, struct
 
 /*
  * The facts of a kernel that an older ktest has put into the cache. They are written back so that
- * the vmlinux is read once; a cache that cannot be written is no obstacle.
+ * the vmlinux is read once; failing to write the cache is not an error.
  */
 static int renew_meta(const char *dir, struct kt_kernel_facts *facts)
 {

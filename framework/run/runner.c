@@ -16,9 +16,9 @@
  * starts.
  *
  * A run ends early by a signal, --global-timeout, --max-fail or a fault. It is stopping then:
- * nothing starts, the sessions are asked to end, and the loop goes on until all jobs have ended,
- * so that each attempt that had started is reported. No process may be left when kt_runner_run()
- * returns.
+ * nothing starts, and the loop continues until all jobs have ended, so that each attempt that had
+ * started is reported. A signal and --global-timeout also ask the sessions to end. No process may
+ * be left when kt_runner_run() returns.
  */
 
 #define KILL_AFTER_NS (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */

@@ -250,7 +250,7 @@ static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
 
 /* ---- the cargo of a selection ---------------------------------------------------------------- */
 
-/* If only one of the two arrays could grow, its new pointer is kept all the same. */
+/* If only one of the two arrays could grow, its new pointer is kept: the old one is invalid. */
 static int add_place(struct kt_cargo *cargo, const struct kt_use *use, struct kt_err *reterr)
 {
 	struct kt_cargo_place *places = reallocarray(cargo->places, cargo->n + 1, sizeof(*places));

@@ -74,7 +74,7 @@ static int set_up_templates(struct kt_setup *setup)
 			 setup->host.qemu.major, setup->host.qemu.minor);
 		return 0;
 	}
-	/* A cache that cannot be written is no obstacle: everything else works from memory. */
+	/* Failing to write the cache is not an error: each test boots its machine instead. */
 	if (kt_cache_path("templates", &setup->template_dir, &err) < 0)
 		add_note(setup, "%s: each test boots its own machine", err.text);
 	return 0;

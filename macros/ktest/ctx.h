@@ -19,8 +19,8 @@ extern "C" {
 struct kt_ctx;
 
 /*
- * What an assertion returns from the function that contains it, after it has recorded the failure.
- * The function's callers pass it on.
+ * An assertion that fails records the failure, and then returns this value from the function that
+ * contains the assertion. The callers of that function return it as well.
  */
 #define KT_FAILED (-ECANCELED)
 

@@ -68,7 +68,7 @@ struct qemu {
 	bool migrated;         /* saving the state is over, with success or without */
 	bool migration_failed;
 	struct kt_buffer unsent; /* bytes for the port that the socket has no room for */
-	struct kt_steal steal; /* at the last qemu_mark_steal() */
+	struct kt_steal steal;   /* at the last qemu_mark_steal() */
 	char said[1024];         /* beginning of the output; NUL-terminated */
 	size_t n_said;
 	char shutdown_reason[32]; /* of the SHUTDOWN event; "": none came */
@@ -486,7 +486,7 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	return r < 0 ? kt_err_set(reterr, r, "cannot watch a virtual machine: %m") : 0;
 }
 
-/* Waits until QEMU has ended, and reaps it. False when it goes on. */
+/* Waits until QEMU has ended, and reaps it. False when QEMU does not end. */
 static bool reap(struct qemu *qemu, int *ret_status)
 {
 	struct pollfd waiting = { .fd = qemu->pidfd, .events = POLLIN };
