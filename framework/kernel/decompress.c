@@ -77,7 +77,7 @@ static int read_zstd(const struct input *in, struct output *out)
 		ZSTD_outBuffer piece = { chunk, ZSTD_DStreamOutSize(), 0 };
 
 		left = ZSTD_decompressStream(stream, &piece, &from);
-		/* No output from a stream that wants more than there is: the input is cut off. */
+		/* The decoder makes no output and wants more input: the stream is truncated. */
 		if (ZSTD_isError(left) || (!piece.pos && from.pos == from.size && left))
 			r = -EBADMSG;
 		else

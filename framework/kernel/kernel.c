@@ -548,8 +548,8 @@ int kt_kernel_resolve(const char *spec, struct kt_kernel *ret_kernel, struct kt_
 	int r;
 
 	/*
-	 * A path goes before a version: a word without a slash that exists in the working directory
-	 * is a file.
+	 * A path takes precedence over a version: a word without a slash that exists in the working
+	 * directory is a file.
 	 */
 	if (!spec)
 		r = resolve_default(ret_kernel, reterr);

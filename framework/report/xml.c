@@ -84,8 +84,8 @@ static void put_attribute(FILE *out, const char *name, const char *value)
 }
 
 /*
- * Writes a capture as an element; nothing when it is empty. Viewers load the whole file, so that of
- * a long output only head and tail are in it.
+ * Writes a capture as an element; nothing when it is empty. Viewers load the whole file, so a long
+ * output is reduced to its head and tail.
  */
 static void put_capture(FILE *out, const char *element, const struct kt_capture *capture)
 {

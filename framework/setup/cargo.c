@@ -42,8 +42,7 @@ const char *kt_cargo_path(const struct kt_cargo *cargo, const void *declaration)
 }
 
 /*
- * Tests are sorted by address, since each of several questions is asked for every test of a
- * round.
+ * Tests are sorted by address, because several functions look each test of a round up.
  */
 static int compare_tests(const void *a, const void *b)
 {
@@ -326,7 +325,9 @@ static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, str
 	return 0;
 }
 
-/* Only what a test that can run uses is packed: other files may be broken without harm. */
+/*
+ * Packs the files of a test only if the test can run: a broken file of a skipped test is ignored.
+ */
 static int add_test(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
 {
 	struct kt_cargo_test *own = &cargo->tests[cargo->n_tests];

@@ -237,7 +237,7 @@ struct kt_payload_result {
 /**
  * kt_payload_exec() - runs a payload to its end, prints its metrics and checks its results
  * @payload:    must be listed in the test's .payloads.
- * @args:       arguments behind the payload's own, NULL-terminated; NULL: none.
+ * @args:       arguments that follow the payload's own, NULL-terminated; NULL: none.
  * @cgroup:     the cgroup that it runs in, relative to the scenario's root; NULL: PID 1's, the root
  *              cgroup.
  * @timeout_ms: how long it may run, in milliseconds; a slow machine gets more.

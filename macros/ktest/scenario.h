@@ -32,7 +32,7 @@ struct kt_scheduler; /* ktest/scheduler.h */
  *          Cgroups above it that do not exist are created.
  * @work:   KT_WORK() or KT_WORKS(): workers that are started in it. NULL: none.
  * @payload: a program that is started in it. NULL: none.
- * @payload_args: arguments behind the payload's own, NULL-terminated. NULL: none.
+ * @payload_args: arguments that follow the payload's own, NULL-terminated. NULL: none.
  * @cpuset: cpuset.cpus. Default: the CPUs of the cgroup above.
  * @mems:   cpuset.mems, a list of NUMA nodes: "0,1". Default: the nodes of @cpuset.
  * @cpu_quota_pct: cpu.max, in per cent of one CPU, with a period of 100 ms; or
@@ -322,7 +322,7 @@ struct kt_op {
 	{                                                                                          \
 		.kind = KT_OP_RUN_PAYLOAD, .cgroup = (name), .payload = (payload_ref)              \
 	}
-/* As KT_RUN_PAYLOAD(), with arguments behind the payload's own; at least one. */
+/* As KT_RUN_PAYLOAD(), with arguments that follow the payload's own; at least one. */
 #define KT_RUN_PAYLOAD_WITH(payload_ref, name, ...)                                                \
 	{                                                                                          \
 		.kind = KT_OP_RUN_PAYLOAD, .cgroup = (name), .payload = (payload_ref),             \

@@ -192,7 +192,7 @@ KTEST(scx_fault_init, .summary = "a failing init is an end", TWO_CPUS,
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR, .reason_contains = "ops.init" },
       .steps = KT_STEPS({ MIXED(2), .hold = KT_HOLD_MS(50) }), .check = init_check);
 
-/* A program that ends with a status other than 0 after SIGTERM fails nothing, but it is told. */
+/* A program that ends with a status other than 0 after SIGTERM fails nothing; it is reported. */
 KT_SCHEDULER(exits_at_term, .binary = "../samples/misbehaving", .args = KT_ARGS("exits_at_term"),
 	     .files = KT_ARGS(FIXTURE("fifo")));
 
