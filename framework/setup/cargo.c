@@ -55,9 +55,10 @@ static int compare_tests(const void *a, const void *b)
 const struct kt_cargo_test *kt_cargo_of(const struct kt_cargo *cargo, const struct kt_test *test)
 {
 	static const struct kt_cargo_test nothing;
-	const struct kt_cargo_test key = { .test = test }, *found;
+	const struct kt_cargo_test key = { .test = test }, *found = NULL;
 
-	found = bsearch(&key, cargo->tests, cargo->n_tests, sizeof(key), compare_tests);
+	if (cargo->n_tests)
+		found = bsearch(&key, cargo->tests, cargo->n_tests, sizeof(key), compare_tests);
 	return found ?: &nothing;
 }
 
