@@ -125,7 +125,7 @@ struct kt_check {
  * @files:       KT_ARGS(): paths of files that are put beside it in the guest. Relative ones begin
  *               in the directory of the test program. ELF files come with their libraries. NULL:
  *               none.
- * @output:      bits of enum kt_payload_output. 0 (the default): neither is looked at.
+ * @output:      bits of enum kt_payload_output. 0 (the default): both are ignored.
  * @metrics:     KT_METRICS(): metrics that are shown. NULL: none.
  * @checks:      KT_PAYLOAD_CHECKS(): what must hold when the program has ended. NULL: nothing.
  *
