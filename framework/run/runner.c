@@ -179,9 +179,7 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 	r = run_init(&run, reterr) ?: run_all(&run, reterr);
 	run_deinit(&run);
 	run.counts.elapsed_ns = kt_now_ns() - run.began_ns;
-	/*
-	 * A run that could not go on, for another reason than its report, is the harness's error.
-	 */
+	/* A run that ends early for another reason than its report is an error of the harness. */
 	run.counts.interrupted = run.signal || run.timed_out || (r < 0 && !run.fault);
 	*ret_counts = run.counts;
 	*ret_signal = run.signal;
