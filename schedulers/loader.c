@@ -32,6 +32,7 @@
 #include "util/io.h"
 
 #define OPS_TYPE         "sched_ext_ops"
+#define OPS_CID_TYPE     "sched_ext_ops_cid" /* addresses CPUs by topological number; since 7.2 */
 #define EXIT_ERROR       1024u       /* SCX_EXIT_ERROR: this kind and higher ones are errors */
 #define DUMP_DEFAULT_LEN 32768u      /* SCX_EXIT_DUMP_DFL_LEN, in bytes */
 #define VERIFIER_LOG_LEN (16u << 20) /* bytes, for each program */
@@ -42,7 +43,7 @@
 struct load {
 	const struct kt_loader *loader;
 	struct bpf_object *object; /* owned */
-	struct bpf_map *ops;       /* the struct sched_ext_ops, part of @object */
+	struct bpf_map *ops;       /* the scheduler's struct_ops, part of @object */
 	struct bpf_link *link;     /* owned; NULL: not attached */
 	int signals;               /* a signalfd for SIGTERM and SIGINT */
 	int watch;                 /* from kt_scx_watch() */
@@ -63,20 +64,32 @@ static const char *type_name(const struct btf *btf, uint32_t type_id)
 	return type ? btf__name_by_offset(btf, type->name_off) : "";
 }
 
-/* Finds the only scheduler of the object: a struct_ops map whose type is sched_ext_ops. */
+/* Whether @name is @type or a flavour of it, as "sched_ext_ops___v2": libbpf takes them as one. */
+static bool is_type(const char *name, const char *type)
+{
+	size_t len = strlen(type);
+
+	return !strncmp(name, type, len) && (!name[len] || !strncmp(name + len, "___", 3));
+}
+
+static const char *ops_type(const struct load *load, const struct bpf_map *map)
+{
+	return type_name(bpf_object__btf(load->object), bpf_map__btf_value_type_id(map));
+}
+
+/* Finds the only scheduler of the object: a struct_ops map of one of the two types. */
 static int find_ops(struct load *load, struct kt_err *reterr)
 {
-	const struct btf *btf = bpf_object__btf(load->object);
 	const char *other = NULL;
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, load->object)
 	{
-		const char *name = type_name(btf, bpf_map__btf_value_type_id(map));
+		const char *name = ops_type(load, map);
 
 		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
 			continue;
-		if (strcmp(name, OPS_TYPE)) {
+		if (!is_type(name, OPS_TYPE) && !is_type(name, OPS_CID_TYPE)) {
 			other = name;
 			continue;
 		}
@@ -198,7 +211,7 @@ static int set_variables(const struct load *load, struct kt_err *reterr)
 	return r;
 }
 
-/* Finds a member of struct sched_ext_ops and the initial value of the whole struct. */
+/* Finds a member of the scheduler's struct_ops and the initial value of the whole struct. */
 static int ops_member(const struct load *load, const char *name, struct kt_field *ret_field,
 		      void **ret_data, size_t *ret_len, struct kt_err *reterr)
 {
@@ -619,4 +632,16 @@ int kt_loader_check(const struct kt_loader *loader, struct kt_err *reterr)
 	bpf_object__close(load.object);
 	(void)libbpf_set_print(print);
 	return r;
+}
+
+bool kt_loader_is_cid(const char *object)
+{
+	struct load load = { .loader = &(const struct kt_loader){ .object = object } };
+	libbpf_print_fn_t print = libbpf_set_print(say_nothing);
+	bool is_cid = open_object(&load, NULL) == 0 && find_ops(&load, NULL) == 0 &&
+		      is_type(ops_type(&load, load.ops), OPS_CID_TYPE);
+
+	bpf_object__close(load.object);
+	(void)libbpf_set_print(print);
+	return is_cid;
 }

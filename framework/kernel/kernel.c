@@ -29,7 +29,7 @@
 #define LOCAL_KEPT   4 /* copies of bzImages; one has about 80 MiB */
 
 #define META_MAX     65536u /* bytes of a meta.json */
-#define META_VERSION 2      /* facts of an older version are read again from the vmlinux */
+#define META_VERSION 3      /* facts of an older version are read again from the vmlinux */
 
 void kt_kernel_deinit(struct kt_kernel *kernel)
 {
@@ -50,11 +50,12 @@ static json_t *facts_to_json(const struct kt_kernel_facts *facts)
 
 	for (size_t i = 0; broken && i < facts->n_broken_kfuncs; i++)
 		(void)json_array_append_new(broken, json_string(facts->broken_kfuncs[i]));
-	return json_pack("{si ss ss sb sb sb sb sb so si sI}", "version", META_VERSION, "release",
-			 facts->release, "build_id", facts->build_id, "pvh", facts->pvh, "btf",
-			 facts->btf, "virtio_console", facts->virtio_console, "virtio_pci",
-			 facts->virtio_pci, "sched_ext", facts->sched_ext, "broken_kfuncs", broken,
-			 "hz", (int)facts->hz, "memory_end", (json_int_t)facts->memory_end);
+	return json_pack("{si ss ss sb sb sb sb sb sb so si sI}", "version", META_VERSION,
+			 "release", facts->release, "build_id", facts->build_id, "pvh", facts->pvh,
+			 "btf", facts->btf, "virtio_console", facts->virtio_console, "virtio_pci",
+			 facts->virtio_pci, "sched_ext", facts->sched_ext, "sched_ext_cid",
+			 facts->sched_ext_cid, "broken_kfuncs", broken, "hz", (int)facts->hz,
+			 "memory_end", (json_int_t)facts->memory_end);
 }
 
 static bool flag(const json_t *json, const char *name)
@@ -81,6 +82,7 @@ static int facts_from_json(const json_t *json, struct kt_kernel_facts *facts)
 	facts->virtio_console = flag(json, "virtio_console");
 	facts->virtio_pci = flag(json, "virtio_pci");
 	facts->sched_ext = flag(json, "sched_ext");
+	facts->sched_ext_cid = flag(json, "sched_ext_cid");
 	facts->hz = (unsigned int)number(json, "hz");
 	facts->memory_end = number(json, "memory_end");
 	facts->broken_kfuncs = calloc(json_array_size(broken) + 1, sizeof(char *));

@@ -16,8 +16,8 @@
 /*
  * Before anything boots, the runner reads the BPF objects that the selected tests use. An object
  * that is wrong by itself makes the tests that use it an ERROR; the others run. A kernel that
- * cannot run a scheduler makes its tests SKIP: the kernel has no sched_ext, or its BTF describes a
- * kfunc wrongly that the object calls. The files are untrusted: libelf checks every offset, and
+ * cannot run a scheduler makes its tests SKIP: the kernel has no sched_ext, not the type of the
+ * scheduler, or its BTF describes a kfunc wrongly that the object calls. The files are untrusted: libelf checks every offset, and
  * PROGRAM_MAX bounds what is read.
  */
 
@@ -244,6 +244,10 @@ static char *find_obstacle(const struct kt_kernel_facts *facts, const struct kt_
 	if (!facts->sched_ext)
 		return kt_format("scheduler %s: kernel %s has no sched_ext "
 				 "(CONFIG_SCHED_CLASS_EXT)",
+				 use->name, facts->release);
+	if (!facts->sched_ext_cid && path && use->kind == KT_USE_OBJECT && kt_loader_is_cid(path))
+		return kt_format("scheduler %s is a struct sched_ext_ops_cid; kernel %s has no "
+				 "such type (Linux 7.2 and later have it)",
 				 use->name, facts->release);
 	if (!facts->n_broken_kfuncs || !path || kt_scheduler_kfuncs(path, &names, NULL) < 0)
 		return NULL;

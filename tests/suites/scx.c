@@ -16,6 +16,7 @@ KT_SCHEDULER(fifo, .object = FIXTURE("fifo"));
 KT_SCHEDULER(short_slices, .object = FIXTURE("fifo"), .args = KT_ARGS("slice_us=1000"));
 KT_SCHEDULER(vtime, .object = FIXTURE("vtime"));
 KT_SCHEDULER(global, .object = FIXTURE("global"));
+KT_SCHEDULER(cid, .object = FIXTURE("cid"));
 KT_SCHEDULER(cells, .object = FIXTURE("cells"),
 	     .topology = { .llcs = 2, .cores = 2, .threads = 1 });
 
@@ -67,6 +68,21 @@ static int fifo_run(struct kt_ctx *ctx)
 
 KTEST(scx_fifo, .summary = "tasks run under fifo, whose counters say so", TWO_CPUS,
       .scheduler = KT_SCHEDULER_REF(fifo), .run = fifo_run);
+
+/* Kernels before 7.2 have no such type: there the test is skipped. */
+static int cid_check(struct kt_ctx *ctx)
+{
+	uint64_t queued = 0;
+
+	KT_ASSERT_EQ(ctx, expect_scheduled(ctx, "cid"), 0);
+	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("cid.bss", .field = "nr_queued"), &queued), 0);
+	KT_EXPECT_GT(ctx, queued, 10);
+	return 0;
+}
+
+KTEST(scx_cid, .summary = "a scheduler may be a struct sched_ext_ops_cid", TWO_CPUS,
+      .duration_ms = 300, .scheduler = KT_SCHEDULER_REF(cid),
+      .steps = KT_STEPS({ SPINNERS(4), .hold = KT_HOLD_FULL }), .check = cid_check);
 
 /* A nice 0 worker beside a nice 10 one gets a share of the CPU by weight, 1024 to 110. */
 static int share_check(struct kt_ctx *ctx)
