@@ -38,6 +38,7 @@ void kt_kernel_deinit(struct kt_kernel *kernel)
 	free(kernel->dir);
 	free(kernel->boot);
 	free(kernel->vmlinux);
+	free(kernel->config);
 	free(kernel->label);
 	free(kernel->cmdline);
 	*kernel = KT_KERNEL_NULL;
@@ -167,6 +168,15 @@ static int load_meta(const char *dir, struct kt_kernel_facts *facts, struct kt_e
 	return r < 0 ? kt_err_set(reterr, r, "'%s' is damaged: remove its directory", path) : 0;
 }
 
+/* Takes @path over. Returns it if it is a file that can be read, else NULL. */
+static char *existing(char *path)
+{
+	if (path && kt_file_readable(path))
+		return path;
+	free(path);
+	return NULL;
+}
+
 int kt_kernel_load(const char *dir, struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	struct kt_kernel kernel = KT_KERNEL_NULL;
@@ -179,6 +189,7 @@ int kt_kernel_load(const char *dir, struct kt_kernel *ret_kernel, struct kt_err 
 		goto out;
 	kernel.dir = strdup(dir);
 	kernel.vmlinux = kt_format("%s/vmlinux", dir);
+	kernel.config = existing(kt_format("%s/config", dir));
 	kernel.boot = kt_format("%s/%s", dir, kernel.facts.pvh ? "vmlinux" : "vmlinuz");
 	if (!kernel.dir || !kernel.vmlinux || !kernel.boot)
 		r = kt_err_oom(reterr);
@@ -488,6 +499,25 @@ static int resolve_bzimage(const char *path, struct kt_kernel *ret_kernel, struc
 	return r;
 }
 
+char *kt_kernel_find_config(const char *kernel)
+{
+	static const char in_tree[] = "/arch/x86/boot/bzImage", versioned[] = "vmlinuz-";
+	KT_FREE char *path = realpath(kernel, NULL);
+	char *name = path ? strrchr(path, '/') : NULL;
+	size_t len = path ? strlen(path) : 0;
+
+	if (!name)
+		return NULL;
+	if (len > strlen(in_tree) && !strcmp(path + len - strlen(in_tree), in_tree)) {
+		path[len - strlen(in_tree)] = '\0';
+		return existing(kt_format("%s/.config", path));
+	}
+	*name++ = '\0';
+	if (!strncmp(name, versioned, strlen(versioned)))
+		return existing(kt_format("%s/config-%s", path, name + strlen(versioned)));
+	return existing(strcmp(name, "vmlinux") ? NULL : kt_format("%s/.config", path));
+}
+
 static int resolve_file(const char *path, struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	enum kt_kernel_format format;
@@ -495,8 +525,11 @@ static int resolve_file(const char *path, struct kt_kernel *ret_kernel, struct k
 
 	if (r < 0)
 		return r;
-	return format == KT_KERNEL_VMLINUX ? resolve_vmlinux(path, ret_kernel, reterr)
-					   : resolve_bzimage(path, ret_kernel, reterr);
+	r = format == KT_KERNEL_VMLINUX ? resolve_vmlinux(path, ret_kernel, reterr)
+					: resolve_bzimage(path, ret_kernel, reterr);
+	if (r == 0)
+		ret_kernel->config = kt_kernel_find_config(path);
+	return r;
 }
 
 /* @dir is a build tree, or a directory of the cache, which "ktests kernel path" prints. */

@@ -820,6 +820,42 @@ Test(kernel, one_that_cannot_run_tests_is_refused)
 	}
 }
 
+static void touch(const char *dir, const char *name)
+{
+	KT_FREE char *path = kt_format("%s/%s", dir, name);
+
+	cr_assert(zero(int, kt_file_publish(path, "", 0, NULL)));
+}
+
+Test(kernel, a_configuration_is_found_where_builds_and_distributions_put_it)
+{
+	static const char *const cases[][2] = {
+		{ "vmlinux", ".config" },
+		{ "arch/x86/boot/bzImage", ".config" },
+		{ "vmlinuz-1.2", "config-1.2" },
+		{ "vmlinuz-3.4", NULL },
+		{ "bzImage", NULL },
+	};
+	char dir[] = "/tmp/ktest-kernel-XXXXXX";
+	KT_FREE char *boot = NULL;
+
+	cr_assert(ne(ptr, mkdtemp(dir), NULL));
+	boot = kt_format("%s/arch/x86/boot", dir);
+	cr_assert(zero(int, kt_mkdir_all(boot, NULL)));
+	touch(dir, ".config");
+	touch(dir, "config-1.2");
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_FREE char *kernel = kt_format("%s/%s", dir, cases[i][0]);
+		KT_FREE char *want = cases[i][1] ? kt_format("%s/%s", dir, cases[i][1]) : NULL;
+		KT_FREE char *got = NULL;
+
+		touch(dir, cases[i][0]);
+		got = kt_kernel_find_config(kernel);
+		cr_assert(eq(str, got ?: "", want ?: ""));
+	}
+	(void)kt_remove_all(dir);
+}
+
 Test(kernel, a_damaged_entry_says_what_to_do)
 {
 	KT_FREE char *kernels = NULL, *entry = NULL, *meta = NULL;
