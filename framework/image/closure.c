@@ -27,6 +27,8 @@
  */
 
 #define LDCACHE     "/etc/ld.so.cache"
+#define LIBC        "libc.so.6"
+#define UNWINDER    "libgcc_s.so.1"
 #define LDCACHE_MAX (64u << 20) /* bytes */
 
 /* The default directories of Debian's loader, and of the loaders of other distributions. */
@@ -461,12 +463,35 @@ static int resolve_object(const struct resolver *resolver, const struct object *
 }
 
 /*
+ * glibc loads the unwinder when a thread is cancelled or ends itself, and aborts the program where
+ * it is missing. No object names it as needed. A host without it has no such programs.
+ */
+static int add_unwinder(const struct resolver *resolver, struct kt_err *reterr)
+{
+	struct found found = { NULL, NULL };
+	const struct kt_closure_file *file;
+	int r;
+
+	if (!find_file(resolver->closure, LIBC) || find_file(resolver->closure, UNWINDER))
+		return 0;
+	r = find_in_system(resolver, UNWINDER, &found);
+	if (r > 0)
+		r = add_file(resolver->closure, UNWINDER, &found) ?: 1;
+	free(found.host);
+	free(found.guest);
+	if (r <= 0)
+		return r < 0 ? kt_err_oom(reterr) : 0;
+	file = &resolver->closure->files[resolver->closure->n - 1];
+	return resolve_object(resolver, NULL, file->host, file->guest ?: file->host, reterr);
+}
+
+/*
  * Places the files that have no path in the guest yet beside libc. The guest gets the host's
  * loader, and the loader searches libc's directory by default.
  */
 static int place_files(struct kt_closure *closure)
 {
-	const struct kt_closure_file *libc = find_file(closure, "libc.so.6");
+	const struct kt_closure_file *libc = find_file(closure, LIBC);
 	const char *dir = libc ? libc->host : "/lib/x86_64-linux-gnu/libc.so.6";
 
 	for (size_t i = 0; i < closure->n; i++) {
@@ -496,7 +521,7 @@ int kt_closure_add(struct kt_closure *closure, const char *program, const char *
 	/* A host without a cache file has only the default directories. */
 	(void)kt_file_read(LDCACHE, LDCACHE_MAX, &ldcache, &resolver.ldcache_len);
 	resolver.ldcache = ldcache;
-	r = resolve_object(&resolver, NULL, host, guest, reterr);
+	r = resolve_object(&resolver, NULL, host, guest, reterr) ?: add_unwinder(&resolver, reterr);
 	if (r == 0 && place_files(closure) < 0)
 		r = kt_err_oom(reterr);
 	return r;

@@ -32,6 +32,7 @@ struct kt_kernel_facts {
 	bool virtio_console;  /* CONFIG_VIRTIO_CONSOLE=y; true when it cannot be told (no BTF) */
 	bool virtio_pci;      /* CONFIG_VIRTIO_PCI=y; likewise */
 	bool sched_ext;       /* CONFIG_SCHED_CLASS_EXT */
+	bool sched_ext_cid;   /* it takes schedulers that are a struct sched_ext_ops_cid (7.2) */
 	char **broken_kfuncs; /* sorted, NULL-terminated; NULL: none */
 	size_t n_broken_kfuncs;
 	unsigned int hz;     /* CONFIG_HZ; 0: it cannot be told */
