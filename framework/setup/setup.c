@@ -39,10 +39,10 @@
 	"damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
 
 /*
- * Under TCG the kernel's default idle loop executes MWAIT, which QEMU implements as a yield when
- * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it
- * until its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it
- * sooner.
+ * QEMU's TCG implements MWAIT as a yield when there are several vCPUs: an idle vCPU takes its turns
+ * and does nothing in them. HLT stops it until its next interrupt. Kernels choose HLT by themselves
+ * where a processor lists no state for MWAIT, as QEMU 10's does; this chooses it everywhere. A KVM
+ * guest halts by itself, and perhaps polls first, which wakes it sooner.
  */
 #define CMDLINE_TCG " idle=halt"
 
