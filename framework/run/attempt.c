@@ -18,8 +18,8 @@
  * of its own, after which the watchdog of the job kills the process group.
  */
 
-#define FORK_LIMIT_NS    (30 * KT_NSEC_PER_SEC)
-#define READY_LIMIT_NS   (3600 * KT_NSEC_PER_SEC)
+#define FORK_LIMIT_NS  (30 * KT_NSEC_PER_SEC)
+#define READY_LIMIT_NS (3600 * KT_NSEC_PER_SEC)
 
 /* In the child. */
 static int attempt_entry(struct kt_job *job, int report_fd, int go_fd)
@@ -118,8 +118,16 @@ static void on_ended(struct kt_job *job)
 	run->schedule(run);
 }
 
+static void on_paused(struct kt_job *job)
+{
+	struct kt_run *run = ((struct kt_run_job *)job)->run;
+
+	run->schedule(run);
+}
+
 static const struct kt_job_events attempt_events = {
 	.phase = on_phase,
+	.paused = on_paused,
 	.ended = on_ended,
 };
 
