@@ -16,8 +16,8 @@
  *
  * Every process leaves the time of the stop out of its own clock (kt_clock_skip()), which moves all
  * its deadlines at once. The runner's loop runs before that, while it reclaims: the deadlines of
- * the jobs and of the run are taken out of it meanwhile. A second SIGTSTP while the run reclaims begins anew: the jobs are still
- * paused.
+ * the jobs and of the run are taken out of it meanwhile. A second SIGTSTP while the run reclaims
+ * begins anew: the jobs are still paused.
  */
 
 #define PAUSE_NS KT_NSEC_PER_SEC /* for a session to pause its machine; it takes milliseconds */

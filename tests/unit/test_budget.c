@@ -441,7 +441,8 @@ Test(budget, what_a_dead_runners_child_has_is_taken)
 	(void)kt_budget_close(budget);
 }
 
-/* ---- runners that are stopped ----------------------------------------------------------------- */
+/* ---- runners that are stopped -----------------------------------------------------------------
+ */
 
 #define GATE      131072
 #define TURNSTILE 131073
