@@ -233,10 +233,12 @@ int kt_cache_publish(const char *stage, const char *path, struct kt_err *reterr)
 	if (rename(stage, path) == 0)
 		return 0;
 	/*
-	 * rename(2) refuses to replace a directory that is not empty; an exchange is allowed. The
-	 * old directory then has the name of the stage and is removed under it.
+	 * rename(2) refuses to replace a file, or a directory that is not empty; an exchange is
+	 * old directory then has the name of the stage and is removed under it. An exchange cannot
+	 * mend another error, and would fail with one of its own.
 	 */
-	if (renameat2(AT_FDCWD, stage, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
+	if ((errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) ||
+	    renameat2(AT_FDCWD, stage, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
 		return kt_err_set(reterr, -errno, "cannot publish '%s': %m", path);
 	(void)kt_remove_all(stage);
 	return 0;

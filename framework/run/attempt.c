@@ -118,8 +118,16 @@ static void on_ended(struct kt_job *job)
 	run->schedule(run);
 }
 
+static void on_paused(struct kt_job *job)
+{
+	struct kt_run *run = ((struct kt_run_job *)job)->run;
+
+	run->schedule(run);
+}
+
 static const struct kt_job_events attempt_events = {
 	.phase = on_phase,
+	.paused = on_paused,
 	.ended = on_ended,
 };
 

@@ -154,6 +154,10 @@ static void on_line(struct kt_job *job, const char *line)
 		set_phase(job, text);
 	} else if ((text = after(line, KT_SESSION_STEP))) {
 		job->step = atoi(text);
+	} else if (!strcmp(line, KT_SESSION_PAUSED)) {
+		job->paused = true;
+		if (job->events->paused)
+			job->events->paused(job);
 	} else if (!strcmp(line, KT_SESSION_POST_VM)) {
 		job->in_post_vm = true;
 		kt_job_watch(job, KT_POST_VM_LIMIT_NS);
@@ -306,11 +310,47 @@ void kt_job_go(struct kt_job *job)
 
 void kt_job_watch(struct kt_job *job, uint64_t limit_ns)
 {
-	kt_timer_arm(job->loop, &job->watchdog, kt_now_ns() + limit_ns);
+	if (job->suspended)
+		job->left_ns = limit_ns;
+	else
+		kt_timer_arm(job->loop, &job->watchdog, kt_now_ns() + limit_ns);
 }
 
 void kt_job_signal(const struct kt_job *job, int signal)
 {
 	if (job->pid > 0)
 		(void)kill(signal == SIGKILL ? -job->pid : job->pid, signal);
+}
+
+void kt_job_pause(struct kt_job *job)
+{
+	job->suspended = true;
+	job->left_ns = job->watchdog.armed ? KT_MAX(kt_left_ns(job->watchdog.due_ns), 1u) : 0;
+	kt_timer_disarm(job->loop, &job->watchdog);
+	if (job->in_post_vm)
+		kt_job_stop(job);
+	else
+		kt_job_signal(job, SIGTSTP);
+}
+
+void kt_job_stop(struct kt_job *job)
+{
+	if (job->pid > 0)
+		(void)kill(-job->pid, SIGSTOP);
+	job->paused = true;
+}
+
+bool kt_job_is_paused(const struct kt_job *job)
+{
+	return job->paused;
+}
+
+void kt_job_continue(struct kt_job *job)
+{
+	job->suspended = job->paused = false;
+	if (job->left_ns)
+		kt_job_watch(job, job->left_ns);
+	job->left_ns = 0;
+	if (job->pid > 0)
+		(void)kill(-job->pid, SIGCONT);
 }

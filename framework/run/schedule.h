@@ -12,5 +12,14 @@
  */
 void kt_schedule(struct kt_run *run);
 
+/*
+ * Makes sure that run->schedule() is called when another run gives something back, and that a run
+ * which waits for that long says so. To be called after a request to the budget has failed.
+ */
+void kt_schedule_await_budget(struct kt_run *run);
+
+/* The timer run->tell: says that the run waits, and for whom. @data is the run. */
+void kt_schedule_tell(void *data);
+
 /* The timer run->recheck: another run may have given something back. @data is the run. */
 void kt_schedule_recheck(void *data);

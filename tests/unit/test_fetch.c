@@ -100,3 +100,14 @@ FETCH_TEST(packages_are_found_whatever_the_caches_name_is)
 	cr_assert(strstr(err.text, "unpacking some.deb") != NULL, "%s", err.text);
 	cr_assert(strstr(err.text, "unpacks") != NULL, "%s", err.text);
 }
+
+/* A kernel that cannot be moved is not told as a package without one. */
+FETCH_TEST(a_file_that_cannot_be_moved_is_told_with_the_reason)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	write_program("apt-get", "for a; do case $a in download) echo > some.deb;; esac; done");
+	write_program("dpkg-deb", "for a; do last=$a; done; mkdir -p $last; echo > $last/boot");
+	cr_assert(eq(int, fetch("7.0", &err), -ENOTDIR), "%s", err.text);
+	cr_assert(strstr(err.text, "vmlinuz': Not a directory") != NULL, "%s", err.text);
+}
