@@ -3,12 +3,9 @@
 #include "tests/suites/schedulers.h"
 
 #include <inttypes.h>
-<<<<<<< HEAD
 #include <sys/utsname.h>
-#include <unistd.h>
-=======
 #include <sys/wait.h>
->>>>>>> c
+#include <unistd.h>
 
 #include "tests/suites/look.h"
 
@@ -76,7 +73,6 @@ static int fifo_run(struct kt_ctx *ctx)
 KTEST(scx_fifo, .summary = "tasks run under fifo, whose counters say so", TWO_CPUS,
       .scheduler = KT_SCHEDULER_REF(fifo), .run = fifo_run);
 
-<<<<<<< HEAD
 /* Kernels before 7.2 have no such type: there the test is skipped. */
 static int cid_check(struct kt_ctx *ctx)
 {
@@ -141,7 +137,7 @@ static int kconfig_run(struct kt_ctx *ctx)
 
 KTEST(scx_kconfig, .summary = "a scheduler reads the kernel's configuration", TWO_CPUS,
       .scheduler = KT_SCHEDULER_REF(kconfig), .run = kconfig_run);
-=======
+
 /* What PID 1 has printed so far is its own, and not that of the children that it forks. */
 static int half_line_run(struct kt_ctx *ctx)
 {
@@ -170,7 +166,6 @@ static int half_line_post_vm(struct kt_ctx *ctx)
 KTEST(scx_half_line, .summary = "half a line of PID 1 is written once, and not by a scheduler",
       TWO_CPUS, .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fifo)), .run = half_line_run,
       .post_vm = half_line_post_vm);
->>>>>>> c
 
 /* A nice 0 worker beside a nice 10 one gets a share of the CPU by weight, 1024 to 110. */
 static int share_check(struct kt_ctx *ctx)
