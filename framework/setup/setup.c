@@ -37,7 +37,7 @@
  */
 #define CMDLINE                                                                                    \
 	"console=ttyS0 panic=-1 mitigations=off tsc=reliable "                                     \
-	"damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
+	"cryptomgr.notests=1 damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
 
 /*
  * QEMU's TCG implements MWAIT as a yield when there are several vCPUs: an idle vCPU takes its turns
