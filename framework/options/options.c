@@ -651,9 +651,10 @@ static int apply_environment(struct kt_options *o, struct kt_err *reterr)
 		const char *name;
 		int option;
 	} variables[] = {
-		{ "KTESTS_KERNEL", 'k' },       { "KTESTS_ACCEL", OPT_ACCEL }, { "KTESTS_TIME", OPT_TIME },
-		{ "KTESTS_TEST_THREADS", 'j' }, { "KTESTS_RETRIES", OPT_RETRIES },
-		{ "KTESTS_SHARD", OPT_SHARD },  { "KTESTS_OUTPUT_DIR", 'o' },
+		{ "KTESTS_KERNEL", 'k' },          { "KTESTS_ACCEL", OPT_ACCEL },
+		{ "KTESTS_TIME", OPT_TIME },       { "KTESTS_TEST_THREADS", 'j' },
+		{ "KTESTS_RETRIES", OPT_RETRIES }, { "KTESTS_SHARD", OPT_SHARD },
+		{ "KTESTS_OUTPUT_DIR", 'o' },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(variables); i++) {

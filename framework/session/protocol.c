@@ -62,8 +62,10 @@ static int encode_run(const struct kt_session_state *session, void **ret_data, s
 	KT_FREE char *attempt = kt_format("KTESTS_ATTEMPT=%u", outcome->attempt);
 	KT_FREE char *accel =
 		kt_format("KTESTS_ACCEL=%s", kt_accel_name(session->setup->host.accel));
+	KT_FREE char *time = kt_format("KTESTS_TIME=%s",
+				       kt_time_name(kt_setup_time(session->setup, outcome->test)));
 	KT_FREE char *stress = kt_format("KTESTS_STRESS_CURRENT=%u", outcome->iteration);
-	const char *const environment[] = { "KTESTS=1", name, attempt, accel, stress, NULL };
+	const char *const environment[] = { "KTESTS=1", name, attempt, accel, time, stress, NULL };
 	struct kt_run_request run = {
 		.mode = KT_RUN_TEST,
 		.test = outcome->test->name,
@@ -76,7 +78,7 @@ static int encode_run(const struct kt_session_state *session, void **ret_data, s
 		.environment = environment,
 	};
 
-	if (!name || !attempt || !accel || !stress)
+	if (!name || !attempt || !accel || !time || !stress)
 		return -ENOMEM;
 	return make_wake(session, &run.wake) ?: kt_run_request_encode(&run, ret_data, ret_len);
 }

@@ -225,7 +225,7 @@ static int variance_check(struct kt_ctx *ctx)
 KTEST(work_ipc_variance, .summary = "IpcVariance goes through its hot and its cold phase", ONE_CPU,
       .duration_ms = 1000,
       .steps = KT_STEPS({ KT_SETUP(VARIANCE("base", 32768, 512, 1), VARIANCE("hot", 262144, 512, 1),
-				   VARIANCE("cold", 32768, 4096, 1),
+				   VARIANCE("cold", 32768, 65536, 1),
 				   VARIANCE("rounds", 32768, 512, 8)),
 			  .hold = KT_HOLD_FULL }),
       .check = variance_check);

@@ -283,7 +283,7 @@ static int compute_check(struct kt_ctx *ctx)
 }
 
 KTEST(work_fan_out_compute, .summary = "FanOutCompute multiplies matrices in each round",
-      .duration_ms = 700,
+      .duration_ms = 1500,
       .steps = KT_STEPS(
 	      { KT_SETUP({ .name = "w",
 			   .work = KT_WORK(KT_FAN_OUT_COMPUTE, .kib = 8, .ops = 1,
