@@ -152,9 +152,8 @@ json_t *kt_result_to_json(const struct kt_result *result)
 		(void)json_array_append_new(failures, failure_to_json(&result->failures[i]));
 	return json_pack("{ss so* so sI sI sI si sO* so*}", "verdict",
 			 verdict_names[result->verdict], "reason", optional_text(result->reason),
-			 "failures", failures, "failures_lost",
-			 (json_int_t)result->n_failures_lost, "duration_ns",
-			 (json_int_t)result->duration_ns, "since_begin_ns",
+			 "failures", failures, "failures_lost", (json_int_t)result->n_failures_lost,
+			 "duration_ns", (json_int_t)result->duration_ns, "since_begin_ns",
 			 (json_int_t)result->since_begin_ns, "exit_status", result->exit_status,
 			 "scenario", result->scenario, "shed", optional_text(result->shed));
 }

@@ -56,8 +56,9 @@ static const char help[] =
 	"                           every test on each, as NAME[VERSION]\n"
 	"      --append ARGUMENTS   added to the kernel command line\n"
 	"      --accel auto|kvm|tcg accelerator (KTESTS_ACCEL)\n"
-	"      --time real|virtual  whose time guests show: the host's, or under TCG their own\n"
-	"                           (KTESTS_TIME)\n"
+	"      --time auto|real|virtual\n"
+	"                           whose time guests show: the host's, or under TCG their own "
+	"(KTESTS_TIME)\n"
 	"      --qemu PROGRAM       QEMU to use\n"
 	"      --boot fork|cold     restore each machine from a booted template (default), or boot "
 	"it\n"
@@ -257,6 +258,7 @@ static const struct word accel_words[] = {
 };
 
 static const struct word time_words[] = {
+	{ "auto", KT_TIME_CHOICE_AUTO },
 	{ "real", KT_TIME_CHOICE_REAL },
 	{ "virtual", KT_TIME_CHOICE_VIRTUAL },
 	{ 0 },

@@ -54,6 +54,7 @@ enum kt_status_level {
 
 /* Whose time machines show. */
 enum kt_time_choice {
+	KT_TIME_CHOICE_AUTO,    /* virtual under TCG, real with KVM */
 	KT_TIME_CHOICE_REAL,    /* the host's */
 	KT_TIME_CHOICE_VIRTUAL, /* the guest's own, under TCG; tests can ask for the host's */
 };
@@ -100,7 +101,7 @@ struct kt_options {
 	const char *qemu;              /* program; NULL: the default one */
 	enum kt_boot boot;             /* default: FORK */
 	uint64_t template_cache_bytes; /* of the disk; default 4 GiB */
-	enum kt_time_choice time;      /* default: REAL */
+	enum kt_time_choice time;      /* default: AUTO */
 	enum kt_accel_choice accel;    /* default: AUTO */
 
 	/* running */

@@ -45,14 +45,16 @@ static const char *paint(const struct console *console, const char *sequence)
 }
 
 static int console_begin(struct kt_reporter *reporter, const struct kt_run_info *info,
-		     struct kt_err *reterr)
+			 struct kt_err *reterr)
 {
 	struct console *console = (struct console *)reporter;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	(void)fprintf(console->out, "kernel%s %s, accel: %s, %ld CPUs, seed %" PRIu64 ", %u test%s",
+	(void)fprintf(console->out,
+		      "kernel%s %s, accel: %s%s, %ld CPUs, seed %" PRIu64 ", %u test%s",
 		      info->n_kernels > 1 ? "s" : "", info->kernels_text, info->host->accel_text,
-		      cpus, info->options->seed, info->n_tests, info->n_tests == 1 ? "" : "s");
+		      info->time == KT_TIME_VIRTUAL ? ", virtual time" : "", cpus,
+		      info->options->seed, info->n_tests, info->n_tests == 1 ? "" : "s");
 	if (info->options->stress_count > 1)
 		(void)fprintf(console->out, " x %u", info->options->stress_count);
 	else if (!info->options->stress_count)

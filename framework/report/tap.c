@@ -18,15 +18,16 @@ struct tap {
 };
 
 static int tap_begin(struct kt_reporter *reporter, const struct kt_run_info *info,
-		 struct kt_err *reterr)
+		     struct kt_err *reterr)
 {
 	struct tap *tap = (struct tap *)reporter;
 
 	(void)fputs("TAP version 13\n", tap->out);
 	if (info->n_attempts) /* otherwise tap_end() writes the plan, as TAP permits */
 		(void)fprintf(tap->out, "1..%u\n", info->n_attempts);
-	(void)fprintf(tap->out, "# kernel %s, accel: %s, seed %" PRIu64 "\n", info->kernels_text,
-		      info->host->accel_text, info->options->seed);
+	(void)fprintf(tap->out, "# kernel %s, accel: %s, %s time, seed %" PRIu64 "\n",
+		      info->kernels_text, info->host->accel_text, kt_time_name(info->time),
+		      info->options->seed);
 	(void)reterr;
 	return kt_report_flush(tap->out);
 }

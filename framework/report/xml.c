@@ -305,6 +305,7 @@ static void put_document(const struct xml *xml, FILE *out, const struct kt_count
 		(void)fputs("    <properties>\n", out);
 		put_property(out, "kernel.release", info->kernels_text);
 		put_property(out, "accel", info->host->accel_text);
+		put_property(out, "time", kt_time_name(info->time));
 		(void)snprintf(seed, sizeof(seed), "%" PRIu64, info->options->seed);
 		put_property(out, "seed", seed);
 		(void)fputs("    </properties>\n", out);

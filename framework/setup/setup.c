@@ -64,6 +64,13 @@ __attribute__((format(printf, 2, 3))) static void add_note(struct kt_setup *setu
 	va_end(ap);
 }
 
+/* Virtual time works with every QEMU, but its seed decides only with the plugin. */
+static void note_unrepeatable(struct kt_setup *setup)
+{
+	if (kt_setup_default_time(setup) == KT_TIME_VIRTUAL && !setup->host.repeatable)
+		add_note(setup, "this QEMU cannot load ktest's plugin: runs with one seed differ");
+}
+
 static int set_up_templates(struct kt_setup *setup)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -272,6 +279,10 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 	r = kt_host_probe(options->accel, options->qemu, &setup->host, reterr);
 	if (r < 0)
 		return r;
+	if (options->time == KT_TIME_CHOICE_VIRTUAL && setup->host.accel != KT_ACCEL_TCG)
+		return kt_err_set(reterr, -EINVAL,
+				  "--time virtual: only emulated machines have it (--accel tcg)");
+	note_unrepeatable(setup);
 	r = set_up_kernels(setup, reterr);
 	if (r < 0) /* -ENOENT means that QEMU is missing, and nothing else */
 		return r == -ENOENT ? -ENODATA : r;

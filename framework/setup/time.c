@@ -6,13 +6,18 @@
 /* A virtual second has at most 10^9 instructions, and TCG executes 2 * 10^7 in a second at worst. */
 #define CPU_PER_VIRTUAL 50
 
-enum kt_time kt_setup_time(const struct kt_setup *setup, const struct kt_test *test)
+enum kt_time kt_setup_default_time(const struct kt_setup *setup)
 {
 	const struct kt_options *options = setup->options;
-	bool is_real = setup->host.accel != KT_ACCEL_TCG || options->command == KT_COMMAND_SHELL ||
-		       options->time == KT_TIME_CHOICE_REAL || test->time == KT_REAL_TIME;
+	bool is_real = setup->host.accel != KT_ACCEL_TCG || options->command != KT_COMMAND_RUN ||
+		       options->time == KT_TIME_CHOICE_REAL;
 
 	return is_real ? KT_TIME_REAL : KT_TIME_VIRTUAL;
+}
+
+enum kt_time kt_setup_time(const struct kt_setup *setup, const struct kt_test *test)
+{
+	return test->time == KT_REAL_TIME ? KT_TIME_REAL : kt_setup_default_time(setup);
 }
 
 bool kt_setup_is_repeatable(const struct kt_setup *setup, const struct kt_test *test)

@@ -5,9 +5,12 @@
 #include "framework/setup/setup.h"
 
 /*
- * Virtual if the machine is emulated, neither the test nor the run asks for real time, and the
- * guest is not a shell, whose input comes when a person types it.
+ * Virtual if machines are emulated, the run does not ask for real time, and the guest is not a
+ * shell, whose input comes when a person types it.
  */
+enum kt_time kt_setup_default_time(const struct kt_setup *setup);
+
+/* The same, unless the test asks for real time. */
 enum kt_time kt_setup_time(const struct kt_setup *setup, const struct kt_test *test);
 
 /* Whether the course of the test's machine follows from the seed alone. */
