@@ -22,6 +22,7 @@
 #include "framework/declaration/scheduler.h"
 #include "framework/declaration/validate.h"
 #include "framework/run/runner.h"
+#include "framework/setup/time.h"
 #include "schedulers/loader.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -464,6 +464,7 @@ static int send_result(struct guest *guest, struct kt_result *result, struct kt_
 	size_t len;
 	int r;
 
+	result->turns = kt_hostcall_served() ? kt_hostcall_turns() : 0;
 	if (guest->began_ns)
 		result->since_begin_ns = kt_now_ns() - guest->began_ns;
 	if (kt_result_encode(result, &data, &len) < 0)
