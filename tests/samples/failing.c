@@ -361,3 +361,16 @@ FAILING(kernel_does_not_warn, .summary = "an expected warning does not come", .r
 	.expect_kernel_warning = "page_alloc");
 FAILING(warning_is_expected, .summary = "an expected warning comes (this one passes)",
 	.run = provoke_warning, .expect_kernel_warning = "page_alloc");
+
+static void abort_after_a_while(struct kt_custom *work)
+{
+	kt_custom_sleep_us(work, 100000);
+	abort();
+}
+
+/* The hold ends with the worker: the sample has less time than the hold is long. */
+FAILING(worker_dies_in_hold, .summary = "a worker that aborts in a hold", .duration_ms = 60000,
+	.steps = KT_STEPS({ KT_SETUP({ .name = "workers",
+				       .work = KT_WORK(KT_CUSTOM, .workers = 1,
+						       .custom = abort_after_a_while) }),
+			    .hold = KT_HOLD_FULL }));
