@@ -428,7 +428,8 @@ static int check_configuration(const struct load *load, struct kt_err *reterr)
 /* ---- how it ends ----------------------------------------------------------------------------- */
 
 /*
- * The data section of a variable as it is now, to be freed: what libbpf has of it is how it began.
+ * Reads the present data section of a variable, to be freed. The copy of libbpf may have the
+ * initial values (libbpf 1.4).
  */
 static void *read_section(const struct load *load, const char *path, struct kt_field *ret_field,
 			  size_t *ret_len)
@@ -632,7 +633,7 @@ static void wait_for_end(const struct load *load)
 	}
 }
 
-/* All of kt_loader_run() but for the cleaning up. */
+/* Does everything for kt_loader_run() except the cleanup. */
 static enum kt_loader_status run(struct load *load)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -673,8 +674,8 @@ static enum kt_loader_status run(struct load *load)
 }
 
 /*
- * Not its information: that an older kernel lacks callbacks which the object leaves empty stands
- * there once for each, before what matters.
+ * Prints libbpf's warnings, and drops its other messages: on an older kernel, one of them names
+ * each callback that the kernel lacks and the object does not use, before the message that matters.
  */
 static int print_warnings(enum libbpf_print_level level, const char *format, va_list ap)
 {

@@ -38,7 +38,7 @@ struct kt_loader {
 enum kt_loader_status kt_loader_run(const struct kt_loader *loader);
 
 /*
- * What can be known of an object without a kernel: that it is a scheduler, and has the variables.
+ * Checks what needs no kernel: that the object has a scheduler, and has the variables.
  */
 int kt_loader_check(const struct kt_loader *loader, struct kt_err *reterr);
 

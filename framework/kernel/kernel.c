@@ -134,7 +134,7 @@ int kt_kernel_prepare(const char *dir, struct kt_kernel_facts *ret_facts, struct
 
 /*
  * The facts of a kernel that an older ktest has put into the cache. They are written back so that
- * the vmlinux is read once; a cache that cannot be written is no obstacle.
+ * the vmlinux is read once; failing to write the cache is not an error.
  */
 static int renew_meta(const char *dir, struct kt_kernel_facts *facts)
 {
@@ -583,8 +583,8 @@ int kt_kernel_resolve(const char *spec, struct kt_kernel *ret_kernel, struct kt_
 	int r;
 
 	/*
-	 * A path goes before a version: a word without a slash that exists in the working directory
-	 * is a file.
+	 * A path takes precedence over a version: a word without a slash that exists in the working
+	 * directory is a file.
 	 */
 	if (!spec)
 		r = resolve_default(ret_kernel, reterr);

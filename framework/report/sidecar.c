@@ -30,7 +30,7 @@ struct sidecar {
 	struct kt_err err; /* of the first failure */
 };
 
-/* A directory in which nothing can be written is told before the run, not after it. */
+/* A directory in which nothing can be written is reported before the run, not after it. */
 static int check_directory(const char *dir, struct kt_err *reterr)
 {
 	int r = kt_mkdir_all(dir, reterr);

@@ -42,8 +42,7 @@ const char *kt_cargo_path(const struct kt_cargo *cargo, const void *declaration)
 }
 
 /*
- * Tests are sorted by address, since each of several questions is asked for every test of a
- * round.
+ * Tests are sorted by address, because several functions look each test of a round up.
  */
 static int compare_tests(const void *a, const void *b)
 {
@@ -56,9 +55,10 @@ static int compare_tests(const void *a, const void *b)
 const struct kt_cargo_test *kt_cargo_of(const struct kt_cargo *cargo, const struct kt_test *test)
 {
 	static const struct kt_cargo_test nothing;
-	const struct kt_cargo_test key = { .test = test }, *found;
+	const struct kt_cargo_test key = { .test = test }, *found = NULL;
 
-	found = bsearch(&key, cargo->tests, cargo->n_tests, sizeof(key), compare_tests);
+	if (cargo->n_tests)
+		found = bsearch(&key, cargo->tests, cargo->n_tests, sizeof(key), compare_tests);
 	return found ?: &nothing;
 }
 
@@ -267,7 +267,7 @@ static int collect_extras(const struct kt_cargo *cargo, struct kt_cargo_place *p
 
 /* ---- the cargo of a selection ---------------------------------------------------------------- */
 
-/* If only one of the two arrays could grow, its new pointer is kept all the same. */
+/* If only one of the two arrays could grow, its new pointer is kept: the old one is invalid. */
 static int add_place(struct kt_cargo *cargo, const struct kt_use *use, struct kt_err *reterr)
 {
 	struct kt_cargo_place *places = reallocarray(cargo->places, cargo->n + 1, sizeof(*places));
@@ -343,7 +343,9 @@ static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, str
 	return 0;
 }
 
-/* Only what a test that can run uses is packed: other files may be broken without harm. */
+/*
+ * Packs the files of a test only if the test can run: a broken file of a skipped test is ignored.
+ */
 static int add_test(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
 {
 	struct kt_cargo_test *own = &cargo->tests[cargo->n_tests];

@@ -17,7 +17,7 @@
  * Before anything boots, the runner reads the BPF objects that the selected tests use. An object
  * that is wrong by itself makes the tests that use it an ERROR; the others run. A kernel that
  * cannot run a scheduler makes its tests SKIP: the kernel lacks sched_ext or the scheduler's type,
- * or its BTF describes a kfunc wrongly that the object calls. The files are untrusted: libelf
+ * or its BTF wrongly describes a kfunc that the object calls. The files are untrusted: libelf
  * checks every offset, and PROGRAM_MAX bounds what is read.
  */
 

@@ -39,10 +39,10 @@
 	"damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
 
 /*
- * Under TCG the kernel's default idle loop executes MWAIT, which QEMU implements as a yield when
- * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it
- * until its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it
- * sooner.
+ * QEMU's TCG implements MWAIT as a yield when there are several vCPUs: an idle vCPU takes its turns
+ * and does nothing in them. HLT stops it until its next interrupt. Kernels choose HLT by themselves
+ * where a processor lists no state for MWAIT, as QEMU 10's does; this chooses it everywhere. A KVM
+ * guest halts by itself, and perhaps polls first, which wakes it sooner.
  */
 #define CMDLINE_TCG " idle=halt"
 
@@ -74,7 +74,7 @@ static int set_up_templates(struct kt_setup *setup)
 			 setup->host.qemu.major, setup->host.qemu.minor);
 		return 0;
 	}
-	/* A cache that cannot be written is no obstacle: everything else works from memory. */
+	/* Failing to write the cache is not an error: each test boots its machine instead. */
 	if (kt_cache_path("templates", &setup->template_dir, &err) < 0)
 		add_note(setup, "%s: each test boots its own machine", err.text);
 	return 0;

@@ -347,7 +347,7 @@ static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
 
 /*
  * Whether the kernel has reported an error of the scheduler while it was being detached. Such an
- * error counts as an end by itself, although the detaching would have ended the scheduler too.
+ * error is reported as an end by itself, although a detach was in progress.
  * *@ret_exit is owned by the caller if this returns true.
  */
 static bool has_failed_meanwhile(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
@@ -403,8 +403,7 @@ static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *schedu
 }
 
 /*
- * Scales a watchdog timeout: the kernel measures it in the time of the machine, of which a slow
- * machine needs more for the same work. 0 stays 0.
+ * Scales a watchdog timeout, because a slow machine needs more time for the same work. 0 stays 0.
  */
 static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned int watchdog_ms)
 {

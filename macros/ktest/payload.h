@@ -135,7 +135,7 @@ struct kt_check {
  * @files:       KT_ARGS(): paths of files that are put beside it in the guest. Relative ones begin
  *               in the directory of the test program. ELF files come with their libraries. NULL:
  *               none.
- * @output:      bits of enum kt_payload_output. 0 (the default): none is looked at.
+ * @output:      bits of enum kt_payload_output. 0 (the default): all of it is ignored.
  * @metrics:     KT_METRICS(): metrics that are shown. NULL: none.
  * @checks:      KT_PAYLOAD_CHECKS(): what must hold when the program has ended. NULL: nothing.
  *
@@ -247,7 +247,7 @@ struct kt_payload_result {
 /**
  * kt_payload_exec() - runs a payload to its end, prints its metrics and checks its results
  * @payload:    must be listed in the test's .payloads.
- * @args:       arguments behind the payload's own, NULL-terminated; NULL: none.
+ * @args:       arguments that follow the payload's own, NULL-terminated; NULL: none.
  * @cgroup:     the cgroup that it runs in, relative to the scenario's root; NULL: PID 1's, the root
  *              cgroup.
  * @timeout_ms: how long it may run, in milliseconds; a slow machine gets more.

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/suites/look.h"
@@ -136,6 +137,35 @@ static int kconfig_run(struct kt_ctx *ctx)
 
 KTEST(scx_kconfig, .summary = "a scheduler reads the kernel's configuration", TWO_CPUS,
       .scheduler = KT_SCHEDULER_REF(kconfig), .run = kconfig_run);
+
+/* What PID 1 has printed so far is its own, and not that of the children that it forks. */
+static int half_line_run(struct kt_ctx *ctx)
+{
+	pid_t pid;
+
+	(void)printf("half a line");
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_ATTACH_SCHEDULER(KT_SCHEDULER_REF(fifo))), 0);
+	KT_ASSERT_EQ(ctx, kt_apply(ctx, KT_DETACH_SCHEDULER()), 0);
+	(void)printf(", the same line");
+	pid = fork();
+	if (pid == 0)
+		exit(0);
+	KT_ASSERT_EQ(ctx, waitpid(pid, NULL, 0), pid);
+	(void)printf(", and its end\n");
+	return 0;
+}
+
+static int half_line_post_vm(struct kt_ctx *ctx)
+{
+	KT_EXPECT_STREQ(ctx, kt_vm_stdout(ctx), "half a line, the same line, and its end\n");
+	KT_EXPECT(ctx, !strstr(kt_vm_scheduler_log(ctx), "line"));
+	KT_EXPECT_CONTAINS(ctx, kt_vm_scheduler_log(ctx), "scheduler fifo is attached");
+	return 0;
+}
+
+KTEST(scx_half_line, .summary = "half a line of PID 1 is written once, and not by a scheduler",
+      TWO_CPUS, .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(fifo)), .run = half_line_run,
+      .post_vm = half_line_post_vm);
 
 /* A nice 0 worker beside a nice 10 one gets a share of the CPU by weight, 1024 to 110. */
 static int share_check(struct kt_ctx *ctx)

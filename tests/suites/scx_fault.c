@@ -192,7 +192,7 @@ KTEST(scx_fault_init, .summary = "a failing init is an end", TWO_CPUS,
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR, .reason_contains = "ops.init" },
       .steps = KT_STEPS({ MIXED(2), .hold = KT_HOLD_MS(50) }), .check = init_check);
 
-/* A program that ends with a status other than 0 after SIGTERM fails nothing, but it is told. */
+/* A program that ends with a status other than 0 after SIGTERM fails nothing; it is reported. */
 KT_SCHEDULER(exits_at_term, .binary = "../samples/misbehaving", .args = KT_ARGS("exits_at_term"),
 	     .files = KT_ARGS(FIXTURE("fifo")));
 
@@ -220,7 +220,7 @@ KTEST(scx_fault_exit_at_once, .summary = "an exit right after the start is an en
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_UNREG_BPF },
       .steps = KT_STEPS({ MIXED(2), .hold = KT_HOLD_MS(50) }), .check = leave_check);
 
-/* A hold notices it, too, and goes on to its end. */
+/* The hold also notices that the scheduler has ended, and lasts as long as declared. */
 static int goes_on_check(struct kt_ctx *ctx)
 {
 	KT_ASSERT_EQ(ctx, disabled_check(ctx), 0);
@@ -280,7 +280,7 @@ KTEST(scx_fault_killed, .summary = "a scheduler goes with its process", TWO_CPUS
       .scheduler = KT_SCHEDULER_REF(fault), .expect_scheduler_exit = { .kind = KT_SCX_EXIT_UNREG },
       .run = killed_run);
 
-/* ---- misbehaviour that is no error ----------------------------------------------------------- */
+/* ---- misbehaviour that is not an error ------------------------------------------------------- */
 
 static int starve_run(struct kt_ctx *ctx)
 {
