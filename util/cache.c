@@ -98,7 +98,7 @@ int kt_cache_lock(const char *name, void (*on_wait)(void *data), void *data, int
 	return r < 0 ? kt_err_set(reterr, r, "cannot take lock '%s': %m", path) : 0;
 }
 
-/* Removes a stage if nobody holds the lock of its entry. A lock per entry goes with it. */
+/* Removes a stage if no process holds the lock of its entry. Also removes a lock per entry. */
 static bool sweep_stage(const char *dir, const char *name, const char *lock, bool per_entry,
 			uint64_t *bytes)
 {
@@ -233,10 +233,12 @@ int kt_cache_publish(const char *stage, const char *path, struct kt_err *reterr)
 	if (rename(stage, path) == 0)
 		return 0;
 	/*
-	 * rename(2) refuses to replace a directory that is not empty; an exchange is allowed. The
-	 * old directory then has the name of the stage and is removed under it.
+	 * rename(2) refuses to replace a file, or a directory that is not empty; an exchange is
+	 * old directory then has the name of the stage and is removed under it. An exchange cannot
+	 * mend another error, and would fail with one of its own.
 	 */
-	if (renameat2(AT_FDCWD, stage, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
+	if ((errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) ||
+	    renameat2(AT_FDCWD, stage, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
 		return kt_err_set(reterr, -errno, "cannot publish '%s': %m", path);
 	(void)kt_remove_all(stage);
 	return 0;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Monotonic time in nanoseconds. A deadline is a point on CLOCK_MONOTONIC, not a duration. */
+/*
+ * Monotonic time in nanoseconds. A deadline is a point on CLOCK_MONOTONIC, not a duration. The time
+ * for which this process was suspended is left out (kt_clock_skip()).
+ */
 
 #include <stdint.h>
 #include <time.h>
@@ -10,13 +13,21 @@
 #define KT_NSEC_PER_USEC UINT64_C(1000)
 #define KT_NSEC_NEVER    UINT64_MAX /* the deadline that never comes */
 
+extern uint64_t kt_clock_skipped_ns; /* private */
+
 static inline uint64_t kt_now_ns(void)
 {
 	struct timespec ts;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * KT_NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+	return (uint64_t)ts.tv_sec * KT_NSEC_PER_SEC + (uint64_t)ts.tv_nsec - kt_clock_skipped_ns;
 }
+
+/*
+ * Sets the clock of this process, and of those that it forks later, back by @ns, for which it was
+ * suspended: every deadline moves by as much. The process has one thread, on the host.
+ */
+void kt_clock_skip(uint64_t ns);
 
 /* Nanoseconds left until @deadline_ns; 0 when it has passed. */
 static inline uint64_t kt_left_ns(uint64_t deadline_ns)

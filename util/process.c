@@ -210,3 +210,37 @@ int kt_process_output(const char *const *argv, uint64_t deadline_ns, char **ret_
 	*ret_text = kt_steal(text);
 	return 0;
 }
+
+/* The state of a process as in proc(5), /proc/PID/stat; 0 when there is no such process. */
+static char process_state(pid_t pid)
+{
+	KT_FREE char *path = kt_format("/proc/%d/stat", (int)pid), *text = NULL;
+	const char *name_end;
+
+	if (!path || pid <= 0 || kt_file_read(path, 4096, &text, NULL) < 0)
+		return 0;
+	/* The name, in parentheses, may hold any character. */
+	name_end = strrchr(text, ')');
+	return name_end && name_end[1] ? name_end[2] : 0;
+}
+
+bool kt_process_is_stopped(pid_t pid)
+{
+	char state = process_state(pid);
+
+	return state == 'T' || state == 't';
+}
+
+char *kt_process_describe(pid_t pid)
+{
+	KT_FREE char *path = kt_format("/proc/%d/comm", (int)pid), *name = NULL;
+
+	if (!path || kt_file_read(path, 64, &name, NULL) < 0)
+		return kt_format("process %d, which has ended, but not all that it started",
+				 (int)pid);
+	name[strcspn(name, "\n")] = '\0';
+	for (char *at = name; *at; at++)
+		*at = (unsigned char)*at < ' ' || *at == 0x7f ? '?' : *at;
+	return kt_format("process %d (%s)%s", (int)pid, name,
+			 kt_process_is_stopped(pid) ? ", which is stopped" : "");
+}

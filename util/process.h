@@ -2,6 +2,7 @@
 #pragma once
 /* Child processes that execute another program. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -48,3 +49,12 @@ int kt_process_spawn(const struct kt_process_spec *spec, pid_t *ret_pid, int *re
  */
 int kt_process_output(const char *const *argv, uint64_t deadline_ns, char **ret_text,
 		      struct kt_err *reterr);
+
+/* Whether the process was stopped by a signal or a debugger. False when there is none (@pid 0). */
+bool kt_process_is_stopped(pid_t pid);
+
+/*
+ * Names a process for people: its number, its name, and whether it is stopped or has ended. The
+ * text is to be freed; NULL without memory.
+ */
+char *kt_process_describe(pid_t pid);

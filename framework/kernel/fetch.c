@@ -32,8 +32,8 @@
  * tells. A release that was found inconsistent is remembered as an empty file
  * "inconsistent-RELEASE" in the private tree, so that it is not downloaded again.
  */
-#define DEFAULT_SUITE    "trixie-backports"
-#define KEYRING          "/usr/share/keyrings/debian-archive-keyring.gpg"
+#define DEFAULT_SUITE     "trixie-backports"
+#define KEYRING           "/usr/share/keyrings/debian-archive-keyring.gpg"
 #define INDEX_TIMEOUT_NS  (300 * KT_NSEC_PER_SEC)
 #define STALL_TIMEOUT_NS  (120 * KT_NSEC_PER_SEC) /* of a download that makes no progress */
 #define UNPACK_TIMEOUT_NS (600 * KT_NSEC_PER_SEC) /* of each package */
@@ -494,19 +494,34 @@ static int unpack(const struct fetch *fetch, const char *debs, const char *root,
 
 /*
  * Moves the first path of @from (NULL-terminated, relative to @root) that exists to @stage/@to.
- * Returns false when none exists.
+ * Returns 0; -ENOENT, without a text in @reterr, when none exists; or another negative errno.
  */
-static bool take(const char *root, const char *const *from, const char *stage, const char *to)
+static int take(const char *root, const char *const *from, const char *stage, const char *to,
+		struct kt_err *reterr)
 {
 	KT_FREE char *target = kt_format("%s/%s", stage, to);
-	bool taken = false;
 
-	for (; *from && !taken; from++) {
+	for (; *from; from++) {
 		KT_FREE char *source = kt_format("%s/%s", root, *from);
 
-		taken = source && target && rename(source, target) == 0;
+		if (!source || !target)
+			return kt_err_oom(reterr);
+		if (rename(source, target) == 0)
+			return 0;
+		if (errno != ENOENT)
+			return kt_err_set(reterr, -errno, "cannot move '%s' to '%s': %m", source,
+					  target);
 	}
-	return taken;
+	return -ENOENT;
+}
+
+/* As take(), for what some kernels do not have. */
+static int take_optional(const char *root, const char *const *from, const char *stage,
+			 const char *to, struct kt_err *reterr)
+{
+	int r = take(root, from, stage, to, reterr);
+
+	return r == -ENOENT ? 0 : r;
 }
 
 /*
@@ -522,13 +537,17 @@ static int collect(const char *root, const char *release, const char *stage, str
 	KT_FREE char *modules = kt_format("usr/lib/modules/%s", release);
 	KT_FREE char *old_modules = kt_format("lib/modules/%s", release);
 
+	int r;
+
 	if (!boot || !image || !boot_config || !config || !modules || !old_modules)
 		return kt_err_oom(reterr);
-	if (!take(root, (const char *[]){ boot, image, NULL }, stage, "vmlinuz"))
-		return kt_err_set(reterr, -ENOENT, "the packages of %s hold no vmlinuz", release);
-	(void)take(root, (const char *[]){ boot_config, config, NULL }, stage, "config");
-	(void)take(root, (const char *[]){ modules, old_modules, NULL }, stage, "modules");
-	return 0;
+	r = take(root, (const char *[]){ boot, image, NULL }, stage, "vmlinuz", reterr);
+	if (r == -ENOENT)
+		return kt_err_set(reterr, r, "the packages of %s hold no vmlinuz", release);
+	return r ?: take_optional(root, (const char *[]){ boot_config, config, NULL }, stage,
+				  "config", reterr)
+		       ?: take_optional(root, (const char *[]){ modules, old_modules, NULL },
+					stage, "modules", reterr);
 }
 
 /*

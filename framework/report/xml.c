@@ -22,6 +22,7 @@
 
 #define OUTPUT_HEAD ((size_t)16 << 10) /* bytes of a long output */
 #define OUTPUT_TAIL ((size_t)48 << 10)
+#define OUTPUT_ALL  ((size_t)32 << 20) /* bytes of all outputs: a run may have no end */
 
 enum dialect {
 	DIALECT_JUNIT,
@@ -36,6 +37,7 @@ struct xml {
 	char *cases; /* the <testcase> elements; belongs to @out until xml_free() */
 	size_t cases_len;
 	FILE *out;       /* a memory stream into @cases */
+	size_t n_output; /* bytes of outputs in it, before they are escaped */
 	struct tm began; /* UTC */
 };
 
@@ -84,18 +86,28 @@ static void put_attribute(FILE *out, const char *name, const char *value)
 }
 
 /*
- * Writes a capture as an element; nothing when it is empty. Viewers load the whole file, so that of
- * a long output only head and tail are in it.
+ * Writes a capture as an element; nothing when it is empty. Viewers load the whole file, so a long
+ * output is reduced to its head and tail, and all outputs together are bounded. The first are kept,
+ * because a run without end mostly repeats them.
  */
-static void put_capture(FILE *out, const char *element, const struct kt_capture *capture)
+static void put_capture(struct xml *xml, const char *element, const struct kt_capture *capture)
 {
 	KT_FREE char *text = kt_report_capture_text(capture);
 	size_t len = text ? strlen(text) : 0, skipped = 0;
+	FILE *out = xml->out;
 
 	if (!len)
 		return;
 	if (len > OUTPUT_HEAD + OUTPUT_TAIL)
 		skipped = len - OUTPUT_HEAD - OUTPUT_TAIL;
+	if (xml->n_output + len - skipped > OUTPUT_ALL) {
+		(void)fprintf(out,
+			      "      <%s>[%zu bytes left out: the report holds %zu MiB of output]"
+			      "</%s>\n",
+			      element, len, OUTPUT_ALL >> 20, element);
+		return;
+	}
+	xml->n_output += len - skipped;
 	(void)fprintf(out, "      <%s>", element);
 	put_escaped_len(out, text, skipped ? OUTPUT_HEAD : len);
 	if (skipped) {
@@ -157,21 +169,22 @@ static const char *previous_element(const struct kt_outcome *outcome, bool passe
 }
 
 /* Writes the attempts before the last one, oldest first. @passed: the last attempt passed. */
-static void put_previous(FILE *out, const struct kt_outcome *outcome, bool passed)
+static void put_previous(struct xml *xml, const struct kt_outcome *outcome, bool passed)
 {
 	KT_FREE char *text = NULL;
+	FILE *out = xml->out;
 
 	if (!outcome)
 		return;
-	put_previous(out, outcome->previous, passed);
+	put_previous(xml, outcome->previous, passed);
 	text = all_failures(outcome);
 	begin_fault(out, previous_element(outcome, passed), outcome->result.verdict, text ?: "");
 	(void)fprintf(out, " time=\"%.3f\">\n        <stackTrace>",
 		      (double)outcome->total_ns / KT_NSEC_PER_SEC);
 	put_escaped(out, text ?: "");
 	(void)fputs("</stackTrace>\n", out);
-	put_capture(out, "system-out", &outcome->out);
-	put_capture(out, "system-err", &outcome->err);
+	put_capture(xml, "system-out", &outcome->out);
+	put_capture(xml, "system-err", &outcome->err);
 	(void)fprintf(out, "      </%s>\n", previous_element(outcome, passed));
 }
 
@@ -192,12 +205,12 @@ static void put_result(struct xml *xml, const struct kt_outcome *outcome)
 		put_fault(xml->out, "error", verdict, text ?: "");
 	}
 	if (xml->dialect == DIALECT_JUNIT)
-		put_previous(xml->out, outcome->previous, verdict == KT_VERDICT_PASS);
+		put_previous(xml, outcome->previous, verdict == KT_VERDICT_PASS);
 	/* The output of a test that passes is left out unless --verbose asks for it. */
 	if (verdict == KT_VERDICT_PASS && !xml->reporter.info->options->verbose)
 		return;
-	put_capture(xml->out, "system-out", &outcome->out);
-	put_capture(xml->out, "system-err", &outcome->err);
+	put_capture(xml, "system-out", &outcome->out);
+	put_capture(xml, "system-err", &outcome->err);
 }
 
 static const char *suite_name(const struct kt_run_info *info)

@@ -16,6 +16,7 @@
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/process.h"
 
 /*
  * A slot is one byte of the file: a vCPU, or 64 MiB of memory. A runner that uses a slot holds a
@@ -25,6 +26,13 @@
  *   the gate       is locked while a runner takes slots, so that one runner takes at a time;
  *   the turnstile  is locked by the runner that has the next turn, from a request that failed
  *                  until a request succeeds. Meanwhile no other runner takes slots.
+ *
+ * A lock never makes a runner sleep: a runner can be stopped (SIGSTOP) with the gate locked, and
+ * all others would sleep with it. A request that finds the gate locked fails and is repeated. The
+ * gate and the turn of a runner that is stopped are ignored.
+ *
+ * A second file says who has locked what: four bytes for each byte of the first, the number of the
+ * process that has locked it last. It is only read where a lock is refused, and only for people.
  *
  * The locks belong to the open file description and not to the process (F_OFD_SETLK). Forked
  * sessions share it, so the slots of a runner that is killed stay locked until its machines are
@@ -50,9 +58,13 @@ struct slots {
 
 struct kt_budget {
 	int fd;
-	int inotify_fd; /* -1 until kt_budget_watch() */
-	bool contended; /* another runner has made a request fail */
-	bool waiting;   /* this runner holds the turnstile */
+	int holders_fd;      /* the second file; -1: there is none */
+	int inotify_fd;      /* -1 until kt_budget_watch() */
+	bool contended;      /* another runner has made a request fail */
+	bool busy;           /* the last request found the gate locked */
+	bool waiting;        /* this runner holds the turnstile */
+	pid_t holder;        /* of the byte that was refused last; 0: unknown */
+	unsigned int n_lent; /* vCPUs; see kt_budget_lend() */
 	struct slots vcpus;
 	struct slots memory;
 };
@@ -74,20 +86,61 @@ static unsigned int default_mib(void)
 	return (unsigned int)((uint64_t)info.totalram * info.mem_unit / 4 * 3 >> 20);
 }
 
-/* Without a cache that can be written, the budget is that of this run alone. */
+/* F_OFD_SETLK fails at once if another holds the byte. Returns 0 or a negative errno. */
+static int set_lock(int fd, off_t at, short type)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+static bool is_held(int r)
+{
+	return r == -EAGAIN || r == -EACCES;
+}
+
+/* Whether the file system has locks (fcntl(2): ENOLCK, EINVAL). */
+static int try_lock(int fd)
+{
+	int r = set_lock(fd, TURNSTILE + 1, F_WRLCK);
+
+	(void)set_lock(fd, TURNSTILE + 1, F_UNLCK);
+	return is_held(r) ? 0 : r;
+}
+
+static int open_files(struct kt_budget *budget, struct kt_err *reterr)
+{
+	KT_FREE char *dir = NULL, *path = NULL, *holders = NULL;
+	int r;
+
+	if (kt_cache_path("locks", &dir, NULL) < 0)
+		return 0;
+	path = kt_format("%s/budget", dir);
+	holders = kt_format("%s/budget-holders", dir);
+	if (!path || !holders)
+		return kt_err_oom(reterr);
+	budget->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	r = budget->fd < 0 ? 0 : try_lock(budget->fd);
+	if (r < 0) {
+		(void)kt_err_set(reterr, r,
+				 "other runs on this host are not counted: cannot lock '%s': %m",
+				 path);
+		budget->fd = kt_close(budget->fd);
+		return 0;
+	}
+	budget->holders_fd = open(holders, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	return 0;
+}
+
+/* Without a cache that can be written and locked, the budget is that of this run alone. */
 static int open_file(struct kt_budget *budget, struct kt_err *reterr)
 {
-	KT_FREE char *dir = NULL, *path = NULL;
+	int r = open_files(budget, reterr);
 
-	if (kt_cache_path("locks", &dir, NULL) == 0) {
-		path = kt_format("%s/budget", dir);
-		if (!path)
-			return kt_err_oom(reterr);
-		budget->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	}
-	if (budget->fd < 0)
+	if (r == 0 && budget->fd < 0)
 		budget->fd = memfd_create("ktest-budget", MFD_CLOEXEC);
-	return budget->fd < 0 ? kt_err_set(reterr, -errno, "cannot make the budget: %m") : 0;
+	return r == 0 && budget->fd < 0 ? kt_err_set(reterr, -errno, "cannot make the budget: %m")
+					: r;
 }
 
 int kt_budget_open(unsigned int vcpus, unsigned int mib, struct kt_budget **ret_budget,
@@ -99,7 +152,7 @@ int kt_budget_open(unsigned int vcpus, unsigned int mib, struct kt_budget **ret_
 
 	if (!budget)
 		return kt_err_oom(reterr);
-	budget->fd = budget->inotify_fd = -1;
+	budget->fd = budget->holders_fd = budget->inotify_fd = -1;
 	r = slots_init(&budget->vcpus, 0, KT_MAX(vcpus, 1u))
 		    ?: slots_init(&budget->memory, MEMORY_BASE, KT_MAX(memory_slots, 1u));
 	r = r < 0 ? kt_err_oom(reterr) : open_file(budget, reterr);
@@ -115,6 +168,7 @@ struct kt_budget *kt_budget_close(struct kt_budget *budget)
 	if (!budget)
 		return NULL;
 	(void)kt_close(budget->fd);
+	(void)kt_close(budget->holders_fd);
 	(void)kt_close(budget->inotify_fd);
 	free(budget->vcpus.held);
 	free(budget->memory.held);
@@ -122,17 +176,36 @@ struct kt_budget *kt_budget_close(struct kt_budget *budget)
 	return NULL;
 }
 
-/* @command: F_OFD_SETLK fails at once if another holds the byte, F_OFD_SETLKW waits. */
-static bool lock_byte(int fd, int command, off_t at, short type)
+/* Who has locked the byte; 0 when nobody knows. */
+static pid_t read_holder(const struct kt_budget *budget, off_t at)
 {
-	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+	int32_t pid = 0;
 
-	return fcntl(fd, command, &lock) == 0;
+	if (pread(budget->holders_fd, &pid, sizeof(pid), at * (off_t)sizeof(pid)) != sizeof(pid) ||
+	    pid < 0 || pid == getpid())
+		return 0;
+	return pid;
 }
 
-static bool lock_slot(int fd, off_t at, short type)
+/*
+ * False when another runner has locked the byte. Where the file system refuses for another reason
+ * than that, the byte counts as locked: kt_budget_open() has seen that it has locks.
+ */
+static bool lock_byte(struct kt_budget *budget, off_t at)
 {
-	return lock_byte(fd, F_OFD_SETLK, at, type);
+	int32_t pid = getpid();
+
+	if (is_held(set_lock(budget->fd, at, F_WRLCK))) {
+		budget->holder = read_holder(budget, at);
+		return false;
+	}
+	(void)pwrite(budget->holders_fd, &pid, sizeof(pid), at * (off_t)sizeof(pid));
+	return true;
+}
+
+static void unlock_byte(const struct kt_budget *budget, off_t at)
+{
+	(void)set_lock(budget->fd, at, F_UNLCK);
 }
 
 static void give_slots(const struct kt_budget *budget, struct slots *slots, unsigned int n)
@@ -140,7 +213,7 @@ static void give_slots(const struct kt_budget *budget, struct slots *slots, unsi
 	for (unsigned int i = slots->n; n && i--;) {
 		if (!slots->held[i])
 			continue;
-		(void)lock_slot(budget->fd, slots->base + i, F_UNLCK);
+		unlock_byte(budget, slots->base + i);
 		slots->held[i] = false;
 		slots->n_held--;
 		n--;
@@ -155,7 +228,7 @@ static bool take_slots(struct kt_budget *budget, struct slots *slots, unsigned i
 	if (slots->n - slots->n_held < n)
 		return false;
 	for (unsigned int i = 0; got < n && i < slots->n; i++) {
-		if (slots->held[i] || !lock_slot(budget->fd, slots->base + i, F_WRLCK))
+		if (slots->held[i] || !lock_byte(budget, slots->base + i))
 			continue;
 		slots->held[i] = true;
 		slots->n_held++;
@@ -188,14 +261,14 @@ static bool take_both(struct kt_budget *budget, unsigned int vcpus, unsigned int
 	return false;
 }
 
-/* Whether another runner holds the turnstile. */
+/* Whether another runner holds the turnstile, and can use its turn. */
 static bool others_wait(struct kt_budget *budget)
 {
 	if (budget->waiting)
 		return false;
-	if (!lock_slot(budget->fd, TURNSTILE, F_WRLCK))
-		return true;
-	(void)lock_slot(budget->fd, TURNSTILE, F_UNLCK);
+	if (!lock_byte(budget, TURNSTILE))
+		return !kt_process_is_stopped(budget->holder);
+	unlock_byte(budget, TURNSTILE);
 	return false;
 }
 
@@ -205,10 +278,13 @@ static void take_turn(struct kt_budget *budget, bool wait)
 	if (wait == budget->waiting)
 		return;
 	if (wait) {
-		budget->waiting = lock_slot(budget->fd, TURNSTILE, F_WRLCK);
+		pid_t holder = budget->holder;
+
+		budget->waiting = lock_byte(budget, TURNSTILE);
+		budget->holder = holder; /* of what the request lacks */
 		return;
 	}
-	(void)lock_slot(budget->fd, TURNSTILE, F_UNLCK);
+	unlock_byte(budget, TURNSTILE);
 	budget->waiting = false;
 	(void)pwrite(budget->fd, "", 1, 0); /* an event for the others */
 }
@@ -221,6 +297,17 @@ enum turn {
 };
 
 /*
+ * Whether the caller may look for slots. *@ret_locked: the gate is to be unlocked afterwards; it is
+ * not where its holder has been stopped, which may last for ever.
+ */
+static bool enter_gate(struct kt_budget *budget, bool *ret_locked)
+{
+	*ret_locked = lock_byte(budget, GATE);
+	budget->busy = !*ret_locked && !kt_process_is_stopped(budget->holder);
+	return !budget->busy;
+}
+
+/*
  * Runs inside the gate. If two runners took slots at the same time, each could get a part of what
  * is free and fail, although there is enough for one of them.
  */
@@ -228,17 +315,19 @@ static bool take_in_gate(struct kt_budget *budget, unsigned int vcpus, unsigned 
 			 enum turn turn, struct kt_share *share)
 {
 	unsigned int slots = memory_slots(budget, mib);
-	bool taken = false;
+	bool taken = false, locked;
 
 	vcpus = kt_budget_cap_vcpus(budget, vcpus);
-	(void)lock_byte(budget->fd, F_OFD_SETLKW, GATE, F_WRLCK);
+	if (!enter_gate(budget, &locked))
+		return false;
 	if (turn != TURN_OVER && others_wait(budget))
 		budget->contended = true;
 	else
 		taken = take_both(budget, vcpus, slots);
 	if (turn != TURN_NONE && budget->contended)
 		take_turn(budget, !taken);
-	(void)lock_byte(budget->fd, F_OFD_SETLK, GATE, F_UNLCK);
+	if (locked)
+		unlock_byte(budget, GATE);
 	if (!taken)
 		return false;
 	share->vcpus += vcpus;
@@ -269,14 +358,46 @@ void kt_budget_give(struct kt_budget *budget, unsigned int vcpus, unsigned int m
 {
 	unsigned int slots = memory_slots(budget, KT_MIN(mib, share->mib));
 
+	unsigned int lent;
+
 	vcpus = KT_MIN(vcpus, share->vcpus);
 	if (!vcpus && !slots)
 		return;
-	give_slots(budget, &budget->vcpus, vcpus);
+	lent = KT_MIN(vcpus, budget->n_lent);
+	budget->n_lent -= lent;
+	give_slots(budget, &budget->vcpus, vcpus - lent);
 	give_slots(budget, &budget->memory, slots);
 	share->vcpus -= vcpus;
 	share->mib -= slots * SLOT_MIB;
 	(void)pwrite(budget->fd, "", 1, 0); /* an event for the others */
+}
+
+void kt_budget_lend(struct kt_budget *budget)
+{
+	budget->n_lent += budget->vcpus.n_held;
+	give_slots(budget, &budget->vcpus, budget->vcpus.n_held);
+	take_turn(budget, false);
+	(void)pwrite(budget->fd, "", 1, 0); /* an event for the others */
+}
+
+bool kt_budget_reclaim(struct kt_budget *budget)
+{
+	struct kt_share share = { 0, 0 };
+
+	if (budget->n_lent && !kt_budget_complete(budget, budget->n_lent, 0, &share))
+		return false;
+	budget->n_lent = 0;
+	return true;
+}
+
+bool kt_budget_is_busy(const struct kt_budget *budget)
+{
+	return budget->busy;
+}
+
+pid_t kt_budget_holder(const struct kt_budget *budget)
+{
+	return budget->holder;
 }
 
 bool kt_budget_is_contended(const struct kt_budget *budget)

@@ -10,6 +10,7 @@
  */
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "util/err.h"
 
@@ -24,7 +25,8 @@ struct kt_share {
 /*
  * Opens the budget of this host with @vcpus (at least 1 is used) and @mib of memory; 0 means
  * three quarters of the host's memory. Returns 0, or a negative errno when the file cannot be
- * opened or memory is short.
+ * opened or memory is short. Where the cache's file system has no locks, it returns 0 with a
+ * warning in @reterr, and the budget is that of this run alone.
  */
 int kt_budget_open(unsigned int vcpus, unsigned int mib, struct kt_budget **ret_budget,
 		   struct kt_err *reterr);
@@ -58,6 +60,27 @@ bool kt_budget_complete(struct kt_budget *budget, unsigned int vcpus, unsigned i
 /* Gives @vcpus and @mib back, at most what @share holds, and subtracts them from @share. */
 void kt_budget_give(struct kt_budget *budget, unsigned int vcpus, unsigned int mib,
 		    struct kt_share *share);
+
+/*
+ * Gives all vCPUs back for the time in which the machines of this runner are paused; the shares of
+ * its jobs stay as they are. Memory is not lent, because a paused machine keeps it.
+ */
+void kt_budget_lend(struct kt_budget *budget);
+
+/* Takes back what was lent, as kt_budget_complete(). False when other runners use it. */
+bool kt_budget_reclaim(struct kt_budget *budget);
+
+/*
+ * Whether the last request failed because another runner was just taking something. No event tells
+ * when that has ended, which takes microseconds: the caller repeats the request a little later.
+ */
+bool kt_budget_is_busy(const struct kt_budget *budget);
+
+/*
+ * The process that held what the last request lacked, as far as is known: a runner, which may be
+ * stopped, or dead with machines that are not yet. 0: unknown.
+ */
+pid_t kt_budget_holder(const struct kt_budget *budget);
 
 /* What a machine with @vcpus takes: at most the vCPUs of the whole budget. */
 unsigned int kt_budget_cap_vcpus(const struct kt_budget *budget, unsigned int vcpus);

@@ -64,7 +64,9 @@ static void on_ended(struct kt_job *job)
 	struct kt_group *group = build->group;
 	struct kt_err err = KT_ERR_NULL;
 
-	if (job->exit_code == KT_TEMPLATE_JOB_DONE) {
+	if (build->is_discarded && job->exit_code != KT_TEMPLATE_JOB_DONE) {
+		group->state = KT_GROUP_MISSING;
+	} else if (job->exit_code == KT_TEMPLATE_JOB_DONE) {
 		kt_group_look(group, run->setup, 0, &err);
 		if (group->state != KT_GROUP_READY)
 			fall_back(run, group, err.text[0] ? err.text : "it is gone again");

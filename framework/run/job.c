@@ -145,7 +145,7 @@ static void set_phase(struct kt_job *job, const char *name)
 		job->events->phase(job);
 }
 
-/* An outcome that cannot be decoded counts as none: explain_death() speaks for the job then. */
+/* Ignores an outcome that cannot be decoded: explain_death() then reports the failure. */
 static void on_line(struct kt_job *job, const char *line)
 {
 	const char *text;
@@ -154,6 +154,10 @@ static void on_line(struct kt_job *job, const char *line)
 		set_phase(job, text);
 	} else if ((text = after(line, KT_SESSION_STEP))) {
 		job->step = atoi(text);
+	} else if (!strcmp(line, KT_SESSION_PAUSED)) {
+		job->paused = true;
+		if (job->events->paused)
+			job->events->paused(job);
 	} else if (!strcmp(line, KT_SESSION_POST_VM)) {
 		job->in_post_vm = true;
 		kt_job_watch(job, KT_POST_VM_LIMIT_NS);
@@ -259,7 +263,7 @@ static int start(struct kt_job *job, kt_job_entry_fn entry, bool live, const int
 		(void)kt_close(go[1]); /* so that go[0] ends when the runner dies */
 		_exit(entry(job, report[1], go[0]));
 	}
-	/* The child does the same; whoever is first, the group exists before it is killed. */
+	/* Parent and child both call setpgid(2): the group exists, whichever of them runs first. */
 	(void)setpgid(job->pid, job->pid);
 	return 0;
 }
@@ -306,11 +310,47 @@ void kt_job_go(struct kt_job *job)
 
 void kt_job_watch(struct kt_job *job, uint64_t limit_ns)
 {
-	kt_timer_arm(job->loop, &job->watchdog, kt_now_ns() + limit_ns);
+	if (job->suspended)
+		job->left_ns = limit_ns;
+	else
+		kt_timer_arm(job->loop, &job->watchdog, kt_now_ns() + limit_ns);
 }
 
 void kt_job_signal(const struct kt_job *job, int signal)
 {
 	if (job->pid > 0)
 		(void)kill(signal == SIGKILL ? -job->pid : job->pid, signal);
+}
+
+void kt_job_pause(struct kt_job *job)
+{
+	job->suspended = true;
+	job->left_ns = job->watchdog.armed ? KT_MAX(kt_left_ns(job->watchdog.due_ns), 1u) : 0;
+	kt_timer_disarm(job->loop, &job->watchdog);
+	if (job->in_post_vm)
+		kt_job_stop(job);
+	else
+		kt_job_signal(job, SIGTSTP);
+}
+
+void kt_job_stop(struct kt_job *job)
+{
+	if (job->pid > 0)
+		(void)kill(-job->pid, SIGSTOP);
+	job->paused = true;
+}
+
+bool kt_job_is_paused(const struct kt_job *job)
+{
+	return job->paused;
+}
+
+void kt_job_continue(struct kt_job *job)
+{
+	job->suspended = job->paused = false;
+	if (job->left_ns)
+		kt_job_watch(job, job->left_ns);
+	job->left_ns = 0;
+	if (job->pid > 0)
+		(void)kill(-job->pid, SIGCONT);
 }

@@ -21,8 +21,9 @@
 struct kt_job;
 
 struct kt_job_events {
-	void (*phase)(struct kt_job *job); /* job->phase has begun; may be NULL */
-	void (*ended)(struct kt_job *job); /* job->outcome is complete; it may free the job */
+	void (*phase)(struct kt_job *job);  /* job->phase has begun; may be NULL */
+	void (*paused)(struct kt_job *job); /* kt_job_pause() was obeyed; may be NULL */
+	void (*ended)(struct kt_job *job);  /* job->outcome is complete; it may free the job */
 };
 
 struct kt_job {
@@ -40,6 +41,9 @@ struct kt_job {
 	int status;               /* as of wait(2) */
 	bool has_outcome;         /* it came through the pipe */
 	bool hung;                /* the watchdog has killed it */
+	bool suspended;           /* from kt_job_pause() to kt_job_continue() */
+	uint64_t left_ns;         /* of the watchdog's time, at the suspension; 0: it was unarmed */
+	bool paused;              /* it said so, or was stopped */
 	bool in_post_vm;          /* the test's .post_vm has begun */
 	struct kt_source process; /* a pidfd; owned */
 	struct kt_source pipe;    /* the read end; owned */
@@ -86,3 +90,18 @@ void kt_job_watch(struct kt_job *job, uint64_t limit_ns);
 
 /* Sends SIGKILL to the whole process group, any other signal to the process alone. */
 void kt_job_signal(const struct kt_job *job, int signal);
+
+/*
+ * Asks the session to pause its machine, after which kt_job_is_paused() is true and the event
+ * "paused" is called. A job in .post_vm has no machine, and is stopped at once (kt_job_stop()).
+ */
+void kt_job_pause(struct kt_job *job);
+
+/* Stops the whole process group of the job (SIGSTOP). It counts as paused. */
+void kt_job_stop(struct kt_job *job);
+
+/* Whether the job does nothing until kt_job_continue(). */
+bool kt_job_is_paused(const struct kt_job *job);
+
+/* Lets a job go on that was paused or stopped. */
+void kt_job_continue(struct kt_job *job);

@@ -24,6 +24,12 @@
 
 #define KT_SESSION_SLACK_NS (15 * KT_NSEC_PER_SEC) /* beyond the session's own deadlines */
 
+enum kt_suspension {
+	KT_SUSPENSION_NONE,
+	KT_SUSPENSION_PAUSES,   /* the jobs are asked to pause; then the runner stops itself */
+	KT_SUSPENSION_RECLAIMS, /* it was continued, and waits for its share of the budget */
+};
+
 enum kt_run_job_kind {
 	KT_RUN_JOB_ATTEMPT,
 	KT_RUN_JOB_TEMPLATE,
@@ -39,7 +45,7 @@ struct kt_run_job {
 	struct kt_group *group;
 	struct kt_share share; /* what the job holds of the budget */
 	bool is_warm;          /* its machine is restored, or being restored, for the pool */
-	bool is_discarded;     /* killed in the pool: its item goes back into the queue */
+	bool is_discarded;     /* killed, and made again: in the pool, or a template at a stop */
 };
 
 struct kt_run {
@@ -51,9 +57,9 @@ struct kt_run {
 
 	struct kt_loop *loop;
 	struct kt_budget *budget;
-	struct kt_source signals;       /* SIGINT, SIGTERM and SIGHUP, as a signalfd */
+	struct kt_source signals;       /* SIGINT, SIGTERM, SIGHUP and SIGTSTP, as a signalfd */
 	struct kt_source budget_source; /* fd -1 until another run is in the way */
-	struct kt_timer recheck, redraw, kill, global;
+	struct kt_timer recheck, redraw, kill, global, tell, stop;
 	struct kt_progress progress;
 
 	void (*schedule)(struct kt_run *run); /* starts what can start now; may end the loop */
@@ -69,8 +75,11 @@ struct kt_run {
 	bool stopping;     /* nothing new is started */
 	bool timed_out;    /* --global-timeout has passed */
 	bool told_waiting; /* the warning of a full host has been written */
-	int signal;        /* that asked the run to end; 0: none */
-	int fault;         /* the first error of a reporter or of memory; 0: none */
+	enum kt_suspension suspended;
+	uint64_t suspended_ns;   /* when that began */
+	uint64_t global_left_ns; /* of --global-timeout, then; 0: there is none */
+	int signal;              /* that asked the run to end; 0: none */
+	int fault;               /* the first error of a reporter or of memory; 0: none */
 };
 
 /*
@@ -79,8 +88,8 @@ struct kt_run {
  * errno: -ENOMEM, or -EMFILE and -ENFILE when there are too few descriptors.
  */
 int kt_run_job_new(struct kt_run *run, enum kt_run_job_kind kind, struct kt_group *group,
-		   const struct kt_test *test, const char *name,
-		   const struct kt_job_events *events, struct kt_run_job **ret_job);
+		   const struct kt_test *test, const char *name, const struct kt_job_events *events,
+		   struct kt_run_job **ret_job);
 
 /* Takes the job out of run->jobs, gives its share back and frees it with its item. */
 void kt_run_job_free(struct kt_run_job *job);

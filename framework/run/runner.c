@@ -6,6 +6,7 @@
 
 #include "framework/run/run.h"
 #include "framework/run/schedule.h"
+#include "framework/run/suspension.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/signals.h"
@@ -16,9 +17,9 @@
  * starts.
  *
  * A run ends early by a signal, --global-timeout, --max-fail or a fault. It is stopping then:
- * nothing starts, the sessions are asked to end, and the loop goes on until all jobs have ended,
- * so that each attempt that had started is reported. No process may be left when kt_runner_run()
- * returns.
+ * nothing starts, and the loop continues until all jobs have ended, so that each attempt that had
+ * started is reported. A signal and --global-timeout also ask the sessions to end. No process may
+ * be left when kt_runner_run() returns.
  */
 
 #define KILL_AFTER_NS (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
@@ -73,7 +74,7 @@ static void stop_all(struct kt_run *run)
 	run->stopping = true;
 	signal_jobs(run, SIGTERM);
 	kt_timer_arm(run->loop, &run->kill, kt_now_ns() + KILL_AFTER_NS);
-	kt_schedule(run);
+	run->schedule(run);
 }
 
 static void on_signal(void *data, uint32_t events)
@@ -84,6 +85,10 @@ static void on_signal(void *data, uint32_t events)
 	(void)events;
 	if (!signal)
 		return;
+	if (signal == SIGTSTP) {
+		kt_suspension_begin(run);
+		return;
+	}
 	if (run->signal) { /* a second signal kills at once */
 		signal_jobs(run, SIGKILL);
 		return;
@@ -100,18 +105,33 @@ static void on_global_timeout(void *data)
 	stop_all(run);
 }
 
+/* A process that was started with SIGTSTP ignored cannot be stopped by it. */
 static int watch_signals(struct kt_run *run)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGTSTP };
+	size_t n = KT_ARRAY_LEN(signals);
+	struct sigaction action;
 
+	if (sigaction(SIGTSTP, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+		n--;
 	run->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = run };
-	return kt_signals_watch(run->loop, &run->signals, signals, KT_ARRAY_LEN(signals));
+	return kt_signals_watch(run->loop, &run->signals, signals, n);
+}
+
+/* Starts what can start now. A suspended run starts nothing. */
+static void schedule(struct kt_run *run)
+{
+	if (run->suspended)
+		kt_suspension_go_on(run);
+	else
+		kt_schedule(run);
 }
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
 static int run_init(struct kt_run *run, struct kt_err *reterr)
 {
+	struct kt_err warning = KT_ERR_NULL;
 	int r = kt_loop_new(&run->loop);
 
 	if (r == 0)
@@ -122,9 +142,16 @@ static int run_init(struct kt_run *run, struct kt_err *reterr)
 	run->redraw = (struct kt_timer){ .fn = on_redraw, .data = run };
 	run->kill = (struct kt_timer){ .fn = on_kill, .data = run };
 	run->global = (struct kt_timer){ .fn = on_global_timeout, .data = run };
+	run->tell = (struct kt_timer){ .fn = kt_schedule_tell, .data = run };
+	run->stop = (struct kt_timer){ .fn = kt_suspension_on_late, .data = run };
 	kt_progress_init(&run->progress, run->n_planned);
-	return kt_budget_open(run->options->budget_vcpus, run->options->memory_budget_mib,
-			      &run->budget, reterr);
+	r = kt_budget_open(run->options->budget_vcpus, run->options->memory_budget_mib,
+			   &run->budget, &warning);
+	if (r < 0 && reterr)
+		*reterr = warning;
+	else if (r == 0 && warning.text[0])
+		kt_run_warn(run, warning.text);
+	return r;
 }
 
 static void run_deinit(struct kt_run *run)
@@ -164,7 +191,7 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 		.plan = plan,
 		.setup = setup,
 		.options = setup->options,
-		.schedule = kt_schedule,
+		.schedule = schedule,
 		.n_planned =
 			(unsigned int)(plan->n * setup->n_kernels) * setup->options->stress_count,
 		.reporters = reporters,
@@ -179,9 +206,7 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 	r = run_init(&run, reterr) ?: run_all(&run, reterr);
 	run_deinit(&run);
 	run.counts.elapsed_ns = kt_now_ns() - run.began_ns;
-	/*
-	 * A run that could not go on, for another reason than its report, is the harness's error.
-	 */
+	/* A run that ends early for another reason than its report is an error of the harness. */
 	run.counts.interrupted = run.signal || run.timed_out || (r < 0 && !run.fault);
 	*ret_counts = run.counts;
 	*ret_signal = run.signal;

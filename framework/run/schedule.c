@@ -5,7 +5,10 @@
 #include "framework/run/build.h"
 #include "framework/run/pool.h"
 #include "guest/test/test.h"
+#include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/io.h"
+#include "util/process.h"
 
 /*
  * The queue is served in its order: an item that the budget has no room for holds back all items
@@ -18,10 +21,11 @@
  */
 
 #define RECHECK_NS (10 * KT_NSEC_PER_MSEC) /* see on_budget() */
+#define TELL_NS    KT_NSEC_PER_SEC         /* of waiting for another run, before the user hears */
 
 /* ---- rounds ---------------------------------------------------------------------------------- */
 
-/* No round follows one that started nothing: it would start nothing either. */
+/* Whether to append another round. If a round started nothing, the next one would not either. */
 static bool another_round(const struct kt_run *run)
 {
 	const struct kt_options *options = run->options;
@@ -164,12 +168,21 @@ static void on_budget(void *data, uint32_t events)
 	(void)events;
 	kt_budget_drain(run->budget);
 	kt_timer_arm(run->loop, &run->recheck, kt_now_ns() + RECHECK_NS);
-	kt_schedule(run);
+	run->schedule(run);
 }
 
 void kt_schedule_recheck(void *data)
 {
-	kt_schedule(data);
+	struct kt_run *run = data;
+
+	run->schedule(run);
+}
+
+/* Another run is just taking something: nothing tells when it has. */
+static void recheck_busy(struct kt_run *run)
+{
+	if (kt_budget_is_busy(run->budget))
+		kt_timer_arm(run->loop, &run->recheck, kt_now_ns() + RECHECK_NS);
 }
 
 /*
@@ -193,13 +206,38 @@ static void watch_budget(struct kt_run *run)
 	kt_timer_arm(run->loop, &run->recheck, kt_now_ns());
 }
 
-/* The machines of another run fill the host: say so once, or the run looks as if it hung. */
-static void tell_waiting(struct kt_run *run)
+static bool is_waiting(const struct kt_run *run)
 {
-	if (!run->jobs && run->queue.first && !run->told_waiting) {
-		run->told_waiting = true;
-		kt_run_warn(run, "waiting for CPUs or memory that another run uses");
-	}
+	return run->suspended || (!run->jobs && run->queue.first);
+}
+
+/* The machines of another run fill the host: say so once, or the run looks as if it hung. */
+void kt_schedule_tell(void *data)
+{
+	struct kt_run *run = data;
+	pid_t holder = kt_budget_holder(run->budget);
+	KT_FREE char *who = holder ? kt_process_describe(holder) : NULL;
+	KT_FREE char *text = kt_format("waiting for CPUs or memory that another run uses%s%s",
+				       who ? ": " : "", who ?: "");
+
+	run->told_waiting = true;
+	kt_run_warn(run, text ?: "waiting for another run");
+}
+
+/* Waits of less than TELL_NS are not worth a line. */
+static void watch_waiting(struct kt_run *run)
+{
+	if (!is_waiting(run))
+		kt_timer_disarm(run->loop, &run->tell);
+	else if (!run->told_waiting && !run->tell.armed)
+		kt_timer_arm(run->loop, &run->tell, kt_now_ns() + TELL_NS);
+}
+
+void kt_schedule_await_budget(struct kt_run *run)
+{
+	recheck_busy(run);
+	watch_budget(run);
+	watch_waiting(run);
 }
 
 void kt_schedule(struct kt_run *run)
@@ -208,8 +246,7 @@ void kt_schedule(struct kt_run *run)
 		start_items(run);
 	if (run->stopping)
 		kt_pool_discard(run);
-	watch_budget(run);
-	tell_waiting(run);
+	kt_schedule_await_budget(run);
 	if (!run->jobs && (run->stopping || !run->queue.first))
 		kt_loop_stop(run->loop, 0);
 }

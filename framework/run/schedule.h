@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What of the queue starts when. */
+/* Decides which items of the queue start, and when. */
 
 #include "framework/run/run.h"
 
@@ -11,6 +11,15 @@
  * stopping.
  */
 void kt_schedule(struct kt_run *run);
+
+/*
+ * Makes sure that run->schedule() is called when another run gives something back, and that a run
+ * which waits for that long says so. To be called after a request to the budget has failed.
+ */
+void kt_schedule_await_budget(struct kt_run *run);
+
+/* The timer run->tell: says that the run waits, and for whom. @data is the run. */
+void kt_schedule_tell(void *data);
 
 /* The timer run->recheck: another run may have given something back. @data is the run. */
 void kt_schedule_recheck(void *data);

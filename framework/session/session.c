@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/session/session.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 
@@ -23,6 +24,8 @@
  * merges its error into the outcome and goes on.
  */
 
+#define PAUSE_LIMIT_NS (5 * KT_NSEC_PER_SEC) /* for QEMU to answer */
+
 void kt_session_report(int report_fd, const char *kind, const char *text)
 {
 	KT_FREE char *line = kt_format("%s%s\n", kind, text);
@@ -32,12 +35,50 @@ void kt_session_report(int report_fd, const char *kind, const char *text)
 		(void)kt_write_full(report_fd, line, strlen(line));
 }
 
+/*
+ * Waits until the runner lets this session go on, or ends it. There is no deadline: a user may stop
+ * a run for days. If the runner dies, the kernel kills this process.
+ */
+static int wait_continue(const struct kt_session_state *session)
+{
+	struct pollfd waiting = { .fd = session->signals.fd, .events = POLLIN };
+	int signal;
+
+	do {
+		(void)poll(&waiting, 1, -1);
+		signal = kt_signals_take(&session->signals);
+	} while (!signal || signal == SIGTSTP);
+	return signal;
+}
+
+/*
+ * A paused machine's clock stands still, and so does that of this process: no deadline moves on. A
+ * machine that cannot be paused or resumed is one that has ended, which the loop finds out.
+ */
+static int pause_machine(const struct kt_session_state *session)
+{
+	struct kt_machine *machine = kt_link_machine(session->link);
+	uint64_t began_ns = kt_now_ns();
+	int signal;
+
+	(void)kt_machine_pause(machine, began_ns + PAUSE_LIMIT_NS, NULL);
+	kt_session_report(session->report_fd, KT_SESSION_PAUSED, "");
+	signal = wait_continue(session);
+	kt_clock_skip(kt_now_ns() - began_ns);
+	(void)kt_machine_resume(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+	return signal;
+}
+
 static void on_signal(void *data, uint32_t events)
 {
 	struct kt_session_state *session = data;
+	int signal = kt_signals_take(&session->signals);
 
 	(void)events;
-	kt_session_end(session, KT_VERDICT_ERROR, "the run was interrupted");
+	if (signal == SIGTSTP)
+		signal = pause_machine(session);
+	if (signal && signal != SIGCONT)
+		kt_session_end(session, KT_VERDICT_ERROR, "the run was interrupted");
 }
 
 static const struct kt_link_events link_events = {
@@ -51,7 +92,7 @@ static const struct kt_link_events link_events = {
 
 static int watch_signals(struct kt_session_state *session)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGCONT };
 
 	session->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = session };
 	return kt_signals_watch(session->loop, &session->signals, signals, KT_ARRAY_LEN(signals));

@@ -29,11 +29,13 @@ struct kt_session {
 #define KT_SESSION_PHASE   "phase "   /* followed by the name of the phase that begins */
 #define KT_SESSION_STEP    "step "    /* followed by the index of the step that begins */
 #define KT_SESSION_POST_VM "post_vm"  /* alone: .post_vm begins */
+#define KT_SESSION_PAUSED  "paused"   /* alone: SIGTSTP was obeyed; SIGCONT is waited for */
 #define KT_SESSION_OUTCOME "outcome " /* followed by kt_outcome_encode(); the last line */
 
 /*
- * Makes the attempt. Called in a process of its own, with default signal actions. Returns its exit
- * status: 0, or 1 when the outcome could not be reported.
+ * Makes the attempt. SIGTSTP pauses its machine, until SIGCONT. Called in a process of its own,
+ * with default signal actions. Returns its exit status: 0, or 1 when the outcome could not be
+ * reported.
  */
 int kt_session_main(const struct kt_session *session);
 

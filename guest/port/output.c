@@ -89,6 +89,16 @@ static int redirect(struct stream *stream)
 	return 0;
 }
 
+/*
+ * Before every fork, of the framework and of a test: half a line in a buffer would be written by
+ * the child too, and into the log of a scheduler that the child becomes.
+ */
+static void flush_streams(void)
+{
+	(void)fflush(stdout);
+	(void)fflush(stderr);
+}
+
 int kt_output_start(struct kt_port *port, struct kt_output **ret_output, struct kt_err *reterr)
 {
 	struct kt_output *output = calloc(1, sizeof(*output));
@@ -109,6 +119,7 @@ int kt_output_start(struct kt_port *port, struct kt_output **ret_output, struct 
 		return kt_err_set(reterr, r, "cannot forward standard output: %m");
 	/* Line buffering: a crash loses at most an incomplete line. */
 	(void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+	(void)pthread_atfork(flush_streams, NULL, NULL);
 	*ret_output = output;
 	return 0;
 }
@@ -117,8 +128,7 @@ void kt_output_flush(struct kt_output *output, uint64_t deadline_ns)
 {
 	bool more;
 
-	(void)fflush(stdout);
-	(void)fflush(stderr);
+	flush_streams();
 	(void)pthread_mutex_lock(&output->lock);
 	do {
 		more = forward(output, &output->streams[0]);

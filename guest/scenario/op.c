@@ -40,7 +40,7 @@ int kt_op_check_two(const struct kt_op *op, const struct kt_topology *topology,
 	return kt_err_set(reterr, -EINVAL, "both cgroups are \"%s\"", op->cgroup ?: "");
 }
 
-/* Whether an operation of a function names what its kind needs. */
+/* Checks that an operation has the names that its kind needs. */
 static int check_names(const struct kt_op *op, const struct kt_op_ops *ops, struct kt_err *reterr)
 {
 	if (ops->effect == KT_OP_NAMES_NONE || op->def)
@@ -50,8 +50,7 @@ static int check_names(const struct kt_op *op, const struct kt_op_ops *ops, stru
 	if (!op->cgroup && !ops->takes_any)
 		return kt_err_set(reterr, -EINVAL, "it names no cgroup");
 	if (op->cgroup && !*op->cgroup && !ops->takes_init)
-		return kt_err_set(reterr, -EINVAL,
-				  "\"\", where PID 1 is, is no cgroup for that");
+		return kt_err_set(reterr, -EINVAL, "\"\", where PID 1 is, is no cgroup for that");
 	if (ops->uses_to && !(op->to && *op->to))
 		return kt_err_set(reterr, -EINVAL, "it names no second cgroup");
 	return 0;

@@ -46,8 +46,8 @@ REPLACEMENTS = [
     (r"failed to run for \d+\.\d+s", "failed to run for TIME"),
 ]
 
-# Lines that depend on the load of the host.
-IGNORED = ("warning: waiting for CPUs or memory that another run uses",)
+# How a line begins that depends on the load of the host.
+IGNORED = "warning: waiting for CPUs or memory that another run uses"
 
 # Headings of blocks that contain the kernel's text.
 KERNEL_TEXT = re.compile(r"  (dump of \d+ lines, the first of them|console|console, last lines|"
@@ -58,7 +58,7 @@ def normalize(text):
     lines = []
     kernel_lines = None  # number of lines seen in a block of kernel text
     for line in text.splitlines():
-        if line in IGNORED:
+        if line.startswith(IGNORED):
             continue
         if kernel_lines is not None and line.startswith("    "):
             kernel_lines += 1

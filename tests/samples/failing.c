@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* One CPU each, so that two of them can run at once on the smallest host. */
@@ -304,6 +305,26 @@ static int hang(struct kt_ctx *ctx)
 	return 0;
 }
 FAILING(hangs, .summary = "a test that does not end", .timeout_ms = 500, .run = hang);
+
+/* Not a golden sample: tests/checks/suspend.py stops the runner meanwhile. Its limit is 3 s. */
+static int spin(struct kt_ctx *ctx)
+{
+	const double limit_s = 2.5;
+	struct timespec begin, now;
+	double elapsed_s;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &begin);
+	(void)fprintf(stderr, "spinning\n");
+	do {
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
+		elapsed_s = (double)(now.tv_sec - begin.tv_sec) +
+			    (double)(now.tv_nsec - begin.tv_nsec) / 1e9;
+	} while (elapsed_s < 2);
+	KT_EXPECT(ctx, elapsed_s < limit_s);
+	return 0;
+}
+FAILING(spins, .summary = "two seconds of the guest's clock (this one passes)", .run = spin,
+	.timeout_ms = 1000);
 
 static int power_off(struct kt_ctx *ctx)
 {

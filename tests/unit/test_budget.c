@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +17,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/process.h"
 
 /* A budget counts memory in slots of 64 MiB. This is enough for tests that are about CPUs only. */
 #define SLOT_MIB   64u
@@ -431,5 +438,167 @@ Test(budget, what_a_dead_runners_child_has_is_taken)
 		(void)poll(NULL, 0, 1);
 	cr_assert(taken, "timed out waiting for what the child had");
 	(void)close(ready[0]);
+	(void)kt_budget_close(budget);
+}
+
+/* ---- runners that are stopped -----------------------------------------------------------------
+ */
+
+#define GATE      131072
+#define TURNSTILE 131073
+
+/* A process that has locked one byte of the budget's file, as a runner does. */
+static pid_t lock_elsewhere(off_t at)
+{
+	KT_FREE char *path = kt_format("%s/ktest/locks/budget", cache);
+	KT_FREE char *holders_path = kt_format("%s/ktest/locks/budget-holders", cache);
+	struct flock lock = { .l_type = F_WRLCK, .l_start = at, .l_len = 1 };
+	int ready[2];
+	pid_t pid;
+
+	cr_assert(zero(int, pipe(ready)));
+	pid = fork();
+	if (pid == 0) {
+		int fd = open(path, O_RDWR), holders = open(holders_path, O_RDWR);
+		int32_t self = getpid();
+
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (fcntl(fd, F_OFD_SETLK, &lock) < 0 ||
+		    pwrite(holders, &self, sizeof(self), at * 4) != sizeof(self))
+			_exit(1);
+		(void)kt_write_full(ready[1], "x", 1);
+		for (;;)
+			(void)pause();
+	}
+	(void)close(ready[1]);
+	cr_assert(zero(int, kt_read_full(ready[0], &(char){ 0 }, 1)));
+	(void)close(ready[0]);
+	return pid;
+}
+
+static void stop(pid_t pid)
+{
+	cr_assert(zero(int, kill(pid, SIGSTOP)));
+	cr_assert(eq(int, waitpid(pid, NULL, WUNTRACED), pid));
+	cr_assert(kt_process_is_stopped(pid));
+}
+
+static void end(pid_t pid)
+{
+	(void)kill(pid, SIGKILL);
+	cr_assert(eq(int, waitpid(pid, NULL, 0), pid));
+}
+
+Test(budget, a_locked_gate_is_not_waited_for, .timeout = 10)
+{
+	struct kt_budget *budget = open_budget(2, PLENTY_MIB);
+	pid_t pid = lock_elsewhere(GATE);
+
+	cr_assert(not(take_vcpus(budget, 1)));
+	cr_assert(kt_budget_is_busy(budget));
+	cr_assert(eq(int, kt_budget_holder(budget), pid));
+	stop(pid);
+	cr_assert(take_vcpus(budget, 1), "who is stopped may never leave the gate");
+	cr_assert(not(kt_budget_is_busy(budget)));
+	end(pid);
+	cr_assert(take_vcpus(budget, 1));
+	(void)kt_budget_close(budget);
+}
+
+Test(budget, the_turn_of_who_is_stopped_is_nobodys, .timeout = 10)
+{
+	struct kt_budget *budget = open_budget(2, PLENTY_MIB);
+	pid_t pid = lock_elsewhere(TURNSTILE);
+
+	cr_assert(not(take_vcpus(budget, 1)));
+	cr_assert(not(kt_budget_is_busy(budget)));
+	cr_assert(eq(int, kt_budget_holder(budget), pid));
+	stop(pid);
+	cr_assert(take_vcpus(budget, 1));
+	end(pid);
+	(void)kt_budget_close(budget);
+}
+
+Test(budget, who_holds_it_is_known, .timeout = 10)
+{
+	struct kt_budget *budget = open_budget(2, PLENTY_MIB);
+	KT_FREE char *running = NULL, *stopped = NULL, *gone = NULL;
+	int ready[2];
+	pid_t pid;
+
+	cr_assert(zero(int, kt_budget_holder(budget)));
+	cr_assert(zero(int, pipe(ready)));
+	pid = fork();
+	if (pid == 0)
+		hold(2, ready[1]);
+	(void)close(ready[1]);
+	cr_assert(zero(int, kt_read_full(ready[0], &(char){ 0 }, 1)));
+	cr_assert(not(take_vcpus(budget, 1)));
+	cr_assert(eq(int, kt_budget_holder(budget), pid));
+	running = kt_process_describe(pid);
+	stop(pid);
+	stopped = kt_process_describe(pid);
+	end(pid);
+	gone = kt_process_describe(pid);
+	cr_assert(ne(ptr, strstr(running, "(unit-budget)"), NULL), "%s", running);
+	cr_assert(zero(ptr, strstr(running, "stopped")), "%s", running);
+	cr_assert(ne(ptr, strstr(stopped, "(unit-budget), which is stopped"), NULL), "%s", stopped);
+	cr_assert(ne(ptr, strstr(gone, ", which has ended"), NULL), "%s", gone);
+	(void)close(ready[0]);
+	(void)kt_budget_close(budget);
+}
+
+Test(budget, what_is_lent_comes_back)
+{
+	struct kt_budget *first = open_budget(2, 4 * SLOT_MIB);
+	struct kt_budget *second = open_budget(2, 4 * SLOT_MIB);
+	struct kt_share share = { 0, 0 }, one = { 0, 0 }, other = { 0, 0 };
+
+	cr_assert(kt_budget_take(first, 1, 4 * SLOT_MIB, &share));
+	cr_assert(kt_budget_take(first, 1, 0, &one));
+	kt_budget_lend(first);
+	cr_assert(kt_budget_take(second, 2, 0, &other));
+	cr_assert(not(take_mib(second, SLOT_MIB)), "a paused machine keeps its memory");
+	cr_assert(not(kt_budget_reclaim(first)));
+	kt_budget_give(first, 1, 0, &one); /* a job has ended meanwhile */
+	kt_budget_give(second, 1, 0, &other);
+	cr_assert(kt_budget_reclaim(first), "it is its turn, for what it still needs");
+	cr_assert(not(take_vcpus(second, 1)));
+	kt_budget_give(first, 1, 4 * SLOT_MIB, &share);
+	cr_assert(take_vcpus(second, 1));
+	(void)kt_budget_close(first);
+	(void)kt_budget_close(second);
+}
+
+/* Makes every fcntl(F_OFD_SETLK) of this process fail with ENOLCK, as NFS without locks does. */
+static void break_locks(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_OFD_SETLK, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOLCK),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { KT_ARRAY_LEN(code), code };
+
+	cr_assert(zero(int, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)));
+	cr_assert(zero(int, prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)));
+}
+
+Test(budget, a_cache_without_locks_is_told_and_not_waited_for)
+{
+	struct kt_budget *budget = NULL;
+	struct kt_err err = KT_ERR_NULL;
+
+	break_locks();
+	cr_assert(zero(int, kt_budget_open(2, PLENTY_MIB, &budget, &err)), "%s", err.text);
+	cr_assert(ne(ptr, strstr(err.text, "other runs on this host are not counted"), NULL), "%s",
+		  err.text);
+	cr_assert(ne(ptr, strstr(err.text, "/ktest/locks/budget': No locks available"), NULL), "%s",
+		  err.text);
+	cr_assert(take_vcpus(budget, 2));
+	cr_assert(not(take_vcpus(budget, 1)), "it still counts this run");
 	(void)kt_budget_close(budget);
 }

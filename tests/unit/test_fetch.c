@@ -78,7 +78,7 @@ FETCH_TEST(a_download_that_stalls_is_ended_and_named)
 {
 	struct kt_err err = KT_ERR_NULL;
 
-	/* Saying the same again, as apt does while it waits, is no progress. */
+	/* Output that repeats the last status, as apt prints while it waits, is not progress. */
 	write_program(
 		"apt-get",
 		"for a; do case $a in *Status-Fd=*) fd=${a##*=};; download) d=1;; esac; done\n"
@@ -99,4 +99,15 @@ FETCH_TEST(packages_are_found_whatever_the_caches_name_is)
 	cr_assert(eq(int, fetch("7.0", &err), -EREMOTEIO), "%s", err.text);
 	cr_assert(strstr(err.text, "unpacking some.deb") != NULL, "%s", err.text);
 	cr_assert(strstr(err.text, "unpacks") != NULL, "%s", err.text);
+}
+
+/* A kernel that cannot be moved is not told as a package without one. */
+FETCH_TEST(a_file_that_cannot_be_moved_is_told_with_the_reason)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	write_program("apt-get", "for a; do case $a in download) echo > some.deb;; esac; done");
+	write_program("dpkg-deb", "for a; do last=$a; done; mkdir -p $last; echo > $last/boot");
+	cr_assert(eq(int, fetch("7.0", &err), -ENOTDIR), "%s", err.text);
+	cr_assert(strstr(err.text, "vmlinuz': Not a directory") != NULL, "%s", err.text);
 }

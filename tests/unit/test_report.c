@@ -162,8 +162,8 @@ Test(report_text, a_nul_hides_nothing)
 
 /* ---- XML ------------------------------------------------------------------------------------ */
 
-/* The JUnit report of one outcome. */
-static char *junit(const char *out, size_t len, enum kt_verdict verdict)
+/* The JUnit report of @n equal outcomes. */
+static char *junit_of(unsigned int n, const char *out, size_t len, enum kt_verdict verdict)
 {
 	struct place place = place_new();
 	KT_FREE char *path = in(&place, "j.xml");
@@ -172,7 +172,7 @@ static char *junit(const char *out, size_t len, enum kt_verdict verdict)
 	const struct kt_run_info info = {
 		.program = "p", .options = &options, .host = &host, .kernels_text = "k"
 	};
-	const struct kt_counts counts = { .total = 1 };
+	const struct kt_counts counts = { .total = n };
 	struct kt_reporter *reporter = NULL;
 	struct kt_outcome outcome;
 	char *text = NULL;
@@ -183,13 +183,19 @@ static char *junit(const char *out, size_t len, enum kt_verdict verdict)
 	cr_assert(zero(int, kt_capture_append(&outcome.out, out, len)));
 	cr_assert(zero(int, kt_report_junit_new(path, &reporter)));
 	cr_assert(zero(int, kt_reporters_begin(reporter, &info, NULL)));
-	cr_assert(zero(int, kt_reporters_outcome(reporter, &outcome)));
+	for (unsigned int i = 0; i < n; i++)
+		cr_assert(zero(int, kt_reporters_outcome(reporter, &outcome)));
 	cr_assert(zero(int, kt_reporters_end(reporter, &counts, NULL)));
 	kt_reporters_free(reporter);
 	kt_outcome_deinit(&outcome);
-	cr_assert(zero(int, kt_file_read(path, 1 << 20, &text, NULL)));
+	cr_assert(zero(int, kt_file_read(path, 100 << 20, &text, NULL)));
 	(void)kt_remove_all(place.dir);
 	return text;
+}
+
+static char *junit(const char *out, size_t len, enum kt_verdict verdict)
+{
+	return junit_of(1, out, len, verdict);
 }
 
 Test(xml, text_of_any_bytes_is_valid)
@@ -228,4 +234,24 @@ Test(xml, the_output_of_a_pass_is_left_out)
 	KT_FREE char *text = junit("hello", 5, KT_VERDICT_PASS);
 
 	cr_assert(zero(ptr, strstr(text, "hello")));
+}
+
+/* A run without end (--stress-duration) repeats its failures, and the report is kept in memory. */
+Test(xml, all_outputs_together_are_bounded)
+{
+	size_t len = 60000;
+	unsigned int n = 1000, n_cases = 0;
+	char *bytes = malloc(len);
+	KT_FREE char *text = NULL;
+
+	memset(bytes, 'm', len);
+	text = junit_of(n, bytes, len, KT_VERDICT_FAIL);
+	free(bytes);
+	cr_assert(gt(sz, strlen(text), 30 << 20), "the first outputs are kept");
+	cr_assert(lt(sz, strlen(text), 34 << 20));
+	cr_assert(strstr(text, "[60000 bytes left out: the report holds 32 MiB of output]") !=
+		  NULL);
+	for (const char *at = text; (at = strstr(at, "<testcase")); at++)
+		n_cases++;
+	cr_assert(eq(u32, n_cases, n), "every test case is there");
 }

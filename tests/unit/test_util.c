@@ -8,6 +8,7 @@
 
 #include "tests/unit/leaks.h"
 #include "util/buffer.h"
+#include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -17,6 +18,7 @@
 
 UNIT_SUITE(parse);
 UNIT_SUITE(buffer);
+UNIT_SUITE(cache);
 UNIT_SUITE(loop);
 UNIT_SUITE(io);
 UNIT_SUITE(process);
@@ -264,6 +266,24 @@ Test(io, publish_into_nowhere_says_where)
 
 	cr_assert(eq(int, kt_file_publish("/nonexistent/file", "x", 1, &err), -ENOENT));
 	cr_assert(strstr(err.text, "/nonexistent/file") != NULL);
+}
+
+/* An exchange is tried only where a rename is refused for what the target holds. */
+Test(cache, an_error_of_publishing_is_told_as_it_is)
+{
+	char *dir = temp_dir();
+	KT_FREE char *stage = kt_format("%s/stage", dir), *inside = kt_format("%s/x", stage);
+	KT_FREE char *target = kt_format("%s/target", dir), *old = kt_format("%s/old", target);
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(eq(int, kt_mkdir_all(stage, NULL), 0));
+	cr_assert(eq(int, kt_cache_publish(stage, inside, &err), -EINVAL), "%s", err.text);
+	cr_assert(strstr(err.text, "Invalid argument") != NULL, "%s", err.text);
+	cr_assert(eq(int, kt_mkdir_all(old, NULL), 0));
+	cr_assert(eq(int, kt_cache_publish(stage, target, &err), 0), "%s", err.text);
+	cr_assert(eq(int, access(old, F_OK), -1), "the old entry is still there");
+	cr_assert(eq(int, access(stage, F_OK), -1), "the stage is still there");
+	cr_assert(eq(int, kt_remove_all(dir), 0));
 }
 
 Test(io, a_file_larger_than_allowed_is_refused)

@@ -293,7 +293,7 @@ static int qemu_port_write(struct kt_machine *machine, const struct iovec *parts
 	return r;
 }
 
-/* The first line of what QEMU said names the cause. */
+/* The first line of QEMU's output names the cause. */
 static int said_len(const struct qemu *qemu)
 {
 	return (int)KT_MIN(strcspn(qemu->said, "\n"), (size_t)300);
@@ -518,7 +518,7 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	return r < 0 ? kt_err_set(reterr, r, "cannot watch a virtual machine: %m") : 0;
 }
 
-/* Waits until QEMU has ended, and reaps it. False when it goes on. */
+/* Waits until QEMU has ended, and reaps it. False when QEMU does not end. */
 static bool reap(struct qemu *qemu, int *ret_status)
 {
 	struct pollfd waiting = { .fd = qemu->pidfd, .events = POLLIN };
@@ -533,8 +533,8 @@ static bool reap(struct qemu *qemu, int *ret_status)
 }
 
 /*
- * Explains an error @r of a channel. If QEMU is gone, that its channel broke is only the
- * consequence: the error becomes the end of QEMU, and -ECHILD if it was killed.
+ * Explains an error @r of a channel. If QEMU is gone, the broken channel is only the consequence:
+ * the error text then describes the end of QEMU, and the error is -ECHILD if QEMU was killed.
  */
 static int explain_loss(struct qemu *qemu, int r, struct kt_err *reterr)
 {

@@ -18,17 +18,19 @@
 #define READ_LEN     16384u     /* bytes for which room is made before a read */
 
 /*
- * Every message is one line of JSON: the greeting, an event, or the answer to a command. Commands
- * are numbered, and answers carry the number. kt_qmp_execute() waits for the answer to the number
- * sent last; an answer with another number belongs to a command of kt_qmp_send(), and only its
- * error is kept.
+ * Every message is one line of JSON: the greeting, an event, or the answer to a command. An answer
+ * carries the id of its command. kt_qmp_execute() numbers its commands and waits for the answer to
+ * its own number: one that comes after the command was given up has another number and is dropped.
+ * The commands of kt_qmp_send() share one id, which is no number, and of their answers only the
+ * first error is kept.
  */
 struct kt_qmp {
 	int fd;
 	kt_qmp_event_fn on_event;
 	void *owner;
 	struct kt_buffer in; /* received bytes that are not a complete line yet */
-	json_int_t last_id;  /* number of the last command */
+	json_int_t last_id;  /* number of the last command of kt_qmp_execute() */
+	bool awaited;        /* that command waits for its answer */
 	json_t *answer;      /* to that command, not taken yet; owned */
 	json_t *error;       /* of the first command of kt_qmp_send() that failed; owned */
 };
@@ -64,18 +66,18 @@ int kt_qmp_fd(const struct kt_qmp *qmp)
 	return qmp->fd;
 }
 
-/* Sorts a message: event, wanted answer, or error of a command that was only sent. */
+/* Sorts a message: event, awaited answer, late answer, or error of a command that was only sent. */
 static void handle_message(struct kt_qmp *qmp, const char *line)
 {
 	json_t *message = json_loads(line, 0, NULL);
 	const char *event = json_string_value(json_object_get(message, "event"));
-	json_t *error = json_object_get(message, "error");
+	json_t *error = json_object_get(message, "error"), *id = json_object_get(message, "id");
 
 	if (event) {
 		qmp->on_event(qmp->owner, event, json_object_get(message, "data"));
-	} else if (json_integer_value(json_object_get(message, "id")) == qmp->last_id &&
-		   !qmp->answer) {
-		qmp->answer = json_incref(message);
+	} else if (json_is_integer(id)) {
+		if (qmp->awaited && json_integer_value(id) == qmp->last_id && !qmp->answer)
+			qmp->answer = json_incref(message);
 	} else if (error && !qmp->error) {
 		qmp->error = json_incref(error);
 	}
@@ -124,10 +126,12 @@ static int send_text(int fd, const char *text, size_t len)
 	return n < 0 ? -errno : (size_t)n == len ? 0 : -EAGAIN;
 }
 
-static int send_command(struct kt_qmp *qmp, const char *command, json_t *arguments)
+/* @id and @arguments are consumed. */
+static int send_command(const struct kt_qmp *qmp, const char *command, json_t *id,
+			json_t *arguments)
 {
-	json_t *message = json_pack("{ss sI so*}", "execute", command, "id", ++qmp->last_id,
-				    "arguments", arguments);
+	json_t *message =
+		json_pack("{ss so so*}", "execute", command, "id", id, "arguments", arguments);
 	KT_FREE char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
 
 	json_decref(message);
@@ -138,11 +142,7 @@ static int send_command(struct kt_qmp *qmp, const char *command, json_t *argumen
 
 int kt_qmp_send(struct kt_qmp *qmp, const char *command, json_t *arguments)
 {
-	int r = send_command(qmp, command, arguments);
-
-	/* No command gets the next number, so kt_qmp_execute() does not take this answer. */
-	qmp->last_id++;
-	return r;
+	return send_command(qmp, command, json_string("sent"), arguments);
 }
 
 static int fail(const char *command, const json_t *error, struct kt_err *reterr)
@@ -194,15 +194,16 @@ int kt_qmp_wait(struct kt_qmp *qmp, const bool *done, const char *what, uint64_t
 int kt_qmp_execute(struct kt_qmp *qmp, const char *command, json_t *arguments, uint64_t deadline_ns,
 		   json_t **ret_value, struct kt_err *reterr)
 {
-	int r = send_command(qmp, command, arguments);
+	int r = send_command(qmp, command, json_integer(++qmp->last_id), arguments);
 
 	if (r < 0)
 		return kt_err_set(reterr, r, "QMP '%s': %m", command);
-	while (!qmp->answer) {
+	qmp->awaited = true;
+	while (!qmp->answer && r >= 0)
 		r = wait_more(qmp, deadline_ns);
-		if (r < 0 && !qmp->answer)
-			return kt_err_set(reterr, r, "QMP '%s': %s: %m", command,
-					  r == -ETIMEDOUT ? "no answer" : "QEMU went away");
-	}
+	qmp->awaited = false;
+	if (!qmp->answer)
+		return kt_err_set(reterr, r, "QMP '%s': %s: %m", command,
+				  r == -ETIMEDOUT ? "no answer" : "QEMU went away");
 	return take_answer(qmp, command, ret_value, reterr);
 }
