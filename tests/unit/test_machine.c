@@ -153,15 +153,41 @@ static void write_qemu(char *path, const char *script)
 	cr_assert(zero(int, close(fd)));
 }
 
+#define SAYS_SO "#!/bin/sh\necho it has bitten >&2\n"
+#define PAUSES  " -device ib700 -action watchdog=pause\n"
+
+/* QMP says nothing for half a second. A child, which ends with QEMU, is in between. */
+#define SLOW_TO_HEAR                                                                               \
+	"exec python3 -c '\n"                                                                      \
+	"import os, re, select, socket, sys, time\n"                                               \
+	"args = sys.argv[1:]\n"                                                                    \
+	"at = next(i for i, arg in enumerate(args) if \"id=qmp\" in arg)\n"                        \
+	"outer = socket.socket(fileno=int(args[at].rpartition(\"=\")[2]))\n"                       \
+	"inner, end = socket.socketpair()\n"                                                       \
+	"if os.fork():\n"                                                                          \
+	"    os.set_inheritable(end.fileno(), True)\n"                                             \
+	"    args[at] = \"socket,id=qmp,fd=%d\" % end.fileno()\n"                                  \
+	"    os.close(inner.detach())\n"                                                           \
+	"    os.execvp(args[0], args)\n"                                                           \
+	"end.close()\n"                                                                            \
+	"os.closerange(3, min(outer.fileno(), inner.fileno()))\n"                                  \
+	"time.sleep(0.5)\n"                                                                        \
+	"peers = {outer: inner, inner: outer}\n"                                                   \
+	"while True:\n"                                                                            \
+	"    for ready in select.select(peers, [], [])[0]:\n"                                      \
+	"        data = ready.recv(65536)\n"                                                       \
+	"        if not data: sys.exit()\n"                                                        \
+	"        peers[ready].sendall(data)\n"                                                     \
+	"' "
+
 /* As at an internal error of KVM: QEMU stops the machine, says why, and stays. */
-static void check_stopped_by_qemu(bool tcg_single_thread)
+static void check_stopped_by_qemu(const char *script, bool tcg_single_thread)
 {
 	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_IS_WATCHED, -1);
 	char path[64];
 	struct vm vm;
 
-	write_qemu(path, "#!/bin/sh\necho it has bitten >&2\n"
-			 "exec " KT_QEMU_DEFAULT " \"$@\" -device ib700 -action watchdog=pause\n");
+	write_qemu(path, script);
 	config.qemu = path;
 	config.tcg_single_thread = tcg_single_thread;
 	vm_start(&vm, &config);
@@ -176,8 +202,16 @@ static void check_stopped_by_qemu(bool tcg_single_thread)
 
 Test(machine, one_that_qemu_stops_for_good_ends)
 {
-	check_stopped_by_qemu(true); /* without a gdbstub, as with KVM */
-	check_stopped_by_qemu(false);
+	static const char script[] = SAYS_SO "exec " KT_QEMU_DEFAULT " \"$@\"" PAUSES;
+
+	check_stopped_by_qemu(script, true); /* without a gdbstub, as with KVM */
+	check_stopped_by_qemu(script, false);
+}
+
+/* A machine that is stopped at its first instructions does not end unheard. */
+Test(machine, one_does_not_run_before_its_events_are_heard)
+{
+	check_stopped_by_qemu(SAYS_SO SLOW_TO_HEAR KT_QEMU_DEFAULT " \"$@\"" PAUSES, true);
 }
 
 /* A QEMU that is killed when the first byte arrives at a channel, whose id is in place of %s. */

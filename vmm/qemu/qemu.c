@@ -564,7 +564,8 @@ static int qemu_start(struct kt_machine *machine, const struct kt_machine_config
 	r = launch(qemu, KT_QEMU_BOOT, config, reterr);
 	if (r < 0)
 		return r;
-	r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL);
+	r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL)
+		    ?: kt_qmp_send(qemu->qmp, "cont", NULL);
 	if (r < 0)
 		return explain_loss(qemu, kt_err_set(reterr, r, "QMP: %m"), reterr);
 	return 0;
