@@ -78,8 +78,9 @@ void kt_session_on_late(void *data, const char *what, uint64_t limit_ns)
 		 * A guest that hangs is the test's failure; in other phases it is the harness's
 		 * error.
 		 */
-		kt_session_end(session, KT_VERDICT_FAIL, "test timeout: no result within %.3g s",
-			       seconds);
+		kt_session_end(session, KT_VERDICT_FAIL,
+			       "test timeout: no result within %.3g s%s%s", seconds,
+			       session->doing[0] ? ": PID 1 was in " : "", session->doing);
 		break;
 	case KT_PHASE_TEARDOWN:
 	case KT_N_PHASES:

@@ -33,8 +33,9 @@ struct kt_session {
 #define KT_SESSION_OUTCOME "outcome " /* followed by kt_outcome_encode(); the last line */
 
 /*
- * Makes the attempt. SIGTSTP pauses its machine, until SIGCONT. Called in a process of its own, with
- * default signal actions. Returns its exit status: 0, or 1 when the outcome could not be reported.
+ * Makes the attempt. SIGTSTP pauses its machine, until SIGCONT. Called in a process of its own,
+ * with default signal actions. Returns its exit status: 0, or 1 when the outcome could not be
+ * reported.
  */
 int kt_session_main(const struct kt_session *session);
 
