@@ -348,7 +348,14 @@ void kt_session_on_broken(void *data, const char *why)
 {
 	struct kt_session_state *session = data;
 
-	if (!session->ended)
+	if (session->ended)
+		return;
+	if (session->phase == KT_PHASE_RUN && kt_link_fault(session->link) == -ECONNRESET)
+		kt_session_end(session, KT_VERDICT_FAIL,
+			       "%s before the test was done: the test has executed this program in "
+			       "its place (exec without fork)",
+			       why);
+	else
 		kt_session_end(session, KT_VERDICT_ERROR, "%s", why);
 }
 

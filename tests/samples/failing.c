@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -362,6 +363,30 @@ FAILING(kernel_does_not_warn, .summary = "an expected warning does not come", .r
 	.expect_kernel_warning = "page_alloc");
 FAILING(warning_is_expected, .summary = "an expected warning comes (this one passes)",
 	.run = provoke_warning, .expect_kernel_warning = "page_alloc");
+
+static int reboot_guest(struct kt_ctx *ctx)
+{
+	KT_ASSERT_OK(ctx, reboot(RB_AUTOBOOT));
+	return 0;
+}
+FAILING(reboots, .summary = "the guest reboots before it is done", .run = reboot_guest);
+
+static int exec_self(struct kt_ctx *ctx)
+{
+	static char name[] = "init";
+	char *argv[] = { name, NULL };
+
+	KT_ASSERT_OK(ctx, execv("/proc/self/exe", argv));
+	return 0;
+}
+FAILING(execs_itself, .summary = "PID 1 executes its own program", .run = exec_self);
+
+static int exec_nothing(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	_exit(3);
+}
+FAILING(exits, .summary = "PID 1 exits", .run = exec_nothing);
 
 static int hang_quietly(struct kt_ctx *ctx)
 {

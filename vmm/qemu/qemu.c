@@ -68,7 +68,7 @@ struct qemu {
 	bool migrated;         /* saving the state is over, with success or without */
 	bool migration_failed;
 	struct kt_buffer unsent; /* bytes for the port that the socket has no room for */
-	struct kt_steal steal; /* at the last qemu_mark_steal() */
+	struct kt_steal steal;   /* at the last qemu_mark_steal() */
 	char said[1024];         /* beginning of the output; NUL-terminated */
 	size_t n_said;
 	char shutdown_reason[32]; /* of the SHUTDOWN event; "": none came */
@@ -307,7 +307,7 @@ static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_
 	} else if (!strcmp(reason, "guest-reset")) {
 		exit->reason = KT_EXIT_RESET;
 		(void)snprintf(exit->detail, sizeof(exit->detail),
-			       "the guest reset itself (a kernel panic, or a triple fault)");
+			       "the guest reset itself (a panic, a reboot or a triple fault)");
 	} else {
 		explain_failure(qemu, status, exit);
 	}
