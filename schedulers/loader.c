@@ -24,17 +24,21 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#include "schedulers/enlarge.h"
 #include "schedulers/field.h"
 #include "schedulers/scx.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
 #define OPS_TYPE         "sched_ext_ops"
+#define OPS_CID_TYPE     "sched_ext_ops_cid" /* addresses CPUs by topological number; since 7.2 */
 #define EXIT_ERROR       1024u       /* SCX_EXIT_ERROR: this kind and higher ones are errors */
 #define DUMP_DEFAULT_LEN 32768u      /* SCX_EXIT_DUMP_DFL_LEN, in bytes */
 #define VERIFIER_LOG_LEN (16u << 20) /* bytes, for each program */
+#define DUMP_SECTION     ".data.uei_dump"
 #define RULE                                                                                       \
 	"========================================"                                                 \
 	"========================================\n"
@@ -42,7 +46,7 @@
 struct load {
 	const struct kt_loader *loader;
 	struct bpf_object *object; /* owned */
-	struct bpf_map *ops;       /* the struct sched_ext_ops, part of @object */
+	struct bpf_map *ops;       /* the scheduler's struct_ops, part of @object */
 	struct bpf_link *link;     /* owned; NULL: not attached */
 	int signals;               /* a signalfd for SIGTERM and SIGINT */
 	int watch;                 /* from kt_scx_watch() */
@@ -63,20 +67,32 @@ static const char *type_name(const struct btf *btf, uint32_t type_id)
 	return type ? btf__name_by_offset(btf, type->name_off) : "";
 }
 
-/* Finds the only scheduler of the object: a struct_ops map whose type is sched_ext_ops. */
+/* Whether @name is @type or a flavour of it, as "sched_ext_ops___v2": libbpf takes them as one. */
+static bool is_type(const char *name, const char *type)
+{
+	size_t len = strlen(type);
+
+	return !strncmp(name, type, len) && (!name[len] || !strncmp(name + len, "___", 3));
+}
+
+static const char *ops_type(const struct load *load, const struct bpf_map *map)
+{
+	return type_name(bpf_object__btf(load->object), bpf_map__btf_value_type_id(map));
+}
+
+/* Finds the only scheduler of the object: a struct_ops map of one of the two types. */
 static int find_ops(struct load *load, struct kt_err *reterr)
 {
-	const struct btf *btf = bpf_object__btf(load->object);
 	const char *other = NULL;
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, load->object)
 	{
-		const char *name = type_name(btf, bpf_map__btf_value_type_id(map));
+		const char *name = ops_type(load, map);
 
 		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
 			continue;
-		if (strcmp(name, OPS_TYPE)) {
+		if (!is_type(name, OPS_TYPE) && !is_type(name, OPS_CID_TYPE)) {
 			other = name;
 			continue;
 		}
@@ -198,7 +214,7 @@ static int set_variables(const struct load *load, struct kt_err *reterr)
 	return r;
 }
 
-/* Finds a member of struct sched_ext_ops and the initial value of the whole struct. */
+/* Finds a member of the scheduler's struct_ops and the initial value of the whole struct. */
 static int ops_member(const struct load *load, const char *name, struct kt_field *ret_field,
 		      void **ret_data, size_t *ret_len, struct kt_err *reterr)
 {
@@ -222,28 +238,36 @@ static int set_ops_member(const struct load *load, const char *name, uint64_t nu
 }
 
 /*
- * Makes the array for the dump as long as the dump that the kernel writes. An object without such
- * an array has its dump only in the trace buffer.
+ * How long the dump can be that the kernel writes, where the object has an array for it. An object
+ * without such an array has its dump only in the trace buffer: 0.
  */
-static int size_dump(const struct load *load, struct kt_err *reterr)
+static int find_dump_len(const struct load *load, uint64_t *ret_len, struct kt_err *reterr)
 {
-	struct bpf_map *array = bpf_object__find_map_by_name(load->object, ".data.uei_dump"), *map;
 	struct kt_field field;
-	uint64_t len = 0;
+	struct bpf_map *map;
 	size_t room;
 	void *data;
 	int r;
 
 	r = ops_member(load, "exit_dump_len", &field, &data, &room, reterr)
-		    ?: kt_field_get(&field, data, room, &len, reterr);
-	len = len ?: DUMP_DEFAULT_LEN;
-	if (r < 0 || !array || find_variable(load, "uei_dump_len", &map, &field, NULL) < 0)
-		return r;
-	r = bpf_map__set_value_size(array, (uint32_t)len);
-	if (r < 0)
-		return kt_err_set(reterr, r, "the array for the dump: %m");
-	data = bpf_map__initial_value(map, &room);
-	return kt_field_set(&field, data, room, len, reterr);
+		    ?: kt_field_get(&field, data, room, ret_len, reterr);
+	*ret_len = *ret_len ?: DUMP_DEFAULT_LEN;
+	if (r == 0 && (!bpf_object__find_map_by_name(load->object, DUMP_SECTION) ||
+		       find_variable(load, "uei_dump_len", &map, &field, NULL) < 0))
+		*ret_len = 0;
+	return r;
+}
+
+static int set_dump_len(const struct load *load, uint64_t len, struct kt_err *reterr)
+{
+	struct kt_field field;
+	struct bpf_map *map;
+	size_t room;
+	void *data;
+	int r = find_variable(load, "uei_dump_len", &map, &field, reterr);
+
+	data = r == 0 ? bpf_map__initial_value(map, &room) : NULL;
+	return data ? kt_field_set(&field, data, room, len, reterr) : r;
 }
 
 /* ---- enumerators ----------------------------------------------------------------------------- */
@@ -351,7 +375,7 @@ static int set_watchdog(const struct load *load, struct kt_err *reterr)
 	return r == 0 && ms ? kt_field_set(&field, data, room, ms, reterr) : r;
 }
 
-/* All that has to be set before the object is loaded. The dump's array comes after its length. */
+/* All that has to be set before the object is loaded, but for the array of the dump. */
 static int configure(struct load *load, struct kt_err *reterr)
 {
 	const struct kt_loader *loader = load->loader;
@@ -359,13 +383,53 @@ static int configure(struct load *load, struct kt_err *reterr)
 
 	if (r == 0 && loader->dump_kib)
 		r = set_ops_member(load, "exit_dump_len", (uint64_t)loader->dump_kib << 10, reterr);
-	return r ?: size_dump(load, reterr);
+	return r;
+}
+
+/* ---- the kernel's configuration -------------------------------------------------------------- */
+
+/* The first variable of the object that stands for an option of the kernel; NULL: none. */
+static const char *find_option(const struct load *load)
+{
+	const struct btf *btf = bpf_object__btf(load->object);
+	int id = btf ? btf__find_by_name_kind(btf, ".kconfig", BTF_KIND_DATASEC) : -1;
+	const struct btf_type *section = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+
+	for (unsigned int i = 0; section && i < btf_vlen(section); i++) {
+		const char *name = type_name(btf, btf_var_secinfos(section)[i].type);
+
+		if (!strncmp(name, "CONFIG_", 7))
+			return name;
+	}
+	return NULL;
+}
+
+/* Says what is missing where libbpf would only say that it cannot open a file. */
+static int check_configuration(const struct load *load, struct kt_err *reterr)
+{
+	const char *option = find_option(load);
+	KT_FREE char *path = NULL;
+	struct utsname kernel;
+
+	if (!option || uname(&kernel) < 0)
+		return 0;
+	path = kt_format("/boot/config-%s", kernel.release);
+	if (!path)
+		return kt_err_oom(reterr);
+	if (access(path, R_OK) == 0 || access("/proc/config.gz", R_OK) == 0)
+		return 0;
+	return kt_err_set(reterr, -ENOENT,
+			  "it reads %s (extern ... __kconfig), and there is neither %s nor "
+			  "/proc/config.gz: give a kernel with its .config, its config-VERSION "
+			  "beside vmlinuz-VERSION, or CONFIG_IKCONFIG_PROC",
+			  option, path);
 }
 
 /* ---- how it ends ----------------------------------------------------------------------------- */
 
 /*
- * The data section of a variable as it is now, to be freed: what libbpf has of it is how it began.
+ * Reads the present data section of a variable, to be freed. The copy of libbpf may have the
+ * initial values (libbpf 1.4).
  */
 static void *read_section(const struct load *load, const char *path, struct kt_field *ret_field,
 			  size_t *ret_len)
@@ -489,6 +553,36 @@ static int open_object(struct load *load, struct kt_err *reterr)
 	return kt_err_set(reterr, -EINVAL, "it is no BPF object that libbpf can open: %s", why);
 }
 
+/*
+ * Opens the object once more, with the array for the dump as long as the dump that the kernel
+ * writes. That length is known only when the object is open.
+ */
+static int make_room_for_dump(struct load *load, struct kt_err *reterr)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts);
+	KT_FREE char *bytes = NULL, *name = strdup(bpf_object__name(load->object));
+	uint64_t dump_len = 0;
+	size_t len;
+	int r = name ? find_dump_len(load, &dump_len, reterr) : kt_err_oom(reterr);
+
+	if (r < 0 || !dump_len)
+		return r;
+	if (bpf_map__value_size(bpf_object__find_map_by_name(load->object, DUMP_SECTION)) >=
+	    dump_len)
+		return set_dump_len(load, dump_len, reterr);
+	r = kt_object_enlarge(load->loader->object, DUMP_SECTION, (uint32_t)dump_len, &bytes, &len,
+			      reterr);
+	if (r < 0)
+		return kt_err_prefix(reterr, r, "the array for the dump");
+	opts.object_name = name;
+	bpf_object__close(load->object);
+	load->ops = NULL;
+	load->object = bpf_object__open_mem(bytes, len, &opts);
+	if (!load->object)
+		return kt_err_set(reterr, -errno, "the array for the dump: %m");
+	return configure(load, reterr) ?: set_dump_len(load, dump_len, reterr);
+}
+
 static int attach(struct load *load, struct kt_err *reterr)
 {
 	int r = bpf_object__load(load->object);
@@ -539,7 +633,7 @@ static void wait_for_end(const struct load *load)
 	}
 }
 
-/* All of kt_loader_run() but for the cleaning up. */
+/* Does everything for kt_loader_run() except the cleanup. */
 static enum kt_loader_status run(struct load *load)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -551,7 +645,8 @@ static enum kt_loader_status run(struct load *load)
 		return refuse(load, &err);
 	}
 	if (open_object(load, &err) < 0 || configure(load, &err) < 0 ||
-	    set_enumerators(load, &err) < 0)
+	    make_room_for_dump(load, &err) < 0 || set_enumerators(load, &err) < 0 ||
+	    check_configuration(load, &err) < 0)
 		return refuse(load, &err);
 	if (load->loader->verify)
 		return verify(load);
@@ -579,8 +674,8 @@ static enum kt_loader_status run(struct load *load)
 }
 
 /*
- * Not its information: that an older kernel lacks callbacks which the object leaves empty stands
- * there once for each, before what matters.
+ * Prints libbpf's warnings, and drops its other messages: on an older kernel, one of them names
+ * each callback that the kernel lacks and the object does not use, before the message that matters.
  */
 static int print_warnings(enum libbpf_print_level level, const char *format, va_list ap)
 {
@@ -619,4 +714,16 @@ int kt_loader_check(const struct kt_loader *loader, struct kt_err *reterr)
 	bpf_object__close(load.object);
 	(void)libbpf_set_print(print);
 	return r;
+}
+
+bool kt_loader_is_cid(const char *object)
+{
+	struct load load = { .loader = &(const struct kt_loader){ .object = object } };
+	libbpf_print_fn_t print = libbpf_set_print(say_nothing);
+	bool is_cid = open_object(&load, NULL) == 0 && find_ops(&load, NULL) == 0 &&
+		      is_type(ops_type(&load, load.ops), OPS_CID_TYPE);
+
+	bpf_object__close(load.object);
+	(void)libbpf_set_print(print);
+	return is_cid;
 }

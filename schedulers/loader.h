@@ -38,6 +38,12 @@ struct kt_loader {
 enum kt_loader_status kt_loader_run(const struct kt_loader *loader);
 
 /*
- * What can be known of an object without a kernel: that it is a scheduler, and has the variables.
+ * Checks what needs no kernel: that the object has a scheduler, and has the variables.
  */
 int kt_loader_check(const struct kt_loader *loader, struct kt_err *reterr);
+
+/*
+ * Whether the object's scheduler is a struct sched_ext_ops_cid, which kernels have since 7.2. False
+ * for a file that is no scheduler.
+ */
+bool kt_loader_is_cid(const char *object);

@@ -6,8 +6,8 @@
  */
 
 /*
- * vmlinux.h is made from the BTF of the kernel at build time; its prototypes depend on who has made
- * it.
+ * vmlinux.h is made from the BTF of the kernel at build time. Whether it has prototypes of kfuncs
+ * depends on the version of bpftool, so they are left out.
  */
 #define BPF_NO_KFUNC_PROTOTYPES
 #include <vmlinux.h>

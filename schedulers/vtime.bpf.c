@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weighted fairness: one queue for all CPUs in the order of virtual time, which runs the slower for
- * a task the greater its weight is (cpu.weight does not count: the task's own weight, by nice,
- * does).
+ * Weighted fairness: one queue for all CPUs in the order of virtual time. The virtual time of a
+ * task advances more slowly if the task has a greater weight. The weight is that of the task's nice
+ * value; cpu.weight of its cgroup has no effect.
  */
 #include "schedulers/scx.bpf.h"
 

@@ -98,7 +98,7 @@ int kt_cache_lock(const char *name, void (*on_wait)(void *data), void *data, int
 	return r < 0 ? kt_err_set(reterr, r, "cannot take lock '%s': %m", path) : 0;
 }
 
-/* Removes a stage if nobody holds the lock of its entry. A lock per entry goes with it. */
+/* Removes a stage if no process holds the lock of its entry. Also removes a lock per entry. */
 static bool sweep_stage(const char *dir, const char *name, const char *lock, bool per_entry,
 			uint64_t *bytes)
 {

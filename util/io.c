@@ -222,7 +222,7 @@ static int remove_all_at(int dir_fd, const char *name)
 		if (!strcmp(ent->d_name, ".") || !strcmp(ent->d_name, ".."))
 			continue;
 		r = remove_all_at(dirfd(dir), ent->d_name);
-		/* One file that cannot be removed does not keep the others. */
+		/* After a failure, the other files are removed nevertheless. */
 		first = first ?: r;
 	}
 	(void)closedir(dir);

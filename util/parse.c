@@ -16,7 +16,7 @@
  */
 
 /*
- * Reads the decimal number at *@at and advances *@at behind it. strtoull(3) also accepts signs and
+ * Reads the decimal number at *@at and advances *@at past it. strtoull(3) also accepts signs and
  * leading space, which an option or a list must not have.
  */
 static int parse_digits(const char **at, uint64_t *ret_value)
@@ -150,7 +150,7 @@ static int add_range(struct kt_cpu_list *list, uint64_t first, uint64_t last, ui
 	return 0;
 }
 
-/* One element of a list: N, N-M or N-M:USED/GROUP. Advances *@at behind it. */
+/* One element of a list: N, N-M or N-M:USED/GROUP. Advances *@at past it. */
 static int parse_element(const char **at, struct kt_cpu_list *list)
 {
 	uint64_t first, last, used = 1, group = 1;

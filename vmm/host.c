@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
+#define XXH_INLINE_ALL
 #include "vmm/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
+#include <xxhash.h>
 
 #include "util/cache.h"
 #include "util/cleanup.h"
@@ -26,17 +30,62 @@
 #define TSC_STEP_MHZ  10u /* so that measurements of one host give one value */
 
 /*
- * Each run asks what the host can do, and finding out takes as long as restoring a machine: KVM is
+ * Each run asks what the host can do, and finding out takes longer than restoring a machine: KVM is
  * measured, and QEMU is run for its version. The answers are kept in CACHE_FILE together with the
- * boot_id of the host for which they hold. The cache only saves time: if it is missing, damaged or
+ * hash of the host for which they hold. The cache only saves time: if it is missing, damaged or
  * cannot be written, the host is measured again.
  */
 
-/*
- * Loads the cache. Returns an empty one when there is none, or when it is from before the last
- * boot.
- */
-static json_t *cache_load(const char *path, const char *boot_id)
+/* Adds the lines of the first processor in @cpuinfo that say what it can do, and no measurement. */
+static void hash_cpu(XXH3_state_t *state, const char *cpuinfo)
+{
+	static const char *const keys[] = { "vendor_id", "cpu family", "model",    "stepping",
+					    "microcode", "flags",      "vmx flags" };
+
+	for (const char *line = cpuinfo; *line && *line != '\n';) {
+		size_t len = strcspn(line, "\n");
+
+		for (size_t i = 0; i < KT_ARRAY_LEN(keys); i++)
+			if (!strncmp(line, keys[i], strlen(keys[i])))
+				(void)XXH3_128bits_update(state, line, len);
+		line += len + (line[len] == '\n');
+	}
+}
+
+void kt_host_hash(const char *boot_id, const char *kernel, const char *cpuinfo,
+		  char ret_hex[static KT_HOST_HASH_LEN + 1])
+{
+	XXH128_hash_t hash;
+	XXH3_state_t state;
+
+	(void)XXH3_128bits_reset(&state);
+	(void)XXH3_128bits_update(&state, boot_id, strlen(boot_id) + 1);
+	(void)XXH3_128bits_update(&state, kernel, strlen(kernel) + 1);
+	hash_cpu(&state, cpuinfo);
+	hash = XXH3_128bits_digest(&state);
+	(void)snprintf(ret_hex, KT_HOST_HASH_LEN + 1, "%016" PRIx64 "%016" PRIx64, hash.high64,
+		       hash.low64);
+}
+
+/* A container that moves to another machine keeps its boot_id, not its processor. */
+static void hash_host(char ret_hex[static KT_HOST_HASH_LEN + 1])
+{
+	KT_CLOSE int cpu_fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+	KT_FREE char *boot_id = NULL;
+	struct utsname name = { 0 };
+	char kernel[sizeof(name.release) + sizeof(name.version) + 1];
+	char cpuinfo[8192]; /* a processor needs a third of it; the others are the same */
+	ssize_t n = cpu_fd < 0 ? 0 : read(cpu_fd, cpuinfo, sizeof(cpuinfo) - 1);
+
+	cpuinfo[KT_MAX(n, 0)] = '\0';
+	(void)kt_file_read("/proc/sys/kernel/random/boot_id", 64, &boot_id, NULL);
+	(void)uname(&name);
+	(void)snprintf(kernel, sizeof(kernel), "%s %s", name.release, name.version);
+	kt_host_hash(boot_id ?: "", kernel, cpuinfo, ret_hex);
+}
+
+/* Loads the cache. Returns an empty one when there is none, or when it is of another host. */
+static json_t *cache_load(const char *path, const char *host)
 {
 	KT_FREE char *text = NULL;
 	json_t *cache;
@@ -44,12 +93,12 @@ static json_t *cache_load(const char *path, const char *boot_id)
 
 	if (path && kt_file_read(path, CACHE_MAX, &text, &len) == 0) {
 		cache = json_loadb(text, len, 0, NULL);
-		if (json_is_object(cache) && boot_id &&
-		    !strcmp(json_string_value(json_object_get(cache, "boot_id")) ?: "", boot_id))
+		if (json_is_object(cache) &&
+		    !strcmp(json_string_value(json_object_get(cache, "host")) ?: "", host))
 			return cache;
 		json_decref(cache);
 	}
-	return json_pack("{ss}", "boot_id", boot_id ?: "");
+	return json_pack("{ss}", "host", host);
 }
 
 /* An error is ignored: the next run measures again. */
@@ -67,7 +116,7 @@ static void probe_kvm(json_t *cache, struct kt_kvm_probe *probe, bool *changed)
 
 	/* Permissions are checked each time because they can change; the speed cannot. */
 	if (access("/dev/kvm", R_OK | W_OK) == 0 && json_is_real(mips)) {
-		*probe = (struct kt_kvm_probe){ .present = true, .mips = json_real_value(mips) };
+		*probe = (struct kt_kvm_probe){ .opened = true, .mips = json_real_value(mips) };
 		probe->usable = json_is_true(json_object_get(cache, "kvm_usable"));
 		(void)snprintf(probe->reason, sizeof(probe->reason), "%s",
 			       json_string_value(json_object_get(cache, "kvm_reason")) ?: "");
@@ -139,9 +188,13 @@ static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed
 static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *kvm,
 			struct kt_host *host, struct kt_err *reterr)
 {
-	if (choice == KT_ACCEL_CHOICE_KVM && !kvm->usable)
+	if (choice == KT_ACCEL_CHOICE_KVM && !kvm->opened)
 		return kt_err_set(reterr, -ENODEV, "--accel kvm: %s", kvm->reason);
 	if (choice == KT_ACCEL_CHOICE_KVM || (choice == KT_ACCEL_CHOICE_AUTO && kvm->usable)) {
+		if (!kvm->usable)
+			(void)snprintf(host->note, sizeof(host->note),
+				       "--accel kvm is obeyed, but: %s; no stock kernel may boot",
+				       kvm->reason);
 		host->accel = KT_ACCEL_KVM;
 		(void)snprintf(host->accel_text, sizeof(host->accel_text), "kvm");
 		return 0;
@@ -165,9 +218,10 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
 		  struct kt_err *reterr)
 {
-	KT_FREE char *dir = NULL, *path = NULL, *boot_id = NULL;
+	KT_FREE char *dir = NULL, *path = NULL;
 	struct kt_kvm_probe kvm = { .usable = false };
 	struct kt_host host = { 0 };
+	char host_hash[KT_HOST_HASH_LEN + 1];
 	KT_JSON json_t *cache = NULL;
 	bool changed = false;
 	int r;
@@ -177,8 +231,8 @@ int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host 
 		return r;
 	(void)kt_cache_path("", &dir, NULL);
 	path = dir ? kt_format("%s/" CACHE_FILE, dir) : NULL;
-	(void)kt_file_read("/proc/sys/kernel/random/boot_id", 64, &boot_id, NULL);
-	cache = cache_load(path, boot_id);
+	hash_host(host_hash);
+	cache = cache_load(path, host_hash);
 	if (!cache)
 		return kt_err_oom(reterr);
 	r = probe_qemu(cache, &host.qemu, &changed, reterr);

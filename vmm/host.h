@@ -15,7 +15,7 @@
 enum kt_accel_choice {
 	KT_ACCEL_CHOICE_AUTO, /* KVM if it runs at hardware speed, else TCG; the default */
 	KT_ACCEL_CHOICE_TCG,
-	KT_ACCEL_CHOICE_KVM, /* an error if it does not run at hardware speed */
+	KT_ACCEL_CHOICE_KVM, /* with a note if it does not run at hardware speed */
 };
 
 struct kt_host {
@@ -30,8 +30,18 @@ struct kt_host {
 /*
  * Finds QEMU and chooses the accelerator. @qemu is a path or a name in PATH; NULL: KT_QEMU_DEFAULT.
  * What is slow to measure (KVM's and the TSC's speed, QEMU's version) is kept in the cache until
- * the host boots or the program changes. Returns 0, -ENOENT when there is no QEMU, -ENODEV when
- * @choice is KVM and KVM is not usable, or another negative errno.
+ * kt_host_hash() or the program changes. Returns 0, -ENOENT when there is no QEMU, -ENODEV when
+ * @choice is KVM and /dev/kvm cannot be opened, or another negative errno.
  */
 int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
 		  struct kt_err *reterr);
+
+#define KT_HOST_HASH_LEN 32u /* hexadecimal digits */
+
+/*
+ * A hash of what measurements of a host depend on: its boot, its kernel (release and version), and
+ * in the text of /proc/cpuinfo the first processor's model, microcode and flags, one of which
+ * says that there is a hypervisor.
+ */
+void kt_host_hash(const char *boot_id, const char *kernel, const char *cpuinfo,
+		  char ret_hex[static KT_HOST_HASH_LEN + 1]);

@@ -18,9 +18,9 @@
 #define MAPS_MAX      (16u << 20)          /* bytes of a /proc/PID/maps */
 
 /*
- * A struct kt_mem is a sorted list of regions that says for each guest-physical address at which
- * virtual address of which process the byte lies. Of a restored machine the list is read from
- * /proc/PID/maps, where the mappings of the RAM file are recognised by device and inode. Addresses
+ * A struct kt_mem is a sorted list of regions. It translates a guest-physical address to a process
+ * and a virtual address in it. For a restored machine, the list is read from /proc/PID/maps, where
+ * the mappings of the RAM file are recognised by device and inode. Addresses
  * come from the guest and are hostile: check_range() passes before a byte is copied.
  */
 

@@ -44,7 +44,7 @@ static int map_whole(int fd, char **ret_map, uint64_t *ret_len)
 }
 
 /*
- * Finds the next run of pages with data, from *@at on, and moves *@at behind it. On a file system
+ * Finds the next run of pages with data, from *@at on, and moves *@at past it. On a file system
  * with blocks smaller than a page, a page may be partly a hole; it is reported as data, and only
  * once.
  */

@@ -50,7 +50,7 @@ static void on_late(void *data, const char *what, uint64_t limit_ns)
 }
 
 /*
- * A booted guest is sent its files now, and settles behind them. A guest restored from @base was
+ * A booted guest receives its files now, and then settles. A guest restored from @base was
  * sent its files before; this HELO comes from the program that EXEC has started.
  */
 static void on_hello(void *data, const struct kt_hello *hello)

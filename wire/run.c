@@ -73,7 +73,7 @@ int kt_run_request_encode(const struct kt_run_request *run, void **ret_data, siz
 	return 0;
 }
 
-/* Returns the text at *@at and advances *@at behind its NUL; NULL without a NUL before @end. */
+/* Returns the text at *@at and advances *@at past its NUL; NULL without a NUL before @end. */
 static const char *next_text(const char **at, const char *end)
 {
 	const char *text = *at;

@@ -261,7 +261,7 @@ static int shell(const char *program, const struct kt_options *options,
 
 /*
  * Commands about the tests of the binary. All declarations are checked, whatever is selected, so
- * that a fault does not depend on the command line; only --list goes on in spite of faults.
+ * that a fault does not depend on the command line; only --list continues in spite of faults.
  */
 static int with_tests(const char *program, const struct kt_options *options)
 {

@@ -30,12 +30,21 @@ static void show(const struct kt_template_entry *entry)
 		     entry->what);
 }
 
+/* @rest is what the directory holds besides: stages, of living or killed builders. */
+static void show_total(size_t n, uint64_t bytes, uint64_t rest, const char *what)
+{
+	(void)printf("%zu template%s, %" PRIu64 " MiB", n, n == 1 ? "" : "s", bytes >> 20);
+	if (rest >> 20)
+		(void)printf(", and %" PRIu64 " MiB unfinished", rest >> 20);
+	(void)printf("%s\n", what);
+}
+
 int kt_template_command(const struct kt_options *options)
 {
 	struct kt_template_entry *entries = NULL;
 	struct kt_err err = KT_ERR_NULL;
 	KT_FREE char *dir = NULL;
-	uint64_t total = 0;
+	uint64_t total = 0, all;
 	size_t n = 0;
 
 	if (kt_cache_path("templates", &dir, &err) < 0 ||
@@ -47,12 +56,12 @@ int kt_template_command(const struct kt_options *options)
 			show(&entries[i]);
 	}
 	kt_template_entries_free(entries, n);
-	/* Stages of killed builders go too. */
+	all = kt_cache_disk_bytes(dir);
 	if (options->command == KT_COMMAND_TEMPLATE_CLEAR && kt_remove_all(dir) < 0) {
 		(void)kt_err_set(&err, -errno, "cannot remove '%s': %m", dir);
 		return fail(&err);
 	}
-	(void)printf("%zu template%s, %" PRIu64 " MiB%s\n", n, n == 1 ? "" : "s", total >> 20,
-		     options->command == KT_COMMAND_TEMPLATE_CLEAR ? " removed" : "");
+	show_total(n, total, all > total ? all - total : 0,
+		   options->command == KT_COMMAND_TEMPLATE_CLEAR ? " removed" : "");
 	return KT_EXIT_STATUS_OK;
 }

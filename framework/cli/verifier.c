@@ -123,7 +123,7 @@ static int run_in_guest(struct kt_setup *setup, const struct kt_kernel *kernel,
 	return status;
 }
 
-/* Of its own it would wait as long as the guest does. */
+/* Kills the process after @limit_ns: a shell session has no deadline of its own. */
 static void await_end(pid_t pid, uint64_t limit_ns, int *ret_status)
 {
 	struct pollfd waiting = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };

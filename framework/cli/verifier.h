@@ -14,5 +14,5 @@ struct kt_verified {
 int kt_verified_init(struct kt_verified *verified, const char *name, struct kt_err *reterr);
 void kt_verified_deinit(struct kt_verified *verified);
 
-/* Loads it on each kernel of @setup, and prints what came of that; an exit status. */
+/* Loads it on each kernel of @setup, and prints the result; an exit status. */
 int kt_verifier_command(struct kt_setup *setup, const struct kt_verified *verified);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Validation walks the steps of a test in order, as the executor in the guest will
- * (guest/scenario/scenario.c), and tracks which cgroups exist at each point. It reports every fault
- * and stops at none.
+ * (guest/scenario/scenario.c), and tracks which cgroups exist at each point. Every test is
+ * validated before the first one runs, and all faults are reported at once. Nothing here depends on
+ * the host or on a kernel.
  *
  * Only what depends on the whole test is judged here: names over time, holds, members that
  * contradict each other. A definition and an operation are judged by the guest's own functions
@@ -27,14 +28,8 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-/*
- * Every test is validated before the first one runs, and all faults are reported at once.
- * Validation walks the steps in order and keeps the names of the cgroups that exist at each point;
- * judgements about single operations and definitions are made beside their code in guest/scenario.
- * Nothing here depends on the host or on a kernel.
- */
 #define CPUS_MAX        255u
-#define NAME_LEN_MAX    160u /* and a kernel's version, a round and an ending: NAME_MAX is 255 */
+#define NAME_LEN_MAX    160u /* file names add a version, a round and an ending; NAME_MAX is 255 */
 #define MEMORY_MIB_MIN  64u
 #define MEMORY_MIB_MAX  65536u
 #define CGROUPS_MAX     1024u
@@ -65,7 +60,7 @@ __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, co
 	v->n_faults++;
 }
 
-/* The topology with the defaults, and what the test's scheduler asks for, filled in. */
+/* Checks the topology after the defaults and the scheduler's topology have been filled in. */
 static void check_topology(struct validation *v)
 {
 	struct kt_topology topology = kt_test_topology(v->test);
@@ -102,8 +97,7 @@ static size_t find_cgroup(const struct validation *v, const char *name)
 	return i;
 }
 
-/* A name that no cgroup can have is judged elsewhere, and does not become known. */
-/* A name that no cgroup can have is judged elsewhere, and does not become known. */
+/* Ignores a name that no cgroup can have; kt_definition_judge() and others report it. */
 static void add_cgroup(struct validation *v, const char *where, const char *name)
 {
 	if (kt_definition_check_name(name, NULL) < 0)
@@ -220,7 +214,7 @@ static void check_op(struct validation *v, const char *step, unsigned int index,
 		check_names(v, where, op, ops, text ?: ops->name);
 }
 
-/* The hold's share of the test's duration. A loop takes what is left, and counts as nothing. */
+/* Returns the hold's share of the test's duration; 0 for a loop, which lasts for the rest of it. */
 static double check_hold(struct validation *v, unsigned int step, const struct kt_hold *hold)
 {
 	switch (hold->kind) {

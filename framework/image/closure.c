@@ -17,7 +17,7 @@
 
 /*
  * The search that ld.so(8) does when it starts a program, done on the host for a program that will
- * run in the guest. Nothing is executed, so a program needs not be trusted. Each object that is
+ * run in the guest. Nothing is executed, so a program need not be trusted. Each object that is
  * found is read for the objects it needs, depth first; a name that is in the closure already is not
  * looked for again, which also ends cycles.
  *
@@ -27,9 +27,11 @@
  */
 
 #define LDCACHE     "/etc/ld.so.cache"
+#define LIBC        "libc.so.6"
+#define UNWINDER    "libgcc_s.so.1"
 #define LDCACHE_MAX (64u << 20) /* bytes */
 
-/* Those of Debian's loader and of others, so that a host of either kind is served. */
+/* The default directories of Debian's loader, and of the loaders of other distributions. */
 static const char *const default_dirs[] = {
 	"/lib/x86_64-linux-gnu",
 	"/usr/lib/x86_64-linux-gnu",
@@ -78,7 +80,7 @@ static void object_deinit(struct object *object)
 	free(object->interpreter);
 }
 
-/* *@ret_text is replaced, as the last entry of a kind counts. */
+/* Replaces *@ret_text: if there are several entries of a kind, the last one has effect. */
 static int copy_string(Elf *elf, size_t strings, uint64_t offset, char **ret_text)
 {
 	const char *text = elf_strptr(elf, strings, offset);
@@ -365,8 +367,8 @@ static struct kt_closure_file *find_file(const struct kt_closure *closure, const
 }
 
 /*
- * Adds a file; *@found is then empty. Only after -ENOMEM of the first step does it keep its
- * strings.
+ * Adds a file. Takes the strings of *@found, also if it fails later; if the array cannot grow,
+ * *@found keeps them.
  */
 static int add_file(struct kt_closure *closure, const char *name, struct found *found)
 {
@@ -418,8 +420,7 @@ static int resolve_needed(const struct resolver *resolver, const struct object *
 	file = &resolver->closure->files[resolver->closure->n - 1];
 	/*
 	 * A library that goes beside libc has no place in the guest yet. Its path on the host
-	 * stands in for it; only $ORIGIN in its own run path would tell the difference, which is
-	 * rare.
+	 * is used instead. This is wrong only if its own run path contains $ORIGIN, which is rare.
 	 */
 	return resolve_object(resolver, object, file->host, file->guest ?: file->host, reterr);
 }
@@ -462,12 +463,35 @@ static int resolve_object(const struct resolver *resolver, const struct object *
 }
 
 /*
+ * glibc loads the unwinder when a thread is cancelled or ends itself, and aborts the program where
+ * it is missing. No object names it as needed. A host without it has no such programs.
+ */
+static int add_unwinder(const struct resolver *resolver, struct kt_err *reterr)
+{
+	struct found found = { NULL, NULL };
+	const struct kt_closure_file *file;
+	int r;
+
+	if (!find_file(resolver->closure, LIBC) || find_file(resolver->closure, UNWINDER))
+		return 0;
+	r = find_in_system(resolver, UNWINDER, &found);
+	if (r > 0)
+		r = add_file(resolver->closure, UNWINDER, &found) ?: 1;
+	free(found.host);
+	free(found.guest);
+	if (r <= 0)
+		return r < 0 ? kt_err_oom(reterr) : 0;
+	file = &resolver->closure->files[resolver->closure->n - 1];
+	return resolve_object(resolver, NULL, file->host, file->guest ?: file->host, reterr);
+}
+
+/*
  * Places the files that have no path in the guest yet beside libc. The guest gets the host's
- * loader, of which libc's directory is a default one.
+ * loader, and the loader searches libc's directory by default.
  */
 static int place_files(struct kt_closure *closure)
 {
-	const struct kt_closure_file *libc = find_file(closure, "libc.so.6");
+	const struct kt_closure_file *libc = find_file(closure, LIBC);
 	const char *dir = libc ? libc->host : "/lib/x86_64-linux-gnu/libc.so.6";
 
 	for (size_t i = 0; i < closure->n; i++) {
@@ -497,7 +521,7 @@ int kt_closure_add(struct kt_closure *closure, const char *program, const char *
 	/* A host without a cache file has only the default directories. */
 	(void)kt_file_read(LDCACHE, LDCACHE_MAX, &ldcache, &resolver.ldcache_len);
 	resolver.ldcache = ldcache;
-	r = resolve_object(&resolver, NULL, host, guest, reterr);
+	r = resolve_object(&resolver, NULL, host, guest, reterr) ?: add_unwinder(&resolver, reterr);
 	if (r == 0 && place_files(closure) < 0)
 		r = kt_err_oom(reterr);
 	return r;

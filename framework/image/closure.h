@@ -33,6 +33,9 @@ void kt_closure_deinit(struct kt_closure *closure);
  * default directories. In the guest, a library that was found by a run path keeps its path; every
  * other one is placed in the directory of libc, where the guest's loader looks by default.
  *
+ * Where libc is needed, libgcc_s comes along if the host has it: glibc loads it when a thread is
+ * cancelled.
+ *
  * -ENOENT when a library is missing; the error names it and the file that needs it. -ENOEXEC when
  * a file is not an x86-64 program or library. After a failure *@closure may have some of the files.
  */

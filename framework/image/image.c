@@ -23,26 +23,20 @@
 #include "util/io.h"
 
 /*
- * An image is a list of items. An item is a file that is mapped privately, cut to the part that a
- * guest needs, and hashed; its place in the guest is unique in the list. Everything else follows
- * from items: the initramfs and its name in the cache, manifests, and the pieces that are sent to
- * guests.
+ * An image is a list of items. An item is a file that is read completely when the image is opened,
+ * cut to the part that a guest needs, and hashed; its place in the guest is unique in the list.
+ * Everything else is made from these copies: the initramfs and its name in the cache, manifests,
+ * and the pieces that are sent to guests.
  *
- * The image is made once for a run and does not change. A file that changes on the disk during the
- * run may or may not be seen, because the mapping is private but not a copy.
+ * The image does not change during a run. A file that a build replaces meanwhile cannot be sent
+ * with the hash of another version, and a file that is truncated cannot end the runner with SIGBUS,
+ * as it could from a mapping.
  *
  * Initramfs files in the cache are named after their contents, so writing one twice is harmless and
  * needs no lock.
  */
 
 #define IMAGES_KEPT 8u /* initramfs files in the cache; the least recently used goes first */
-
-/*
- * An image is a list of files, read completely when the image is opened. Everything else (hashes,
- * the initramfs, FILE frames) is made from these copies: a file that a build replaces meanwhile
- * cannot be sent with the hash of another version, and one that is truncated cannot end the runner
- * with SIGBUS, as it could from a mapping.
- */
 
 /* A file of the image; a program is cut to what is loaded. */
 struct item {
@@ -255,8 +249,7 @@ static int add_closure(struct kt_image *image, const struct kt_closure *closure,
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < closure->n; i++)
-		r = add_item(image, closure->files[i].host, closure->files[i].guest, owner,
-			     reterr);
+		r = add_item(image, closure->files[i].host, closure->files[i].guest, owner, reterr);
 	return r;
 }
 

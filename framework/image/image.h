@@ -89,7 +89,7 @@ struct kt_image;
 int kt_image_open(const struct kt_image_options *options, struct kt_image **ret_image,
 		  struct kt_err *reterr);
 
-/* Unmaps the files. Returns NULL, to be stored by the caller. */
+/* Frees the image. Returns NULL, to be stored by the caller. */
 struct kt_image *kt_image_free(struct kt_image *image);
 void kt_image_freep(struct kt_image **image);
 
@@ -129,7 +129,7 @@ uint64_t kt_image_bytes(const struct kt_image *image, struct kt_packages package
 			const json_t *manifest);
 
 /*
- * Sends the files that differ from @manifest as FILE frames. Where /init is among them, the caller
+ * Sends the files that differ from @manifest as FILE frames. If /init is among them, the caller
  * sends EXEC afterwards. Returns 0, -ENOMEM, or -ENAMETOOLONG for a path that FILE cannot hold.
  */
 int kt_image_send_changes(const struct kt_image *image, struct kt_packages packages,

@@ -77,7 +77,7 @@ static int read_zstd(const struct input *in, struct output *out)
 		ZSTD_outBuffer piece = { chunk, ZSTD_DStreamOutSize(), 0 };
 
 		left = ZSTD_decompressStream(stream, &piece, &from);
-		/* No output from a stream that wants more than there is: the input is cut off. */
+		/* The decoder makes no output and wants more input: the stream is truncated. */
 		if (ZSTD_isError(left) || (!piece.pos && from.pos == from.size && left))
 			r = -EBADMSG;
 		else
@@ -169,9 +169,7 @@ static int read_bzip2(const struct input *in, struct output *out)
 		stream.next_out = chunk;
 		stream.avail_out = sizeof(chunk);
 		status = BZ2_bzDecompress(&stream);
-		/*
-		 * A stream that is cut off is no error of the library: nothing comes out any more.
-		 */
+		/* The library reports no error for a truncated stream, but stops making output. */
 		if ((status != BZ_OK && status != BZ_STREAM_END) ||
 		    (status == BZ_OK && stream.avail_out == sizeof(chunk) && !stream.avail_in))
 			r = -EBADMSG;

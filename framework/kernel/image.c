@@ -254,7 +254,9 @@ static int read_btf(const Elf_Data *data, struct kt_kernel_facts *facts, struct 
 		return kt_err_set(reterr, -errno, "its .BTF is malformed: %m");
 	facts->btf = true;
 	facts->sched_ext = btf__find_by_name_kind(btf, "sched_ext_ops", BTF_KIND_STRUCT) > 0;
-	/* The probe functions of the two drivers stand for their options. */
+	facts->sched_ext_cid =
+		btf__find_by_name_kind(btf, "sched_ext_ops_cid", BTF_KIND_STRUCT) > 0;
+	/* A driver is built in if its probe function is. */
 	facts->virtio_console = has_function(btf, "virtcons_probe");
 	facts->virtio_pci = has_function(btf, "virtio_pci_probe");
 	r = find_broken_kfuncs(btf, facts);
@@ -333,7 +335,7 @@ static unsigned int find_hz(const unsigned char *data, size_t len)
 	return hz;
 }
 
-/* Variables with a value are in the segment that is writable. */
+/* Initialised variables are in the writable segment. */
 static void read_segments(Elf *elf, struct kt_kernel_facts *facts)
 {
 	size_t n_headers = 0;

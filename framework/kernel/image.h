@@ -32,6 +32,7 @@ struct kt_kernel_facts {
 	bool virtio_console;  /* CONFIG_VIRTIO_CONSOLE=y; true when it cannot be told (no BTF) */
 	bool virtio_pci;      /* CONFIG_VIRTIO_PCI=y; likewise */
 	bool sched_ext;       /* CONFIG_SCHED_CLASS_EXT */
+	bool sched_ext_cid;   /* it takes schedulers that are a struct sched_ext_ops_cid (7.2) */
 	char **broken_kfuncs; /* sorted, NULL-terminated; NULL: none */
 	size_t n_broken_kfuncs;
 	unsigned int hz;     /* CONFIG_HZ; 0: it cannot be told */
@@ -48,8 +49,8 @@ void kt_kernel_facts_deinit(struct kt_kernel_facts *facts);
  *
  * broken_kfuncs are the scx_bpf_* functions with inconsistent BTF. A kfunc that takes the implicit
  * argument "struct bpf_prog_aux *aux" must be in BTF twice: without the argument under its own
- * name, and with it as NAME_impl. Some builds have left functions unconverted, with the argument
- * under the own name. libbpf refuses to load programs that call such a function.
+ * name, and with it as NAME_impl. In some builds, a function is in BTF only once: under its own
+ * name, with the argument. libbpf refuses to load programs that call such a function.
  */
 int kt_kernel_facts_read(const char *vmlinux, const char *btf_copy,
 			 struct kt_kernel_facts *ret_facts, struct kt_err *reterr);

@@ -29,7 +29,7 @@
 #define LOCAL_KEPT   4 /* copies of bzImages; one has about 80 MiB */
 
 #define META_MAX     65536u /* bytes of a meta.json */
-#define META_VERSION 2      /* facts of an older version are read again from the vmlinux */
+#define META_VERSION 3      /* facts of an older version are read again from the vmlinux */
 
 void kt_kernel_deinit(struct kt_kernel *kernel)
 {
@@ -38,6 +38,7 @@ void kt_kernel_deinit(struct kt_kernel *kernel)
 	free(kernel->dir);
 	free(kernel->boot);
 	free(kernel->vmlinux);
+	free(kernel->config);
 	free(kernel->label);
 	free(kernel->cmdline);
 	*kernel = KT_KERNEL_NULL;
@@ -50,11 +51,12 @@ static json_t *facts_to_json(const struct kt_kernel_facts *facts)
 
 	for (size_t i = 0; broken && i < facts->n_broken_kfuncs; i++)
 		(void)json_array_append_new(broken, json_string(facts->broken_kfuncs[i]));
-	return json_pack("{si ss ss sb sb sb sb sb so si sI}", "version", META_VERSION, "release",
-			 facts->release, "build_id", facts->build_id, "pvh", facts->pvh, "btf",
-			 facts->btf, "virtio_console", facts->virtio_console, "virtio_pci",
-			 facts->virtio_pci, "sched_ext", facts->sched_ext, "broken_kfuncs", broken,
-			 "hz", (int)facts->hz, "memory_end", (json_int_t)facts->memory_end);
+	return json_pack("{si ss ss sb sb sb sb sb sb so si sI}", "version", META_VERSION,
+			 "release", facts->release, "build_id", facts->build_id, "pvh", facts->pvh,
+			 "btf", facts->btf, "virtio_console", facts->virtio_console, "virtio_pci",
+			 facts->virtio_pci, "sched_ext", facts->sched_ext, "sched_ext_cid",
+			 facts->sched_ext_cid, "broken_kfuncs", broken, "hz", (int)facts->hz,
+			 "memory_end", (json_int_t)facts->memory_end);
 }
 
 static bool flag(const json_t *json, const char *name)
@@ -81,6 +83,7 @@ static int facts_from_json(const json_t *json, struct kt_kernel_facts *facts)
 	facts->virtio_console = flag(json, "virtio_console");
 	facts->virtio_pci = flag(json, "virtio_pci");
 	facts->sched_ext = flag(json, "sched_ext");
+	facts->sched_ext_cid = flag(json, "sched_ext_cid");
 	facts->hz = (unsigned int)number(json, "hz");
 	facts->memory_end = number(json, "memory_end");
 	facts->broken_kfuncs = calloc(json_array_size(broken) + 1, sizeof(char *));
@@ -131,7 +134,7 @@ int kt_kernel_prepare(const char *dir, struct kt_kernel_facts *ret_facts, struct
 
 /*
  * The facts of a kernel that an older ktest has put into the cache. They are written back so that
- * the vmlinux is read once; a cache that cannot be written is no obstacle.
+ * the vmlinux is read once; failing to write the cache is not an error.
  */
 static int renew_meta(const char *dir, struct kt_kernel_facts *facts)
 {
@@ -165,6 +168,15 @@ static int load_meta(const char *dir, struct kt_kernel_facts *facts, struct kt_e
 	return r < 0 ? kt_err_set(reterr, r, "'%s' is damaged: remove its directory", path) : 0;
 }
 
+/* Takes @path over. Returns it if it is a file that can be read, else NULL. */
+static char *existing(char *path)
+{
+	if (path && kt_file_readable(path))
+		return path;
+	free(path);
+	return NULL;
+}
+
 int kt_kernel_load(const char *dir, struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	struct kt_kernel kernel = KT_KERNEL_NULL;
@@ -177,6 +189,7 @@ int kt_kernel_load(const char *dir, struct kt_kernel *ret_kernel, struct kt_err 
 		goto out;
 	kernel.dir = strdup(dir);
 	kernel.vmlinux = kt_format("%s/vmlinux", dir);
+	kernel.config = existing(kt_format("%s/config", dir));
 	kernel.boot = kt_format("%s/%s", dir, kernel.facts.pvh ? "vmlinux" : "vmlinuz");
 	if (!kernel.dir || !kernel.vmlinux || !kernel.boot)
 		r = kt_err_oom(reterr);
@@ -486,6 +499,25 @@ static int resolve_bzimage(const char *path, struct kt_kernel *ret_kernel, struc
 	return r;
 }
 
+char *kt_kernel_find_config(const char *kernel)
+{
+	static const char in_tree[] = "/arch/x86/boot/bzImage", versioned[] = "vmlinuz-";
+	KT_FREE char *path = realpath(kernel, NULL);
+	char *name = path ? strrchr(path, '/') : NULL;
+	size_t len = path ? strlen(path) : 0;
+
+	if (!name)
+		return NULL;
+	if (len > strlen(in_tree) && !strcmp(path + len - strlen(in_tree), in_tree)) {
+		path[len - strlen(in_tree)] = '\0';
+		return existing(kt_format("%s/.config", path));
+	}
+	*name++ = '\0';
+	if (!strncmp(name, versioned, strlen(versioned)))
+		return existing(kt_format("%s/config-%s", path, name + strlen(versioned)));
+	return existing(strcmp(name, "vmlinux") ? NULL : kt_format("%s/.config", path));
+}
+
 static int resolve_file(const char *path, struct kt_kernel *ret_kernel, struct kt_err *reterr)
 {
 	enum kt_kernel_format format;
@@ -493,8 +525,11 @@ static int resolve_file(const char *path, struct kt_kernel *ret_kernel, struct k
 
 	if (r < 0)
 		return r;
-	return format == KT_KERNEL_VMLINUX ? resolve_vmlinux(path, ret_kernel, reterr)
-					   : resolve_bzimage(path, ret_kernel, reterr);
+	r = format == KT_KERNEL_VMLINUX ? resolve_vmlinux(path, ret_kernel, reterr)
+					: resolve_bzimage(path, ret_kernel, reterr);
+	if (r == 0)
+		ret_kernel->config = kt_kernel_find_config(path);
+	return r;
 }
 
 /* @dir is a build tree, or a directory of the cache, which "ktests kernel path" prints. */
@@ -548,8 +583,8 @@ int kt_kernel_resolve(const char *spec, struct kt_kernel *ret_kernel, struct kt_
 	int r;
 
 	/*
-	 * A path goes before a version: a word without a slash that exists in the working directory
-	 * is a file.
+	 * A path takes precedence over a version: a word without a slash that exists in the working
+	 * directory is a file.
 	 */
 	if (!spec)
 		r = resolve_default(ret_kernel, reterr);

@@ -12,13 +12,14 @@
  * - vmlinux: extracted from it;
  * - btf: the BTF of the vmlinux;
  * - meta.json: struct kt_kernel_facts; it is written last;
- * - modules/ and config: only of downloaded kernels, where the archive has them.
+ * - modules/ and config (the .config): only of downloaded kernels, where the archive has them.
  */
 struct kt_kernel {
 	char *dir;     /* in the cache; NULL: a vmlinux that is used where it is */
 	char *boot;    /* file to boot: the vmlinux if that can be booted, else the bzImage */
 	int use_fd;    /* keeps @dir from being pruned while this is open; -1: none */
 	char *vmlinux; /* for symbols and BTF */
+	char *config;  /* file with its configuration; NULL: there is none */
 	struct kt_kernel_facts facts;
 	const char *spec; /* what the user asked for; NULL: the default. Borrowed */
 	char *label;      /* of NAME[LABEL] where there are several kernels; else NULL */
@@ -48,6 +49,13 @@ int kt_kernel_prepare(const char *dir, struct kt_kernel_facts *ret_facts, struct
 
 /* Reads a directory that kt_kernel_prepare() has completed. Does not check what tests need. */
 int kt_kernel_load(const char *dir, struct kt_kernel *ret_kernel, struct kt_err *reterr);
+
+/*
+ * The configuration that belongs to the user's own @kernel: .config of a build tree, which holds
+ * vmlinux and arch/x86/boot/bzImage, or config-VERSION beside vmlinuz-VERSION. To be freed; NULL
+ * when there is none that can be read.
+ */
+char *kt_kernel_find_config(const char *kernel);
 
 /*
  * Lists the releases of the kernels in the cache, newest first, as a NULL-terminated vector for

@@ -120,11 +120,11 @@ struct kt_options {
 	enum kt_color_choice color;        /* default: AUTO */
 	bool verbose;                      /* details of tests that pass, too */
 	bool tap;                          /* TAP on standard output */
-	bool meson; /* the exit status tells whether the plan is complete, not what came of it */
-	const char *junit;                 /* file; "-": standard output */
-	const char *gtest_output;          /* likewise, without the "xml:" before it */
-	const char *output_dir;            /* -o: directory of the sidecar files */
-	enum kt_list_format list_format;   /* default: TERSE */
+	bool meson; /* the exit status tells whether the plan is complete, not the verdicts */
+	const char *junit;               /* file; "-": standard output */
+	const char *gtest_output;        /* likewise, without the "xml:" before it */
+	const char *output_dir;          /* -o: directory of the sidecar files */
+	enum kt_list_format list_format; /* default: TERSE */
 
 	/* ktests shell */
 	const char *exec; /* command; NULL: an interactive shell */

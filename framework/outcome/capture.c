@@ -2,6 +2,7 @@
 #include "framework/outcome/capture.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,7 +15,12 @@
 /*
  * A memory file has no reader that could be too slow: appending never blocks, and the runner reads
  * the file after the session is gone. One process appends; the file is at most KT_CAPTURE_MAX long.
+ *
+ * When the file is full, its middle goes: what is kept of the end moves to behind the head, with a
+ * mark before it. The next time the mark is written anew, since it counts what has gone so far.
  */
+
+#define TAIL_MIN (4u << 20) /* bytes of the end that stay when the middle goes */
 
 int kt_capture_init(struct kt_capture *capture, const char *name, struct kt_err *reterr)
 {
@@ -29,45 +35,64 @@ void kt_capture_deinit(struct kt_capture *capture)
 	*capture = KT_CAPTURE_NULL;
 }
 
-/* Moves the newer half of a full file to its beginning and cuts the rest off. */
-static int drop_half(struct kt_capture *capture)
+static int write_at(const struct kt_capture *capture, const char *data, size_t len, size_t at)
 {
-	KT_FREE char *half = malloc(KT_CAPTURE_MAX / 2);
+	while (len) {
+		ssize_t n = pwrite(capture->fd, data, len, (off_t)at);
 
-	if (!half)
+		if (n < 0)
+			return -errno;
+		data += n;
+		at += (size_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Leaves the head, a mark, and the last TAIL_MIN bytes of a full file. */
+static int drop_middle(struct kt_capture *capture)
+{
+	size_t old_mark = capture->mark_len, mark_len;
+	KT_FREE char *tail = malloc(TAIL_MIN);
+	uint64_t lost = capture->lost + KT_CAPTURE_MAX - KT_CAPTURE_HEAD - old_mark - TAIL_MIN;
+	KT_FREE char *mark = kt_format("\n[... %" PRIu64 " bytes left out ...]\n", lost);
+	int r;
+
+	if (!tail || !mark)
 		return -ENOMEM;
-	if (pread(capture->fd, half, KT_CAPTURE_MAX / 2, KT_CAPTURE_MAX / 2) !=
-		    KT_CAPTURE_MAX / 2 ||
-	    pwrite(capture->fd, half, KT_CAPTURE_MAX / 2, 0) != KT_CAPTURE_MAX / 2 ||
-	    ftruncate(capture->fd, KT_CAPTURE_MAX / 2) < 0)
+	if (pread(capture->fd, tail, TAIL_MIN, KT_CAPTURE_MAX - TAIL_MIN) != TAIL_MIN)
 		return -EIO;
-	capture->len = KT_CAPTURE_MAX / 2;
+	mark_len = strlen(mark);
+	r = write_at(capture, mark, mark_len, KT_CAPTURE_HEAD)
+		    ?: write_at(capture, tail, TAIL_MIN, KT_CAPTURE_HEAD + mark_len);
+	if (r == 0 && ftruncate(capture->fd, (off_t)(KT_CAPTURE_HEAD + mark_len + TAIL_MIN)) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	capture->lost = lost;
+	capture->mark_len = mark_len;
+	capture->len = KT_CAPTURE_HEAD + mark_len + TAIL_MIN;
 	return 0;
 }
 
 int kt_capture_append(struct kt_capture *capture, const void *data, size_t len)
 {
 	const char *at = data;
+	int r = 0;
 
-	while (len) {
+	while (len && r == 0) {
 		size_t n = KT_MIN(len, (size_t)(KT_CAPTURE_MAX - capture->len));
-		ssize_t done;
 
 		if (!n) {
-			int r = drop_half(capture);
-
-			if (r < 0)
-				return r;
+			r = drop_middle(capture);
 			continue;
 		}
-		done = pwrite(capture->fd, at, n, (off_t)capture->len);
-		if (done < 0)
-			return -errno;
-		capture->len += (uint64_t)done;
-		at += done;
-		len -= (size_t)done;
+		r = write_at(capture, at, n, capture->len);
+		capture->len += r < 0 ? 0 : n;
+		at += n;
+		len -= n;
 	}
-	return 0;
+	return r;
 }
 
 char *kt_capture_read(const struct kt_capture *capture, size_t *ret_len)

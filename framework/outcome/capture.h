@@ -11,17 +11,21 @@
 #include "util/err.h"
 
 struct kt_capture {
-	int fd;       /* memfd; -1: none */
-	uint64_t len; /* bytes in the file, as this process has written them */
+	int fd;          /* memfd; -1: none */
+	uint64_t len;    /* bytes in the file, as this process has written them */
+	uint64_t lost;   /* bytes that were left out */
+	size_t mark_len; /* bytes of the mark in the file; 0: it is whole */
 };
 
 #define KT_CAPTURE_NULL ((struct kt_capture){ .fd = -1 })
 
 /*
- * The most bytes that a capture keeps. When it is full, the older half is dropped, because the end
- * of an output explains most.
+ * A capture is whole up to KT_CAPTURE_MAX bytes. Of a longer output, the first KT_CAPTURE_HEAD
+ * bytes and at least 4 MiB of the end are kept, with a line between them that says how many bytes
+ * are left out. docs/results.md states the limits.
  */
-#define KT_CAPTURE_MAX (16u << 20)
+#define KT_CAPTURE_MAX  (16u << 20)
+#define KT_CAPTURE_HEAD (4u << 20)
 
 /* Creates an empty capture; @name appears in /proc/PID/fd. Errors: those of memfd_create(2). */
 int kt_capture_init(struct kt_capture *capture, const char *name, struct kt_err *reterr);

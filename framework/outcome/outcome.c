@@ -73,7 +73,7 @@ char *kt_outcome_encode(const struct kt_outcome *outcome)
 	return json ? json_dumps(json, JSON_COMPACT) : NULL;
 }
 
-/* Times only describe: one that is missing or negative counts as 0, and the verdict stays. */
+/* Times do not affect the verdict: a time that is missing or negative is read as 0. */
 static uint64_t get_ns(const json_t *json, const char *name)
 {
 	int64_t ns;

@@ -40,7 +40,7 @@ static int open_through(struct kt_report_file *file, const char *path, struct kt
 	return 0;
 }
 
-/* Whether a file can be made beside @path, where it is made at the end. */
+/* Checks that a temporary file can be created beside @path, as kt_file_publish() will do. */
 static int try_directory(const char *path, struct kt_err *reterr)
 {
 	KT_FREE char *tmp = kt_format("%s.XXXXXX", path);

@@ -13,8 +13,8 @@
 struct kt_report_file;
 
 /*
- * Opens @path before the run, so that a target that cannot be written is told then. "-" is standard
- * output. Returns 0 or a negative errno; the error names the path.
+ * Opens @path before the run, so that a target that cannot be written is reported then. "-" is
+ * standard output. Returns 0 or a negative errno; the error names the path.
  */
 int kt_report_file_open(const char *path, struct kt_report_file **ret_file, struct kt_err *reterr);
 
@@ -22,5 +22,5 @@ int kt_report_file_open(const char *path, struct kt_report_file **ret_file, stru
 int kt_report_file_write(const struct kt_report_file *file, const char *text, size_t len,
 			 struct kt_err *reterr);
 
-/* Closes it; NULL is allowed. Nothing is left behind of a report that was not written. */
+/* Closes it; NULL is allowed. A report that was not written leaves no file behind. */
 struct kt_report_file *kt_report_file_free(struct kt_report_file *file);

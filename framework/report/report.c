@@ -11,8 +11,8 @@
 #include "util/io.h"
 
 /*
- * The list of reporters, and the texts that several forms share. A reporter that fails does not
- * keep the others from theirs: all are called, and the first error is returned.
+ * The list of reporters, and the texts that several forms share. All reporters are called, also
+ * after one has failed; the first error is returned.
  */
 
 int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info,

@@ -9,7 +9,7 @@
 /*
  * The block about schedulers in the report for people. Two captures feed it: what a scheduler has
  * printed, and the dump that the kernel makes when it ends a scheduler. A dump can have thousands
- * of lines, of which the first are shown; the sidecar reporter writes all of them to a file.
+ * of lines. Only the first ones are shown; the sidecar reporter writes all of them to a file.
  */
 
 /*

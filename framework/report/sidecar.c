@@ -13,7 +13,7 @@
 /*
  * A sidecar is a JSON file for each test, with everything that is known about it, for programs that
  * compare runs. Beside it, files with the same name and another ending hold the output of the
- * test's schedulers and the kernel's dumps of them.
+ * test's schedulers, the kernel's dumps of them, and the output of a test that did not pass.
  *
  * Every file is published by a rename, so a reader never sees half of one. Tests run on after a
  * file could not be written; the first error is kept, nothing more is written, and the end of the
@@ -30,7 +30,7 @@ struct sidecar {
 	struct kt_err err; /* of the first failure */
 };
 
-/* A directory in which nothing can be written is told before the run, not after it. */
+/* A directory in which nothing can be written is reported before the run, not after it. */
 static int check_directory(const char *dir, struct kt_err *reterr)
 {
 	int r = kt_mkdir_all(dir, reterr);
@@ -134,9 +134,20 @@ static int write_capture(struct sidecar *sidecar, const struct kt_outcome *outco
 	return len ? kt_file_publish(path, bytes, len, &sidecar->err) : 0;
 }
 
+/* What the guest's programs have written, where it may explain something. */
+static int write_output(struct sidecar *sidecar, const struct kt_outcome *outcome)
+{
+	enum kt_verdict verdict = outcome->result.verdict;
+
+	if (verdict == KT_VERDICT_PASS || verdict == KT_VERDICT_SKIP)
+		return 0;
+	return write_capture(sidecar, outcome, &outcome->out, "stdout")
+		       ?: write_capture(sidecar, outcome, &outcome->err, "stderr");
+}
+
 static int write_all(struct sidecar *sidecar, const struct kt_outcome *outcome)
 {
-	return write_outcome(sidecar, outcome)
+	return write_outcome(sidecar, outcome) ?: write_output(sidecar, outcome)
 		       ?: write_capture(sidecar, outcome, &outcome->scx_log, "scheduler.log")
 		       ?: write_capture(sidecar, outcome, &outcome->scx_dump, "dump");
 }

@@ -13,7 +13,7 @@
 
 #define ROWS_MAX 40u /* further groups are left out */
 
-/* A row: the workers of one group, as sums but for the last two, which are maxima. */
+/* A row: the workers of one group. gap_ns and p99_ns are maxima, the other numbers are sums. */
 struct row {
 	const char *cgroup;
 	const char *work;

@@ -86,9 +86,9 @@ static void put_attribute(FILE *out, const char *name, const char *value)
 }
 
 /*
- * Writes a capture as an element; nothing when it is empty. Viewers load the whole file, so that of
- * a long output only head and tail are in it, and all outputs together are bounded: the first are
- * kept, because a run without end mostly repeats them.
+ * Writes a capture as an element; nothing when it is empty. Viewers load the whole file, so a long
+ * output is reduced to its head and tail, and all outputs together are bounded. The first are kept,
+ * because a run without end mostly repeats them.
  */
 static void put_capture(struct xml *xml, const char *element, const struct kt_capture *capture)
 {

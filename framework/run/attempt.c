@@ -10,7 +10,7 @@
 #include "util/io.h"
 
 /*
- * The runner's side of an attempt; framework/session/ is what happens in its process.
+ * The runner's side of an attempt. The attempt's process runs framework/session/.
  *
  * The job holds the vCPUs of its machine while they work, and its memory until its process is
  * gone: a restored machine that waits in the pool holds no vCPU, and neither does one whose test
@@ -21,7 +21,7 @@
 #define FORK_LIMIT_NS  (30 * KT_NSEC_PER_SEC)
 #define READY_LIMIT_NS (3600 * KT_NSEC_PER_SEC)
 
-/* In the child. */
+/* Runs in the forked process. */
 static int attempt_entry(struct kt_job *job, int report_fd, int go_fd)
 {
 	const struct kt_run_job *attempt = (struct kt_run_job *)job;
@@ -131,7 +131,7 @@ static const struct kt_job_events attempt_events = {
 	.ended = on_ended,
 };
 
-/* Until the process says that its machine has its files. */
+/* The time limit from the fork until the process reports that its machine has its files. */
 static uint64_t start_limit_ns(const struct kt_run *run, const struct kt_item *item)
 {
 	struct kt_packages packages = kt_cargo_packages(&run->setup->cargo, item->test);

@@ -84,8 +84,8 @@ struct kt_template_id kt_group_template_id(const struct kt_group *group,
 }
 
 /*
- * With few attempts, only many bytes to send count: they mean that payloads are missing, which
- * change less often than the program.
+ * For many attempts, a template is renewed if any file differs. For few attempts, it is renewed
+ * only if many bytes differ: then payloads are missing, which change less often than the program.
  */
 static bool is_worth_renewing(const struct kt_group *group, const struct kt_setup *setup,
 			      unsigned int n_attempts)

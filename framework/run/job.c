@@ -145,7 +145,7 @@ static void set_phase(struct kt_job *job, const char *name)
 		job->events->phase(job);
 }
 
-/* An outcome that cannot be decoded counts as none: explain_death() speaks for the job then. */
+/* Ignores an outcome that cannot be decoded: explain_death() then reports the failure. */
 static void on_line(struct kt_job *job, const char *line)
 {
 	const char *text;
@@ -263,7 +263,7 @@ static int start(struct kt_job *job, kt_job_entry_fn entry, bool live, const int
 		(void)kt_close(go[1]); /* so that go[0] ends when the runner dies */
 		_exit(entry(job, report[1], go[0]));
 	}
-	/* The child does the same; whoever is first, the group exists before it is killed. */
+	/* Parent and child both call setpgid(2): the group exists, whichever of them runs first. */
 	(void)setpgid(job->pid, job->pid);
 	return 0;
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/run/run.h"
 
-#include <stdio.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* What attempts and builds have in common: the list of jobs, and how their ends are reported. */
 
 int kt_run_job_new(struct kt_run *run, enum kt_run_job_kind kind, struct kt_group *group,
-		   const struct kt_test *test, const char *name,
-		   const struct kt_job_events *events, struct kt_run_job **ret_job)
+		   const struct kt_test *test, const char *name, const struct kt_job_events *events,
+		   struct kt_run_job **ret_job)
 {
 	bool forks = kind == KT_RUN_JOB_ATTEMPT && group->state == KT_GROUP_READY;
 	struct kt_run_job *job = calloc(1, sizeof(*job));
@@ -49,7 +49,7 @@ void kt_run_job_free(struct kt_run_job *job)
 	free(job);
 }
 
-/* Jobs that are going on end by themselves; the run stops, because its report is incomplete. */
+/* The report is incomplete, so the run starts no more jobs. Jobs that run now are not stopped. */
 void kt_run_note_fault(struct kt_run *run, int r)
 {
 	if (r >= 0)

@@ -17,9 +17,9 @@
  * starts.
  *
  * A run ends early by a signal, --global-timeout, --max-fail or a fault. It is stopping then:
- * nothing starts, the sessions are asked to end, and the loop goes on until all jobs have ended,
- * so that each attempt that had started is reported. No process may be left when kt_runner_run()
- * returns.
+ * nothing starts, and the loop continues until all jobs have ended, so that each attempt that had
+ * started is reported. A signal and --global-timeout also ask the sessions to end. No process may
+ * be left when kt_runner_run() returns.
  */
 
 #define KILL_AFTER_NS (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
@@ -206,9 +206,7 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 	r = run_init(&run, reterr) ?: run_all(&run, reterr);
 	run_deinit(&run);
 	run.counts.elapsed_ns = kt_now_ns() - run.began_ns;
-	/*
-	 * A run that could not go on, for another reason than its report, is the harness's error.
-	 */
+	/* A run that ends early for another reason than its report is an error of the harness. */
 	run.counts.interrupted = run.signal || run.timed_out || (r < 0 && !run.fault);
 	*ret_counts = run.counts;
 	*ret_signal = run.signal;

@@ -25,7 +25,7 @@
 
 /* ---- rounds ---------------------------------------------------------------------------------- */
 
-/* No round follows one that started nothing: it would start nothing either. */
+/* Whether to append another round. If a round started nothing, the next one would not either. */
 static bool another_round(const struct kt_run *run)
 {
 	const struct kt_options *options = run->options;

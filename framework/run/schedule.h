@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What of the queue starts when. */
+/* Decides which items of the queue start, and when. */
 
 #include "framework/run/run.h"
 

@@ -19,8 +19,8 @@
 #define DISK_SLACK_MIB 64u /* room on the disk beyond the guest's RAM */
 
 /*
- * One process makes one template. It holds the lock of the template's name meanwhile, so that only
- * one run builds it; the others wait and then use it and the others wait, and then find it.
+ * One process makes one template. Meanwhile it holds the lock of the template's name, so that only
+ * one run makes it; other runs wait for the lock and then use the template.
  * vmm/template_build.h drives the machine; this file decides what the template is made from and
  * whether the guest is right.
  *
@@ -117,8 +117,8 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 	if (r == 0) {
 		kt_template_prune(job->id.dir, job->setup->options->template_cache_bytes);
 		/*
-		 * Stages of this template were removed before the build. Others would stay for
-		 * ever.
+		 * The build has removed earlier stages of this template only. This removes those of
+		 * all other templates.
 		 */
 		(void)kt_cache_sweep("templates", "template-", true, NULL);
 	}

@@ -13,10 +13,10 @@ struct kt_template_job {
 	const struct kt_setup *setup;
 	const struct kt_test *test; /* any test of the group: all have the same machine */
 	const struct kt_kernel *kernel;
-	struct kt_template_id id;   /* of the template to be made */
+	struct kt_template_id id;    /* of the template to be made */
 	struct kt_packages packages; /* packages of the image to put into it */
-	struct kt_outcome *outcome; /* receives the console and, after a failure, the reason */
-	int report_fd;              /* the outcome is reported here, as a session does */
+	struct kt_outcome *outcome;  /* receives the console and, after a failure, the reason */
+	int report_fd;               /* the outcome is reported here, as a session does */
 };
 
 /* Exit statuses of a template job. */
@@ -25,9 +25,9 @@ struct kt_template_job {
 #define KT_TEMPLATE_JOB_NO_GUEST 2 /* the guest does not start: tests would fail to boot too */
 
 /*
- * Builds the template if nobody else has in the meantime, beginning with one of another program or
- * of an older version if there is one. Returns the exit status: 0 when the template can be used, 1
- * when tests cannot have it but may boot (the cache is to blame, or QEMU was killed), 2 when the
- * guest does not get up.
+ * Builds the template unless another run has built it in the meantime. Starts from a template of
+ * another program or of an older version if there is one. Returns the exit status: 0 when the
+ * template can be used, 1 when tests cannot use it but may boot (the cache is to blame, or QEMU was
+ * killed), 2 when the guest does not start.
  */
 int kt_template_job_main(const struct kt_template_job *job);

@@ -23,7 +23,7 @@ static void shuffle(struct kt_plan *plan, uint64_t seed)
 	}
 }
 
-/* Moves every test behind the last one before it that has the same machine. */
+/* Puts tests with the same machine next to one another, where the first of them stands. */
 static void group(struct kt_plan *plan)
 {
 	for (size_t i = 1; i < plan->n; i++) {

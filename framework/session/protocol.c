@@ -123,9 +123,9 @@ static int send_payloads(struct kt_session_state *session, bool *ret_sent, struc
 }
 
 /*
- * The guest is as the test wants it. RUN starts the clock of the test, so it is sent only when
- * nothing else is left to do: a guest that waits for the runner, or that is receiving files, is
- * sent WAKE and answers WOKE when it has taken everything before it.
+ * The guest is booted or restored, and fits the test. RUN starts the clock of the test, so it is
+ * sent only when nothing else is left to do. A guest that waits for the runner, or that is
+ * receiving files, is sent WAKE; it answers WOKE when it has taken everything before WAKE.
  */
 static void on_up(struct kt_session_state *session)
 {
@@ -270,8 +270,8 @@ static void describe_crash(const struct kt_msg_crash *crash, char *text, size_t 
 }
 
 /*
- * While the guest boots, no test runs that could be to blame. After the result the verdict is
- * known, and the machine has nothing left to do.
+ * A crash during the boot is an ERROR, because no test runs yet; a crash during the test is a FAIL.
+ * After the result, the verdict is known, and the session ends.
  */
 static void on_crash(struct kt_session_state *session, const struct kt_frame *frame)
 {

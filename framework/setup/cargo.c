@@ -42,8 +42,7 @@ const char *kt_cargo_path(const struct kt_cargo *cargo, const void *declaration)
 }
 
 /*
- * Tests are sorted by address, since each of several questions is asked for every test of a
- * round.
+ * Tests are sorted by address, because several functions look each test of a round up.
  */
 static int compare_tests(const void *a, const void *b)
 {
@@ -56,9 +55,10 @@ static int compare_tests(const void *a, const void *b)
 const struct kt_cargo_test *kt_cargo_of(const struct kt_cargo *cargo, const struct kt_test *test)
 {
 	static const struct kt_cargo_test nothing;
-	const struct kt_cargo_test key = { .test = test }, *found;
+	const struct kt_cargo_test key = { .test = test }, *found = NULL;
 
-	found = bsearch(&key, cargo->tests, cargo->n_tests, sizeof(key), compare_tests);
+	if (cargo->n_tests)
+		found = bsearch(&key, cargo->tests, cargo->n_tests, sizeof(key), compare_tests);
 	return found ?: &nothing;
 }
 
@@ -212,45 +212,62 @@ static const char *guest_dir(enum kt_use_kind kind)
 	return kind == KT_USE_PAYLOAD ? KT_PAYLOAD_DIR : KT_SCHEDULER_DIR;
 }
 
-/* In the guest the file has the last part of @name, the path as declared. */
-static int add_extra(struct kt_cargo_place *place, const char *host, const char *name,
+/* Takes @guest over. */
+static int add_extra(struct kt_cargo_place *place, const char *host, char *guest,
 		     struct kt_err *reterr)
 {
-	const char *slash = strrchr(name, '/');
 	struct kt_image_extra *grown =
 		reallocarray(place->extras, place->n_extras + 1, sizeof(*grown));
 	struct kt_image_extra *extra;
 
-	if (!grown)
+	if (!grown || !guest) {
+		place->extras = grown ?: place->extras;
+		free(guest);
 		return kt_err_oom(reterr);
+	}
 	place->extras = grown;
 	extra = &grown[place->n_extras++];
+	extra->guest = guest;
 	extra->host = strdup(host);
-	extra->guest = kt_format("%s/%s/%s", guest_dir(place->use.kind), place->use.name,
-				 slash ? slash + 1 : name);
-	return extra->host && extra->guest ? 0 : kt_err_oom(reterr);
+	return extra->host ? 0 : kt_err_oom(reterr);
+}
+
+/* In the guest the file has the last part of @name, the path as declared. */
+static int add_own(struct kt_cargo_place *place, const char *host, const char *name,
+		   struct kt_err *reterr)
+{
+	const char *slash = strrchr(name, '/');
+
+	return add_extra(place, host,
+			 kt_format("%s/%s/%s", guest_dir(place->use.kind), place->use.name,
+				   slash ? slash + 1 : name),
+			 reterr);
 }
 
 /* The program or object itself comes first, then the files that are to be beside it. */
-static int collect_extras(struct kt_cargo_place *place, struct kt_err *reterr)
+static int collect_extras(const struct kt_cargo *cargo, struct kt_cargo_place *place,
+			  struct kt_err *reterr)
 {
 	const struct kt_use *use = &place->use;
+	size_t n_shared = use->kind == KT_USE_PAYLOAD ? 0 : cargo->n_shared;
 	int r = use->kind == KT_USE_OBJECT ? 0 : check_binary(place->path, reterr);
 
-	r = r ?: add_extra(place, place->path, use->path, reterr);
+	r = r ?: add_own(place, place->path, use->path, reterr);
 	for (const char *const *at = use->files; r == 0 && at && *at; at++) {
 		KT_FREE char *path = host_path(*at);
 
 		if (!path)
 			return kt_err_oom(reterr);
-		r = check_file(path, reterr) ?: add_extra(place, path, *at, reterr);
+		r = check_file(path, reterr) ?: add_own(place, path, *at, reterr);
 	}
+	for (size_t i = 0; r == 0 && i < n_shared; i++)
+		r = add_extra(place, cargo->shared[i].host, strdup(cargo->shared[i].guest), reterr);
 	return r;
 }
 
 /* ---- the cargo of a selection ---------------------------------------------------------------- */
 
-/* If only one of the two arrays could grow, its new pointer is kept all the same. */
+/* If only one of the two arrays could grow, its new pointer is kept: the old one is invalid. */
 static int add_place(struct kt_cargo *cargo, const struct kt_use *use, struct kt_err *reterr)
 {
 	struct kt_cargo_place *places = reallocarray(cargo->places, cargo->n + 1, sizeof(*places));
@@ -294,10 +311,10 @@ static int find_all(struct kt_cargo *cargo, struct kt_cargo_test *own, struct kt
 }
 
 /* What is wrong with a place is wrong for every test that uses it. 0 or -ENOMEM. */
-static int pack(struct kt_cargo_place *place, struct kt_err *reterr)
+static int pack(const struct kt_cargo *cargo, struct kt_cargo_place *place, struct kt_err *reterr)
 {
 	struct kt_err err = KT_ERR_NULL;
-	int r = collect_extras(place, &err);
+	int r = collect_extras(cargo, place, &err);
 
 	if (r == -ENOMEM)
 		return kt_err_oom(reterr);
@@ -314,7 +331,7 @@ static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, str
 		const struct kt_use *use = &own->uses.at[n];
 		size_t i = find_place(cargo, use->declaration);
 		struct kt_cargo_place *place = &cargo->places[i];
-		int r = place->n_extras || place->fault ? 0 : pack(place, reterr);
+		int r = place->n_extras || place->fault ? 0 : pack(cargo, place, reterr);
 
 		if (r < 0)
 			return r;
@@ -326,7 +343,9 @@ static int pack_all(struct kt_cargo *cargo, const struct kt_cargo_test *own, str
 	return 0;
 }
 
-/* Only what a test that can run uses is packed: other files may be broken without harm. */
+/*
+ * Packs the files of a test only if the test can run: a broken file of a skipped test is ignored.
+ */
 static int add_test(struct kt_cargo *cargo, const struct kt_test *test, struct kt_err *reterr)
 {
 	struct kt_cargo_test *own = &cargo->tests[cargo->n_tests];

@@ -38,12 +38,15 @@ struct kt_cargo {
 	size_t n;                          /* of both */
 	struct kt_cargo_test *tests;       /* ordered by address */
 	size_t n_tests;
+	const struct kt_image_extra *shared; /* packed with every scheduler; borrowed */
+	size_t n_shared;
 };
 
 #define KT_CARGO_NULL ((struct kt_cargo){ .n = 0 })
 
 /*
- * Computes the cargo of @tests into @cargo, which must be KT_CARGO_NULL. A file that is missing is
+ * Computes the cargo of @tests into @cargo, which must be KT_CARGO_NULL but for @shared, which is
+ * used only here. A file that is missing is
  * not an error; a program that is not ELF, and a file that is not regular or cannot be read, is a
  * fault of the tests that use it. Returns 0 or -ENOMEM. kt_cargo_deinit() is due in any case.
  */

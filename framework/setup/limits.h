@@ -19,8 +19,8 @@ unsigned int kt_setup_least_mib(const struct kt_setup *setup, const struct kt_ke
 				const struct kt_test *test);
 
 /*
- * Why the machine of @test cannot be: its .memory_mib is below kt_setup_least_mib(), or more than
- * the host has. The text is to be freed; NULL when the machine can be started.
+ * Why the machine of @test cannot be started: its .memory_mib is below kt_setup_least_mib(), or
+ * more than the host has. The text is to be freed; NULL when the machine can be started.
  */
 char *kt_setup_machine_fault(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			     const struct kt_test *test);

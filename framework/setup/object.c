@@ -16,9 +16,9 @@
 /*
  * Before anything boots, the runner reads the BPF objects that the selected tests use. An object
  * that is wrong by itself makes the tests that use it an ERROR; the others run. A kernel that
- * cannot run a scheduler makes its tests SKIP: the kernel has no sched_ext, or its BTF describes a
- * kfunc wrongly that the object calls. The files are untrusted: libelf checks every offset, and
- * PROGRAM_MAX bounds what is read.
+ * cannot run a scheduler makes its tests SKIP: the kernel lacks sched_ext or the scheduler's type,
+ * or its BTF wrongly describes a kfunc that the object calls. The files are untrusted: libelf
+ * checks every offset, and PROGRAM_MAX bounds what is read.
  */
 
 #define PROGRAM_MAX    (256u << 20) /* bytes of a scheduler's file */
@@ -244,6 +244,10 @@ static char *find_obstacle(const struct kt_kernel_facts *facts, const struct kt_
 	if (!facts->sched_ext)
 		return kt_format("scheduler %s: kernel %s has no sched_ext "
 				 "(CONFIG_SCHED_CLASS_EXT)",
+				 use->name, facts->release);
+	if (!facts->sched_ext_cid && path && use->kind == KT_USE_OBJECT && kt_loader_is_cid(path))
+		return kt_format("scheduler %s is a struct sched_ext_ops_cid; kernel %s has no "
+				 "such type (Linux 7.2 and later have it)",
 				 use->name, facts->release);
 	if (!facts->n_broken_kfuncs || !path || kt_scheduler_kfuncs(path, &names, NULL) < 0)
 		return NULL;

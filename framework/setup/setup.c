@@ -39,10 +39,10 @@
 	"damon_stat.enabled=0 LD_BIND_NOW=1 " KT_GUEST_VARIABLE "=1"
 
 /*
- * Under TCG the kernel's default idle loop executes MWAIT, which QEMU implements as a yield when
- * there are several vCPUs: an idle vCPU takes its turns and does nothing in them. HLT stops it
- * until its next interrupt. A KVM guest halts by itself, and perhaps polls first, which wakes it
- * sooner.
+ * QEMU's TCG implements MWAIT as a yield when there are several vCPUs: an idle vCPU takes its turns
+ * and does nothing in them. HLT stops it until its next interrupt. Kernels choose HLT by themselves
+ * where a processor lists no state for MWAIT, as QEMU 10's does; this chooses it everywhere. A KVM
+ * guest halts by itself, and perhaps polls first, which wakes it sooner.
  */
 #define CMDLINE_TCG " idle=halt"
 
@@ -74,7 +74,7 @@ static int set_up_templates(struct kt_setup *setup)
 			 setup->host.qemu.major, setup->host.qemu.minor);
 		return 0;
 	}
-	/* A cache that cannot be written is no obstacle: everything else works from memory. */
+	/* Failing to write the cache is not an error: each test boots its machine instead. */
 	if (kt_cache_path("templates", &setup->template_dir, &err) < 0)
 		add_note(setup, "%s: each test boots its own machine", err.text);
 	return 0;
@@ -101,6 +101,49 @@ static int check_memory(struct kt_setup *setup, const struct kt_test *test, stru
 	return 0;
 }
 
+/* Whether another kernel of the run has the same release. */
+static bool has_twin(const struct kt_setup *setup, size_t index)
+{
+	for (size_t i = 0; i < setup->n_kernels; i++) {
+		if (i != index &&
+		    !strcmp(setup->kernels[i].facts.release, setup->kernels[index].facts.release))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The cargo with the configuration of each kernel, where libbpf looks for that of the running one.
+ * The name has the release only: of two kernels with the same release it would be either.
+ */
+static int set_up_cargo(struct kt_setup *setup, const struct kt_setup_wants *wants,
+			struct kt_err *reterr)
+{
+	struct kt_image_extra *configs = calloc(setup->n_kernels, sizeof(*configs));
+	size_t n = 0;
+	int r = configs ? 0 : kt_err_oom(reterr);
+
+	for (size_t i = 0; r == 0 && i < setup->n_kernels; i++) {
+		const struct kt_kernel *kernel = &setup->kernels[i];
+		char *path = kt_format("/boot/config-%s", kernel->facts.release);
+
+		r = path ? 0 : kt_err_oom(reterr);
+		if (path && kernel->config && !has_twin(setup, i))
+			configs[n++] = (struct kt_image_extra){ kernel->config, path };
+		else
+			free(path);
+	}
+	setup->cargo.shared = configs;
+	setup->cargo.n_shared = n;
+	r = r ?: kt_cargo_init(&setup->cargo, wants->tests, wants->n_tests, reterr);
+	setup->cargo.shared = NULL;
+	setup->cargo.n_shared = 0;
+	for (size_t i = 0; i < n; i++)
+		free((char *)configs[i].guest);
+	free(configs);
+	return r;
+}
+
 static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wants,
 			struct kt_err *reterr)
 {
@@ -109,7 +152,7 @@ static int set_up_image(struct kt_setup *setup, const struct kt_setup_wants *wan
 		.extras = wants->extras,
 		.n_extras = wants->n_extras,
 	};
-	int r = kt_cargo_init(&setup->cargo, wants->tests, wants->n_tests, reterr);
+	int r = set_up_cargo(setup, wants, reterr);
 
 	if (r < 0)
 		return r;

@@ -15,7 +15,7 @@
 #define ZERO_MAX    ((size_t)128 << 20) /* bytes of free memory that are zeroed */
 #define WINDOW_MS   100                 /* for how long the CPUs are observed at a time */
 #define WINDOWS_MAX 30                  /* after 3 s the template is saved anyway */
-#define BUSY_MAX    3                   /* per cent of CPU time: with no more a window is idle */
+#define BUSY_MAX    3                   /* per cent of CPU time that an idle window may use */
 
 /*
  * The kernel gives out zeroed pages only, so taking them and giving them back zeroes them. The

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A shell or a command in the guest, for people: PID 1 forks it and moves bytes until it ends.
+ * A shell or a command in the guest, for people: PID 1 forks it, and moves bytes between it and the
+ * port until it ends. PID 1 always waits for both sides at once, never for one alone.
  *
  * A shell runs on a pseudo terminal; PID 1 copies between its master and the port in both
  * directions. A command writes to descriptors 1 and 2 of PID 1, which guest/port/output.c forwards,
@@ -30,10 +31,6 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-/*
- * The shell of `ktests shell`: a child on a pseudo terminal, or one command with pipes. PID 1
- * carries bytes between it and the port until it ends, and never waits for one of the two alone.
- */
 #define BUSYBOX "/bin/busybox"
 
 /* Reaps the child. Returns its exit status as a shell shows it: 128 + N after signal N. */
@@ -87,7 +84,7 @@ static void flush_sink(struct sink *sink)
 			return;
 		if (n < 0 && errno == EINTR)
 			continue;
-		/* A child that does not read any more is its own affair. */
+		/* Not an error: the child no longer reads its input. */
 		kt_buffer_consume(&sink->waiting, n < 0 ? sink->waiting.len : (size_t)n);
 	}
 	if (sink->ended && !sink->terminal)

@@ -5,7 +5,8 @@
  * of the kernel, for a host that examines the guest from outside. The guest is only read, not
  * changed.
  *
- * A topology that cannot be read is an error. Addresses are optional.
+ * Everything is read from /sys and /proc. A topology that cannot be read is an error, because a
+ * wrong one would spoil measurements. Addresses are optional.
  */
 #include "guest/init/sysview.h"
 
@@ -28,11 +29,6 @@
 #include "util/parse.h"
 #include "wire/message.h"
 
-/*
- * The machine as the guest's kernel sees it, for HELO. The host compares the topology with what the
- * test asked for and uses the addresses to look into the kernel. Everything is read from /sys and
- * /proc; a file that cannot be read is an error, since a wrong topology would spoil measurements.
- */
 #define CPU_DIR "/sys/devices/system/cpu"
 
 /* Where the kernel image is mapped: Documentation/arch/x86/x86_64/mm.rst. */

@@ -13,16 +13,20 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "guest/payload/tap.h"
 #include "util/cleanup.h"
 
+#define RESULTS_TOLD  8u  /* results of TAP that failed, each of which is a failure of its own */
+#define SKIPPED       4   /* KSFT_SKIP of tools/testing/selftests/kselftest.h */
 #define LAST_LINE_MAX 200 /* characters of the payload's last line that a failure quotes */
 
 struct judge {
 	const struct kt_payload *payload;
 	const struct kt_payload_outcome *outcome;
 	void (*fail)(void *data, const char *what);
-	void *data;     /* for @fail */
-	unsigned int n; /* violations so far */
+	void *data;             /* for @fail */
+	unsigned int n;         /* violations so far */
+	unsigned int n_results; /* of them, results of TAP that failed */
 };
 
 static void tell(struct judge *judge, const char *format, ...)
@@ -59,6 +63,12 @@ static int last_line(const struct kt_payload_text *text, const char **ret_line)
 	return (int)KT_MIN(end - at, (ptrdiff_t)LAST_LINE_MAX);
 }
 
+/* A complaint is on standard error, where there is any. */
+static int last_words(const struct kt_payload_outcome *outcome, const char **ret_line)
+{
+	return last_line(&outcome->err, ret_line) ?: last_line(&outcome->out, ret_line);
+}
+
 /* The message quotes the payload's last line, because a program usually ends with its complaint. */
 static void check_exit(struct judge *judge, int want)
 {
@@ -67,9 +77,7 @@ static void check_exit(struct judge *judge, int want)
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == want)
 		return;
-	len = last_line(&judge->outcome->err, &line);
-	if (!len)
-		len = last_line(&judge->outcome->out, &line);
+	len = last_words(judge->outcome, &line);
 	if (WIFSIGNALED(status))
 		tell(judge, "it was ended by signal %d (%s), and was to exit with status %d%s%.*s",
 		     WTERMSIG(status), strsignal(WTERMSIG(status)), want,
@@ -134,6 +142,89 @@ static void check_metric(struct judge *judge, const struct kt_check *check)
 		     space, unit, check->min, check->max);
 }
 
+/* ---- TAP ------------------------------------------------------------------------------------- */
+
+static void on_failed_result(void *data, const char *line, size_t len)
+{
+	struct judge *judge = data;
+
+	if (judge->n_results++ < RESULTS_TOLD)
+		tell(judge, "%.*s", (int)len, line);
+}
+
+/*
+ * A kernel selftest may print no TAP at all, and its status tells whether it came to its end. Other
+ * programs must have a plan: without one, a program that ended too early would seem complete.
+ */
+static void check_plan(struct judge *judge, const struct kt_tap *tap)
+{
+	bool is_kselftest = judge->payload->output & KT_OUTPUT_KSELFTEST;
+
+	if (tap->bails_out)
+		tell(judge, "it bailed out%s%s", *tap->reason ? ": " : "", tap->reason);
+	else if (tap->has_plan && tap->planned != tap->n_results)
+		tell(judge, "its plan is 1..%u, and it told %u results", tap->planned,
+		     tap->n_results);
+	else if (!tap->has_plan && !is_kselftest)
+		tell(judge, tap->n_results ? "its output has results, and no plan (1..N)"
+					   : "there is no TAP in its output");
+}
+
+static void check_tap(struct judge *judge)
+{
+	const struct kt_payload_text *out = &judge->outcome->out;
+	struct kt_tap tap;
+
+	kt_tap_read(out->data ?: "", out->len, &tap, on_failed_result, judge);
+	if (tap.n_failed > RESULTS_TOLD)
+		tell(judge, "%u more results are \"not ok\"", tap.n_failed - RESULTS_TOLD);
+	if (out->total > out->len)
+		tell(judge, "of %" PRIu64 " bytes of output %zu were kept; TAP behind them is lost",
+		     out->total, out->len);
+	else
+		check_plan(judge, &tap);
+}
+
+bool kt_payload_skips(const struct kt_payload *payload, const struct kt_payload_outcome *outcome,
+		      struct kt_err *ret_reason)
+{
+	const struct kt_payload_text *out = &outcome->out;
+	const char *words = "";
+	bool has_status;
+	struct kt_tap tap;
+	int len = 0;
+
+	if (!(payload->output & (KT_OUTPUT_TAP | KT_OUTPUT_KSELFTEST)))
+		return false;
+	kt_tap_read(out->data ?: "", out->len, &tap, NULL, NULL);
+	has_status = payload->output & KT_OUTPUT_KSELFTEST && WIFEXITED(outcome->status) &&
+		     WEXITSTATUS(outcome->status) == SKIPPED;
+	if (!has_status && !tap.skips_all && (!tap.n_results || tap.n_skipped < tap.n_results))
+		return false;
+	if (!*tap.reason)
+		len = last_words(outcome, &words);
+	(void)kt_err_set(ret_reason, 0, "payload %s: %s%.*s", payload->name,
+			 *tap.reason ? tap.reason
+			 : len       ? ""
+				     : "it has skipped everything",
+			 len, words);
+	return true;
+}
+
+/* ---- all checks ------------------------------------------------------------------------------ */
+
+/* With KT_OUTPUT_KSELFTEST, the status for "skipped" is no failure. */
+static void check_status(struct judge *judge)
+{
+	unsigned int output = judge->payload->output;
+	int status = judge->outcome->status;
+
+	if (output & KT_OUTPUT_KSELFTEST && WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
+		return;
+	if (output & (KT_OUTPUT_EXIT_CODE | KT_OUTPUT_KSELFTEST))
+		check_exit(judge, 0);
+}
+
 unsigned int kt_payload_check(const struct kt_payload *payload,
 			      const struct kt_payload_outcome *outcome,
 			      void (*fail)(void *data, const char *what), void *data)
@@ -153,8 +244,10 @@ unsigned int kt_payload_check(const struct kt_payload *payload,
 		said_which = true;
 		check_exit(&judge, at->exit_code);
 	}
-	if (!said_which && (payload->output & KT_OUTPUT_EXIT_CODE))
-		check_exit(&judge, 0);
+	if (!said_which)
+		check_status(&judge);
+	if (payload->output & (KT_OUTPUT_TAP | KT_OUTPUT_KSELFTEST))
+		check_tap(&judge);
 	if (outcome->metrics_fault.text[0])
 		tell(&judge, "there is no JSON in its output: %s", outcome->metrics_fault.text);
 	for (const struct kt_check *at = payload->checks; at && !at->end; at++) {
@@ -177,4 +270,21 @@ void kt_payload_show(const struct kt_payload *payload, const struct kt_payload_o
 				     metric->value, at->unit ? " " : "", at->unit ?: "",
 				     at->better <= KT_HIGHER ? better[at->better] : "");
 	}
+}
+
+static void print_text(const struct kt_payload *payload, const struct kt_payload_text *text,
+		       const char *stream)
+{
+	if (!text->excerpt || !text->excerpt_len)
+		return;
+	(void)printf("payload %s, standard %s:\n", payload->name, stream);
+	(void)fwrite(text->excerpt, 1, text->excerpt_len, stdout);
+	if (text->excerpt[text->excerpt_len - 1] != '\n')
+		(void)putchar('\n');
+}
+
+void kt_payload_print(const struct kt_payload *payload, const struct kt_payload_outcome *outcome)
+{
+	print_text(payload, &outcome->out, "output");
+	print_text(payload, &outcome->err, "error");
 }

@@ -4,6 +4,7 @@
  * to its end, and find a metric in its result.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "guest/payload/payload.h"
@@ -42,6 +43,8 @@ static struct kt_payload_result result_of(struct kt_payload_outcome *outcome)
 		.n_metrics = outcome->metrics.n,
 	};
 
+	free(outcome->out.excerpt);
+	free(outcome->err.excerpt);
 	*outcome = KT_PAYLOAD_OUTCOME_NULL;
 	return result;
 }
@@ -66,7 +69,6 @@ int kt_payload_exec(struct kt_ctx *ctx, const struct kt_payload *payload, const 
 	KT_CLEANUP(kt_payload_freep) struct kt_payload_run *run = NULL;
 	struct failing failing = { .ctx = ctx, .payload = payload };
 	struct kt_err err = KT_ERR_NULL;
-	unsigned int n_failures;
 	int r;
 
 	r = kt_payload_start(payload, args, cgroup, &run, &err);
@@ -74,13 +76,19 @@ int kt_payload_exec(struct kt_ctx *ctx, const struct kt_payload *payload, const 
 		r = run_to_end(ctx, run, timeout_ms, &outcome, &err);
 	if (r < 0) {
 		on_failure(&failing, err.text);
+		kt_payload_print(payload, &outcome);
 		return KT_FAILED;
 	}
 	kt_payload_show(payload, &outcome);
-	n_failures = kt_payload_check(payload, &outcome, on_failure, &failing);
+	if (kt_payload_check(payload, &outcome, on_failure, &failing)) {
+		kt_payload_print(payload, &outcome);
+		r = KT_FAILED;
+	} else if (kt_payload_skips(payload, &outcome, &err)) {
+		r = kt_skip(ctx, "%s", err.text);
+	}
 	if (ret)
 		*ret = result_of(&outcome);
-	return n_failures ? KT_FAILED : 0;
+	return r;
 }
 
 bool kt_metric(const struct kt_payload_result *result, const char *name, double *ret_value)

@@ -35,8 +35,8 @@ struct kt_metrics {
 void kt_metrics_deinit(struct kt_metrics *metrics);
 
 /*
- * Reads the metrics from the first JSON object or array in @text after which its line ends. Text
- * before it is skipped.
+ * Reads the metrics from the first JSON object or array in @text that is followed by the end of the
+ * line. Text before it is skipped.
  *
  * Numbers become metrics, and booleans as 0 and 1. The name of a metric is the path to it, member
  * names and array indices with dots between them: "jobs.0.read.iops". If a name occurs twice, the

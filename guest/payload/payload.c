@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest/payload/excerpt.h"
 #include "guest/port/activity.h"
 #include "guest/process/program.h"
 #include "guest/process/reap.h"
@@ -48,7 +49,9 @@ struct kt_payload_run {
 void kt_payload_outcome_deinit(struct kt_payload_outcome *outcome)
 {
 	free(outcome->out.data);
+	free(outcome->out.excerpt);
 	free(outcome->err.data);
+	free(outcome->err.excerpt);
 	kt_metrics_deinit(&outcome->metrics);
 	*outcome = KT_PAYLOAD_OUTCOME_NULL;
 }
@@ -129,6 +132,7 @@ static int read_text(int fd, size_t max, bool tail, struct kt_payload_text *text
 		return -errno;
 	text->len = (size_t)n;
 	text->data[n] = '\0';
+	text->excerpt = kt_excerpt_read(fd, &text->excerpt_len);
 	return 0;
 }
 

@@ -24,6 +24,8 @@ struct kt_payload_text {
 	char *data;     /* owned; @len bytes and a NUL; NULL when nothing was read */
 	size_t len;     /* bytes that are kept */
 	uint64_t total; /* bytes that the payload has written */
+	char *excerpt;  /* its beginning and its end, for reports; owned; NULL: not read */
+	size_t excerpt_len;
 };
 
 /* What a payload has left behind. Owns its texts and metrics. */
@@ -88,6 +90,17 @@ int kt_payload_kill(struct kt_payload_run *run, struct kt_payload_outcome *ret_o
 unsigned int kt_payload_check(const struct kt_payload *payload,
 			      const struct kt_payload_outcome *outcome,
 			      void (*fail)(void *data, const char *what), void *data);
+
+/*
+ * Whether the payload says by its TAP or its status that there was nothing to test: with
+ * KT_OUTPUT_KSELFTEST the status 4, with that and with KT_OUTPUT_TAP a plan or results that are all
+ * skipped. The reason, "payload NAME: ...", goes to *@ret_reason. For an outcome without failures.
+ */
+bool kt_payload_skips(const struct kt_payload *payload, const struct kt_payload_outcome *outcome,
+		      struct kt_err *ret_reason);
+
+/* Prints what the payload has written, the beginning and the end of it, to standard output. */
+void kt_payload_print(const struct kt_payload *payload, const struct kt_payload_outcome *outcome);
 
 /* Prints the metrics that the declaration lists in .metrics, and that exist, to standard output. */
 void kt_payload_show(const struct kt_payload *payload, const struct kt_payload_outcome *outcome);

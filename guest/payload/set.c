@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "util/cleanup.h"
+#include "wire/json.h"
 
 #define REPORTED_METRICS_MAX 300u /* of each payload: a result must fit into one frame */
 
@@ -99,18 +100,37 @@ static json_t *metrics_to_json(const struct kt_metrics *metrics)
 	return object;
 }
 
-/* Appends an entry for the report. Without memory the entry is missing, which fails nothing. */
-static void note(struct kt_payload_set *set, const struct kt_live_payload *live,
-		 const struct kt_payload_outcome *outcome)
+static void add_excerpt(json_t *entry, const char *name, const struct kt_payload_text *text)
 {
+	if (text->excerpt && text->excerpt_len)
+		(void)json_object_set_new(entry, name,
+					  kt_json_text(text->excerpt, text->excerpt_len));
+}
+
+/*
+ * Appends an entry for the report. Without memory the entry is missing, which fails nothing. Of a
+ * payload that failed, what it has written is shown too.
+ */
+static void note(struct kt_payload_set *set, const struct kt_live_payload *live,
+		 const struct kt_payload_outcome *outcome, bool has_failed)
+{
+	json_t *entry;
+
 	if (!set->done)
 		set->done = json_array();
+	entry = json_pack("{ss ss si sI so}", "name", live->payload->name, "cgroup", live->cgroup,
+			  "status", outcome->status, "duration_ns",
+			  (json_int_t)outcome->duration_ns, "metrics",
+			  metrics_to_json(&outcome->metrics));
+	if (has_failed) {
+		add_excerpt(entry, "stdout", &outcome->out);
+		add_excerpt(entry, "stderr", &outcome->err);
+		kt_payload_print(live->payload, outcome);
+	}
 	if (set->done)
-		(void)json_array_append_new(
-			set->done, json_pack("{ss ss si sI so}", "name", live->payload->name,
-					     "cgroup", live->cgroup, "status", outcome->status,
-					     "duration_ns", (json_int_t)outcome->duration_ns,
-					     "metrics", metrics_to_json(&outcome->metrics)));
+		(void)json_array_append_new(set->done, entry);
+	else
+		json_decref(entry);
 }
 
 /* A failed check is a failure at the line of the test. */
@@ -123,8 +143,8 @@ static void on_failure(void *data, const char *what)
 }
 
 /*
- * Judges a payload that was killed by all of its checks but the one of its exit status: the status
- * shows the kill. A copy of the declaration without that check is passed on.
+ * Judges a payload that was killed by its checks of metrics: the status shows the kill, and TAP has
+ * no end. A copy of the declaration without the other checks is passed on.
  */
 static unsigned int check_killed(struct kt_payload_set *set, const struct kt_payload *payload,
 				 const struct kt_payload_outcome *outcome)
@@ -145,7 +165,7 @@ static unsigned int check_killed(struct kt_payload_set *set, const struct kt_pay
 	}
 	checks[kept].end = true;
 	without.checks = checks;
-	without.output &= ~(unsigned int)KT_OUTPUT_EXIT_CODE;
+	without.output &= KT_OUTPUT_JSON;
 	ended.status = 0;
 	return kept ? kt_payload_check(&without, &ended, on_failure, set) : 0;
 }
@@ -155,16 +175,20 @@ int kt_payload_set_wait(struct kt_payload_set *set, struct kt_live_payload *live
 {
 	KT_CLEANUP(kt_payload_outcome_deinit)
 	struct kt_payload_outcome outcome = KT_PAYLOAD_OUTCOME_NULL;
-	unsigned int n_failures;
+	struct kt_err reason;
 	int r = kt_payload_wait(live->run, kt_ctx_deadline_ns(set->ctx, timeout_ms), &outcome,
 				reterr);
 
+	live->has_failed = r < 0;
 	if (r < 0)
 		return r;
-	note(set, live, &outcome);
-	n_failures = kt_payload_check(live->payload, &outcome, on_failure, set);
+	if (kt_payload_check(live->payload, &outcome, on_failure, set))
+		r = KT_FAILED;
+	note(set, live, &outcome, r);
+	if (!r && kt_payload_skips(live->payload, &outcome, &reason))
+		r = kt_skip(set->ctx, "%s", reason.text);
 	live_free(set, live);
-	return n_failures ? KT_FAILED : 0;
+	return r;
 }
 
 int kt_payload_set_kill(struct kt_payload_set *set, struct kt_live_payload *live,
@@ -177,8 +201,8 @@ int kt_payload_set_kill(struct kt_payload_set *set, struct kt_live_payload *live
 
 	if (r < 0)
 		return r;
-	note(set, live, &outcome);
 	n_failures = check_killed(set, live->payload, &outcome);
+	note(set, live, &outcome, n_failures);
 	live_free(set, live);
 	return n_failures ? KT_FAILED : 0;
 }
@@ -196,7 +220,7 @@ void kt_payload_set_end(struct kt_payload_set *set,
 		if (!is_ending(data, at->cgroup))
 			continue;
 		if (kt_payload_kill(at->run, &outcome, NULL) == 0)
-			note(set, at, &outcome);
+			note(set, at, &outcome, at->has_failed);
 		live_free(set, at);
 	}
 }

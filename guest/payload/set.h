@@ -13,14 +13,15 @@ struct kt_live_payload {
 	const struct kt_payload *payload;
 	char *cgroup; /* owned; "": the cgroup of PID 1 */
 	struct kt_payload_run *run;
+	bool has_failed; /* it was waited for in vain */
 };
 
 struct kt_payload_set {
 	struct kt_ctx *ctx;            /* borrowed; failures are recorded in it */
 	struct kt_live_payload *first; /* the newest; NULL: no payload runs */
 	json_t *done;                  /* owned; array with an object for each payload that has
-					  ended: name, cgroup, status, duration_ns, metrics; NULL:
-					  none has ended */
+					  ended: name, cgroup, status, duration_ns, metrics, and of
+					  one that failed stdout and stderr; NULL: none has ended */
 };
 
 void kt_payload_set_init(struct kt_payload_set *set, struct kt_ctx *ctx);
@@ -47,7 +48,8 @@ int kt_payload_set_find(struct kt_payload_set *set, const struct kt_payload *pay
 
 /*
  * Waits until the payload ends by itself, and records each failed check as a failure of the test.
- * @timeout_ms is scaled on a slow machine. Returns 0, KT_FAILED when a check has failed, or an
+ * @timeout_ms is scaled on a slow machine. Returns 0, KT_FAILED when a check has failed or the
+ * payload says that there is nothing to test (kt_payload_skips()), or an
  * error of kt_payload_wait(). After 0 and KT_FAILED @live is gone; after an error it stays in the
  * set.
  */

@@ -25,12 +25,14 @@
 #include "util/process.h"
 
 #define OUTPUT_DIR "/tmp"
+#define LIBRARIES  "LD_LIBRARY_PATH"
 
 /* What the child needs. All is owned but for the strings in the two lists. */
 struct start {
 	const struct kt_program *program;
 	char *path;               /* of the executable */
 	char *search;             /* "PATH=...", with the program's directory first */
+	char *libraries;          /* "LD_LIBRARY_PATH=...", likewise: for dlopen(3) of its files */
 	const char **argv;        /* up to a NULL */
 	const char **environment; /* up to a NULL */
 	int in;                   /* /dev/null */
@@ -42,6 +44,7 @@ static void start_deinit(struct start *start)
 {
 	free(start->path);
 	free(start->search);
+	free(start->libraries);
 	free(start->argv);
 	free(start->environment);
 	(void)kt_close(start->in);
@@ -74,18 +77,19 @@ static int make_argv(struct start *start)
 	return 0;
 }
 
-/* The environment of PID 1 with another PATH. */
+/* The environment of PID 1 with another PATH and LD_LIBRARY_PATH. */
 static int make_environment(struct start *start)
 {
 	size_t k = 0;
 
 	start->environment =
-		calloc(count((const char *const *)environ) + 2, sizeof(*start->environment));
+		calloc(count((const char *const *)environ) + 3, sizeof(*start->environment));
 	if (!start->environment)
 		return -ENOMEM;
 	start->environment[k++] = start->search;
+	start->environment[k++] = start->libraries;
 	for (char **at = environ; *at; at++) {
-		if (strncmp(*at, "PATH=", 5))
+		if (strncmp(*at, "PATH=", 5) && strncmp(*at, LIBRARIES "=", strlen(LIBRARIES "=")))
 			start->environment[k++] = *at;
 	}
 	return 0;
@@ -94,11 +98,13 @@ static int make_environment(struct start *start)
 static int prepare(struct start *start)
 {
 	const struct kt_program *program = start->program;
-	const char *path = getenv("PATH");
+	const char *path = getenv("PATH"), *libraries = getenv(LIBRARIES);
 
 	start->path = kt_format("%s/%s", program->dir, program->binary);
 	start->search = kt_format("PATH=%s%s%s", program->dir, path ? ":" : "", path ?: "");
-	if (!start->path || !start->search)
+	start->libraries =
+		kt_format(LIBRARIES "=%s%s%s", program->dir, libraries ? ":" : "", libraries ?: "");
+	if (!start->path || !start->search || !start->libraries)
 		return -ENOMEM;
 	start->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (start->in < 0)

@@ -8,7 +8,7 @@
 
 /* What to start. All is borrowed until kt_program_start() returns. */
 struct kt_program {
-	const char *dir;              /* its working directory, which comes first in its PATH */
+	const char *dir;              /* where it runs; first in its PATH and LD_LIBRARY_PATH */
 	const char *binary;           /* its file name in @dir; also argv[0] */
 	const char *const *args;      /* further arguments up to a NULL; may be NULL */
 	const char *const *more_args; /* likewise, after @args */

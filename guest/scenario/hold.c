@@ -4,7 +4,8 @@
  *
  * Init must not disturb what it measures. It sleeps in poll(2) until something ends: a worker (the
  * descriptor of its group), the scheduler (its process, or a uevent), or another child (SIGCHLD by
- * signalfd). It never wakes up by a timer before the end of the hold.
+ * signalfd; it stays blocked, so that no end of a child falls between a look and the wait). It
+ * never wakes up by a timer before the end of the hold.
  *
  * Payloads and the scheduler may end at any time, and their owners read their exit status later.
  * Therefore init reaps orphans only.
@@ -24,11 +25,6 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-/*
- * A hold sleeps in one poll(2) over everything that can end it early: workers, the scheduler,
- * orphans. SIGCHLD is blocked meanwhile and read from a signalfd, so that no end of a child falls
- * between a look and the wait.
- */
 static int check_group(void *data, struct kt_live_cgroup *cgroup, struct kt_worker_group *group)
 {
 	struct kt_err *err = data;

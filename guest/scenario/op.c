@@ -41,7 +41,7 @@ int kt_op_check_two(const struct kt_op *op, const struct kt_topology *topology,
 	return kt_err_set(reterr, -EINVAL, "both cgroups are \"%s\"", op->cgroup ?: "");
 }
 
-/* Whether an operation of a function names what its kind needs. */
+/* Checks that an operation has the names that its kind needs. */
 static int check_names(const struct kt_op *op, const struct kt_op_ops *ops, struct kt_err *reterr)
 {
 	if (ops->effect == KT_OP_NAMES_NONE || op->def)

@@ -11,10 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * Counters of a cgroup only grow. A record stores the difference between the end and the beginning
- * of one hold, for every cgroup that exists at the end of it.
- */
 void kt_records_init(struct kt_records *records)
 {
 	*records = (struct kt_records){ .end = &records->first };

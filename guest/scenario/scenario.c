@@ -27,12 +27,6 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-/*
- * The executor: one thread, step by step. A step sets up its cgroups, applies its operations,
- * holds, and tears down the cgroups that no later step names. The first failure ends the scenario,
- * and everything is torn down. Failures are recorded in the test's result where they are known;
- * return values only say that there was one.
- */
 #define REPORTED_WORKERS_MAX 500u /* rows in the report; the rest is only counted */
 
 struct teardown {

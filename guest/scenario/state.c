@@ -74,7 +74,7 @@ int kt_scenario_hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct
 	const struct kt_hold_watch watch = {
 		.live = &scenario->live,
 		.schedulers = &scenario->schedulers,
-		/* The children of a .run function are for that function to wait for. */
+		/* A .run function waits for its own children. */
 		.payloads = scenario->steps ? &scenario->payloads : NULL,
 	};
 

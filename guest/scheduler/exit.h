@@ -26,7 +26,7 @@ void kt_scx_exit_deinit(struct kt_scx_exit_info *info);
  */
 int kt_scx_exit_parse(const char *log, struct kt_scx_exit_info *ret_info);
 
-/* Whether @info is an error of the scheduler, and not a detach that somebody has asked for. */
+/* Whether @info is an error of the scheduler, and not a detach that was requested. */
 static inline bool kt_scx_exit_is_error(const struct kt_scx_exit_info *info)
 {
 	return info->kind >= KT_SCX_EXIT_ERROR && info->kind < KT_SCX_EXIT_ANY;

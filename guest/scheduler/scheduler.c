@@ -156,7 +156,7 @@ char *kt_scheduler_last_words(const struct kt_scheduler_run *run)
 	return last_line(run->err) ?: last_line(run->out);
 }
 
-/* Words the end of a process that has ended before the kernel has enabled its scheduler. */
+/* Sets the error text for a process that ended before the kernel enabled its scheduler. */
 static int explain_end(struct kt_scheduler_run *run, struct kt_err *reterr)
 {
 	KT_FREE char *words = NULL;
@@ -171,7 +171,7 @@ static int explain_end(struct kt_scheduler_run *run, struct kt_err *reterr)
 			  words ? ": " : "", words ?: "");
 }
 
-/* Words the end of a wait for a scheduler that neither comes nor ends. */
+/* Sets the error text for a scheduler that the kernel did not enable before the deadline. */
 static int explain_wait(struct kt_scheduler_run *run, const struct kt_scheduler_start *start,
 			uint64_t began_ns, struct kt_err *reterr)
 {
@@ -267,9 +267,7 @@ int kt_scheduler_start(const struct kt_scheduler_start *start, struct kt_schedul
 	*ret_run = run; /* from here on also on failure: the caller reports the log */
 	r = kt_program_output(&run->out, reterr) ?: kt_program_output(&run->err, reterr) ?:
 	    start_process(run, start, reterr) ?: await_enabled(run, start, reterr);
-	/*
-	 * The scheduler is enabled, but the hook has not seen how: its watchdog is not the test's.
-	 */
+	/* The program passed its ops without the hook seeing it: the timeout is not set. */
 	if (r == 0 && run->hook && !kt_ops_hook_count(run->hook)) {
 		kt_scheduler_bury(run, 0, start->grace_ns);
 		r = kt_err_set(reterr, -ENOTSUP, "its watchdog could not be set");
@@ -290,8 +288,8 @@ pid_t kt_scheduler_pid(const struct kt_scheduler_run *run)
 }
 
 /*
- * Waits for the end of the process until @deadline_ns; 0 only looks. A failing poll counts as the
- * end.
+ * Waits for the end of the process until @deadline_ns; does not wait if it is 0. If poll fails, the
+ * process counts as ended.
  */
 static bool has_exited(const struct kt_scheduler_run *run, uint64_t deadline_ns)
 {
@@ -325,7 +323,7 @@ static char state_of(pid_t pid)
 	return end && end[1] == ' ' && end[2] ? end[2] : '?';
 }
 
-/* Words what was wrong with the end of a process that was asked to end. */
+/* Sets an error text if a process that was asked to end was killed by another signal. */
 static int explain_stop(const struct kt_scheduler_run *run, struct kt_err *reterr)
 {
 	KT_FREE char *words = kt_scheduler_last_words(run);

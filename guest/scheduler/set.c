@@ -39,6 +39,8 @@
 /* Shorter than the kernel's 30 s: a stall must be reported before the test times out. */
 #define WATCHDOG_DEFAULT_MS 5000u
 #define WATCHDOG_MAX_MS     30000u /* SCX_WATCHDOG_MAX_TIMEOUT of kernel/sched/ext.c */
+#define LOG_MAX             (UINT64_C(16) << 20) /* bytes of output that are sent whole */
+#define LOG_END             (UINT64_C(4) << 20)  /* bytes of either end of a longer one */
 #define FRAME_BYTES         ((size_t)128 << 10)
 
 void kt_scheduler_set_init(struct kt_scheduler_set *set, struct kt_ctx *ctx, struct kt_port *port)
@@ -121,16 +123,33 @@ static void send_text(const struct kt_scheduler_set *set, const char *text)
 		(void)kt_port_send(set->port, KT_MSG_SCX_LOG, text, strlen(text));
 }
 
-static void send_file(const struct kt_scheduler_set *set, int fd)
+static void send_range(const struct kt_scheduler_set *set, int fd, uint64_t from, uint64_t to)
 {
 	KT_FREE char *bytes = malloc(FRAME_BYTES);
-	off_t at = 0;
-	ssize_t n;
 
-	while (bytes && (n = pread(fd, bytes, FRAME_BYTES, at)) > 0) {
+	while (bytes && from < to) {
+		ssize_t n = pread(fd, bytes, KT_MIN(FRAME_BYTES, (size_t)(to - from)), (off_t)from);
+
+		if (n <= 0)
+			return;
 		(void)kt_port_send(set->port, KT_MSG_SCX_LOG, bytes, (size_t)n);
-		at += n;
+		from += (uint64_t)n;
 	}
+}
+
+/* A file that is too long to be sent in time is sent without its middle, as the host would keep. */
+static void send_file(const struct kt_scheduler_set *set, int fd, uint64_t len)
+{
+	KT_FREE char *mark = NULL;
+
+	if (len <= LOG_MAX) {
+		send_range(set, fd, 0, len);
+		return;
+	}
+	mark = kt_format("\n[... %" PRIu64 " bytes left out ...]\n", len - 2 * LOG_END);
+	send_range(set, fd, 0, LOG_END);
+	send_text(set, mark ?: "");
+	send_range(set, fd, len - LOG_END, len);
 }
 
 /*
@@ -148,11 +167,11 @@ static void send_log(const struct kt_scheduler_set *set, const struct kt_schedul
 		return;
 	send_text(set, heading);
 	if (out_len)
-		send_file(set, out);
+		send_file(set, out, out_len);
 	if (out_len && err_len)
 		send_text(set, "standard error:\n");
 	if (err_len)
-		send_file(set, err);
+		send_file(set, err, err_len);
 }
 
 /* Sends the kernel's dump, and notes its length and its losses in the history. */
@@ -199,11 +218,11 @@ static void note_start(const struct kt_scheduler_set *set, const struct kt_sched
 	char name[KT_SCX_OPS_NAME_LEN];
 
 	kt_scx_ops(name, sizeof(name));
-	(void)json_array_append_new(
-		set->history,
-		json_pack("{ss ss si ss* sI}", "name", scheduler->name, "ops", name, "step",
-			  set->ctx->step, "replaces", replaces ? replaces->name : NULL, "asked_ns",
-			  (json_int_t)began_ns));
+	(void)json_array_append_new(set->history,
+				    json_pack("{ss ss si ss* sI}", "name", scheduler->name, "ops",
+					      name, "step", set->ctx->step, "replaces",
+					      replaces ? replaces->name : NULL, "asked_ns",
+					      (json_int_t)began_ns));
 }
 
 /* ---- an end by itself ------------------------------------------------------------------------ */
@@ -328,7 +347,7 @@ static int on_end(struct kt_scheduler_set *set, struct kt_scheduler_run *run,
 
 /*
  * Whether the kernel has reported an error of the scheduler while it was being detached. Such an
- * error counts as an end by itself, although the detaching would have ended the scheduler too.
+ * error is reported as an end by itself, although a detach was in progress.
  * *@ret_exit is owned by the caller if this returns true.
  */
 static bool has_failed_meanwhile(struct kt_scheduler_set *set, struct kt_scx_exit_info *ret_exit)
@@ -384,8 +403,7 @@ static int watch(struct kt_scheduler_set *set, const struct kt_scheduler *schedu
 }
 
 /*
- * Scales a watchdog timeout: the kernel measures it in the time of the machine, of which a slow
- * machine needs more for the same work. 0 stays 0.
+ * Scales a watchdog timeout, because a slow machine needs more time for the same work. 0 stays 0.
  */
 static unsigned int scale_watchdog(const struct kt_scheduler_set *set, unsigned int watchdog_ms)
 {

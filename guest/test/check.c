@@ -5,8 +5,8 @@
  * Some checks are about one worker, others compare the workers of a group (one KT_WORK()). Limits
  * on time are missed on a slow host without any fault of the kernel. Each failure therefore carries
  * by how much it was missed (struct excess), and the host decides whether the time that it took
- * from the vCPUs explains it. A limit on something of which nothing was measured cannot be judged,
- * and must not pass: it makes the test INCONCLUSIVE.
+ * from the vCPUs explains it (kt_outcome_judge_host()). If there is no measurement for a limit, the
+ * check must not pass: the test is INCONCLUSIVE.
  */
 
 #include "guest/test/check.h"
@@ -23,11 +23,8 @@
 #include "util/clock.h"
 
 /*
- * Limits come from three places, each over the one before: the binary (kt_checks_set_default()),
- * the test's scheduler, the test itself. Each limit is compared with the reports of the workers,
- * group by group. A limit for which no worker measured anything makes the test inconclusive and
- * never passes. A failure tells by how much the limit was missed: the host subtracts the time that
- * it took from the machine (kt_outcome_judge_host()).
+ * Limits come from three places, each of which overrides the one before: the binary
+ * (kt_checks_set_default()), the test's scheduler, and the test itself.
  */
 static struct kt_checks defaults; /* of the binary */
 
@@ -122,7 +119,7 @@ static void describe(const struct checker *checker, const char *check, int worke
 		       checker->at->cgroup, who);
 }
 
-/* By how much a limit was missed: as time, or as a share of the limit. 0: the host is no excuse. */
+/* By how much a limit was missed, as time or share. Both 0: a slow host cannot be the cause. */
 struct excess {
 	double ns;    /* nanoseconds */
 	double share; /* of the limit: 1 is all of it */

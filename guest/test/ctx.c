@@ -6,6 +6,8 @@
  *
  * A failure does not end a function by itself: it is recorded, and the macros of ktest/assert.h
  * return KT_FAILED. Threads may record failures at the same time; ctx->lock guards the result.
+ * A forked child has a copy of the context. It never touches the lock; its failures go through the
+ * child log (child.h).
  */
 
 #include "guest/test/ctx.h"
@@ -21,11 +23,6 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-/*
- * The context behind a test's functions. Several threads of a test may record failures at once:
- * @lock guards the result. A forked child has a copy of the context; its failures go through the
- * child log (child.h), and it never touches the lock.
- */
 void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 {
 	*ctx = (struct kt_ctx){
@@ -68,7 +65,7 @@ uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms)
 	uint64_t now_ns = kt_now_ns();
 	uint64_t ns = now_ns + ms * KT_NSEC_PER_MSEC * ctx->time_scale_percent / 100;
 
-	/* What tears down after such a wait has a share of the time that is kept for the report. */
+	/* Teardown after such a wait gets a quarter of the time that is reserved for the report. */
 	return KT_MIN(ns, KT_MAX(kt_ctx_report_ns(ctx), now_ns + reserve_ns(ctx) / 4));
 }
 

@@ -25,14 +25,14 @@ struct kt_ctx {
 	const struct kt_test *test;
 	struct kt_topology topology; /* defaults filled in */
 	uint64_t seed;
-	uint64_t began_ns; /* CLOCK_MONOTONIC */
+	uint64_t began_ns;               /* CLOCK_MONOTONIC */
 	unsigned int time_scale_percent; /* factor for waits, 100 on hardware */
 	uint64_t limit_ns;               /* of the test, from RUN to RSLT; 0: none */
 	uint64_t asked_ns;               /* CLOCK_MONOTONIC when RUN came */
 	enum kt_work_type
-		work_type;    /* of swappable workers, instead of their own; or KT_WORK_NONE */
-	int step;             /* index of the running step, -1 outside the steps */
-	pid_t owner;          /* the process whose result this is; its children have copies */
+		work_type; /* of swappable workers, instead of their own; or KT_WORK_NONE */
+	int step;          /* index of the running step, -1 outside the steps */
+	pid_t owner;       /* the process whose result this is; its children have copies */
 	struct kt_child_log *children; /* owned; NULL: children's failures are lost */
 	pthread_mutex_t lock;          /* of result */
 	struct kt_result result;
@@ -67,8 +67,8 @@ void kt_ctx_take_children(struct kt_ctx *ctx);
 
 /*
  * Returns the deadline @ms from now, scaled by the speed of the machine, but not later than
- * kt_ctx_report_ns(): a wait that takes too long is then told by name, and not as a timeout of the
- * test.
+ * kt_ctx_report_ns(): a wait that takes too long is then reported by name, and not as a timeout of
+ * the test.
  */
 uint64_t kt_ctx_deadline_ns(const struct kt_ctx *ctx, unsigned int ms);
 

@@ -571,7 +571,7 @@ static void append_reports(const struct kt_worker_group *group, struct kt_worker
 	}
 }
 
-/* Those that have ended by now were not asked to. */
+/* Marks the processes that have ended already: none was asked to end yet. */
 static void note_lost(struct kt_worker_group *group)
 {
 	for (unsigned int i = 0; i < group->n_processes; i++) {

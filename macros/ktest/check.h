@@ -14,37 +14,37 @@ enum kt_switch {
 	KT_OFF,
 };
 
-/* The value of a limit that is to be 0. A member that is 0 sets no limit. */
+/* Sets a limit to 0: .max_migration_ratio = KT_NONE_AT_ALL. A member that is 0 sets no limit. */
 #define KT_NONE_AT_ALL (-1.0)
 
-/*
- * struct kt_checks - limits on what workers report @not_starved:          each worker has done at
- * least one iteration, and has been on a CPU. @isolation:            each worker was seen only on
- * CPUs of the cpusets that its cgroups had. @max_gap_ms:           the longest time in milliseconds
- * that a worker waited on a runqueue in
+/**
+ * struct kt_checks - limits on what workers report
+ * @not_starved:          each worker has done at least one iteration, and has been on a CPU.
+ * @isolation:            each worker was seen only on CPUs of the cpusets that its cgroups had.
+ * @max_gap_ms:           the longest time in milliseconds that a worker waited on a runqueue in
  *                        one stretch. Measured to a millisecond.
- * @max_spread_pct:       the difference between two workers of a group, in percentage points. It
- *                        compares the time that each waited for a CPU, in per cent of the time
- *                        that it waited or ran.
+ * @max_spread_pct:       the largest share minus the smallest share in a group, in percentage
+ *                        points. The share of a worker is 100 * waiting / (waiting + running): the
+ *                        time on a runqueue and the time on a CPU.
  * @max_throughput_cv:    the coefficient of variation (standard deviation over mean) of the
  *                        iterations per second of CPU time, over the workers of a group.
- * @min_work_rate:        iterations per second of CPU time, of each worker. @min_iteration_rate:
- * iterations per second of wall time, of each worker. @max_wake_p99_us:      the 99th percentile of
- * the wake-up latencies that a worker has measured,
+ * @min_work_rate:        iterations per second of CPU time, of each worker.
+ * @min_iteration_rate:   iterations per second of wall time, of each worker.
+ * @max_wake_p99_us:      the 99th percentile of the wake-up latencies that a worker has measured,
  *                        in microseconds.
- * @max_wake_cv:          the coefficient of variation of these latencies. @max_migration_ratio:
- * migrations per iteration, of each worker. @min_page_locality:    the share of a worker's pages
- * that are on the node of its CPU, 0..1. @max_cross_node_ratio: the share of a worker's migrations
- * that lead to another node, 0..1.
+ * @max_wake_cv:          the coefficient of variation of these latencies.
+ * @max_migration_ratio:  migrations per iteration, of each worker.
+ * @min_page_locality:    the share of a worker's pages that are on the node of its CPU, 0..1.
+ * @max_cross_node_ratio: the share of a worker's migrations that lead to another node, 0..1.
  *
  * A limit is a number of at least 0. A member that is 0 or KT_UNSET sets no limit; the limit 0 is
  * written KT_NONE_AT_ALL. A group is what one KT_WORK() or one entry of KT_WORKS() starts.
  *
- * For a member that the test leaves out, the .checks of its .scheduler count, and behind them
- * KT_DEFAULT_CHECKS().
+ * A member that the test leaves out is taken from the .checks of its .scheduler. A member that the
+ * scheduler leaves out too is taken from KT_DEFAULT_CHECKS().
  *
  * A test is INCONCLUSIVE if there is no measurement for a limit. It is also INCONCLUSIVE if the CPU
- * time that the host took from the machine exceeds the amount by which the limits were missed.
+ * time that the host took from the machine is at least the amount by which the limits were missed.
  */
 struct kt_checks {
 	enum kt_switch not_starved;

@@ -54,7 +54,7 @@ struct kt_cpuset {
 	{                                                                                          \
 		.kind = KT_CPUS_RANGE, .from = (a), .to = (b)                                      \
 	}
-/* KT_CPUSET_DISJOINT() - the @i-th of @n parts of the usable CPUs, almost equal, none shared */
+/* KT_CPUSET_DISJOINT() - the @i-th of @n disjoint parts of the usable CPUs, of almost equal size */
 #define KT_CPUSET_DISJOINT(i, n)                                                                   \
 	{                                                                                          \
 		.kind = KT_CPUS_DISJOINT, .index = (i), .of = (n)                                  \

@@ -19,8 +19,8 @@ extern "C" {
 struct kt_ctx;
 
 /*
- * What an assertion returns from the function that contains it, after it has recorded the failure.
- * The function's callers pass it on.
+ * An assertion that fails records the failure, and then returns this value from the function that
+ * contains the assertion. The callers of that function return it as well.
  */
 #define KT_FAILED (-ECANCELED)
 
@@ -154,7 +154,7 @@ int kt_fail_values(struct kt_ctx *ctx, struct kt_where where, const char *what,
  * kt_skip(), kt_inconclusive() - record the verdict SKIP or INCONCLUSIVE, with a reason
  *
  * The macros KT_SKIP() and KT_INCONCLUSIVE() call them; the reason is a printf format. If a test
- * records several verdicts, FAIL counts before ERROR, INCONCLUSIVE and SKIP, in this order.
+ * records several verdicts, the most severe one counts: FAIL, ERROR, INCONCLUSIVE, SKIP.
  * Return KT_FAILED.
  */
 int kt_skip(struct kt_ctx *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));

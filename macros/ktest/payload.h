@@ -20,10 +20,20 @@ extern "C" {
  * enum kt_payload_output - which results of a payload count; bits
  * @KT_OUTPUT_EXIT_CODE: the exit status must be 0, unless a KT_EXIT_CODE() names another one.
  * @KT_OUTPUT_JSON:      the payload prints JSON, whose numbers are its metrics: see kt_metric().
+ * @KT_OUTPUT_TAP:       standard output is TAP or KTAP. Each "not ok" without SKIP, TODO or XFAIL
+ *                       behind it is a failure, and so is a plan that is missing or not fulfilled.
+ *                       If the plan is "1..0 # SKIP" or all results are skipped, the test is SKIP.
+ * @KT_OUTPUT_KSELFTEST: the payload is a kernel selftest: status 0 passes, 4 makes the test SKIP,
+ *                       others fail. Results of KTAP count as with KT_OUTPUT_TAP, if there are any.
+ *
+ * The first MiB of the output is read for results. Those of nested tests, which are indented, count
+ * in the results of their parents.
  */
 enum kt_payload_output {
 	KT_OUTPUT_EXIT_CODE = 1 << 0,
 	KT_OUTPUT_JSON = 1 << 1,
+	KT_OUTPUT_TAP = 1 << 2,
+	KT_OUTPUT_KSELFTEST = 1 << 3,
 };
 
 /**
@@ -125,7 +135,7 @@ struct kt_check {
  * @files:       KT_ARGS(): paths of files that are put beside it in the guest. Relative ones begin
  *               in the directory of the test program. ELF files come with their libraries. NULL:
  *               none.
- * @output:      bits of enum kt_payload_output. 0 (the default): neither is looked at.
+ * @output:      bits of enum kt_payload_output. 0 (the default): all of it is ignored.
  * @metrics:     KT_METRICS(): metrics that are shown. NULL: none.
  * @checks:      KT_PAYLOAD_CHECKS(): what must hold when the program has ended. NULL: nothing.
  *
@@ -237,7 +247,7 @@ struct kt_payload_result {
 /**
  * kt_payload_exec() - runs a payload to its end, prints its metrics and checks its results
  * @payload:    must be listed in the test's .payloads.
- * @args:       arguments behind the payload's own, NULL-terminated; NULL: none.
+ * @args:       arguments that follow the payload's own, NULL-terminated; NULL: none.
  * @cgroup:     the cgroup that it runs in, relative to the scenario's root; NULL: PID 1's, the root
  *              cgroup.
  * @timeout_ms: how long it may run, in milliseconds; a slow machine gets more.
@@ -245,7 +255,9 @@ struct kt_payload_result {
  *              itself, also if checks fail.
  *
  * Returns 0, or KT_FAILED with the failure recorded: the program cannot be run, a check fails, or
- * the program does not end in time and is killed. Guest only, from .run and .check.
+ * the program does not end in time and is killed. Then the beginning and the end of its output are
+ * printed. KT_FAILED is also returned when the payload's TAP or status makes the test SKIP. Guest
+ * only, from .run and .check.
  */
 int kt_payload_exec(struct kt_ctx *ctx, const struct kt_payload *payload, const char *const *args,
 		    const char *cgroup, unsigned int timeout_ms, struct kt_payload_result *ret);

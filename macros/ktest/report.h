@@ -44,7 +44,7 @@ struct kt_ctx;
  * @latency_cv:    their coefficient of variation: standard deviation over mean. 0 without any.
  * @pages:         pages whose place it has looked up (KT_NUMA_SWEEP).
  * @local_pages:   the part of @pages that was on the node of its CPU.
- * @node_migrations: how often it was seen on another NUMA node than at the look before.
+ * @node_migrations: how often it was seen on a different NUMA node than in the previous sample.
  * @killed:        whether it was killed because it did not end in time when it was asked to.
  * @status:        how its process ended, as waitpid(2) reports: 0 unless it failed, crashed or was
  *                 killed. The threads of a process share it.

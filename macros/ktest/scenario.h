@@ -25,24 +25,28 @@ struct kt_scheduler; /* ktest/scheduler.h */
 #define KT_UNLIMITED UINT64_MAX       /* "max" */
 #define KT_ZERO      (UINT64_MAX - 1) /* 0 */
 
-/*
- * struct kt_cgroup_def - a cgroup and what runs in it @name:   path below the scenario's root
- * cgroup (/sys/fs/cgroup/ktest): "workers", "a/b". At most
+/**
+ * struct kt_cgroup_def - a cgroup and what runs in it
+ * @name:   path below the scenario's root cgroup (/sys/fs/cgroup/ktest): "workers", "a/b". At most
  *          200 characters, without a leading slash; no part begins with a dot or "cgroup.".
  *          Cgroups above it that do not exist are created.
- * @work:   KT_WORK() or KT_WORKS(): workers that are started in it. NULL: none. @payload: a program
- * that is started in it. NULL: none. @payload_args: arguments behind the payload's own,
- * NULL-terminated. NULL: none. @cpuset: cpuset.cpus. Default: the CPUs of the cgroup above. @mems:
- * cpuset.mems, a list of NUMA nodes: "0,1". Default: the nodes of @cpuset. @cpu_quota_pct: cpu.max,
- * in per cent of one CPU, with a period of 100 ms; or @cpu_quota_us: cpu.max, in microseconds per
- * period, at least 1000. @cpu_period_us: the period for @cpu_quota_us, in microseconds, 1000..1 000
- * 000. Default 100 000. @cpu_weight: cpu.weight, 1..10 000. @io_weight: io.weight, 1..10 000.
+ * @work:   KT_WORK() or KT_WORKS(): workers that are started in it. NULL: none.
+ * @payload: a program that is started in it. NULL: none.
+ * @payload_args: arguments that follow the payload's own, NULL-terminated. NULL: none.
+ * @cpuset: cpuset.cpus. Default: the CPUs of the cgroup above.
+ * @mems:   cpuset.mems, a list of NUMA nodes: "0,1". Default: the nodes of @cpuset.
+ * @cpu_quota_pct: cpu.max, in per cent of one CPU, with a period of 100 ms; or
+ * @cpu_quota_us: cpu.max, in microseconds per period, at least 1000.
+ * @cpu_period_us: the period for @cpu_quota_us, in microseconds, 1000..1 000 000. Default 100 000.
+ * @cpu_weight: cpu.weight, 1..10 000.
+ * @io_weight: io.weight, 1..10 000.
  * @memory_max, @memory_high, @memory_low, @memory_swap_max: the limit of that name, in bytes;
  *          KT_UNLIMITED is "max", KT_ZERO is 0.
  * @pids_max: pids.max, number of processes and threads; KT_UNLIMITED is "max", KT_ZERO is 0.
- * @sched, @nice, @affinity, @mempolicy, @comm, @uid, @gid: defaults for works that leave the member
- * of that name at 0; see struct kt_work. @swappable: all of its works are swappable; see struct
- * kt_work. @end:    terminates a list; set by the macros.
+ * @sched, @nice, @affinity, @mempolicy, @comm, @uid, @gid: defaults for the works that leave the
+ *          member of the same name at 0; see struct kt_work.
+ * @swappable: all of its works are swappable; see struct kt_work.
+ * @end:    terminates a list; set by the macros.
  *
  * A member that is 0 or NULL leaves the kernel's value as it is. Limits of memory, I/O and pids
  * need their controller enabled in the cgroup above. The kernel refuses to enable it while that
@@ -96,10 +100,11 @@ enum kt_scx_exit {
 	KT_SCX_EXIT_OTHER = 0xffff,     /* ktest's own: the kind is not known */
 };
 
-/*
- * struct kt_expected_exit - an end of a scheduler that a test expects @kind:            the kind of
- * the end. KT_SCX_EXIT_ANY matches any kind, and so does KT_SCX_EXIT_NONE if @reason_contains is
- * set. @reason_contains: a part of the kernel's reason or message. NULL: any.
+/**
+ * struct kt_expected_exit - an end of a scheduler that a test expects
+ * @kind:            the kind of the end. KT_SCX_EXIT_ANY matches any kind, and so does
+ *                   KT_SCX_EXIT_NONE if @reason_contains is set.
+ * @reason_contains: a part of the kernel's reason or message. NULL: any.
  */
 struct kt_expected_exit {
 	enum kt_scx_exit kind;
@@ -317,7 +322,7 @@ struct kt_op {
 	{                                                                                          \
 		.kind = KT_OP_RUN_PAYLOAD, .cgroup = (name), .payload = (payload_ref)              \
 	}
-/* As KT_RUN_PAYLOAD(), with arguments behind the payload's own; at least one. */
+/* As KT_RUN_PAYLOAD(), with arguments that follow the payload's own; at least one. */
 #define KT_RUN_PAYLOAD_WITH(payload_ref, name, ...)                                                \
 	{                                                                                          \
 		.kind = KT_OP_RUN_PAYLOAD, .cgroup = (name), .payload = (payload_ref),             \
@@ -431,8 +436,9 @@ struct kt_op {
 		.kind = KT_OP_AWAIT_SCHEDULER_EXIT, .timeout_ms = (ms)                             \
 	}
 /*
- * Holds the oldest BPF map of that name until the end of the test, so that it outlives its
- * scheduler. See .pinned of struct kt_bpf_ref. Does nothing if a map of that name is held already.
+ * Holds a BPF map until the end of the test, so that it outlives its scheduler. Operations with
+ * .pinned of struct kt_bpf_ref use that map. If several maps have the name, the oldest one is held.
+ * Does nothing if a map of that name is held already.
  */
 #define KT_PIN_BPF_MAP(map_name)                                                                   \
 	{                                                                                          \
@@ -529,8 +535,8 @@ struct kt_hold {
  * @setup:    KT_SETUP(): cgroups to create, with their workers and payloads. NULL: none.
  * @setup_fn: instead of @setup: a function that returns the list when the step begins. It runs in
  *            the guest. NULL as its result fails the test. The list and all that it points to must
- *            exist until the end of the test: use static variables, as what KT_WORK() creates
- *            inside a function ends with that function.
+ *            exist until the end of the test. Use static variables: an array that KT_WORK()
+ *            creates inside a function is gone when the function returns.
  * @ops:      KT_OPS(): operations, in order. NULL: none.
  * @hold:     KT_HOLD_FRAC(), KT_HOLD_MS(), KT_HOLD_FULL or KT_HOLD_LOOP(). Default: no hold.
  * @end:      terminates a list; set by the macros.

@@ -16,23 +16,23 @@
 extern "C" {
 #endif
 
-/*
- * struct kt_scheduler - a sched_ext scheduler; written with KT_SCHEDULER() @name:        unique in
- * the program. Set by KT_SCHEDULER(). @file, @line: where the scheduler is defined. Set by
- * KT_SCHEDULER(). @object:      a BPF object file (.bpf.o), which ktest loads. A scheduler has
- * either @object or
+/**
+ * struct kt_scheduler - a sched_ext scheduler; written with KT_SCHEDULER()
+ * @name:        unique in the program. Set by KT_SCHEDULER().
+ * @file, @line: where the scheduler is defined. Set by KT_SCHEDULER().
+ * @object:      a BPF object file (.bpf.o), which ktest loads. A scheduler has either @object or
  *               @binary.
  * @binary:      a program that loads its own scheduler, like those in the kernel's tools/sched_ext.
- * @package:     the package that contains it, for the message of a skipped test. NULL: none. @args:
- * KT_ARGS(). For an object: "VARIABLE=VALUE", global variables of the BPF program
+ * @package:     the package that contains it, for the message of a skipped test. NULL: none.
+ * @args:        KT_ARGS(). For an object: "VARIABLE=VALUE", global variables of the BPF program
  *               (read-only or not) or parts of them: "cells[2].cpus=0xf". For a program: its
  *               arguments. NULL: none.
  * @files:       KT_ARGS(): paths of files that are put beside it in the guest, as for a payload
  *               (struct kt_payload). NULL: none.
- * @topology:    default for the dimensions that a test of this scheduler leaves at 0. @checks:
- * default for the members that a test of this scheduler leaves out. They override
- * KT_DEFAULT_CHECKS(). @dump_kib:    room for the text that the kernel dumps when the scheduler
- * fails, in KiB, at most
+ * @topology:    default for the dimensions that a test of this scheduler leaves at 0.
+ * @checks:      default for the members that a test of this scheduler leaves out. They override
+ *               KT_DEFAULT_CHECKS().
+ * @dump_kib:    room for the text that the kernel dumps when the scheduler fails, in KiB, at most
  *               16384. Default 1024. For an object, it is also set as ops.exit_dump_len. A program
  *               sets that itself; for it, @dump_kib is the room of the tracepoint sched_ext_dump
  *               only.
@@ -112,8 +112,8 @@ void kt_scheduler_register(struct kt_scheduler_node *node);
 /**
  * kt_scx_exit_name() - the kernel's name of @kind, for messages: "SCX_EXIT_ERROR_STALL"
  *
- * Returns "unknown" for KT_SCX_EXIT_OTHER, and "any" for other values that the kernel does not
- * have. Never NULL.
+ * Returns "unknown" for KT_SCX_EXIT_OTHER. Returns "any" for every other value that is not a kind
+ * of the kernel, such as KT_SCX_EXIT_ANY. Never NULL.
  */
 const char *kt_scx_exit_name(enum kt_scx_exit kind);
 
@@ -137,7 +137,7 @@ struct kt_scheduler_end {
 	uint64_t elapsed_ns;
 };
 
-/*
+/**
  * kt_scheduler_ended() - the last time a scheduler ended by itself
  *
  * Returns NULL if no scheduler has ended by itself. What it points to is valid until the next such

@@ -56,13 +56,13 @@ struct kt_scheduler; /* see ktest/scheduler.h */
  *               the scheduler sets itself. An object that sets nothing gets 5000, less than the
  *               default @timeout_ms, so that a stall ends with the watchdog's report.
  * @expect_scheduler_exit: an end of a scheduler that the test provokes:
- *               { .kind = KT_SCX_EXIT_ERROR_STALL }. Such an end does not fail the test, and a
- *               test without it fails. All zero (the default): no end is expected.
+ *               { .kind = KT_SCX_EXIT_ERROR_STALL }. Such an end does not fail the test;
+ *               the test fails if no such end happens. All zero (the default): no end is expected.
  * @payloads:    KT_PAYLOADS(): those that the test's functions run. The ones that steps name are
  *               found without it. The test is skipped if one of them is not installed.
  * @expect_kernel_warning: a part of the text of a kernel report (WARN, BUG, lockdep, stall) that
- *               the test provokes. Such a report does not fail the test, and a test without it
- *               fails. NULL (the default): every report fails the test.
+ *               the test provokes. Such a report does not fail the test; the test fails if there
+ *               is no such report. NULL (the default): every report fails the test.
  *
  * Everything that a member points to must exist as long as the program; the macros see to it.
  */

@@ -53,7 +53,7 @@ enum kt_work_type {
 	/* locks and priorities: guest/worker/work/lock.c */
 	KT_MUTEX_CONTENTION,   /* (contenders) one futex lock */
 	KT_PRIORITY_INVERSION, /* (high + medium + low) a lock held at low priority */
-	KT_RT_STARVATION,      /* (rt + cfs) SCHED_FIFO bursts beside normal workers */
+	KT_RT_STARVATION,      /* (rt + cfs) SCHED_FIFO workers that never sleep, beside others */
 	KT_PREEMPT_STORM,      /* (cfs + 1) a SCHED_FIFO worker that preempts all the time */
 
 	/* scheduling parameters: guest/worker/work/churn.c */
@@ -244,58 +244,67 @@ enum kt_alu_width {
 
 struct kt_custom; /* a worker, as its .custom function sees it; see ktest/custom.h */
 
-/*
- * struct kt_work - a group of workers that do the same @type:        what they do. Required.
+/**
+ * struct kt_work - a group of workers that do the same work
+ * @type:        what they do. Required.
  * @workers:     number of workers, 1..4096, a multiple of the type's unit. Default: one unit, or 2
  *               workers if the type has no units.
  * @workers_pct: instead of @workers: number of workers in per cent of the number of CPUs in the
  *               cgroup's cpuset, rounded up; above 0 and at most 10 000. Not in the root cgroup.
- * @threads:     the workers are threads of one process. Default: each is a process. @sched:
- * scheduling policy. Default: that of the cgroup's definition. @nice:        nice value, -20..19. 0
- * (the default): that of the cgroup's definition. @affinity:    CPUs. Default: those of the
- * cgroup's definition. @mempolicy:   memory policy. Default: that of the cgroup's definition.
+ * @threads:     the workers are threads of one process. Default: each is a process.
+ * @sched:       scheduling policy. Default: that of the cgroup's definition.
+ * @nice:        nice value, -20..19. 0 (the default): that of the cgroup's definition.
+ * @affinity:    CPUs. Default: those of the cgroup's definition.
+ * @mempolicy:   memory policy. Default: that of the cgroup's definition.
  * @comm:        name of the tasks, at most 15 characters. Default: that of the cgroup's definition,
  *               or the name of the type.
  * @uid, @gid:   user and group. 0 (the default): those of the cgroup's definition, or root.
  * @swappable:   --work-type may replace the type by another one.
  *
- * The following are parameters. docs/workloads.md says which types use each, and the defaults,
- * which 0 and NULL stand for. A parameter that the type does not use is ignored.
+ * The following members are parameters of the type. docs/workloads.md lists the parameters of each
+ * type and their defaults. A parameter that is 0 or NULL has its default. A parameter that the type
+ * does not use is ignored.
  *
- * @spins:       pause instructions per iteration or per burst. @burst_us:    length of a burst, in
- * microseconds. @sleep_us:    length of a sleep, in microseconds. @interval_us: time between two
- * deadlines or attempts, in microseconds. @period_ms:   time between two moves to another node or
- * cgroup, in milliseconds, at most
+ * @spins:       pause instructions per iteration or per burst.
+ * @burst_us:    length of a burst, in microseconds.
+ * @sleep_us:    length of a sleep, in microseconds.
+ * @interval_us: time between two deadlines or attempts, in microseconds.
+ * @period_ms:   time between two moves to another node or cgroup, in milliseconds, at most
  *               1 000 000.
  * @kib:         size of a buffer, file or set of matrices, in KiB. KT_NUMA_SWEEP and
  *               KT_IO_RAND_READ need at least 4; fan-outs take at most 1 048 576.
- * @stride:      bytes from one access to the next, at most the size of the buffer. @touches:
- * pages that are written, or cache lines that are read, per iteration or round. For
+ * @stride:      bytes from one access to the next, at most the size of the buffer.
+ * @touches:     pages that are written, or cache lines that are read, per iteration or round. For
  *               KT_PAGE_FAULT_CHURN at most the pages that @kib has.
- * @fan_out:     workers that one worker wakes, at most 4095. @depth:       KT_WAKE_CHAIN: workers
- * in the ring, 2..4095, by pipe 2..32. KT_PRODUCER_CONSUMER:
+ * @fan_out:     workers that one worker wakes, at most 4095.
+ * @depth:       KT_WAKE_CHAIN: workers in the ring, 2..4095, by pipe 2..32. KT_PRODUCER_CONSUMER:
  *               slots of the queue, 2..1 048 576.
- * @contenders:  workers that share a lock. @producers, @consumers: workers that produce and that
- * consume, at most 4095 of each; at most 63
+ * @contenders:  workers that share a lock.
+ * @producers, @consumers: workers that produce and that consume, at most 4095 of each; at most 63
  *               producers for KT_EPOLL_STORM.
- * @high, @medium, @low: workers at each priority. @rt, @cfs:    workers that are SCHED_FIFO, and
- * that keep their policy. @hold:        pause instructions while a lock is held, or to consume one
- * piece of work. @ops:         multiply-adds, matrix multiplications, events (at most 65 536) or
- * signals that are
+ * @high, @medium, @low: workers at each priority.
+ * @rt, @cfs:    workers that are SCHED_FIFO, and that keep their policy.
+ * @hold:        pause instructions while a lock is held, or to consume one piece of work.
+ * @ops:         multiply-adds, matrix multiplications, events (at most 65 536) or signals that are
  *               done at once.
- * @batch:       rounds of computing and cache misses per iteration. @rate_hz:     pieces of work
- * per second that a producer makes, at most 1 000 000. @rt_priority: priority of the workers that
- * are SCHED_FIFO, 1..99. For KT_PRIORITY_INVERSION it is
+ * @batch:       rounds of computing and cache misses per iteration.
+ * @rate_hz:     pieces of work per second that a producer makes, at most 1 000 000.
+ * @rt_priority: priority of the workers that are SCHED_FIFO, 1..99. For KT_PRIORITY_INVERSION it is
  *               that of the high workers, 21..99.
- * @sched2:      KT_ASYMMETRIC_WAKER: scheduling policy of the second worker of each pair. @lock:
- * kind of lock. @wake:        kind of wake-up. @alu:         width of the vectors. @nodes:       a
- * list of NUMA nodes: "0,1". @groups:      number of cgroups that a worker moves between, 2..1000.
- * @dest:        name of the cgroup that children are moved to; it must exist. @precise:     set the
- * timer slack to 1 ns (PR_SET_TIMERSLACK). @reap:        wait for children, instead of ignoring
- * SIGCHLD. @phases:      KT_PHASES(): the phases, at least one. @custom:      KT_CUSTOM: the
- * function, called once in each worker. Required. It must return when
+ * @sched2:      KT_ASYMMETRIC_WAKER: scheduling policy of the second worker of each pair.
+ * @lock:        kind of lock.
+ * @wake:        kind of wake-up.
+ * @alu:         width of the vectors.
+ * @nodes:       a list of NUMA nodes: "0,1".
+ * @groups:      number of cgroups that a worker moves between, 2..1000.
+ * @dest:        name of the cgroup that children are moved to; it must exist.
+ * @precise:     set the timer slack to 1 ns (PR_SET_TIMERSLACK).
+ * @reap:        wait for children, instead of ignoring SIGCHLD.
+ * @phases:      KT_PHASES(): the phases, at least one.
+ * @custom:      KT_CUSTOM: the function, called once in each worker. Required. It must return when
  *               kt_custom_stopping() is true.
- * @arg:         KT_CUSTOM: for kt_custom_arg(). @end:         terminates a list; set by the macros.
+ * @arg:         KT_CUSTOM: for kt_custom_arg().
+ * @end:         terminates a list; set by the macros.
  */
 struct kt_work {
 	enum kt_work_type type;

@@ -59,6 +59,9 @@ def pruned(ktests, cache, lock, used):
     stage = templates / "gone-gone.stage-XXXXXX"
     stage.mkdir(parents=True)
     (stage / "ram").write_bytes(b"x" * (2 << 20))
+    done = run(cache, ktests, "template", "list")
+    check("0 templates, 0 MiB, and 2 MiB unfinished" in done.stdout,
+          "what a killed builder has left is counted", done)
     old = next(p for p in kernels.glob("local-*") if p != used)
     age(old, 8)
     age(used, 9)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Output for other programs: lists, TAP, JUnit and GoogleTest's XML, all of one run.
 
-usage: reports.py SAMPLE KTESTS
+usage: reports.py SAMPLE PAYLOAD_SAMPLE KTESTS
 """
 
 import json
@@ -28,7 +28,7 @@ def cases(path):
 
 
 def main():
-    sample, ktests = sys.argv[1:3]
+    sample, payload, ktests = sys.argv[1:4]
     with tempfile.TemporaryDirectory() as directory:
         junit, gtest = f"{directory}/junit.xml", f"{directory}/gtest.xml"
         command = [sample, "--exact", "--tap", "--junit", junit, f"--gtest_output=xml:{gtest}",
@@ -82,6 +82,18 @@ def main():
                              timeout=120)
         check(run.stdout.splitlines()[1] in ("141", "100") and not run.stderr,
               "a reader that goes away ends the run quietly")
+
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run([payload, "--exact", "-o", directory, "payload_tap_fails"],
+                       capture_output=True, timeout=120)
+        base = f"{directory}/payload_tap_fails"
+        result = json.loads(pathlib.Path(f"{base}.json").read_text())["attempts"][0]["result"]
+        entry = result["scenario"]["payloads"][0]
+        shown = pathlib.Path(f"{base}.stdout").read_text()
+        check(entry["stdout"].startswith("ok 1\n") and "bytes left out" in entry["stdout"]
+              and entry["stdout"].endswith("not ok 201 - too late\n1..202\n")
+              and entry["stderr"] == "lost\n" and entry["stdout"] in shown,
+              "-o: what a failing payload has written is in TEST.json and TEST.stdout")
 
     def listing(*args):
         return subprocess.run([ktests, *args], check=True, capture_output=True, text=True).stdout

@@ -183,6 +183,35 @@ def old_qemu(ktests, directory):
           "and used with one thread")
 
 
+def measured_once(ktests, directory):
+    """KVM is measured when the host has changed, and obeyed whatever was measured."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        print("skipped: how KVM is chosen needs /dev/kvm")
+        return
+    kernels = pathlib.Path(os.environ.get("XDG_CACHE_HOME")
+                           or pathlib.Path.home() / ".cache") / "ktest/kernels"
+    cache = directory / "measured/ktest"
+    cache.mkdir(parents=True)
+    (cache / "kernels").symlink_to(kernels)
+    env = {"XDG_CACHE_HOME": str(cache.parent)}
+    run(ktests, "--exact", "trivial", env=env)
+    true = json.loads((cache / "host.json").read_text())
+    false = true | {"kvm_mips": 7.5, "kvm_usable": False, "kvm_reason": "kvm as remembered"}
+
+    (cache / "host.json").write_text(json.dumps(false))
+    done = run(ktests, "--exact", "trivial", env=env)
+    check("accel: tcg (kvm as remembered)" in done.stdout, "KVM is not measured twice", done)
+    done = run(ktests, "--exact", "trivial", "--accel", "kvm", "--timeout", "5s",
+               "--boot-timeout", "5s", env=env)
+    check("accel: kvm," in done.stdout and "--accel kvm is obeyed, but: kvm as remembered"
+          in done.stdout, "--accel kvm is obeyed with a warning", done)
+    (cache / "host.json").write_text(json.dumps(false | {"host": "0" * 32}))
+    done = run(ktests, "--exact", "trivial", env=env)
+    again = json.loads((cache / "host.json").read_text())
+    check("kvm as remembered" not in done.stdout and again["host"] == true["host"],
+          "what was measured on another host is measured again", done)
+
+
 def unprivileged(ktests, directory):
     """Any user may run tests. Without access to /dev/kvm, a message says what to do."""
     if os.getuid() or not os.path.exists("/dev/kvm"):
@@ -219,6 +248,7 @@ def main():
         results(ktests, pathlib.Path(directory))
         sharded(ktests)
         old_qemu(ktests, pathlib.Path(directory))
+        measured_once(ktests, pathlib.Path(directory))
         unprivileged(ktests, pathlib.Path(directory))
 
 

@@ -5,6 +5,9 @@
 A .c file of more than 150 lines explains, before its first function, what it owns, who calls it and
 what must never happen: a comment of at least two lines.
 
+What a reflow or a merge damages is found, too: the description of a field ("@name:  its meaning")
+that begins within a line, and a comment that stands twice in a row.
+
 usage: style.py SOURCE_ROOT
 """
 
@@ -19,11 +22,12 @@ TEXT = {".c", ".h", ".py", ".md", ".build", ".txt"}
 TOOLS = ("dev", ".ci/run")
 
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
+INNER_FIELD = re.compile(r"[^@\s].* @\w+: {2,}\S")  # a column of texts that begins within a line
 FUNCTION = re.compile(r"^\{", re.M)  # in kernel style the brace of a function stands alone
 
 
 def texts_of(root):
-    for layer in (*LAYERS, "docs"):
+    for layer in (*LAYERS, "docs", "subprojects/packagefiles"):
         yield from (p for p in sorted((root / layer).rglob("*")) if p.suffix in TEXT)
     yield from (p for p in sorted(root.glob("*")) if p.suffix in TEXT)
     yield from (root / tool for tool in TOOLS)
@@ -38,6 +42,19 @@ def long_lines(name, text):
     for number, line in enumerate(text.split("\n"), 1):
         if len(line.expandtabs(8)) > COLUMNS:
             yield f"{name}:{number}: {len(line.expandtabs(8))} columns, {COLUMNS} at most"
+
+
+def damaged_comments(name, text):
+    """Yields what a reflow or a merge has left behind."""
+    end, last = 0, None
+    for found in COMMENT.finditer(text):
+        comment, first = found.group(), text.count("\n", 0, found.start()) + 1
+        if comment == last and not text[end : found.start()].strip():
+            yield f"{name}:{first}: the comment before it is the same"
+        end, last = found.end(), comment
+        for number, line in enumerate(comment.split("\n"), first):
+            if INNER_FIELD.match(line.lstrip(" */\t")):
+                yield f"{name}:{number}: the description of a field begins within the line"
 
 
 def has_model(text):
@@ -61,10 +78,17 @@ def main():
     for path in files:
         name, text = str(path.relative_to(root)), path.read_text()
         faults += long_lines(name, text)
+        if path.suffix in (".c", ".h"):
+            faults += damaged_comments(name, text)
         if path.suffix == ".c" and name.split("/")[0] not in ("tests", "macros"):
             faults += filter(None, [model_fault(name, text)])
     small = "/* one line */\nint f(void)\n{\n}\n"
-    if not list(long_lines("planted", "\t" * 13)) or has_model(small):
+    damaged = "/*\n * struct a - it @b:  one\n */\n/* c */\n/* c */\n"
+    if (
+        not list(long_lines("planted", "\t" * 13))
+        or len(list(damaged_comments("planted", damaged))) != 2
+        or has_model(small)
+    ):
         faults.append("this check is blind")
     print("\n".join(faults) or f"{len(files)} files are fit to be read")
     return bool(faults) or len(files) < 200

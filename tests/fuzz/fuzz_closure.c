@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An ELF file whose libraries are looked for; it lies on disk, for $ORIGIN is where it lies. */
+/* An ELF file whose libraries are looked for. It is on disk, because $ORIGIN is its directory. */
 #include <string.h>
 
 #include "framework/image/closure.h"

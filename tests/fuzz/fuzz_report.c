@@ -13,10 +13,9 @@
 static const struct kt_kernel kernel = { .facts = { .release = "6.16" } };
 static const struct kt_test test = { .name = "fuzz", .summary = "a result", .file = "fuzz.c" };
 
-static struct kt_reporter *make_reporters(FILE *out)
+/* The reporters borrow the paths. */
+static struct kt_reporter *make_reporters(FILE *out, const char *junit, const char *gtest)
 {
-	KT_FREE char *junit = kt_format("%s/junit.xml", kt_fuzz_dir());
-	KT_FREE char *gtest = kt_format("%s/gtest.xml", kt_fuzz_dir());
 	struct kt_reporter *first = NULL, **last = &first;
 
 	KT_FUZZ_ASSERT(kt_report_console_new(out, true, last) == 0);
@@ -52,7 +51,9 @@ static void report(const struct kt_outcome *outcome)
 	KT_FREE char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
-	struct kt_reporter *reporters = make_reporters(out);
+	KT_FREE char *junit = kt_format("%s/junit.xml", kt_fuzz_dir());
+	KT_FREE char *gtest = kt_format("%s/gtest.xml", kt_fuzz_dir());
+	struct kt_reporter *reporters = make_reporters(out, junit, gtest);
 
 	counts.by_verdict[outcome->result.verdict] = 1;
 	KT_FUZZ_ASSERT(kt_reporters_begin(reporters, &info, NULL) == 0);

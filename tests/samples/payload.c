@@ -64,3 +64,26 @@ FAILING(payload_was_consumed, .summary = "what was waited for is not there any m
 FAILING(payload_wait_times_out, .summary = "waiting for a payload has a limit", .duration_ms = 100,
 	.steps = KT_STEPS({ TWO_CGROUPS, KT_OPS(KT_RUN_PAYLOAD(SLEEPER, "a"),
 						KT_WAIT_PAYLOAD(SLEEPER, "a", 50)) }));
+
+/* Of 200 lines the first and the last are shown. */
+KT_PAYLOAD(tap, .binary = "/bin/sh",
+	   .args = KT_ARGS("-c",
+			   "i=1; while [ $i -le 200 ]; do echo \"ok $i\"; i=$((i + 1)); done; "
+			   "echo 'not ok 201 - too late'; echo 1..202; echo lost >&2"),
+	   .output = KT_OUTPUT_TAP);
+FAILING(payload_tap_fails, .summary = "what a payload that fails has written", .duration_ms = 100,
+	.steps = KT_STEPS({ TWO_CGROUPS,
+			    KT_OPS(KT_RUN_PAYLOAD(KT_PAYLOAD_REF(tap), "a"),
+				   KT_WAIT_PAYLOAD(KT_PAYLOAD_REF(tap), "a", 5000)) }));
+
+KT_PAYLOAD(selftest, .binary = "/bin/sh", .args = KT_ARGS("-c"), .output = KT_OUTPUT_KSELFTEST);
+
+static int selftest_run(struct kt_ctx *ctx)
+{
+	KT_ASSERT_OK(ctx, kt_payload_exec(ctx, KT_PAYLOAD_REF(selftest),
+					  KT_ARGS("echo 1..1; echo ok 1"), NULL, 5000, NULL));
+	return kt_payload_exec(ctx, KT_PAYLOAD_REF(selftest),
+			       KT_ARGS("echo needs two nodes >&2; exit 4"), NULL, 5000, NULL);
+}
+FAILING(payload_selftest_skips, .summary = "a selftest that has nothing to test",
+	.payloads = KT_PAYLOADS(KT_PAYLOAD_REF(selftest)), .run = selftest_run);

@@ -50,8 +50,8 @@ KTEST(scheduler_dies, .scheduler = KT_SCHEDULER_REF(good),
 KT_SCHEDULER(narrow, .object = FIXTURE("fault"), .dump_kib = 1);
 KTEST(dump_has_no_room, .scheduler = KT_SCHEDULER_REF(narrow),
       .steps = KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = 100) }),
-			  KT_OPS(KT_WRITE_BPF_MAP("fault.bss", "error", 7)),
-			  .hold = KT_HOLD_FULL }));
+			  KT_OPS(KT_WRITE_BPF_MAP("fault.bss", "error", 7),
+				 KT_AWAIT_SCHEDULER_EXIT(10000)) }));
 
 KTEST(scheduler_does_not_die, .scheduler = KT_SCHEDULER_REF(good),
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL },

@@ -3,7 +3,9 @@
 #include "tests/suites/schedulers.h"
 
 #include <inttypes.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/suites/look.h"
 
@@ -17,6 +19,8 @@ KT_SCHEDULER(fifo, .object = FIXTURE("fifo"));
 KT_SCHEDULER(short_slices, .object = FIXTURE("fifo"), .args = KT_ARGS("slice_us=1000"));
 KT_SCHEDULER(vtime, .object = FIXTURE("vtime"));
 KT_SCHEDULER(global, .object = FIXTURE("global"));
+KT_SCHEDULER(cid, .object = FIXTURE("cid"));
+KT_SCHEDULER(kconfig, .object = FIXTURE("kconfig"));
 KT_SCHEDULER(cells, .object = FIXTURE("cells"),
 	     .topology = { .llcs = 2, .cores = 2, .threads = 1 });
 
@@ -68,6 +72,71 @@ static int fifo_run(struct kt_ctx *ctx)
 
 KTEST(scx_fifo, .summary = "tasks run under fifo, whose counters say so", TWO_CPUS,
       .scheduler = KT_SCHEDULER_REF(fifo), .run = fifo_run);
+
+/* Kernels before 7.2 have no such type: there the test is skipped. */
+static int cid_check(struct kt_ctx *ctx)
+{
+	uint64_t queued = 0;
+
+	KT_ASSERT_EQ(ctx, expect_scheduled(ctx, "cid"), 0);
+	KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, KT_BPF("cid.bss", .field = "nr_queued"), &queued), 0);
+	KT_EXPECT_GT(ctx, queued, 10);
+	return 0;
+}
+
+KTEST(scx_cid, .summary = "a scheduler may be a struct sched_ext_ops_cid", TWO_CPUS,
+      .duration_ms = 300, .scheduler = KT_SCHEDULER_REF(cid),
+      .steps = KT_STEPS({ SPINNERS(4), .hold = KT_HOLD_FULL }), .check = cid_check);
+
+/* CONFIG_HZ of the file in which libbpf looks, which must be that of the running kernel. */
+static int find_hz(struct kt_ctx *ctx, const struct utsname *kernel, uint64_t *ret_hz)
+{
+	int len = (int)strcspn(kernel->release, "+-");
+	char path[128], line[128], *version;
+	unsigned int hz;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/boot/config-%s", kernel->release);
+	file = fopen(path, "re");
+	KT_ASSERT(ctx, file);
+	while (fgets(line, sizeof(line), file)) {
+		version = strstr(line, "# Linux/x86");
+		if (version)
+			KT_EXPECT(ctx, !strncmp(version + 12, kernel->release, (size_t)len));
+		if (sscanf(line, "CONFIG_HZ=%u", &hz) == 1)
+			*ret_hz = hz;
+	}
+	(void)fclose(file);
+	return 0;
+}
+
+static uint64_t of_kconfig(struct kt_ctx *ctx, const char *field)
+{
+	uint64_t value = UINT64_MAX;
+
+	(void)kt_bpf_read(ctx, KT_BPF("kconfig.bss", .field = field), &value);
+	return value;
+}
+
+static int kconfig_run(struct kt_ctx *ctx)
+{
+	unsigned int major, minor;
+	struct utsname kernel;
+	uint64_t hz = 0;
+
+	KT_ASSERT_EQ(ctx, uname(&kernel), 0);
+	KT_ASSERT_EQ(ctx, sscanf(kernel.release, "%u.%u", &major, &minor), 2);
+	KT_ASSERT_EQ(ctx, find_hz(ctx, &kernel, &hz), 0);
+	KT_EXPECT_GT(ctx, hz, 0);
+	KT_EXPECT_EQ(ctx, of_kconfig(ctx, "hz"), hz);
+	KT_EXPECT_EQ(ctx, of_kconfig(ctx, "has_ext"), 1);
+	KT_EXPECT_EQ(ctx, of_kconfig(ctx, "has_none"), 0);
+	KT_EXPECT_EQ(ctx, of_kconfig(ctx, "version") >> 8, major << 8 | minor);
+	return 0;
+}
+
+KTEST(scx_kconfig, .summary = "a scheduler reads the kernel's configuration", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(kconfig), .run = kconfig_run);
 
 /* What PID 1 has printed so far is its own, and not that of the children that it forks. */
 static int half_line_run(struct kt_ctx *ctx)

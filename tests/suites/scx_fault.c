@@ -192,7 +192,7 @@ KTEST(scx_fault_init, .summary = "a failing init is an end", TWO_CPUS,
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR, .reason_contains = "ops.init" },
       .steps = KT_STEPS({ MIXED(2), .hold = KT_HOLD_MS(50) }), .check = init_check);
 
-/* A program that ends with a status other than 0 after SIGTERM fails nothing, but it is told. */
+/* A program that ends with a status other than 0 after SIGTERM fails nothing; it is reported. */
 KT_SCHEDULER(exits_at_term, .binary = "../samples/misbehaving", .args = KT_ARGS("exits_at_term"),
 	     .files = KT_ARGS(FIXTURE("fifo")));
 
@@ -220,7 +220,7 @@ KTEST(scx_fault_exit_at_once, .summary = "an exit right after the start is an en
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_UNREG_BPF },
       .steps = KT_STEPS({ MIXED(2), .hold = KT_HOLD_MS(50) }), .check = leave_check);
 
-/* A hold notices it, too, and goes on to its end. */
+/* The hold also notices that the scheduler has ended, and lasts as long as declared. */
 static int goes_on_check(struct kt_ctx *ctx)
 {
 	KT_ASSERT_EQ(ctx, disabled_check(ctx), 0);
@@ -280,7 +280,7 @@ KTEST(scx_fault_killed, .summary = "a scheduler goes with its process", TWO_CPUS
       .scheduler = KT_SCHEDULER_REF(fault), .expect_scheduler_exit = { .kind = KT_SCX_EXIT_UNREG },
       .run = killed_run);
 
-/* ---- misbehaviour that is no error ----------------------------------------------------------- */
+/* ---- misbehaviour that is not an error ------------------------------------------------------- */
 
 static int starve_run(struct kt_ctx *ctx)
 {
@@ -572,3 +572,32 @@ KTEST(scx_big_dump, .summary = "a dump of 2 MB arrives whole, both ways", TWO_CP
       .memory_mib = 1024, .timeout_ms = 30000, .scheduler = KT_SCHEDULER_REF(wordy),
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF }, .run = big_dump_run,
       .post_vm = dump_post_vm);
+
+/* ---- long logs ------------------------------------------------------------------------------- */
+
+/* 20 MiB in one line, then the loader of a scheduler in its place. */
+KT_SCHEDULER(prints, .binary = "/bin/sh",
+	     .args = KT_ARGS("-c", "printf 'begin%20971515d' 7; exec /init load fifo.bpf.o"),
+	     .files = KT_ARGS(FIXTURE("fifo")));
+
+static int long_log_post_vm(struct kt_ctx *ctx)
+{
+	const char *log = kt_vm_scheduler_log(ctx);
+
+	KT_EXPECT_EQ(ctx, strncmp(log, "scheduler prints:\nbegin  ", 25), 0);
+	KT_EXPECT_CONTAINS(ctx, log, "\n[... 12582912 bytes left out ...]\n   ");
+	KT_EXPECT_CONTAINS(ctx, log, "   7standard error:\n");
+	KT_EXPECT_CONTAINS(ctx, log, "scheduler fifo is attached\n");
+	KT_EXPECT_LT(ctx, strlen(log), (8 << 20) + 1000);
+	return 0;
+}
+
+static int nothing_run(struct kt_ctx *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+KTEST(scx_long_log, .summary = "of a long log both ends arrive, and a mark", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(prints), .memory_mib = 512, .run = nothing_run,
+      .post_vm = long_log_post_vm);

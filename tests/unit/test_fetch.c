@@ -78,7 +78,7 @@ FETCH_TEST(a_download_that_stalls_is_ended_and_named)
 {
 	struct kt_err err = KT_ERR_NULL;
 
-	/* Saying the same again, as apt does while it waits, is no progress. */
+	/* Output that repeats the last status, as apt prints while it waits, is not progress. */
 	write_program(
 		"apt-get",
 		"for a; do case $a in *Status-Fd=*) fd=${a##*=};; download) d=1;; esac; done\n"

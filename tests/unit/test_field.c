@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Fields found by the BTF of a BPF object, whose data sections are values of maps. */
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "schedulers/enlarge.h"
 #include "schedulers/field.h"
 #include "schedulers/loader.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
+#include "util/io.h"
 
 UNIT_SUITE(field);
 UNIT_SUITE(loader);
@@ -64,8 +69,7 @@ Test(field, numbers_of_every_width)
 	cr_assert(eq(u64, set_and_get(btf, id, "negative", (uint64_t)-7), (uint64_t)-7));
 	cr_assert(eq(u64, set_and_get(btf, id, "low", 7), 7));
 	cr_assert(eq(u64, set_and_get(btf, id, "high", 0), 0));
-	cr_assert(
-		eq(u64, set_and_get(btf, id, "low", 7), 7)); /* the neighbour keeps it */
+	cr_assert(eq(u64, set_and_get(btf, id, "low", 7), 7)); /* the neighbour keeps it */
 	cr_assert(eq(u64, set_and_get(btf, id, "nested.inner[2]", 9), 9));
 	btf__free(btf);
 }
@@ -182,6 +186,60 @@ Test(loader, objects_are_checked_without_a_kernel)
 	cr_assert(lt(int, kt_loader_check(&loader, &err), 0));
 	loader.object = "/no/such/file";
 	cr_assert(lt(int, kt_loader_check(&loader, &err), 0));
+}
+
+/* The map has the new length for libbpf, with the names of the object's BTF as they were. */
+Test(loader, an_object_gets_a_longer_section)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "fault");
+	struct kt_err err = KT_ERR_NULL;
+	KT_FREE char *bytes = NULL;
+	struct bpf_object *object;
+	struct bpf_map *map;
+	size_t len;
+
+	cr_assert(zero(int, kt_object_enlarge(KT_TEST_OBJECTS "/fault.bpf.o", ".data.uei_dump",
+					      1 << 20, &bytes, &len, &err)),
+		  "%s", err.text);
+	object = bpf_object__open_mem(bytes, len, &opts);
+	cr_assert(ne(ptr, object, NULL));
+	map = bpf_object__find_map_by_name(object, ".data.uei_dump");
+	cr_assert(ne(ptr, map, NULL));
+	cr_assert(eq(u32, bpf_map__value_size(map), 1 << 20));
+	cr_assert(ne(ptr, bpf_object__find_map_by_name(object, "fault_ops"), NULL));
+	bpf_object__close(object);
+}
+
+Test(loader, what_cannot_be_made_longer_is_refused)
+{
+	char path[] = "/tmp/ktest-unit-XXXXXX";
+	KT_CLOSE int fd = mkstemp(path);
+	KT_FREE char *object = NULL;
+	char *bytes = NULL;
+	size_t len;
+
+	cr_assert(
+		lt(int, kt_object_enlarge("/etc/passwd", ".data", 1 << 20, &bytes, &len, NULL), 0));
+	cr_assert(lt(int,
+		     kt_object_enlarge(KT_TEST_OBJECTS "/fault.bpf.o", ".no.such", 1 << 20, &bytes,
+				       &len, NULL),
+		     0));
+	cr_assert(
+		lt(int,
+		   kt_object_enlarge(KT_TEST_OBJECTS "/fault.bpf.o", ".BTF", 1, &bytes, &len, NULL),
+		   0));
+	/* Cut off anywhere, it is refused or enlarged, but never read beyond its end. */
+	cr_assert(zero(int, kt_file_read(KT_TEST_OBJECTS "/fault.bpf.o", 1 << 24, &object, &len)));
+	for (size_t n = len; n > 64; n -= 61) {
+		size_t got;
+
+		cr_assert(zero(int, ftruncate(fd, 0)));
+		cr_assert(eq(i64, pwrite(fd, object, n, 0), (int64_t)n));
+		bytes = NULL;
+		(void)kt_object_enlarge(path, ".data.uei_dump", 4096, &bytes, &got, NULL);
+		free(bytes);
+	}
+	(void)unlink(path);
 }
 
 #endif

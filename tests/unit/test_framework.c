@@ -563,22 +563,56 @@ Test(kmsg, complaints_of_the_kernel)
 /* ---- capture ----------------------------------------------------------------------------------
  */
 
-Test(capture, the_end_is_kept)
+#define LINE_LEN 16u
+
+/* Appends numbered lines of @n bytes in all, and returns what the capture keeps. */
+static char *fill(unsigned int n)
 {
 	struct kt_capture capture;
-	static char block[1 << 20];
-	KT_FREE char *text = NULL;
+	char line[LINE_LEN + 1];
+	char *text;
 
 	cr_assert(eq(int, kt_capture_init(&capture, "test", NULL), 0));
-	memset(block, 'x', sizeof(block));
-	for (unsigned int i = 0; i < 2 * KT_CAPTURE_MAX / sizeof(block); i++)
-		cr_assert(eq(int, kt_capture_append(&capture, block, sizeof(block)), 0));
-	cr_assert(eq(int, kt_capture_append(&capture, "the end", 7), 0));
+	for (unsigned int i = 0; i < n / LINE_LEN; i++) {
+		(void)snprintf(line, sizeof(line), "%15u\n", i);
+		cr_assert(eq(int, kt_capture_append(&capture, line, LINE_LEN), 0));
+	}
 	text = kt_capture_text(&capture);
-	cr_assert(le(sz, strlen(text), KT_CAPTURE_MAX));
-	cr_assert(eq(str, text + strlen(text) - 7, "the end"));
 	cr_assert(eq(sz, strlen(text), (size_t)capture.len));
 	kt_capture_deinit(&capture);
+	return text;
+}
+
+Test(capture, it_is_whole_up_to_the_limit)
+{
+	KT_FREE char *text = fill(KT_CAPTURE_MAX);
+
+	cr_assert(eq(sz, strlen(text), KT_CAPTURE_MAX));
+	cr_assert(zero(ptr, strstr(text, "left out")));
+}
+
+/* Beyond it, all bytes are either there, at either end, or in the number of the mark. */
+Test(capture, a_mark_says_what_is_left_out)
+{
+	static const unsigned int lens[] = { KT_CAPTURE_MAX + LINE_LEN, 50u << 20 };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(lens); i++) {
+		KT_FREE char *text = fill(lens[i]);
+		char *mark = strstr(text, "\n[... "), *end;
+		unsigned long long lost;
+		char last[LINE_LEN + 1];
+
+		cr_assert(eq(sz, (size_t)(mark - text), KT_CAPTURE_HEAD));
+		cr_assert(zero(int, memcmp(mark - LINE_LEN, "         262143\n", LINE_LEN)));
+		cr_assert(eq(int, sscanf(mark, "\n[... %llu bytes left out ...]", &lost), 1));
+		end = strchr(mark + 1, '\n') + 1;
+		cr_assert(ge(sz, strlen(end), 4u << 20));
+		cr_assert(eq(u64, (size_t)(mark - text) + strlen(end) + lost, lens[i]));
+		(void)snprintf(last, sizeof(last), "%15u\n", lens[i] / LINE_LEN - 1);
+		cr_assert(eq(str, text + strlen(text) - LINE_LEN, last));
+		cr_assert(zero(ptr, strstr(end, "left out")));
+		cr_assert(le(sz, strlen(text), KT_CAPTURE_MAX));
+	}
 }
 
 Test(capture, terminal_control_goes)
@@ -818,6 +852,42 @@ Test(kernel, one_that_cannot_run_tests_is_refused)
 		cr_assert(strstr(err.text, cases[i].text) != NULL, "%s", err.text);
 		(void)kt_remove_all(dir);
 	}
+}
+
+static void touch(const char *dir, const char *name)
+{
+	KT_FREE char *path = kt_format("%s/%s", dir, name);
+
+	cr_assert(zero(int, kt_file_publish(path, "", 0, NULL)));
+}
+
+Test(kernel, a_configuration_is_found_where_builds_and_distributions_put_it)
+{
+	static const char *const cases[][2] = {
+		{ "vmlinux", ".config" },
+		{ "arch/x86/boot/bzImage", ".config" },
+		{ "vmlinuz-1.2", "config-1.2" },
+		{ "vmlinuz-3.4", NULL },
+		{ "bzImage", NULL },
+	};
+	char dir[] = "/tmp/ktest-kernel-XXXXXX";
+	KT_FREE char *boot = NULL;
+
+	cr_assert(ne(ptr, mkdtemp(dir), NULL));
+	boot = kt_format("%s/arch/x86/boot", dir);
+	cr_assert(zero(int, kt_mkdir_all(boot, NULL)));
+	touch(dir, ".config");
+	touch(dir, "config-1.2");
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_FREE char *kernel = kt_format("%s/%s", dir, cases[i][0]);
+		KT_FREE char *want = cases[i][1] ? kt_format("%s/%s", dir, cases[i][1]) : NULL;
+		KT_FREE char *got = NULL;
+
+		touch(dir, cases[i][0]);
+		got = kt_kernel_find_config(kernel);
+		cr_assert(eq(str, got ?: "", want ?: ""));
+	}
+	(void)kt_remove_all(dir);
 }
 
 Test(kernel, a_damaged_entry_says_what_to_do)

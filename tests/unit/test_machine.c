@@ -141,11 +141,17 @@ Test(machine, one_killed_from_outside_says_so)
 	vm_close(&vm);
 }
 
-/* As when it is killed while it restores: the broken channels are the consequence. */
-Test(machine, one_killed_while_it_is_asked_says_so_instead_of_a_broken_pipe)
+/* A QEMU that is killed when the first byte arrives at a channel, whose id is in place of %s. */
+#define KILLED_WHEN_ASKED                                                                          \
+	"#!/usr/bin/env python3\nimport os, re, sys\n"                                             \
+	"fd = re.search(r',id=%s,fd=(\\d+)', ' '.join(sys.argv)).group(1)\n"                       \
+	"os.read(int(fd), 1)\nos.kill(os.getpid(), 9)\n"
+
+/* The broken channels of a machine that is being restored are only the consequence. */
+static void check_killed_at_restore(const char *channel, const struct kt_hello *hello)
 {
+	KT_FREE char *script = kt_format(KILLED_WHEN_ASKED, channel);
 	char path[] = "/tmp/ktest-qemu-XXXXXX";
-	static const char script[] = "#!/bin/sh\nkill -9 $$\n";
 	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
 	struct kt_machine_image image = { new_memfd(), new_memfd() };
 	int fd = mkstemp(path);
@@ -153,11 +159,12 @@ Test(machine, one_killed_while_it_is_asked_says_so_instead_of_a_broken_pipe)
 	struct vm vm;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	cr_assert(zero(int, kt_write_full(fd, script, sizeof(script) - 1)));
+	cr_assert(zero(int, kt_write_full(fd, script, strlen(script))));
 	cr_assert(zero(int, fchmod(fd, 0700)));
 	cr_assert(zero(int, close(fd)));
 	config.qemu = path;
 	vm_open(&vm);
+	cr_assert(zero(int, kt_machine_guard(vm.machine, hello, kt_now_ns() + VM_PATIENCE, &err)));
 	cr_assert(
 		eq(int,
 		   kt_machine_restore(vm.machine, &config, &image, kt_now_ns() + VM_PATIENCE, &err),
@@ -169,6 +176,16 @@ Test(machine, one_killed_while_it_is_asked_says_so_instead_of_a_broken_pipe)
 	(void)unlink(path);
 	(void)close(image.ram_fd);
 	(void)close(image.state_fd);
+}
+
+Test(machine, one_killed_while_it_is_asked_says_so_instead_of_a_broken_pipe)
+{
+	check_killed_at_restore("qmp", &(const struct kt_hello){ .die = 0 });
+}
+
+Test(machine, one_killed_while_it_is_guarded_says_so_instead_of_a_broken_pipe)
+{
+	check_killed_at_restore("gdb", &(const struct kt_hello){ .die = 0xffffffff81000000 });
 }
 
 Test(machine, one_destroyed_leaves_no_process_and_says_nothing)

@@ -5,15 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "guest/payload/excerpt.h"
 #include "guest/payload/metrics.h"
 #include "guest/payload/payload.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/io.h"
 
 UNIT_SUITE(metrics);
 UNIT_SUITE(checks);
+UNIT_SUITE(excerpts);
 
 /* ---- flattening ------------------------------------------------------------------------------ */
 
@@ -350,4 +354,147 @@ Test(checks, exit_codes)
 		    "payload p: it was ended by signal 3 (Quit), and was to exit with status 3\n");
 	expect_told(&any, SIGNALED(SIGKILL), "", "", "");
 	expect_told(&any, EXITED(1), "", "", "");
+}
+
+/* ---- TAP ------------------------------------------------------------------------------------- */
+
+static const struct kt_payload tap = { .name = "p", .output = KT_OUTPUT_TAP };
+static const struct kt_payload selftest = { .name = "p", .output = KT_OUTPUT_KSELFTEST };
+
+Test(checks, tap_that_is_complete_passes)
+{
+	expect_told(&tap, EXITED(1), "TAP version 13\n1..2\nok 1 - a\nok 2 b\n", "", "");
+	expect_told(&tap, EXITED(0), "noise\nok 1\r\nok 2 # SKIP no such CPU\n1..2\n", "", "");
+	expect_told(&tap, EXITED(0), "1..2\nnot ok 1 # TODO later\nnot ok 2 x # XFAIL\n", "", "");
+	/* A nested result counts in that of its parent. */
+	expect_told(&tap, EXITED(0), "1..1\n  1..2\n  not ok 1\n  ok 2\nok 1\n", "", "");
+	expect_told(&tap, EXITED(0), "1..1\nok 1 a # 5 skipped\nokay\nnot okay", "", "");
+}
+
+Test(checks, tap_that_fails_is_told)
+{
+	expect_told(&tap, EXITED(0), "1..3\nok 1\nnot ok 2 - wakes up\nok 3\n", "",
+		    "payload p: not ok 2 - wakes up\n");
+	expect_told(&tap, EXITED(0), "1..3\nok 1\nok 2", "",
+		    "payload p: its plan is 1..3, and it told 2 results\n");
+	expect_told(&tap, EXITED(0), "ok 1\n", "",
+		    "payload p: its output has results, and no plan (1..N)\n");
+	expect_told(&tap, EXITED(0), "", "", "payload p: there is no TAP in its output\n");
+	expect_told(&tap, EXITED(0), "1..2\nok 1\nBail out! no memory\n", "",
+		    "payload p: it bailed out: no memory\n");
+}
+
+Test(checks, of_many_results_that_fail_some_are_told)
+{
+	char text[512] = "1..20\n";
+
+	for (int i = 1; i <= 20; i++)
+		(void)sprintf(text + strlen(text), "not ok %d\n", i);
+	expect_told(&tap, EXITED(0), text, "",
+		    "payload p: not ok 1\npayload p: not ok 2\npayload p: not ok 3\n"
+		    "payload p: not ok 4\npayload p: not ok 5\npayload p: not ok 6\n"
+		    "payload p: not ok 7\npayload p: not ok 8\n"
+		    "payload p: 12 more results are \"not ok\"\n");
+}
+
+/* TAP behind what was kept could have failed. */
+Test(checks, tap_that_was_not_kept_fails)
+{
+	struct kt_payload_outcome outcome = outcome_of(EXITED(0), "1..2\nok 1\n", "");
+	struct told told = { "" };
+
+	outcome.metrics_fault.text[0] = '\0';
+	outcome.out.total = 1000;
+	cr_assert(eq(u32, kt_payload_check(&tap, &outcome, on_failure, &told), 1));
+	cr_assert(eq(str, told.text,
+		     "payload p: of 1000 bytes of output 10 were kept; TAP behind them is lost\n"));
+	kt_payload_outcome_deinit(&outcome);
+}
+
+Test(checks, a_selftest_tells_by_its_status)
+{
+	expect_told(&selftest, EXITED(0), "", "", "");
+	expect_told(&selftest, EXITED(4), "", "no root", "");
+	expect_told(&selftest, EXITED(1), "", "no root",
+		    "payload p: it exited with status 1, not 0; its last words: no root\n");
+	expect_told(&selftest, SIGNALED(4), "", "",
+		    "payload p: it was ended by signal 4 (Illegal instruction), and was to exit "
+		    "with status 0\n");
+	expect_told(&selftest, EXITED(0), "1..1\nnot ok 1 a\n", "", "payload p: not ok 1 a\n");
+	expect_told(&selftest, EXITED(0), "ok 1 a\n", "", "");
+}
+
+static void expect_skip(const struct kt_payload *payload, int status, const char *out,
+			const char *err, const char *want)
+{
+	struct kt_payload_outcome outcome = outcome_of(status, out, err);
+	struct kt_err reason = KT_ERR_NULL;
+
+	cr_assert(eq(int, kt_payload_skips(payload, &outcome, &reason), want != NULL), "%s", out);
+	cr_assert(eq(str, reason.text, (char *)(want ?: "")));
+	kt_payload_outcome_deinit(&outcome);
+}
+
+Test(checks, what_has_nothing_to_test_is_skipped)
+{
+	expect_skip(&selftest, EXITED(4), "1..1\n", "no root\n", "payload p: no root");
+	expect_skip(&selftest, EXITED(4), "", "", "payload p: it has skipped everything");
+	expect_skip(&selftest, EXITED(0), "", "no root\n", NULL);
+	expect_skip(&tap, EXITED(4), "1..1\nok 1\n", "no root\n", NULL);
+	expect_skip(&tap, EXITED(0), "1..0 # SKIP no sched_ext\n", "", "payload p: no sched_ext");
+	expect_skip(&tap, EXITED(0), "1..2\nok 1 # SKIP a\nok 2 # skip b\n", "", "payload p: a");
+	expect_skip(&tap, EXITED(0), "1..2\nok 1 # SKIP a\nok 2\n", "", NULL);
+	expect_skip(&zero, EXITED(4), "1..0 # SKIP\n", "", NULL);
+}
+
+/* ---- excerpts -------------------------------------------------------------------------------- */
+
+static char *excerpt_of(const char *text, size_t len)
+{
+	KT_CLOSE int fd = memfd_create("unit", MFD_CLOEXEC);
+	char *excerpt;
+	size_t n;
+
+	cr_assert(zero(int, kt_write_full(fd, text, len)));
+	excerpt = kt_excerpt_read(fd, &n);
+	cr_assert(ne(ptr, excerpt, NULL));
+	cr_assert(eq(sz, strlen(excerpt), n));
+	return excerpt;
+}
+
+Test(excerpts, what_is_short_is_whole)
+{
+	KT_FREE char *none = excerpt_of("", 0), *some = excerpt_of("a\nb", 3);
+
+	cr_assert(eq(str, none, ""));
+	cr_assert(eq(str, some, "a\nb"));
+}
+
+Test(excerpts, of_many_lines_the_first_and_the_last_are_there)
+{
+	char text[4096] = "";
+	KT_FREE char *excerpt = NULL;
+
+	for (int i = 1; i <= 81; i++)
+		(void)sprintf(text + strlen(text), "%d\n", i);
+	excerpt = excerpt_of(text, strlen(text));
+	cr_assert(ne(ptr, strstr(excerpt, "\n40\n[... 3 of 234 bytes left out ...]\n42\n"), NULL),
+		  "%s", excerpt);
+	cr_assert(zero(int, strncmp(excerpt, "1\n2\n", 4)));
+	cr_assert(eq(str, excerpt + strlen(excerpt) - 4, "\n81\n"));
+}
+
+Test(excerpts, of_many_bytes_the_first_and_the_last_are_there)
+{
+	KT_FREE char *text = malloc(1 << 20), *excerpt = NULL;
+
+	memset(text, 'x', 1 << 20);
+	text[0] = 'a';
+	text[(1 << 20) - 1] = 'z';
+	excerpt = excerpt_of(text, 1 << 20);
+	cr_assert(lt(sz, strlen(excerpt), KT_EXCERPT_BYTES + 100));
+	cr_assert(ne(ptr, strstr(excerpt, "x\n[... 1040384 of 1048576 bytes left out ...]\nx"),
+		     NULL));
+	cr_assert(eq(chr, excerpt[0], 'a'));
+	cr_assert(eq(chr, excerpt[strlen(excerpt) - 1], 'z'));
 }

@@ -91,6 +91,28 @@ Test(payloads, a_test_gets_its_own_and_the_libraries_that_they_need)
 	json_decref(both);
 }
 
+static const struct kt_scheduler program = { .name = "program", .binary = "/bin/true" };
+static const struct kt_test uses_program = { .name = "uses_program", .scheduler = &program };
+
+/* The kernel's configuration comes with every scheduler, and with nothing else. */
+Test(payloads, what_schedulers_share_comes_with_each)
+{
+	const struct kt_image_extra config = { "/etc/hosts", "/boot/config-7.3" };
+	const struct kt_test *const tests[] = { &uses_program, &uses_shell };
+	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = { .shared = &config, .n_shared = 1 };
+	KT_CLEANUP(kt_image_freep) struct kt_image *image = NULL;
+	json_t *with, *without;
+
+	cr_assert(zero(int, kt_cargo_init(&cargo, tests, KT_ARRAY_LEN(tests), NULL)));
+	image = open_image(&cargo);
+	with = kt_image_manifest(image, kt_cargo_packages(&cargo, &uses_program), NULL);
+	without = kt_image_manifest(image, kt_cargo_packages(&cargo, &uses_shell), NULL);
+	cr_assert(has(with, "/boot/config-7.3") && has(with, "/schedulers/program/true"));
+	cr_assert(not(has(without, "/boot/config-7.3")));
+	json_decref(with);
+	json_decref(without);
+}
+
 /* A renewed template keeps its files: a test of another selection finds them there. */
 Test(payloads, a_manifest_keeps_what_the_guest_has)
 {

@@ -113,14 +113,19 @@ static const struct kt_scheduler fifo = {
 };
 static const struct kt_test uses_fifo = { .name = "a", .scheduler = &fifo };
 
-static char *obstacle(struct kt_kernel_facts facts)
+static char *obstacle_of(const struct kt_test *test, struct kt_kernel_facts facts)
 {
 	KT_CLEANUP(kt_cargo_deinit) struct kt_cargo cargo = KT_CARGO_NULL;
 	const struct kt_kernel kernel = { .facts = facts };
-	const struct kt_test *tests[] = { &uses_fifo };
+	const struct kt_test *tests[] = { test };
 
 	cr_assert(zero(int, kt_cargo_init(&cargo, tests, 1, NULL)));
-	return kt_schedulers_obstacle(&cargo, &kernel, &uses_fifo);
+	return kt_schedulers_obstacle(&cargo, &kernel, test);
+}
+
+static char *obstacle(struct kt_kernel_facts facts)
+{
+	return obstacle_of(&uses_fifo, facts);
 }
 
 Test(scheduler, a_kernel_without_sched_ext_is_an_obstacle)
@@ -129,6 +134,25 @@ Test(scheduler, a_kernel_without_sched_ext_is_an_obstacle)
 
 	cr_assert(ne(ptr, text, NULL));
 	cr_assert(ne(ptr, strstr(text, "kernel 6.1.0 has no sched_ext"), NULL));
+}
+
+/* The object exists where it was built against a kernel that has the type. */
+Test(scheduler, a_kernel_without_its_type_is_an_obstacle)
+{
+	const struct kt_scheduler cid = { .name = "cid", .object = KT_TEST_OBJECTS "/cid.bpf.o" };
+	const struct kt_test uses_cid = { .name = "b", .scheduler = &cid };
+	struct kt_kernel_facts facts = { .release = "6.16.12", .sched_ext = true };
+
+	if (access(cid.object, R_OK) == 0) {
+		KT_FREE char *text = obstacle_of(&uses_cid, facts);
+
+		cr_assert(ne(ptr, text, NULL));
+		cr_assert(ne(ptr, strstr(text, "kernel 6.16.12 has no such type"), NULL));
+		facts.sched_ext_cid = true;
+		cr_assert(zero(ptr, obstacle_of(&uses_cid, facts)));
+	}
+	facts.sched_ext_cid = false;
+	cr_assert(zero(ptr, obstacle(facts)));
 }
 
 Test(scheduler, only_kfuncs_that_it_calls_are_an_obstacle)

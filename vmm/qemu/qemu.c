@@ -277,7 +277,7 @@ static int qemu_port_write(struct kt_machine *machine, const struct iovec *parts
 	return r;
 }
 
-/* QEMU itself failed. Of what it said, the first line names the cause. */
+/* QEMU itself failed. The first line of its output names the cause. */
 static void explain_failure(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
 {
 	const char *reason = qemu->shutdown_reason;
@@ -486,7 +486,7 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	return r < 0 ? kt_err_set(reterr, r, "cannot watch a virtual machine: %m") : 0;
 }
 
-/* Waits until QEMU has ended, and reaps it. False when it goes on. */
+/* Waits until QEMU has ended, and reaps it. False when QEMU does not end. */
 static bool reap(struct qemu *qemu, int *ret_status)
 {
 	struct pollfd waiting = { .fd = qemu->pidfd, .events = POLLIN };
@@ -501,8 +501,8 @@ static bool reap(struct qemu *qemu, int *ret_status)
 }
 
 /*
- * Explains an error @r of a channel. If QEMU is gone, that its channel broke is only the
- * consequence: the error becomes the end of QEMU, and -ECHILD if it was killed.
+ * Explains an error @r of a channel. If QEMU is gone, the broken channel is only the consequence:
+ * the error text then describes the end of QEMU, and the error is -ECHILD if QEMU was killed.
  */
 static int explain_loss(struct qemu *qemu, int r, struct kt_err *reterr)
 {

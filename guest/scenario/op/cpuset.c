@@ -38,7 +38,8 @@ static int clear_cpuset(struct kt_scenario *scenario, const struct kt_op *op, st
 }
 
 /*
- * What the kernel has, not what the live entry has: a cgroup without a cpuset has nothing to swap.
+ * Reads the kernel's value, not that of the live entry: a cgroup without a cpuset has nothing to
+ * swap.
  */
 static int read_cpuset(const char *name, unsigned int n_cpus, cpu_set_t *ret_cpus,
 		       struct kt_err *reterr)

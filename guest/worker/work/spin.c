@@ -155,7 +155,7 @@ static unsigned int two(const struct kt_work *work)
 }
 
 /*
- * Finds the @n-th core (from 0, modulo their number) of which every thread is in @cpus. False when
+ * Finds the @n-th core (from 0, modulo their number) whose threads are all in @cpus. False when
  * there is no such core; *@ret_core is undefined then.
  */
 static bool find_core(const struct kt_topology *topology, const cpu_set_t *cpus, unsigned int n,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A scheduler that the verifier refuses, because it reads behind the end of an array. */
+/* A scheduler that the verifier refuses, because it reads past the end of an array. */
 #include "schedulers/scx.bpf.h"
 
 u32 numbers[4];
