@@ -335,7 +335,7 @@ static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_
 	} else if (!strcmp(reason, "guest-reset")) {
 		exit->reason = KT_EXIT_RESET;
 		(void)snprintf(exit->detail, sizeof(exit->detail),
-			       "the guest reset itself (a kernel panic, or a triple fault)");
+			       "the guest reset itself (a panic, a reboot or a triple fault)");
 	} else {
 		exit->reason = KT_EXIT_VMM_ERROR;
 		if (*qemu->given_up)
