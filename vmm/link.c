@@ -170,6 +170,11 @@ struct kt_machine *kt_link_machine(const struct kt_link *link)
 	return link->machine;
 }
 
+int kt_link_fault(const struct kt_link *link)
+{
+	return link->rx.fault;
+}
+
 struct kt_link_position kt_link_position(const struct kt_link *link)
 {
 	return (struct kt_link_position){ link->rx.sequence, link->tx.sequence };

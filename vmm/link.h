@@ -50,6 +50,12 @@ int kt_link_new(struct kt_loop *loop, const struct kt_link_events *events, void 
 /* Destroys the machine too. NULL is allowed. Returns NULL, to be stored back. */
 struct kt_link *kt_link_free(struct kt_link *link);
 
+/*
+ * The fault that broke the stream of frames, a negative errno: -EBADMSG for a malformed frame,
+ * -ECONNRESET when the program that is PID 1 was started again without being asked. 0: none.
+ */
+int kt_link_fault(const struct kt_link *link);
+
 /* The machine of the link; owned by the link. */
 struct kt_machine *kt_link_machine(const struct kt_link *link);
 

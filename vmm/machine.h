@@ -92,7 +92,7 @@ struct kt_machine_image {
 /* Why a machine ended. Only KT_EXIT_SHUTDOWN is success. */
 enum kt_exit_reason {
 	KT_EXIT_SHUTDOWN,  /* the guest powered off */
-	KT_EXIT_RESET,     /* the guest asked for a reset: a panic, or a triple fault */
+	KT_EXIT_RESET,     /* the guest asked for a reset: a panic, a reboot, a triple fault */
 	KT_EXIT_PANIC,     /* the guest reported a panic */
 	KT_EXIT_VMM_ERROR, /* the virtual machine monitor failed, or was killed */
 };

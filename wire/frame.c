@@ -8,6 +8,7 @@
 
 #include "util/cleanup.h"
 #include "wire/crc32c.h"
+#include "wire/message.h"
 
 /*
  * The sender seals one header per frame. The receiver is a state machine that is fed with whatever
@@ -80,6 +81,8 @@ static int check_header(const struct kt_frame_rx *rx, const struct header *heade
 		return kt_err_set(reterr, -EBADMSG,
 				  "malformed frame %u '%s': length %u is over the limit of %u",
 				  rx->sequence, type, header->length, KT_FRAME_PAYLOAD_MAX);
+	if (header->type == KT_MSG_HELLO && !header->sequence && rx->sequence)
+		return kt_err_set(reterr, -ECONNRESET, "PID 1 of the guest has begun anew");
 	if (header->sequence != rx->sequence)
 		return kt_err_set(reterr, -EBADMSG,
 				  "malformed frame '%s': sequence %u where %u was due", type,

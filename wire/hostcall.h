@@ -39,7 +39,10 @@ enum kt_hostcall_op {
 	 * @value[1] the mean length of a turn in instructions, at least 16.
 	 */
 	KT_HOSTCALL_SEED,
-	/* The host is told when @value[0] ns of virtual time from now have passed; 0: never. */
+	/*
+	 * The host is told when @value[0] ns of virtual time from now have passed, 0: never, and
+	 * from then on KT_HOSTCALL_SEND fails with -EPIPE.
+	 */
 	KT_HOSTCALL_LIMIT,
 	/* Returns in @value[0] how many turns were ended since KT_HOSTCALL_SEED. */
 	KT_HOSTCALL_TURNS,

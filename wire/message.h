@@ -27,6 +27,7 @@ enum kt_message {
 	KT_MSG_DMESG = KT_FRAME_TYPE('D', 'M', 'S', 'G'),      /* kernel log text */
 	KT_MSG_RESULT = KT_FRAME_TYPE('R', 'S', 'L', 'T'),     /* wire/result.h */
 	KT_MSG_CRASH = KT_FRAME_TYPE('C', 'R', 'S', 'H'),      /* struct kt_msg_crash */
+	KT_MSG_DOING = KT_FRAME_TYPE('D', 'O', 'I', 'N'),      /* text: KT_DOING_MAX */
 	KT_MSG_SETTLED = KT_FRAME_TYPE('S', 'E', 'T', 'D'),    /* empty: SETTLE is done */
 	KT_MSG_WOKE = KT_FRAME_TYPE('W', 'O', 'K', 'E'),       /* empty: WAKE is done */
 	KT_MSG_BYE = KT_FRAME_TYPE('B', 'Y', 'E', ' '),        /* empty: end the machine */
@@ -70,6 +71,8 @@ _Static_assert(sizeof(struct kt_msg_file) == 24, "wire format");
 
 #define KT_FILE_PATH_MAX  4000u
 #define KT_FILE_PIECE_MAX (256u << 10) /* bytes of a file in one frame */
+
+#define KT_DOING_MAX 400u /* bytes of what PID 1 does, sent shortly before the test's limit */
 
 #define KT_STDIO_CHUNK_MAX 4096u /* bytes of input or output in one frame */
 

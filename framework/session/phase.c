@@ -59,14 +59,21 @@ void kt_session_end(struct kt_session_state *session, enum kt_verdict verdict, c
 	kt_loop_stop(session->loop, 0);
 }
 
+/* A guest that hangs is the test's failure; in other phases it is the harness's error. */
+static void end_late_test(struct kt_session_state *session, uint64_t limit_ns)
+{
+	kt_session_end(session, KT_VERDICT_FAIL, "test timeout: no result within %.3g s%s%s",
+		       (double)limit_ns / KT_NSEC_PER_SEC,
+		       session->doing[0] ? ": PID 1 was in " : "", session->doing);
+}
+
 void kt_session_on_expired(void *data)
 {
 	struct kt_session_state *session = data;
-	uint64_t limit_ns = kt_setup_run_limit_ns(session->setup, session->outcome->test);
 
 	if (!session->ended && session->phase == KT_PHASE_RUN)
-		kt_session_end(session, KT_VERDICT_FAIL, "test timeout: no result within %.3g s",
-			       (double)limit_ns / KT_NSEC_PER_SEC);
+		end_late_test(session,
+			      kt_setup_run_limit_ns(session->setup, session->outcome->test));
 }
 
 void kt_session_on_late(void *data, const char *what, uint64_t limit_ns)
@@ -85,19 +92,13 @@ void kt_session_on_late(void *data, const char *what, uint64_t limit_ns)
 		kt_session_end(session, KT_VERDICT_ERROR, "the runner has not let the test begin");
 		break;
 	case KT_PHASE_RUN:
-		if (kt_setup_is_repeatable(session->setup, session->outcome->test)) {
+		if (kt_setup_is_repeatable(session->setup, session->outcome->test))
 			kt_session_end(session, KT_VERDICT_ERROR,
 				       "the machine has used %.3g s of CPU time, and its own clock "
 				       "has not reached the limit of the test",
 				       seconds);
-			break;
-		}
-		/*
-		 * A guest that hangs is the test's failure; in other phases it is the harness's
-		 * error.
-		 */
-		kt_session_end(session, KT_VERDICT_FAIL, "test timeout: no result within %.3g s",
-			       seconds);
+		else
+			end_late_test(session, limit_ns);
 		break;
 	case KT_PHASE_TEARDOWN:
 	case KT_N_PHASES:
@@ -109,39 +110,50 @@ void kt_session_on_late(void *data, const char *what, uint64_t limit_ns)
 }
 
 /*
- * Finds the kernel's message of a panic on the console. It is for people; no verdict depends on it.
+ * Finds what the kernel has said of its end on the console. It is for people; no verdict depends on
+ * it: a kernel whose log level is low, or that triple-faults, says nothing.
  */
-static void find_panic(const struct kt_session_state *session, char *text, size_t room)
+static void find_last_words(const struct kt_session_state *session, char *text, size_t room)
 {
-	static const char sign[] = "Kernel panic - not syncing: ";
+	static const char *const signs[] = {
+		"Kernel panic - not syncing: ", /* kernel/panic.c */
+		"reboot: Restarting system",    /* kernel/reboot.c, as the next three */
+		"reboot: Power",
+		"reboot: System halted",
+		"sysrq: Resetting", /* drivers/tty/sysrq.c */
+		"sysrq: Power Off",
+	};
 	KT_FREE char *console = kt_capture_text(&session->outcome->console);
-	const char *at = console ? strstr(console, sign) : NULL;
+	const char *at = NULL;
 
 	*text = '\0';
+	for (size_t i = 0; console && !at && i < KT_ARRAY_LEN(signs); i++)
+		at = strstr(console, signs[i]);
 	if (at)
 		(void)snprintf(text, room, ": %.*s", (int)strcspn(at, "\r\n"), at);
 }
 
 /*
- * A machine that ends before RUN is an error of the set-up; from RUN on, a guest that dies is a
- * failure of the test. A machine that ends for the host's reasons is always an error.
+ * A machine that ends before RUN is an error of the set-up; from RUN on, a guest that ends, by a
+ * panic, a reboot or a power-off, is a failure of the test. A machine that ends for the host's
+ * reasons is always an error.
  */
 static void explain_death(struct kt_session_state *session, const struct kt_machine_exit *exit)
 {
-	bool guest_died = exit->reason == KT_EXIT_RESET || exit->reason == KT_EXIT_PANIC;
-	char panic[200];
+	bool guest_died = exit->reason != KT_EXIT_VMM_ERROR;
+	char words[200];
 
-	find_panic(session, panic, sizeof(panic));
+	find_last_words(session, words, sizeof(words));
 	if (session->phase < KT_PHASE_RUN)
 		kt_session_end(session, KT_VERDICT_ERROR,
 			       "the guest did not %s: %s before it reported%s",
-			       kt_phase_name(session->phase), exit->detail, panic);
+			       kt_phase_name(session->phase), exit->detail, words);
 	else
 		kt_session_end(session, guest_died ? KT_VERDICT_FAIL : KT_VERDICT_ERROR, "%s %s%s",
 			       exit->detail,
 			       session->phase == KT_PHASE_RUN ? "before the test was done"
 							      : "after the test",
-			       panic);
+			       words);
 }
 
 void kt_session_on_exited(void *data, const struct kt_machine_exit *exit)

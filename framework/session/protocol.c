@@ -319,6 +319,16 @@ static void on_crash(struct kt_session_state *session, const struct kt_frame *fr
 		       text);
 }
 
+/* Untrusted text, of which only what fits is kept. */
+static void on_doing(struct kt_session_state *session, const struct kt_frame *frame)
+{
+	size_t len = KT_MIN((size_t)frame->len, (size_t)KT_DOING_MAX);
+
+	memcpy(session->doing, frame->payload, len);
+	session->doing[len] = '\0';
+	kt_text_sanitize(session->doing);
+}
+
 void kt_session_on_frame(void *data, const struct kt_frame *frame)
 {
 	struct kt_session_state *session = data;
@@ -338,6 +348,9 @@ void kt_session_on_frame(void *data, const struct kt_frame *frame)
 		return;
 	case KT_MSG_SCX_DUMP:
 		(void)kt_capture_append(&session->outcome->scx_dump, frame->payload, frame->len);
+		return;
+	case KT_MSG_DOING:
+		on_doing(session, frame);
 		return;
 	case KT_MSG_CRASH:
 		on_crash(session, frame);
@@ -359,7 +372,14 @@ void kt_session_on_broken(void *data, const char *why)
 {
 	struct kt_session_state *session = data;
 
-	if (!session->ended)
+	if (session->ended)
+		return;
+	if (session->phase == KT_PHASE_RUN && kt_link_fault(session->link) == -ECONNRESET)
+		kt_session_end(session, KT_VERDICT_FAIL,
+			       "%s before the test was done: the test has executed this program in "
+			       "its place (exec without fork)",
+			       why);
+	else
 		kt_session_end(session, KT_VERDICT_ERROR, "%s", why);
 }
 

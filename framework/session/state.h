@@ -31,6 +31,8 @@ struct kt_session_state {
 	bool sent_all;     /* the test's payloads were sent with the newer program */
 	struct kt_packages packages; /* packages of the image that the test needs */
 
+	char doing[KT_DOING_MAX + 1]; /* what PID 1 did shortly before the limit; "": unknown */
+
 	uint64_t wanted_ns;    /* when the runner asked for the test to be run */
 	uint64_t run_began_ns; /* when RUN was sent */
 };

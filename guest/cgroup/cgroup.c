@@ -309,6 +309,11 @@ static void remove_hidden(const char *path)
 		(void)closedir(dir);
 }
 
+void kt_cgroup_lift_quota(const char *name)
+{
+	(void)write_file(name, "cpu.max", "max", NULL);
+}
+
 int kt_cgroup_remove(const char *name, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	char path[PATH_MAX];
@@ -318,6 +323,7 @@ int kt_cgroup_remove(const char *name, uint64_t deadline_ns, struct kt_err *rete
 	if (access(path, F_OK) < 0)
 		return kt_err_set(reterr, -errno, "cgroup '%s' does not exist", name);
 	/* cgroup.kill also ends frozen processes: no need to thaw. */
+	kt_cgroup_lift_quota(name);
 	r = write_file(name, "cgroup.kill", "1", reterr)
 		    ?: wait_event(name, "populated", 0, deadline_ns, reterr);
 	if (r < 0)

@@ -79,6 +79,12 @@ int kt_cgroup_await_left(const char *name, uint64_t deadline_ns, struct kt_err *
 /* CPU time since the creation of the cgroup, in microseconds (cpu.stat). */
 int kt_cgroup_usage(const char *name, struct kt_cgroup_usage *ret_usage, struct kt_err *reterr);
 
+/*
+ * Lifts the quota of CPU time (cpu.max) of a cgroup whose processes are to be killed: they need CPU
+ * time for their end. Errors are ignored: it may have none.
+ */
+void kt_cgroup_lift_quota(const char *name);
+
 /* Reads cpuset.cpus as it was written, "" when it was never set. The caller frees *@ret_text. */
 int kt_cgroup_read_cpuset(const char *name, char **ret_text, struct kt_err *reterr);
 

@@ -37,6 +37,7 @@
 #include "guest/init/sysview.h"
 #include "guest/init/update.h"
 #include "guest/init/wake.h"
+#include "guest/port/activity.h"
 #include "guest/port/crash.h"
 #include "guest/port/hostcall.h"
 #include "guest/port/output.h"
@@ -55,6 +56,7 @@
 #define TURN_INSNS         10000u /* mean length of a vCPU's turn */
 #define PORT_TIMEOUT_NS    (10 * KT_NSEC_PER_SEC)
 #define ACK_TIMEOUT_NS     (30 * KT_NSEC_PER_SEC)
+#define TELL_BEFORE_NS     (500 * KT_NSEC_PER_MSEC) /* the limit of a test */
 #define CLEANUP_TIMEOUT_NS (3 * KT_NSEC_PER_SEC)
 #define BYE_TIMEOUT_MS     5000 /* for the host to end the machine; then PID 1 does */
 #define DMESG_TAIL_MAX     ((size_t)4 * KT_FRAME_PAYLOAD_MAX) /* behind the first frame */
@@ -365,16 +367,21 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 		return;
 	}
 	ctx->began_ns = guest->began_ns = kt_now_ns();
+	kt_activity_begin("the start of the scheduler", -1, NULL);
 	r = kt_scenario_begin(scenario);
+	kt_activity_begin(".run", -1, NULL);
 	if (r == 0 && ctx->test->steps)
 		r = kt_scenario_run(scenario, ctx->test);
 	else if (r == 0)
 		r = kt_ctx_call(ctx, ctx->test->run, "run");
+	kt_activity_begin("the teardown", -1, NULL);
 	kt_scenario_tear_down(scenario); /* after this all workers have reported */
+	kt_activity_begin(".check", -1, NULL);
 	if (r == 0)
 		kt_check_reports(ctx, &scenario->live.reports);
 	if (r == 0)
 		(void)kt_ctx_call(ctx, ctx->test->check, "check");
+	kt_activity_begin("the end of the scheduler", -1, NULL);
 	kt_scheduler_set_finish(&scenario->schedulers);
 	ctx->result.duration_ns = kt_elapsed_ns(ctx);
 	ctx->result.scenario = kt_scenario_report(scenario);
@@ -403,6 +410,17 @@ static void begin_schedule(const struct kt_run_request *run)
 	(void)kt_hostcall_seed(run->seed, TURN_INSNS);
 }
 
+/* In the thread of the output. The host shows the text if the test does not end in time. */
+static void tell_activity(void *data)
+{
+	const struct guest *guest = data;
+	KT_FREE char *text = kt_activity_text();
+
+	if (text)
+		(void)kt_port_send(guest->port, KT_MSG_DOING, text,
+				   KT_MIN(strlen(text), (size_t)KT_DOING_MAX));
+}
+
 /* Runs the requested test and moves its result to *@ret_result. */
 static void run_test(struct guest *guest, struct kt_result *ret_result)
 {
@@ -423,11 +441,18 @@ static void run_test(struct guest *guest, struct kt_result *ret_result)
 				: KT_WORK_NONE;
 	ctx.time_scale_percent = guest->run.time_scale_percent;
 	ctx.limit_ns = guest->run.limit_ns;
+	if (ctx.limit_ns)
+		kt_output_call_at(guest->output,
+				  kt_now_ns() + ctx.limit_ns -
+					  KT_MIN(ctx.limit_ns / 8, TELL_BEFORE_NS),
+				  tell_activity, guest);
 	scale_stall_timeout(ctx.time_scale_percent);
 	kt_crash_watch_step(&ctx.step);
 	run_body(guest, &ctx);
+	kt_activity_begin("the end of the test's processes", -1, NULL);
 	end_processes(&ctx.result);
 	kt_ctx_take_children(&ctx);
+	kt_activity_begin("the look at the kernel's log", -1, NULL);
 	judge_kernel_log(guest, &ctx);
 	kt_crash_watch_step(&guest->step);
 	*ret_result = ctx.result;

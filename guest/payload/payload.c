@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "guest/payload/excerpt.h"
+#include "guest/port/activity.h"
 #include "guest/process/program.h"
 #include "guest/process/reap.h"
 #include "guest/test/ctx.h"
@@ -208,7 +209,9 @@ int kt_payload_wait(struct kt_payload_run *run, uint64_t deadline_ns,
 
 	if (r < 0)
 		return r;
+	kt_activity_await("the end of payload", run->payload->name);
 	r = kt_poll(&waiting, 1, deadline_ns);
+	kt_activity_await(NULL, NULL);
 	if (r < 0)
 		return kt_err_set(reterr, r, "payload %s: poll: %m", run->payload->name);
 	if (r == 0)

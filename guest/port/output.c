@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -33,6 +34,9 @@ struct stream {
 /* Exists as long as PID 1 runs; so does its thread. */
 struct kt_output {
 	struct kt_port *port; /* borrowed */
+	int timer;            /* a timerfd of the thread */
+	void (*on_timer)(void *data);
+	void *data; /* for on_timer() */
 	struct stream streams[2];
 	pthread_mutex_t lock; /* held from reading a chunk until it is sent: keeps their order */
 };
@@ -52,14 +56,17 @@ static bool forward(const struct kt_output *output, const struct stream *stream)
 static void *forward_all(void *data)
 {
 	struct kt_output *output = data;
-	struct pollfd waiting[2] = {
+	struct pollfd waiting[3] = {
 		{ .fd = output->streams[0].pipe, .events = POLLIN },
 		{ .fd = output->streams[1].pipe, .events = POLLIN },
+		{ .fd = output->timer, .events = POLLIN },
 	};
 
 	for (;;) {
-		if (poll(waiting, 2, -1) < 0)
+		if (poll(waiting, 3, -1) < 0)
 			continue;
+		if (waiting[2].revents && read(output->timer, &(uint64_t){ 0 }, 8) == 8)
+			output->on_timer(output->data);
 		(void)pthread_mutex_lock(&output->lock);
 		for (int i = 0; i < 2; i++) {
 			if (waiting[i].revents)
@@ -111,7 +118,9 @@ int kt_output_start(struct kt_port *port, struct kt_output **ret_output, struct 
 	output->streams[0] = (struct stream){ .number = STDOUT_FILENO, .type = KT_MSG_STDOUT };
 	output->streams[1] = (struct stream){ .number = STDERR_FILENO, .type = KT_MSG_STDERR };
 	(void)pthread_mutex_init(&output->lock, NULL);
-	r = redirect(&output->streams[0]) ?: redirect(&output->streams[1]);
+	output->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	r = output->timer < 0 ? -errno
+			      : redirect(&output->streams[0]) ?: redirect(&output->streams[1]);
 	if (r == 0)
 		r = -pthread_create(&thread, NULL, forward_all, output);
 	/* On failure PID 1 powers the machine off: nothing needs to be undone. */
@@ -122,6 +131,15 @@ int kt_output_start(struct kt_port *port, struct kt_output **ret_output, struct 
 	(void)pthread_atfork(flush_streams, NULL, NULL);
 	*ret_output = output;
 	return 0;
+}
+
+void kt_output_call_at(struct kt_output *output, uint64_t at_ns, void (*fn)(void *data), void *data)
+{
+	const struct itimerspec at = { .it_value = kt_timespec(at_ns) };
+
+	output->on_timer = fn;
+	output->data = data;
+	(void)timerfd_settime(output->timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 void kt_output_flush(struct kt_output *output, uint64_t deadline_ns)

@@ -13,6 +13,13 @@ struct kt_output;
 int kt_output_start(struct kt_port *port, struct kt_output **ret_output, struct kt_err *reterr);
 
 /*
+ * Makes the thread call @fn with @data at @at_ns. Setting that does not wake the thread, so that it
+ * costs a restored guest nothing. Called once at most.
+ */
+void kt_output_call_at(struct kt_output *output, uint64_t at_ns, void (*fn)(void *data),
+		       void *data);
+
+/*
  * Sends everything that was written before the call. A process that continues to write is not
  * waited for longer than until @deadline_ns (CLOCK_MONOTONIC).
  */

@@ -74,7 +74,7 @@ int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *o
 
 	if (!ctx->scenario)
 		return kt_fail(ctx, where, "there is no guest any more");
-	r = kt_op_apply(ctx->scenario, op, &err);
+	r = kt_op_apply(ctx->scenario, op, -1, &err);
 	if (r == 0 || r == KT_FAILED)
 		return r;
 	text = kt_op_text(op);

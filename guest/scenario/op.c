@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "guest/port/activity.h"
 #include "guest/scenario/state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -56,11 +57,21 @@ static int check_names(const struct kt_op *op, const struct kt_op_ops *ops, stru
 	return 0;
 }
 
+/* The name that tells best what hangs. */
+static const char *first_argument(const struct kt_op *op)
+{
+	return op->payload     ? op->payload->name
+	       : op->scheduler ? op->scheduler->name
+	       : op->def       ? op->def->name
+			       : op->cgroup;
+}
+
 /*
  * Checks again what validation has checked, because operations of a .run function (kt_apply()) are
  * not known before they are applied. The kind counts as applied even when it fails.
  */
-int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr)
+int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, int index,
+		struct kt_err *reterr)
 {
 	const struct kt_op_ops *ops = kt_op_ops(op->kind);
 	int r;
@@ -71,7 +82,10 @@ int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_
 	if (r == 0 && ops->check)
 		r = ops->check(op, &scenario->ctx->topology, reterr);
 	scenario->applied |= UINT64_C(1) << op->kind;
-	return r ?: ops->apply(scenario, op, reterr);
+	kt_activity_operate(index, ops->name, first_argument(op));
+	r = r ?: ops->apply(scenario, op, reterr);
+	kt_activity_operate(-1, NULL, NULL);
+	return r;
 }
 
 /*

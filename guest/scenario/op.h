@@ -56,10 +56,11 @@ extern const struct kt_op_ops kt_bpf_map_ops[KT_N_OP_KINDS];
 const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind);
 
 /*
- * Checks @op, then applies it. Returns 0, a negative errno with a message, or KT_FAILED when the
- * failure is recorded already.
+ * Checks @op, then applies it. @index: in its list, -1 without one. Returns 0, a negative errno
+ * with a message, or KT_FAILED when the failure is recorded already.
  */
-int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, struct kt_err *reterr);
+int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, int index,
+		struct kt_err *reterr);
 
 /*
  * @op as its macro is written: KT_MOVE_ALL_TASKS("a", "b"). The caller frees it. NULL: out of

@@ -15,6 +15,7 @@
 
 #include "guest/scenario/scenario.h"
 
+#include "guest/port/activity.h"
 #include "guest/scenario/definition.h"
 #include "guest/scenario/hold.h"
 #include "guest/scenario/op.h"
@@ -51,10 +52,19 @@ static void on_teardown_failed(void *data, const struct kt_err *err)
 	teardown->first = teardown->first ?: r;
 }
 
+static void begin_part(const struct kt_scenario *scenario, const char *phase)
+{
+	int step = scenario->steps ? scenario->ctx->step : -1;
+
+	kt_activity_begin(phase, step, step < 0 ? NULL : scenario->steps[step].name);
+}
+
 /* One cgroup that cannot be removed does not keep the others: all are tried. */
 static int tear_down(struct kt_scenario *scenario, unsigned int step)
 {
 	struct teardown teardown = { scenario, step, 0 };
+
+	begin_part(scenario, "the teardown");
 
 	kt_payload_set_end(&scenario->payloads, is_ending, &teardown);
 	kt_live_tear_down(&scenario->live, step, on_teardown_failed, &teardown);
@@ -88,6 +98,7 @@ static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def 
 	struct kt_err err = KT_ERR_NULL;
 
 	for (const struct kt_cgroup_def *def = setup; def && !def->end; def++) {
+		kt_activity_await("the setup of cgroup", def->name);
 		if (kt_definition_set_up(scenario, def, &err) < 0)
 			return kt_scenario_fail(scenario, &err, "setup");
 	}
@@ -100,7 +111,7 @@ static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 	int index = 0;
 
 	for (const struct kt_op *op = ops; op && !op->end; op++, index++) {
-		int r = kt_op_apply(scenario, op, &err);
+		int r = kt_op_apply(scenario, op, index, &err);
 
 		if (r == KT_FAILED) /* the failure is recorded already */
 			return r;
@@ -227,10 +238,13 @@ static int run_step(struct kt_scenario *scenario, unsigned int index)
 	int r, r2;
 
 	scenario->ctx->step = (int)index;
+	begin_part(scenario, "the setup");
 	r = kt_scheduler_set_check(&scenario->schedulers) ?: set_up_step(scenario, step);
+	begin_part(scenario, "the operations");
 	if (r == 0 && step->hold.kind != KT_HOLD_REPEAT)
 		r = apply_ops(scenario, step->ops);
 	send_step(scenario, KT_MSG_STEP_BEGIN, step);
+	begin_part(scenario, "the hold");
 	if (r == 0)
 		r = hold_step(scenario, step);
 	send_step(scenario, KT_MSG_STEP_END, step);
@@ -246,6 +260,7 @@ static int set_up_backdrop(struct kt_scenario *scenario, const struct kt_backdro
 	int r;
 
 	scenario->in_backdrop = true;
+	kt_activity_begin("the backdrop", -1, NULL);
 	r = apply_setup(scenario, backdrop->setup) ?: apply_ops(scenario, backdrop->ops);
 	scenario->in_backdrop = false;
 	return r;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "guest/cgroup/cgroup.h"
+#include "guest/port/activity.h"
 #include "guest/port/crash.h"
 #include "guest/worker/setup.h"
 #include "guest/worker/telemetry.h"
@@ -375,6 +376,7 @@ static int await_ready(struct kt_worker_group *group, uint64_t deadline_ns, stru
 	uint32_t ready;
 	int status, lost;
 
+	kt_activity_await("all workers to start, in cgroup", group->place.cgroup ?: "/");
 	while ((ready = atomic_load(&group->shared->ready)) < group->n) {
 		lost = kt_worker_group_lost(group, &status);
 		if (lost >= 0)
@@ -387,6 +389,7 @@ static int await_ready(struct kt_worker_group *group, uint64_t deadline_ns, stru
 		futex_wait(&group->shared->ready, ready,
 			   KT_MIN(deadline_ns, kt_now_ns() + LOST_LOOK_NS));
 	}
+	kt_activity_await(NULL, NULL);
 	return find_setup_fault(group, reterr);
 }
 
@@ -502,8 +505,11 @@ int kt_worker_group_lost(struct kt_worker_group *group, int *ret_status)
 
 /* ---- in PID 1: the end ----------------------------------------------------------------------- */
 
-/* A deadline of 0 kills at once. SIGKILL also ends a frozen process. */
-static void reap(struct process *process, uint64_t deadline_ns)
+/*
+ * A deadline of 0 kills at once. SIGKILL also ends a frozen process, but one that has used its
+ * quota (cpu.max) needs CPU time for its end, and may get none for minutes: the quota is lifted.
+ */
+static void reap(struct process *process, const char *cgroup, uint64_t deadline_ns)
 {
 	struct pollfd waiting = { .fd = process->pidfd, .events = POLLIN };
 
@@ -511,6 +517,8 @@ static void reap(struct process *process, uint64_t deadline_ns)
 		return;
 	if (process->pidfd < 0 || kt_poll(&waiting, 1, deadline_ns) <= 0) {
 		process->killed = true;
+		if (cgroup)
+			kt_cgroup_lift_quota(cgroup);
 		(void)kill(process->pid, SIGKILL);
 	}
 	while (waitpid(process->pid, &process->status, 0) < 0 && errno == EINTR)
@@ -629,8 +637,10 @@ struct kt_worker_group *kt_worker_group_stop(struct kt_worker_group *group, uint
 		return NULL;
 	kt_worker_group_ask_to_end(group);
 	group->patient = deadline_ns > 0;
+	kt_activity_await("the workers to end, in cgroup", group->place.cgroup ?: "/");
 	for (unsigned int i = 0; i < group->n_processes; i++)
-		reap(&group->processes[i], deadline_ns);
+		reap(&group->processes[i], group->place.cgroup, deadline_ns);
+	kt_activity_await(NULL, NULL);
 	if (reports)
 		append_reports(group, reports, n);
 	if (ret_fault)

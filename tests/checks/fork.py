@@ -235,6 +235,22 @@ def budget(cache, ktests, sample):
     check(second.returncode == 0 and "1 passed" in out, "and goes on when the other is dead")
 
 
+def two_kernels(cache, ktests):
+    """Each kernel has templates of its own: what the report says is what runs."""
+    releases = sorted(path.name for path in (cache.path / "ktest/kernels").iterdir()
+                      if not path.name.startswith("local-"))[:2]
+    if len(releases) < 2:
+        print("skipped: two kernels in one cache")
+        return
+    options = [option for release in releases for option in ("-k", release)]
+    for boot in ("fork", "fork"):  # templates that are made, and that are found
+        done = cache.run(ktests, "--exact", "kernel_release", *options, "--boot", boot, "-v", "-j",
+                         "1")
+        check(done.returncode == 0 and "2 passed" in done.stdout, "two kernels in one cache", done)
+        seen = re.findall(r"uname -r is (\S+)", done.stdout)
+        check(seen == releases, "each machine runs the kernel that was asked for", done)
+
+
 def main():
     ktests, sample, hanging = (os.path.realpath(arg) for arg in sys.argv[1:4])
     with tempfile.TemporaryDirectory() as name:
@@ -250,6 +266,7 @@ def main():
         budget(cache, ktests, sample)
         damaged(cache, ktests)
         bounded(cache, ktests)
+        two_kernels(cache, ktests)
         without_room(cache, ktests, directory)
 
 

@@ -208,6 +208,8 @@ def texts():
         "metrics", "fio", 'starting [1]\n{"jobs": [{"read": {"iops": 12.5, "ok": true}}], "n": 3}\n'
     )
     put("metrics", "twice", '{"a": 1, "a": 2, "b": {"": [[1]]}}')
+    put("tap", "plan", "TAP version 13\n1..3\nok 1 - a # SKIP no\nnot ok 2 # TODO x\nnot ok 3\n")
+    put("tap", "nested", "KTAP version 1\n  1..1\n  not ok 1\nok 1\n1..0 # SKIP none\nBail out! x")
     put("cpu_list", "stride", "0-15:2/4,20\n")
     put("cpu_list", "duration", "1.5ms")
     put("cpu_list", "size", "12MiB")
@@ -316,6 +318,12 @@ def objects():
             put("field", name, path.encode() + b"\0" + btf.read_bytes())
         put("kfuncs", "object", bpf.read_bytes())
         put("kfuncs", "in-a-program", b"text" + bpf.read_bytes())
+        dump = compile_to(
+            directory, ["clang", "-target", "bpf", "-O2", "-g", "-c"], "dump.bpf.o",
+            'char uei_dump[1] __attribute__((section(".data.uei_dump")));\n',
+        )
+        subprocess.run(["llvm-strip", "-g", dump], check=True)
+        put("enlarge", "object", dump.read_bytes())
 
         small = [
             "gcc",

@@ -43,6 +43,7 @@ REPLACEMENTS = [
     (r"\d+ lines of the dump", "N lines of the dump"),
     (r"(libbpf: .*: failed to load|libbpf: .* failed): (-13|-EACCES|Permission denied)$",
      r"\1: EACCES"),
+    (r"workers to start; \d+ have", "workers to start; N have"),
     (r"failed to run for \d+\.\d+s", "failed to run for TIME"),
 ]
 

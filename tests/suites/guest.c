@@ -9,12 +9,15 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "guest/init/sysview.h"
+#include "guest/test/ctx.h"
 #include "tests/suites/look.h"
+#include "util/clock.h"
 
 #define ONE_CPU .topology = { .llcs = 1, .cores = 1 }
 
@@ -193,6 +196,38 @@ static int leftover_run(struct kt_ctx *ctx)
 KTEST(leftover_children, .summary = "processes that a test leaves behind are ended with it",
       ONE_CPU, .run = leftover_run);
 
+/* A user may write anything to the kernel's log; only the kernel's own words fail a test. */
+static int user_kmsg_run(struct kt_ctx *ctx)
+{
+	static const char line[] = "<4>WARNING: CPU: 0 PID: 1 at kernel/sched/core.c:1 f+0x1/0x2\n";
+	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	KT_ASSERT_OK(ctx, fd);
+	KT_ASSERT_EQ(ctx, write(fd, line, sizeof(line) - 1), (ssize_t)sizeof(line) - 1);
+	(void)close(fd);
+	return 0;
+}
+
+KTEST(user_kmsg, .summary = "a user's line in the kernel's log is no complaint of the kernel",
+      ONE_CPU, .run = user_kmsg_run);
+
+/* The deadlines of the guest are longer where the machine is emulated (kt_ctx_deadline_ns()). */
+static int time_scale_run(struct kt_ctx *ctx)
+{
+	const char *accel = getenv("KTESTS_ACCEL");
+	uint64_t left_ns;
+
+	KT_ASSERT(ctx, accel);
+	KT_EXPECT_GE(ctx, ctx->time_scale_percent, strcmp(accel, "tcg") ? 100 : 200);
+	left_ns = kt_ctx_deadline_ns(ctx, 1000) - kt_now_ns();
+	KT_EXPECT_GT(ctx, left_ns, ctx->time_scale_percent * 10 * KT_NSEC_PER_MSEC * 9 / 10);
+	KT_EXPECT_LE(ctx, left_ns, ctx->time_scale_percent * 10 * KT_NSEC_PER_MSEC);
+	return 0;
+}
+
+KTEST(time_scale, .summary = "deadlines in the guest are scaled by the accelerator", ONE_CPU,
+      .timeout_ms = 60000, .run = time_scale_run);
+
 /* The test itself waits for its children: PID 1 does not reap the children of a .run function. */
 static int own_children_run(struct kt_ctx *ctx)
 {
@@ -272,6 +307,18 @@ static int addresses_run(struct kt_ctx *ctx)
 
 KTEST(addresses, .summary = "the guest finds the addresses in its kernel that it says", ONE_CPU,
       .run = addresses_run);
+
+/* tests/checks/fork.py reads it. */
+static int kernel_release_run(struct kt_ctx *ctx)
+{
+	struct utsname name;
+
+	KT_ASSERT_OK(ctx, uname(&name));
+	printf("uname -r is %s\n", name.release);
+	return 0;
+}
+
+KTEST(kernel_release, .summary = "prints which kernel runs", ONE_CPU, .run = kernel_release_run);
 
 static int nothing_run(struct kt_ctx *ctx)
 {

@@ -39,6 +39,27 @@ static int cpuset_run(struct kt_ctx *ctx)
 KTEST(op_cpuset, .summary = "KT_SET_CPUSET and KT_CLEAR_CPUSET change what workers may use",
       TWO_LLCS, .run = cpuset_run);
 
+/* The isolation check must know: a worker may run everywhere when the cpuset is gone. */
+static int cleared_check(struct kt_ctx *ctx)
+{
+	struct kt_worker_report sum;
+
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "w", &sum));
+	KT_EXPECT_EQ(ctx, sum.allowed[0], 0xf);
+	KT_ASSERT(ctx, kt_sum_reports(ctx, "confined", &sum));
+	KT_EXPECT_EQ(ctx, sum.allowed[0], 0x1);
+	return 0;
+}
+
+#define ON_CPU_0 .cpuset = KT_CPUSET_EXACT("0"), SPINNERS(3)
+
+KTEST(op_clear_cpuset, .summary = "KT_CLEAR_CPUSET lets workers run everywhere", TWO_LLCS,
+      .duration_ms = 400, .checks = { .isolation = KT_ON },
+      .backdrop = { KT_SETUP({ .name = "w", ON_CPU_0 }, { .name = "confined", ON_CPU_0 }) },
+      .steps = KT_STEPS({ .hold = KT_HOLD_FRAC(0.2) },
+			{ KT_OPS(KT_CLEAR_CPUSET("w")), .hold = KT_HOLD_FRAC(0.8) }),
+      .check = cleared_check);
+
 static int swap_run(struct kt_ctx *ctx)
 {
 	char text[LOOK_LEN];
@@ -62,6 +83,10 @@ static int kinds_run(struct kt_ctx *ctx)
 	APPLY(KT_ADD_CGROUP_DEF("numa", .cpuset = KT_CPUSET_NUMA(1)));
 	KT_EXPECT_STREQ(ctx, CPUS("numa"), "2-3");
 	KT_EXPECT_STREQ(ctx, look_cgroup(text, "numa", "cpuset.mems"), "1");
+	/* Memory may come from elsewhere, when the definition says so. */
+	APPLY(KT_ADD_CGROUP_DEF("remote", .cpuset = KT_CPUSET_NUMA(1), .mems = "0"));
+	KT_EXPECT_STREQ(ctx, CPUS("remote"), "2-3");
+	KT_EXPECT_STREQ(ctx, look_cgroup(text, "remote", "cpuset.mems"), "0");
 	APPLY(KT_ADD_CGROUP_DEF("range", .cpuset = KT_CPUSET_RANGE(0.3, 1.0)));
 	KT_EXPECT_STREQ(ctx, CPUS("range"), "1-2");
 	APPLY(KT_ADD_CGROUP_DEF("part", .cpuset = KT_CPUSET_DISJOINT(1, 3)));

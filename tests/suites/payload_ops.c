@@ -85,3 +85,14 @@ KTEST(payload_of_a_cgroup, .summary = "a definition's payload lives as long as i
 	      { KT_OPS(KT_CAPTURE_CGROUP_PROCS("kept", "kept"), KT_KILL_PAYLOAD(SLEEPER, NULL)),
 		.hold = KT_HOLD_FRAC(0.3) }),
       .check = ends_check);
+
+KT_PAYLOAD(obeys, .binary = "/bin/sh", .args = KT_ARGS("-c"),
+	   .checks = KT_PAYLOAD_CHECKS(KT_EXIT_CODE(7)));
+#define OBEYS KT_PAYLOAD_REF(obeys)
+
+KTEST(payload_args_of_a_cgroup, .summary = "a definition's payload has the definition's arguments",
+      ONE_CPU, .duration_ms = 300,
+      .steps = KT_STEPS({ KT_SETUP({ .name = "w",
+				     .payload = OBEYS,
+				     .payload_args = KT_ARGS("exit $1", "sh", "7") }),
+			  KT_OPS(KT_WAIT_PAYLOAD(OBEYS, "w", 10000)) }));

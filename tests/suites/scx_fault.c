@@ -441,6 +441,62 @@ static int maps_run(struct kt_ctx *ctx)
 KTEST(scx_maps, .summary = "arrays, per-CPU arrays and hashes are written and read by BTF",
       TWO_CPUS, .scheduler = KT_SCHEDULER_REF(fault), .run = maps_run);
 
+/*
+ * Writes a field when those around it have their values already, and then looks at these. In a map
+ * that is mapped, one store must be as wide as the field, and no wider.
+ */
+static int expect_neighbours(struct kt_ctx *ctx, struct kt_bpf_ref ref, const char *field,
+			     const char *const *neighbours)
+{
+	uint64_t value = 0;
+
+	for (const char *const *at = neighbours; *at; at++) {
+		ref.field = *at;
+		KT_ASSERT_EQ(ctx, kt_bpf_write(ctx, ref, 0x5), 0);
+	}
+	ref.field = field;
+	KT_ASSERT_EQ(ctx, kt_bpf_write(ctx, ref, 0), 0);
+	for (const char *const *at = neighbours; *at; at++) {
+		ref.field = *at;
+		KT_ASSERT_EQ(ctx, kt_bpf_read(ctx, ref, &value), 0);
+		if (value != 0x5)
+			KT_FAIL(ctx, "writing %s has changed %s", field, *at);
+	}
+	return 0;
+}
+
+#define AROUND(field, ...)                                                                         \
+	KT_ASSERT_OK(ctx, expect_neighbours(ctx, ref, field,                                       \
+					    (const char *const[]){ __VA_ARGS__, NULL }))
+
+/* The fields of scratch_record, each with what lies behind it and before it. */
+static int write_beside(struct kt_ctx *ctx, struct kt_bpf_ref ref, bool in_data)
+{
+#define IN(field) (in_data ? "scratch_record." field : field)
+	AROUND(IN("half"), IN("byte"), IN("word"));
+	AROUND(IN("word"), IN("half"), IN("quad"));
+	AROUND(IN("quad"), IN("word"), IN("negative"));
+	AROUND(IN("negative"), IN("quad"), IN("low"), IN("high"));
+	AROUND(IN("low"), IN("negative"), IN("high"));
+	AROUND(IN("high"), IN("low"), IN("negative"));
+	AROUND(IN("nested.inner[1]"), IN("nested.inner[0]"), IN("nested.inner[2]"));
+	return 0;
+#undef IN
+}
+
+static int neighbours_run(struct kt_ctx *ctx)
+{
+	struct kt_bpf_ref ref = KT_BPF("fault.bss");
+
+	AROUND("scratch[8]", "scratch[7]", "scratch[9]", "scratch[10]", "scratch[12]");
+	KT_ASSERT_OK(ctx, write_beside(ctx, ref, true));
+	KT_ASSERT_OK(ctx, write_beside(ctx, KT_BPF("per_cpu", .key = 1, .cpu = 0), false));
+	return write_beside(ctx, KT_BPF("table", .key = 9), false);
+}
+
+KTEST(scx_map_neighbours, .summary = "writing a field leaves those beside it alone", TWO_CPUS,
+      .scheduler = KT_SCHEDULER_REF(fault), .run = neighbours_run);
+
 static int map_op_check(struct kt_ctx *ctx)
 {
 	uint64_t value = 0;

@@ -42,7 +42,8 @@ static void set_up(void)
 		      "case \"$*\" in\n"
 		      "*pkgnames*) echo 'W: linux-image-99 is not well'; echo linux-image-amd64\n"
 		      "  echo linux-image-7.0-cloud-amd64; echo linux-image-7.2-cloud-amd64-dbg\n"
-		      "  echo 'linux-image-9 was seen at -cloud-amd64';;\n"
+		      "  echo 'linux-image-9 was seen at -cloud-amd64'\n"
+		      "  echo linux-images9.9-cloud-amd64;;\n"
 		      "*show*) echo Filename: x;;\nesac");
 }
 

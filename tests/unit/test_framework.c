@@ -569,13 +569,17 @@ Test(kmsg, complaints_of_the_kernel)
 static char *fill(unsigned int n)
 {
 	struct kt_capture capture;
-	char line[LINE_LEN + 1];
+	char lines[1000 * LINE_LEN + 1]; /* does not divide the limits */
+	size_t len = 0;
 	char *text;
 
 	cr_assert(eq(int, kt_capture_init(&capture, "test", NULL), 0));
 	for (unsigned int i = 0; i < n / LINE_LEN; i++) {
-		(void)snprintf(line, sizeof(line), "%15u\n", i);
-		cr_assert(eq(int, kt_capture_append(&capture, line, LINE_LEN), 0));
+		len += (size_t)snprintf(lines + len, sizeof(lines) - len, "%15u\n", i);
+		if (len < sizeof(lines) - 1 && i < n / LINE_LEN - 1)
+			continue;
+		cr_assert(eq(int, kt_capture_append(&capture, lines, len), 0));
+		len = 0;
 	}
 	text = kt_capture_text(&capture);
 	cr_assert(eq(sz, strlen(text), (size_t)capture.len));

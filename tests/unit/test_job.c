@@ -76,8 +76,8 @@ Test(job, its_group_ends_with_it)
 
 	cr_assert(zero(int, pipe2(pids, O_CLOEXEC)));
 	cr_assert(zero(int, kt_loop_new(&loop)));
-	cr_assert(zero(int, kt_job_init(&job, loop, &events, &test, "t", &kernel, KT_PHASE_BOOT,
-					NULL)));
+	cr_assert(zero(int,
+		       kt_job_init(&job, loop, &events, &test, "t", &kernel, KT_PHASE_BOOT, NULL)));
 	cr_assert(zero(int, kt_job_start(&job, leaves_a_child, false, false, NULL)));
 	cr_assert(zero(int, kt_loop_run(loop)));
 	cr_assert(eq(int, job.exit_code, 3));
@@ -98,6 +98,35 @@ static int waits(struct kt_job *job, int report_fd, int go_fd)
 	for (;;)
 		(void)pause();
 	return 0;
+}
+
+/* While a job is paused its watchdog waits too; continued, the job has what it had left. */
+Test(job, a_pause_does_not_count)
+{
+	const uint64_t limit_ns = 200 * KT_NSEC_PER_MSEC;
+	uint64_t paused_until_ns, continued_ns;
+	struct kt_loop *loop;
+	struct kt_job job;
+
+	cr_assert(zero(int, kt_loop_new(&loop)));
+	cr_assert(zero(int,
+		       kt_job_init(&job, loop, &events, &test, "t", &kernel, KT_PHASE_BOOT, NULL)));
+	cr_assert(zero(int, kt_job_start(&job, waits, false, false, NULL)));
+	kt_job_watch(&job, limit_ns);
+	kt_job_pause(&job);
+	kt_job_stop(&job);
+	cr_assert(kt_job_is_paused(&job));
+	paused_until_ns = kt_now_ns() + 2 * limit_ns;
+	while (kt_loop_step(loop, paused_until_ns) == 0)
+		;
+	cr_assert(not(job.hung), "the watchdog has not stood still");
+	continued_ns = kt_now_ns();
+	kt_job_continue(&job);
+	cr_assert(zero(int, kt_loop_run(loop)));
+	cr_assert(job.hung);
+	cr_assert(ge(u64, kt_now_ns() - continued_ns, limit_ns / 2));
+	kt_job_deinit(&job);
+	(void)kt_loop_free(loop);
 }
 
 /* The lowest descriptor that is free: a limit of so many lets no other be opened. */
@@ -145,8 +174,8 @@ Test(job, a_process_that_cannot_be_watched_is_ended)
 
 	(void)close(other); /* fd is free again, and is the loop's */
 	cr_assert(zero(int, kt_loop_new(&loop)));
-	cr_assert(zero(int, kt_job_init(&job, loop, &events, &test, "t", &kernel, KT_PHASE_BOOT,
-					NULL)));
+	cr_assert(zero(int,
+		       kt_job_init(&job, loop, &events, &test, "t", &kernel, KT_PHASE_BOOT, NULL)));
 	other = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	cr_assert(eq(int, dup2(other, fd), fd));
 	cr_assert(lt(int, kt_job_start(&job, waits, false, false, NULL), 0));

@@ -141,6 +141,79 @@ Test(machine, one_killed_from_outside_says_so)
 	vm_close(&vm);
 }
 
+/* Writes an executable script for config.qemu to a new file, whose path becomes @path. */
+static void write_qemu(char *path, const char *script)
+{
+	int fd;
+
+	strcpy(path, "/tmp/ktest-qemu-XXXXXX");
+	fd = mkstemp(path);
+	cr_assert(zero(int, kt_write_full(fd, script, strlen(script))));
+	cr_assert(zero(int, fchmod(fd, 0700)));
+	cr_assert(zero(int, close(fd)));
+}
+
+#define SAYS_SO "#!/bin/sh\necho it has bitten >&2\n"
+#define PAUSES  " -device ib700 -action watchdog=pause\n"
+
+/* QMP says nothing for half a second. A child, which ends with QEMU, is in between. */
+#define SLOW_TO_HEAR                                                                               \
+	"exec python3 -c '\n"                                                                      \
+	"import os, re, select, socket, sys, time\n"                                               \
+	"args = sys.argv[1:]\n"                                                                    \
+	"at = next(i for i, arg in enumerate(args) if \"id=qmp\" in arg)\n"                        \
+	"outer = socket.socket(fileno=int(args[at].rpartition(\"=\")[2]))\n"                       \
+	"inner, end = socket.socketpair()\n"                                                       \
+	"if os.fork():\n"                                                                          \
+	"    os.set_inheritable(end.fileno(), True)\n"                                             \
+	"    args[at] = \"socket,id=qmp,fd=%d\" % end.fileno()\n"                                  \
+	"    os.close(inner.detach())\n"                                                           \
+	"    os.execvp(args[0], args)\n"                                                           \
+	"end.close()\n"                                                                            \
+	"os.closerange(3, min(outer.fileno(), inner.fileno()))\n"                                  \
+	"time.sleep(0.5)\n"                                                                        \
+	"peers = {outer: inner, inner: outer}\n"                                                   \
+	"while True:\n"                                                                            \
+	"    for ready in select.select(peers, [], [])[0]:\n"                                      \
+	"        data = ready.recv(65536)\n"                                                       \
+	"        if not data: sys.exit()\n"                                                        \
+	"        peers[ready].sendall(data)\n"                                                     \
+	"' "
+
+/* As at an internal error of KVM: QEMU stops the machine, says why, and stays. */
+static void check_stopped_by_qemu(const char *script, bool tcg_single_thread)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_IS_WATCHED, -1);
+	char path[64];
+	struct vm vm;
+
+	write_qemu(path, script);
+	config.qemu = path;
+	config.tcg_single_thread = tcg_single_thread;
+	vm_start(&vm, &config);
+	await_exit(&vm);
+	cr_assert(eq(int, (int)vm.exit.reason, KT_EXIT_VMM_ERROR));
+	cr_assert(eq(str, vm.exit.detail,
+		     "QEMU was ended: it has stopped the machine (watchdog): it has bitten"));
+	cr_assert(not(vm.exit.killed), "no OOM killer");
+	vm_close(&vm);
+	(void)unlink(path);
+}
+
+Test(machine, one_that_qemu_stops_for_good_ends)
+{
+	static const char script[] = SAYS_SO "exec " KT_QEMU_DEFAULT " \"$@\"" PAUSES;
+
+	check_stopped_by_qemu(script, true); /* without a gdbstub, as with KVM */
+	check_stopped_by_qemu(script, false);
+}
+
+/* A machine that is stopped at its first instructions does not end unheard. */
+Test(machine, one_does_not_run_before_its_events_are_heard)
+{
+	check_stopped_by_qemu(SAYS_SO SLOW_TO_HEAR KT_QEMU_DEFAULT " \"$@\"" PAUSES, true);
+}
+
 /* A QEMU that is killed when the first byte arrives at a channel, whose id is in place of %s. */
 #define KILLED_WHEN_ASKED                                                                          \
 	"#!/usr/bin/env python3\nimport os, re, sys\n"                                             \
@@ -151,17 +224,14 @@ Test(machine, one_killed_from_outside_says_so)
 static void check_killed_at_restore(const char *channel, const struct kt_hello *hello)
 {
 	KT_FREE char *script = kt_format(KILLED_WHEN_ASKED, channel);
-	char path[] = "/tmp/ktest-qemu-XXXXXX";
+	char path[64];
 	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
 	struct kt_machine_image image = { new_memfd(), new_memfd() };
-	int fd = mkstemp(path);
 	struct kt_err err = KT_ERR_NULL;
 	struct vm vm;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	cr_assert(zero(int, kt_write_full(fd, script, strlen(script))));
-	cr_assert(zero(int, fchmod(fd, 0700)));
-	cr_assert(zero(int, close(fd)));
+	write_qemu(path, script);
 	config.qemu = path;
 	vm_open(&vm);
 	cr_assert(zero(int, kt_machine_guard(vm.machine, hello, kt_now_ns() + VM_PATIENCE, &err)));

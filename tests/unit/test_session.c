@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 UNIT_SUITE(session);
 
@@ -74,4 +75,41 @@ Test(session, other_frames_after_the_result_are_errors)
 		     KT_VERDICT_ERROR));
 	cr_assert(eq(int, (int)verdict_after(KT_PHASE_TEARDOWN, KT_MSG_WOKE, "", 0),
 		     KT_VERDICT_ERROR));
+}
+
+/* What a session says to a HELO; the guest that says it would be run otherwise. */
+static void expect_refusal(struct kt_hello hello, const char *why)
+{
+	const struct kt_kernel kernel = { .facts = { .release = "7.3" } };
+	struct kt_outcome outcome = KT_OUTCOME_NULL;
+	struct kt_session_state session = { .outcome = &outcome, .phase = KT_PHASE_BOOT };
+
+	outcome.test = &test;
+	outcome.kernel = &kernel;
+	session.awaits_hello = true;
+	cr_assert(zero(int, kt_loop_new(&session.loop)));
+	kt_session_on_hello(&session, &hello);
+	cr_assert(session.ended, "the guest is taken");
+	cr_assert(eq(int, (int)outcome.result.verdict, KT_VERDICT_ERROR));
+	cr_assert(ne(ptr, strstr(outcome.result.reason, why), NULL), "%s", outcome.result.reason);
+	kt_result_deinit(&outcome.result);
+	session.loop = kt_loop_free(session.loop);
+}
+
+/* After a boot, and after EXEC, when a newer program looks at a restored machine. */
+Test(session, each_hello_is_compared_with_what_the_test_wants)
+{
+	const struct kt_hello good = {
+		.release = "7.3", .cpus = 2, .numa_nodes = 1, .llcs = 1, .cores = 2, .threads = 1
+	};
+	struct kt_hello hello = good;
+
+	hello.cpus = hello.cores = 1;
+	expect_refusal(hello, "wrong topology");
+	hello = good;
+	hello.llcs = 2;
+	expect_refusal(hello, "wrong topology");
+	hello = good;
+	(void)strcpy(hello.release, "6.16");
+	expect_refusal(hello, "wrong kernel: the guest runs 6.16, not 7.3");
 }

@@ -221,8 +221,8 @@ Test(hello, hostile_input)
 		"\"HELO\"",
 		"{}",
 		"{\"version\":\"1\"}",
-		"{\"version\":4}",
-		"{\"version\":4,\"version\":4}",
+		"{\"version\":5}",
+		"{\"version\":5,\"version\":5}",
 		"{\"version\":-1}",
 		"{\"version\":70000}",
 	};

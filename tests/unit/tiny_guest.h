@@ -34,6 +34,8 @@
  * which is 0, in the ACPI register PM1a_CNT of QEMU's q35.
  */
 #define TINY_GUEST_POWERS_OFF "\x66\xba\x04\x06\x66\xb8\x00\x20\x66\xef\xeb\xfe"
+/* movw $0x443, %dx; movb $15, %al; outb %al, %dx; jmp .: the watchdog ib700 expires at once */
+#define TINY_GUEST_IS_WATCHED "\x66\xba\x43\x04\xb0\x0f\xee\xeb\xfe"
 /*
  * 1: Waits for a word in TINY_GUEST_SPARE, and clears it. Reads TINY_GUEST_TABLE. Calls die((char
  * *)TINY_GUEST_STR, (struct pt_regs *)TINY_GUEST_REGS), with a return address of 64 bits. When

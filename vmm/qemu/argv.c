@@ -206,6 +206,7 @@ char **kt_qemu_argv(enum kt_qemu_purpose purpose, const struct kt_machine_config
 	add_channels(&args, fds);
 	if (purpose == KT_QEMU_BOOT) {
 		add_kernel(&args, config);
+		add(&args, "-S"); /* until QMP is heard: events before that would be lost */
 	} else {
 		/* The saved RAM holds the kernel; loading it again would take time and memory. */
 		add(&args, "-incoming");

@@ -38,9 +38,10 @@
  * the two it was; its exit status says nothing about the guest. exited() is called when the process
  * is gone and all channels are read to the end, so that nothing that the guest sent is lost.
  *
- * The machine stops for one of four reasons: the owner pauses it, it is saved, it ends, or it hits
- * a breakpoint of stale.c. Only in the last case does this file let it run again by itself; a
- * machine that cannot be let run is killed, because its owner would wait for it in vain.
+ * The machine stops for one of five reasons: the owner pauses it, it is saved, it ends, it hits a
+ * breakpoint of stale.c, or QEMU cannot go on with it. Only at a breakpoint does this file let it
+ * run again by itself; a machine that cannot be let run is killed, because its owner would wait for
+ * it in vain.
  */
 
 #define STOP_TIMEOUT_NS (10 * KT_NSEC_PER_SEC) /* for handling one stop at a breakpoint */
@@ -84,6 +85,7 @@ struct qemu {
 	char shutdown_reason[32]; /* of the SHUTDOWN event; "": none came */
 	bool panicked;            /* a GUEST_PANICKED event came */
 	bool powered_off;         /* kt_machine_power_off() was called */
+	char given_up[256];       /* why look_after() has killed QEMU; "": it has not */
 };
 
 static struct qemu *qemu_of(struct kt_machine *machine)
@@ -150,22 +152,31 @@ static void deliver_output(struct qemu *qemu, const uint8_t *bytes, size_t len)
 	qemu->n_said += n;
 }
 
-/*
- * Returns 1 when the machine stands at a breakpoint, 0 when it stands for another reason, or
- * -errno.
- */
-static int is_at_breakpoint(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
+/* Asks why the machine stands, in QEMU's word for it. */
+static int query_status(struct qemu *qemu, uint64_t deadline_ns, char *ret_status, size_t size,
+			struct kt_err *reterr)
 {
 	json_t *value = NULL;
-	const char *status;
 	int r = kt_qmp_execute(qemu->qmp, "query-status", NULL, deadline_ns, &value, reterr);
 
 	if (r < 0)
 		return r;
-	status = json_string_value(json_object_get(value, "status"));
-	r = status && !strcmp(status, "debug");
+	(void)snprintf(ret_status, size, "%s",
+		       json_string_value(json_object_get(value, "status")) ?: "");
 	json_decref(value);
-	return r;
+	return 0;
+}
+
+/* Whether QEMU has stopped the machine by itself and for good, as KVM does at an internal error. */
+static bool is_for_good(const char *status)
+{
+	static const char *const statuses[] = { "guest-panicked", "internal-error", "io-error",
+						"shutdown", "watchdog" };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(statuses); i++)
+		if (!strcmp(status, statuses[i]))
+			return true;
+	return false;
 }
 
 /* Writes on the console, for people, what the guest itself cannot know. */
@@ -183,10 +194,15 @@ static void say_undone(struct qemu *qemu)
 /* Handles a stop; returns 0 when the machine runs again, or stands as it should. */
 static int on_stop(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
 {
-	int r = is_at_breakpoint(qemu, deadline_ns, reterr);
+	char status[32] = "";
+	int r = query_status(qemu, deadline_ns, status, sizeof(status), reterr);
 
-	if (r <= 0)
-		return r; /* the machine ends, or is being saved */
+	if (r < 0)
+		return r;
+	if (is_for_good(status))
+		return kt_err_set(reterr, -EIO, "it has stopped the machine (%s)", status);
+	if (!qemu->gdb || strcmp(status, "debug") != 0)
+		return 0; /* the machine ends, or is being saved */
 	qemu->resumed = false;
 	r = kt_stale_on_stop(&qemu->stale, qemu->gdb, deadline_ns, reterr);
 	if (r < 0)
@@ -211,13 +227,13 @@ static void look_after(struct qemu *qemu)
 	struct kt_err err = KT_ERR_NULL;
 	int r = 0;
 
-	while (r == 0 && qemu->gdb && qemu->stopped && !qemu->paused) {
+	while (r == 0 && qemu->stopped && !qemu->paused) {
 		qemu->stopped = false;
 		r = on_stop(qemu, kt_now_ns() + STOP_TIMEOUT_NS, &err);
 	}
 	if (r == 0 || is_gone(r))
 		return;
-	deliver_output(qemu, (const uint8_t *)err.text, strlen(err.text));
+	(void)snprintf(qemu->given_up, sizeof(qemu->given_up), "%s", err.text);
 	(void)kill(qemu->pid, SIGKILL);
 }
 
@@ -252,6 +268,9 @@ static void deliver_alarm(struct qemu *qemu, const uint8_t *bytes, size_t len)
 {
 	(void)bytes;
 	(void)len;
+	/* What the guest sent before its limit comes first. It can send nothing after it. */
+	while (read_channel(qemu, &qemu->port, deliver_port))
+		;
 	qemu->machine.events->expired(qemu->machine.data);
 }
 
@@ -310,12 +329,17 @@ static int qemu_port_write(struct kt_machine *machine, const struct iovec *parts
 	return r;
 }
 
-/* QEMU itself failed. The first line of its output names the cause. */
+/* The first line of QEMU's output names the cause. */
+static int said_len(const struct qemu *qemu)
+{
+	return (int)KT_MIN(strcspn(qemu->said, "\n"), (size_t)300);
+}
+
+/* QEMU itself failed. */
 static void explain_failure(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
 {
 	const char *reason = qemu->shutdown_reason;
 
-	exit->reason = KT_EXIT_VMM_ERROR;
 	exit->killed = WIFSIGNALED(status);
 	(void)snprintf(exit->detail, sizeof(exit->detail), "QEMU %s %d%s%s%s%s%.*s",
 		       exit->killed ? "was killed by signal" : "ended with status",
@@ -323,8 +347,15 @@ static void explain_failure(const struct qemu *qemu, int status, struct kt_machi
 		       exit->killed && WTERMSIG(status) == SIGKILL
 			       ? ", perhaps by the host's OOM killer (see dmesg)"
 			       : "",
-		       *reason ? " after " : "", reason, qemu->n_said ? ": " : "",
-		       (int)KT_MIN(strcspn(qemu->said, "\n"), (size_t)300), qemu->said);
+		       *reason ? " after " : "", reason, qemu->n_said ? ": " : "", said_len(qemu),
+		       qemu->said);
+}
+
+/* The machine could not go on, and look_after() has killed QEMU. */
+static void explain_surrender(const struct qemu *qemu, struct kt_machine_exit *exit)
+{
+	(void)snprintf(exit->detail, sizeof(exit->detail), "QEMU was ended: %s%s%.*s",
+		       qemu->given_up, qemu->n_said ? ": " : "", said_len(qemu), qemu->said);
 }
 
 static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_exit *exit)
@@ -340,9 +371,13 @@ static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_
 	} else if (!strcmp(reason, "guest-reset")) {
 		exit->reason = KT_EXIT_RESET;
 		(void)snprintf(exit->detail, sizeof(exit->detail),
-			       "the guest reset itself (a kernel panic, or a triple fault)");
+			       "the guest reset itself (a panic, a reboot or a triple fault)");
 	} else {
-		explain_failure(qemu, status, exit);
+		exit->reason = KT_EXIT_VMM_ERROR;
+		if (*qemu->given_up)
+			explain_surrender(qemu, exit);
+		else
+			explain_failure(qemu, status, exit);
 	}
 }
 
@@ -607,7 +642,8 @@ static int qemu_start(struct kt_machine *machine, const struct kt_machine_config
 	r = launch(qemu, KT_QEMU_BOOT, config, reterr);
 	if (r < 0)
 		return r;
-	r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL);
+	r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL)
+		    ?: kt_qmp_send(qemu->qmp, "cont", NULL);
 	if (r < 0)
 		return explain_loss(qemu, kt_err_set(reterr, r, "QMP: %m"), reterr);
 	return 0;

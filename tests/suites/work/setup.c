@@ -494,3 +494,23 @@ KTEST(work_setup_mempolicy_flags, .summary = "a memory policy has its flags", TW
 		     .mode = KT_MPOL_BIND, .nodes = "1", .flags = KT_MPOL_RELATIVE_NODES),
 	      MEMORY("balancing", "bind=balancing:1 0 256", "bind=balancing:1 0 256",
 		     .mode = KT_MPOL_BIND, .nodes = "1", .flags = KT_MPOL_NUMA_BALANCING)));
+
+/* ---- defaults of a definition ---------------------------------------------------------------- */
+
+/* As W(), with members of the definition in place of the work's. */
+#define D(cgroup, look, want, ...)                                                                 \
+	{                                                                                          \
+		.name = (cgroup),                                                                  \
+		.work = KT_WORK(KT_CUSTOM, .workers = 1, .custom = (look),                         \
+				.arg = (uintptr_t)(want)),                                         \
+		__VA_ARGS__                                                                        \
+	}
+
+KTEST(work_setup_of_definition, .summary = "what a work leaves out is taken from its definition",
+      TWO_NODES,
+      LOOKING(D("uid", look_ids, 9 << 16, .uid = 9), D("gid", look_ids, 7, .gid = 7),
+	      D("sched", look_sched, SCHED_FIFO << 16 | 7 << 8 | 20,
+		SCHED(KT_SCHED_FIFO, .priority = 7)),
+	      D("affinity", look_affinity, "1", .affinity = KT_EXACT_CPUS(KT_CPUSET_EXACT("1"))),
+	      D("mempolicy", look_memory, ((const char *const[]){ "bind:1 0 256" }),
+		.mempolicy = { .mode = KT_MPOL_BIND, .nodes = "1" })));
