@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <link.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "util/cleanup.h"
 
 #define SCAN_WORDS  1024u /* of the stack */
+#define CONSOLE_MS  50    /* for some hundred lines at the speed of the serial port */
 #define SCAN_FRAMES 9u    /* with the one that crashed */
 
 /* A signal handler has no argument of ours, so what it needs is here: there is one PID 1. */
@@ -128,6 +130,11 @@ static void on_fatal(int signal, siginfo_t *info, void *context)
 	if (last.output)
 		kt_output_drain(last.output, 500);
 	(void)kt_port_send_last_words(last.port, KT_MSG_CRASH, &crash, sizeof(crash));
+	/*
+	 * With host calls the machine stands still from here on. What the kernel says of the signal
+	 * is written to the console by a thread of its own, which needs guest time.
+	 */
+	(void)poll(NULL, 0, CONSOLE_MS);
 	kt_port_linger(last.port, 3000); /* the host ends the machine at once */
 	sync();
 	(void)reboot(RB_POWER_OFF);

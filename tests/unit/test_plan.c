@@ -201,7 +201,10 @@ static void fixture_init(struct queue_fixture *fixture, const char *names, const
 {
 	const struct kt_image_options image = { .program = "/proc/self/exe" };
 
+	static const struct kt_options options;
+
 	*fixture = (struct queue_fixture){ .setup = KT_SETUP_NULL };
+	fixture->setup.options = &options;
 	cr_assert(zero(int, kt_image_open(&image, &fixture->setup.image, NULL)));
 	for (size_t i = 0; i < KT_ARRAY_LEN(fixture->kernels); i++)
 		fixture->kernels[i].cmdline = (char *)"quiet";

@@ -379,7 +379,7 @@ Test(result, a_pass_without_words)
 	result.duration_ns = UINT64_C(1) << 40;
 	result.since_begin_ns = 7;
 	cr_assert(eq(int, kt_result_encode(&result, &data, &len), 0));
-	cr_assert(lt(sz, len, 32));
+	cr_assert(lt(sz, len, 40));
 	cr_assert(eq(int, kt_result_decode(data, len, &back, NULL), 0));
 	cr_assert(eq(int, (int)back.verdict, KT_VERDICT_PASS));
 	cr_assert(eq(int, back.exit_status, 3));
@@ -502,8 +502,8 @@ static int decode_json_result(const char *json, struct kt_result *ret_result)
 {
 	char payload[1024] = { 0 };
 
-	(void)snprintf(payload + 24, sizeof(payload) - 24, "%s", json);
-	return kt_result_decode(payload, 24 + strlen(json), ret_result, NULL);
+	(void)snprintf(payload + 32, sizeof(payload) - 32, "%s", json);
+	return kt_result_decode(payload, 32 + strlen(json), ret_result, NULL);
 }
 
 Test(result, times_that_make_no_sense_do_not_lose_the_verdict)

@@ -46,7 +46,8 @@
 
 #define STOP_TIMEOUT_NS (10 * KT_NSEC_PER_SEC) /* for handling one stop at a breakpoint */
 
-#define CONSOLE_POLL_NS (100 * KT_NSEC_PER_MSEC) /* between looks at a console that is a file */
+#define CONSOLE_FREE_BYTES (1 << 20)
+#define CONSOLE_POLL_NS    (100 * KT_NSEC_PER_MSEC) /* between looks at a console that is a file */
 
 struct channel {
 	struct kt_source source;
@@ -66,6 +67,7 @@ struct qemu {
 	bool paused;  /* the owner wants the machine to stand */
 	bool resumed; /* QMP reported RESUME since this was cleared */
 	struct channel console;
+	off_t console_freed;           /* host calls: bytes of the console that take no memory */
 	struct kt_timer console_timer; /* host calls: the console is a file, which has no events */
 	struct channel port;
 	struct channel alarm; /* host calls: a byte says that the guest's limit is reached */
@@ -139,8 +141,28 @@ static void deliver_console(struct qemu *qemu, const uint8_t *bytes, size_t len)
 	qemu->machine.events->console(qemu->machine.data, bytes, len);
 }
 
+/*
+ * Reads what is new in a console that is a file, and gives the memory back: a guest may write to it
+ * as long as it runs.
+ */
+static void read_console_file(struct qemu *qemu)
+{
+	off_t at;
+
+	while (read_channel(qemu, &qemu->console, deliver_console))
+		;
+	at = lseek(qemu->console.fd, 0, SEEK_CUR);
+	if (at - qemu->console_freed < CONSOLE_FREE_BYTES)
+		return;
+	(void)fallocate(qemu->console.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, at);
+	qemu->console_freed = at;
+}
+
+/* A console that is a file has no events. What it has got before the frame may explain the frame. */
 static void deliver_port(struct qemu *qemu, const uint8_t *bytes, size_t len)
 {
+	if (qemu->plugin_fd >= 0)
+		read_console_file(qemu);
 	qemu->machine.events->port(qemu->machine.data, bytes, len);
 }
 
@@ -254,13 +276,11 @@ static void on_console(void *data, uint32_t events)
 	(void)read_channel(data, &((struct qemu *)data)->console, deliver_console);
 }
 
-/* A file has no end to wait for, so it is read until there is nothing more. */
 static void on_console_timer(void *data)
 {
 	struct qemu *qemu = data;
 
-	while (read_channel(qemu, &qemu->console, deliver_console))
-		;
+	read_console_file(qemu);
 	kt_timer_arm(qemu->machine.loop, &qemu->console_timer, kt_now_ns() + CONSOLE_POLL_NS);
 }
 
