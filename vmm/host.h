@@ -22,7 +22,7 @@ struct kt_host {
 	struct kt_qemu_program qemu; /* found, with its version */
 	enum kt_accel accel;         /* the accelerator to use */
 	unsigned int tsc_mhz;        /* of the host's TSC, which TCG shows to guests; 0 with KVM */
-	bool repeatable; /* machines with virtual time can serve host calls */
+	bool repeatable;             /* machines with virtual time can serve host calls */
 	bool tcg_single_thread;      /* this QEMU is safe only with one thread for all vCPUs */
 	char accel_text[384];        /* for people: "tcg (kvm present but emulated, 1.7 MIPS)" */
 	char note[512];              /* a warning to be printed once a run; "": none */

@@ -67,8 +67,8 @@ void kt_link_set_position(struct kt_link *link, struct kt_link_position position
 
 /*
  * Sets the deadline, in place of the one before: when kt_machine_clock_ns() has advanced by
- * @limit_ns, late() is called with @what, unless this or kt_link_await_nothing() is called earlier. @what says what the guest has to do, as
- * a verb ("settle"); it is borrowed.
+ * @limit_ns, late() is called with @what, unless this or kt_link_await_nothing() is called earlier.
+ * @what says what the guest has to do, as a verb ("settle"); it is borrowed.
  */
 void kt_link_await(struct kt_link *link, const char *what, uint64_t limit_ns);
 

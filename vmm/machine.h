@@ -62,7 +62,7 @@ struct kt_machine_config {
 	struct kt_machine_topology topology;
 	unsigned int memory_mib; /* the guest's RAM, at least 1 per NUMA node */
 	enum kt_accel accel;
-	const char *qemu;       /* path of the QEMU program */
+	const char *qemu; /* path of the QEMU program */
 	enum kt_time time;
 	/* Virtual time only: an instruction takes 2^insn_shift ns, 0..10. */
 	unsigned int insn_shift;

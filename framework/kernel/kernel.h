@@ -21,10 +21,10 @@ struct kt_kernel {
 	char *vmlinux; /* for symbols and BTF */
 	char *config;  /* file with its configuration; NULL: there is none */
 	struct kt_kernel_facts facts;
-	const char *spec; /* what the user asked for; NULL: the default. Borrowed */
-	char *label;      /* of NAME[LABEL] where there are several kernels; else NULL */
+	const char *spec;      /* what the user asked for; NULL: the default. Borrowed */
+	char *label;           /* of NAME[LABEL] where there are several kernels; else NULL */
 	char *virtual_cmdline; /* the same for machines with virtual time */
-	char *cmdline;    /* the kernel command line of this run; NULL until setup has made it */
+	char *cmdline; /* the kernel command line of this run; NULL until setup has made it */
 };
 
 #define KT_KERNEL_NULL ((struct kt_kernel){ .use_fd = -1, .facts = KT_KERNEL_FACTS_NULL })

@@ -26,7 +26,7 @@ struct kt_run_info {
 	const char *program; /* the test binary, as it was called */
 	const struct kt_options *options;
 	const struct kt_host *host;
-	enum kt_time time; /* of machines whose test does not ask for another */
+	enum kt_time time;        /* of machines whose test does not ask for another */
 	const char *kernels_text; /* releases of the kernels, separated by commas */
 	size_t n_kernels;
 	unsigned int n_attempts; /* outcomes to come, of disabled tests too; 0: not known */

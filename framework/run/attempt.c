@@ -5,6 +5,7 @@
 
 #include "framework/session/session.h"
 #include "framework/setup/limits.h"
+#include "framework/setup/time.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -58,7 +59,7 @@ static void on_phase(struct kt_job *job)
 			give_vcpus(attempt);
 		break;
 	case KT_PHASE_RUN:
-		kt_job_watch(job, kt_setup_run_limit_ns(run->setup, job->outcome.test) +
+		kt_job_watch(job, kt_setup_patience_ns(run->setup, job->outcome.test) +
 					  KT_SESSION_SLACK_NS);
 		break;
 	case KT_PHASE_TEARDOWN:

@@ -3,7 +3,9 @@
 
 #include "guest/test/test.h"
 
-/* A virtual second has at most 10^9 instructions, and TCG executes 2 * 10^7 in a second at worst. */
+/*
+ * A virtual second has at most 10^9 instructions, and TCG executes 2 * 10^7 in a second at worst.
+ */
 #define CPU_PER_VIRTUAL 50
 
 enum kt_time kt_setup_default_time(const struct kt_setup *setup)

@@ -15,8 +15,8 @@ struct kt_port;
 
 /*
  * Uses host calls if the machine serves them (wire/hostcall.h). Otherwise opens the virtio port
- * called KT_WIRE_PORT_NAME, and waits for it to appear until @deadline_ns (CLOCK_MONOTONIC). The port is never closed: PID 1 needs it until the machine ends. 0 or a
- * negative errno.
+ * called KT_WIRE_PORT_NAME, and waits for it to appear until @deadline_ns (CLOCK_MONOTONIC). The
+ * port is never closed: PID 1 needs it until the machine ends. 0 or a negative errno.
  */
 int kt_port_open(uint64_t deadline_ns, struct kt_port **ret_port, struct kt_err *reterr);
 
@@ -29,8 +29,8 @@ struct kt_port_position {
 struct kt_port_position kt_port_position(const struct kt_port *port);
 
 /*
- * Takes over the open port @fd, -1 for host calls, from the program that ran as PID 1 before, at the position where it
- * stopped. 0 or -ENOMEM.
+ * Takes over the open port @fd, -1 for host calls, from the program that ran as PID 1 before, at
+ * the position where it stopped. 0 or -ENOMEM.
  */
 int kt_port_adopt(int fd, struct kt_port_position position, struct kt_port **ret_port,
 		  struct kt_err *reterr);

@@ -121,10 +121,10 @@ static int worker_exits_run(struct kt_ctx *ctx)
 {
 	siginfo_t info;
 
-	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_ADD_CGROUP_DEF(
-						"workers",
-						.work = KT_WORK(KT_CUSTOM, .workers = 1,
-								.custom = exit_at_once))));
+	KT_ASSERT_OK(ctx,
+		     kt_apply(ctx, KT_ADD_CGROUP_DEF("workers",
+						     .work = KT_WORK(KT_CUSTOM, .workers = 1,
+								     .custom = exit_at_once))));
 	KT_ASSERT_OK(ctx, waitid(P_ALL, 0, &info, WEXITED | WNOWAIT));
 	return 0;
 }

@@ -158,7 +158,9 @@ static void read_console_file(struct qemu *qemu)
 	qemu->console_freed = at;
 }
 
-/* A console that is a file has no events. What it has got before the frame may explain the frame. */
+/*
+ * A console that is a file has no events. What it has got before the frame may explain the frame.
+ */
 static void deliver_port(struct qemu *qemu, const uint8_t *bytes, size_t len)
 {
 	if (qemu->plugin_fd >= 0)

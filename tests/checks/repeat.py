@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Virtual time: one seed is one run, byte for byte, however busy the host is.
+
+usage: repeat.py KTESTS [RUNS]
+
+RUNS (default 1) is how often each test runs on the host as it is, and again beside four busy loops
+and another run. What a run prints, the kernel's log with its time stamps among it, and the result
+with steps, workers and metrics must be equal.
+"""
+
+import contextlib
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+TIMEOUT_S = 300
+TESTS = ("repeat_1", "repeat_2", "repeat_4", "repeat_8")
+REPORT = re.compile(
+    r"(?m)^(kernel \S+, accel: .*|warning: .*|\s+(PASS|Summary) \[.*|    boot .*)\n")
+
+
+def check(condition, what, text=""):
+    if not condition:
+        sys.exit(f"failed: {what}\n{text}")
+    print(f"ok: {what}", flush=True)
+
+
+def trace(ktests, test, *options):
+    """What a run leaves, without what the host has measured."""
+    with tempfile.TemporaryDirectory() as out:
+        done = subprocess.run([ktests, "--exact", "-t", test, "--no-capture", "-o", out, *options],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=TIMEOUT_S,
+                              text=True, errors="replace")
+        if done.returncode == 77:
+            print(f"skipped: {done.stdout}")
+            sys.exit(77)
+        check_quietly(done.returncode == 0, f"{test} passes", done.stdout)
+        report = json.loads((pathlib.Path(out) / f"{test}.json").read_text())
+        result = report["attempts"][-1]["result"]
+        log = (pathlib.Path(out) / f"{test}.scheduler.log").read_text(errors="replace")
+    return REPORT.sub("", done.stdout) + json.dumps(result, sort_keys=True) + log
+
+
+def check_quietly(condition, what, text):
+    if not condition:
+        sys.exit(f"failed: {what}\n{text}")
+
+
+def first_difference(a, b):
+    for left, right in zip(a.splitlines(), b.splitlines()):
+        if left != right:
+            return f"{left[:400]}\n{right[:400]}"
+    return f"{len(a)} and {len(b)} characters"
+
+
+@contextlib.contextmanager
+def load(ktests):
+    """Four busy loops, and other runs one after the other."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    other = subprocess.Popen([ktests, "--exact", "-t", "work_spin_wait", "--stress-count", "0"],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        for process in (*loops, other):
+            process.kill()
+            process.wait()
+
+
+def same(ktests, tests, runs, *options):
+    """Traces of the tests, each the same in all runs."""
+    quiet = {test: trace(ktests, test, "--seed", "7", *options) for test in tests}
+    for _ in range(runs - 1):
+        compare(ktests, quiet, *options)
+    with load(ktests):
+        for _ in range(runs):
+            compare(ktests, quiet, "-v", *options)
+    return quiet
+
+
+def compare(ktests, wanted, *options):
+    for test, text in wanted.items():
+        again = trace(ktests, test, "--seed", "7", *options)
+        check_quietly(again == text, f"{test} repeats ({' '.join(options)})",
+                      first_difference(text, again))
+
+
+def main(ktests, runs="1"):
+    probe = subprocess.run([ktests, "--exact", "-t", "trivial"], capture_output=True, text=True,
+                           timeout=TIMEOUT_S)
+    if "virtual time" not in probe.stdout or "cannot load ktest's plugin" in probe.stdout:
+        print(f"skipped: machines of this host are not repeatable\n{probe.stdout}")
+        return 77
+    forked = same(ktests, TESTS, int(runs))
+    check(True, "forked machines repeat, quietly and on a busy host")
+    same(ktests, ("repeat_2", "repeat_8"), 1, "--boot", "cold")
+    check(True, "booted machines repeat, quietly and on a busy host")
+    check_quietly(trace(ktests, "repeat_2", "--seed", "8") != forked["repeat_2"],
+                  "another seed is another run", "")
+    check(True, "another seed is another run")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
