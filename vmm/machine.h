@@ -71,6 +71,7 @@ struct kt_machine_config {
 	 * repeatable. Otherwise bytes of the port reach the guest at moments of the host.
 	 */
 	bool host_calls;
+	bool conflicts; /* with host calls: accesses to memory are watched, which is slower */
 	bool tcg_single_thread; /* TCG only: all vCPUs share one host thread (for old QEMUs) */
 	/*
 	 * The file that is the guest's RAM. The machine sets its length and maps it shared; a

@@ -36,7 +36,9 @@ enum kt_hostcall_op {
 	KT_HOSTCALL_RECEIVE,
 	/*
 	 * Seeds the choice of the moments at which a vCPU's turn ends: @value[0] is the seed,
-	 * @value[1] the mean length of a turn in instructions, at least 16.
+	 * @value[1] the mean length of a turn in instructions, at least 16. If @value[2] is not 0,
+	 * turns also end at accesses by which vCPUs influence each other; -ENOTSUP if the machine
+	 * does not watch them.
 	 */
 	KT_HOSTCALL_SEED,
 	/*
@@ -55,10 +57,10 @@ struct kt_hostcall {
 	uint32_t op;       /* enum kt_hostcall_op */
 	uint32_t len;      /* bytes, at most KT_HOSTCALL_LEN_MAX */
 	uint64_t address;  /* virtual, in the address space of the caller */
-	uint64_t value[2]; /* in both directions */
+	uint64_t value[3]; /* in both directions */
 };
 
-_Static_assert(sizeof(struct kt_hostcall) == 40, "both sides have the same layout");
+_Static_assert(sizeof(struct kt_hostcall) == 48, "both sides have the same layout");
 
 #define KT_HOSTCALL_LEN_MAX  65536u
 #define KT_HOSTCALL_TURN_MIN 16u /* instructions */

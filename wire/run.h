@@ -5,6 +5,7 @@
  * that a guest can be saved as a template, or prepared, before its test is known.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,8 @@ struct kt_run_request {
 	uint16_t rows;        /* KT_RUN_SHELL: size of the terminal */
 	uint16_t columns;
 	uint64_t seed;                  /* of all random numbers in the test */
+	uint32_t turn_insns;            /* mean length of a vCPU's turn, in instructions */
+	bool conflicts;                 /* turns also end where vCPUs access the same memory */
 	uint32_t work_type;             /* enum kt_work_type of swappable workers; 0: their own */
 	uint32_t attempt;               /* from 1 */
 	uint32_t time_scale_percent;    /* factor for waits, 100 on hardware; at least 100 */

@@ -14,6 +14,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/parse.h"
+#include "wire/hostcall.h"
 
 /*
  * The environment is applied first and the command line after it, through the same function
@@ -89,6 +90,12 @@ static const char help[] =
 	"                           limit of the whole run\n"
 	"      --shuffle            in random order\n"
 	"      --seed N             of the order, and of what is random in tests\n"
+	"      --explore N          run each test under N seeds, up to the first failure; with\n"
+	"                           --policy conflict\n"
+	"      --policy random|conflict\n"
+	"                           where turns of virtual CPUs end: anywhere (default), or also\n"
+	"                           where CPUs access the same memory\n"
+	"      --turn N             mean instructions of a virtual CPU's turn (default 10000)\n"
 	"      --work-type TYPE     of workers that are declared swappable, instead of their own\n"
 	"      --no-capture         show the guest's output as it comes; one test at a time\n"
 	"\n"
@@ -172,6 +179,9 @@ enum {
 	OPT_GLOBAL_TIMEOUT,
 	OPT_SHUFFLE,
 	OPT_SEED,
+	OPT_EXPLORE,
+	OPT_POLICY,
+	OPT_TURN,
 	OPT_PARTITION,
 	OPT_SHARD,
 	OPT_WORK_TYPE,
@@ -227,6 +237,9 @@ static const struct option long_options[] = {
 	{ "global-timeout", required_argument, NULL, OPT_GLOBAL_TIMEOUT },
 	{ "shuffle", no_argument, NULL, OPT_SHUFFLE },
 	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "explore", required_argument, NULL, OPT_EXPLORE },
+	{ "policy", required_argument, NULL, OPT_POLICY },
+	{ "turn", required_argument, NULL, OPT_TURN },
 	{ "partition", required_argument, NULL, OPT_PARTITION },
 	{ "shard", required_argument, NULL, OPT_SHARD },
 	{ "work-type", required_argument, NULL, OPT_WORK_TYPE },
@@ -270,6 +283,7 @@ static const struct word boot_words[] = {
 	{ 0 },
 };
 
+static const struct word policy_words[] = { { "random", false }, { "conflict", true }, { 0 } };
 static const struct word flaky_words[] = { { "pass", false }, { "fail", true }, { 0 } };
 
 static const struct word status_words[] = {
@@ -558,6 +572,18 @@ static int apply_repeating(struct kt_options *o, int option, const char *text,
 		return set_flag(&o->shuffle);
 	case OPT_SEED:
 		return parse_seed(text, &o->seed, reterr);
+	case OPT_EXPLORE:
+		o->explore = true;
+		return parse_number("--explore", text, 1, STRESS_COUNT_MAX, &o->stress_count,
+				    reterr);
+	case OPT_POLICY:
+		r = parse_word("--policy", policy_words, text, &value, reterr);
+		o->policy_given = true;
+		o->conflicts = value;
+		return r;
+	case OPT_TURN:
+		return parse_number("--turn", text, KT_HOSTCALL_TURN_MIN, 1000000000,
+				    &o->turn_insns, reterr);
 	}
 	return apply_reporting(o, option, text, reterr);
 }
@@ -578,6 +604,7 @@ static int apply_running(struct kt_options *o, int option, const char *text, str
 	case OPT_TIMEOUT_MULTIPLIER:
 		return parse_multiplier(text, &o->timeout_multiplier, reterr);
 	case OPT_MAX_FAIL:
+		o->max_fail_given = true;
 		return parse_max_fail(text, &o->max_fail, reterr);
 	case OPT_NO_CAPTURE:
 		return set_flag(&o->no_capture);
@@ -821,6 +848,14 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL, "--exec goes with the command 'shell'");
 	if (o->command == KT_COMMAND_SHELL && o->tests.n > 1)
 		return kt_err_set(reterr, -EINVAL, "shell takes one test at most");
+	if (o->explore && (o->stress_count_given || o->stress_duration_ns))
+		return kt_err_set(reterr, -EINVAL,
+				  "--explore is a stress run with seeds; it does not go with "
+				  "--stress-count or --stress-duration");
+	if (o->time == KT_TIME_CHOICE_REAL && (o->explore || o->conflicts))
+		return kt_err_set(reterr, -EINVAL,
+				  "--explore and --policy conflict need virtual time, not --time "
+				  "real");
 	if (o->tap && o->no_capture)
 		return kt_err_set(reterr, -EINVAL,
 				  "--tap and --no-capture both want standard output; choose one");
@@ -859,6 +894,7 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 		.pool = DEFAULT_POOL,
 		.cache_max_bytes = UINT64_MAX,
 		.stress_count = 1,
+		.turn_insns = KT_TURN_INSNS,
 		.seed = random_seed(),
 		.status_level = KT_STATUS_PASS,
 	};
@@ -878,6 +914,10 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 	/* A duration without a number of runs means as many runs as it takes. */
 	if (o.stress_duration_ns && !o.stress_count_given)
 		o.stress_count = 0;
+	if (o.explore && !o.policy_given)
+		o.conflicts = true;
+	if (o.explore && !o.max_fail_given)
+		o.max_fail = 1;
 	*ret_options = o;
 	return 0;
 }

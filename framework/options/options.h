@@ -59,6 +59,8 @@ enum kt_time_choice {
 	KT_TIME_CHOICE_VIRTUAL, /* the guest's own, under TCG; tests can ask for the host's */
 };
 
+#define KT_TURN_INSNS 10000u /* the default of --turn */
+
 /* Where a test's machine comes from. */
 enum kt_boot {
 	KT_BOOT_FORK, /* restored from a template, which was booted and saved before */
@@ -105,10 +107,11 @@ struct kt_options {
 	enum kt_accel_choice accel;    /* default: AUTO */
 
 	/* running */
-	unsigned int budget_vcpus;      /* -j: vCPUs at once, 1..4096; default: CPUs of the host */
-	uint64_t timeout_ns;            /* of each test; 0: as the test declares */
-	uint64_t boot_timeout_ns;       /* of each boot; 0: kt_setup_boot_limit_ns() */
-	double timeout_multiplier;      /* 0.1..1000; 0: 1 with KVM, 3 with TCG */
+	unsigned int budget_vcpus; /* -j: vCPUs at once, 1..4096; default: CPUs of the host */
+	uint64_t timeout_ns;       /* of each test; 0: as the test declares */
+	uint64_t boot_timeout_ns;  /* of each boot; 0: kt_setup_boot_limit_ns() */
+	double timeout_multiplier; /* 0.1..1000; 0: 1 with KVM, 3 with TCG */
+	bool max_fail_given;
 	unsigned int max_fail;          /* failures after which the run ends; 0: none */
 	unsigned int memory_budget_mib; /* at least 64; 0: three quarters of the host's memory */
 	unsigned int pool;              /* machines prepared ahead, 0..64; default 2 */
@@ -118,6 +121,10 @@ struct kt_options {
 	bool stress_count_given;
 	uint64_t stress_duration_ns; /* 0: no limit; else stress_count is 0 unless given */
 	uint64_t global_timeout_ns;  /* of the whole run; 0: none */
+	bool explore;   /* stress_count runs, each under a seed of its own, up to a failure */
+	bool conflicts; /* turns of vCPUs end at conflicts too (--policy conflict) */
+	bool policy_given;
+	unsigned int turn_insns;     /* mean length of a vCPU's turn, 16..10^9; default 10000 */
 	bool shuffle;                /* random order */
 	uint64_t seed;               /* of all random numbers; default: a random one */
 	bool no_capture;             /* the guest's output appears as it comes */

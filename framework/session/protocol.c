@@ -52,25 +52,30 @@ static int make_wake(const struct kt_session_state *session, struct kt_msg_wake 
 }
 
 /*
+ * A repeatable guest must not know which round of a stress run it is: its seed alone repeats it.
  * Everything about the test comes with RUN, and nothing with the kernel's command line or the
  * image: a template serves all tests of its machine.
  */
 static int encode_run(const struct kt_session_state *session, void **ret_data, size_t *ret_len)
 {
 	const struct kt_outcome *outcome = session->outcome;
+	bool repeatable = kt_setup_is_repeatable(session->setup, outcome->test);
 	KT_FREE char *name = kt_format("KTESTS_TEST_NAME=%s", outcome->test->name);
 	KT_FREE char *attempt = kt_format("KTESTS_ATTEMPT=%u", outcome->attempt);
 	KT_FREE char *accel =
 		kt_format("KTESTS_ACCEL=%s", kt_accel_name(session->setup->host.accel));
 	KT_FREE char *time = kt_format("KTESTS_TIME=%s",
 				       kt_time_name(kt_setup_time(session->setup, outcome->test)));
-	KT_FREE char *stress = kt_format("KTESTS_STRESS_CURRENT=%u", outcome->iteration);
+	KT_FREE char *stress =
+		kt_format("KTESTS_STRESS_CURRENT=%u", repeatable ? 1 : outcome->iteration);
 	const char *const environment[] = { "KTESTS=1", name, attempt, accel, time, stress, NULL };
 	struct kt_run_request run = {
 		.mode = KT_RUN_TEST,
 		.test = outcome->test->name,
 		.seed = kt_plan_test_seed(outcome->seed, outcome->test),
 		.attempt = outcome->attempt,
+		.turn_insns = session->setup->options->turn_insns,
+		.conflicts = session->setup->options->conflicts,
 		.work_type = session->setup->options->work_type,
 		.limit_ns = kt_setup_run_limit_ns(session->setup, session->outcome->test),
 		.time_scale_percent = (uint32_t)KT_MAX(

@@ -53,7 +53,6 @@
 #include "util/io.h"
 #include "wire/run.h"
 
-#define TURN_INSNS         10000u /* mean length of a vCPU's turn */
 #define PORT_TIMEOUT_NS    (10 * KT_NSEC_PER_SEC)
 #define ACK_TIMEOUT_NS     (30 * KT_NSEC_PER_SEC)
 #define TELL_BEFORE_NS     (500 * KT_NSEC_PER_MSEC) /* the limit of a test */
@@ -407,7 +406,7 @@ static void begin_schedule(const struct kt_run_request *run)
 	if (!kt_hostcall_served())
 		return;
 	(void)kt_hostcall_limit(run->limit_ns);
-	(void)kt_hostcall_seed(run->seed, TURN_INSNS);
+	(void)kt_hostcall_seed(run->seed, run->turn_insns, run->conflicts);
 }
 
 /* In the thread of the output. The host shows the text if the test does not end in time. */

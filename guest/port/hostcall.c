@@ -100,9 +100,9 @@ int kt_hostcall_receive(void *data, size_t len)
 	return transfer(KT_HOSTCALL_RECEIVE, (uintptr_t)data, len);
 }
 
-int kt_hostcall_seed(uint64_t seed, uint64_t mean)
+int kt_hostcall_seed(uint64_t seed, uint64_t mean, bool conflicts)
 {
-	struct kt_hostcall call = { .op = KT_HOSTCALL_SEED, .value = { seed, mean } };
+	struct kt_hostcall call = { .op = KT_HOSTCALL_SEED, .value = { seed, mean, conflicts } };
 
 	return request(&call);
 }

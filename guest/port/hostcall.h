@@ -19,10 +19,10 @@ int kt_hostcall_send(const void *data, size_t len);
 int kt_hostcall_receive(void *data, size_t len);
 
 /*
- * Seeds the moments at which vCPUs take turns; @mean is the mean length of a turn in instructions.
- * 0 or a negative errno.
+ * Seeds the moments at which vCPUs take turns; @mean is the mean length of a turn in instructions,
+ * and with @conflicts turns also end where vCPUs access the same memory. 0 or a negative errno.
  */
-int kt_hostcall_seed(uint64_t seed, uint64_t mean);
+int kt_hostcall_seed(uint64_t seed, uint64_t mean, bool conflicts);
 
 /* Lets the host know when @ns have passed in the guest; 0: never. 0 or a negative errno. */
 int kt_hostcall_limit(uint64_t ns);

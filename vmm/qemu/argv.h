@@ -12,6 +12,7 @@ struct kt_qemu_fds {
 	int console;        /* first serial port: a socket, with host calls a regular file */
 	int port;           /* socket of the bulk port */
 	int gdb;            /* socket of the gdbstub; -1: none */
+	bool conflicts;     /* the plugin watches accesses to memory */
 	int plugin;         /* file of the plugin; -1: no host calls */
 	int stand;          /* eventfd that tells the plugin to let the machine stand */
 	int alarm;          /* pipe by which the plugin says that the guest's limit is reached */

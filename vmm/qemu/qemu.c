@@ -479,13 +479,15 @@ static bool may_run_stale_code(const struct kt_machine_config *config)
 }
 
 /* QEMU opens the console's file anew, so that each side has a file position of its own. */
-static int open_host_calls(struct qemu *qemu, struct far_ends *far)
+static int open_host_calls(struct qemu *qemu, const struct kt_machine_config *config,
+			   struct far_ends *far)
 {
 	int alarm[2], r = kt_plugin_open(&qemu->plugin_fd);
 
 	if (r < 0)
 		return r;
 	far->fds.plugin = qemu->plugin_fd;
+	far->fds.conflicts = config->conflicts;
 	qemu->console.fd = memfd_create("ktest-console", MFD_CLOEXEC);
 	far->fds.console = fcntl(qemu->console.fd, F_DUPFD_CLOEXEC, 3);
 	far->fds.stand = qemu->stand_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -512,7 +514,7 @@ static int open_channels(struct qemu *qemu, const struct kt_machine_config *conf
 	}
 	r = make_pair(&qemu->port.fd, &far->fds.port);
 	if (r == 0)
-		r = config->host_calls ? open_host_calls(qemu, far)
+		r = config->host_calls ? open_host_calls(qemu, config, far)
 				       : make_pair(&qemu->console.fd, &far->fds.console);
 	if (r == 0 && may_run_stale_code(config))
 		r = open_gdb(qemu, far);

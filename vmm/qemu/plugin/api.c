@@ -20,6 +20,7 @@ const char *kt_api_find(void)
 		void **at;
 	} wanted[] = {
 		{ "cpu_exit", (void **)&kt_api.cpu_exit },
+		{ "cpu_loop_exit_restore", (void **)&kt_api.cpu_loop_exit_restore },
 		{ "cpu_memory_rw_debug", (void **)&kt_api.cpu_memory_rw_debug },
 		{ "runstate_is_running", (void **)&kt_api.runstate_is_running },
 		{ "bql_lock_impl", (void **)&kt_api.bql_lock_impl },

@@ -16,8 +16,9 @@
 
 typedef uint64_t qemu_plugin_id_t;
 typedef uint32_t qemu_plugin_meminfo_t;
-struct qemu_plugin_tb;   /* a block of instructions that QEMU translates as a whole */
-struct qemu_plugin_insn; /* an instruction of such a block */
+struct qemu_plugin_tb;     /* a block of instructions that QEMU translates as a whole */
+struct qemu_plugin_hwaddr; /* where in the machine an access goes to */
+struct qemu_plugin_insn;   /* an instruction of such a block */
 
 struct qemu_info_t {
 	const char *target_name;
@@ -34,10 +35,10 @@ struct qemu_info_t {
 	};
 };
 
-enum { KT_CB_NO_REGS = 0 };         /* enum qemu_plugin_cb_flags */
-enum { KT_MEM_RW_W = 2 };           /* enum qemu_plugin_mem_rw */
-enum { KT_QEMU_CLOCK_VIRTUAL = 1 }; /* QEMUClockType of include/qemu/timer.h */
-enum { KT_QEMU_SCALE_NS = 1 };      /* likewise, SCALE_NS */
+enum { KT_CB_NO_REGS = 0, KT_CB_R_REGS = 1 }; /* enum qemu_plugin_cb_flags */
+enum { KT_MEM_RW_W = 2, KT_MEM_RW_RW = 3 };   /* enum qemu_plugin_mem_rw */
+enum { KT_QEMU_CLOCK_VIRTUAL = 1 };           /* QEMUClockType of include/qemu/timer.h */
+enum { KT_QEMU_SCALE_NS = 1 };                /* likewise, SCALE_NS */
 #define KT_QEMU_PLUGIN_API_VERSION 4
 
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
@@ -54,6 +55,13 @@ void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
 				      void (*cb)(unsigned int vcpu, qemu_plugin_meminfo_t info,
 						 uint64_t vaddr, void *data),
 				      int flags, int rw, void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+					    void (*cb)(unsigned int vcpu, void *data), int flags,
+					    void *data);
+bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
+/* NULL when the address is not mapped. Valid in the callback of the access. */
+struct qemu_plugin_hwaddr *qemu_plugin_get_hwaddr(qemu_plugin_meminfo_t info, uint64_t vaddr);
+uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *hwaddr);
 
 /* QEMU's CPUState and QEMUTimer, which the plugin never looks into. */
 struct kt_qemu_cpu;
@@ -65,6 +73,11 @@ struct kt_qemu_timer {
 struct kt_qemu_api {
 	/* Ends the turn of a vCPU behind the block of instructions that it executes. */
 	void (*cpu_exit)(struct kt_qemu_cpu *cpu);
+	/*
+	 * Leaves guest code at the instruction that has called, which is executed again. @address
+	 * is where generated code goes on after the call. Does not return.
+	 */
+	void (*cpu_loop_exit_restore)(struct kt_qemu_cpu *cpu, uintptr_t address);
 	/* Reads or writes guest memory by virtual address; 0, or -1 when a page is missing. */
 	int (*cpu_memory_rw_debug)(struct kt_qemu_cpu *cpu, uint64_t addr, void *buf, size_t len,
 				   bool is_write);

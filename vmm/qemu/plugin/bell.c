@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/qemu/plugin/conflicts.h"
 #include "vmm/qemu/plugin/turns.h"
 #include "wire/hostcall.h"
 
@@ -154,7 +155,10 @@ static int serve_seed(const struct kt_hostcall *call)
 {
 	if (call->value[1] < KT_HOSTCALL_TURN_MIN || call->value[1] > INT32_MAX)
 		return -ERANGE;
+	if (call->value[2] && !kt_conflicts_are_watched())
+		return -ENOTSUP;
 	kt_turns_seed(call->value[0], call->value[1]);
+	kt_conflicts_seed(call->value[0], call->value[2]);
 	return 0;
 }
 
@@ -174,7 +178,7 @@ static int serve(struct kt_hostcall *call)
 	case KT_HOSTCALL_LIMIT:
 		return serve_limit(call);
 	case KT_HOSTCALL_TURNS:
-		call->value[0] = kt_turns_ended();
+		call->value[0] = kt_turns_ended() + kt_conflicts_ended();
 		return 0;
 	}
 	return -ENOSYS;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The part of ktest that runs inside QEMU, as a TCG plugin of machines with virtual time. It makes
- * a machine repeatable: turns.c decides when vCPUs take turns, bell.c lets the guest wait for the
- * host without the passing of time.
+ * a machine repeatable: turns.c and conflicts.c decide when vCPUs take turns, bell.c lets the guest
+ * wait for the host without the passing of time.
  *
- * QEMU loads it with "-plugin FILE,port=FD,stand=FD,alarm=FD", or with "probe=on" to find out
- * whether it can work in this QEMU: then the process says "ktest plugin: ok" and ends.
+ * QEMU loads it with "-plugin FILE,port=FD,stand=FD,alarm=FD[,conflicts=on]", or with "probe=on" to
+ * find out whether it can work in this QEMU: then the process says "ktest plugin: ok" and ends.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 
 #include "vmm/qemu/plugin/api.h"
 #include "vmm/qemu/plugin/bell.h"
+#include "vmm/qemu/plugin/conflicts.h"
 #include "vmm/qemu/plugin/turns.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -28,6 +29,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 	(void)id;
 	kt_turns_on_translate(tb);
+	kt_conflicts_on_translate(tb);
 	for (size_t i = 0; i < n; i++)
 		kt_bell_on_translate(qemu_plugin_tb_get_insn(tb, i));
 }
@@ -56,6 +58,8 @@ int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *info, int
 			(void)fflush(stdout);
 			_exit(0);
 		}
+		if (!strcmp(argv[i], "conflicts=on"))
+			kt_conflicts_watch();
 		parse(argv[i], &fds);
 	}
 	if (fds.port < 0 || fds.stand < 0 || fds.alarm < 0) {

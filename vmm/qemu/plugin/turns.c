@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmm/qemu/plugin/turns.h"
 
+#include "vmm/qemu/plugin/random.h"
+
 /*
  * Under icount QEMU executes the vCPUs in one thread and in turns, and lets a turn last until the
  * next timer is due. Among the timers are some of the host's, so two restores of one state do not
@@ -9,31 +11,20 @@
  * function of the seed.
  */
 static struct {
-	uint64_t state; /* of xorshift64; never 0 */
+	struct kt_random random;
 	uint64_t mean;
 	int64_t left; /* instructions of this turn */
 	uint64_t ended;
-} turns = { .state = 1, .mean = 10000, .left = 10000 };
-
-static uint64_t draw(void)
-{
-	turns.state ^= turns.state << 13;
-	turns.state ^= turns.state >> 7;
-	turns.state ^= turns.state << 17;
-	return turns.state;
-}
+} turns = { .random = { 1 }, .mean = 10000, .left = 10000 };
 
 static void begin_turn(void)
 {
-	turns.left = (int64_t)(turns.mean / 2 + draw() % turns.mean);
+	turns.left = (int64_t)(turns.mean / 2 + kt_random_draw(&turns.random) % turns.mean);
 }
 
 void kt_turns_seed(uint64_t seed, uint64_t mean)
 {
-	/* Seeds that follow one another give unrelated sequences (splitmix64's mixing). */
-	seed = (seed ^ (seed >> 30)) * 0xbf58476d1ce4e5b9u;
-	seed = (seed ^ (seed >> 27)) * 0x94d049bb133111ebu;
-	turns.state = (seed ^ (seed >> 31)) ?: 1;
+	kt_random_seed(&turns.random, seed);
 	turns.mean = mean;
 	turns.ended = 0;
 	begin_turn();
