@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""--explore finds races that hardly ever show themselves, and the seed that it prints finds them again.
+"""--explore finds races that hardly ever show themselves, and its seed finds them again.
 
 usage: explore.py KTESTS SAMPLE [SEED]
 
