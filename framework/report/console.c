@@ -75,7 +75,7 @@ static void put_block(const struct console *console, const char *text)
 	while (*text) {
 		size_t len = strcspn(text, "\n");
 
-		(void)fprintf(console->out, "    %.*s\n", (int)len, text);
+		kt_report_put_line(console->out, text, len);
 		text += len + (text[len] == '\n');
 	}
 }

@@ -205,6 +205,19 @@ char *kt_report_failure_text(const struct kt_test *test, const struct kt_failure
 	return text;
 }
 
+void kt_report_put_line(FILE *out, const char *line, size_t len)
+{
+	size_t cut = KT_MIN(len, (size_t)KT_REPORT_LINE_MAX);
+
+	/* Not in the middle of a character: its other bytes are 10xxxxxx in UTF-8. */
+	while (cut < len && cut && ((unsigned char)line[cut] & 0xc0) == 0x80)
+		cut--;
+	(void)fprintf(out, "    %.*s", (int)cut, line);
+	if (cut < len)
+		(void)fprintf(out, " [... %zu bytes more]", len - cut);
+	(void)fputc('\n', out);
+}
+
 char *kt_report_capture_text(const struct kt_capture *capture)
 {
 	size_t len, n = 0;

@@ -117,6 +117,14 @@ int kt_report_flush(FILE *out);
  */
 char *kt_report_failure_text(const struct kt_test *test, const struct kt_failure *failure);
 
+#define KT_REPORT_LINE_MAX 1000u /* bytes of a line that people see */
+
+/*
+ * Writes a line of a capture for people, @len bytes without a newline, indented. Of a longer line
+ * only the beginning is written, and how much is missing: a guest may print without newlines.
+ */
+void kt_report_put_line(FILE *out, const char *line, size_t len);
+
 /* All of @capture; a NUL is shown as "\\0". */
 char *kt_report_capture_text(const struct kt_capture *capture);
 

@@ -77,7 +77,7 @@ static void put_lines(FILE *out, const char *text, unsigned int n)
 
 		if (!len)
 			continue;
-		(void)fprintf(out, "    %.*s\n", (int)len, text);
+		kt_report_put_line(out, text, len);
 		n--;
 	}
 }

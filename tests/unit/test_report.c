@@ -149,6 +149,23 @@ Test(report_text, the_rerun_line_is_quoted_and_complete)
 		     "--append 'panic=1 it'\\''s' --timeout 1500ms"));
 }
 
+Test(report_text, a_line_without_end_is_cut)
+{
+	static char line[KT_REPORT_LINE_MAX + 500];
+	KT_FREE char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	memset(line, 'x', sizeof(line));
+	/* The cut would be in the middle of these two bytes. */
+	memcpy(line + KT_REPORT_LINE_MAX - 1, "\xc3\xa9", 2);
+	kt_report_put_line(out, line, sizeof(line));
+	kt_report_put_line(out, "short", 5);
+	(void)fclose(out);
+	cr_assert(strstr(text, "xxx [... 501 bytes more]\n    short\n") != NULL, "%s", text);
+	cr_assert(!strchr(text, '\xc3'));
+}
+
 Test(report_text, a_nul_hides_nothing)
 {
 	KT_CLEANUP(kt_capture_deinit) struct kt_capture capture = KT_CAPTURE_NULL;
