@@ -129,7 +129,7 @@ static void put_options(FILE *out, const struct kt_options *options, const char 
 			   options->time == KT_TIME_CHOICE_REAL ? "real" : "virtual");
 	if (options->conflicts)
 		put_option(out, "--policy", "conflict");
-	if (options->turn_insns != KT_TURN_INSNS)
+	if (options->turn_insns && options->turn_insns != KT_TURN_INSNS)
 		(void)fprintf(out, " --turn %u", options->turn_insns);
 	if (options->qemu)
 		put_option(out, "--qemu", options->qemu);

@@ -9,6 +9,7 @@
 #include "framework/run/queue.h"
 #include "framework/select/plan.h"
 #include "framework/setup/limits.h"
+#include "framework/setup/time.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -410,6 +411,50 @@ Test(limits, a_boot_may_take_longer_with_more_cpus_and_a_slower_accelerator)
 	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), kvm));
 	options.boot_timeout_ns = 7;
 	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), 7));
+}
+
+Test(limits, time_is_virtual_where_machines_are_emulated_and_nobody_objects)
+{
+	struct kt_options options = { .command = KT_COMMAND_RUN };
+	struct kt_setup setup = { .options = &options };
+	struct kt_test any = machine_of(2, 0), real = any;
+
+	real.time = KT_REAL_TIME;
+	setup.host.accel = KT_ACCEL_TCG;
+	cr_assert(eq(int, (int)kt_setup_time(&setup, &any), KT_TIME_VIRTUAL));
+	cr_assert(eq(int, (int)kt_setup_time(&setup, &real), KT_TIME_REAL));
+	cr_assert(eq(uint, kt_setup_threads(&setup, &any), 1));
+	cr_assert(eq(uint, kt_setup_threads(&setup, &real), 2));
+	cr_assert(eq(dbl, kt_setup_multiplier(&setup, &any), 1.0));
+	cr_assert(gt(dbl, kt_setup_multiplier(&setup, &real), 1.0));
+	cr_assert(not(kt_setup_is_repeatable(&setup, &any)));
+	setup.host.repeatable = true;
+	cr_assert(kt_setup_is_repeatable(&setup, &any));
+	cr_assert(not(kt_setup_is_repeatable(&setup, &real)));
+	/* Where the guest's clock decides, the host's limit is only for a machine that hangs. */
+	cr_assert(gt(u64, kt_setup_patience_ns(&setup, &any),
+		     10 * kt_setup_run_limit_ns(&setup, &any)));
+	cr_assert(
+		eq(u64, kt_setup_patience_ns(&setup, &real), kt_setup_run_limit_ns(&setup, &real)));
+	options.time = KT_TIME_CHOICE_REAL;
+	cr_assert(eq(int, (int)kt_setup_time(&setup, &any), KT_TIME_REAL));
+	options.time = KT_TIME_CHOICE_AUTO;
+	options.command = KT_COMMAND_SHELL;
+	cr_assert(eq(int, (int)kt_setup_time(&setup, &any), KT_TIME_REAL));
+	options.command = KT_COMMAND_RUN;
+	setup.host.accel = KT_ACCEL_KVM;
+	cr_assert(eq(int, (int)kt_setup_time(&setup, &any), KT_TIME_REAL));
+}
+
+/* All vCPUs share the instructions, of which there are 1000 >> shift million in a second. */
+Test(limits, each_cpu_has_its_share_of_the_instructions)
+{
+	for (unsigned int vcpus = 1; vcpus <= 16; vcpus++) {
+		unsigned int mips = (1000u >> kt_setup_insn_shift(vcpus)) / vcpus;
+
+		cr_assert(ge(uint, mips, 60), "%u vCPUs: %u", vcpus, mips);
+		cr_assert(le(uint, mips, 125), "%u vCPUs: %u", vcpus, mips);
+	}
 }
 
 static void assert_fault(const struct queue_fixture *fixture, struct kt_test test,

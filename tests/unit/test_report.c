@@ -135,6 +135,9 @@ Test(report_text, the_rerun_line_is_quoted_and_complete)
 		.append = "panic=1 it's",
 		.timeout_ns = UINT64_C(1500000000),
 		.boot = KT_BOOT_COLD,
+		.time = KT_TIME_CHOICE_VIRTUAL,
+		.conflicts = true,
+		.turn_insns = 77,
 	};
 	const struct kt_run_info info = { .program = "./a b", .options = &options };
 	struct kt_outcome outcome = KT_OUTCOME_NULL;
@@ -146,7 +149,8 @@ Test(report_text, the_rerun_line_is_quoted_and_complete)
 	command = kt_report_rerun_command(&info, &outcome);
 	cr_assert(eq(str, command,
 		     "'./a b' --exact -t t --seed 5 --boot cold --kernel '/tmp/my kernel' "
-		     "--append 'panic=1 it'\\''s' --timeout 1500ms"));
+		     "--append 'panic=1 it'\\''s' --time virtual --policy conflict --turn 77 "
+		     "--timeout 1500ms"));
 }
 
 Test(report_text, a_line_without_end_is_cut)
@@ -163,7 +167,7 @@ Test(report_text, a_line_without_end_is_cut)
 	kt_report_put_line(out, "short", 5);
 	(void)fclose(out);
 	cr_assert(strstr(text, "xxx [... 501 bytes more]\n    short\n") != NULL, "%s", text);
-	cr_assert(!strchr(text, '\xc3'));
+	cr_assert(strchr(text, '\xc3') == NULL);
 }
 
 Test(report_text, a_nul_hides_nothing)
