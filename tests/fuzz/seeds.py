@@ -138,17 +138,33 @@ def frame(kind, payload):
 def frames():
     both = frame(b"SOUT", b"text\n") + frame(b"SETD", b"")
     put("frame", "right-in-pieces", b"\x01\x04" + both)
-    put("frame", "right-at-once", b"\x01\xff" + both + frame(b"RSLT", bytes(24)))
+    put("frame", "right-at-once", b"\x01\xff" + both + frame(b"RSLT", bytes(32)))
     put("frame", "wrong-crc", b"\x00\xff" + both)
     put("frame", "too-long", b"\x00\xff" + struct.pack("<4sIII", b"SOUT", 0x7FFFFFFF, 0, 0))
+
+
+def host_calls():
+    """Each operation, with memory behind the request from which and to which it copies."""
+    def call(op, length, address, *values):
+        values = (*values, 0, 0, 0)[:3]
+        return struct.pack("<IiIIQQQQ", 0, 1, op, length, address, *values)
+
+    memory = bytes(range(64))
+    put("hostcall", "ping", call(1, 0, 0))
+    put("hostcall", "send", call(2, 16, 48) + memory)
+    put("hostcall", "receive", call(3, 16, 64) + memory)
+    put("hostcall", "seed", call(4, 0, 0, 1, 16))
+    put("hostcall", "limit", call(5, 0, 0, 10**9))
+    put("hostcall", "turns", call(6, 0, 0))
+    put("hostcall", "outside", call(3, 65536, 2**64 - 8) + memory)
 
 
 def messages():
     put("hello", "whole", compact(HELLO))
     put("hello", "other-version", compact({"version": 3}))
-    header = struct.pack("<IIQQ", 4, 1, 2000000, 3000000)
-    put("result", "short", struct.pack("<IIQQ", 1, 0, 1000, 2000))
-    put("result", "long-times", struct.pack("<IIQQ", 1, 0, 2**64 - 1, 2**63))
+    header = struct.pack("<IIQQQ", 4, 1, 2000000, 3000000, 7)
+    put("result", "short", struct.pack("<IIQQQ", 1, 0, 1000, 2000, 7))
+    put("result", "long-times", struct.pack("<IIQQQ", 1, 0, 2**64 - 1, 2**63, 2**64 - 1))
     put("result", "whole", header + compact(RESULT).encode())
     put("result", "inconclusive", header + compact({**RESULT, "verdict": "inconclusive"}).encode())
     put("outcome", "whole", compact(OUTCOME))
@@ -164,11 +180,12 @@ def messages():
         "lines-lost-wrap",
         compact({**OUTCOME, "result": {**RESULT, "scenario": lost}}) + "\0",
     )
-    put("run", "test", struct.pack("<IIQIHH40sII", 0, 1, 42, 100, 25, 80, bytes(40), 5, 3) + texts)
+    run = struct.Struct("<IIQIHH40sIIQII")
+    put("run", "test", run.pack(0, 1, 42, 100, 25, 80, bytes(40), 5, 3, 10**9, 10000, 1) + texts)
     put(
         "run",
         "shell",
-        struct.pack("<IIQIHH40sII", 1, 1, 42, 100, 25, 80, bytes(40), 3, 0) + b"\0\0\0",
+        run.pack(1, 1, 42, 100, 25, 80, bytes(40), 3, 0, 0, 16, 0) + b"\0\0\0",
     )
 
 
@@ -372,7 +389,8 @@ def objects():
 
 
 def main():
-    for make in (frames, messages, host_tools, texts, impossible_types, ldcache, bzimage, objects):
+    for make in (frames, host_calls, messages, host_tools, texts, impossible_types, ldcache,
+                 bzimage, objects):
         make()
 
 
