@@ -78,10 +78,12 @@ static void check_topology(struct validation *v)
 		      topology.numa_nodes);
 }
 
-static void check_memory(struct validation *v)
+static void check_machine(struct validation *v)
 {
-	unsigned int mib = v->test->memory_mib;
+	unsigned int mib = v->test->memory_mib, mips = v->test->mips;
 
+	if (mips > 1000)
+		fault(v, ".mips is %u; it must be within 1..1000", mips);
 	if (mib && (mib < MEMORY_MIB_MIN || mib > MEMORY_MIB_MAX))
 		fault(v, ".memory_mib is %u; it must be within %u..%u", mib, MEMORY_MIB_MIN,
 		      MEMORY_MIB_MAX);
@@ -348,7 +350,7 @@ static unsigned int check_test(const struct kt_test_node *tests, const struct kt
 
 	check_name(&v, tests);
 	check_topology(&v);
-	check_memory(&v);
+	check_machine(&v);
 	if (test->watchdog_ms > WATCHDOG_MS_MAX)
 		fault(&v, ".watchdog_ms is %u; the kernel takes 1..%u", test->watchdog_ms,
 		      WATCHDOG_MS_MAX);

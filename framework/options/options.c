@@ -95,6 +95,8 @@ static const char help[] =
 	"      --policy random|conflict\n"
 	"                           where turns of virtual CPUs end: anywhere (default), or also\n"
 	"                           where CPUs access the same memory\n"
+	"      --mips N             million instructions per second of each busy virtual CPU in\n"
+	"                           virtual time (default 60, and 125 for a single CPU)\n"
 	"      --turn N             mean instructions of a virtual CPU's turn (default 10000)\n"
 	"      --work-type TYPE     of workers that are declared swappable, instead of their own\n"
 	"      --no-capture         show the guest's output as it comes; one test at a time\n"
@@ -182,6 +184,7 @@ enum {
 	OPT_EXPLORE,
 	OPT_POLICY,
 	OPT_TURN,
+	OPT_MIPS,
 	OPT_PARTITION,
 	OPT_SHARD,
 	OPT_WORK_TYPE,
@@ -240,6 +243,7 @@ static const struct option long_options[] = {
 	{ "explore", required_argument, NULL, OPT_EXPLORE },
 	{ "policy", required_argument, NULL, OPT_POLICY },
 	{ "turn", required_argument, NULL, OPT_TURN },
+	{ "mips", required_argument, NULL, OPT_MIPS },
 	{ "partition", required_argument, NULL, OPT_PARTITION },
 	{ "shard", required_argument, NULL, OPT_SHARD },
 	{ "work-type", required_argument, NULL, OPT_WORK_TYPE },
@@ -581,6 +585,8 @@ static int apply_repeating(struct kt_options *o, int option, const char *text,
 		o->policy_given = true;
 		o->conflicts = value;
 		return r;
+	case OPT_MIPS:
+		return parse_number("--mips", text, 1, 1000, &o->mips, reterr);
 	case OPT_TURN:
 		return parse_number("--turn", text, KT_HOSTCALL_TURN_MIN, 1000000000,
 				    &o->turn_insns, reterr);

@@ -124,6 +124,7 @@ struct kt_options {
 	bool explore;   /* stress_count runs, each under a seed of its own, up to a failure */
 	bool conflicts; /* turns of vCPUs end at conflicts too (--policy conflict) */
 	bool policy_given;
+	unsigned int mips; /* of each busy vCPU in virtual time, 1..1000; 0: as the test says */
 	unsigned int turn_insns;     /* mean length of a vCPU's turn, 16..10^9; default 10000 */
 	bool shuffle;                /* random order */
 	uint64_t seed;               /* of all random numbers; default: a random one */

@@ -127,6 +127,8 @@ static void put_options(FILE *out, const struct kt_options *options, const char 
 	if (options->time != KT_TIME_CHOICE_AUTO)
 		put_option(out, "--time",
 			   options->time == KT_TIME_CHOICE_REAL ? "real" : "virtual");
+	if (options->mips)
+		(void)fprintf(out, " --mips %u", options->mips);
 	if (options->conflicts)
 		put_option(out, "--policy", "conflict");
 	if (options->turn_insns && options->turn_insns != KT_TURN_INSNS)

@@ -18,7 +18,7 @@ struct kt_cargo_place {
 	struct kt_use use;
 	char *path;                    /* of the file on the host, owned; NULL: there is none */
 	struct kt_image_extra *extras; /* the file and what it brings along; owned */
-	char *fault;     /* why it cannot be packed; NULL: nothing is wrong; owned */
+	char *fault;                   /* why it cannot be packed; NULL: nothing is wrong; owned */
 	size_t n_extras; /* 0: nothing is packed, because no test that can run uses it */
 };
 

@@ -3,6 +3,10 @@
 
 #include "guest/test/test.h"
 
+#define INSN_SHIFT_MAX     10u /* of QEMU's -icount */
+#define DEFAULT_MIPS       60u
+#define DEFAULT_MIPS_ALONE 125u
+
 /*
  * A virtual second has at most 10^9 instructions, and TCG executes 2 * 10^7 in a second at worst.
  */
@@ -27,12 +31,13 @@ bool kt_setup_is_repeatable(const struct kt_setup *setup, const struct kt_test *
 	return setup->host.repeatable && kt_setup_time(setup, test) == KT_TIME_VIRTUAL;
 }
 
-unsigned int kt_setup_insn_shift(unsigned int vcpus)
+unsigned int kt_setup_insn_shift(unsigned int vcpus, unsigned int mips)
 {
-	unsigned int shift = 3; /* 125 million instructions a second, for one or two */
+	unsigned int all = vcpus * (mips ?: vcpus > 1 ? DEFAULT_MIPS : DEFAULT_MIPS_ALONE);
+	unsigned int shift = 0;
 
-	for (; shift > 0 && vcpus > 2; vcpus = (vcpus + 1) / 2)
-		shift--;
+	while (shift < INSN_SHIFT_MAX && (1000u >> (shift + 1)) >= all)
+		shift++;
 	return shift;
 }
 

@@ -17,10 +17,11 @@ enum kt_time kt_setup_time(const struct kt_setup *setup, const struct kt_test *t
 bool kt_setup_is_repeatable(const struct kt_setup *setup, const struct kt_test *test);
 
 /*
- * An instruction takes 2^n ns in virtual time, and the vCPUs share the instructions: the n with
- * which each of @vcpus busy vCPUs still executes some 60 million a second. 0..4.
+ * An instruction takes 2^n ns in virtual time, and the vCPUs share the instructions: the largest n
+ * with which each of @vcpus busy vCPUs executes at least @mips million a second, 0..10. @mips 0:
+ * 60, but 125 for one vCPU.
  */
-unsigned int kt_setup_insn_shift(unsigned int vcpus);
+unsigned int kt_setup_insn_shift(unsigned int vcpus, unsigned int mips);
 
 /*
  * How long the host waits for the test's result by kt_machine_clock_ns(): the limit of the test

@@ -60,6 +60,6 @@ bool kt_test_same_machine(const struct kt_test *a, const struct kt_test *b)
 {
 	struct kt_topology left = kt_test_topology(a), right = kt_test_topology(b);
 
-	return !memcmp(&left, &right, sizeof(left)) && a->time == b->time &&
+	return !memcmp(&left, &right, sizeof(left)) && a->time == b->time && a->mips == b->mips &&
 	       kt_test_memory_mib(a) == kt_test_memory_mib(b);
 }

@@ -42,6 +42,10 @@ struct kt_scheduler; /* see ktest/scheduler.h */
  *               @scheduler's topology; struct kt_topology has the default.
  * @memory_mib:  RAM of the machine in MiB, 64..65536. Default 512.
  * @time:        KT_REAL_TIME: the machine shows the host's time. Default KT_ANY_TIME.
+ * @mips:        virtual time: million instructions per second that each virtual CPU executes at
+ *               least while all are busy, 1..1000. --mips replaces it. Default 0: 60, but 125 with
+ *               one virtual CPU. A guest with more gets further in the same virtual time, and
+ *               needs more time of the host.
  * @duration_ms: length of the scenario in milliseconds, of which KT_HOLD_FRAC() takes fractions.
  *               The holds of all steps together must not exceed it. Default 2000.
  * @timeout_ms:  time limit in milliseconds, from the start of the test to its result. Default:
@@ -89,6 +93,7 @@ struct kt_test {
 	struct kt_topology topology;
 	unsigned int memory_mib;
 	enum kt_test_time time;
+	unsigned int mips;
 	unsigned int duration_ms;
 	unsigned int timeout_ms;
 	struct kt_backdrop backdrop;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Host calls of a guest. The input is the guest's memory, from address 0 on: it begins with a struct
- * kt_hostcall. What follows it is also what the host has sent.
+ * Host calls of a guest. The input is the guest's memory, from address 0 on. It begins with a
+ * struct kt_hostcall; what follows is also what the host has sent.
  */
 #include <string.h>
 #include <sys/socket.h>

@@ -42,8 +42,8 @@ Test(cpio, entries_are_where_the_format_puts_them)
 		const char *name;
 		unsigned long mode, size;
 	} expected[] = {
-		{ "dir", S_IFDIR | 0755, 0 },     { "dir/file", S_IFREG | 0644, 5 },
-		{ "empty", S_IFREG | 0755, 0 },   { "console", S_IFCHR | 0600, 0 },
+		{ "dir", S_IFDIR | 0755, 0 },   { "dir/file", S_IFREG | 0644, 5 },
+		{ "empty", S_IFREG | 0755, 0 }, { "console", S_IFCHR | 0600, 0 },
 		{ "TRAILER!!!", 0, 0 },
 	};
 

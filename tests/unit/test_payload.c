@@ -82,10 +82,8 @@ Test(payloads, a_test_gets_its_own_and_the_libraries_that_they_need)
 	cr_assert(gt(sz, json_object_size(both), json_object_size(a) + 3));
 	cr_assert(not(kt_image_differs(image, kt_cargo_packages(&cargo, &uses_shell), both)));
 	cr_assert(kt_image_differs(image, kt_cargo_packages(&cargo, &uses_both), a));
-	cr_assert(
-		zero(u64, kt_image_bytes(image, kt_cargo_packages(&cargo, &uses_shell), a)));
-	cr_assert(gt(u64, kt_image_bytes(image, kt_cargo_packages(&cargo, &uses_both), a),
-		     10000));
+	cr_assert(zero(u64, kt_image_bytes(image, kt_cargo_packages(&cargo, &uses_shell), a)));
+	cr_assert(gt(u64, kt_image_bytes(image, kt_cargo_packages(&cargo, &uses_both), a), 10000));
 	json_decref(none);
 	json_decref(a);
 	json_decref(both);

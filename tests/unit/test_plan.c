@@ -450,11 +450,16 @@ Test(limits, time_is_virtual_where_machines_are_emulated_and_nobody_objects)
 Test(limits, each_cpu_has_its_share_of_the_instructions)
 {
 	for (unsigned int vcpus = 1; vcpus <= 16; vcpus++) {
-		unsigned int mips = (1000u >> kt_setup_insn_shift(vcpus)) / vcpus;
+		unsigned int mips = (1000u >> kt_setup_insn_shift(vcpus, 0)) / vcpus;
 
 		cr_assert(ge(uint, mips, 60), "%u vCPUs: %u", vcpus, mips);
 		cr_assert(le(uint, mips, 125), "%u vCPUs: %u", vcpus, mips);
 	}
+	cr_assert(eq(uint, kt_setup_insn_shift(1, 1000), 0));
+	cr_assert(eq(uint, kt_setup_insn_shift(4, 1000), 0), "no faster than an instruction a ns");
+	cr_assert(eq(uint, kt_setup_insn_shift(1, 500), 1));
+	cr_assert(eq(uint, kt_setup_insn_shift(2, 100), 2));
+	cr_assert(eq(uint, kt_setup_insn_shift(1, 1), 9));
 }
 
 static void assert_fault(const struct queue_fixture *fixture, struct kt_test test,

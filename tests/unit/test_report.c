@@ -138,6 +138,7 @@ Test(report_text, the_rerun_line_is_quoted_and_complete)
 		.time = KT_TIME_CHOICE_VIRTUAL,
 		.conflicts = true,
 		.turn_insns = 77,
+		.mips = 200,
 	};
 	const struct kt_run_info info = { .program = "./a b", .options = &options };
 	struct kt_outcome outcome = KT_OUTCOME_NULL;
@@ -149,8 +150,8 @@ Test(report_text, the_rerun_line_is_quoted_and_complete)
 	command = kt_report_rerun_command(&info, &outcome);
 	cr_assert(eq(str, command,
 		     "'./a b' --exact -t t --seed 5 --boot cold --kernel '/tmp/my kernel' "
-		     "--append 'panic=1 it'\\''s' --time virtual --policy conflict --turn 77 "
-		     "--timeout 1500ms"));
+		     "--append 'panic=1 it'\\''s' --time virtual --mips 200 --policy conflict "
+		     "--turn 77 --timeout 1500ms"));
 }
 
 Test(report_text, a_line_without_end_is_cut)
