@@ -21,6 +21,7 @@
 #include "util/clock.h"
 #include "util/io.h"
 #include "vmm/kvm/probe.h"
+#include "vmm/qemu/plugin.h"
 #include "wire/json.h"
 
 #define CACHE_FILE "host.json"
@@ -154,21 +155,26 @@ static unsigned int probe_tsc(json_t *cache, bool *changed)
 	return mhz;
 }
 
-/* A version is cached under the program's path, size and time of modification. */
+/* The key of answers about the program: its path, size and time of modification. NULL: none. */
+static char *qemu_key(const char *what, const struct kt_qemu_program *qemu)
+{
+	struct stat st;
+
+	if (stat(qemu->path, &st) < 0)
+		return NULL;
+	return kt_format("%s %s %" PRIu64 " %" PRId64 ".%09ld", what, qemu->path,
+			 (uint64_t)st.st_size, (int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
 static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed,
 		      struct kt_err *reterr)
 {
-	struct stat st;
-	KT_FREE char *key = NULL;
+	KT_FREE char *key = qemu_key("qemu", qemu);
 	const json_t *version;
 	int r;
 
-	if (stat(qemu->path, &st) < 0)
-		return kt_err_set(reterr, -errno, "'%s': %m", qemu->path);
-	key = kt_format("qemu %s %" PRIu64 " %" PRId64 ".%09ld", qemu->path, (uint64_t)st.st_size,
-			(int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 	if (!key)
-		return kt_err_oom(reterr);
+		return kt_err_set(reterr, -errno, "'%s': %m", qemu->path);
 	version = json_object_get(cache, key);
 	if (json_is_array(version)) {
 		qemu->major = (unsigned int)json_integer_value(json_array_get(version, 0));
@@ -184,11 +190,11 @@ static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed
 	return 0;
 }
 
-/* A QEMU of another build may lack what the plugin uses. The answer is kept beside the version. */
+/* A QEMU of another build may lack what this plugin uses. */
 static void probe_plugin(json_t *cache, struct kt_host *host, bool *changed)
 {
-	KT_FREE char *key =
-		kt_format("plugin %s %u.%u", host->qemu.path, host->qemu.major, host->qemu.minor);
+	KT_FREE char *what = kt_format("plugin %016" PRIx64, kt_plugin_hash());
+	KT_FREE char *key = what ? qemu_key(what, &host->qemu) : NULL;
 	const json_t *works = key ? json_object_get(cache, key) : NULL;
 	struct kt_err err = KT_ERR_NULL;
 

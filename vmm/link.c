@@ -58,14 +58,15 @@ static int on_hello(struct kt_link *link, const struct kt_frame *frame, struct k
 
 /*
  * The machine's clock may be slower than this process's: then there is time left. A machine that
- * waits for nothing and does nothing has none.
+ * has ended has none, nor has one whose clock does not advance from look to look.
  */
 static void on_deadline(void *data)
 {
 	struct kt_link *link = data;
-	uint64_t spent_ns = kt_machine_clock_ns(link->machine) - link->began_ns;
+	uint64_t now_ns = kt_machine_clock_ns(link->machine);
+	uint64_t spent_ns = now_ns - link->began_ns;
 
-	if (spent_ns < link->limit_ns && link->looks++ < LOOKS_MAX) {
+	if (now_ns >= link->began_ns && spent_ns < link->limit_ns && link->looks++ < LOOKS_MAX) {
 		kt_timer_arm(link->loop, &link->deadline,
 			     kt_now_ns() + KT_MAX(link->limit_ns - spent_ns, LOOK_NS));
 		return;

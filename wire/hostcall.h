@@ -7,7 +7,7 @@
  * KT_HOSTCALL_BELL with the displacement KT_HOSTCALL_DISPLACEMENT into the struct's first member. A
  * machine that serves host calls recognises the instruction. No vCPU runs, and no virtual time
  * passes, until the request is served and @result is set. Everywhere else the bell is a store
- * without consequence: @result keeps its value, by which the guest knows that nobody answers.
+ * without consequence: @result keeps its value, by which the guest knows that there is no answer.
  *
  * The guest and the machine agree on this header alone; it is compiled into PID 1 and into the
  * plugin of QEMU.

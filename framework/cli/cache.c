@@ -40,7 +40,7 @@ struct entry {
 	char *path;
 	const char *name; /* in @path */
 	uint64_t disk_bytes;
-	uint64_t used_ns; /* of CLOCK_REALTIME */
+	uint64_t used_ns; /* time of the last use, on CLOCK_REALTIME */
 };
 
 struct entries {

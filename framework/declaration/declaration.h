@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-/* What a fault is about. All is borrowed. */
+/* What a fault is about. All members are borrowed. */
 struct kt_declaration {
 	const char *kind; /* "payload" or "scheduler" */
 	const char *name;

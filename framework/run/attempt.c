@@ -19,6 +19,7 @@
  * of its own, after which the watchdog of the job kills the process group.
  */
 
+#define STARVED_MAX    10 /* how much longer a start takes on a host with much else to do */
 #define FORK_LIMIT_NS  (30 * KT_NSEC_PER_SEC)
 #define READY_LIMIT_NS (3600 * KT_NSEC_PER_SEC)
 
@@ -141,7 +142,10 @@ static uint64_t start_limit_ns(const struct kt_run *run, const struct kt_item *i
 			? FORK_LIMIT_NS
 			: kt_setup_boot_limit_ns(run->setup, item->test) + KT_SESSION_SLACK_NS;
 
-	return limit_ns + kt_setup_send_limit_ns(run->setup, packages);
+	limit_ns += kt_setup_send_limit_ns(run->setup, packages);
+	/* In virtual time the session counts CPU time; this limit is for a session that hangs. */
+	return kt_setup_time(run->setup, item->test) == KT_TIME_VIRTUAL ? limit_ns * STARVED_MAX
+									: limit_ns;
 }
 
 void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share share, bool warm)

@@ -413,7 +413,7 @@ Test(limits, a_boot_may_take_longer_with_more_cpus_and_a_slower_accelerator)
 	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), 7));
 }
 
-Test(limits, time_is_virtual_where_machines_are_emulated_and_nobody_objects)
+Test(limits, time_is_virtual_where_machines_are_emulated_unless_asked_otherwise)
 {
 	struct kt_options options = { .command = KT_COMMAND_RUN };
 	struct kt_setup setup = { .options = &options };

@@ -8,13 +8,13 @@
 #include "util/cleanup.h"
 #include "wire/message.h"
 
+#define VIRTUAL_EPOCH "2026-01-01T00:00:00" /* UTC; when a machine with virtual time boots */
+
 /*
  * The command line begins from nothing (-nodefaults), and each device is added for a use that this
  * project has. A restore must find the devices of the machine that was saved, in the same order, so
  * both purposes share everything but the last options.
  */
-#define VIRTUAL_EPOCH "2026-01-01T00:00:00" /* UTC; when a machine with virtual time boots */
-
 struct args {
 	char **at;
 	size_t n;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define XXH_INLINE_ALL
 #include "vmm/qemu/plugin.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -30,6 +32,11 @@ int kt_plugin_open(int *ret_fd)
 		return r;
 	*ret_fd = kt_steal_fd(fd);
 	return 0;
+}
+
+uint64_t kt_plugin_hash(void)
+{
+	return XXH3_64bits(kt_plugin_begin, (size_t)(kt_plugin_end - kt_plugin_begin));
 }
 
 /* The plugin ends QEMU itself before there is a machine. */

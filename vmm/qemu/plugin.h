@@ -2,7 +2,7 @@
 #pragma once
 /* The plugin that makes machines with virtual time repeatable; vmm/qemu/plugin/ is its source. */
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #include "util/err.h"
 #include "vmm/qemu/qemu.h"
@@ -12,3 +12,6 @@
  * negative errno.
  */
 int kt_plugin_open(int *ret_fd);
+
+/* Identifies the plugin by its bytes: another one may use other functions of QEMU. */
+uint64_t kt_plugin_hash(void);

@@ -871,9 +871,12 @@ static uint64_t qemu_clock_ns(struct kt_machine *machine)
 	struct timespec now;
 	clockid_t clock;
 
-	if (qemu->time == KT_TIME_REAL || qemu->pid <= 0 ||
-	    clock_getcpuclockid(qemu->pid, &clock) != 0 || clock_gettime(clock, &now) < 0)
+	if (qemu->pid <= 0)
+		return 0;
+	if (qemu->time == KT_TIME_REAL)
 		return kt_now_ns();
+	if (clock_getcpuclockid(qemu->pid, &clock) != 0 || clock_gettime(clock, &now) < 0)
+		return 0;
 	return (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
