@@ -16,6 +16,7 @@
  *	-EAGAIN   the kernel is not there yet: try again later (kt_inspect_open() only)
  *	-ENOENT   a name that this kernel does not have; the error says what there is instead
  *	-EINVAL   a malformed path, or an operation that does not fit the type
+ *	-ENODATA  a pointer on the way is NULL
  *	-EFAULT   an address that is not mapped, or that is no RAM
  *	-ESRCH    no such task
  *	-ELOOP    a chain of pointers that does not end within the bound

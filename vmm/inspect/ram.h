@@ -24,13 +24,6 @@ struct kt_ram_range {
 	uint64_t len; /* bytes; not 0 */
 };
 
-/* One copy of a batch. */
-struct kt_ram_piece {
-	uint64_t gpa;
-	void *data; /* where the bytes go to; a write does not change them */
-	size_t len;
-};
-
 /* What a source of RAM implements. */
 struct kt_ram_ops {
 	const char *name; /* "machine", "core", "raw" */
@@ -38,9 +31,9 @@ struct kt_ram_ops {
 	 * Copy the pieces. All are checked against the RAM before the first byte is copied. @write
 	 * may be NULL.
 	 */
-	int (*read)(struct kt_ram *ram, const struct kt_ram_piece *pieces, size_t n,
+	int (*read)(struct kt_ram *ram, const struct kt_mem_piece *pieces, size_t n,
 		    struct kt_err *reterr);
-	int (*write)(struct kt_ram *ram, const struct kt_ram_piece *pieces, size_t n,
+	int (*write)(struct kt_ram *ram, const struct kt_mem_piece *pieces, size_t n,
 		     struct kt_err *reterr);
 	/* The address in this process of bytes that it shares with the guest. May be NULL. */
 	void *(*pointer)(struct kt_ram *ram, uint64_t gpa, size_t len);
@@ -76,10 +69,10 @@ int kt_ram_open_file(const char *path, bool writable, struct kt_ram **ret_ram,
 struct kt_ram *kt_ram_close(struct kt_ram *ram);
 
 /* Copy the pieces; nothing is copied when one of them is not RAM. */
-int kt_ram_readv(struct kt_ram *ram, const struct kt_ram_piece *pieces, size_t n,
+int kt_ram_readv(struct kt_ram *ram, const struct kt_mem_piece *pieces, size_t n,
 		 struct kt_err *reterr);
 /* -EROFS where the source cannot be written. */
-int kt_ram_writev(struct kt_ram *ram, const struct kt_ram_piece *pieces, size_t n,
+int kt_ram_writev(struct kt_ram *ram, const struct kt_mem_piece *pieces, size_t n,
 		  struct kt_err *reterr);
 
 /* One piece. */

@@ -40,5 +40,4 @@ struct kt_render_limits {
 int kt_render_text(struct kt_inspect *inspect, const struct kt_place *place,
 		   const struct kt_render_limits *limits, char **ret_text, struct kt_err *reterr);
 int kt_render_json(struct kt_inspect *inspect, const struct kt_place *place,
-		   const struct kt_render_limits *limits, json_t **ret_json,
-		   struct kt_err *reterr);
+		   const struct kt_render_limits *limits, json_t **ret_json, struct kt_err *reterr);

@@ -20,7 +20,7 @@
 int kt_btf_new(const void *data, size_t len, struct btf *base, struct btf **ret_btf,
 	       struct kt_err *reterr);
 
-/* The BTF of the kernel; borrowed. */
+/* The BTF of the kernel; borrowed. NULL when the kernel has none, or a malformed one. */
 const struct btf *kt_inspect_btf(struct kt_inspect *inspect);
 
 /* The name of a type as C writes it, "struct scx_sched *"; cut to @room bytes. Returns @text. */
@@ -34,10 +34,15 @@ int64_t kt_btf_size(const struct btf *btf, uint32_t type);
 
 /*
  * The id of the type that C writes like this: "struct rq", "enum scx_exit_kind", "u64",
- * "struct scx_sched *", "unsigned long[4]". Pointers and arrays that the BTF lacks are -ENOENT.
+ * "struct scx_sched *", "unsigned long[4]". Pointers and arrays that the kernel's BTF lacks are
+ * added to what kt_inspect_btf() returns.
  */
 int kt_inspect_type(struct kt_inspect *inspect, const char *text, uint32_t *ret_type,
 		    struct kt_err *reterr);
+
+/* The type "pointer to @type". */
+int kt_inspect_pointer_to(struct kt_inspect *inspect, uint32_t type, uint32_t *ret_type,
+			  struct kt_err *reterr);
 
 /* Where a member lies in its struct. */
 struct kt_member {
@@ -56,7 +61,18 @@ struct kt_member {
 int kt_btf_member(const struct btf *btf, uint32_t type, const char *path,
 		  struct kt_member *ret_member, struct kt_err *reterr);
 
-/* As above, of a type of the kernel by its name: "struct task_struct". */
+/* One member by its name, of which @len bytes count; otherwise as above. */
+int kt_btf_find_member(const struct btf *btf, uint32_t type, const char *name, size_t len,
+		       struct kt_member *ret_member, struct kt_err *reterr);
+
+/*
+ * Type and size of the elements of an array; -ENOENT when it has no element @index. Of an array of
+ * length 0, which ends a struct, any element is there.
+ */
+int kt_btf_element(const struct btf *btf, uint32_t type, uint64_t index, uint32_t *ret_type,
+		   uint64_t *ret_size, struct kt_err *reterr);
+
+/* A member by its path, of a type of the kernel by its name: "struct task_struct". */
 int kt_inspect_member(struct kt_inspect *inspect, const char *type, const char *path,
 		      struct kt_member *ret_member, struct kt_err *reterr);
 
