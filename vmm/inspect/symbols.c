@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/buffer.h"
 #include "util/cleanup.h"
 
 /*
@@ -21,12 +20,14 @@
 #define TOKENS       256u
 #define TOKEN_MAX    1024u /* bytes; the kernel's longest name has 512 */
 #define TABLE_MAX    (UINT16_MAX + TOKEN_MAX)
+#define WORD         16u /* bytes */
+#define NAME_ROOM    (NAME_MAX_LEN + WORD)
 #define NAME_MAX_LEN 1024u
 #define NAMES_MAX    (64u << 20) /* bytes, compressed */
 #define LONG_NAME    0x80u
 
 struct tokens {
-	char table[TABLE_MAX + 1];
+	char table[TABLE_MAX + WORD]; /* WORD bytes from any place on can be read */
 	size_t table_len;
 	uint16_t index[TOKENS];
 };
@@ -113,24 +114,26 @@ static int read_raw(struct kt_space *space, const struct kt_vmcoreinfo *info, st
 			     reterr);
 }
 
-/* Appends the characters of a token to @name; returns false when they are too many. */
-static bool expand_token(const struct tokens *tokens, uint8_t token, char name[NAME_MAX_LEN],
-			 size_t *len)
-{
-	size_t at = tokens->index[token];
-	size_t n = at < tokens->table_len ? strnlen(tokens->table + at, tokens->table_len - at) : 0;
+/* What a token stands for. */
+struct token {
+	const char *text;
+	size_t len;
+};
 
-	if (n > NAME_MAX_LEN - 1 - *len)
-		return false;
-	memcpy(name + *len, tokens->table + at, n);
-	*len += n;
-	return true;
+static void find_tokens(const struct tokens *tokens, struct token ret_tokens[TOKENS])
+{
+	for (size_t i = 0; i < TOKENS; i++) {
+		size_t at = KT_MIN((size_t)tokens->index[i], tokens->table_len);
+
+		ret_tokens[i].text = tokens->table + at;
+		ret_tokens[i].len = strnlen(tokens->table + at, tokens->table_len - at);
+	}
 }
 
-/* Expands the name at *@at into @name, without its type, and moves *@at behind it. */
-static bool expand_name(const struct raw *raw, size_t *at, char name[NAME_MAX_LEN], size_t *ret_len)
+/* Takes the length of the name at *@at, and moves *@at behind it; false when it cannot be. */
+static bool take_length(const struct raw *raw, size_t *at, size_t *ret_len)
 {
-	size_t n, len = 0;
+	size_t n;
 
 	if (*at >= raw->names_len)
 		return false;
@@ -140,44 +143,98 @@ static bool expand_name(const struct raw *raw, size_t *at, char name[NAME_MAX_LE
 			return false;
 		n = (n & ~LONG_NAME) | (size_t)raw->names[(*at)++] << 7;
 	}
-	if (n > raw->names_len - *at)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (!expand_token(raw->tokens, raw->names[*at + i], name, &len))
-			return false;
-	}
-	*at += n;
-	if (len < 2)
-		return false;
-	name[len] = 0;
-	memmove(name, name + 1, len);
-	*ret_len = len - 1;
-	return true;
+	*ret_len = n;
+	return n <= raw->names_len - *at;
 }
 
+/*
+ * Expands @n tokens into @name and ends it with a NUL. Most are shorter than WORD, and copied as
+ * one: a copy of a fixed length is much quicker. Returns the length, 0 when it is too much.
+ */
+static size_t expand(const struct token *tokens, const uint8_t *bytes, size_t n,
+		     char name[NAME_ROOM])
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct token *token = &tokens[bytes[i]];
+
+		if (len + token->len >= NAME_MAX_LEN)
+			return 0;
+		if (token->len <= WORD)
+			memcpy(name + len, token->text, WORD);
+		else
+			memcpy(name + len, token->text, token->len);
+		len += token->len;
+	}
+	name[len] = 0;
+	return len;
+}
+
+/* Makes room for one more name, whatever its length. */
+static int grow(char **text, size_t len, size_t *room)
+{
+	char *bigger;
+
+	if (*room - len >= NAME_ROOM)
+		return 0;
+	*room = *room * 2 + NAME_ROOM;
+	bigger = realloc(*text, *room);
+	if (!bigger)
+		return -ENOMEM;
+	*text = bigger;
+	return 0;
+}
+
+/* The type of a symbol stays before its name. */
 static int expand_names(const struct raw *raw, struct kt_symbols *symbols, struct kt_err *reterr)
 {
 	uint32_t *names = calloc(raw->n, sizeof(*names));
-	struct kt_buffer text = KT_BUFFER_NULL;
-	size_t at = 0, len = 0;
+	size_t at = 0, len = 0, room = 0;
+	struct token tokens[TOKENS];
+	char *text = NULL;
 	int r = names ? 0 : kt_err_oom(reterr);
 
-	symbols->names = names;
+	find_tokens(raw->tokens, tokens);
 	for (size_t i = 0; r == 0 && i < raw->n; i++) {
-		char name[NAME_MAX_LEN];
+		size_t n, name_len;
 
-		if (!expand_name(raw, &at, name, &len))
+		if (len > KT_SYMBOLS_TEXT_MAX || !take_length(raw, &at, &n)) {
+			r = malformed(reterr, "the length of a name");
+			break;
+		}
+		r = grow(&text, len, &room) < 0 ? kt_err_oom(reterr) : 0;
+		name_len = r < 0 ? 0 : expand(tokens, raw->names + at, n, text + len);
+		if (r == 0 && name_len < 2)
 			r = malformed(reterr, "a name");
-		else if (text.len + len + 1 > KT_SYMBOLS_TEXT_MAX)
-			r = malformed(reterr, "the length of all names");
-		else if (kt_buffer_append(&text, name, len + 1) < 0)
-			r = kt_err_oom(reterr);
-		if (r == 0)
-			names[i] = (uint32_t)(text.len - len - 1);
+		if (r < 0)
+			break;
+		names[i] = (uint32_t)len + 1;
+		len += name_len + 1;
+		at += n;
 	}
-	symbols->text = text.data;
-	symbols->text_len = text.len;
+	symbols->names = names;
+	symbols->text = text;
+	symbols->text_len = len;
 	return r;
+}
+
+static struct kt_index_key key_of(const void *data, size_t i)
+{
+	return (struct kt_index_key){ .name = kt_symbols_name(data, i) };
+}
+
+static int build_index(struct kt_symbols *symbols, struct kt_err *reterr)
+{
+	uint32_t *slots;
+	int r = kt_index_build(key_of, symbols, symbols->n, &slots, &symbols->index.n_slots);
+
+	if (r == -ENOMEM)
+		return kt_err_oom(reterr);
+	if (r < 0)
+		return malformed(reterr, "their names collide");
+	symbols->index.slots = slots;
+	return 0;
 }
 
 /* How an address is made of an offset. */
@@ -207,18 +264,16 @@ static int find_scheme(const struct raw *raw, const struct kt_vmcoreinfo *info, 
 		       const struct kt_symbols *symbols, enum scheme *ret_scheme,
 		       struct kt_err *reterr)
 {
-	for (size_t i = 0; i < symbols->n; i++) {
-		const char *name = kt_symbols_name(symbols, i);
+	size_t i;
 
-		if (!name || strcmp(name, "_stext") != 0)
-			continue;
-		for (unsigned int scheme = 0; scheme < SCHEMES; scheme++) {
-			if (scheme != PLACE_RELATIVE && !info->relative_base)
-				break;
-			*ret_scheme = scheme;
-			if (address_by(scheme, info, base, raw->offsets, i) == info->stext)
-				return 0;
-		}
+	if (!kt_index_find(&symbols->index, key_of, symbols, symbols->n, "_stext", 0, &i))
+		return malformed(reterr, "they have no _stext");
+	for (unsigned int scheme = 0; scheme < SCHEMES; scheme++) {
+		if (scheme != PLACE_RELATIVE && !info->relative_base)
+			break;
+		*ret_scheme = scheme;
+		if (address_by(scheme, info, base, raw->offsets, i) == info->stext)
+			return 0;
 	}
 	return malformed(reterr, "_stext is not where VMCOREINFO says");
 }
@@ -249,24 +304,6 @@ static int decode_addresses(struct kt_space *space, const struct kt_vmcoreinfo *
 	return 0;
 }
 
-static struct kt_index_key key_of(const void *data, size_t i)
-{
-	return (struct kt_index_key){ .name = kt_symbols_name(data, i) };
-}
-
-static int build_index(struct kt_symbols *symbols, struct kt_err *reterr)
-{
-	uint32_t *slots;
-	int r = kt_index_build(key_of, symbols, symbols->n, &slots, &symbols->index.n_slots);
-
-	if (r == -ENOMEM)
-		return kt_err_oom(reterr);
-	if (r < 0)
-		return malformed(reterr, "their names collide");
-	symbols->index.slots = slots;
-	return 0;
-}
-
 int kt_symbols_decode(struct kt_space *space, const struct kt_vmcoreinfo *info,
 		      struct kt_symbols *ret_symbols, struct kt_err *reterr)
 {
@@ -278,8 +315,8 @@ int kt_symbols_decode(struct kt_space *space, const struct kt_vmcoreinfo *info,
 		return r;
 	symbols.n = raw.n;
 	r = expand_names(&raw, &symbols, reterr) ?:
-		decode_addresses(space, info, &raw, &symbols, reterr) ?:
-		build_index(&symbols, reterr);
+		build_index(&symbols, reterr) ?:
+		decode_addresses(space, info, &raw, &symbols, reterr);
 	if (r < 0) {
 		kt_symbols_deinit(&symbols);
 		return r;
