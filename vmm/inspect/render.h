@@ -41,3 +41,9 @@ int kt_render_text(struct kt_inspect *inspect, const struct kt_place *place,
 		   const struct kt_render_limits *limits, char **ret_text, struct kt_err *reterr);
 int kt_render_json(struct kt_inspect *inspect, const struct kt_place *place,
 		   const struct kt_render_limits *limits, json_t **ret_json, struct kt_err *reterr);
+
+/*
+ * Prints a tree whose leaves are texts, as kt_render_text() makes them, over several lines if it
+ * must be. Returns a text to be freed, NULL when out of memory.
+ */
+char *kt_render_print(const json_t *json);

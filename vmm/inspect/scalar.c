@@ -4,13 +4,9 @@
 #include <string.h>
 
 #include "vmm/inspect/path.h"
+#include "vmm/inspect/state.h"
 
-/*
- * Scalars: what fits into 64 bits. A bit-field of up to 64 bits that does not begin at a byte can
- * span nine.
- */
-
-#define SPAN_MAX 9u
+/* Scalars: what fits into 64 bits. */
 
 static const struct btf_type *type_of(const struct kt_place *place)
 {
@@ -21,7 +17,7 @@ bool kt_place_is_scalar(const struct kt_place *place)
 {
 	const struct btf_type *type = type_of(place);
 
-	if (!type || !place->size || place->size > (place->bit_size ? SPAN_MAX : 8))
+	if (!type || !place->size || place->size > (place->bit_size ? KT_PLACE_SPAN : 8))
 		return false;
 	if (place->bit_size)
 		return btf_kind(type) == BTF_KIND_INT || btf_is_any_enum(type);
@@ -68,7 +64,7 @@ static uint64_t extend(const struct kt_place *place, uint64_t value)
 	return value;
 }
 
-static uint64_t from_bytes(const struct kt_place *place, const uint8_t bytes[SPAN_MAX])
+uint64_t kt_place_from_bytes(const struct kt_place *place, const uint8_t bytes[KT_PLACE_SPAN])
 {
 	uint64_t value;
 
@@ -81,7 +77,7 @@ static uint64_t from_bytes(const struct kt_place *place, const uint8_t bytes[SPA
 	return extend(place, value & mask_of(bits_of(place)));
 }
 
-static void to_bytes(const struct kt_place *place, uint64_t value, uint8_t bytes[SPAN_MAX])
+static void to_bytes(const struct kt_place *place, uint64_t value, uint8_t bytes[KT_PLACE_SPAN])
 {
 	for (unsigned int i = 0; i < bits_of(place); i++) {
 		unsigned int bit = i + place->bit_shift;
@@ -97,7 +93,7 @@ static void to_bytes(const struct kt_place *place, uint64_t value, uint8_t bytes
 int kt_inspect_load(struct kt_inspect *inspect, const struct kt_place *place, uint64_t *ret_value,
 		    struct kt_err *reterr)
 {
-	uint8_t bytes[SPAN_MAX] = { 0 };
+	uint8_t bytes[KT_PLACE_SPAN] = { 0 };
 	int r;
 
 	if (!kt_place_is_scalar(place))
@@ -108,7 +104,7 @@ int kt_inspect_load(struct kt_inspect *inspect, const struct kt_place *place, ui
 	}
 	r = kt_inspect_read(inspect, place->kva, bytes, place->size, reterr);
 	if (r == 0)
-		*ret_value = from_bytes(place, bytes);
+		*ret_value = kt_place_from_bytes(place, bytes);
 	return r;
 }
 
@@ -126,7 +122,7 @@ static bool fits(const struct kt_place *place, uint64_t value)
 int kt_inspect_store(struct kt_inspect *inspect, const struct kt_place *place, uint64_t value,
 		     struct kt_err *reterr)
 {
-	uint8_t bytes[SPAN_MAX] = { 0 };
+	uint8_t bytes[KT_PLACE_SPAN] = { 0 };
 	char what[256];
 	int r = 0;
 

@@ -8,6 +8,7 @@
 
 #include "util/err.h"
 #include "vmm/inspect/inspect.h"
+#include "vmm/inspect/path.h"
 #include "vmm/inspect/space.h"
 #include "vmm/inspect/store.h"
 #include "vmm/inspect/symbols.h"
@@ -40,3 +41,9 @@ void kt_inspect_free_types(struct kt_inspect *inspect);
 /* The pieces of "inspect->types", from the cache or else from the guest. */
 int kt_inspect_read_btf(struct kt_inspect *inspect, void **ret_data, size_t *ret_len,
 			struct kt_err *reterr);
+
+/* Bytes of a scalar: a bit-field of 64 bits that does not begin at a byte spans nine. */
+#define KT_PLACE_SPAN 9u
+
+/* The value of a scalar, of which @bytes are the memory and what follows it. */
+uint64_t kt_place_from_bytes(const struct kt_place *place, const uint8_t bytes[KT_PLACE_SPAN]);

@@ -356,6 +356,12 @@ static bool fill_member(const struct btf *btf, const struct btf_type *type, uint
 	return true;
 }
 
+bool kt_btf_member_at(const struct btf *btf, const struct btf_type *type, uint32_t i,
+		      struct kt_member *ret_member)
+{
+	return fill_member(btf, type, i, btf_member_bit_offset(type, i), ret_member);
+}
+
 static bool search_members(struct member_search *search, uint32_t id, uint64_t base,
 			   unsigned int depth, struct kt_member *ret_member)
 {
@@ -654,6 +660,8 @@ static int parse_words(struct kt_inspect *inspect, const char **text, uint32_t *
 	char copy[256], *save;
 
 	*text += len;
+	while (len && isspace((unsigned char)start[len - 1]))
+		len--;
 	if (len >= sizeof(copy))
 		return kt_err_set(reterr, -EINVAL, "the name of the type is too long");
 	memcpy(copy, start, len);

@@ -65,6 +65,10 @@ int kt_btf_member(const struct btf *btf, uint32_t type, const char *path,
 int kt_btf_find_member(const struct btf *btf, uint32_t type, const char *name, size_t len,
 		       struct kt_member *ret_member, struct kt_err *reterr);
 
+/* The member @i of the struct @type itself. Returns false when it is malformed. */
+bool kt_btf_member_at(const struct btf *btf, const struct btf_type *type, uint32_t i,
+		      struct kt_member *ret_member);
+
 /*
  * Type and size of the elements of an array; -ENOENT when it has no element @index. Of an array of
  * length 0, which ends a struct, any element is there.
