@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmm/qemu/plugin/turns.h"
 
+#include "vmm/qemu/plugin/idle.h"
 #include "vmm/qemu/plugin/random.h"
 
 /*
@@ -40,6 +41,7 @@ static void on_block(unsigned int vcpu, void *n_insns)
 	struct kt_qemu_cpu *cpu;
 
 	(void)vcpu;
+	kt_idle_on_block();
 	turns.left -= (int64_t)(uintptr_t)n_insns;
 	if (turns.left > 0)
 		return;
