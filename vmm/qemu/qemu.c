@@ -533,7 +533,7 @@ static int open_ram(struct qemu *qemu, const struct kt_machine_config *config)
 {
 	qemu->ram_len = (uint64_t)config->memory_mib << 20;
 	qemu->ram_is_shared = true;
-	qemu->ram_fd = config->ram_fd < 0 ? memfd_create("ktest-ram", MFD_CLOEXEC)
+	qemu->ram_fd = config->ram_fd < 0 ? memfd_create("ktest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING)
 					  : fcntl(config->ram_fd, F_DUPFD_CLOEXEC, 3);
 	if (qemu->ram_fd < 0 || ftruncate(qemu->ram_fd, (off_t)qemu->ram_len) < 0)
 		return -errno;
@@ -746,9 +746,13 @@ static int qemu_restore(struct kt_machine *machine, const struct kt_machine_conf
 static int qemu_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr)
 {
 	struct qemu *qemu = qemu_of(machine);
+	int r = qemu->ram_is_shared
+			? kt_mem_map_file(ret_mem, qemu->ram_fd, qemu->ram_len, reterr)
+			: -EPERM;
 
-	if (qemu->ram_is_shared)
-		return kt_mem_map_file(ret_mem, qemu->ram_fd, qemu->ram_len, reterr);
+	/* A RAM file that is sealed (vmm/memctx.h) cannot be mapped for writing any more. */
+	if (r != -EPERM)
+		return r;
 	return kt_mem_find_in_process(ret_mem, qemu->pid, qemu->ram_fd, qemu->ram_len, reterr);
 }
 
