@@ -148,9 +148,9 @@ int kt_memctx_try(struct kt_memctx *memctx, struct kt_err *reterr)
 
 static int need_kernel(const struct kt_memctx *memctx, struct kt_err *reterr)
 {
-	return memctx->inspect ? 0
-			       : kt_err_set(reterr, -EAGAIN,
-					    "the guest's kernel cannot be seen yet");
+	return memctx->inspect
+		       ? 0
+		       : kt_err_set(reterr, -EAGAIN, "the guest's kernel cannot be seen yet");
 }
 
 int kt_memctx_write(struct kt_memctx *memctx, uint64_t kva, const void *from, size_t len,

@@ -28,8 +28,8 @@ struct kt_memctx_config {
 	/* Gives access to the RAM, as kt_machine_memory() does; may fail until there is some. */
 	int (*memory)(void *source, struct kt_mem *ret_mem, struct kt_err *reterr);
 	void *source;
-	struct kt_loop *loop; /* NULL: no timer; the owner calls kt_memctx_try() */
-	const char *cache;    /* directory of symbols and types; NULL: none */
+	struct kt_loop *loop;    /* NULL: no timer; the owner calls kt_memctx_try() */
+	const char *cache;       /* directory of symbols and types; NULL: none */
 	unsigned int fail_boots; /* for tests: that many attempts fail before one is made */
 	/* The kernel was found; called once, from the loop or kt_memctx_try(). May be NULL. */
 	void (*published)(void *data, struct kt_inspect *inspect);

@@ -57,8 +57,8 @@ static void put_ram(struct guest *guest)
 {
 	if (guest->ram_fd < 0)
 		guest->ram_fd = memfd_create("ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	cr_assert(eq(i64, pwrite(guest->ram_fd, guest->kernel.bytes, TINY_RAM_LEN, 0),
-		     TINY_RAM_LEN));
+	cr_assert(
+		eq(i64, pwrite(guest->ram_fd, guest->kernel.bytes, TINY_RAM_LEN, 0), TINY_RAM_LEN));
 }
 
 static void begin(struct guest *guest, const struct tiny_options *options, bool loop,
@@ -117,8 +117,8 @@ Test(memctx, a_machine_may_be_attached_to_before_it_has_ram_or_a_kernel)
 	cr_assert(eq(u32, guest.published, 1));
 	cr_assert(eq(u32, guest.noted, 1), "one line, however long it takes");
 	cr_assert(not(kt_memctx_is_waiting(guest.memctx)));
-	cr_assert(eq(int, kt_loop_step(guest.loop, kt_now_ns() + 20 * KT_NSEC_PER_MSEC),
-		     -ETIMEDOUT));
+	cr_assert(
+		eq(int, kt_loop_step(guest.loop, kt_now_ns() + 20 * KT_NSEC_PER_MSEC), -ETIMEDOUT));
 	end(&guest);
 }
 
@@ -179,8 +179,8 @@ Test(memctx, a_write_is_bounded_and_lands_whole_or_not_at_all)
 	put_ram(&guest);
 	cr_assert(eq(int, kt_memctx_write(guest.memctx, kva, bytes, 8, &err), -EAGAIN));
 	cr_assert(zero(int, kt_memctx_try(guest.memctx, &err)), "%s", err.text);
-	cr_assert(eq(int, kt_memctx_write(guest.memctx, kva, bytes, sizeof(bytes), &err),
-		     -EMSGSIZE));
+	cr_assert(
+		eq(int, kt_memctx_write(guest.memctx, kva, bytes, sizeof(bytes), &err), -EMSGSIZE));
 	cr_assert(zero(int, kt_memctx_write(guest.memctx, kva, bytes, KT_MEMCTX_WRITE_MAX, &err)),
 		  "%s", err.text);
 	cr_assert(eq(i64, pread(guest.ram_fd, back, 16, (off_t)(kva - guest.kernel.page_offset)),
