@@ -11,6 +11,7 @@
 #include "wire/hello.h"
 
 #define GUARD_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
+#define PAUSE_TIMEOUT_NS (5 * KT_NSEC_PER_SEC)
 #define LOOK_NS          (KT_NSEC_PER_SEC / 10) /* between looks at a clock that is nearly there */
 #define LOOKS_MAX        1000u /* of a deadline, at least: a machine gets a hundredth of a CPU */
 
@@ -30,6 +31,7 @@ struct kt_link {
 	const char *awaited; /* borrowed; NULL: nothing */
 	uint64_t limit_ns;
 	uint64_t began_ns; /* kt_machine_clock_ns() when the deadline was set */
+	bool keep;         /* the machine is stopped at its end, and stays */
 	uint64_t looks;    /* at that clock since, which had not advanced enough */
 };
 
@@ -74,6 +76,24 @@ static void on_deadline(void *data)
 	link->events->late(link->data, link->awaited, link->limit_ns);
 }
 
+/* A machine that cannot be stopped ends as others do. */
+static void on_bye(struct kt_link *link)
+{
+	const struct kt_machine_exit exit = { .reason = KT_EXIT_SHUTDOWN,
+					      .detail = "the guest powered off" };
+
+	if (link->keep &&
+	    kt_machine_pause(link->machine, kt_now_ns() + PAUSE_TIMEOUT_NS, NULL) == 0)
+		link->events->exited(link->data, &exit);
+	else
+		kt_machine_power_off(link->machine);
+}
+
+void kt_link_keep(struct kt_link *link)
+{
+	link->keep = true;
+}
+
 /*
  * The bytes may end in the middle of a frame; rx keeps the beginning. After a fault all further
  * bytes are dropped, and broken() is not called again.
@@ -89,7 +109,7 @@ static void on_port(void *data, const uint8_t *bytes, size_t len)
 		return;
 	while ((r = kt_frame_rx_take(&link->rx, &bytes, &len, &frame, &err)) > 0) {
 		if (frame.type == KT_MSG_BYE) {
-			kt_machine_power_off(link->machine);
+			on_bye(link);
 			continue;
 		}
 		if (frame.type != KT_MSG_HELLO) {

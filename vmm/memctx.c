@@ -24,6 +24,7 @@
 
 struct kt_memctx {
 	struct kt_memctx_config config;
+	char *cache; /* owned */
 	struct kt_timer retry;
 	uint64_t delay_ns; /* of the next retry */
 	unsigned int attempts;
@@ -44,6 +45,11 @@ int kt_memctx_new(const struct kt_memctx_config *config, struct kt_memctx **ret_
 
 	if (!memctx)
 		return -ENOMEM;
+	memctx->cache = config->cache ? strdup(config->cache) : NULL;
+	if (config->cache && !memctx->cache) {
+		free(memctx);
+		return -ENOMEM;
+	}
 	memctx->config = *config;
 	memctx->retry = (struct kt_timer){ .fn = on_retry, .data = memctx };
 	memctx->delay_ns = DELAY_MIN_NS;
@@ -68,6 +74,7 @@ struct kt_memctx *kt_memctx_free(struct kt_memctx *memctx)
 	if (memctx->config.loop)
 		kt_timer_disarm(memctx->config.loop, &memctx->retry);
 	release(memctx);
+	free(memctx->cache);
 	free(memctx);
 	return NULL;
 }
@@ -97,7 +104,7 @@ static int attempt(struct kt_memctx *memctx, struct kt_err *reterr)
 		return kt_err_set(reterr, -EAGAIN, "attempt %u was made to fail", memctx->attempts);
 	r = config->memory(config->source, &memctx->mem, reterr) ?:
 		kt_ram_open_mem(&memctx->mem, &memctx->ram, reterr) ?:
-		kt_inspect_open(memctx->ram, config->cache, &memctx->inspect, reterr);
+		kt_inspect_open(memctx->ram, memctx->cache, &memctx->inspect, reterr);
 	if (r < 0)
 		release(memctx);
 	return r;

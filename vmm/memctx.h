@@ -23,7 +23,7 @@ struct kt_memctx;
 
 #define KT_MEMCTX_WRITE_MAX 192u /* bytes of one kt_memctx_write() */
 
-/* All borrowed for the life of the context. */
+/* @loop, @source and @data are borrowed for the life of the context, @cache is copied. */
 struct kt_memctx_config {
 	/* Gives access to the RAM, as kt_machine_memory() does; may fail until there is some. */
 	int (*memory)(void *source, struct kt_mem *ret_mem, struct kt_err *reterr);

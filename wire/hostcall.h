@@ -35,6 +35,12 @@ enum kt_hostcall_op {
 	 */
 	KT_HOSTCALL_RECEIVE,
 	/*
+	 * As SEND, and then waits until the host has something to be received, which is not taken:
+	 * no guest code runs between the two. -EAGAIN: all was sent, but the machine is to be
+	 * paused; the guest asks again with a @len of 0.
+	 */
+	KT_HOSTCALL_ASK,
+	/*
 	 * Seeds the choice of the moments at which a vCPU's turn ends: @value[0] is the seed,
 	 * @value[1] the mean length of a turn in instructions, at least 16. If @value[2] is not 0,
 	 * turns also end at accesses by which vCPUs influence each other; -ENOTSUP if the machine

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "framework/select/plan.h"
+#include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
 #include "framework/session/session.h"
 #include "framework/session/symbol.h"
@@ -273,6 +274,8 @@ static void on_result(struct kt_session_state *session, const struct kt_frame *f
 			      kt_machine_stolen_ns(kt_link_machine(session->link)),
 			      kt_now_ns() - session->run_began_ns);
 	session->step = -1;
+	if (session->outcome->test->post_vm)
+		kt_link_keep(session->link);
 	/* The guest's clock may run ahead of the host's. */
 	elapsed_ns = kt_now_ns() - session->wanted_ns;
 	session->outcome->begin_ns =
@@ -367,6 +370,8 @@ void kt_session_on_frame(void *data, const struct kt_frame *frame)
 	else if ((frame->type == KT_MSG_STEP_BEGIN || frame->type == KT_MSG_STEP_END) &&
 		 session->phase == KT_PHASE_RUN)
 		on_step(session, frame);
+	else if (frame->type == KT_MSG_KERNEL_REQUEST && session->phase == KT_PHASE_RUN)
+		kt_session_on_kernel_request(session, frame);
 	else if (frame->type == KT_MSG_RESULT && session->phase == KT_PHASE_RUN)
 		on_result(session, frame);
 	else

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
 #include "framework/setup/limits.h"
@@ -24,7 +25,8 @@
  * merges its error into the outcome and goes on.
  */
 
-#define PAUSE_LIMIT_NS (5 * KT_NSEC_PER_SEC) /* for QEMU to answer */
+#define PAUSE_LIMIT_NS  (5 * KT_NSEC_PER_SEC) /* for QEMU to answer */
+#define LAST_EVENTS_MAX 1000                  /* that are taken from a machine that stands */
 
 void kt_session_report(int report_fd, const char *kind, const char *text)
 {
@@ -167,6 +169,22 @@ static void drive(struct kt_session_state *session)
 	session->outcome->phase_ns[session->phase] = kt_now_ns() - session->phase_began_ns;
 }
 
+/*
+ * .post_vm may look at the machine's memory: its vCPUs stand still from here on. What is on its way
+ * from the machine is taken first; a machine that has ended has nothing more to say.
+ */
+static void still_machine(struct kt_session_state *session)
+{
+	if (!session->link || !session->outcome->test->post_vm)
+		return;
+	kt_link_await_nothing(session->link);
+	(void)kt_machine_pause(kt_link_machine(session->link), kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+	for (int i = 0; i < LAST_EVENTS_MAX; i++) {
+		if (kt_loop_step(session->loop, kt_now_ns()) < 0)
+			break;
+	}
+}
+
 /* Calls the test's .post_vm, on the host and whatever the verdict is so far. */
 static void run_post_vm(struct kt_session_state *session)
 {
@@ -191,10 +209,11 @@ static void run_post_vm(struct kt_session_state *session)
 	};
 	kt_ctx_init(&ctx, outcome->test);
 	ctx.view = &view;
+	ctx.kernel.service = kt_session_kernel_service(session);
 	/* .post_vm adds to the result of the guest; the context borrows it meanwhile. */
 	ctx.result = outcome->result;
 	kt_session_report(session->report_fd, KT_SESSION_POST_VM, "");
-	/* The machine is gone, and with it the channels. Children expect the default action. */
+	/* Nothing is written to the channels any more. Children expect the default action. */
 	(void)signal(SIGPIPE, SIG_DFL);
 	(void)kt_ctx_call(&ctx, outcome->test->post_vm, "post_vm");
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -228,9 +247,10 @@ int kt_session_main(const struct kt_session *spec)
 		kt_result_merge(&outcome->result, KT_VERDICT_ERROR, "cannot set up the session");
 	else
 		drive(&session);
-	/* .post_vm may take its time: no machine runs meanwhile. */
-	session.link = kt_link_free(session.link);
+	still_machine(&session);
 	run_post_vm(&session);
+	kt_session_forget_kernel(&session);
+	session.link = kt_link_free(session.link);
 	text = kt_outcome_encode(outcome);
 	if (text)
 		kt_session_report(session.report_fd, KT_SESSION_OUTCOME, text);
