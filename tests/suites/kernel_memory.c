@@ -3,15 +3,24 @@
  * The guest's kernel, read and written from outside: each kind of target against what the guest
  * itself knows, writes that change what the kernel does, and refusals.
  */
+#include "tests/suites/schedulers.h"
+
+#include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <ktest.h>
+#include "guest/test/kernel.h"
+
+KT_SCHEDULER(vtime_, .object = FIXTURE("vtime"));
+KT_SCHEDULER(clock_, .object = FIXTURE("clock"));
 
 /* ---- Reading ---- */
 
@@ -131,14 +140,13 @@ static int kernel_jiffies_run(struct kt_ctx *ctx)
 	uint64_t before = 0, after = 0, began = uptime_ticks();
 
 	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, "jiffies_64", &before));
-	KT_ASSERT_OK(ctx,
-		     kt_apply(ctx, KT_WRITE_KERNEL_HOT(KT_PUT(KT_KERNEL_SYMBOL("jiffies_64"),
-							      KT_KERNEL_U64(before + 100000)))));
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_WRITE_KERNEL_HOT(KT_PUT(KT_KERNEL_SYMBOL("jiffies_64"),
+								   KT_KERNEL_U64(before + 2000)))));
 	KT_ASSERT_OK(ctx, kt_hold_ms(ctx, 50));
 	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, "jiffies_64", &after));
 	/* It went on counting from there; the clock is another one, and did not jump. */
-	KT_ASSERT_GE(ctx, after, before + 100000 + 5);
-	KT_ASSERT_LT(ctx, after, before + 100000 + 10000);
+	KT_ASSERT_GE(ctx, after, before + 2000 + 5);
+	KT_ASSERT_LT(ctx, after, before + 2000 + 1000);
 	KT_ASSERT_LT(ctx, uptime_ticks() - began, 10000);
 	return 0;
 }
@@ -234,3 +242,336 @@ KTEST(kernel_steps, .summary = "cold reads that follow each other are of one mom
 						  KT_AS_NUMBER))),
 		.hold = KT_HOLD_MS(50) }),
       .check = kernel_steps_check);
+
+/* ---- Tasks of sched_ext ---------------------------------------------------------------------- */
+
+/* Children that wait until they are told to go on. */
+struct sleepers {
+	int begin[2];        /* a byte for each child */
+	unsigned int *order; /* shared: how many have gone on */
+};
+
+static int open_sleepers(struct sleepers *sleepers)
+{
+	sleepers->order =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return sleepers->order == MAP_FAILED ? -1 : pipe2(sleepers->begin, O_CLOEXEC);
+}
+
+/* Confines the caller to CPU 0 or 1; -1: to both. */
+static void pin(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	for (int i = 0; i < 2; i++) {
+		if (cpu < 0 || cpu == i)
+			CPU_SET(i, &cpus);
+	}
+	(void)sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+/*
+ * A child that sleeps until @fd has a byte, and then writes its turn to @turn. @cpu: as for pin().
+ * With two CPUs, the scheduler is asked for one when the child wakes up.
+ */
+static pid_t start_sleeper(const struct sleepers *sleepers, int fd, unsigned int *turn, int policy,
+			   int cpu)
+{
+	struct sched_param param = { .sched_priority = policy == SCHED_FIFO };
+	pid_t pid = fork();
+	char byte;
+
+	if (pid)
+		return pid;
+	pin(cpu);
+	(void)sched_setscheduler(0, policy, &param);
+	if (read(fd, &byte, 1) == 1)
+		*turn = __atomic_add_fetch(sleepers->order, 1, __ATOMIC_SEQ_CST);
+	_exit(0);
+}
+
+/* What an access gives; an error does not fail the test. */
+static int try_access(struct kt_ctx *ctx, struct kt_kernel_target target,
+		      struct kt_kernel_value value, bool is_write, struct kt_err *err)
+{
+	const struct kt_kernel_pair pairs[] = {
+		{ .target = target, .value = value, .tag = is_write ? NULL : "tried" },
+		{ .end = true },
+	};
+	int r = kt_kernel_pairs_check(pairs, is_write, err);
+
+	return r ?: kt_kernel_pairs_apply(ctx, pairs, is_write, true, err);
+}
+
+static int expect_refusal(struct kt_ctx *ctx, struct kt_kernel_target target, int code,
+			  const char *text)
+{
+	struct kt_err err = KT_ERR_NULL;
+	int r = try_access(ctx, target, (struct kt_kernel_value)KT_KERNEL_NUMBER(1), true, &err);
+
+	if (r == code && (!r || strstr(err.text, text)))
+		return 0;
+	return kt_fail(ctx, (struct kt_where){ __FILE__, __LINE__ },
+		       "%d (%s) instead of %d (...%s...)", r, err.text, code, text);
+}
+
+#define TASK(identity, members) ((struct kt_kernel_target)KT_KERNEL_TASK_FIELD(identity, members))
+#define ANY_TASK(identity, members)                                                                \
+	((struct kt_kernel_target)KT_KERNEL_TASK_FIELD_ANY_CLASS(identity, members))
+
+/* Each check of a task has its own error, and the task that passes all of them is written. */
+static int kernel_task_run(struct kt_ctx *ctx)
+{
+	struct kt_worker_identity asleep, busy, rt, dead, other;
+	struct sleepers sleepers;
+	uint64_t vtime = 0;
+	unsigned int *turns;
+	char path[64];
+	pid_t pids[3];
+	siginfo_t info;
+
+	KT_ASSERT_EQ(ctx, open_sleepers(&sleepers), 0);
+	turns = sleepers.order + 1;
+	pids[0] = start_sleeper(&sleepers, sleepers.begin[0], &turns[0], SCHED_OTHER, 0);
+	pids[1] = start_sleeper(&sleepers, sleepers.begin[0], &turns[1], SCHED_FIFO, 0);
+	pids[2] = fork();
+	if (!pids[2]) {
+		pin(1);
+		for (;;)
+			;
+	}
+	KT_ASSERT_OK(ctx, kt_hold_ms(ctx, 50));
+	KT_ASSERT_OK(ctx, kt_worker_identity(ctx, pids[0], &asleep));
+	KT_ASSERT_OK(ctx, kt_worker_identity(ctx, pids[1], &rt));
+	KT_ASSERT_OK(ctx, kt_worker_identity(ctx, pids[2], &busy));
+	other = asleep;
+	other.start_ns++;
+	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(asleep, "scx.dsq_vtime"), 0, ""));
+	(void)snprintf(path, sizeof(path), "task(%d).scx.dsq_vtime", (int)pids[0]);
+	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, path, &vtime));
+	KT_ASSERT_EQ(ctx, vtime, 1);
+	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(other, "scx.dsq_vtime"), -ESTALE,
+					 "is not the task that is meant"));
+	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(busy, "scx.dsq_vtime"), -EBUSY,
+					 "only while it sleeps"));
+	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(rt, "scx.dsq_vtime"), -EPERM,
+					 "its class is rt_sched_class"));
+	KT_ASSERT_OK(ctx, expect_refusal(ctx, ANY_TASK(rt, "scx.dsq_vtime"), 0, ""));
+	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(asleep, "scx.dsq_vtim"), -ENOENT, "dsq_vtime"));
+	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(asleep, "comm"), -EINVAL, "is no number"));
+	/* It becomes a zombie, and then nothing. */
+	dead = busy;
+	(void)kill(pids[2], SIGKILL);
+	KT_ASSERT_OK(ctx, waitid(P_PID, (id_t)pids[2], &info, WEXITED | WNOWAIT));
+	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(dead, "scx.dsq_vtime"), -EOWNERDEAD, "dead"));
+	(void)waitpid(pids[2], NULL, 0);
+	KT_ASSERT_OK(ctx,
+		     expect_refusal(ctx, TASK(dead, "scx.dsq_vtime"), -ESRCH, "there is no task"));
+	KT_ASSERT_EQ(ctx, write(sleepers.begin[1], "ab", 2), 2);
+	(void)waitpid(pids[0], NULL, 0);
+	(void)waitpid(pids[1], NULL, 0);
+	return 0;
+}
+
+KTEST(kernel_task, .summary = "a task's field is written only if nothing sorted depends on it",
+      .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .scheduler = KT_SCHEDULER_REF(vtime_),
+      .run = kernel_task_run);
+
+#define HOUR_NS UINT64_C(3600000000000)
+
+/* Two sleepers on one CPU wake up together; the one whose virtual time is later goes second. */
+static int race(struct kt_ctx *ctx, unsigned int late, unsigned int *ret_first)
+{
+	unsigned int *turns;
+	struct kt_worker_identity identity;
+	struct sleepers sleepers, second;
+	pid_t pids[2];
+
+	KT_ASSERT_EQ(ctx, open_sleepers(&sleepers) | pipe2(second.begin, O_CLOEXEC), 0);
+	turns = sleepers.order + 1;
+	pids[0] = start_sleeper(&sleepers, sleepers.begin[0], &turns[0], SCHED_OTHER, 0);
+	pids[1] = start_sleeper(&sleepers, second.begin[0], &turns[1], SCHED_OTHER, 0);
+	KT_ASSERT_OK(ctx, kt_hold_ms(ctx, 30));
+	pin(0);
+	KT_ASSERT_OK(ctx, kt_worker_identity(ctx, pids[late], &identity));
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_WRITE_KERNEL_COLD(KT_PUT(
+						KT_KERNEL_TASK_FIELD(identity, "scx.dsq_vtime"),
+						KT_KERNEL_U64((late + 1) * HOUR_NS)))));
+	(void)write(sleepers.begin[1], "x", 1);
+	(void)write(second.begin[1], "x", 1);
+	(void)waitpid(pids[0], NULL, 0);
+	(void)waitpid(pids[1], NULL, 0);
+	*ret_first = turns[0] < turns[1] ? 0 : 1;
+	return 0;
+}
+
+static int kernel_vtime_run(struct kt_ctx *ctx)
+{
+	unsigned int first = 9;
+
+	KT_ASSERT_OK(ctx, race(ctx, 0, &first));
+	KT_ASSERT_EQ(ctx, first, 1);
+	KT_ASSERT_OK(ctx, race(ctx, 1, &first));
+	KT_ASSERT_EQ(ctx, first, 0);
+	return 0;
+}
+
+KTEST(kernel_vtime, .summary = "who runs first follows from the virtual time that was written",
+      .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .scheduler = KT_SCHEDULER_REF(vtime_),
+      .run = kernel_vtime_run);
+
+/* ---- The clock of sched_ext, and memory of a BPF program -------------------------------------- */
+
+/* Wakes a task from CPU 1, where the scheduler then reads its clock. */
+static void wake_from_here(const struct sleepers *sleepers)
+{
+	unsigned int turn;
+	pid_t pid = start_sleeper(sleepers, sleepers->begin[0], &turn, SCHED_OTHER, -1);
+
+	(void)usleep(20000);
+	(void)write(sleepers->begin[1], "x", 1);
+	(void)waitpid(pid, NULL, 0);
+}
+
+#define FAR_AWAY UINT64_C(0x1234567890ab)
+
+static int kernel_clock_run(struct kt_ctx *ctx)
+{
+	uint64_t seen = 0, valid = 0;
+	struct sleepers sleepers;
+	unsigned int turn;
+
+	KT_ASSERT_EQ(ctx, open_sleepers(&sleepers), 0);
+	pin(1);
+	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, "SCX_RQ_CLK_VALID", &valid));
+	/*
+	 * The kernel sets the clock at each tick and each time that it takes the runqueue's lock: once
+	 * more if that has come between.
+	 */
+	for (int i = 0; i < 20 && seen != FAR_AWAY; i++) {
+		pid_t pid = start_sleeper(&sleepers, sleepers.begin[0], &turn, SCHED_OTHER, -1);
+
+		(void)usleep(20000);
+		KT_ASSERT_OK(
+			ctx,
+			kt_apply(
+				ctx,
+				KT_WRITE_KERNEL_COLD(
+					KT_PUT(KT_KERNEL_PER_CPU_FIELD("runqueues", "scx.clock", 1),
+					       KT_KERNEL_U64(FAR_AWAY)),
+					KT_PUT(KT_KERNEL_PER_CPU_FIELD("runqueues", "scx.flags", 1),
+					       KT_KERNEL_OR_U32(valid)))));
+		(void)write(sleepers.begin[1], "x", 1);
+		KT_ASSERT_OK(ctx,
+			     kt_bpf_read(ctx, KT_BPF("clock.bss", .field = "now_seen"), &seen));
+		(void)waitpid(pid, NULL, 0);
+	}
+	KT_ASSERT_EQ(ctx, seen, FAR_AWAY);
+	wake_from_here(&sleepers);
+	KT_ASSERT_OK(ctx, kt_bpf_read(ctx, KT_BPF("clock.bss", .field = "now_seen"), &seen));
+	KT_ASSERT_LT(ctx, seen, FAR_AWAY);
+	return 0;
+}
+
+KTEST(kernel_clock, .summary = "scx_bpf_now() gives the clock that was written with its flag",
+      .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .scheduler = KT_SCHEDULER_REF(clock_),
+      .run = kernel_clock_run);
+
+static int kernel_scratch_run(struct kt_ctx *ctx)
+{
+	uint64_t kva = 0, seen = 0, back = 0;
+	struct sleepers sleepers;
+
+	KT_ASSERT_EQ(ctx, open_sleepers(&sleepers), 0);
+	pin(1);
+	wake_from_here(&sleepers);
+	KT_ASSERT_OK(ctx, kt_bpf_read(ctx, KT_BPF("clock.bss", .field = "scratch_kva"), &kva));
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_WRITE_KERNEL_HOT(
+						KT_PUT(KT_KERNEL_KVA(kva), KT_KERNEL_U64(4711)))));
+	wake_from_here(&sleepers);
+	KT_ASSERT_OK(ctx, kt_bpf_read(ctx, KT_BPF("clock.bss", .field = "scratch_seen"), &seen));
+	KT_ASSERT_EQ(ctx, seen, 4711);
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_WRITE_KERNEL_COLD(
+						KT_PUT(KT_KERNEL_KVA(kva),
+						       KT_KERNEL_OR_U64(UINT64_C(1) << 40)))));
+	KT_ASSERT_OK(ctx, kt_bpf_read(ctx, KT_BPF("clock.bss", .field = "scratch"), &seen));
+	KT_ASSERT_EQ(ctx, seen, (UINT64_C(1) << 40) | 4711);
+	KT_ASSERT_OK(ctx, kt_bpf_write(ctx, KT_BPF("clock.bss", .field = "scratch"), 12));
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_READ_KERNEL_HOT(
+						KT_GET("back", KT_KERNEL_KVA(kva), KT_AS_U64))));
+	KT_ASSERT(ctx, kt_kernel_captured(ctx, "back", &back));
+	KT_ASSERT_EQ(ctx, back, 12);
+	return 0;
+}
+
+KTEST(kernel_scratch, .summary = "memory of vmalloc(), as that of a BPF program, is written",
+      .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .scheduler = KT_SCHEDULER_REF(clock_),
+      .run = kernel_scratch_run);
+
+/* ---- All CPUs at one moment ------------------------------------------------------------------- */
+
+#define CLOCKS(tag)                                                                                \
+	KT_GET(tag "0", KT_KERNEL_PER_CPU_FIELD("runqueues", "clock", 0), KT_AS_U64),              \
+		KT_GET(tag "1", KT_KERNEL_PER_CPU_FIELD("runqueues", "clock", 1), KT_AS_U64),      \
+		KT_GET(tag "2", KT_KERNEL_PER_CPU_FIELD("runqueues", "clock", 2), KT_AS_U64),      \
+		KT_GET(tag "3", KT_KERNEL_PER_CPU_FIELD("runqueues", "clock", 3), KT_AS_U64)
+
+static int compare_clocks(struct kt_ctx *ctx)
+{
+	static const char *const tags[][2] = {
+		{ "a0", "b0" }, { "a1", "b1" }, { "a2", "b2" }, { "a3", "b3" }
+	};
+
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t a = 0, b = 1;
+
+		KT_ASSERT(ctx, kt_kernel_captured(ctx, tags[i][0], &a));
+		KT_ASSERT(ctx, kt_kernel_captured(ctx, tags[i][1], &b));
+		KT_ASSERT_GT(ctx, a, 0);
+		KT_ASSERT_EQ(ctx, a, b);
+	}
+	return 0;
+}
+
+#define ALL_CPUS_STEPS                                                                             \
+	KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = 6) }),         \
+		   .hold = KT_HOLD_MS(50) },                                                       \
+		 { KT_OPS(KT_SPAWN("w", KT_SPIN_WAIT, .workers = 1),                               \
+			  KT_READ_KERNEL_COLD(CLOCKS("a"), CLOCKS("b"))),                          \
+		   .hold = KT_HOLD_MS(50) })
+
+KTEST(kernel_all_cpus, .summary = "a cold batch over all CPUs is of one moment",
+      .topology = { .llcs = 1, .cores = 4, .threads = 1 }, .duration_ms = 100,
+      .steps = ALL_CPUS_STEPS, .check = compare_clocks);
+
+KTEST(kernel_all_cpus_real, .summary = "a cold batch stops a machine that runs in real time",
+      .topology = { .llcs = 1, .cores = 4, .threads = 1 }, .duration_ms = 100, .time = KT_REAL_TIME,
+      .steps = ALL_CPUS_STEPS, .check = compare_clocks);
+
+/* In real time nothing stands still for a hot write, so bits need RAM that is shared. */
+static int kernel_hot_bits_run(struct kt_ctx *ctx)
+{
+	struct kt_err err = KT_ERR_NULL;
+	const struct kt_kernel_pair pairs[] = {
+		KT_PUT(KT_KERNEL_PATH("task(1).personality"), KT_KERNEL_OR_U32(0x0040000)),
+		{ .end = true },
+	};
+	uint64_t before = 0, after = 0;
+	int r;
+
+	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, "task(1).personality", &before));
+	r = kt_kernel_pairs_apply(ctx, pairs, true, false, &err);
+	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, "task(1).personality", &after));
+	if (r == 0) {
+		KT_ASSERT_EQ(ctx, after, before | 0x0040000);
+		return 0;
+	}
+	KT_ASSERT_EQ(ctx, r, -EOPNOTSUPP);
+	KT_ASSERT(ctx, strstr(err.text, "write it cold"));
+	KT_ASSERT_EQ(ctx, after, before);
+	return 0;
+}
+
+KTEST(kernel_hot_bits, .summary = "bits are set in one step, or not at all", .time = KT_REAL_TIME,
+      .run = kernel_hot_bits_run);
