@@ -118,6 +118,9 @@ static const char help[] =
 	"\n"
 	"Looking into a kernel (docs/inspect.md):\n"
 	"      --vmcore FILE        an ELF core, or all bytes of a guest's RAM\n"
+	"      --step N             of a test: the step at whose end is looked, from 0 (default "
+	"the "
+	"last)\n"
 	"      --depth N            structs in each other that are shown (default 4)\n"
 	"      --pointers N         pointers to structs that are followed (default 0)\n"
 	"\n"
@@ -138,6 +141,7 @@ void kt_options_help(const char *program, FILE *out)
 		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
 		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
 		      "       %1$s inspect --vmcore FILE [--format json] [PATH...]\n"
+		      "       %1$s inspect -t NAME [--step N] [--format json] [PATH...]\n"
 		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
 		      "       %1$s template list | clear\n"
 		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",
@@ -196,6 +200,7 @@ enum {
 	OPT_WORK_TYPE,
 	OPT_VERIFY,
 	OPT_VMCORE,
+	OPT_STEP,
 	OPT_DEPTH,
 	OPT_POINTERS,
 	OPT_VERSION,
@@ -259,6 +264,7 @@ static const struct option long_options[] = {
 	{ "output-dir", required_argument, NULL, 'o' },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
 	{ "vmcore", required_argument, NULL, OPT_VMCORE },
+	{ "step", required_argument, NULL, OPT_STEP },
 	{ "depth", required_argument, NULL, OPT_DEPTH },
 	{ "pointers", required_argument, NULL, OPT_POINTERS },
 	{ "help", no_argument, NULL, 'h' },
@@ -635,6 +641,9 @@ static int apply_inspect(struct kt_options *o, int option, const char *text, str
 	switch (option) {
 	case OPT_VMCORE:
 		return set_text(&o->vmcore, text);
+	case OPT_STEP:
+		o->step_given = true;
+		return parse_number("--step", text, 0, 65535, &o->step, reterr);
 	case OPT_DEPTH:
 		return parse_number("--depth", text, 1, 32, &o->depth, reterr);
 	case OPT_POINTERS:
@@ -884,8 +893,13 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL, "--exec goes with the command 'shell'");
 	if (o->command == KT_COMMAND_SHELL && o->tests.n > 1)
 		return kt_err_set(reterr, -EINVAL, "shell takes one test at most");
-	if (o->command == KT_COMMAND_INSPECT && !o->vmcore)
-		return kt_err_set(reterr, -EINVAL, "inspect: --vmcore FILE must be given");
+	if (o->command == KT_COMMAND_INSPECT && !o->vmcore == !o->tests.n)
+		return kt_err_set(reterr, -EINVAL,
+				  "inspect: either --vmcore FILE or -t TEST must be given");
+	if (o->command == KT_COMMAND_INSPECT && o->tests.n > 1)
+		return kt_err_set(reterr, -EINVAL, "inspect takes one test");
+	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))
+		return kt_err_set(reterr, -EINVAL, "--step goes with 'inspect -t TEST'");
 	if (o->command != KT_COMMAND_INSPECT && (o->vmcore || o->depth || o->pointers))
 		return kt_err_set(reterr, -EINVAL,
 				  "--vmcore, --depth and --pointers go with the command 'inspect'");

@@ -11,6 +11,7 @@
 
 #include "framework/select/plan.h"
 #include "framework/session/kernel_memory.h"
+#include "framework/session/look.h"
 #include "framework/session/phase.h"
 #include "framework/session/session.h"
 #include "framework/session/symbol.h"
@@ -249,6 +250,8 @@ static void on_step(struct kt_session_state *session, const struct kt_frame *fra
 		return;
 	}
 	memcpy(&step, frame->payload, sizeof(step));
+	if (frame->type == KT_MSG_STEP_END)
+		kt_session_look_at_step(session, step.index);
 	session->step = frame->type == KT_MSG_STEP_BEGIN ? (int)KT_MIN(step.index, 65535u) : -1;
 	if (session->step >= 0) {
 		(void)snprintf(index, sizeof(index), "%d", session->step);
@@ -270,6 +273,7 @@ static void on_result(struct kt_session_state *session, const struct kt_frame *f
 	/* The guest's result replaces the empty one; the session merges into it from here on. */
 	kt_result_deinit(&session->outcome->result);
 	session->outcome->result = result;
+	kt_session_look_at_end(session);
 	kt_outcome_judge_host(session->outcome,
 			      kt_machine_stolen_ns(kt_link_machine(session->link)),
 			      kt_now_ns() - session->run_began_ns);

@@ -20,6 +20,8 @@ struct kt_session_state {
 	struct kt_loop *loop; /* owned */
 	struct kt_link *link; /* owned, with the machine; NULL before and after */
 	struct kt_memctx *memctx; /* owned; NULL until the guest's kernel is asked for */
+	bool looked;     /* look.h: values were printed */
+	size_t n_unseen; /* paths that could not be */
 	struct kt_source signals;
 	struct kt_source go; /* fd -1: the test begins as soon as the guest is ready */
 
