@@ -454,9 +454,11 @@ static bool data_of_process(int pagemap, const struct kt_mem_region *region, uin
 			return false;
 		if (!used_pages(entries, (size_t)n / sizeof(entries[0]), &first, &end))
 			continue;
+		if (at + first * PAGE_LEN >= to)
+			return false;
 		ret_extent->start = KT_MAX(from, at + first * PAGE_LEN);
 		ret_extent->end = KT_MIN(to, at + end * PAGE_LEN);
-		return ret_extent->start < to;
+		return true;
 	}
 	return false;
 }
