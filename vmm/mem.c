@@ -454,9 +454,11 @@ static bool data_of_process(int pagemap, const struct kt_mem_region *region, uin
 			return false;
 		if (!used_pages(entries, (size_t)n / sizeof(entries[0]), &first, &end))
 			continue;
+		if (at + first * PAGE_LEN >= to)
+			return false;
 		ret_extent->start = KT_MAX(from, at + first * PAGE_LEN);
 		ret_extent->end = KT_MIN(to, at + end * PAGE_LEN);
-		return ret_extent->start < to;
+		return true;
 	}
 	return false;
 }
@@ -467,7 +469,6 @@ static bool data_of_region(const struct kt_mem *mem, const struct kt_mem_region 
 {
 	bool found = data_of_file(mem, region, from, ret_extent);
 	uint64_t to = found ? ret_extent->start : region->len;
-	struct extent own;
 	char path[64];
 	KT_CLOSE int pagemap = -1;
 
@@ -475,11 +476,7 @@ static bool data_of_region(const struct kt_mem *mem, const struct kt_mem_region 
 		return found;
 	(void)snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)mem->pid);
 	pagemap = open(path, O_RDONLY | O_CLOEXEC);
-	/* Pages behind @to belong to another region, or are the file's. */
-	if (pagemap < 0 || !data_of_process(pagemap, region, from, to, &own))
-		return found;
-	*ret_extent = own;
-	return true;
+	return (pagemap >= 0 && data_of_process(pagemap, region, from, to, ret_extent)) || found;
 }
 
 int kt_mem_data(const struct kt_mem *mem, uint64_t gpa, uint64_t *ret_gpa, uint64_t *ret_len)

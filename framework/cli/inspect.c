@@ -64,9 +64,12 @@ static size_t print_paths(struct kt_inspect *inspect, const struct kt_options *o
 		struct kt_place place;
 		int r = kt_inspect_resolve(inspect, path, &place, &err);
 
-		if (r == 0)
+		if (r == 0) {
 			r = all ? add_json(inspect, path, &place, &limits, all, &err)
 				: print_text(inspect, path, &place, &limits, &err);
+			if (r < 0)
+				(void)kt_err_prefix(&err, r, "'%s'", path);
+		}
 		if (r == 0)
 			continue;
 		complain(&err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest's kernel seen from outside, on kernels made byte by byte (tests/tiny_kernel.h): both forms
- * of kallsyms, four and five levels of page tables, KASLR; what a hostile guest may hold; dumps.
+ * A guest's kernel seen from outside, on kernels made byte by byte (tests/tiny_kernel.h): both
+ * forms of kallsyms, four and five levels of page tables, KASLR; what a hostile guest may hold;
+ * dumps.
  */
 #include <elf.h>
 #include <errno.h>
@@ -450,6 +451,8 @@ Test(inspect_path, errors_say_what_is_missing_and_what_there_is)
 		{ "(struct rq)jiffies_64", -EINVAL, "cannot be cast" },
 		{ "task(1).comm[cpu 0]", -EINVAL, "neither a per-CPU variable" },
 		{ "container_of(task(1).comm, struct task_struct, nope)", -ENOENT, "'nope'" },
+		{ "((struct rq *)0x1234)->curr", -EFAULT,
+		  "0x1234, which is no address of the kernel" },
 		{ "99999999999999999999", -EINVAL, "expected a number" },
 	};
 	struct view view;

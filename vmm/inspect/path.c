@@ -253,6 +253,10 @@ static int deref(struct parser *parser, struct value *value, uint64_t index, uin
 	if (!kva)
 		return kt_err_set(parser->reterr, -ENODATA, "this %s is a null pointer",
 				  describe(value, what, sizeof(what)));
+	if (!kt_inspect_is_kernel(parser->inspect, kva + offset))
+		return kt_err_set(parser->reterr, -EFAULT,
+				  "this %s is 0x%" PRIx64 ", which is no address of the kernel",
+				  describe(value, what, sizeof(what)), kva);
 	set_place(value, btf, kva + offset, type->type);
 	if (__builtin_mul_overflow(index, value->place.size, &size))
 		return kt_err_set(parser->reterr, -EINVAL, "element %" PRIu64 " is too far", index);
