@@ -406,7 +406,7 @@ static void begin_schedule(const struct kt_run_request *run)
 	if (!kt_hostcall_served())
 		return;
 	(void)kt_hostcall_limit(run->limit_ns);
-	(void)kt_hostcall_seed(run->seed, run->turn_insns, run->conflicts);
+	(void)kt_hostcall_seed(&run->turns);
 }
 
 /* In the thread of the output. The host shows the text if the test does not end in time. */
@@ -488,7 +488,8 @@ static int send_result(struct guest *guest, struct kt_result *result, struct kt_
 	size_t len;
 	int r;
 
-	result->turns = kt_hostcall_served() ? kt_hostcall_turns() : 0;
+	if (kt_hostcall_served())
+		result->turns = kt_hostcall_turns();
 	if (guest->began_ns)
 		result->since_begin_ns = kt_now_ns() - guest->began_ns;
 	if (kt_result_encode(result, &data, &len) < 0)

@@ -262,6 +262,7 @@ Test(run, round_trip)
 		.attempt = 3,
 		.time_scale_percent = 300,
 		.limit_ns = UINT64_C(1) << 40,
+		.turns = { .seed = 9, .policy = KT_TURNS_PCT, .mean = 16, .depth = 2, .length = 3 },
 		.environment = environment,
 	};
 	struct kt_run_request back;
@@ -277,6 +278,7 @@ Test(run, round_trip)
 	cr_assert(eq(u64, back.seed, UINT64_MAX));
 	cr_assert(eq(u32, back.time_scale_percent, 300));
 	cr_assert(eq(u64, back.limit_ns, UINT64_C(1) << 40));
+	cr_assert(zero(int, memcmp(&back.turns, &run.turns, sizeof(run.turns))));
 	cr_assert(eq(str, (char *)back.environment[1], (char *)environment[1]));
 	cr_assert(zero(ptr, (void *)back.environment[2]));
 	kt_run_request_deinit(&back);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/qemu/plugin/random.h"
+#include "vmm/qemu/plugin/turns.h"
 
 /*
  * Two vCPUs can only influence each other through memory. A race shows itself if one of them is
@@ -41,7 +42,6 @@ static struct {
 	uint64_t share_mask; /* one in share_mask + 1 words is looked at */
 	uint64_t salt;
 	struct kt_random random;
-	uint64_t ended;
 	bool leave; /* the turn ends before the next instruction */
 	struct entry table[1 << TABLE_BITS];
 } conflicts;
@@ -65,15 +65,9 @@ void kt_conflicts_seed(uint64_t seed, bool on)
 	conflicts.kernel = !conflicts.user || kt_random_draw(&conflicts.random) % 3 == 0;
 	conflicts.share_mask = masks[kt_random_draw(&conflicts.random) % 4];
 	conflicts.salt = kt_random_draw(&conflicts.random);
-	conflicts.ended = 0;
 	conflicts.leave = false;
 	conflicts.on = on;
 	memset(conflicts.table, 0, sizeof(conflicts.table));
-}
-
-uint64_t kt_conflicts_ended(void)
-{
-	return conflicts.ended;
 }
 
 /* The identity of the word that was accessed; 0 for one that this seed does not look at. */
@@ -117,8 +111,7 @@ static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t va
 	entry->cpu = cpu;
 	if (entry->contended && is_chosen(word)) {
 		conflicts.leave = true;
-		conflicts.ended++;
-		kt_api.cpu_exit(cpu);
+		kt_turns_end(cpu);
 	}
 }
 

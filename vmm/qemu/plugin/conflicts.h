@@ -11,8 +11,5 @@ bool kt_conflicts_are_watched(void);
 /* Begins anew: from now on turns end at conflicts that follow from @seed, or not (@on false). */
 void kt_conflicts_seed(uint64_t seed, bool on);
 
-/* How many turns have ended at a conflict since kt_conflicts_seed(). */
-uint64_t kt_conflicts_ended(void);
-
 /* Watches the accesses of the block, if kt_conflicts_watch() was called. */
 void kt_conflicts_on_translate(struct qemu_plugin_tb *tb);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The part of ktest that runs inside QEMU, as a TCG plugin of machines with virtual time. It makes
- * a machine repeatable: turns.c and conflicts.c decide when vCPUs take turns, bell.c lets the guest
- * wait for the host without the passing of time.
+ * a machine repeatable: turns.c, conflicts.c and priorities.c decide when vCPUs take turns, bell.c
+ * lets the guest wait for the host without the passing of time.
  *
  * QEMU loads it with "-plugin FILE,port=FD,stand=FD,alarm=FD[,conflicts=on]", or with "probe=on" to
  * find out whether it can work in this QEMU: then the process says "ktest plugin: ok" and ends.
@@ -15,6 +15,7 @@
 #include "vmm/qemu/plugin/api.h"
 #include "vmm/qemu/plugin/bell.h"
 #include "vmm/qemu/plugin/conflicts.h"
+#include "vmm/qemu/plugin/priorities.h"
 #include "vmm/qemu/plugin/turns.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -30,6 +31,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	(void)id;
 	kt_turns_on_translate(tb);
 	kt_conflicts_on_translate(tb);
+	kt_priorities_on_translate(tb);
 	for (size_t i = 0; i < n; i++)
 		kt_bell_on_translate(qemu_plugin_tb_get_insn(tb, i));
 }
