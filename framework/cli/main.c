@@ -249,8 +249,7 @@ static int explore(const char *program, const struct kt_options *options,
 		return fail(program, &err, KT_EXIT_STATUS_USAGE);
 	}
 	if (n)
-		(void)fprintf(stderr,
-			      "warning: --explore leaves out %u test%s for real time\n", n,
+		(void)fprintf(stderr, "warning: --explore leaves out %u test%s for real time\n", n,
 			      n == 1 ? " that asks" : "s that ask");
 	return run(program, options, selection);
 }

@@ -133,7 +133,7 @@ struct kt_options {
 	bool shuffle;      /* random order */
 	uint64_t seed;     /* of all random numbers; default: a random one */
 	bool seed_given;   /* then it is that of each round, unless explore */
-	bool no_capture;             /* the guest's output appears as it comes */
+	bool no_capture;   /* the guest's output appears as it comes */
 	enum kt_work_type work_type; /* of swappable workers; KT_WORK_NONE: their own */
 
 	/* reporting */

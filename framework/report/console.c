@@ -50,8 +50,7 @@ static int console_begin(struct kt_reporter *reporter, const struct kt_run_info 
 	struct console *console = (struct console *)reporter;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	(void)fprintf(console->out,
-		      "kernel%s %s, accel: %s%s, %ld CPUs, seed %" PRIu64,
+	(void)fprintf(console->out, "kernel%s %s, accel: %s%s, %ld CPUs, seed %" PRIu64,
 		      info->n_kernels > 1 ? "s" : "", info->kernels_text, info->host->accel_text,
 		      info->time == KT_TIME_VIRTUAL ? ", virtual time" : "", cpus,
 		      info->options->seed);

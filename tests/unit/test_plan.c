@@ -177,6 +177,18 @@ Test(plan, every_attempt_has_a_seed_of_its_own)
 	}
 }
 
+Test(plan, exploration_leaves_out_what_no_seed_decides)
+{
+	const struct kt_test real = { .name = "real", .time = KT_REAL_TIME },
+			     any = { .name = "any" };
+	const struct kt_test *tests[] = { &real, &any, &real };
+	struct kt_selection selection = { .tests = tests, .n = 3 };
+
+	cr_assert(eq(u32, kt_selection_keep_virtual(&selection), 2));
+	cr_assert(eq(sz, selection.n, 1));
+	cr_assert(eq(str, (char *)selection.tests[0]->name, "any"));
+}
+
 /* Who names a seed wants it as often as he says; exploration begins at it. */
 Test(plan, a_seed_that_is_given_is_that_of_every_round)
 {

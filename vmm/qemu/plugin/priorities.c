@@ -23,11 +23,11 @@
  */
 
 #define VCPUS_MAX     256u
-#define STRETCH       50    /* instructions until a vCPU that has become runnable is seen */
-#define PATIENCE      4     /* mean turns for which a runnable vCPU waits, in the mean */
-#define LENGTH_SHIFT  16u   /* of the shortest run that the seed guesses, as a power of 2 */
-#define LENGTH_SHIFTS 10u   /* number of lengths, each twice the one before */
-#define PAUSE_LEN     2u    /* bytes: f3 90 */
+#define STRETCH       50  /* instructions until a vCPU that has become runnable is seen */
+#define PATIENCE      4   /* mean turns for which a runnable vCPU waits, in the mean */
+#define LENGTH_SHIFT  16u /* of the shortest run that the seed guesses, as a power of 2 */
+#define LENGTH_SHIFTS 10u /* number of lengths, each twice the one before */
+#define PAUSE_LEN     2u  /* bytes: f3 90 */
 
 struct vcpu {
 	struct kt_qemu_cpu *cpu;
