@@ -49,6 +49,7 @@ static struct {
 	void (*on_access)(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
 			  void *data);
 	void (*on_pause)(unsigned int vcpu, void *data);
+	bool was_flushed;
 } machine;
 
 /* ---- QEMU ------------------------------------------------------------------------------------ */
@@ -79,6 +80,18 @@ static struct kt_qemu_cpu *get_cpu(int index)
 static bool is_idle(struct kt_qemu_cpu *cpu)
 {
 	return cpu->idle;
+}
+
+static void flush(struct kt_qemu_cpu *cpu)
+{
+	(void)cpu;
+	machine.was_flushed = true;
+}
+
+static void call(struct kt_qemu_cpu *cpu, void (*fn)(struct kt_qemu_cpu *cpu, uint64_t data),
+		 uint64_t data)
+{
+	fn(cpu, data);
 }
 
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb)
@@ -159,6 +172,8 @@ static void begin(unsigned int n, struct kt_turns how)
 		.cpu_loop_exit_restore = cpu_loop_exit_restore,
 		.qemu_get_cpu = get_cpu,
 		.cpu_thread_is_idle = is_idle,
+		.async_run_on_cpu = call,
+		.tb_flush = flush,
 	};
 	kt_priorities_on_translate(&pause);
 	machine.on_pause = machine.on_insn;
@@ -167,10 +182,10 @@ static void begin(unsigned int n, struct kt_turns how)
 	cr_assert(zero(ptr, (void *)machine.on_insn), "only a PAUSE is one");
 	kt_turns_on_translate(&other);
 	kt_conflicts_watch();
-	kt_conflicts_on_translate(&other);
 	how.mean = how.mean ?: MEAN;
 	how.depth = how.depth ?: 1;
 	cr_assert(zero(int, kt_turns_seed(&how)));
+	kt_conflicts_on_translate(&other);
 }
 
 static void execute_block(struct kt_qemu_cpu *cpu)
@@ -362,6 +377,17 @@ Test(pct, priorities_change_within_the_length)
 }
 
 /* ---- conflicts ------------------------------------------------------------------------------- */
+
+/* In a process of its own, as every test: nothing was translated before. */
+Test(conflict, blocks_are_translated_again_when_accesses_count)
+{
+	begin(2, (struct kt_turns){ .seed = 1 });
+	cr_assert(not(machine.was_flushed));
+	cr_assert(zero(ptr, (void *)machine.on_access));
+	begin(2, (struct kt_turns){ .seed = 1, .policy = KT_TURNS_CONFLICT });
+	cr_assert(machine.was_flushed);
+	cr_assert(ne(ptr, (void *)machine.on_access, NULL));
+}
 
 /* Two vCPUs access words by turns; returns how many turns end with it. */
 static unsigned int conflicts_of(uint64_t seed, bool writes, bool same_word)

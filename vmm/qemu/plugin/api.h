@@ -73,6 +73,8 @@ struct kt_qemu_timer {
 struct kt_qemu_api {
 	/* Ends the turn of a vCPU behind the block of instructions that it executes. */
 	void (*cpu_exit)(struct kt_qemu_cpu *cpu);
+	/* Lets all blocks be translated anew. Not while guest code is executed. */
+	void (*tb_flush)(struct kt_qemu_cpu *cpu);
 	/* The vCPU of this number, from 0; NULL when there is none. */
 	struct kt_qemu_cpu *(*qemu_get_cpu)(int index);
 	/* Whether the vCPU has halted and no interrupt wakes it. */
