@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MIT
 """What it costs to find a race: one line of JSON for each planted fault and policy.
 
-usage: explore.py [--policy POLICY]... [--starts N] [--seeds N] [--limit DURATION] SAMPLE [FAULT...]
+usage: explore.py [--policy POLICY]... [--seed S] [--seeds N] [--limit DURATION] SAMPLE [FAULT...]
        explore.py --repeat N [--policy POLICY]... SAMPLE [FAULT...]
 
-SAMPLE is tests/samples/racy.c. Each fault is looked for from several seeds on, one run at a time,
-until it is found, for at most so many seeds and so long. The value is the CPU time of the host that
-finding it once takes: that of all searches, divided by how many have found it. null: none has.
+SAMPLE is tests/samples/racy.c. Each of its faults is looked for with N seeds, for DURATION at most,
+one run at a time. The value is the CPU time of the host that finding it once takes: that of all
+runs, divided by the number of those that have found it; null when none has. "after" is how many
+seeds each find took.
 
 With --repeat, a seed that finds the fault and one that does not are run N times each instead. The
 value is the number of different outcomes: results, logs and dumps are compared byte for byte.
@@ -33,33 +34,27 @@ def cpu_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
-def search(arguments, fault, policy, start):
-    """(the fault was found, number of seeds, CPU seconds)"""
+def measure(arguments, fault, policy):
     before = cpu_seconds()
     done = subprocess.run([arguments.sample, "--exact", "-t", fault, "--policy", policy, "--seed",
-                           str(start), "--explore", str(arguments.seeds), "-j", "1",
-                           "--global-timeout", arguments.limit, "--status-level", "none"],
+                           str(arguments.seed), "--explore", str(arguments.seeds), "-j", "1",
+                           "--max-fail", "all", "--global-timeout", arguments.limit,
+                           "--status-level", "fail"],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True)
+    cpu = cpu_seconds() - before
     counts = re.search(r"\] (\d+) run: (\d+) passed, (\d+) failed", done.stdout)
     if not counts:
         sys.exit(f"{fault} with {policy}: exit status {done.returncode}\n{done.stdout}")
-    runs, passed, failed = map(int, counts.groups())
-    return failed > 0, passed + failed, cpu_seconds() - before
-
-
-def measure(arguments, fault, policy):
-    searches = [search(arguments, fault, policy, 1000 * i + 1) for i in range(arguments.starts)]
-    found = sum(hit for hit, _, _ in searches)
-    cpu = sum(seconds for _, _, seconds in searches)
+    found = sorted(int(run) for run in re.findall(r"FAIL \[.*\(run (\d+) of", done.stdout))
     yield {
         "figure": f"explore_{fault}_{policy}",
-        "value": round(cpu / found, 1) if found else None,
+        "value": round(cpu / len(found), 1) if found else None,
         "what": f"CPU seconds until {fault} is found with --policy {policy}",
-        "found": found,
-        "searches": len(searches),
-        "seeds": [seeds if hit else f"not in {seeds}" for hit, seeds, _ in searches],
-        "cpu_seconds": [round(seconds, 1) for _, _, seconds in searches],
+        "found": len(found),
+        "seeds": int(counts[2]) + int(counts[3]),
+        "cpu_seconds": round(cpu, 1),
+        "after": [run - previous for previous, run in zip([0, *found], found)],
     }
 
 
@@ -107,16 +102,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", action="append", choices=POLICIES)
-    parser.add_argument("--starts", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--limit", default="120s")
+    parser.add_argument("--limit", default="300s")
     parser.add_argument("--repeat", type=int)
     parser.add_argument("sample", type=os.path.realpath)
     parser.add_argument("fault", nargs="*", default=FAULTS)
     arguments = parser.parse_args()
-    # With that many attempts, the template is made for exactly this binary.
-    subprocess.run([arguments.sample, "--exact", "-t", *arguments.fault[:1], "--stress-count",
-                    "20", "--status-level", "none"], check=False, stdout=subprocess.DEVNULL)
     for fault in arguments.fault:
         for policy in arguments.policy or POLICIES:
             figures = repeat if arguments.repeat else measure
