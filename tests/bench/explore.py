@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """What it costs to find a race: one line of JSON for each planted fault and policy.
 
-usage: explore.py [--policy POLICY]... [--seed S] [--seeds N] [--limit DURATION] SAMPLE [FAULT...]
+usage: explore.py [--policy POLICY]... [--seed S] [--seeds N] [--limit DURATION] [-j JOBS]
+                  SAMPLE [FAULT...]
        explore.py --repeat N [--policy POLICY]... SAMPLE [FAULT...]
 
 SAMPLE is tests/samples/racy.c. Each of its faults is looked for with N seeds, for DURATION at most,
-one run at a time. The value is the CPU time of the host that finding it once takes: that of all
+-j runs (default 1) at a time. The value is the CPU time of the host that finding it once takes: that of all
 runs, divided by the number of those that have found it; null when none has. "after" is how many
 seeds each find took.
 
@@ -37,7 +38,7 @@ def cpu_seconds():
 def measure(arguments, fault, policy):
     before = cpu_seconds()
     done = subprocess.run([arguments.sample, "--exact", "-t", fault, "--policy", policy, "--seed",
-                           str(arguments.seed), "--explore", str(arguments.seeds), "-j", "1",
+                           str(arguments.seed), "--explore", str(arguments.seeds), "-j", arguments.jobs,
                            "--max-fail", "all", "--global-timeout", arguments.limit,
                            "--status-level", "fail"],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -106,6 +107,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--limit", default="300s")
     parser.add_argument("--repeat", type=int)
+    parser.add_argument("-j", "--jobs", default="1")
     parser.add_argument("sample", type=os.path.realpath)
     parser.add_argument("fault", nargs="*", default=FAULTS)
     arguments = parser.parse_args()

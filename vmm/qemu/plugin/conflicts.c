@@ -25,6 +25,7 @@
  * There are many more conflicts than are worth a switch: the kernel's locks and counters make most
  * of them. The seed therefore chooses what it looks at, user space or the kernel or both, and which
  * share of the words there. The kernel has thousands of contended words, a test itself a few.
+ * Switches at conflicts make other orders rare, so some seeds leave it at random ones.
  */
 
 #define TABLE_BITS    16
@@ -32,6 +33,12 @@
 #define WORD_SHIFT    3
 #define SWITCH_ONE_IN 3          /* conflicts at a word that was chosen */
 #define NOTHING       UINT64_MAX /* the share mask of what is not looked at */
+
+/* Of so many seeds, the first look at user space, later ones at the kernel, the last nowhere. */
+#define LOOKS_AT_USER   4
+#define LOOKS_AT_KERNEL 3
+#define LOOKS_NOWHERE   6
+#define LOOKS           8
 
 struct entry {
 	uint64_t word;
@@ -70,19 +77,20 @@ static void flush(struct kt_qemu_cpu *cpu, uint64_t data)
 
 void kt_conflicts_seed(uint64_t seed, bool on)
 {
-	static const uint64_t user_masks[] = { 0, 0, 1, 7 }, kernel_masks[] = { 0, 7, 63, 255 };
+	static const uint64_t user_masks[] = { 0, 0, 1, 7 }, kernel_masks[] = { 0, 0, 3, 31 };
 	uint64_t where, share;
 
 	kt_random_seed(&conflicts.random, seed ^ 0x636f6e666c696374u);
-	where = kt_random_draw(&conflicts.random) % 9;
+	where = kt_random_draw(&conflicts.random) % LOOKS;
 	share = kt_random_draw(&conflicts.random) % 4;
-	conflicts.user_mask = where < 6 ? user_masks[share] : NOTHING;
-	conflicts.kernel_mask = where < 4 ? NOTHING : kernel_masks[share];
+	conflicts.user_mask = where < LOOKS_AT_USER ? user_masks[share] : NOTHING;
+	conflicts.kernel_mask =
+		where >= LOOKS_AT_KERNEL && where < LOOKS_NOWHERE ? kernel_masks[share] : NOTHING;
 	conflicts.salt = kt_random_draw(&conflicts.random);
 	conflicts.leave = false;
-	conflicts.on = on;
+	conflicts.on = on && where < LOOKS_NOWHERE;
 	memset(conflicts.table, 0, sizeof(conflicts.table));
-	if (on && !conflicts.translated) {
+	if (conflicts.on && !conflicts.translated) {
 		conflicts.translated = true;
 		kt_api.async_run_on_cpu(kt_api_current_cpu(), flush, 0);
 	}
