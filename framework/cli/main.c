@@ -233,6 +233,27 @@ static int run(const char *program, const struct kt_options *options,
 	return run_plan(program, &setup, selection, &plan);
 }
 
+/* The seed does not decide the course of a test that asks for real time. */
+static int explore(const char *program, const struct kt_options *options,
+		   struct kt_selection *selection)
+{
+	unsigned int n = kt_selection_keep_virtual(selection);
+
+	if (n && !selection->n) {
+		struct kt_err err;
+
+		(void)kt_err_set(&err, 0,
+				 "--explore: the selected test%s for real time, in which a seed "
+				 "decides nothing",
+				 n == 1 ? " asks" : "s all ask");
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	}
+	if (n)
+		(void)fprintf(stderr, "warning: --explore leaves out %u test%s for real time\n", n,
+			      n == 1 ? " that asks" : "s that ask");
+	return run(program, options, selection);
+}
+
 /* The shell has the machine of one test, or without -t a default one. */
 static int shell(const char *program, const struct kt_options *options,
 		 const struct kt_selection *selection)
@@ -296,6 +317,8 @@ static int with_tests(const char *program, const struct kt_options *options)
 	}
 	if (options->command == KT_COMMAND_SHELL)
 		return shell(program, options, &selection);
+	if (options->explore)
+		return explore(program, options, &selection);
 	return run(program, options, &selection);
 }
 

@@ -103,7 +103,7 @@ static enum step fail_item(struct kt_run *run, struct kt_item **at)
 	failure->name = item->name;
 	failure->kernel = item->kernel;
 	failure->iteration = item->iteration;
-	failure->seed = kt_plan_seed(run->options->seed, item->iteration, item->attempt);
+	failure->seed = kt_plan_seed(run->options, item->iteration, item->attempt);
 	kt_run_report(run, failure);
 	kt_item_free(item);
 	return STEP_AGAIN;

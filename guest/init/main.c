@@ -352,6 +352,16 @@ static void judge_kernel_log(struct guest *guest, struct kt_ctx *ctx)
 }
 
 /*
+ * What explores begins with the steps or .run: to load a scheduler takes longer than most tests,
+ * and is not what they are about.
+ */
+static void begin_exploration(const struct kt_run_request *run)
+{
+	if (kt_hostcall_served() && run->turns.policy != KT_TURNS_RANDOM)
+		(void)kt_hostcall_seed(&run->turns);
+}
+
+/*
  * The test itself, in this order: steps or .run; end of all workers and payloads; their reports are
  * checked; .check; the scheduler is detached, which may fail the test too. After a failed step or
  * .run the checks are skipped, but not the tear-down.
@@ -368,6 +378,7 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 	ctx->began_ns = guest->began_ns = kt_now_ns();
 	kt_activity_begin("the start of the scheduler", -1, NULL);
 	r = kt_scenario_begin(scenario);
+	begin_exploration(&guest->run);
 	kt_activity_begin(".run", -1, NULL);
 	if (r == 0 && ctx->test->steps)
 		r = kt_scenario_run(scenario, ctx->test);
@@ -403,10 +414,13 @@ static void scale_stall_timeout(unsigned int percent)
 /* From here on the machine's course follows from the seed, and the host counts the guest's time. */
 static void begin_schedule(const struct kt_run_request *run)
 {
+	struct kt_turns turns = run->turns;
+
 	if (!kt_hostcall_served())
 		return;
 	(void)kt_hostcall_limit(run->limit_ns);
-	(void)kt_hostcall_seed(run->seed, run->turn_insns, run->conflicts);
+	turns.policy = KT_TURNS_RANDOM;
+	(void)kt_hostcall_seed(&turns);
 }
 
 /* In the thread of the output. The host shows the text if the test does not end in time. */
@@ -488,7 +502,8 @@ static int send_result(struct guest *guest, struct kt_result *result, struct kt_
 	size_t len;
 	int r;
 
-	result->turns = kt_hostcall_served() ? kt_hostcall_turns() : 0;
+	if (kt_hostcall_served())
+		result->turns = kt_hostcall_turns();
 	if (guest->began_ns)
 		result->since_begin_ns = kt_now_ns() - guest->began_ns;
 	if (kt_result_encode(result, &data, &len) < 0)
