@@ -98,6 +98,17 @@ def main():
               and entry["stderr"] == "lost\n" and entry["stdout"] in shown,
               "-o: what a failing payload has written is in TEST.json and TEST.stdout")
 
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run([ktests, "--exact", "-o", directory, "leftover_children", "idle_halt"],
+                       capture_output=True, timeout=120)
+
+        def left_behind(name):
+            text = pathlib.Path(f"{directory}/{name}.json").read_text()
+            return json.loads(text)["attempts"][0]["result"]["left_behind"]
+
+        check(left_behind("leftover_children") == 2 and left_behind("idle_halt") == 0,
+              "-o: how many processes a test has left behind")
+
     def listing(*args):
         return subprocess.run([ktests, *args], check=True, capture_output=True, text=True).stdout
 
