@@ -99,10 +99,11 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 	if (!kt_budget_take(run->budget, 1, kt_test_machine_mib(group->test), &share))
 		return false;
 	r = kt_run_job_new(run, KT_RUN_JOB_TEMPLATE, group, group->test, group->test->name,
-			   &build_events, &build);
+			   &build_events, &build, &err);
 	if (r < 0) {
-		kt_run_note_fault(run, r);
-		return false;
+		kt_budget_give(run->budget, share.vcpus, share.mib, &share);
+		fall_back(run, group, err.text);
+		return true;
 	}
 	build->share = share;
 	group->state = KT_GROUP_BUILDING;
