@@ -266,7 +266,8 @@ static int shell(const char *program, const struct kt_options *options,
 
 /*
  * Commands about the tests of the binary. All declarations are checked, whatever is selected, so
- * that a fault does not depend on the command line; only --list continues in spite of faults.
+ * that a fault does not depend on the command line. After a fault nothing runs, but --list still
+ * lists.
  */
 static int with_tests(const char *program, const struct kt_options *options)
 {

@@ -69,7 +69,7 @@ static void on_ended(struct kt_job *job)
 	} else if (job->exit_code == KT_TEMPLATE_JOB_DONE) {
 		kt_group_look(group, run->setup, 0, &err);
 		if (group->state != KT_GROUP_READY)
-			fall_back(run, group, err.text[0] ? err.text : "it is gone again");
+			fall_back(run, group, err.text[0] ? err.text : "it has been removed again");
 	} else if (job->exit_code == KT_TEMPLATE_JOB_NO_GUEST) {
 		group->state = KT_GROUP_FAILED;
 		group->failure = kt_outcome_take(&job->outcome);

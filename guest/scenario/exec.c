@@ -73,7 +73,7 @@ int kt_payload_exec(struct kt_ctx *ctx, const struct kt_payload *payload, const 
 	int r;
 
 	if (!ctx->scenario) {
-		on_failure(&failing, "there is no guest any more");
+		on_failure(&failing, "the guest has ended before .post_vm");
 		return KT_FAILED;
 	}
 	set = &ctx->scenario->payloads;

@@ -136,7 +136,7 @@ static int set_up_step(struct kt_scenario *scenario, const struct kt_step *step)
 	if (step->setup_fn) {
 		setup = step->setup_fn(scenario->ctx);
 		if (!setup) {
-			const struct kt_err err = { .text = "it gave no list" };
+			const struct kt_err err = { .text = "it returned no list" };
 
 			return kt_scenario_fail(scenario, &err, ".setup_fn");
 		}

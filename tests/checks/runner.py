@@ -208,7 +208,7 @@ def measured_once(ktests, directory):
     check("accel: tcg (kvm as remembered)" in done.stdout, "KVM is not measured twice", done)
     done = run(ktests, "--exact", "trivial", "--accel", "kvm", "--timeout", "5s",
                "--boot-timeout", "5s", env=env)
-    check("accel: kvm," in done.stdout and "--accel kvm is obeyed, but: kvm as remembered"
+    check("accel: kvm," in done.stdout and "--accel kvm is used as asked, but: kvm as remembered"
           in done.stdout, "--accel kvm is obeyed with a warning", done)
     (cache / "host.json").write_text(json.dumps(false | {"host": "0" * 32}))
     done = run(ktests, "--exact", "trivial", env=env)

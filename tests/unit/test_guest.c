@@ -516,7 +516,7 @@ Test(worktype, faults_are_named)
 		{ { .type = KT_SPIN_WAIT, .workers_pct = 10001 }, ".workers_pct must be" },
 		{ { .type = KT_SPIN_WAIT, .workers_pct = NAN }, ".workers_pct must be" },
 		{ { .type = KT_SPIN_WAIT, .workers = 4097 }, "more than 4096" },
-		{ { .type = KT_CACHE_PIPE, .workers = 3 }, "no multiple" },
+		{ { .type = KT_CACHE_PIPE, .workers = 3 }, "not a multiple" },
 		{ { .type = KT_SPIN_WAIT, .nice = 20 }, ".nice" },
 		{ { .type = KT_SPIN_WAIT, .nice = -21 }, ".nice" },
 		{ { .type = KT_SPIN_WAIT, .comm = "0123456789abcdef" }, ".comm" },
