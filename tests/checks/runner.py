@@ -133,6 +133,13 @@ def results(ktests, directory):
               and {w["work"] for w in workers if w["cgroup"] == "own"} == {"SpinWait"}
               and result["verdict"] == "pass" and result["version"] == 1,
               f"the results say {expected}")
+    done = run(ktests, "--exact", "cgroup_freeze", "-o", str(directory / "out"))
+    result = json.loads((directory / "out/cgroup_freeze.json").read_text())
+    steps = result["attempts"][-1]["result"]["scenario"]["steps"]
+    before, frozen, after = (step["cgroups"][0] for step in steps)
+    check(before["iterations"] > 0 == frozen["iterations"] < after["iterations"]
+          and before["usage_us"] > frozen["usage_us"] < after["usage_us"],
+          "the results of a step count its own hold only", done)
     done = run(ktests, "--work-type", "nonsense", "--exact", "op_swappable")
     check(done.returncode == 2 and "--work-type 'nonsense'" in done.stderr,
           "a work type that there is not", done)
