@@ -49,9 +49,10 @@ struct kt_result {
 	char *shed;           /* what was left out to fit into a frame, in words; NULL: nothing */
 	uint64_t duration_ns; /* of the test in the guest */
 	struct kt_turns_made turns;
-	uint64_t since_begin_ns; /* from the test's first instruction to the sending of this */
-	int exit_status;         /* of a shell or a command: 0..255 */
-	json_t *scenario;        /* object of statistics of steps and workers, or NULL */
+	uint64_t since_begin_ns;  /* from the test's first instruction to the sending of this */
+	unsigned int left_behind; /* processes that the test left running; they were killed */
+	int exit_status;          /* of a shell or a command: 0..255 */
+	json_t *scenario;         /* object of statistics of steps and workers, or NULL */
 };
 
 #define KT_RESULT_NULL ((struct kt_result){ .verdict = KT_VERDICT_PASS })

@@ -21,6 +21,7 @@
 #include "framework/declaration/registry.h"
 #include "framework/declaration/scheduler.h"
 #include "framework/declaration/validate.h"
+#include "framework/outcome/advice.h"
 #include "framework/run/runner.h"
 #include "framework/setup/time.h"
 #include "schedulers/loader.h"
@@ -64,6 +65,7 @@ static int set_up(struct kt_setup *setup, const struct kt_options *options,
 		wants.n_extras = 1;
 	}
 	r = kt_setup_init(setup, options, &wants, reterr);
+	(void)kt_advise(reterr, kt_advise_cache(reterr, r));
 	*ret_status = r == -ENOENT ? KT_EXIT_STATUS_SKIPPED : KT_EXIT_STATUS_HARNESS;
 	return r;
 }
@@ -277,14 +279,16 @@ static int shell(const char *program, const struct kt_options *options,
 	}
 	if (set_up(&setup, options, &test, test ? 1 : 0, &setup_status, &err) < 0)
 		return fail(program, &err, setup_status);
-	if (kt_shell_run(&setup, &setup.kernels[0], test, options->exec, &status, &err) < 0)
+	if (kt_advise(&err, kt_shell_run(&setup, &setup.kernels[0], test, options->exec, &status,
+					 &err)) < 0)
 		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
 	return status;
 }
 
 /*
  * Commands about the tests of the binary. All declarations are checked, whatever is selected, so
- * that a fault does not depend on the command line; only --list continues in spite of faults.
+ * that a fault does not depend on the command line. After a fault nothing runs, but --list still
+ * lists.
  */
 static int with_tests(const char *program, const struct kt_options *options)
 {

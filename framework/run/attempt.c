@@ -154,12 +154,12 @@ void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share 
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_outcome *outcome;
 	int r = kt_run_job_new(run, KT_RUN_JOB_ATTEMPT, item->group, item->test, item->name,
-			       &attempt_events, &attempt);
+			       &attempt_events, &attempt, &err);
 
 	if (r < 0) {
 		kt_budget_give(run->budget, share.vcpus, share.mib, &share);
+		kt_run_report_item(run, item, KT_VERDICT_ERROR, err.text);
 		kt_item_free(item);
-		kt_run_note_fault(run, r);
 		return;
 	}
 	run->started = true;

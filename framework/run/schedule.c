@@ -97,7 +97,7 @@ static enum step fail_item(struct kt_run *run, struct kt_item **at)
 	struct kt_item *item;
 
 	if (!failure)
-		return drop_item(run, at, KT_VERDICT_ERROR, "the guest does not get up");
+		return drop_item(run, at, KT_VERDICT_ERROR, "the guest does not start");
 	item = kt_queue_take(&run->queue, at);
 	failure->test = item->test;
 	failure->name = item->name;

@@ -5,7 +5,7 @@
  *   1. set_up(): mounts, port, crash handler, forwarded output. PID 1 sends HELLO.
  *   2. wait_run(): the host sends what it wants done before RUN. A template is saved here.
  *   3. RUN: one test or one shell. PID 1 sends the result, and the host acknowledges it.
- *   4. power_off().
+ *   4. leave(): PID 1 is alone and has got the acknowledgement, and the host ends the machine.
  *
  * A machine runs one test. Nothing has to be undone after it, but nothing of it may run on while
  * the test is judged. An error before the result goes to the console, since the port may be what is
@@ -91,7 +91,12 @@ static __attribute__((noreturn)) void power_off(void)
 /* The host ends the machine when it gets BYE. Nothing has to be saved: no machine is reused. */
 static __attribute__((noreturn)) void leave(struct kt_port *port)
 {
-	if (kt_port_send(port, KT_MSG_BYE, NULL, 0) == 0)
+	const struct kt_msg_bye bye = {
+		.received = kt_port_position(port).received,
+		.is_alone = kt_reap_is_alone(),
+	};
+
+	if (kt_port_send(port, KT_MSG_BYE, &bye, sizeof(bye)) == 0)
 		kt_port_linger(port, BYE_TIMEOUT_MS);
 	power_off();
 }
@@ -288,7 +293,7 @@ static void end_processes(struct kt_result *result)
 {
 	struct kt_err err = KT_ERR_NULL;
 
-	if (kt_reap_all(kt_now_ns() + CLEANUP_TIMEOUT_NS, &err) < 0)
+	if (kt_reap_all(kt_now_ns() + CLEANUP_TIMEOUT_NS, &result->left_behind, &err) < 0)
 		kt_result_merge(result, KT_VERDICT_ERROR, err.text);
 }
 

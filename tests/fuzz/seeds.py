@@ -12,14 +12,18 @@ It needs gcc, clang and llvm-objcopy.
 import gzip
 import json
 import pathlib
+import re
 import struct
 import subprocess
 import tempfile
 
 CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
 
+WIRE_VERSION = int(re.search(r"KT_WIRE_VERSION (\d+)",
+                             (CORPUS.parents[2] / "wire/message.h").read_text()).group(1))
+
 HELLO = {
-    "version": 2,
+    "version": WIRE_VERSION,
     "build_id": "00112233445566778899aabbccddeeff00112233",
     "release": "6.16.3-cloud-amd64",
     "boot_ns": 123456789,

@@ -211,6 +211,9 @@ Test(hello, round_trip)
 	cr_assert(eq(str, again, text));
 }
 
+#define TEXT_OF_(x) #x
+#define TEXT_OF(x)  TEXT_OF_(x)
+
 Test(hello, hostile_input)
 {
 	static const char *const bad[] = {
@@ -221,8 +224,8 @@ Test(hello, hostile_input)
 		"\"HELO\"",
 		"{}",
 		"{\"version\":\"1\"}",
-		"{\"version\":5}",
-		"{\"version\":5,\"version\":5}",
+		"{\"version\":" TEXT_OF(KT_WIRE_VERSION) "}",
+		"{\"version\":" TEXT_OF(KT_WIRE_VERSION) ",\"version\":1}",
 		"{\"version\":-1}",
 		"{\"version\":70000}",
 	};
@@ -356,6 +359,7 @@ Test(result, round_trip)
 	cr_assert(eq(int, kt_result_add_failure(&result, &failure), 0));
 	result.duration_ns = 123456789;
 	result.exit_status = 42;
+	result.left_behind = 70000;
 	result.scenario = json_pack("{ss}", "name", "first");
 	cr_assert(eq(int, kt_result_encode(&result, &data, &len), 0));
 	cr_assert(eq(int, kt_result_decode(data, len, &back, NULL), 0));
@@ -365,6 +369,7 @@ Test(result, round_trip)
 	cr_assert(zero(ptr, back.failures[0].expected));
 	cr_assert(eq(int, back.failures[0].step, 2));
 	cr_assert(eq(int, back.exit_status, 42));
+	cr_assert(eq(u32, back.left_behind, 70000));
 	cr_assert(json_equal(back.scenario, result.scenario));
 	kt_result_deinit(&result);
 	kt_result_deinit(&back);
@@ -381,6 +386,7 @@ Test(result, a_pass_without_words)
 	result.duration_ns = UINT64_C(1) << 40;
 	result.since_begin_ns = 7;
 	result.turns = (struct kt_turns_made){ .ended = 1, .switches = 2, .insns = UINT64_MAX };
+	result.left_behind = 5;
 	cr_assert(eq(int, kt_result_encode(&result, &data, &len), 0));
 	cr_assert(le(sz, len, 48));
 	cr_assert(eq(int, kt_result_decode(data, len, &back, NULL), 0));
@@ -390,6 +396,7 @@ Test(result, a_pass_without_words)
 	cr_assert(eq(u64, back.turns.switches, 2));
 	cr_assert(eq(u64, back.turns.insns, INT64_MAX));
 	cr_assert(eq(u64, back.since_begin_ns, 7));
+	cr_assert(eq(u32, back.left_behind, 5));
 	cr_assert(lt(int, kt_result_decode(data, len - 1, &back, NULL), 0));
 	words = data;
 	words[0] = KT_N_VERDICTS;
