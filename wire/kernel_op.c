@@ -157,7 +157,7 @@ static bool take_text(struct rest *rest, uint32_t len, const char **ret_text)
 static bool is_known(const struct item_record *record)
 {
 	return record->target && record->target < KT_KOP_TARGETS_END && record->value &&
-	       record->value < KT_KOP_VALUES_END;
+	       record->value < KT_KOP_VALUES_END && record->any_class <= 1;
 }
 
 /* The names that a target needs. */
@@ -247,7 +247,8 @@ int kt_kop_request_decode(const void *data, size_t len, struct kt_kop_request *r
 	if (len < sizeof(header))
 		return kt_err_set(reterr, -EBADMSG, "KOPQ of %zu bytes", len);
 	memcpy(&header, data, sizeof(header));
-	if (!header.n || header.n > KT_KOP_ITEMS_MAX ||
+	if (!header.n || header.n > KT_KOP_ITEMS_MAX || header.zero ||
+	    header.flags & ~(FLAG_WRITE | FLAG_COLD) ||
 	    header.n > (len - sizeof(header)) / sizeof(struct item_record))
 		return kt_err_set(reterr, -EBADMSG, "KOPQ of %u accesses in %zu bytes", header.n,
 				  len);
