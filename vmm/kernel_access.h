@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Serves accesses to the memory of a guest's kernel: batches of reads or writes of wire/kernel_op.h. */
+/* Serves accesses to the memory of a guest's kernel: the batches of wire/kernel_op.h. */
 
 #include "vmm/inspect/inspect.h"
 #include "wire/kernel_op.h"

@@ -14,8 +14,8 @@
 #include "wire/kernel_op.h"
 
 /*
- * Most tests never ask for the kernel's memory, so the session looks for the kernel when it is first
- * asked. A request by a host call finds the vCPUs standing still already. Otherwise a cold batch
+ * Most tests never ask for the kernel's memory, so the session looks for the kernel when it is
+ * first asked. A request by a host call finds the vCPUs standing still already. Otherwise a cold batch
  * stops the machine, once for all of the batch.
  */
 

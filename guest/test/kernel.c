@@ -45,6 +45,7 @@ _Static_assert(KT_KERNEL_WRITE_MAX == KT_KOP_WRITE_MAX && KT_KERNEL_READ_MAX == 
 void kt_kernel_memory_init(struct kt_kernel_memory *memory)
 {
 	*memory = (struct kt_kernel_memory){ .id = 0 };
+	memory->captures_end = &memory->captures;
 	(void)pthread_mutex_init(&memory->lock, NULL);
 }
 
@@ -319,8 +320,8 @@ static int keep(struct kt_kernel_memory *memory, const struct kt_kernel_pair *pa
 			free(capture);
 			return -ENOMEM;
 		}
-		capture->next = memory->captures;
-		memory->captures = capture;
+		*memory->captures_end = capture;
+		memory->captures_end = &capture->next;
 	}
 	free(capture->answer.data);
 	capture->answer = *answer;

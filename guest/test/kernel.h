@@ -37,7 +37,7 @@ struct kt_kernel_memory {
 	struct kt_kernel_service service;
 	pthread_mutex_t lock; /* of one request and its reply, and of the members below */
 	uint32_t id;          /* of the last request */
-	struct kt_kernel_capture *captures; /* owned */
+	struct kt_kernel_capture *captures, **captures_end; /* owned; in the order of first reads */
 };
 
 void kt_kernel_memory_init(struct kt_kernel_memory *memory);

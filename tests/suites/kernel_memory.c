@@ -421,7 +421,7 @@ KTEST(kernel_vtime, .summary = "who runs first follows from the virtual time tha
       .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .scheduler = KT_SCHEDULER_REF(vtime_),
       .run = kernel_vtime_run);
 
-/* ---- The clock of sched_ext, and memory of a BPF program -------------------------------------- */
+/* ---- The clock of sched_ext, and memory of a BPF program ------------------------------------- */
 
 /* Wakes a task from CPU 1, where the scheduler then reads its clock. */
 static void wake_from_here(const struct sleepers *sleepers)
@@ -446,8 +446,8 @@ static int kernel_clock_run(struct kt_ctx *ctx)
 	pin(1);
 	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, "SCX_RQ_CLK_VALID", &valid));
 	/*
-	 * The kernel sets the clock at each tick and each time that it takes the runqueue's lock: once
-	 * more if that has come between.
+	 * The kernel sets the clock at each tick and each time that it takes the runqueue's lock.
+	 * Once more if that has come between.
 	 */
 	for (int i = 0; i < 20 && seen != FAR_AWAY; i++) {
 		pid_t pid = start_sleeper(&sleepers, sleepers.begin[0], &turn, SCHED_OTHER, -1);
@@ -509,7 +509,7 @@ KTEST(kernel_scratch, .summary = "memory of vmalloc(), as that of a BPF program,
       .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .scheduler = KT_SCHEDULER_REF(clock_),
       .run = kernel_scratch_run);
 
-/* ---- All CPUs at one moment ------------------------------------------------------------------- */
+/* ---- All CPUs at one moment ------------------------------------------------------------------ */
 
 #define CLOCKS(tag)                                                                                \
 	KT_GET(tag "0", KT_KERNEL_PER_CPU_FIELD("runqueues", "clock", 0), KT_AS_U64),              \

@@ -533,8 +533,9 @@ static int open_ram(struct qemu *qemu, const struct kt_machine_config *config)
 {
 	qemu->ram_len = (uint64_t)config->memory_mib << 20;
 	qemu->ram_is_shared = true;
-	qemu->ram_fd = config->ram_fd < 0 ? memfd_create("ktest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING)
-					  : fcntl(config->ram_fd, F_DUPFD_CLOEXEC, 3);
+	qemu->ram_fd = config->ram_fd < 0
+			       ? memfd_create("ktest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING)
+			       : fcntl(config->ram_fd, F_DUPFD_CLOEXEC, 3);
 	if (qemu->ram_fd < 0 || ftruncate(qemu->ram_fd, (off_t)qemu->ram_len) < 0)
 		return -errno;
 	return 0;
