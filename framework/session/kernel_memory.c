@@ -15,8 +15,8 @@
 
 /*
  * Most tests never ask for the kernel's memory, so the session looks for the kernel when it is
- * first asked. A request by a host call finds the vCPUs standing still already. Otherwise a cold batch
- * stops the machine, once for all of the batch.
+ * first asked. A request by a host call finds the vCPUs standing still already. Otherwise a cold
+ * batch stops the machine, once for all of it.
  */
 
 #define PAUSE_LIMIT_NS (5 * KT_NSEC_PER_SEC)
