@@ -167,7 +167,25 @@ Test(inspect_open, an_old_text_does_not_hide_the_one_that_is_right)
 	/* The page before holds the text of another kernel, as a note has it. */
 	memcpy(kernel.bytes + kernel.info - 4096 + 24, kernel.bytes + kernel.info, 2048);
 	memcpy(kernel.bytes + kernel.info - 4096 + 12, "VMCOREINFO", 11);
-	memcpy(strstr((char *)kernel.bytes + kernel.info - 4096 + 24, "phys_base)=") + 11, "-9", 2);
+	memcpy(strstr((char *)kernel.bytes + kernel.info - 4096 + 24, "_stext)=ffff") + 8, "eeee",
+	       4);
+	cr_assert(zero(int, kt_inspect_open(kernel.ram, NULL, &inspect, &err)), "%s", err.text);
+	inspect = kt_inspect_close(inspect);
+	tiny_kernel_deinit(&kernel);
+}
+
+Test(inspect_open, a_note_will_do)
+{
+	struct kt_inspect *inspect = NULL;
+	struct kt_err err = KT_ERR_NULL;
+	struct tiny_kernel kernel;
+	char *text;
+
+	tiny_kernel_init(&kernel, NULL);
+	text = (char *)kernel.bytes + kernel.info;
+	memmove(text + 24, text, 2048);
+	memset(text, 0, 24);
+	memcpy(text + 12, "VMCOREINFO", 11);
 	cr_assert(zero(int, kt_inspect_open(kernel.ram, NULL, &inspect, &err)), "%s", err.text);
 	inspect = kt_inspect_close(inspect);
 	tiny_kernel_deinit(&kernel);
@@ -258,7 +276,8 @@ Test(inspect_memory, large_pages_are_walked)
 		struct view view;
 
 		open_view(&view, &KERNELS[0]);
-		tiny_map(&view.kernel, kva, level == 2 ? 0x200000 : 0, level);
+		/* Bit 12 of a large page's entry is no part of the address (PAT). */
+		tiny_map(&view.kernel, kva, (level == 2 ? 0x200000 : 0) | 0x1000, level);
 		cr_assert(zero(int, kt_inspect_translate(view.inspect, kva, &gpa, &len, &err)),
 			  "%s", err.text);
 		cr_assert(eq(u64, gpa, want), "level %u", level);
@@ -389,6 +408,8 @@ Test(inspect_path, values_are_found_by_their_paths)
 		{ "task(1).sched_flag_a", 1 },
 		{ "task(1).sched_level", (uint64_t)-3 },
 		{ "task(1).sched_wide", 0xabcde },
+		{ "task(1).sched_span", 0x123456789abcdef },
+		{ "(&task(1).table[0][0])[2]", 20 },
 		{ "task(1).parent->parent->pid", 0 },
 		{ "task(1).table[1][2]", 50 },
 		{ "init_task.comm[1]", 'w' },
@@ -481,8 +502,8 @@ Test(inspect_path, nesting_has_a_bound)
 	struct view view;
 
 	open_view(&view, NULL);
-	memset(path, '(', 200);
-	(void)snprintf(path + 200, sizeof(path) - 200, "jiffies_64");
+	memset(path, '(', 20);
+	(void)snprintf(path + 20, sizeof(path) - 20, "jiffies_64))))))))))))))))))))");
 	expect_error(&view, path, -EINVAL, "too much is nested");
 	memset(path, '*', sizeof(path));
 	path[sizeof(path) - 1] = 0;
@@ -617,6 +638,7 @@ Test(inspect_scalar, a_write_changes_its_place_and_nothing_else)
 		{ "task(1).sched_level", 15 },
 		{ "task(1).sched_level", (uint64_t)-16 },
 		{ "task(1).sched_wide", 0xfffff },
+		{ "task(1).sched_span", 0xfedcba987654321 },
 		{ "task(1).scx.sticky_cpu", (uint64_t)-2 },
 		{ "runqueues[cpu 1].scx.nr_running", 0 },
 		{ "scx_root->kind", 0 },
@@ -764,6 +786,7 @@ Test(inspect_render, pointers_show_symbols_and_are_followed_on_request)
 	plain = render(&view, "task(1).parent", NULL);
 	cr_assert(strstr(plain, "<init_task>") != NULL, "%s", plain);
 	limits.pointers = 1;
+	limits.depth = 9;
 	followed = render_json(&view, "runqueues[cpu 0]", &limits);
 	cr_assert(strstr(followed, "\"curr\":null") != NULL, "%s", followed);
 	free(followed);
@@ -1025,22 +1048,34 @@ static void make_core(struct core *core)
 	core->segments[0] = (Elf64_Phdr){ .p_type = PT_LOAD,
 					  .p_offset = sizeof(*core) + TINY_IMAGE,
 					  .p_paddr = TINY_IMAGE,
-					  .p_filesz = 0x100000 };
+					  .p_filesz = TINY_RAM_LEN - TINY_IMAGE };
 	core->segments[1] = (Elf64_Phdr){ .p_type = PT_LOAD,
 					  .p_offset = sizeof(*core),
-					  .p_filesz = TINY_RAM_LEN };
+					  .p_filesz = TINY_IMAGE + 0x80000 };
 }
 
 Test(inspect_dump, a_core_is_read)
 {
+	struct kt_err err = KT_ERR_NULL;
 	struct tiny_kernel kernel;
 	KT_FREE char *path = NULL;
+	struct kt_ram *ram;
 	struct core core;
+	char byte;
 
 	make_core(&core);
 	tiny_kernel_init(&kernel, NULL);
+	kernel.bytes[TINY_RAM_LEN - 1] = 'z';
 	path = new_file(&core, sizeof(core), kernel.bytes, TINY_RAM_LEN);
 	check_file(path, false);
+	cr_assert(zero(int, kt_ram_open_file(path, false, &ram, &err)), "%s", err.text);
+	cr_assert(eq(sz, ram->n_ranges, 2));
+	cr_assert(eq(u64, ram->ranges[1].gpa, TINY_IMAGE + 0x80000));
+	cr_assert(kt_ram_has(ram, 0, TINY_RAM_LEN));
+	cr_assert(not(kt_ram_has(ram, 1, TINY_RAM_LEN)));
+	cr_assert(zero(int, kt_ram_read(ram, TINY_RAM_LEN - 1, &byte, 1, &err)), "%s", err.text);
+	cr_assert(eq(chr, byte, 'z'));
+	ram = kt_ram_close(ram);
 	(void)unlink(path);
 	tiny_kernel_deinit(&kernel);
 }
@@ -1217,6 +1252,12 @@ Test(inspect_hostile, a_value_without_an_end_is_shown_as_far_as_the_budget_goes)
 	place.kva = view.kernel.task;
 	cr_assert(zero(int, kt_render_text(view.inspect, &place, NULL, &text, NULL)));
 	cr_assert(strstr(text, "...") != NULL, "%s", text);
+	free(text);
+	/* 32^9 structs without a member, which take no memory. */
+	place.type = (uint32_t)btf__add_struct(btf, "nothing", 0);
+	for (int i = 0; i < 9; i++)
+		place.type = (uint32_t)btf__add_array(btf, 1, (int)place.type, 32);
+	cr_assert(zero(int, kt_render_text(view.inspect, &place, NULL, &text, NULL)));
 	free(text);
 	btf__free(btf);
 	close_view(&view);
