@@ -21,6 +21,7 @@
 #include "vmm/inspect/near.h"
 #include "vmm/inspect/path.h"
 #include "vmm/inspect/render.h"
+#include "vmm/inspect/trim.h"
 #include "vmm/inspect/types.h"
 
 UNIT_SUITE(inspect_open);
@@ -567,6 +568,51 @@ Test(inspect_path, types_are_found_as_c_writes_them)
 				     (char *)TYPES[i][1]));
 	}
 	close_view(&view);
+}
+
+/* A struct with a pointer to a function, behind a function whose prototype nobody else needs. */
+static struct btf *new_functions(void)
+{
+	struct btf *btf = btf__new_empty();
+	int number = btf__add_int(btf, "int", 4, BTF_INT_SIGNED), proto, pointer;
+
+	proto = btf__add_func_proto(btf, 0);
+	(void)btf__add_func_param(btf, "a", number);
+	(void)btf__add_func(btf, "alone", BTF_FUNC_STATIC, proto);
+	(void)btf__add_decl_tag(btf, "tag", proto + 1, -1);
+	proto = btf__add_func_proto(btf, number);
+	(void)btf__add_func_param(btf, "b", number);
+	pointer = btf__add_ptr(btf, proto);
+	(void)btf__add_struct(btf, "ops", 16);
+	(void)btf__add_field(btf, "call", pointer, 0, 0);
+	(void)btf__add_field(btf, "n", number, 64, 0);
+	return btf;
+}
+
+Test(inspect_path, functions_are_left_out_of_the_types)
+{
+	struct btf *whole = new_functions(), *btf = NULL;
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_member member;
+	void *data = NULL;
+	char text[64];
+	size_t len = 0;
+	int ops;
+
+	cr_assert(zero(int, kt_btf_trim(whole, &data, &len, &err)), "%s", err.text);
+	cr_assert(zero(int, kt_btf_new(data, len, NULL, &btf, &err)), "%s", err.text);
+	cr_assert(eq(u32, btf__type_cnt(whole), 8));
+	cr_assert(eq(u32, btf__type_cnt(btf), 5));
+	ops = btf__find_by_name_kind(btf, "ops", BTF_KIND_STRUCT);
+	cr_assert(gt(int, ops, 0));
+	cr_assert(zero(int, kt_btf_member(btf, (uint32_t)ops, "call", &member, &err)));
+	cr_assert(eq(str, (char *)kt_btf_describe(btf, member.type, text, sizeof(text)),
+		     "int (*)()"));
+	cr_assert(zero(int, kt_btf_member(btf, (uint32_t)ops, "n", &member, &err)));
+	cr_assert(eq(u32, member.offset, 8));
+	btf__free(btf);
+	btf__free(whole);
+	free(data);
 }
 
 Test(inspect_path, members_are_found_by_name_and_not_by_place)

@@ -12,6 +12,7 @@
 #include "util/cleanup.h"
 #include "vmm/inspect/near.h"
 #include "vmm/inspect/state.h"
+#include "vmm/inspect/trim.h"
 
 /*
  * The BTF of the kernel is never changed. What casts need and it lacks, such as a pointer to a type
@@ -64,29 +65,45 @@ int kt_btf_new(const void *data, size_t len, struct btf *base, struct btf **ret_
 	return 0;
 }
 
-/* The bytes are in the cache, or else in the guest. */
-static int load_btf(struct kt_inspect *inspect, struct kt_err *reterr)
+/* Leaves out what nobody needs; if libbpf does not like the rest, all of it stays. */
+static void trim_types(struct kt_inspect *inspect)
 {
-	const void *data = inspect->store.btf;
-	size_t len = inspect->store.btf_len;
-	KT_FREE void *copy = NULL;
-	int r = 0;
+	struct btf *btf;
+	void *data;
+	size_t len;
 
-	if (!data || !len) {
-		r = kt_inspect_read_btf(inspect, &copy, &len, reterr);
-		data = copy;
+	if (kt_btf_trim(inspect->types.btf, &data, &len, NULL) < 0)
+		return;
+	if (kt_btf_new(data, len, NULL, &btf, NULL) < 0) {
+		free(data);
+		return;
 	}
+	btf__free(inspect->types.btf);
+	free(inspect->btf_data);
+	inspect->types.btf = btf;
+	inspect->btf_data = data;
+	inspect->btf_len = len;
+}
+
+static int read_types(struct kt_inspect *inspect, struct kt_err *reterr)
+{
+	int r = kt_inspect_read_btf(inspect, &inspect->btf_data, &inspect->btf_len, reterr);
+
 	if (r == 0)
-		r = kt_btf_new(data, len, NULL, &inspect->types.btf, reterr);
-	return r;
+		r = kt_btf_new(inspect->btf_data, inspect->btf_len, NULL, &inspect->types.btf,
+			       reterr);
+	if (r < 0)
+		return r;
+	trim_types(inspect);
+	return kt_types_build(&inspect->types, reterr);
 }
 
 static int load_types(struct kt_inspect *inspect, struct kt_err *reterr)
 {
-	int r = load_btf(inspect, reterr);
+	int r = inspect->store.btf_len ? kt_btf_new(inspect->store.btf, inspect->store.btf_len,
+						    NULL, &inspect->types.btf, reterr)
+				       : read_types(inspect, reterr);
 
-	if (r == 0 && !inspect->store.map)
-		r = kt_types_build(&inspect->types, reterr);
 	if (r < 0)
 		return r;
 	inspect->btf = btf__new_empty_split(inspect->types.btf);
@@ -111,6 +128,8 @@ void kt_inspect_free_types(struct kt_inspect *inspect)
 	btf__free(inspect->btf);
 	btf__free(inspect->types.btf);
 	inspect->btf = inspect->types.btf = NULL;
+	free(inspect->btf_data);
+	inspect->btf_data = NULL;
 	if (!inspect->store.map) {
 		free((void *)inspect->types.entries);
 		free((void *)inspect->types.index.slots);
