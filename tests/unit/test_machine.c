@@ -141,18 +141,6 @@ Test(machine, one_killed_from_outside_says_so)
 	vm_close(&vm);
 }
 
-/* Writes an executable script for config.qemu to a new file, whose path becomes @path. */
-static void write_qemu(char *path, const char *script)
-{
-	int fd;
-
-	strcpy(path, "/tmp/ktest-qemu-XXXXXX");
-	fd = mkstemp(path);
-	cr_assert(zero(int, kt_write_full(fd, script, strlen(script))));
-	cr_assert(zero(int, fchmod(fd, 0700)));
-	cr_assert(zero(int, close(fd)));
-}
-
 #define SAYS_SO "#!/bin/sh\necho it has bitten >&2\n"
 #define PAUSES  " -device ib700 -action watchdog=pause\n"
 

@@ -20,6 +20,9 @@ const char *kt_api_find(void)
 		void **at;
 	} wanted[] = {
 		{ "cpu_exit", (void **)&kt_api.cpu_exit },
+		{ "tb_flush", (void **)&kt_api.tb_flush },
+		{ "qemu_get_cpu", (void **)&kt_api.qemu_get_cpu },
+		{ "cpu_thread_is_idle", (void **)&kt_api.cpu_thread_is_idle },
 		{ "cpu_loop_exit_restore", (void **)&kt_api.cpu_loop_exit_restore },
 		{ "cpu_memory_rw_debug", (void **)&kt_api.cpu_memory_rw_debug },
 		{ "runstate_is_running", (void **)&kt_api.runstate_is_running },
@@ -30,6 +33,14 @@ const char *kt_api_find(void)
 		{ "timer_mod_ns", (void **)&kt_api.timer_mod_ns },
 		{ "timer_del", (void **)&kt_api.timer_del },
 		{ "qemu_clock_get_ns", (void **)&kt_api.qemu_clock_get_ns },
+		{ "qemu_clock_run_timers", (void **)&kt_api.qemu_clock_run_timers },
+		{ "qemu_notify_event", (void **)&kt_api.qemu_notify_event },
+		{ "qemu_in_vcpu_thread", (void **)&kt_api.qemu_in_vcpu_thread },
+		{ "all_cpu_threads_idle", (void **)&kt_api.all_cpu_threads_idle },
+		{ "icount_start_warp_timer", (void **)&kt_api.icount_start_warp_timer },
+		{ "qemu_mutex_unlock_impl", (void **)&kt_api.qemu_mutex_unlock_impl },
+		{ "bql_mutex_lock_func", (void **)&kt_api.bql_mutex_lock_func },
+		{ "qemu_cond_wait_func", (void **)&kt_api.qemu_cond_wait_func },
 	};
 
 	if (!dlsym(RTLD_DEFAULT, "current_cpu"))

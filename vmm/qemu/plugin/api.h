@@ -69,10 +69,20 @@ struct kt_qemu_timer {
 	uint64_t opaque[32]; /* QEMUTimer has 56 bytes in QEMU 10.0 */
 };
 
-/* The functions of QEMU itself. Each has the name that QEMU gives it. */
+/* How QEMU takes a lock, and waits for a condition with a lock that it holds. */
+typedef void kt_qemu_lock_fn(void *mutex, const char *file, int line);
+typedef void kt_qemu_wait_fn(void *condition, void *mutex, const char *file, int line);
+
+/* The functions and variables of QEMU itself. Each has the name that QEMU gives it. */
 struct kt_qemu_api {
 	/* Ends the turn of a vCPU behind the block of instructions that it executes. */
 	void (*cpu_exit)(struct kt_qemu_cpu *cpu);
+	/* Lets all blocks be translated anew. Not while guest code is executed. */
+	void (*tb_flush)(struct kt_qemu_cpu *cpu);
+	/* The vCPU of this number, from 0; NULL when there is none. */
+	struct kt_qemu_cpu *(*qemu_get_cpu)(int index);
+	/* Whether the vCPU has halted and no interrupt wakes it. */
+	bool (*cpu_thread_is_idle)(struct kt_qemu_cpu *cpu);
 	/*
 	 * Leaves guest code at the instruction that has called, which is executed again. @address
 	 * is where generated code goes on after the call. Does not return.
@@ -95,6 +105,19 @@ struct kt_qemu_api {
 	void (*timer_mod_ns)(struct kt_qemu_timer *timer, int64_t expire_ns);
 	void (*timer_del)(struct kt_qemu_timer *timer);
 	int64_t (*qemu_clock_get_ns)(int clock);
+	/* Calls the timers that are due; whether there were any. */
+	bool (*qemu_clock_run_timers)(int clock);
+	/* Wakes the main loop, from any thread. */
+	void (*qemu_notify_event)(void);
+	bool (*qemu_in_vcpu_thread)(void);
+	/* Whether every vCPU is halted or stopped, and has no interrupt and no work. */
+	bool (*all_cpu_threads_idle)(void);
+	/* Lets the clock go to the next timer, if all vCPUs are idle. Needs the big lock. */
+	void (*icount_start_warp_timer)(void);
+	void (*qemu_mutex_unlock_impl)(void *mutex, const char *file, int line);
+	/* Variables: what takes the big lock, and what waits for any condition. */
+	kt_qemu_lock_fn **bql_mutex_lock_func;
+	kt_qemu_wait_fn **qemu_cond_wait_func;
 };
 
 /* Looks all of them up. Returns NULL, or the name of the first that is missing. */

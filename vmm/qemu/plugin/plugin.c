@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The part of ktest that runs inside QEMU, as a TCG plugin of machines with virtual time. It makes
- * a machine repeatable: turns.c and conflicts.c decide when vCPUs take turns, bell.c lets the guest
- * wait for the host without the passing of time.
+ * a machine repeatable: turns.c, conflicts.c and priorities.c decide when vCPUs take turns, bell.c
+ * lets the guest wait for the host without the passing of time, and idle.c moves the clock when all
+ * vCPUs wait.
  *
  * QEMU loads it with "-plugin FILE,port=FD,stand=FD,alarm=FD[,conflicts=on]", or with "probe=on" to
  * find out whether it can work in this QEMU: then the process says "ktest plugin: ok" and ends.
@@ -15,6 +16,9 @@
 #include "vmm/qemu/plugin/api.h"
 #include "vmm/qemu/plugin/bell.h"
 #include "vmm/qemu/plugin/conflicts.h"
+#include "vmm/qemu/plugin/idle.h"
+#include "vmm/qemu/plugin/noise.h"
+#include "vmm/qemu/plugin/priorities.h"
 #include "vmm/qemu/plugin/turns.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -30,8 +34,13 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	(void)id;
 	kt_turns_on_translate(tb);
 	kt_conflicts_on_translate(tb);
-	for (size_t i = 0; i < n; i++)
-		kt_bell_on_translate(qemu_plugin_tb_get_insn(tb, i));
+	kt_priorities_on_translate(tb);
+	for (size_t i = 0; i < n; i++) {
+		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+
+		kt_bell_on_translate(insn);
+		kt_idle_on_translate(insn);
+	}
 }
 
 /* Reads "NAME=NUMBER" into the descriptor of that name. */
@@ -67,6 +76,8 @@ int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *info, int
 		return 1;
 	}
 	kt_bell_init(&fds);
+	kt_idle_init();
+	kt_noise_begin();
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
 	return 0;
 }
