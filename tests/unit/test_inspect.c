@@ -319,7 +319,7 @@ Test(inspect_memory, a_batch_is_read_whole_or_not_at_all)
 	pieces[1].kva = 0x1000;
 	cr_assert(eq(int, kt_inspect_readv(view.inspect, pieces, 2, &err), -EFAULT));
 	cr_assert(eq(str, first, "ini"));
-	cr_assert(strstr(err.text, "no address of the kernel") != NULL, "%s", err.text);
+	cr_assert(strstr(err.text, "not an address of the kernel") != NULL, "%s", err.text);
 	close_view(&view);
 }
 
@@ -457,9 +457,9 @@ Test(inspect_path, errors_say_what_is_missing_and_what_there_is)
 		{ "scx_root.kind", -EINVAL, "use '->kind'" },
 		{ "init_task.parent->pid", -ENODATA, "null pointer" },
 		{ "task(1).table[2]", -ENOENT, "int[2][3] has no element 2" },
-		{ "task(1).pid.x", -EINVAL, "pid_t is no struct" },
-		{ "task(1).pid[0]", -EINVAL, "pid_t is no array" },
-		{ "*task(1).pid", -EINVAL, "pid_t is no pointer" },
+		{ "task(1).pid.x", -EINVAL, "pid_t is not a struct" },
+		{ "task(1).pid[0]", -EINVAL, "pid_t is not an array" },
+		{ "*task(1).pid", -EINVAL, "pid_t is not a pointer" },
 		{ "tiny_scratch", -EINVAL, "say what it is by a cast" },
 		{ "(struct rqs *)scx_root", -ENOENT, "has no type 'struct rqs' (near: rq)" },
 		{ "(struct u64)scx_root", -ENOENT, "has no type 'struct u64'" },
@@ -474,7 +474,7 @@ Test(inspect_path, errors_say_what_is_missing_and_what_there_is)
 		{ "task(1).comm[cpu 0]", -EINVAL, "neither a per-CPU variable" },
 		{ "container_of(task(1).comm, struct task_struct, nope)", -ENOENT, "'nope'" },
 		{ "((struct rq *)0x1234)->curr", -EFAULT,
-		  "0x1234, which is no address of the kernel" },
+		  "0x1234, which is not an address of the kernel" },
 		{ "99999999999999999999", -EINVAL, "expected a number" },
 	};
 	struct view view;

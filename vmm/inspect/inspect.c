@@ -394,7 +394,8 @@ int kt_inspect_direct(struct kt_inspect *inspect, uint64_t gpa, uint64_t *ret_kv
 		      struct kt_err *reterr)
 {
 	if (!kt_ram_has(inspect->ram, gpa, 1))
-		return kt_err_set(reterr, -EFAULT, "physical address 0x%" PRIx64 " is no RAM", gpa);
+		return kt_err_set(reterr, -EFAULT, "physical address 0x%" PRIx64 " is not RAM",
+				  gpa);
 	*ret_kva = inspect->space.page_offset + gpa;
 	return 0;
 }

@@ -489,7 +489,7 @@ int kt_btf_find_member(const struct btf *btf, uint32_t type, const char *name, s
 
 	kt_near_init(&near, name, len);
 	if (!is_struct(btf__type_by_id(btf, id)))
-		return kt_err_set(reterr, -EINVAL, "%s is no struct, it has no member '%.*s'",
+		return kt_err_set(reterr, -EINVAL, "%s is not a struct, it has no member '%.*s'",
 				  kt_btf_describe(btf, type, what, sizeof(what)), (int)len, name);
 	if (search_members(&search, id, 0, 0, ret_member))
 		return 0;
@@ -504,7 +504,7 @@ int kt_btf_element(const struct btf *btf, uint32_t type, uint64_t index, uint32_
 	int64_t size;
 
 	if (!array || btf_kind(array) != BTF_KIND_ARRAY)
-		return kt_err_set(reterr, -EINVAL, "%s is no array",
+		return kt_err_set(reterr, -EINVAL, "%s is not an array",
 				  kt_btf_describe(btf, type, what, sizeof(what)));
 	size = kt_btf_size(btf, btf_array(array)->type);
 	if (size < 0)
@@ -530,7 +530,7 @@ static int follow_indexes(const struct btf *btf, const char **path, struct kt_me
 		int r;
 
 		if (end == *path + 1 || *end != ']')
-			return kt_err_set(reterr, -EINVAL, "'%s' is no index", *path);
+			return kt_err_set(reterr, -EINVAL, "'%s' is not an index", *path);
 		r = kt_btf_element(btf, member->type, index, &type, &size, reterr);
 		if (r < 0)
 			return r;
@@ -570,7 +570,8 @@ int kt_btf_member(const struct btf *btf, uint32_t type, const char *path,
 		if (!*path)
 			break;
 		if (*path++ != '.')
-			return kt_err_set(reterr, -EINVAL, "'%s' is no path of members", path - 1);
+			return kt_err_set(reterr, -EINVAL, "'%s' is not a path of members",
+					  path - 1);
 	}
 	*ret_member = at;
 	return 0;
@@ -719,7 +720,7 @@ static int parse_words(struct kt_inspect *inspect, const char **text, uint32_t *
 	copy[len] = 0;
 	for (char *word = strtok_r(copy, " \t", &save); word; word = strtok_r(NULL, " \t", &save)) {
 		if (!take_word(&words, word))
-			return kt_err_set(reterr, -EINVAL, "'%.*s' is no type", (int)len, start);
+			return kt_err_set(reterr, -EINVAL, "'%.*s' is not a type", (int)len, start);
 	}
 	if (!strcmp(words.name, "void") && words.class == KT_TYPE_OTHER) {
 		*ret_type = 0;
@@ -795,7 +796,8 @@ static int parse_arrays(struct kt_inspect *inspect, const char *text, uint32_t *
 		uint64_t value = strtoull(text + 1, &end, 0);
 
 		if (end == text + 1 || *end != ']' || value > UINT32_MAX || dims == NESTED_MAX)
-			return kt_err_set(reterr, -EINVAL, "'%s' is no length of an array", text);
+			return kt_err_set(reterr, -EINVAL, "'%s' is not the length of an array",
+					  text);
 		n[dims++] = (uint32_t)value;
 		text = end + 1 + strspn(end + 1, " \t");
 	}
