@@ -417,6 +417,8 @@ int kt_inspect_symbol(struct kt_inspect *inspect, const char *name, uint64_t *re
 
 	if (kt_symbols_find(&inspect->symbols, name, ret_kva))
 		return 0;
+	if (!reterr)
+		return -ENOENT; /* the search for other names takes time */
 	kt_near_init(&near, name, strlen(name));
 	for (size_t i = 0; i < inspect->symbols.n; i++)
 		kt_near_offer(&near, kt_symbols_name(&inspect->symbols, i));

@@ -680,6 +680,8 @@ static int no_type(struct kt_inspect *inspect, const struct words *words, const 
 	struct kt_near near;
 	char names[NAME_ROOM];
 
+	if (!reterr)
+		return -ENOENT; /* the search for other names takes time */
 	for (unsigned int class = KT_TYPE_STRUCT; class <= KT_TYPE_ENUM; class ++) {
 		struct kt_type_entry entry;
 
@@ -871,6 +873,8 @@ int kt_inspect_enumerator(struct kt_inspect *inspect, const char *name, int64_t 
 		return r;
 	if (kt_inspect_has_enumerator(inspect, name, ret_value))
 		return 0;
+	if (!reterr)
+		return -ENOENT;
 	kt_near_init(&near, name, strlen(name));
 	for (size_t i = 0; i < inspect->types.n; i++) {
 		enum kt_type_class class = KT_TYPE_OTHER;
