@@ -384,7 +384,7 @@ def inspection():
     put(
         "symbol_cache",
         "whole",
-        struct.pack("<8sIIIIIIQQ48sQ", b"ktinspct", 1, 1, 4, 1, 4, 0, len(names), 0, b"aa", 0)
+        struct.pack("<8sIIIIIIQQ48sQQ", b"ktinspct", 2, 1, 4, 1, 4, 0, len(names), 0, b"aa", 0, 0)
         + b"".join(part.ljust((len(part) + 7) // 8 * 8, b"\0") for part in parts),
     )
 
