@@ -108,10 +108,19 @@ static int set_up(struct kt_session_state *session, struct kt_err *reterr)
 		     : 0;
 }
 
-static int boot(struct kt_session_state *session, struct kt_err *reterr)
+/* .post_vm may look at the memory of a guest that has panicked. */
+static struct kt_machine_config machine_of(const struct kt_session_state *session)
 {
 	struct kt_machine_config machine =
 		kt_setup_machine(session->setup, session->outcome->kernel, session->outcome->test);
+
+	machine.keep = session->outcome->test->post_vm;
+	return machine;
+}
+
+static int boot(struct kt_session_state *session, struct kt_err *reterr)
+{
+	struct kt_machine_config machine = machine_of(session);
 
 	session->awaits_hello = true;
 	return kt_machine_start(kt_link_machine(session->link), &machine, reterr);
@@ -124,8 +133,7 @@ static int boot(struct kt_session_state *session, struct kt_err *reterr)
 static int restore(struct kt_session_state *session, struct kt_err *reterr)
 {
 	const struct kt_template *template = session->template;
-	struct kt_machine_config machine =
-		kt_setup_machine(session->setup, session->outcome->kernel, session->outcome->test);
+	struct kt_machine_config machine = machine_of(session);
 	const struct kt_image *image = session->setup->image;
 	int r;
 

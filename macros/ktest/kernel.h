@@ -209,9 +209,9 @@ struct kt_kernel_pair {
  *         one is extended to 64 bits. kt_kernel_write(): the number.
  * @text:  kt_kernel_text(): where the value is stored as a text for people, cut to @room bytes.
  *
- * The vCPUs stand still meanwhile. In .post_vm, the machine is in the last state of the test; what
- * is written there has no effect. A machine that has ended by itself, as after a panic, has no
- * memory any more: a failure.
+ * The vCPUs stand still meanwhile. In .post_vm, the machine is in the last state of the test, also
+ * after a panic; what is written there has no effect. A machine whose QEMU has died has no memory
+ * any more: a failure.
  *
  * Return 0, or KT_FAILED with the failure recorded. Not for forked children.
  */

@@ -501,3 +501,16 @@ FAILING(kernel_value_is_shown, .summary = "what was read is in the report of a f
 
 FAILING(kernel_task_is_another, .summary = "the thread ID has become another task's",
 	.run = kernel_task_run);
+
+static int after_panic(struct kt_ctx *ctx)
+{
+	uint64_t cpu = 7, pid = 0;
+
+	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, "(int)panic_cpu", &cpu));
+	KT_EXPECT_EQ(ctx, cpu, 0);
+	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, "runqueues[cpu 0].curr->pid", &pid));
+	KT_EXPECT_EQ(ctx, pid, 4711); /* it is PID 1 that has asked for the panic */
+	return 0;
+}
+FAILING(kernel_after_panic, .summary = ".post_vm sees the kernel that has panicked", .run = panic,
+	.post_vm = after_panic);
