@@ -2,6 +2,7 @@
 #include "framework/session/kernel_memory.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "framework/session/phase.h"
@@ -30,22 +31,41 @@ static int give_memory(void *source, struct kt_mem *ret_mem, struct kt_err *rete
 	return kt_machine_memory(kt_link_machine(session->link), ret_mem, reterr);
 }
 
+static void note(void *data, const char *line)
+{
+	(void)data;
+	(void)fprintf(stderr, "ktests: %s\n", line);
+}
+
+/* @loop: NULL: only kt_session_inspect() looks for the kernel. */
+static int make_context(struct kt_session_state *session, struct kt_loop *loop)
+{
+	KT_FREE char *cache = NULL;
+	struct kt_memctx_config config = {
+		.memory = give_memory,
+		.source = session,
+		.loop = loop,
+		.note = loop ? note : NULL,
+	};
+
+	/* Without a cache it only takes longer. */
+	(void)kt_cache_path("inspect", &cache, NULL);
+	config.cache = cache;
+	return kt_memctx_new(&config, &session->memctx);
+}
+
+int kt_session_attach(struct kt_session_state *session, struct kt_err *reterr)
+{
+	return make_context(session, session->loop) < 0 ? kt_err_oom(reterr) : 0;
+}
+
 int kt_session_inspect(struct kt_session_state *session, struct kt_inspect **ret_inspect,
 		       struct kt_err *reterr)
 {
-	KT_FREE char *cache = NULL;
 	int r;
 
-	if (!session->memctx) {
-		struct kt_memctx_config config = { .memory = give_memory, .source = session };
-
-		/* Without a cache it only takes longer. */
-		(void)kt_cache_path("inspect", &cache, NULL);
-		config.cache = cache;
-		r = kt_memctx_new(&config, &session->memctx);
-		if (r < 0)
-			return kt_err_oom(reterr);
-	}
+	if (!session->memctx && make_context(session, NULL) < 0)
+		return kt_err_oom(reterr);
 	r = kt_memctx_try(session->memctx, reterr);
 	if (r == 0)
 		*ret_inspect = kt_memctx_inspect(session->memctx);

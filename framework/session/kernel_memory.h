@@ -9,6 +9,12 @@
 void kt_session_on_kernel_request(struct kt_session_state *session, const struct kt_frame *frame);
 
 /*
+ * Looks for the kernel from now on, beside what else the session does. That it is not there yet is
+ * told once, on standard error.
+ */
+int kt_session_attach(struct kt_session_state *session, struct kt_err *reterr);
+
+/*
  * The kernel of the session's guest, which is looked for at the first call. It is good until the
  * machine is destroyed.
  */

@@ -163,6 +163,8 @@ static void drive(struct kt_session_state *session)
 	struct kt_err err = KT_ERR_NULL;
 	int r = kt_link_new(session->loop, &link_events, session, &session->link, &err);
 
+	if (r == 0 && session->setup->look)
+		r = kt_session_attach(session, &err);
 	if (r == 0 && session->template) {
 		kt_session_enter(session, KT_PHASE_FORK, KT_TEMPLATE_RESTORE_NS + send_ns);
 		r = restore(session, &err);
