@@ -19,15 +19,24 @@
 
 /* A contiguous piece of the guest's RAM. */
 struct kt_mem_region {
-	uint64_t gpa;  /* guest-physical address */
-	uint64_t len;  /* bytes; not 0 */
-	uint64_t host; /* virtual address in the process @pid of struct kt_mem */
+	uint64_t gpa;    /* guest-physical address */
+	uint64_t len;    /* bytes; not 0 */
+	uint64_t host;   /* virtual address in the process @pid of struct kt_mem */
+	uint64_t offset; /* in the RAM file */
+};
+
+/* One copy of a batch. */
+struct kt_mem_piece {
+	uint64_t gpa;
+	void *data; /* where the bytes go to, or come from */
+	size_t len;
 };
 
 struct kt_mem {
 	pid_t pid;          /* the process that maps the RAM; 0 for this one */
 	void *mapping;      /* of this process, owned; NULL: none */
 	size_t mapping_len; /* bytes */
+	int ram_fd;         /* the RAM file, owned while there are regions */
 	size_t n_regions;   /* at most KT_MEM_REGIONS_MAX */
 	struct kt_mem_region regions[KT_MEM_REGIONS_MAX]; /* sorted by gpa, disjoint */
 };
@@ -70,3 +79,15 @@ int kt_mem_read(const struct kt_mem *mem, uint64_t gpa, void *to, size_t len,
 		struct kt_err *reterr);
 int kt_mem_write(const struct kt_mem *mem, uint64_t gpa, const void *from, size_t len,
 		 struct kt_err *reterr);
+
+/* The pieces in as few system calls as possible; nothing is copied when one of them is not RAM. */
+int kt_mem_readv(const struct kt_mem *mem, const struct kt_mem_piece *pieces, size_t n,
+		 struct kt_err *reterr);
+int kt_mem_writev(const struct kt_mem *mem, const struct kt_mem_piece *pieces, size_t n,
+		  struct kt_err *reterr);
+
+/*
+ * Finds the first bytes at or above @gpa that may be other than zero: data of the RAM file, and
+ * pages of the machine's own. Returns 0, or -ENXIO when there are none.
+ */
+int kt_mem_data(const struct kt_mem *mem, uint64_t gpa, uint64_t *ret_gpa, uint64_t *ret_len);

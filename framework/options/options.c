@@ -124,6 +124,14 @@ static const char help[] =
 	"      --mirror URI         Debian archive to fetch from (KTESTS_MIRROR)\n"
 	"      --suite SUITE        suite of that archive (default trixie-backports)\n"
 	"\n"
+	"Looking into a kernel (docs/inspect.md):\n"
+	"      --vmcore FILE        an ELF core, or all bytes of a guest's RAM\n"
+	"      --step N             of a test: the step at whose end is looked, from 0 (default "
+	"the "
+	"last)\n"
+	"      --depth N            structs in each other that are shown (default 4)\n"
+	"      --pointers N         pointers to structs that are followed (default 0)\n"
+	"\n"
 	"Cache:\n"
 	"      --max-age DURATION   prune what was not used for so long (default 30d, without "
 	"--max-size)\n"
@@ -140,6 +148,8 @@ void kt_options_help(const char *program, FILE *out)
 		      "       %1$s shell [-t NAME] [--exec COMMAND] [OPTIONS]\n"
 		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
 		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
+		      "       %1$s inspect --vmcore FILE [--format json] [PATH...]\n"
+		      "       %1$s inspect -t NAME [--step N] [--format json] [PATH...]\n"
 		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
 		      "       %1$s template list | clear\n"
 		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",
@@ -200,6 +210,10 @@ enum {
 	OPT_SHARD,
 	OPT_WORK_TYPE,
 	OPT_VERIFY,
+	OPT_VMCORE,
+	OPT_STEP,
+	OPT_DEPTH,
+	OPT_POINTERS,
 	OPT_VERSION,
 };
 
@@ -263,6 +277,10 @@ static const struct option long_options[] = {
 	{ "work-type", required_argument, NULL, OPT_WORK_TYPE },
 	{ "output-dir", required_argument, NULL, 'o' },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
+	{ "vmcore", required_argument, NULL, OPT_VMCORE },
+	{ "step", required_argument, NULL, OPT_STEP },
+	{ "depth", required_argument, NULL, OPT_DEPTH },
+	{ "pointers", required_argument, NULL, OPT_POINTERS },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -663,6 +681,22 @@ static int apply_running(struct kt_options *o, int option, const char *text, str
 	return apply_repeating(o, option, text, reterr);
 }
 
+static int apply_inspect(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
+{
+	switch (option) {
+	case OPT_VMCORE:
+		return set_text(&o->vmcore, text);
+	case OPT_STEP:
+		o->step_given = true;
+		return parse_number("--step", text, 0, 65535, &o->step, reterr);
+	case OPT_DEPTH:
+		return parse_number("--depth", text, 1, 32, &o->depth, reterr);
+	case OPT_POINTERS:
+		return parse_number("--pointers", text, 0, 32, &o->pointers, reterr);
+	}
+	return apply_running(o, option, text, reterr);
+}
+
 /*
  * Applies one option, whose letter or OPT_ value is @option, with its value @text (NULL without
  * one).
@@ -723,7 +757,7 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 	case OPT_IGNORED:
 		return 0; /* --ignored: runners made for Rust's libtest pass it */
 	}
-	return apply_running(o, option, text, reterr);
+	return apply_inspect(o, option, text, reterr);
 }
 
 /* Applies the KTESTS_* variables. An empty variable counts as unset. */
@@ -856,10 +890,11 @@ static int take_cache_command(struct kt_options *o, char **words, int n, struct 
  */
 static int take_names(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
+	struct kt_strings *names = o->command == KT_COMMAND_INSPECT ? &o->paths : &o->tests;
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < n; i++)
-		r = add_string(&o->tests, words[i], reterr);
+		r = add_string(names, words[i], reterr);
 	return r;
 }
 
@@ -870,9 +905,13 @@ static int take_names(struct kt_options *o, char **words, int n, struct kt_err *
 static int take_words(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
 	static const struct word commands[] = {
-		{ "run", KT_COMMAND_RUN },     { "list", KT_COMMAND_LIST },
-		{ "shell", KT_COMMAND_SHELL }, { "verifier", KT_COMMAND_VERIFIER },
-		{ "load", KT_COMMAND_LOAD },   { 0 },
+		{ "run", KT_COMMAND_RUN },
+		{ "list", KT_COMMAND_LIST },
+		{ "shell", KT_COMMAND_SHELL },
+		{ "verifier", KT_COMMAND_VERIFIER },
+		{ "load", KT_COMMAND_LOAD },
+		{ "inspect", KT_COMMAND_INSPECT },
+		{ 0 },
 	};
 
 	if (o->command == KT_COMMAND_HELP) /* --help explains all commands at once */
@@ -901,6 +940,16 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL, "--exec goes with the command 'shell'");
 	if (o->command == KT_COMMAND_SHELL && o->tests.n > 1)
 		return kt_err_set(reterr, -EINVAL, "shell takes one test at most");
+	if (o->command == KT_COMMAND_INSPECT && !o->vmcore == !o->tests.n)
+		return kt_err_set(reterr, -EINVAL,
+				  "inspect: either --vmcore FILE or -t TEST must be given");
+	if (o->command == KT_COMMAND_INSPECT && o->tests.n > 1)
+		return kt_err_set(reterr, -EINVAL, "inspect takes one test");
+	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))
+		return kt_err_set(reterr, -EINVAL, "--step goes with 'inspect -t TEST'");
+	if (o->command != KT_COMMAND_INSPECT && (o->vmcore || o->depth || o->pointers))
+		return kt_err_set(reterr, -EINVAL,
+				  "--vmcore, --depth and --pointers go with the command 'inspect'");
 	if (o->explore && (o->stress_count_given || o->stress_duration_ns))
 		return kt_err_set(reterr, -EINVAL,
 				  "--explore is a stress run with seeds; it does not go with "
@@ -985,5 +1034,7 @@ void kt_options_deinit(struct kt_options *options)
 	free(options->tests.at);
 	free(options->skips.at);
 	free(options->kernels.at);
-	options->tests = options->skips = options->kernels = (struct kt_strings){ NULL, 0 };
+	free(options->paths.at);
+	options->tests = options->skips = options->kernels = options->paths =
+		(struct kt_strings){ NULL, 0 };
 }
