@@ -5,6 +5,7 @@
 A template's RAM is compared with its HELO. Then a bzImage boots, with KASLR and with the page
 tables of five levels that the CPU model has, and prints files of its /proc; while it boots, the
 file that is its RAM is looked at again and again: it either has no kernel yet or gives all values.
+Machines of tests are looked at by `ktests inspect -t`.
 
 usage: inspect.py SOURCE_ROOT KTESTS [KERNEL...]
 
@@ -200,8 +201,31 @@ def check_guest(ktests, kernel):
             guest.end()
 
 
+def inspect_test(ktests, *arguments):
+    return subprocess.run([ktests, "inspect", "--format", "json", "--exact", *arguments],
+                          capture_output=True, text=True, timeout=TIMEOUT_S)
+
+
+def check_test(ktests):
+    """A test is looked at in its steps, and by a context that is there before the kernel."""
+    for step, name in (("0", "fifo"), ("1", "vtime")):
+        run = inspect_test(ktests, "-t", "scx_steps", "--step", step, "scx_root->ops.name")
+        check(run.returncode == 0 and json.loads(run.stdout) == {"scx_root->ops.name": name},
+              f"step {step} of scx_steps has the scheduler {name}", run.stdout + run.stderr)
+    run = inspect_test(ktests, "-t", "kernel_release", "nr_cpu_ids", "nr_cpus")
+    check(run.returncode == 99 and "nr_cpu_ids" in run.stdout and "'nr_cpus'" in run.stderr,
+          "a path that cannot be shown does not hide the others", run.stdout + run.stderr)
+    for boot in range(3):
+        run = inspect_test(ktests, "--boot", "cold", "-t", "kernel_release", "system_state")
+        check(run.returncode == 0 and "SYSTEM_RUNNING" in run.stdout
+              and run.stderr.count("cannot be seen yet") == 1,
+              f"boot {boot}: a kernel that was not there was found later, and told of once",
+              run.stdout + run.stderr)
+
+
 def main():
     ktests = sys.argv[2]
+    check_test(ktests)
     kernels = [pathlib.Path(path) for path in sys.argv[3:]] or [cache()]
     check_template(ktests)
     for kernel in kernels:
