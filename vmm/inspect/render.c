@@ -371,7 +371,7 @@ static void add_members(struct render *render, const struct source *source, uint
 		const struct btf_type *inner;
 		struct item item;
 
-		if (render->exhausted) {
+		if (!spend(render, 1)) {
 			mark_truncated(render, object);
 			return;
 		}
@@ -516,7 +516,8 @@ static json_t *render_item(struct render *render, const struct source *source,
 					.bit_shift = item->bit_shift,
 					.bit_size = item->bit_size };
 
-	if (render->exhausted || !type)
+	/* Even what shows nothing costs a byte, so that types without an end come to one. */
+	if (!spend(render, 1) || !type)
 		return left_out(render);
 	if (btf_is_composite(type))
 		return render_struct(render, source, item, depth);

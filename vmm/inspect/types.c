@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmm/inspect/types.h"
 
+#include <bpf/libbpf.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -34,14 +35,20 @@
 int kt_btf_new(const void *data, size_t len, struct btf *base, struct btf **ret_btf,
 	       struct kt_err *reterr)
 {
+	libbpf_print_fn_t print;
 	struct btf *btf;
+	int code;
 
 	if (len > BTF_LEN_MAX)
 		return kt_err_set(reterr, -EPROTO, "the types are malformed: %zu bytes", len);
+	/* What libbpf would print is in its errno, too. */
+	print = libbpf_set_print(NULL);
 	btf = base ? btf__new_split(data, (uint32_t)len, base) : btf__new(data, (uint32_t)len);
+	code = errno;
+	(void)libbpf_set_print(print);
 	if (!btf)
-		return errno == ENOMEM ? kt_err_oom(reterr)
-				       : kt_err_set(reterr, -EPROTO, "the types are malformed: %m");
+		return code == ENOMEM ? kt_err_oom(reterr)
+				      : kt_err_set(reterr, -EPROTO, "the types are malformed");
 	*ret_btf = btf;
 	return 0;
 }
@@ -369,11 +376,12 @@ static bool search_members(struct member_search *search, uint32_t id, uint64_t b
 
 	if (!is_struct(type) || depth == NESTED_MAX)
 		return false;
-	for (uint32_t i = 0; i < btf_vlen(type) && search->left; i++, search->left--) {
+	for (uint32_t i = 0; i < btf_vlen(type) && search->left; i++) {
 		const struct btf_member *member = &btf_members(type)[i];
 		const char *name = btf__name_by_offset(search->btf, member->name_off);
 		uint64_t bit = base + btf_member_bit_offset(type, i);
 
+		search->left--;
 		if (name && strlen(name) == search->len && search->len &&
 		    !memcmp(name, search->name, search->len))
 			return fill_member(search->btf, type, i, bit, ret_member);
@@ -388,23 +396,34 @@ static bool search_members(struct member_search *search, uint32_t id, uint64_t b
 	return false;
 }
 
-/* Puts the names of a struct's members into @text, as many as have room. */
-static void list_members(const struct btf *btf, uint32_t id, struct text *text, unsigned int depth)
+/* The names of a struct's members, as many as have room. */
+struct member_list {
+	const struct btf *btf;
+	struct text text;
+	unsigned int left; /* members that may still be looked at */
+	bool first;
+};
+
+static void list_members(struct member_list *list, uint32_t id, unsigned int depth)
 {
-	const struct btf_type *type = btf__type_by_id(btf, id);
+	const struct btf_type *type = btf__type_by_id(list->btf, id);
+	struct text *text = &list->text;
 
-	for (uint32_t i = 0; is_struct(type) && depth < NESTED_MAX && i < btf_vlen(type); i++) {
+	if (!is_struct(type) || depth == NESTED_MAX)
+		return;
+	for (uint32_t i = 0; i < btf_vlen(type) && list->left; i++) {
 		const struct btf_member *member = &btf_members(type)[i];
-		const char *name = btf__name_by_offset(btf, member->name_off);
+		const char *name = btf__name_by_offset(list->btf, member->name_off);
 
+		list->left--;
 		if (!name || !*name) {
-			list_members(btf, kt_btf_skip(btf, member->type), text, depth + 1);
-		} else if (text->room > strlen(name) + sizeof(", ...")) {
-			put(text, "%s%s", i || depth ? ", " : "", name);
+			list_members(list, kt_btf_skip(list->btf, member->type), depth + 1);
+		} else if (text->room > strlen(name) + sizeof(", , ...")) {
+			put(text, "%s%s", list->first ? "" : ", ", name);
+			list->first = false;
 		} else {
-			put(text, "%s", text->room > sizeof(", ...") ? ", ..." : "");
-			text->room = 1;
-			return;
+			put(text, ", ...");
+			list->left = 0;
 		}
 	}
 }
@@ -413,11 +432,13 @@ static int no_member(const struct btf *btf, uint32_t id, const char *name, size_
 		     const struct kt_near *near, struct kt_err *reterr)
 {
 	char what[NAME_ROOM], text[NAME_ROOM], members[600];
-	struct text list = { members, sizeof(members) };
+	struct member_list list = {
+		.btf = btf, .text = { members, sizeof(members) }, .left = MEMBERS_MAX, .first = true
+	};
 
 	members[0] = 0;
 	if (!near->n)
-		list_members(btf, id, &list, 0);
+		list_members(&list, id, 0);
 	return kt_err_set(reterr, -ENOENT, "%s has no member '%.*s'%s%s",
 			  kt_btf_describe(btf, id, what, sizeof(what)), (int)len, name,
 			  near->n ? kt_near_text(near, text, sizeof(text)) : "; it has ", members);
