@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #define HOLD_MS 600000
 #define LINE    512
+#define POLICY  41 /* field of /proc/PID/stat */
 
 KT_SCHEDULER(maps, .object = "maps.bpf.o");
 
@@ -24,36 +26,42 @@ static long bpf(int command, union bpf_attr *attr)
 	return syscall(SYS_bpf, command, attr, sizeof(*attr));
 }
 
+static bool read_line(const char *path, char line[LINE])
+{
+	FILE *file = fopen(path, "re");
+	bool ok;
+
+	if (!file)
+		return false;
+	ok = fgets(line, LINE, file);
+	(void)fclose(file);
+	return ok;
+}
+
+/* A field of the text behind the name; the state is field 3: proc_pid_stat(5). */
+static unsigned long field(const char *at, int number)
+{
+	for (int i = 3; at && i < number; i++) {
+		at = strchr(at, ' ');
+		at = at ? at + 1 : NULL;
+	}
+	return at ? strtoul(at, NULL, 10) : 0;
+}
+
 /* "task TGID PID POLICY STATE COMM" */
 static void say_thread(const char *tgid, const char *pid)
 {
-	char path[256], line[LINE] = "", *comm, *end;
-	unsigned int policy = 0;
-	FILE *file;
+	char path[256], line[LINE], *comm, *end;
 
 	(void)snprintf(path, sizeof(path), "/proc/%.16s/task/%.16s/stat", tgid, pid);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	if (!fgets(line, sizeof(line), file))
-		line[0] = 0;
-	(void)fclose(file);
+	if (!read_line(path, line))
+		return; /* it has ended */
 	comm = strchr(line, '(');
 	end = strrchr(line, ')');
 	if (!comm || !end)
 		return;
 	*end = 0;
-	/* Field 41, and the state is field 3: proc_pid_stat(5). */
-	{
-		char *at = end + 2;
-
-		for (int i = 3; at && i < 41; i++) {
-			at = strchr(at, ' ');
-			at = at ? at + 1 : NULL;
-		}
-		policy = at ? (unsigned int)strtoul(at, NULL, 10) : 0;
-	}
-	printf("see task %s %s %u %c %s\n", tgid, pid, policy, end[2], comm + 1);
+	printf("see task %s %s %lu %c %s\n", tgid, pid, field(end + 2, POLICY), end[2], comm + 1);
 }
 
 static void each_number(const char *directory, void (*fn)(const char *context, const char *name),
@@ -123,8 +131,20 @@ static void say_programs(void)
 	}
 }
 
+/* The kernel counts runs of programs only if it is told to. */
+static int count_runs(struct kt_ctx *ctx)
+{
+	FILE *file = fopen("/proc/sys/kernel/bpf_stats_enabled", "we");
+
+	KT_ASSERT(ctx, file);
+	(void)fputs("1", file);
+	KT_ASSERT_EQ(ctx, fclose(file), 0);
+	return 0;
+}
+
 static int inspected_run(struct kt_ctx *ctx)
 {
+	KT_ASSERT_EQ(ctx, count_runs(ctx), 0);
 	KT_ASSERT_EQ(
 		ctx,
 		kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .work = KT_WORK(KT_SPIN_WAIT, .workers = 6))),
@@ -149,11 +169,10 @@ KTEST(inspected, .summary = "a scheduler with many maps and tasks that wait",
 /* Many sleeping tasks, for the time that a walk over all of them takes. */
 static int crowded_run(struct kt_ctx *ctx)
 {
-	KT_ASSERT_EQ(
-		ctx,
-		kt_apply(ctx,
-			 KT_ADD_CGROUP_DEF("c", .work = KT_WORK(KT_IDLE_CHURN, .workers = 130))),
-		0);
+	KT_ASSERT_EQ(ctx,
+		     kt_apply(ctx, KT_ADD_CGROUP_DEF(
+					   "c", .work = KT_WORK(KT_IDLE_CHURN, .workers = 130))),
+		     0);
 	printf("see end\n");
 	(void)fflush(stdout);
 	return kt_hold_ms(ctx, HOLD_MS);

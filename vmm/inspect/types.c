@@ -649,6 +649,8 @@ static int no_type(struct kt_inspect *inspect, const struct words *words, const 
 	struct kt_near near;
 	char names[NAME_ROOM];
 
+	if (!reterr)
+		return -ENOENT; /* the search for other names takes time */
 	for (unsigned int class = KT_TYPE_STRUCT; class <= KT_TYPE_ENUM; class ++) {
 		struct kt_type_entry entry;
 

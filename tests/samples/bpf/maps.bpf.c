@@ -30,7 +30,8 @@ const volatile char greeting[16] = "hello";
 u64 nr_queued;
 struct pair last = {};
 
-struct pair first SEC(".data") = { .key = 11, .halves = { 1, 2 }, .mood = MOOD_BUSY, .square = 121 };
+struct pair
+	first SEC(".data") = { .key = 11, .halves = { 1, 2 }, .mood = MOOD_BUSY, .square = 121 };
 s32 negative SEC(".data") = -3;
 
 struct {
@@ -117,8 +118,7 @@ void SCX_CALLBACK(maps_dispatch, s32 cpu, struct task_struct *prev)
 
 s32 SCX_SLEEPABLE(maps_init_task, struct task_struct *p, struct scx_init_task_args *args)
 {
-	struct note *note =
-		bpf_task_storage_get(&notes, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct note *note = bpf_task_storage_get(&notes, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
 	if (!note)
 		return -12;
