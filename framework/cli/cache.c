@@ -32,6 +32,7 @@ static const struct kind {
 	{ "kernel", "kernels", "kernels", false },
 	{ "image", "images", NULL, false },
 	{ "template", "templates", "template-", true },
+	{ "symbols", "inspect", NULL, false }, /* and types, of kernels that were looked into */
 	{ "apt", "apt", NULL, false }, /* one entry: the private tree of "kernel fetch" */
 };
 

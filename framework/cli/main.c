@@ -12,6 +12,7 @@
 
 #include "framework/cli/cache.h"
 #include "framework/cli/exit_status.h"
+#include "framework/cli/inspect.h"
 #include "framework/cli/kernel.h"
 #include "framework/cli/list.h"
 #include "framework/cli/shell.h"
@@ -361,6 +362,8 @@ static int dispatch(const char *program, const struct kt_options *options)
 		return verifier(program, options);
 	case KT_COMMAND_LOAD:
 		return load(program, options);
+	case KT_COMMAND_INSPECT:
+		return kt_inspect_command(options);
 	case KT_COMMAND_TEMPLATE_LIST:
 	case KT_COMMAND_TEMPLATE_CLEAR:
 		return kt_template_command(options);

@@ -116,6 +116,11 @@ static const char help[] =
 	"      --mirror URI         Debian archive to fetch from (KTESTS_MIRROR)\n"
 	"      --suite SUITE        suite of that archive (default trixie-backports)\n"
 	"\n"
+	"Looking into a kernel (docs/inspect.md):\n"
+	"      --vmcore FILE        an ELF core, or all bytes of a guest's RAM\n"
+	"      --depth N            structs in each other that are shown (default 4)\n"
+	"      --pointers N         pointers to structs that are followed (default 0)\n"
+	"\n"
 	"Cache:\n"
 	"      --max-age DURATION   prune what was not used for so long (default 30d, without "
 	"--max-size)\n"
@@ -132,6 +137,7 @@ void kt_options_help(const char *program, FILE *out)
 		      "       %1$s shell [-t NAME] [--exec COMMAND] [OPTIONS]\n"
 		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
 		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
+		      "       %1$s inspect --vmcore FILE [--format json] [PATH...]\n"
 		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
 		      "       %1$s template list | clear\n"
 		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",
@@ -189,6 +195,9 @@ enum {
 	OPT_SHARD,
 	OPT_WORK_TYPE,
 	OPT_VERIFY,
+	OPT_VMCORE,
+	OPT_DEPTH,
+	OPT_POINTERS,
 	OPT_VERSION,
 };
 
@@ -249,6 +258,9 @@ static const struct option long_options[] = {
 	{ "work-type", required_argument, NULL, OPT_WORK_TYPE },
 	{ "output-dir", required_argument, NULL, 'o' },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
+	{ "vmcore", required_argument, NULL, OPT_VMCORE },
+	{ "depth", required_argument, NULL, OPT_DEPTH },
+	{ "pointers", required_argument, NULL, OPT_POINTERS },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -618,6 +630,19 @@ static int apply_running(struct kt_options *o, int option, const char *text, str
 	return apply_repeating(o, option, text, reterr);
 }
 
+static int apply_inspect(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
+{
+	switch (option) {
+	case OPT_VMCORE:
+		return set_text(&o->vmcore, text);
+	case OPT_DEPTH:
+		return parse_number("--depth", text, 1, 32, &o->depth, reterr);
+	case OPT_POINTERS:
+		return parse_number("--pointers", text, 0, 32, &o->pointers, reterr);
+	}
+	return apply_running(o, option, text, reterr);
+}
+
 /*
  * Applies one option, whose letter or OPT_ value is @option, with its value @text (NULL without
  * one).
@@ -676,7 +701,7 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 	case OPT_IGNORED:
 		return 0; /* --ignored: runners made for Rust's libtest pass it */
 	}
-	return apply_running(o, option, text, reterr);
+	return apply_inspect(o, option, text, reterr);
 }
 
 /* Applies the KTESTS_* variables. An empty variable counts as unset. */
@@ -809,10 +834,11 @@ static int take_cache_command(struct kt_options *o, char **words, int n, struct 
  */
 static int take_names(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
+	struct kt_strings *names = o->command == KT_COMMAND_INSPECT ? &o->paths : &o->tests;
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < n; i++)
-		r = add_string(&o->tests, words[i], reterr);
+		r = add_string(names, words[i], reterr);
 	return r;
 }
 
@@ -823,9 +849,13 @@ static int take_names(struct kt_options *o, char **words, int n, struct kt_err *
 static int take_words(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
 	static const struct word commands[] = {
-		{ "run", KT_COMMAND_RUN },     { "list", KT_COMMAND_LIST },
-		{ "shell", KT_COMMAND_SHELL }, { "verifier", KT_COMMAND_VERIFIER },
-		{ "load", KT_COMMAND_LOAD },   { 0 },
+		{ "run", KT_COMMAND_RUN },
+		{ "list", KT_COMMAND_LIST },
+		{ "shell", KT_COMMAND_SHELL },
+		{ "verifier", KT_COMMAND_VERIFIER },
+		{ "load", KT_COMMAND_LOAD },
+		{ "inspect", KT_COMMAND_INSPECT },
+		{ 0 },
 	};
 
 	if (o->command == KT_COMMAND_HELP) /* --help explains all commands at once */
@@ -854,6 +884,11 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL, "--exec goes with the command 'shell'");
 	if (o->command == KT_COMMAND_SHELL && o->tests.n > 1)
 		return kt_err_set(reterr, -EINVAL, "shell takes one test at most");
+	if (o->command == KT_COMMAND_INSPECT && !o->vmcore)
+		return kt_err_set(reterr, -EINVAL, "inspect: --vmcore FILE must be given");
+	if (o->command != KT_COMMAND_INSPECT && (o->vmcore || o->depth || o->pointers))
+		return kt_err_set(reterr, -EINVAL,
+				  "--vmcore, --depth and --pointers go with the command 'inspect'");
 	if (o->explore && (o->stress_count_given || o->stress_duration_ns))
 		return kt_err_set(reterr, -EINVAL,
 				  "--explore is a stress run with seeds; it does not go with "
@@ -933,5 +968,7 @@ void kt_options_deinit(struct kt_options *options)
 	free(options->tests.at);
 	free(options->skips.at);
 	free(options->kernels.at);
-	options->tests = options->skips = options->kernels = (struct kt_strings){ NULL, 0 };
+	free(options->paths.at);
+	options->tests = options->skips = options->kernels = options->paths =
+		(struct kt_strings){ NULL, 0 };
 }

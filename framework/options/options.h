@@ -22,6 +22,7 @@ enum kt_command {
 	KT_COMMAND_SHELL,
 	KT_COMMAND_VERIFIER, /* tests[0] is the scheduler or its object */
 	KT_COMMAND_LOAD,     /* tests[0] is the object; VARIABLE=VALUE follow */
+	KT_COMMAND_INSPECT,  /* paths are what to look at */
 	KT_COMMAND_KERNEL_FETCH,
 	KT_COMMAND_KERNEL_LIST,
 	KT_COMMAND_KERNEL_PATH,
@@ -147,6 +148,12 @@ struct kt_options {
 
 	/* ktests load */
 	bool verify; /* show what the verifier says instead of attaching */
+
+	/* ktests inspect */
+	struct kt_strings paths; /* what to look at; none: the kernel itself */
+	const char *vmcore;      /* file with a guest's RAM */
+	unsigned int depth;      /* of structs in each other, 1..32; 0: the renderer's default */
+	unsigned int pointers;   /* that are followed in a row, 0..32 */
 
 	/* ktests cache prune */
 	uint64_t cache_max_age_ns; /* since the last use; 0: any */

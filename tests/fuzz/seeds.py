@@ -280,6 +280,83 @@ def impossible_types():
     )
 
 
+VMCOREINFO = """OSRELEASE=9.9.9
+BUILD-ID=00112233445566778899aabbccddeeff00112233
+SYMBOL(init_top_pgt)=ffffffff82000000
+SYMBOL(_stext)=ffffffff81000000
+SYMBOL(kallsyms_names)=ffffffff81800000
+SYMBOL(kallsyms_num_syms)=ffffffff817ffff8
+SYMBOL(kallsyms_token_table)=ffffffff81900000
+SYMBOL(kallsyms_token_index)=ffffffff81901000
+SYMBOL(kallsyms_offsets)=ffffffff81a00000
+NUMBER(phys_base)=-677380096
+NUMBER(pgtable_l5_enabled)=1
+NUMBER(KERNEL_IMAGE_SIZE)=1073741824
+KERNELOFFSET=2da00000
+"""
+
+
+def inspection():
+    """What vmm/inspect/ decodes."""
+    put("vmcoreinfo", "whole", VMCOREINFO)
+    put("vmcoreinfo", "not-complete", VMCOREINFO[: VMCOREINFO.index("KERNELOFFSET")])
+    put("kallsyms", "as-they-are", b"")
+    put("kallsyms", "two-names", struct.pack("<I", 2) + b"\x07D_stext\x06D_text")
+    put("kallsyms", "long-name", struct.pack("<I", 1) + b"\x80\x02" + b"x" * 256)
+    put("kernel_path", "members", "task(1).scx.dsq_vtime\nscx_root->ops.name\njiffies_64\n")
+    put("kernel_path", "cpus", "runqueues[cpu 1].nr_running\nscx_root->pcpu[cpu 0].events\n")
+    put("kernel_path", "casts", "((struct rq *)0x10)->curr\n(u64)tiny_scratch\n*scx_root\n")
+    put("kernel_path", "bits", "task(1).sched_level\ntask(1).table[1][2]\ntask(1).name\n")
+    put(
+        "kernel_path",
+        "containers",
+        "container_of(init_task.tasks.next, struct task_struct, tasks).pid\n&init_task\n",
+    )
+    number = struct.pack("<III", 1, 1 << 24, 4) + struct.pack("<I", 32)
+    loop = struct.pack("<III", 1, 4 << 24 | 2, 4) + struct.pack("<IIIIII", 1, 1, 0, 0, 2, 0)
+    put("kernel_btf", "in-itself", btf(number, loop))
+    put("kernel_btf", "array", btf(number, struct.pack("<IIIIII", 0, 3 << 24, 0, 1, 1, 4)))
+
+    def entry(table, slot, value):
+        return struct.pack("<Q", (table * 512 + slot) << 48 | value)
+
+    kva = struct.pack("<Q", 0xFFFFC90000000123)
+    four = entry(0, 402, 0x1003) + entry(1, 0, 0x2003) + entry(2, 0, 0x3003) + entry(3, 0, 0x4003)
+    put("page_table", "four-levels", four + kva)
+    put("page_table", "large", four[:16] + entry(2, 0, 0x83) + kva)
+    put("page_table", "in-itself", entry(0, 402, 3) + kva)
+    put("xarray", "one-node", struct.pack("<Q", 1 << 56) + bytes(16) + struct.pack("<Q", 0x1000))
+    put(
+        "xarray",
+        "two-levels",
+        struct.pack("<QQQ", 1 << 56, 6, 2 << 56) + bytes(520) + struct.pack("<Q", 0x1000),
+    )
+    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 4, 62, 1, 0, 64, 0, 0, 64, 56, 2,
+                         0, 0, 0)
+    load = struct.pack("<IIQQQQQQ", 1, 0, 256, 0, 4096, 64, 64, 0)
+    note = struct.pack("<IIQQQQQQ", 4, 0, 320, 0, 0, 28, 28, 4)
+    info = struct.pack("<III12s4s", 11, 4, 0, b"VMCOREINFO\0", b"OSR=")
+    core = (header + load + note).ljust(256, b"\0") + b"x" * 64 + info
+    put("vmcore", "core", core)
+    put("vmcore", "raw", bytes(4096))
+    names = b"Dtext\0"
+    parts = [
+        struct.pack("<Q", 0xFFFFFFFF81000000),
+        struct.pack("<I", 1),
+        struct.pack("<IIII", 0, 1, 0, 0),
+        names,
+        struct.pack("<Ii", 1, -1),
+        struct.pack("<IIII", 1, 0, 0, 0),
+        b"",
+    ]
+    put(
+        "symbol_cache",
+        "whole",
+        struct.pack("<8sIIIIIIQQ48sQ", b"ktinspct", 1, 1, 4, 1, 4, 0, len(names), 0, b"aa", 0)
+        + b"".join(part.ljust((len(part) + 7) // 8 * 8, b"\0") for part in parts),
+    )
+
+
 def ldcache():
     strings = b"libc.so.6\0/lib/libc.so.6\0libm.so.6\0/lib/libm.so.6\0"
     at = 48 + 2 * 24
@@ -389,8 +466,8 @@ def objects():
 
 
 def main():
-    for make in (frames, host_calls, messages, host_tools, texts, impossible_types, ldcache,
-                 bzimage, objects):
+    for make in (frames, host_calls, messages, host_tools, texts, impossible_types, inspection,
+                 ldcache, bzimage, objects):
         make()
 
 

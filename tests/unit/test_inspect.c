@@ -397,6 +397,7 @@ Test(inspect_path, values_are_found_by_their_paths)
 		{ "(int)tiny_scratch", 0 },
 		{ "(unsigned char)jiffies_64", 4294937296 & 255 },
 		{ "SCX_EXIT_ERROR", 1024 },
+		{ "(&runqueues)[cpu 1].nr_running", 4 },
 		{ "0x10", 16 },
 		{ "task(1).table[TINY_IDLE][1]", 10 },
 	};
@@ -456,6 +457,18 @@ Test(inspect_path, errors_say_what_is_missing_and_what_there_is)
 	open_view(&view, NULL);
 	for (size_t i = 0; i < KT_ARRAY_LEN(PATHS); i++)
 		expect_error(&view, PATHS[i].path, PATHS[i].code, PATHS[i].text);
+	close_view(&view);
+}
+
+Test(inspect_path, every_symbol_has_an_address)
+{
+	struct view view;
+
+	open_view(&view, &KERNELS[3]);
+	cr_assert(eq(u64, value_of(&view, "&tiny_scratch"),
+		     tiny_symbol(&view.kernel, "tiny_scratch")));
+	cr_assert(eq(u64, value_of(&view, "&runqueues"), tiny_symbol(&view.kernel, "runqueues")));
+	cr_assert(eq(u64, value_of(&view, "&task(1).scx"), view.kernel.task + TINY_TASK_SCX));
 	close_view(&view);
 }
 

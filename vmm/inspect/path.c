@@ -613,23 +613,23 @@ static int parse_cast(struct parser *parser, struct value *value)
 	return 0;
 }
 
+/* Any symbol has an address, also one whose type or CPU is not said. */
 static int address_of(struct parser *parser, struct value *value)
 {
-	uint32_t type;
+	struct kt_inspect *inspect = parser->inspect;
+	/* The kernel's types can be extended; those of other BTFs are left alone. */
+	bool typed = !value->untyped && value->place.btf == inspect->btf;
 	uint64_t kva = value->place.kva;
-	int r = complete(parser, value);
+	uint32_t type;
+	int r;
 
-	if (r == 0 && (value->place.computed || value->place.bit_size))
-		r = kt_err_set(parser->reterr, -EINVAL, "this has no address");
-	/* The kernel's types are extended; those of other BTFs are left alone. */
-	if (r == 0)
-		r = value->place.btf == parser->inspect->btf
-			    ? kt_inspect_pointer_to(parser->inspect, value->place.type, &type,
-						    parser->reterr)
-			    : kt_inspect_type(parser->inspect, "void *", &type, parser->reterr);
+	if (value->place.computed || value->place.bit_size)
+		return kt_err_set(parser->reterr, -EINVAL, "this has no address");
+	r = typed ? kt_inspect_pointer_to(inspect, value->place.type, &type, parser->reterr)
+		  : kt_inspect_type(inspect, "void *", &type, parser->reterr);
 	if (r < 0)
 		return r;
-	set_place(value, parser->inspect->btf, 0, type);
+	set_place(value, inspect->btf, 0, type);
 	value->place.computed = true;
 	value->place.value = kva;
 	return 0;

@@ -32,6 +32,17 @@
 
 /* ---- Loading ---- */
 
+/* libbpf takes types at odd addresses, and those of machines with another order of bytes. */
+static bool is_native(const void *data, size_t len)
+{
+	struct btf_header header;
+
+	if (len < sizeof(header) || len > BTF_LEN_MAX)
+		return false;
+	memcpy(&header, data, sizeof(header));
+	return header.magic == BTF_MAGIC && header.hdr_len % 4 == 0 && header.type_off % 4 == 0;
+}
+
 int kt_btf_new(const void *data, size_t len, struct btf *base, struct btf **ret_btf,
 	       struct kt_err *reterr)
 {
@@ -39,8 +50,8 @@ int kt_btf_new(const void *data, size_t len, struct btf *base, struct btf **ret_
 	struct btf *btf;
 	int code;
 
-	if (len > BTF_LEN_MAX)
-		return kt_err_set(reterr, -EPROTO, "the types are malformed: %zu bytes", len);
+	if (!is_native(data, len))
+		return kt_err_set(reterr, -EPROTO, "the types are malformed: their header");
 	/* What libbpf would print is in its errno, too. */
 	print = libbpf_set_print(NULL);
 	btf = base ? btf__new_split(data, (uint32_t)len, base) : btf__new(data, (uint32_t)len);
