@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What is seen of a guest's kernel from outside is what the guest sees itself.
 
-usage: inspect_walk.py INSPECT_FILE SAMPLE_INSPECTED [KERNEL...]
+usage: inspect_walk.py SAMPLE_INSPECTED [KERNEL...]
 
 A guest runs a scheduler with a map of each kind, says which tasks, maps and programs there are, and
 its RAM is saved (tests/ramdump.py). Tasks, run queues, sched_ext, maps and programs are then read
@@ -203,20 +203,21 @@ def check_programs(guest, programs):
               f"program {name} took {program['ns']} ns", program)
 
 
-def look(inspect_file, ram, word):
-    done = subprocess.run([inspect_file, ram, word], stdout=subprocess.PIPE, text=True,
-                          timeout=TIMEOUT_S, check=True)
-    return json.loads(done.stdout)
+def look(sample, ram, word):
+    done = subprocess.run([sample, "inspect", "--vmcore", ram, "--format", "json", word],
+                          stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_S, check=False)
+    check(done.returncode == 0, f"ktests inspect {word}", done.stdout)
+    return json.loads(done.stdout)[word]
 
 
-def check_kernel(inspect_file, sample, kernel):
+def check_kernel(sample, kernel):
     with tempfile.TemporaryDirectory() as directory:
         ram = pathlib.Path(directory) / "ram"
         done = subprocess.run([RAMDUMP, ram, sample, "inspected", "--time", "real", "--kernel",
                                kernel], stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_S,
                               check=False)
         check(done.returncode == 0, f"a guest with kernel {kernel}", done.stdout)
-        seen = look(inspect_file, ram, "all")
+        seen = look(sample, ram, "all")
     guest = Guest(done.stdout)
     check(seen["kernel"]["release"].startswith(kernel), f"it is {seen['kernel']['release']}")
     check_tasks(guest, seen["tasks"])
@@ -235,15 +236,15 @@ def cached(sample):
 
 
 def main():
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 2:
         print(__doc__, file=sys.stderr)
         return 2
-    kernels = sys.argv[3:] or cached(sys.argv[2])
+    kernels = sys.argv[2:] or cached(sys.argv[1])
     if not kernels:
         print("skipped: no kernel is in the cache")
         return 77
     for kernel in kernels:
-        check_kernel(sys.argv[1], sys.argv[2], kernel)
+        check_kernel(sys.argv[1], kernel)
     return 0
 
 

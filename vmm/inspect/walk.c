@@ -136,6 +136,18 @@ static int no_word(const char *name, struct kt_err *reterr)
 	return kt_err_set(reterr, -EINVAL, "'%s' is none of: %s", name, all);
 }
 
+bool kt_is_walk(const char *text)
+{
+	char name[WORD_LEN];
+	size_t len = strcspn(text, " ");
+
+	if (len >= sizeof(name))
+		return false;
+	memcpy(name, text, len);
+	name[len] = 0;
+	return kt_walk_word(name) != NULL;
+}
+
 int kt_inspect_walk(struct kt_inspect *inspect, const char *words,
 		    const struct kt_walk_limits *limits, json_t **ret_json, struct kt_err *reterr)
 {

@@ -13,6 +13,7 @@
  */
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util/err.h"
@@ -70,6 +71,9 @@ extern const struct kt_walk_word kt_walk_words[];
 
 /* NULL when there is no such word. */
 const struct kt_walk_word *kt_walk_word(const char *name);
+
+/* Whether a text begins with such a word. No kernel has a variable of such a name. */
+bool kt_is_walk(const char *text);
 
 /* A word with its argument, "map pairs"; -EINVAL says which words there are. */
 int kt_inspect_walk(struct kt_inspect *inspect, const char *words,
