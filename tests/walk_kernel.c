@@ -377,7 +377,7 @@ static void write_table(struct walk_kernel *kernel)
 	kernel->table = walk_alloc(kernel, sizeof(struct walk_table));
 	walk_at(kernel, walk_table, kernel->table)->size = WALK_BUCKETS;
 	bucket = kernel->table + AT(table, buckets) + 2 * 8;
-	/* The lowest bit of the bucket is a lock; the end of the chain is the bucket's address + 1. */
+	/* The lowest bit of a bucket is a lock; the chain ends with the bucket's address + 1. */
 	set(kernel, bucket, (kernel->queue + AT(dsq, hash_node)) | 1);
 	walk_at(kernel, walk_dsq, kernel->queue)->hash_node = bucket | 1;
 }

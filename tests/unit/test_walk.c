@@ -288,6 +288,13 @@ Test(walk_chain, a_nested_hash_table_is_searched, .init = begin, .fini = end)
 	(void)add_node(leaf + 511 * 8);
 	cr_assert(zero(int, walk_hash(hash, MAX, &n, NULL)));
 	cr_assert(eq(sz, n, 2));
+	/* With more buckets, there is a level of pages in between. */
+	walk_at(&kernel, walk_table, table)->size = 65536;
+	set(page + 2 * 8, 0);
+	set(page + 3 * 8, walk_alloc(&kernel, 4096));
+	set(walk_at(&kernel, walk_list, page + 3 * 8)->next + 500 * 8, leaf);
+	cr_assert(zero(int, walk_hash(hash, MAX, &n, NULL)));
+	cr_assert(eq(sz, n, 1)); /* a leaf has 32 buckets here */
 }
 
 Test(walk_chain, a_malformed_hash_table_is_an_error, .init = begin, .fini = end)
@@ -363,6 +370,20 @@ Test(walk_tasks, a_wild_one_does_not_hide_the_others, .init = begin, .fini = end
 	tasks = look("tasks", NULL);
 	cr_assert(eq(sz, json_array_size(tasks), 1));
 	expect_error(tasks, "0", "init_pid_ns.idr: ");
+	json_decref(tasks);
+}
+
+/* The enumerator of a shift, and the bits of a number, are no flags. */
+Test(walk_tasks, flags_are_told_from_numbers, .init = begin, .fini = end)
+{
+	json_t *tasks;
+
+	walk_at(&kernel, walk_task, kernel.tasks[3])->scx.flags = WALK_STATE_ENABLED | 8 | 1;
+	tasks = look("tasks", NULL);
+	cr_assert(eq(sz, json_array_size(at(tasks, "3.scx.flags")), 2));
+	expect_string(tasks, "3.scx.flags.0", "SCX_TASK_QUEUED");
+	expect_string(tasks, "3.scx.flags.1", "SCX_TASK_DEQD_FOR_SLEEP");
+	expect_string(tasks, "3.scx.state", "SCX_TASK_ENABLED");
 	json_decref(tasks);
 }
 
