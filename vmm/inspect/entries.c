@@ -253,22 +253,34 @@ static int walk_storage(struct walk *walk)
 
 /* ---- Arenas ---- */
 
+/* Where the kernel has the first of 4 GiB, of which an address in an arena is the lower 32 bits. */
+static int arena_start(struct walk *walk, uint64_t *ret_kva)
+{
+	struct kt_member addr;
+	uint64_t area;
+	int r = number(walk, "struct bpf_arena", "kern_vm", &area) ?:
+		member(walk, "struct vm_struct", "addr", &addr) ?:
+		kt_inspect_read_uint(walk->maps->inspect, area + addr.offset, 8, ret_kva,
+				     walk->reterr);
+
+	*ret_kva += KT_ARENA_GUARD;
+	return r;
+}
+
 int kt_map_arena(struct kt_maps *maps, const struct kt_map *map, uint64_t user, uint64_t *ret_kva,
 		 struct kt_err *reterr)
 {
 	struct walk walk = { .maps = maps, .map = map, .reterr = reterr };
-	struct kt_member addr;
-	uint64_t area, start;
+	uint64_t start = 0;
 	int r;
 
 	if (!kt_map_is(map, "ARENA"))
 		return kt_err_set(reterr, -EINVAL, "BPF map '%s' is no arena", map->name);
-	r = number(&walk, "struct bpf_arena", "kern_vm", &area) ?:
-		member(&walk, "struct vm_struct", "addr", &addr) ?:
-		kt_inspect_read_uint(maps->inspect, area + addr.offset, 8, &start, reterr);
-	if (r == 0)
-		*ret_kva = start + KT_ARENA_GUARD + (uint32_t)user;
-	return r;
+	r = arena_start(&walk, &start);
+	if (r < 0)
+		return kt_err_prefix(reterr, r, "BPF map '%s'", map->name);
+	*ret_kva = start + (uint32_t)user;
+	return 0;
 }
 
 /*
@@ -299,18 +311,18 @@ static uint64_t scratch_page(struct walk *walk)
 /* Each page that is there. */
 static int walk_arena(struct walk *walk)
 {
-	uint64_t user, kva, gpa, len, scratch = scratch_page(walk);
-	int r = number(walk, "struct bpf_arena", "user_vm_start", &user);
+	uint64_t user, start = 0, gpa, len, scratch = scratch_page(walk);
+	uint64_t n = KT_MIN(walk->map->max_entries, KT_ARENA_PAGES);
+	int r = number(walk, "struct bpf_arena", "user_vm_start", &user)
+			?: arena_start(walk, &start);
 
-	for (uint64_t i = 0; r == 0 && i < KT_MIN(walk->map->max_entries, KT_ARENA_PAGES); i++) {
-		struct kt_map_entry entry = { .index = i };
+	for (uint64_t i = 0; r == 0 && i < n; i++) {
+		struct kt_map_entry entry = { .index = i,
+					      .value = start + (uint32_t)(user + i * PAGE) };
 
-		r = kt_map_arena(walk->maps, walk->map, user + i * PAGE, &kva, walk->reterr);
-		if (r < 0 || kt_inspect_translate(walk->maps->inspect, kva, &gpa, &len, NULL) < 0 ||
-		    gpa == scratch)
-			continue;
-		entry.value = kva;
-		r = emit(walk, &entry);
+		if (kt_inspect_translate(walk->maps->inspect, entry.value, &gpa, &len, NULL) == 0 &&
+		    gpa != scratch)
+			r = emit(walk, &entry);
 	}
 	return r;
 }
