@@ -64,9 +64,9 @@ static bool is_called(const char *name, const char *wanted, size_t len)
 }
 
 struct walk {
-	struct kt_field field; /* what the path has led to so far */
-	const char *wanted;    /* the name in the present step; not NUL-terminated */
-	size_t len;            /* of @wanted */
+	struct kt_field field;  /* what the path has led to so far */
+	const char *wanted;     /* the name in the present step; not NUL-terminated */
+	size_t len;             /* of @wanted */
 	unsigned int n_members; /* examined in the present step */
 	struct names names;     /* seen in the present step */
 };
@@ -349,7 +349,7 @@ static int parse_number(const struct kt_field *field, const char *text, uint64_t
 	*ret_number = *text == '-' ? (uint64_t)strtoll(text, &end, 0) : strtoull(text, &end, 0);
 	if (errno || end == text || *end || isspace((unsigned char)*text))
 		return kt_err_set(reterr, -EINVAL,
-				  "'%s' is no number, and no name of one that it could have", text);
+				  "'%s' is neither a number nor an enumerator of its type", text);
 	if (*text == '-' && !field->is_signed)
 		return kt_err_set(reterr, -ERANGE, "%s: it is unsigned", text);
 	if (*text != '-' && field->is_signed && *ret_number > INT64_MAX)

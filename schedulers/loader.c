@@ -105,10 +105,10 @@ static int find_ops(struct load *load, struct kt_err *reterr)
 	if (load->ops)
 		return 0;
 	if (other)
-		return kt_err_set(reterr, -EINVAL, "it is no scheduler: its struct_ops is a %s",
+		return kt_err_set(reterr, -EINVAL, "it is not a scheduler: its struct_ops is a %s",
 				  other);
 	return kt_err_set(reterr, -EINVAL,
-			  "it is no scheduler: it has no struct_ops (a struct " OPS_TYPE
+			  "it is not a scheduler: it has no struct_ops (a struct " OPS_TYPE
 			  " in the section .struct_ops.link)");
 }
 
@@ -550,7 +550,7 @@ static int open_object(struct load *load, struct kt_err *reterr)
 	if (load->object)
 		return 0;
 	(void)libbpf_strerror(errno, why, sizeof(why)); /* libbpf has error numbers of its own */
-	return kt_err_set(reterr, -EINVAL, "it is no BPF object that libbpf can open: %s", why);
+	return kt_err_set(reterr, -EINVAL, "libbpf cannot open it as a BPF object: %s", why);
 }
 
 /*

@@ -244,6 +244,7 @@ static void add_task(struct types *types)
 	add_task_field(types, "name", name, TINY_TASK_NAME);
 	add_task_field(types, "table", table, TINY_TASK_TABLE);
 	add_task_field(types, "tasks", types->list, TINY_TASK_TASKS);
+	(void)btf__add_field(btf, "sched_span", types->u64, TINY_TASK_SPAN * 8 + 6, 60);
 }
 
 static void add_scx(struct types *types)
@@ -339,6 +340,8 @@ static void write_task(struct tiny_kernel *kernel, uint64_t task, unsigned int p
 		 8);
 	tiny_set(kernel, task + TINY_TASK_SCX, UINT64_C(0x1122334455667788), 8);
 	tiny_set(kernel, task + TINY_TASK_SCX + 8, UINT32_MAX, 4);
+	tiny_set(kernel, task + TINY_TASK_SPAN, UINT64_C(0x123456789abcdef) << 6, 8);
+	tiny_set(kernel, task + TINY_TASK_SPAN + 8, UINT64_C(0x123456789abcdef) >> 58, 1);
 	tiny_set(kernel, task + TINY_TASK_USAGE, 2, 4);
 	tiny_set(kernel, task + TINY_TASK_MASK, 3, 8);
 	for (unsigned int i = 0; i < 6; i++)

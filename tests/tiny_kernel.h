@@ -94,6 +94,7 @@ void tiny_map(struct tiny_kernel *kernel, uint64_t kva, uint64_t gpa, unsigned i
 #define TINY_TASK_NAME     112u /* char * */
 #define TINY_TASK_TABLE    120u /* int [2][3] */
 #define TINY_TASK_TASKS    144u /* struct list_head */
+#define TINY_TASK_SPAN     160u /* sched_span:60 from bit 6 on, in nine bytes */
 #define TINY_SCHED_KIND    0u   /* atomic_t exit_kind */
 #define TINY_SCHED_NAME    8u   /* ops.name */
 #define TINY_SCHED_PCPU    72u  /* pointer to per-CPU struct scx_sched_pcpu */

@@ -59,6 +59,8 @@ static int place(int fd, int number)
 {
 	if (fd < 0)
 		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
 	if (fd == number)
 		return fcntl(fd, F_SETFD, 0);
 	return dup2(fd, number);

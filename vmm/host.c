@@ -216,9 +216,10 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 		return kt_err_set(reterr, -ENODEV, "--accel kvm: %s", kvm->reason);
 	if (choice == KT_ACCEL_CHOICE_KVM || (choice == KT_ACCEL_CHOICE_AUTO && kvm->usable)) {
 		if (!kvm->usable)
-			(void)snprintf(host->note, sizeof(host->note),
-				       "--accel kvm is obeyed, but: %s; no stock kernel may boot",
-				       kvm->reason);
+			(void)snprintf(
+				host->note, sizeof(host->note),
+				"--accel kvm is used as asked, but: %s; stock kernels may not boot",
+				kvm->reason);
 		host->accel = KT_ACCEL_KVM;
 		(void)snprintf(host->accel_text, sizeof(host->accel_text), "kvm");
 		return 0;

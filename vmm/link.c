@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -29,8 +30,11 @@ struct kt_link {
 	struct kt_timer deadline;
 	const char *awaited; /* borrowed; NULL: nothing */
 	uint64_t limit_ns;
-	uint64_t began_ns; /* kt_machine_clock_ns() when the deadline was set */
-	uint64_t looks;    /* at that clock since, which had not advanced enough */
+	uint64_t began_ns;        /* kt_machine_clock_ns() when the deadline was set */
+	uint64_t looks;           /* at that clock since, which had not advanced enough */
+	bool is_acknowledged;     /* RACK was sent */
+	uint32_t acknowledged_at; /* number of frames sent by then, with RACK */
+	bool has_bye;
 };
 
 /* Both ends must agree exactly: a frame may have changed its meaning. */
@@ -54,6 +58,29 @@ static int on_hello(struct kt_link *link, const struct kt_frame *frame, struct k
 	if (r == 0)
 		link->events->hello(link->data, &hello);
 	return r;
+}
+
+/*
+ * The guest must have taken RACK, and may have taken frames behind it. Both numbers wrap around, so
+ * only their difference counts.
+ */
+static int on_bye(struct kt_link *link, const struct kt_frame *frame, struct kt_err *reterr)
+{
+	struct kt_msg_bye bye;
+
+	if (frame->len != sizeof(bye))
+		return kt_err_set(reterr, -EBADMSG, "malformed frame: BYE of %u bytes", frame->len);
+	memcpy(&bye, frame->payload, sizeof(bye));
+	if (!link->is_acknowledged || (int32_t)(bye.received - link->acknowledged_at) < 0)
+		return kt_err_set(reterr, -EPROTO,
+				  "the guest said BYE without waiting for RACK: its result might "
+				  "have got lost");
+	if (!bye.is_alone)
+		return kt_err_set(reterr, -EPROTO,
+				  "the guest said BYE while processes of the test still ran");
+	link->has_bye = true;
+	kt_machine_power_off(link->machine);
+	return 0;
 }
 
 /*
@@ -88,17 +115,16 @@ static void on_port(void *data, const uint8_t *bytes, size_t len)
 	if (link->rx.fault)
 		return;
 	while ((r = kt_frame_rx_take(&link->rx, &bytes, &len, &frame, &err)) > 0) {
-		if (frame.type == KT_MSG_BYE) {
-			kt_machine_power_off(link->machine);
-			continue;
-		}
-		if (frame.type != KT_MSG_HELLO) {
+		if (frame.type == KT_MSG_BYE)
+			r = on_bye(link, &frame, &err);
+		else if (frame.type == KT_MSG_HELLO)
+			r = on_hello(link, &frame, &err);
+		else
 			link->events->frame(link->data, &frame);
-			continue;
-		}
-		r = link->rx.fault = on_hello(link, &frame, &err);
-		if (r < 0)
+		if (r < 0) {
+			link->rx.fault = r;
 			break;
+		}
 	}
 	if (r < 0)
 		link->events->broken(link->data, err.text);
@@ -176,6 +202,11 @@ int kt_link_fault(const struct kt_link *link)
 	return link->rx.fault;
 }
 
+bool kt_link_has_bye(const struct kt_link *link)
+{
+	return link->has_bye;
+}
+
 struct kt_link_position kt_link_position(const struct kt_link *link)
 {
 	return (struct kt_link_position){ link->rx.sequence, link->tx.sequence };
@@ -219,6 +250,10 @@ int kt_link_send(struct kt_link *link, enum kt_message type, const void *payload
 	if (len > KT_FRAME_PAYLOAD_MAX)
 		return -EMSGSIZE;
 	kt_frame_seal(&link->tx, type, payload, (uint32_t)len, header);
+	if (type == KT_MSG_RESULT_ACK) {
+		link->is_acknowledged = true;
+		link->acknowledged_at = link->tx.sequence;
+	}
 	return kt_machine_port_write(link->machine, frame, len ? 2 : 1);
 }
 

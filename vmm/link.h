@@ -5,7 +5,8 @@
  *
  * Sessions, shells and the making of templates all talk to a guest through a link. The link decodes
  * HELO and refuses a guest of another protocol version. When the guest says BYE, it ends the
- * machine, which looks as if the guest had powered off. It holds one deadline, and remembers what
+ * machine, which looks as if the guest had powered off; a guest that says BYE before it has got
+ * RACK, or while other processes run in it, is broken. It holds one deadline, and remembers what
  * the guest has to do by then.
  */
 
@@ -24,7 +25,7 @@ struct kt_link_events {
 	void (*frame)(void *data, const struct kt_frame *frame);
 	/* Bytes of the kernel's console. */
 	void (*console)(void *data, const uint8_t *bytes, size_t len);
-	/* A malformed frame or HELO, or a machine that cannot be guarded. No frame follows. */
+	/* A malformed frame or HELO, BYE too early, an unguarded machine. No frame follows. */
 	void (*broken)(void *data, const char *why);
 	/* The machine has ended; nothing follows. */
 	void (*exited)(void *data, const struct kt_machine_exit *exit);
@@ -52,9 +53,13 @@ struct kt_link *kt_link_free(struct kt_link *link);
 
 /*
  * The fault that broke the stream of frames, a negative errno: -EBADMSG for a malformed frame,
- * -ECONNRESET when the program that is PID 1 was started again without being asked. 0: none.
+ * -ECONNRESET when the program that is PID 1 was started again without being asked, -EPROTO for a
+ * BYE too early. 0: none.
  */
 int kt_link_fault(const struct kt_link *link);
+
+/* Whether the guest has said BYE, in order. A machine that ends without it has lost its guest. */
+bool kt_link_has_bye(const struct kt_link *link);
 
 /* The machine of the link; owned by the link. */
 struct kt_machine *kt_link_machine(const struct kt_link *link);
@@ -79,8 +84,8 @@ void kt_link_await_nothing(struct kt_link *link);
 const char *kt_link_awaited(const struct kt_link *link);
 
 /*
- * Queues a frame for the guest; never blocks. Returns 0, -ENOMEM, or -EMSGSIZE when @len is larger
- * than KT_FRAME_PAYLOAD_MAX.
+ * Queues a frame for the guest; never blocks. From RACK on, the guest may say BYE. Returns 0,
+ * -ENOMEM, or -EMSGSIZE when @len is larger than KT_FRAME_PAYLOAD_MAX.
  */
 int kt_link_send(struct kt_link *link, enum kt_message type, const void *payload, size_t len);
 

@@ -147,7 +147,8 @@ static int find_name(int fd, struct maps_name *ret_name, struct kt_err *reterr)
 		*ret_name = mapping.name;
 		return 0;
 	}
-	return r < 0 ? r : kt_err_set(reterr, -ENXIO, "the guest's RAM is mapped and not found");
+	return r < 0 ? r
+		     : kt_err_set(reterr, -ENXIO, "the mapping of the guest's RAM was not found");
 }
 
 static int by_gpa(const void *a, const void *b)
@@ -237,7 +238,7 @@ static int check_range(const struct kt_mem *mem, uint64_t gpa, size_t len, struc
 
 		if (!region)
 			return kt_err_set(reterr, -EFAULT,
-					  "guest-physical address 0x%" PRIx64 " is no RAM", gpa);
+					  "guest-physical address 0x%" PRIx64 " is not RAM", gpa);
 		n = KT_MIN((uint64_t)len, region->gpa + region->len - gpa);
 		gpa += n;
 		len -= n;
@@ -454,9 +455,11 @@ static bool data_of_process(int pagemap, const struct kt_mem_region *region, uin
 			return false;
 		if (!used_pages(entries, (size_t)n / sizeof(entries[0]), &first, &end))
 			continue;
+		if (at + first * PAGE_LEN >= to)
+			return false;
 		ret_extent->start = KT_MAX(from, at + first * PAGE_LEN);
 		ret_extent->end = KT_MIN(to, at + end * PAGE_LEN);
-		return ret_extent->start < to;
+		return true;
 	}
 	return false;
 }

@@ -187,7 +187,9 @@ static int check_ram(const json_t *meta, int fd, struct kt_err *reterr)
 	if (mtime_ns(&st) == mtime)
 		return 0;
 	r = kt_ramfile_hash(fd, &now_hash, &used);
-	if (r < 0 || now_hash != hash)
+	if (r < 0)
+		return kt_err_set(reterr, r, "its RAM: %m");
+	if (now_hash != hash)
 		return kt_err_set(reterr, -EBADMSG, "its RAM has changed");
 	return 0;
 }
@@ -200,7 +202,9 @@ static int check_state(const json_t *meta, int dir_fd, struct kt_err *reterr)
 	if (r < 0)
 		return r;
 	r = hash_state(dir_fd, &now_hash);
-	if (r < 0 || now_hash != hash)
+	if (r < 0)
+		return kt_err_set(reterr, r, "its state: %m");
+	if (now_hash != hash)
 		return kt_err_set(reterr, -EBADMSG, "its state has changed");
 	return 0;
 }

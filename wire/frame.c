@@ -82,7 +82,7 @@ static int check_header(const struct kt_frame_rx *rx, const struct header *heade
 				  "malformed frame %u '%s': length %u is over the limit of %u",
 				  rx->sequence, type, header->length, KT_FRAME_PAYLOAD_MAX);
 	if (header->type == KT_MSG_HELLO && !header->sequence && rx->sequence)
-		return kt_err_set(reterr, -ECONNRESET, "PID 1 of the guest has begun anew");
+		return kt_err_set(reterr, -ECONNRESET, "PID 1 of the guest was started again");
 	if (header->sequence != rx->sequence)
 		return kt_err_set(reterr, -EBADMSG,
 				  "malformed frame '%s': sequence %u where %u was due", type,

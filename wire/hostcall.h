@@ -35,10 +35,8 @@ enum kt_hostcall_op {
 	 */
 	KT_HOSTCALL_RECEIVE,
 	/*
-	 * Seeds the choice of the moments at which a vCPU's turn ends: @value[0] is the seed,
-	 * @value[1] the mean length of a turn in instructions, at least 16. If @value[2] is not 0,
-	 * turns also end at accesses by which vCPUs influence each other; -ENOTSUP if the machine
-	 * does not watch them.
+	 * From now on vCPUs take turns as the struct kt_turns of @len bytes at @address says.
+	 * -ENOTSUP for KT_TURNS_CONFLICT if the machine does not watch accesses to memory.
 	 */
 	KT_HOSTCALL_SEED,
 	/*
@@ -46,7 +44,7 @@ enum kt_hostcall_op {
 	 * from then on KT_HOSTCALL_SEND fails with -EPIPE.
 	 */
 	KT_HOSTCALL_LIMIT,
-	/* Returns in @value[0] how many turns were ended since KT_HOSTCALL_SEED. */
+	/* Returns in @value the struct kt_turns_made since KT_HOSTCALL_SEED. */
 	KT_HOSTCALL_TURNS,
 };
 
@@ -62,5 +60,4 @@ struct kt_hostcall {
 
 _Static_assert(sizeof(struct kt_hostcall) == 48, "both sides have the same layout");
 
-#define KT_HOSTCALL_LEN_MAX  65536u
-#define KT_HOSTCALL_TURN_MIN 16u /* instructions */
+#define KT_HOSTCALL_LEN_MAX 65536u

@@ -25,7 +25,7 @@ int kt_json_parse(const void *data, size_t len, const char *what, json_t **ret_j
 				  error.text, error.position);
 	if (!json_is_object(json)) {
 		json_decref(json);
-		return kt_err_set(reterr, -EBADMSG, "%s is JSON, but no object", what);
+		return kt_err_set(reterr, -EBADMSG, "%s is JSON, but not an object", what);
 	}
 	*ret_json = json;
 	return 0;

@@ -10,7 +10,7 @@
 #include "wire/frame.h"
 
 /* To be raised with every change of a payload's meaning: both ends must have the same version. */
-#define KT_WIRE_VERSION 5
+#define KT_WIRE_VERSION 6
 
 /* The name of the virtio-serial port. */
 #define KT_WIRE_PORT_NAME "org.ktest.bulk"
@@ -30,7 +30,7 @@ enum kt_message {
 	KT_MSG_DOING = KT_FRAME_TYPE('D', 'O', 'I', 'N'),      /* text: KT_DOING_MAX */
 	KT_MSG_SETTLED = KT_FRAME_TYPE('S', 'E', 'T', 'D'),    /* empty: SETTLE is done */
 	KT_MSG_WOKE = KT_FRAME_TYPE('W', 'O', 'K', 'E'),       /* empty: WAKE is done */
-	KT_MSG_BYE = KT_FRAME_TYPE('B', 'Y', 'E', ' '),        /* empty: end the machine */
+	KT_MSG_BYE = KT_FRAME_TYPE('B', 'Y', 'E', ' '),        /* struct kt_msg_bye */
 
 	/* from the host to the guest */
 	KT_MSG_SETTLE = KT_FRAME_TYPE('S', 'E', 'T', 'L'), /* empty: prepare to be saved */
@@ -102,6 +102,18 @@ struct kt_msg_crash {
 };
 
 _Static_assert(sizeof(struct kt_msg_crash) == 24 + 8 * KT_CRASH_FRAMES_MAX, "wire format");
+
+/*
+ * The last message of a guest: the host may end the machine. It proves that the guest has got RACK
+ * and has ended what the test left behind; otherwise a result might get lost, or a test be judged
+ * while a part of it still runs, and nobody would notice.
+ */
+struct kt_msg_bye {
+	uint32_t received; /* number of frames that the guest has taken, modulo 2^32 */
+	uint32_t is_alone; /* 1: PID 1 is the only process of user space; 0: there are others */
+};
+
+_Static_assert(sizeof(struct kt_msg_bye) == 8, "wire format");
 
 /* The size of the terminal of a shell has changed. */
 struct kt_msg_window {

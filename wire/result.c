@@ -150,12 +150,15 @@ json_t *kt_result_to_json(const struct kt_result *result)
 
 	for (size_t i = 0; failures && i < result->n_failures; i++)
 		(void)json_array_append_new(failures, failure_to_json(&result->failures[i]));
-	return json_pack("{ss so* so sI sI sI si sI sO* so*}", "verdict",
+	return json_pack("{ss so* so sI sI sI si sI sI sI sI sO* so*}", "verdict",
 			 verdict_names[result->verdict], "reason", optional_text(result->reason),
 			 "failures", failures, "failures_lost", (json_int_t)result->n_failures_lost,
 			 "duration_ns", (json_int_t)result->duration_ns, "since_begin_ns",
 			 (json_int_t)result->since_begin_ns, "exit_status", result->exit_status,
-			 "turns", (json_int_t)result->turns, "scenario", result->scenario, "shed",
+			 "turns", (json_int_t)result->turns.ended, "switches",
+			 (json_int_t)result->turns.switches, "insns",
+			 (json_int_t)result->turns.insns, "left_behind",
+			 (json_int_t)result->left_behind, "scenario", result->scenario, "shed",
 			 optional_text(result->shed));
 }
 
@@ -166,19 +169,21 @@ json_t *kt_result_to_json(const struct kt_result *result)
  */
 struct result_header {
 	uint32_t verdict;
-	uint32_t exit_status;
+	uint16_t exit_status;
+	uint16_t left_behind; /* saturates */
 	uint64_t duration_ns;
 	uint64_t since_begin_ns;
-	uint64_t turns;
+	struct kt_turns_made turns;
 };
 
-_Static_assert(sizeof(struct result_header) == 32, "wire format");
+_Static_assert(sizeof(struct result_header) == 48, "wire format");
 
 int kt_result_encode(const struct kt_result *result, void **ret_data, size_t *ret_len)
 {
 	struct result_header header = {
 		.verdict = result->verdict,
-		.exit_status = (uint32_t)result->exit_status,
+		.exit_status = (uint16_t)result->exit_status,
+		.left_behind = (uint16_t)KT_MIN(result->left_behind, (unsigned int)UINT16_MAX),
 		.duration_ns = result->duration_ns,
 		.since_begin_ns = result->since_begin_ns,
 		.turns = result->turns,
@@ -300,7 +305,12 @@ int kt_result_from_json(const json_t *json, struct kt_result *ret_result, struct
 	result.reason = copy_text(text_member(json, "reason"));
 	result.duration_ns = (uint64_t)optional_int(json, "duration_ns", 0, INT64_MAX, 0);
 	result.since_begin_ns = (uint64_t)optional_int(json, "since_begin_ns", 0, INT64_MAX, 0);
-	result.turns = (uint64_t)optional_int(json, "turns", 0, INT64_MAX, 0);
+	result.turns = (struct kt_turns_made){
+		.ended = (uint64_t)optional_int(json, "turns", 0, INT64_MAX, 0),
+		.switches = (uint64_t)optional_int(json, "switches", 0, INT64_MAX, 0),
+		.insns = (uint64_t)optional_int(json, "insns", 0, INT64_MAX, 0),
+	};
+	result.left_behind = (unsigned int)optional_int(json, "left_behind", 0, UINT32_MAX / 2, 0);
 	result.exit_status = (int)optional_int(json, "exit_status", 0, 255, 255);
 	result.n_failures_lost +=
 		(unsigned int)optional_int(json, "failures_lost", 0, UINT32_MAX / 2, 0);
@@ -330,9 +340,14 @@ int kt_result_decode(const void *data, size_t len, struct kt_result *ret_result,
 		*ret_result = (struct kt_result){
 			.verdict = (enum kt_verdict)header.verdict,
 			.exit_status = (int)header.exit_status,
+			.left_behind = header.left_behind,
 			.duration_ns = KT_MIN(header.duration_ns, (uint64_t)INT64_MAX),
 			.since_begin_ns = KT_MIN(header.since_begin_ns, (uint64_t)INT64_MAX),
-			.turns = KT_MIN(header.turns, (uint64_t)INT64_MAX),
+			.turns = {
+				.ended = KT_MIN(header.turns.ended, (uint64_t)INT64_MAX),
+				.switches = KT_MIN(header.turns.switches, (uint64_t)INT64_MAX),
+				.insns = KT_MIN(header.turns.insns, (uint64_t)INT64_MAX),
+			},
 		};
 		return 0;
 	}

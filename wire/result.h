@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "util/err.h"
+#include "wire/turns.h"
 
 /* The order is that of merging: a greater verdict replaces a smaller one, except for SKIP. */
 enum kt_verdict {
@@ -47,10 +48,11 @@ struct kt_result {
 	unsigned int n_failures_lost; /* beyond KT_FAILURES_MAX */
 	char *shed;           /* what was left out to fit into a frame, in words; NULL: nothing */
 	uint64_t duration_ns; /* of the test in the guest */
-	uint64_t turns;       /* of vCPUs that the seed has ended; 0: the seed did not decide */
-	uint64_t since_begin_ns; /* from the test's first instruction to the sending of this */
-	int exit_status;         /* of a shell or a command: 0..255 */
-	json_t *scenario;        /* object of statistics of steps and workers, or NULL */
+	struct kt_turns_made turns;
+	uint64_t since_begin_ns;  /* from the test's first instruction to the sending of this */
+	unsigned int left_behind; /* processes that the test left running; they were killed */
+	int exit_status;          /* of a shell or a command: 0..255 */
+	json_t *scenario;         /* object of statistics of steps and workers, or NULL */
 };
 
 #define KT_RESULT_NULL ((struct kt_result){ .verdict = KT_VERDICT_PASS })

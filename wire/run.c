@@ -24,11 +24,10 @@ struct run_header {
 	uint32_t n_texts;
 	uint32_t work_type;
 	uint64_t limit_ns;
-	uint32_t turn_insns;
-	uint32_t conflicts;
+	struct kt_turns turns;
 };
 
-_Static_assert(sizeof(struct run_header) == 24 + sizeof(struct kt_msg_wake) + 24, "wire format");
+_Static_assert(sizeof(struct run_header) == 24 + sizeof(struct kt_msg_wake) + 48, "wire format");
 
 #define N_FIXED_TEXTS 3u    /* test, command, terminal */
 #define N_TEXTS_MAX   1024u /* bounds what a malformed message can make the guest allocate */
@@ -54,8 +53,7 @@ int kt_run_request_encode(const struct kt_run_request *run, void **ret_data, siz
 		.work_type = run->work_type,
 		.time_scale_percent = run->time_scale_percent,
 		.limit_ns = run->limit_ns,
-		.turn_insns = run->turn_insns,
-		.conflicts = run->conflicts,
+		.turns = run->turns,
 		.rows = run->rows,
 		.columns = run->columns,
 		.wake = run->wake,
@@ -135,8 +133,7 @@ int kt_run_request_decode(const void *data, size_t len, struct kt_run_request *r
 		.work_type = header.work_type,
 		.time_scale_percent = header.time_scale_percent,
 		.limit_ns = header.limit_ns,
-		.turn_insns = header.turn_insns,
-		.conflicts = header.conflicts,
+		.turns = header.turns,
 		.rows = header.rows,
 		.columns = header.columns,
 		.wake = header.wake,

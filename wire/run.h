@@ -11,6 +11,7 @@
 
 #include "util/err.h"
 #include "wire/message.h"
+#include "wire/turns.h"
 
 enum kt_run_mode {
 	KT_RUN_TEST,  /* run the KTEST named @test */
@@ -27,8 +28,7 @@ struct kt_run_request {
 	uint16_t rows;        /* KT_RUN_SHELL: size of the terminal */
 	uint16_t columns;
 	uint64_t seed;                  /* of all random numbers in the test */
-	uint32_t turn_insns;            /* mean length of a vCPU's turn, in instructions */
-	bool conflicts;                 /* turns also end where vCPUs access the same memory */
+	struct kt_turns turns;          /* of vCPUs in virtual time */
 	uint32_t work_type;             /* enum kt_work_type of swappable workers; 0: their own */
 	uint32_t attempt;               /* from 1 */
 	uint32_t time_scale_percent;    /* factor for waits, 100 on hardware; at least 100 */

@@ -64,8 +64,9 @@ static int print_path(struct kt_inspect *inspect, const struct kt_options *optio
 
 	if (r < 0)
 		return r;
-	return all ? add_json(inspect, path, &place, &limits, all, reterr)
-		   : print_text(inspect, path, &place, &limits, reterr);
+	r = all ? add_json(inspect, path, &place, &limits, all, reterr)
+		: print_text(inspect, path, &place, &limits, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "'%s'", path) : 0;
 }
 
 /* What a word says: "tasks", "map pairs". */

@@ -9,6 +9,7 @@
 #include "framework/cli/exit_status.h"
 #include "framework/kernel/fetch.h"
 #include "framework/kernel/kernel.h"
+#include "framework/outcome/advice.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 
@@ -65,7 +66,7 @@ static int fetch(const struct kt_options *options)
 	};
 	struct kt_err err = KT_ERR_NULL;
 	KT_FREE char *release = NULL;
-	int r = kt_kernel_fetch(&fetch_options, &release, &err);
+	int r = kt_advise_cache(&err, kt_kernel_fetch(&fetch_options, &release, &err));
 
 	close_line(&display);
 	if (r < 0)

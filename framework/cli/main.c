@@ -22,6 +22,7 @@
 #include "framework/declaration/registry.h"
 #include "framework/declaration/scheduler.h"
 #include "framework/declaration/validate.h"
+#include "framework/outcome/advice.h"
 #include "framework/run/runner.h"
 #include "framework/setup/time.h"
 #include "schedulers/loader.h"
@@ -65,6 +66,7 @@ static int set_up(struct kt_setup *setup, const struct kt_options *options,
 		wants.n_extras = 1;
 	}
 	r = kt_setup_init(setup, options, &wants, reterr);
+	(void)kt_advise(reterr, kt_advise_cache(reterr, r));
 	*ret_status = r == -ENOENT ? KT_EXIT_STATUS_SKIPPED : KT_EXIT_STATUS_HARNESS;
 	return r;
 }
@@ -234,6 +236,27 @@ static int run(const char *program, const struct kt_options *options,
 	return run_plan(program, &setup, selection, &plan);
 }
 
+/* The seed does not decide the course of a test that asks for real time. */
+static int explore(const char *program, const struct kt_options *options,
+		   struct kt_selection *selection)
+{
+	unsigned int n = kt_selection_keep_virtual(selection);
+
+	if (n && !selection->n) {
+		struct kt_err err;
+
+		(void)kt_err_set(&err, 0,
+				 "--explore: the selected test%s for real time, in which a seed "
+				 "decides nothing",
+				 n == 1 ? " asks" : "s all ask");
+		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+	}
+	if (n)
+		(void)fprintf(stderr, "warning: --explore leaves out %u test%s for real time\n", n,
+			      n == 1 ? " that asks" : "s that ask");
+	return run(program, options, selection);
+}
+
 /* The shell has the machine of one test, or without -t a default one. */
 static int shell(const char *program, const struct kt_options *options,
 		 const struct kt_selection *selection)
@@ -257,14 +280,16 @@ static int shell(const char *program, const struct kt_options *options,
 	}
 	if (set_up(&setup, options, &test, test ? 1 : 0, &setup_status, &err) < 0)
 		return fail(program, &err, setup_status);
-	if (kt_shell_run(&setup, &setup.kernels[0], test, options->exec, &status, &err) < 0)
+	if (kt_advise(&err, kt_shell_run(&setup, &setup.kernels[0], test, options->exec, &status,
+					 &err)) < 0)
 		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
 	return status;
 }
 
 /*
  * Commands about the tests of the binary. All declarations are checked, whatever is selected, so
- * that a fault does not depend on the command line; only --list continues in spite of faults.
+ * that a fault does not depend on the command line. After a fault nothing runs, but --list still
+ * lists.
  */
 static int with_tests(const char *program, const struct kt_options *options)
 {
@@ -297,6 +322,8 @@ static int with_tests(const char *program, const struct kt_options *options)
 	}
 	if (options->command == KT_COMMAND_SHELL)
 		return shell(program, options, &selection);
+	if (options->explore)
+		return explore(program, options, &selection);
 	return run(program, options, &selection);
 }
 

@@ -60,7 +60,8 @@ int kt_verified_init(struct kt_verified *verified, const char *name, struct kt_e
 		};
 	} else {
 		return kt_err_set(reterr, -EINVAL,
-				  "'%s' is no scheduler of this binary and no file: %m", name);
+				  "'%s' is neither a scheduler of this binary nor a file: %m",
+				  name);
 	}
 	if (!verified->scheduler.object)
 		return kt_err_set(reterr, -EINVAL,

@@ -171,9 +171,10 @@ static void check_known(struct validation *v, const char *where, const char *tex
 	if (is_known(v, name, takes_init))
 		return;
 	if (name && !*name)
-		fault(v, "%s: %s: \"\", where PID 1 is, is no cgroup for that", where, text);
+		fault(v, "%s: %s: \"\" cannot be used here: it is the cgroup of PID 1", where,
+		      text);
 	else
-		fault(v, "%s: %s: no step before creates the cgroup \"%s\"", where, text,
+		fault(v, "%s: %s: no earlier step creates the cgroup \"%s\"", where, text,
 		      name ?: "");
 }
 
@@ -357,7 +358,8 @@ static unsigned int check_test(const struct kt_test_node *tests, const struct kt
 	if (!uses_scheduler(test) && (test->watchdog_ms || test->expect_scheduler_exit.kind ||
 				      test->expect_scheduler_exit.reason_contains))
 		fault(&v,
-		      "%s is of no use: no scheduler is named by .scheduler, .schedulers or a step",
+		      "%s has no effect: neither .scheduler, .schedulers nor a step names a "
+		      "scheduler",
 		      test->watchdog_ms ? ".watchdog_ms" : ".expect_scheduler_exit");
 	if (kt_checks_fault(&test->checks))
 		fault(&v, ".checks: %s", kt_checks_fault(&test->checks));

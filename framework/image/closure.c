@@ -411,7 +411,7 @@ static int resolve_needed(const struct resolver *resolver, const struct object *
 		r = add_file(resolver->closure, soname, &found);
 	else if (r == 0)
 		r = kt_err_set(reterr, -ENOENT,
-			       "library '%s', which '%s' needs, is nowhere to be found", soname,
+			       "the library '%s', which '%s' needs, cannot be found", soname,
 			       object->host);
 	free(found.host);
 	free(found.guest);

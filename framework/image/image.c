@@ -186,7 +186,7 @@ static int merge_item(struct kt_image *image, const struct item *item, const cha
 			continue;
 		if (have->mode != item->mode || !XXH128_isEqual(have->hash, item->hash))
 			return kt_err_set(reterr, -EEXIST,
-					  "'%s' is to be '%s' in the guest, as another file is",
+					  "'%s' and another file would both be '%s' in the guest",
 					  host, item->guest);
 		have->is_base |= item->is_base;
 		kt_packages_add_all(&have->packages, &item->packages);

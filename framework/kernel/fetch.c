@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +38,7 @@
 #define KEYRING           "/usr/share/keyrings/debian-archive-keyring.gpg"
 #define INDEX_TIMEOUT_NS  (300 * KT_NSEC_PER_SEC)
 #define STALL_TIMEOUT_NS  (120 * KT_NSEC_PER_SEC) /* of a download that makes no progress */
+#define FULL_BYTES        (1u << 20)              /* a disk with less is full */
 #define UNPACK_TIMEOUT_NS (600 * KT_NSEC_PER_SEC) /* of each package */
 #define QUERY_TIMEOUT_NS  (60 * KT_NSEC_PER_SEC)  /* of a query without the network */
 
@@ -400,7 +403,8 @@ static int await_download(struct download *download, int status_fd, pid_t pid, i
 /*
  * Downloads the packages to the directory @to. "apt-get download" writes to its working directory,
  * so env(1) changes that. apt-get reports its progress through a pipe that it inherits
- * (APT::Status-Fd), and its errors go to an unnamed file, so that it cannot block on a second pipe.
+ * (APT::Status-Fd), and its errors go to a file in memory: it cannot block on a second pipe, and a
+ * full disk does not hide that it is full.
  */
 static int download(const struct fetch *fetch, const char *release, const struct packages *packages,
 		    const char *to, struct kt_err *reterr)
@@ -419,11 +423,11 @@ static int download(const struct fetch *fetch, const char *release, const struct
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return kt_err_set(reterr, -errno, "pipe: %m");
 	status_option = kt_format("-oAPT::Status-Fd=%d", ends[1]);
-	errors = open(to, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	errors = memfd_create("ktest-apt", MFD_CLOEXEC);
 	if (!status_option || !chdir_option)
 		r = kt_err_oom(reterr);
 	else
-		r = errors < 0 ? kt_err_set(reterr, -errno, "'%s': %m", to) : 0;
+		r = errors < 0 ? kt_err_set(reterr, -errno, "memfd_create: %m") : 0;
 	args[n++] = status_option;
 	for (size_t i = 0; i < packages->n; i++)
 		args[n++] = packages->names[i];
@@ -451,6 +455,8 @@ static int download(const struct fetch *fetch, const char *release, const struct
 	if (r < 0 || !status)
 		return r;
 	(void)pread(errors, said, sizeof(said) - 1, 0);
+	for (size_t len = strlen(said); len && said[len - 1] == '\n'; len--)
+		said[len - 1] = '\0';
 	return kt_err_set(reterr, -EREMOTEIO, "downloading %s: apt-get failed: %.700s", release,
 			  said);
 }
@@ -550,6 +556,17 @@ static int collect(const char *root, const char *release, const char *stage, str
 					stage, "modules", reterr);
 }
 
+/* Programs do not tell why they fail, other than to people: an error on a full disk is ENOSPC. */
+static int blame_disk(const char *dir, int r, struct kt_err *reterr)
+{
+	struct statvfs disk;
+
+	if (r >= 0 || r == -ENOSPC || statvfs(dir, &disk) < 0 ||
+	    (uint64_t)disk.f_bavail * disk.f_frsize >= FULL_BYTES)
+		return r;
+	return kt_err_prefix(reterr, -ENOSPC, "'%s' is full", dir);
+}
+
 /*
  * Downloads, unpacks and prepares @release in @stage. Packages and unpacked files are removed
  * again.
@@ -567,9 +584,10 @@ static int build(const struct fetch *fetch, const char *release, const char *sta
 	    list_packages(fetch, release, &packages, reterr) ?:
 	    download(fetch, release, &packages, debs, reterr);
 	if (r < 0)
-		return r;
+		return blame_disk(stage, r, reterr);
 	tell(fetch, -1, "unpacking %s", release);
 	r = unpack(fetch, debs, root, reterr) ?: collect(root, release, stage, reterr);
+	r = blame_disk(stage, r, reterr);
 	(void)kt_remove_all(debs);
 	(void)kt_remove_all(root);
 	if (r < 0)
@@ -604,7 +622,7 @@ static void warn_broken(const struct fetch *fetch, const char *release, bool pas
 
 	if (passed_over) {
 		tell(fetch, -1,
-		     "%s is passed over: its BTF is inconsistent for %zu sched_ext kfuncs (%s, "
+		     "%s is skipped: its BTF is inconsistent for %zu sched_ext kfuncs (%s, "
 		     "...)",
 		     release, facts->n_broken_kfuncs, facts->broken_kfuncs[0]);
 		return;
@@ -724,7 +742,7 @@ static int fetch_default(const struct fetch *fetch, const struct kt_releases *re
 	return kt_err_set(
 		reterr, -ENOENT,
 		"no kernel of the archive has consistent BTF for sched_ext; name one to fetch "
-		"it all the same");
+		"it anyway");
 }
 
 static void tell_waiting(void *data)

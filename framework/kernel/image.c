@@ -381,7 +381,8 @@ static int read_elf(Elf *elf, const char *btf_copy, struct kt_kernel_facts *fact
 			return r;
 	}
 	if (!facts->release[0])
-		return kt_err_set(reterr, -ENOEXEC, "it is no Linux kernel: no version in .rodata");
+		return kt_err_set(reterr, -ENOEXEC,
+				  "it is not a Linux kernel: .rodata has no version");
 	return 0;
 }
 

@@ -14,7 +14,6 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/parse.h"
-#include "wire/hostcall.h"
 
 /*
  * The environment is applied first and the command line after it, through the same function
@@ -92,12 +91,16 @@ static const char help[] =
 	"      --seed N             of the order, and of what is random in tests\n"
 	"      --explore N          run each test under N seeds, up to the first failure; with\n"
 	"                           --policy conflict\n"
-	"      --policy random|conflict\n"
-	"                           where turns of virtual CPUs end: anywhere (default), or also\n"
-	"                           where CPUs access the same memory\n"
+	"      --policy random|pct|conflict\n"
+	"                           where turns of virtual CPUs end: anywhere (default), by\n"
+	"                           priorities that change, or also where CPUs access the same\n"
+	"                           memory\n"
 	"      --mips N             million instructions per second of each busy virtual CPU in\n"
 	"                           virtual time (default 60, and 125 for a single CPU)\n"
 	"      --turn N             mean instructions of a virtual CPU's turn (default 10000)\n"
+	"      --pct-depth N        of --policy pct: events whose order matters (default 3)\n"
+	"      --pct-length N       of --policy pct: instructions of a run (default: the seed\n"
+	"                           guesses)\n"
 	"      --work-type TYPE     of workers that are declared swappable, instead of their own\n"
 	"      --no-capture         show the guest's output as it comes; one test at a time\n"
 	"\n"
@@ -190,6 +193,8 @@ enum {
 	OPT_EXPLORE,
 	OPT_POLICY,
 	OPT_TURN,
+	OPT_PCT_DEPTH,
+	OPT_PCT_LENGTH,
 	OPT_MIPS,
 	OPT_PARTITION,
 	OPT_SHARD,
@@ -252,6 +257,8 @@ static const struct option long_options[] = {
 	{ "explore", required_argument, NULL, OPT_EXPLORE },
 	{ "policy", required_argument, NULL, OPT_POLICY },
 	{ "turn", required_argument, NULL, OPT_TURN },
+	{ "pct-depth", required_argument, NULL, OPT_PCT_DEPTH },
+	{ "pct-length", required_argument, NULL, OPT_PCT_LENGTH },
 	{ "mips", required_argument, NULL, OPT_MIPS },
 	{ "partition", required_argument, NULL, OPT_PARTITION },
 	{ "shard", required_argument, NULL, OPT_SHARD },
@@ -299,7 +306,13 @@ static const struct word boot_words[] = {
 	{ 0 },
 };
 
-static const struct word policy_words[] = { { "random", false }, { "conflict", true }, { 0 } };
+static const struct word policy_words[] = {
+	{ "random", KT_TURNS_RANDOM },
+	{ "pct", KT_TURNS_PCT },
+	{ "conflict", KT_TURNS_CONFLICT },
+	{ 0 },
+};
+
 static const struct word flaky_words[] = { { "pass", false }, { "fail", true }, { 0 } };
 
 static const struct word status_words[] = {
@@ -587,6 +600,7 @@ static int apply_repeating(struct kt_options *o, int option, const char *text,
 	case OPT_SHUFFLE:
 		return set_flag(&o->shuffle);
 	case OPT_SEED:
+		o->seed_given = true;
 		return parse_seed(text, &o->seed, reterr);
 	case OPT_EXPLORE:
 		o->explore = true;
@@ -595,13 +609,18 @@ static int apply_repeating(struct kt_options *o, int option, const char *text,
 	case OPT_POLICY:
 		r = parse_word("--policy", policy_words, text, &value, reterr);
 		o->policy_given = true;
-		o->conflicts = value;
+		o->policy = (enum kt_turns_policy)value;
 		return r;
 	case OPT_MIPS:
 		return parse_number("--mips", text, 1, 1000, &o->mips, reterr);
 	case OPT_TURN:
-		return parse_number("--turn", text, KT_HOSTCALL_TURN_MIN, 1000000000,
+		return parse_number("--turn", text, KT_TURNS_MEAN_MIN, KT_TURNS_MEAN_MAX,
 				    &o->turn_insns, reterr);
+	case OPT_PCT_DEPTH:
+		return parse_number("--pct-depth", text, 1, KT_TURNS_DEPTH_MAX, &o->pct_depth,
+				    reterr);
+	case OPT_PCT_LENGTH:
+		return parse_number("--pct-length", text, 1, UINT32_MAX, &o->pct_length, reterr);
 	}
 	return apply_reporting(o, option, text, reterr);
 }
@@ -893,10 +912,9 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL,
 				  "--explore is a stress run with seeds; it does not go with "
 				  "--stress-count or --stress-duration");
-	if (o->time == KT_TIME_CHOICE_REAL && (o->explore || o->conflicts))
+	if (o->time == KT_TIME_CHOICE_REAL && (o->explore || o->policy_given))
 		return kt_err_set(reterr, -EINVAL,
-				  "--explore and --policy conflict need virtual time, not --time "
-				  "real");
+				  "--explore and --policy need virtual time, not --time real");
 	if (o->tap && o->no_capture)
 		return kt_err_set(reterr, -EINVAL,
 				  "--tap and --no-capture both want standard output; choose one");
@@ -936,6 +954,7 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 		.cache_max_bytes = UINT64_MAX,
 		.stress_count = 1,
 		.turn_insns = KT_TURN_INSNS,
+		.pct_depth = KT_PCT_DEPTH,
 		.seed = random_seed(),
 		.status_level = KT_STATUS_PASS,
 	};
@@ -956,11 +975,16 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 	if (o.stress_duration_ns && !o.stress_count_given)
 		o.stress_count = 0;
 	if (o.explore && !o.policy_given)
-		o.conflicts = true;
+		o.policy = KT_TURNS_CONFLICT;
 	if (o.explore && !o.max_fail_given)
 		o.max_fail = 1;
 	*ret_options = o;
 	return 0;
+}
+
+const char *kt_turns_policy_name(enum kt_turns_policy policy)
+{
+	return policy_words[policy].name;
 }
 
 void kt_options_deinit(struct kt_options *options)

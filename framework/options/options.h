@@ -15,6 +15,7 @@
 #include "framework/options/shard.h"
 #include "util/err.h"
 #include "vmm/host.h"
+#include "wire/turns.h"
 
 enum kt_command {
 	KT_COMMAND_RUN,
@@ -61,6 +62,7 @@ enum kt_time_choice {
 };
 
 #define KT_TURN_INSNS 10000u /* the default of --turn */
+#define KT_PCT_DEPTH  3u     /* the default of --pct-depth */
 
 /* Where a test's machine comes from. */
 enum kt_boot {
@@ -122,14 +124,17 @@ struct kt_options {
 	bool stress_count_given;
 	uint64_t stress_duration_ns; /* 0: no limit; else stress_count is 0 unless given */
 	uint64_t global_timeout_ns;  /* of the whole run; 0: none */
-	bool explore;   /* stress_count runs, each under a seed of its own, up to a failure */
-	bool conflicts; /* turns of vCPUs end at conflicts too (--policy conflict) */
+	bool explore; /* stress_count runs, each under a seed of its own, up to a failure */
+	enum kt_turns_policy policy; /* of vCPUs' turns; default RANDOM, or CONFLICT to explore */
 	bool policy_given;
+	unsigned int turn_insns; /* mean length of a vCPU's turn, 16..10^9; default 10000 */
+	unsigned int pct_depth;  /* 1..KT_TURNS_DEPTH_MAX; default 3 */
+	unsigned int pct_length; /* of a run, in instructions; 0: the seed guesses it */
 	unsigned int mips; /* of each busy vCPU in virtual time, 1..1000; 0: as the test says */
-	unsigned int turn_insns;     /* mean length of a vCPU's turn, 16..10^9; default 10000 */
-	bool shuffle;                /* random order */
-	uint64_t seed;               /* of all random numbers; default: a random one */
-	bool no_capture;             /* the guest's output appears as it comes */
+	bool shuffle;      /* random order */
+	uint64_t seed;     /* of all random numbers; default: a random one */
+	bool seed_given;   /* then it is that of each round, unless explore */
+	bool no_capture;   /* the guest's output appears as it comes */
 	enum kt_work_type work_type; /* of swappable workers; KT_WORK_NONE: their own */
 
 	/* reporting */
@@ -173,6 +178,9 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 
 /* Frees the vectors. */
 void kt_options_deinit(struct kt_options *options);
+
+/* "random", "pct" or "conflict", as --policy has it. */
+const char *kt_turns_policy_name(enum kt_turns_policy policy);
 
 /* Writes the text of --help; @program is argv[0]. */
 void kt_options_help(const char *program, FILE *out);

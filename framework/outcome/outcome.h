@@ -33,6 +33,7 @@ struct kt_outcome {
 	unsigned int iteration;         /* of --stress-count, from 1 */
 	unsigned int attempt;           /* of --retries, from 1 */
 	uint64_t seed;                  /* for --seed: a run with it repeats this attempt */
+	unsigned int mips;              /* of the machine in virtual time; 0: it had real time */
 	struct kt_result result;
 	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each phase */
 	uint64_t total_ns;              /* from start to end of the attempt, without READY */

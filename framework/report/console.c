@@ -50,11 +50,14 @@ static int console_begin(struct kt_reporter *reporter, const struct kt_run_info 
 	struct console *console = (struct console *)reporter;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	(void)fprintf(console->out,
-		      "kernel%s %s, accel: %s%s, %ld CPUs, seed %" PRIu64 ", %u test%s",
+	(void)fprintf(console->out, "kernel%s %s, accel: %s%s, %ld CPUs, seed %" PRIu64,
 		      info->n_kernels > 1 ? "s" : "", info->kernels_text, info->host->accel_text,
 		      info->time == KT_TIME_VIRTUAL ? ", virtual time" : "", cpus,
-		      info->options->seed, info->n_tests, info->n_tests == 1 ? "" : "s");
+		      info->options->seed);
+	if (info->time == KT_TIME_VIRTUAL && info->host->repeatable)
+		(void)fprintf(console->out, ", turns %s",
+			      kt_turns_policy_name(info->options->policy));
+	(void)fprintf(console->out, ", %u test%s", info->n_tests, info->n_tests == 1 ? "" : "s");
 	if (info->options->stress_count > 1)
 		(void)fprintf(console->out, " x %u", info->options->stress_count);
 	else if (!info->options->stress_count)
@@ -152,6 +155,10 @@ static void put_phases(const struct console *console, const struct kt_outcome *o
 	if (outcome->begin_ns)
 		(void)fprintf(console->out, "; first instruction after %.3f s",
 			      (double)outcome->begin_ns / KT_NSEC_PER_SEC);
+	if (outcome->result.turns.insns)
+		(void)fprintf(console->out, "; at %u MIPS %" PRIu64 " turns, %" PRIu64 " switches",
+			      outcome->mips, outcome->result.turns.ended,
+			      outcome->result.turns.switches);
 	(void)fputc('\n', console->out);
 }
 

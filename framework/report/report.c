@@ -129,8 +129,12 @@ static void put_options(FILE *out, const struct kt_options *options, const char 
 			   options->time == KT_TIME_CHOICE_REAL ? "real" : "virtual");
 	if (options->mips)
 		(void)fprintf(out, " --mips %u", options->mips);
-	if (options->conflicts)
-		put_option(out, "--policy", "conflict");
+	if (options->policy != KT_TURNS_RANDOM)
+		put_option(out, "--policy", kt_turns_policy_name(options->policy));
+	if (options->policy == KT_TURNS_PCT && options->pct_depth != KT_PCT_DEPTH)
+		(void)fprintf(out, " --pct-depth %u", options->pct_depth);
+	if (options->policy == KT_TURNS_PCT && options->pct_length)
+		(void)fprintf(out, " --pct-length %u", options->pct_length);
 	if (options->turn_insns && options->turn_insns != KT_TURN_INSNS)
 		(void)fprintf(out, " --turn %u", options->turn_insns);
 	if (options->qemu)

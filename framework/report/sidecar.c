@@ -87,16 +87,24 @@ static json_t *attempts_to_json(const struct kt_outcome *outcome)
 	return attempts;
 }
 
+/* NULL where no policy was in effect. */
+static const char *policy_of(const struct kt_run_info *info, const struct kt_outcome *outcome)
+{
+	return outcome->mips && info->host->repeatable ? kt_turns_policy_name(info->options->policy)
+						       : NULL;
+}
+
 static json_t *outcome_to_json(const struct kt_run_info *info, const struct kt_outcome *outcome)
 {
 	const struct kt_test *test = outcome->test;
 
-	return json_pack("{si ss ss si ss* ss ss ss ss so si si so}", "version", SIDECAR_VERSION,
-			 "test", outcome->name, "file", test->file, "line", (int)test->line,
-			 "summary", test->summary, "kernel", outcome->kernel->facts.release,
-			 "accel", info->host->accel_text, "time",
+	return json_pack("{si ss ss si ss* ss ss ss si ss* ss so si si so}", "version",
+			 SIDECAR_VERSION, "test", outcome->name, "file", test->file, "line",
+			 (int)test->line, "summary", test->summary, "kernel",
+			 outcome->kernel->facts.release, "accel", info->host->accel_text, "time",
 			 kt_time_name(test->time == KT_REAL_TIME ? KT_TIME_REAL : info->time),
-			 "verdict", kt_verdict_name(outcome->result.verdict), "topology",
+			 "mips", (int)outcome->mips, "policy", policy_of(info, outcome), "verdict",
+			 kt_verdict_name(outcome->result.verdict), "topology",
 			 topology_to_json(test), "iteration", (int)outcome->iteration, "n_attempts",
 			 (int)outcome->attempt, "attempts", attempts_to_json(outcome));
 }

@@ -25,9 +25,12 @@ static int tap_begin(struct kt_reporter *reporter, const struct kt_run_info *inf
 	(void)fputs("TAP version 13\n", tap->out);
 	if (info->n_attempts) /* otherwise tap_end() writes the plan, as TAP permits */
 		(void)fprintf(tap->out, "1..%u\n", info->n_attempts);
-	(void)fprintf(tap->out, "# kernel %s, accel: %s, %s time, seed %" PRIu64 "\n",
+	(void)fprintf(tap->out, "# kernel %s, accel: %s, %s time, seed %" PRIu64,
 		      info->kernels_text, info->host->accel_text, kt_time_name(info->time),
 		      info->options->seed);
+	if (info->time == KT_TIME_VIRTUAL && info->host->repeatable)
+		(void)fprintf(tap->out, ", turns %s", kt_turns_policy_name(info->options->policy));
+	(void)fputc('\n', tap->out);
 	(void)reterr;
 	return kt_report_flush(tap->out);
 }

@@ -308,6 +308,8 @@ static void put_document(const struct xml *xml, FILE *out, const struct kt_count
 		put_property(out, "time", kt_time_name(info->time));
 		(void)snprintf(seed, sizeof(seed), "%" PRIu64, info->options->seed);
 		put_property(out, "seed", seed);
+		if (info->time == KT_TIME_VIRTUAL && info->host->repeatable)
+			put_property(out, "turns", kt_turns_policy_name(info->options->policy));
 		(void)fputs("    </properties>\n", out);
 	}
 	(void)fputs(xml->cases, out);

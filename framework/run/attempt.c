@@ -154,12 +154,12 @@ void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share 
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_outcome *outcome;
 	int r = kt_run_job_new(run, KT_RUN_JOB_ATTEMPT, item->group, item->test, item->name,
-			       &attempt_events, &attempt);
+			       &attempt_events, &attempt, &err);
 
 	if (r < 0) {
 		kt_budget_give(run->budget, share.vcpus, share.mib, &share);
+		kt_run_report_item(run, item, KT_VERDICT_ERROR, err.text);
 		kt_item_free(item);
-		kt_run_note_fault(run, r);
 		return;
 	}
 	run->started = true;
@@ -170,7 +170,8 @@ void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share 
 	outcome = &attempt->job.outcome;
 	outcome->iteration = item->iteration;
 	outcome->attempt = item->attempt;
-	outcome->seed = kt_plan_seed(run->options->seed, item->iteration, item->attempt);
+	outcome->seed = kt_plan_seed(run->options, item->iteration, item->attempt);
+	outcome->mips = kt_setup_mips(run->setup, item->test);
 	if (kt_job_start(&attempt->job, attempt_entry, run->options->no_capture, warm, &err) < 0) {
 		kt_run_report_item(run, item, KT_VERDICT_ERROR, err.text);
 		kt_run_job_free(attempt);

@@ -69,7 +69,7 @@ static void on_ended(struct kt_job *job)
 	} else if (job->exit_code == KT_TEMPLATE_JOB_DONE) {
 		kt_group_look(group, run->setup, 0, &err);
 		if (group->state != KT_GROUP_READY)
-			fall_back(run, group, err.text[0] ? err.text : "it is gone again");
+			fall_back(run, group, err.text[0] ? err.text : "it has been removed again");
 	} else if (job->exit_code == KT_TEMPLATE_JOB_NO_GUEST) {
 		group->state = KT_GROUP_FAILED;
 		group->failure = kt_outcome_take(&job->outcome);
@@ -99,10 +99,11 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 	if (!kt_budget_take(run->budget, 1, kt_test_machine_mib(group->test), &share))
 		return false;
 	r = kt_run_job_new(run, KT_RUN_JOB_TEMPLATE, group, group->test, group->test->name,
-			   &build_events, &build);
+			   &build_events, &build, &err);
 	if (r < 0) {
-		kt_run_note_fault(run, r);
-		return false;
+		kt_budget_give(run->budget, share.vcpus, share.mib, &share);
+		fall_back(run, group, err.text);
+		return true;
 	}
 	build->share = share;
 	group->state = KT_GROUP_BUILDING;

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "framework/outcome/advice.h"
 #include "framework/session/session.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -274,12 +275,12 @@ int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool wait
 	int report[2], go[2] = { -1, -1 }, r;
 
 	if (pipe2(report, O_CLOEXEC) < 0)
-		return kt_err_set(reterr, -errno, "pipe: %m");
+		return kt_advise(reterr, kt_err_set(reterr, -errno, "pipe: %m"));
 	if (waits_for_go && pipe2(go, O_CLOEXEC) < 0) {
 		r = -errno;
 		(void)kt_close(report[0]);
 		(void)kt_close(report[1]);
-		return kt_err_set(reterr, r, "pipe: %m");
+		return kt_advise(reterr, kt_err_set(reterr, r, "pipe: %m"));
 	}
 	r = start(job, entry, live, report, go);
 	(void)kt_close(report[1]);
@@ -292,7 +293,9 @@ int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool wait
 	} else {
 		(void)kt_close(report[0]);
 	}
-	return r < 0 ? kt_err_set(reterr, r, "cannot start a session: %m") : 0;
+	if (r < 0)
+		return kt_advise(reterr, kt_err_set(reterr, r, "cannot start a session: %m"));
+	return 0;
 }
 
 /*

@@ -5,27 +5,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "framework/outcome/advice.h"
+
 /* What attempts and builds have in common: the list of jobs, and how their ends are reported. */
 
 int kt_run_job_new(struct kt_run *run, enum kt_run_job_kind kind, struct kt_group *group,
 		   const struct kt_test *test, const char *name, const struct kt_job_events *events,
-		   struct kt_run_job **ret_job)
+		   struct kt_run_job **ret_job, struct kt_err *reterr)
 {
 	bool forks = kind == KT_RUN_JOB_ATTEMPT && group->state == KT_GROUP_READY;
 	struct kt_run_job *job = calloc(1, sizeof(*job));
 	int r;
 
 	if (!job)
-		return -ENOMEM;
+		return kt_err_oom(reterr);
 	job->run = run;
 	job->kind = kind;
 	job->group = group;
 	r = kt_job_init(&job->job, run->loop, events, test, name, group->kernel,
-			forks ? KT_PHASE_FORK : KT_PHASE_BOOT, NULL);
+			forks ? KT_PHASE_FORK : KT_PHASE_BOOT, reterr);
 	if (r < 0) {
 		kt_outcome_deinit(&job->job.outcome);
 		free(job);
-		return r;
+		return kt_advise(reterr, r);
 	}
 	*run->jobs_end = job;
 	run->jobs_end = &job->next;
@@ -92,6 +94,7 @@ void kt_run_report_item(struct kt_run *run, const struct kt_item *item, enum kt_
 	outcome.kernel = item->kernel;
 	outcome.iteration = item->iteration;
 	outcome.attempt = item->attempt;
+	outcome.seed = kt_plan_seed(run->options, item->iteration, item->attempt);
 	outcome.result.verdict = verdict;
 	outcome.result.reason = (char *)reason;
 	outcome.previous = item->previous;

@@ -85,11 +85,11 @@ struct kt_run {
 /*
  * Makes a job without starting it, and puts it at the end of run->jobs. An attempt begins in the
  * phase FORK if its machine is restored, else in BOOT. @name is borrowed. Returns 0 or a negative
- * errno: -ENOMEM, or -EMFILE and -ENFILE when there are too few descriptors.
+ * errno with a text: -ENOMEM, or -EMFILE and -ENFILE when there are too few descriptors.
  */
 int kt_run_job_new(struct kt_run *run, enum kt_run_job_kind kind, struct kt_group *group,
 		   const struct kt_test *test, const char *name, const struct kt_job_events *events,
-		   struct kt_run_job **ret_job);
+		   struct kt_run_job **ret_job, struct kt_err *reterr);
 
 /* Takes the job out of run->jobs, gives its share back and frees it with its item. */
 void kt_run_job_free(struct kt_run_job *job);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "framework/outcome/advice.h"
 #include "framework/run/run.h"
 #include "framework/run/schedule.h"
 #include "framework/run/suspension.h"
@@ -203,7 +204,7 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 
 	kt_queue_init(&run.queue);
 	run.jobs_end = &run.jobs;
-	r = run_init(&run, reterr) ?: run_all(&run, reterr);
+	r = kt_advise(reterr, run_init(&run, reterr)) ?: run_all(&run, reterr);
 	run_deinit(&run);
 	run.counts.elapsed_ns = kt_now_ns() - run.began_ns;
 	/* A run that ends early for another reason than its report is an error of the harness. */

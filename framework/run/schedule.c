@@ -97,13 +97,13 @@ static enum step fail_item(struct kt_run *run, struct kt_item **at)
 	struct kt_item *item;
 
 	if (!failure)
-		return drop_item(run, at, KT_VERDICT_ERROR, "the guest does not get up");
+		return drop_item(run, at, KT_VERDICT_ERROR, "the guest does not start");
 	item = kt_queue_take(&run->queue, at);
 	failure->test = item->test;
 	failure->name = item->name;
 	failure->kernel = item->kernel;
 	failure->iteration = item->iteration;
-	failure->seed = kt_plan_seed(run->options->seed, item->iteration, item->attempt);
+	failure->seed = kt_plan_seed(run->options, item->iteration, item->attempt);
 	kt_run_report(run, failure);
 	kt_item_free(item);
 	return STEP_AGAIN;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "framework/outcome/advice.h"
 #include "framework/outcome/outcome.h"
 #include "framework/session/session.h"
 #include "framework/setup/limits.h"
@@ -184,8 +185,10 @@ int kt_template_job_main(const struct kt_template_job *job)
 	KT_FREE char *text = NULL;
 	int r = run(&builder, &err);
 
-	if (r < 0)
+	if (r < 0) {
+		(void)kt_advise(&err, kt_advise_cache(&err, r));
 		kt_result_merge(&job->outcome->result, KT_VERDICT_ERROR, err.text);
+	}
 	text = kt_outcome_encode(job->outcome);
 	if (text)
 		kt_session_report(job->report_fd, KT_SESSION_OUTCOME, text);

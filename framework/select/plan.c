@@ -62,11 +62,13 @@ void kt_plan_deinit(struct kt_plan *plan)
 	*plan = (struct kt_plan){ .n = 0 };
 }
 
-uint64_t kt_plan_seed(uint64_t seed, unsigned int iteration, unsigned int attempt)
+uint64_t kt_plan_seed(const struct kt_options *options, unsigned int iteration,
+		      unsigned int attempt)
 {
-	uint64_t which = (uint64_t)(iteration - 1) << 32 | (attempt - 1);
+	bool same = options->seed_given && !options->explore;
+	uint64_t which = (uint64_t)(same ? 0 : iteration - 1) << 32 | (attempt - 1);
 
-	return which ? seed ^ XXH64(&which, sizeof(which), 0) : seed;
+	return which ? options->seed ^ XXH64(&which, sizeof(which), 0) : options->seed;
 }
 
 uint64_t kt_plan_test_seed(uint64_t seed, const struct kt_test *test)

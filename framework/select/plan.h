@@ -23,11 +23,13 @@ int kt_plan_init(struct kt_plan *plan, const struct kt_selection *selection,
 void kt_plan_deinit(struct kt_plan *plan);
 
 /*
- * The seed of an attempt in a round; both count from 1. The first attempts of the first round
- * have the seed of the run. A run that is given the result as --seed uses it in its first
- * attempts, and so repeats this one.
+ * The seed of an attempt in a round; both count from 1. The first attempts of the first round have
+ * the seed of the run. A run that is given the result as --seed uses it in its first attempts, and
+ * so repeats this one. Other rounds have other seeds, but the same if the user has chosen it and
+ * does not explore.
  */
-uint64_t kt_plan_seed(uint64_t seed, unsigned int iteration, unsigned int attempt);
+uint64_t kt_plan_seed(const struct kt_options *options, unsigned int iteration,
+		      unsigned int attempt);
 
 /* The seed of @test, from that of its attempt, so that different tests draw different numbers. */
 uint64_t kt_plan_test_seed(uint64_t seed, const struct kt_test *test);

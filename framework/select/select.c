@@ -84,6 +84,18 @@ int kt_select(const struct kt_test_node *tests, const struct kt_options *options
 	return 0;
 }
 
+unsigned int kt_selection_keep_virtual(struct kt_selection *selection)
+{
+	size_t n = 0, before = selection->n;
+
+	for (size_t i = 0; i < before; i++) {
+		if (selection->tests[i]->time != KT_REAL_TIME)
+			selection->tests[n++] = selection->tests[i];
+	}
+	selection->n = n;
+	return (unsigned int)(before - n);
+}
+
 void kt_selection_keep_shard(struct kt_selection *selection, const struct kt_shard *shard)
 {
 	size_t n = 0;

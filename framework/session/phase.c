@@ -162,8 +162,12 @@ void kt_session_on_exited(void *data, const struct kt_machine_exit *exit)
 
 	if (session->ended)
 		return;
-	if (session->phase == KT_PHASE_TEARDOWN && exit->reason == KT_EXIT_SHUTDOWN)
+	if (session->phase != KT_PHASE_TEARDOWN || exit->reason != KT_EXIT_SHUTDOWN)
+		explain_death(session, exit);
+	else if (kt_link_has_bye(session->link))
 		kt_loop_stop(session->loop, 0);
 	else
-		explain_death(session, exit);
+		kt_session_end(session, KT_VERDICT_ERROR,
+			       "the guest powered off without saying that it has got the "
+			       "acknowledgement of its result");
 }

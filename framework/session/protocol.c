@@ -74,8 +74,8 @@ static int encode_run(const struct kt_session_state *session, void **ret_data, s
 		.test = outcome->test->name,
 		.seed = kt_plan_test_seed(outcome->seed, outcome->test),
 		.attempt = outcome->attempt,
-		.turn_insns = session->setup->options->turn_insns,
-		.conflicts = session->setup->options->conflicts,
+		.turns = kt_setup_turns(session->setup,
+					kt_plan_test_seed(outcome->seed, outcome->test)),
 		.work_type = session->setup->options->work_type,
 		.limit_ns = kt_setup_run_limit_ns(session->setup, session->outcome->test),
 		.time_scale_percent = (uint32_t)KT_MAX(

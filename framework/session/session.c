@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "framework/outcome/advice.h"
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
 #include "framework/setup/limits.h"
@@ -91,12 +92,18 @@ static const struct kt_link_events link_events = {
 	.expired = kt_session_on_expired,
 };
 
-static int watch_signals(struct kt_session_state *session)
+static int set_up(struct kt_session_state *session, struct kt_err *reterr)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGCONT };
 
+	int r = kt_loop_new(&session->loop);
+
 	session->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = session };
-	return kt_signals_watch(session->loop, &session->signals, signals, KT_ARRAY_LEN(signals));
+	if (r == 0)
+		r = kt_signals_watch(session->loop, &session->signals, signals,
+				     KT_ARRAY_LEN(signals));
+	return r < 0 ? kt_advise(reterr, kt_err_set(reterr, r, "cannot set up the session: %m"))
+		     : 0;
 }
 
 static int boot(struct kt_session_state *session, struct kt_err *reterr)
@@ -158,6 +165,7 @@ static void drive(struct kt_session_state *session)
 		r = boot(session, &err);
 	}
 	if (r < 0) {
+		(void)kt_advise(&err, r);
 		kt_result_merge(&session->outcome->result, KT_VERDICT_ERROR, err.text);
 		return;
 	}
@@ -216,6 +224,7 @@ int kt_session_main(const struct kt_session *spec)
 		.step = -1,
 		.packages = kt_cargo_packages(&spec->setup->cargo, outcome->test),
 	};
+	struct kt_err err = KT_ERR_NULL;
 	KT_FREE char *text = NULL;
 
 	session.go = (struct kt_source){
@@ -224,8 +233,8 @@ int kt_session_main(const struct kt_session *spec)
 		.fn = kt_session_on_go,
 		.data = &session,
 	};
-	if (kt_loop_new(&session.loop) < 0 || watch_signals(&session) < 0)
-		kt_result_merge(&outcome->result, KT_VERDICT_ERROR, "cannot set up the session");
+	if (set_up(&session, &err) < 0)
+		kt_result_merge(&outcome->result, KT_VERDICT_ERROR, err.text);
 	else
 		drive(&session);
 	/* .post_vm may take its time: no machine runs meanwhile. */

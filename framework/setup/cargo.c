@@ -192,7 +192,7 @@ static int check_binary(const char *path, struct kt_err *reterr)
 				  "interpreter as .binary, and the script in .files and .args",
 				  path, (int)strcspn(head, "\r\n"), head);
 	if (n < SELFMAG || memcmp(head, ELFMAG, SELFMAG))
-		return kt_err_set(reterr, -ENOEXEC, "'%s' is no ELF program", path);
+		return kt_err_set(reterr, -ENOEXEC, "'%s' is not an ELF program", path);
 	return 0;
 }
 
@@ -203,7 +203,7 @@ static int check_file(const char *path, struct kt_err *reterr)
 	if (stat(path, &st) < 0)
 		return kt_err_set(reterr, -errno, "the file '%s': %m", path);
 	if (!S_ISREG(st.st_mode))
-		return kt_err_set(reterr, -EINVAL, "'%s' is no regular file", path);
+		return kt_err_set(reterr, -EINVAL, "'%s' is not a regular file", path);
 	return 0;
 }
 

@@ -282,12 +282,12 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 	if (options->time == KT_TIME_CHOICE_VIRTUAL && setup->host.accel != KT_ACCEL_TCG)
 		return kt_err_set(reterr, -EINVAL,
 				  "--time virtual: only emulated machines have it (--accel tcg)");
-	if (options->conflicts &&
+	if ((options->explore || options->policy_given) &&
 	    (kt_setup_default_time(setup) != KT_TIME_VIRTUAL || !setup->host.repeatable))
 		return kt_err_set(reterr, -EINVAL,
-				  "--explore and --policy conflict need machines that are "
-				  "repeatable: emulated ones (--accel tcg) of a QEMU that can load "
-				  "ktest's plugin");
+				  "--explore and --policy need machines that are repeatable: "
+				  "emulated ones (--accel tcg) of a QEMU that can load ktest's "
+				  "plugin");
 	note_unrepeatable(setup);
 	r = set_up_kernels(setup, reterr);
 	if (r < 0) /* -ENOENT means that QEMU is missing, and nothing else */
@@ -351,7 +351,7 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 		.insn_shift = kt_setup_insn_shift(kt_test_vcpus(test),
 						  setup->options->mips ?: test->mips),
 		.host_calls = kt_setup_is_repeatable(setup, test),
-		.conflicts = setup->options->conflicts,
+		.conflicts = setup->options->policy == KT_TURNS_CONFLICT,
 		.topology = kt_setup_topology(test),
 		.memory_mib = kt_test_memory_mib(test),
 		.accel = setup->host.accel,

@@ -41,6 +41,27 @@ unsigned int kt_setup_insn_shift(unsigned int vcpus, unsigned int mips)
 	return shift;
 }
 
+unsigned int kt_setup_mips(const struct kt_setup *setup, const struct kt_test *test)
+{
+	if (kt_setup_time(setup, test) != KT_TIME_VIRTUAL)
+		return 0;
+	return 1000u >>
+	       kt_setup_insn_shift(kt_test_vcpus(test), setup->options->mips ?: test->mips);
+}
+
+struct kt_turns kt_setup_turns(const struct kt_setup *setup, uint64_t seed)
+{
+	const struct kt_options *options = setup->options;
+
+	return (struct kt_turns){
+		.seed = seed,
+		.policy = options->policy,
+		.mean = options->turn_insns,
+		.depth = options->pct_depth,
+		.length = options->pct_length,
+	};
+}
+
 uint64_t kt_setup_patience_ns(const struct kt_setup *setup, const struct kt_test *test)
 {
 	uint64_t limit_ns = kt_setup_run_limit_ns(setup, test);

@@ -24,6 +24,15 @@ bool kt_setup_is_repeatable(const struct kt_setup *setup, const struct kt_test *
 unsigned int kt_setup_insn_shift(unsigned int vcpus, unsigned int mips);
 
 /*
+ * Million instructions per virtual second of the test's machine, all vCPUs together; 0 if it has
+ * real time.
+ */
+unsigned int kt_setup_mips(const struct kt_setup *setup, const struct kt_test *test);
+
+/* How vCPUs take turns in a test whose random numbers have this seed. */
+struct kt_turns kt_setup_turns(const struct kt_setup *setup, uint64_t seed);
+
+/*
  * How long the host waits for the test's result by kt_machine_clock_ns(): the limit of the test
  * itself or, where the guest's clock decides, the CPU time that no test needs within its limit.
  */

@@ -130,9 +130,8 @@ static int check_effective(const char *name, const char *text, struct kt_err *re
 	if (strcmp(effective, text))
 		return kt_err_set(
 			reterr, -EINVAL,
-			"cgroup '%s' was given CPUs %s, and has %s: the one above it has no "
-			"more",
-			name, text, *effective ? effective : "none");
+			"cgroup '%s' was given CPUs %s, and has %s: its parent has no more", name,
+			text, *effective ? effective : "none");
 	return 0;
 }
 

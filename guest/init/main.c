@@ -5,7 +5,7 @@
  *   1. set_up(): mounts, port, crash handler, forwarded output. PID 1 sends HELLO.
  *   2. wait_run(): the host sends what it wants done before RUN. A template is saved here.
  *   3. RUN: one test or one shell. PID 1 sends the result, and the host acknowledges it.
- *   4. power_off().
+ *   4. leave(): PID 1 is alone and has got the acknowledgement, and the host ends the machine.
  *
  * A machine runs one test. Nothing has to be undone after it, but nothing of it may run on while
  * the test is judged. An error before the result goes to the console, since the port may be what is
@@ -91,7 +91,12 @@ static __attribute__((noreturn)) void power_off(void)
 /* The host ends the machine when it gets BYE. Nothing has to be saved: no machine is reused. */
 static __attribute__((noreturn)) void leave(struct kt_port *port)
 {
-	if (kt_port_send(port, KT_MSG_BYE, NULL, 0) == 0)
+	const struct kt_msg_bye bye = {
+		.received = kt_port_position(port).received,
+		.is_alone = kt_reap_is_alone(),
+	};
+
+	if (kt_port_send(port, KT_MSG_BYE, &bye, sizeof(bye)) == 0)
 		kt_port_linger(port, BYE_TIMEOUT_MS);
 	power_off();
 }
@@ -288,7 +293,7 @@ static void end_processes(struct kt_result *result)
 {
 	struct kt_err err = KT_ERR_NULL;
 
-	if (kt_reap_all(kt_now_ns() + CLEANUP_TIMEOUT_NS, &err) < 0)
+	if (kt_reap_all(kt_now_ns() + CLEANUP_TIMEOUT_NS, &result->left_behind, &err) < 0)
 		kt_result_merge(result, KT_VERDICT_ERROR, err.text);
 }
 
@@ -352,6 +357,16 @@ static void judge_kernel_log(struct guest *guest, struct kt_ctx *ctx)
 }
 
 /*
+ * What explores begins with the steps or .run: to load a scheduler takes longer than most tests,
+ * and is not what they are about.
+ */
+static void begin_exploration(const struct kt_run_request *run)
+{
+	if (kt_hostcall_served() && run->turns.policy != KT_TURNS_RANDOM)
+		(void)kt_hostcall_seed(&run->turns);
+}
+
+/*
  * The test itself, in this order: steps or .run; end of all workers and payloads; their reports are
  * checked; .check; the scheduler is detached, which may fail the test too. After a failed step or
  * .run the checks are skipped, but not the tear-down.
@@ -368,6 +383,7 @@ static void run_body(struct guest *guest, struct kt_ctx *ctx)
 	ctx->began_ns = guest->began_ns = kt_now_ns();
 	kt_activity_begin("the start of the scheduler", -1, NULL);
 	r = kt_scenario_begin(scenario);
+	begin_exploration(&guest->run);
 	kt_activity_begin(".run", -1, NULL);
 	if (r == 0 && ctx->test->steps)
 		r = kt_scenario_run(scenario, ctx->test);
@@ -403,10 +419,13 @@ static void scale_stall_timeout(unsigned int percent)
 /* From here on the machine's course follows from the seed, and the host counts the guest's time. */
 static void begin_schedule(const struct kt_run_request *run)
 {
+	struct kt_turns turns = run->turns;
+
 	if (!kt_hostcall_served())
 		return;
 	(void)kt_hostcall_limit(run->limit_ns);
-	(void)kt_hostcall_seed(run->seed, run->turn_insns, run->conflicts);
+	turns.policy = KT_TURNS_RANDOM;
+	(void)kt_hostcall_seed(&turns);
 }
 
 /* In the thread of the output. The host shows the text if the test does not end in time. */
@@ -488,7 +507,8 @@ static int send_result(struct guest *guest, struct kt_result *result, struct kt_
 	size_t len;
 	int r;
 
-	result->turns = kt_hostcall_served() ? kt_hostcall_turns() : 0;
+	if (kt_hostcall_served())
+		result->turns = kt_hostcall_turns();
 	if (guest->began_ns)
 		result->since_begin_ns = kt_now_ns() - guest->began_ns;
 	if (kt_result_encode(result, &data, &len) < 0)

@@ -163,10 +163,10 @@ static void check_plan(struct judge *judge, const struct kt_tap *tap)
 	if (tap->bails_out)
 		tell(judge, "it bailed out%s%s", *tap->reason ? ": " : "", tap->reason);
 	else if (tap->has_plan && tap->planned != tap->n_results)
-		tell(judge, "its plan is 1..%u, and it told %u results", tap->planned,
+		tell(judge, "its plan is 1..%u, and it reported %u results", tap->planned,
 		     tap->n_results);
 	else if (!tap->has_plan && !is_kselftest)
-		tell(judge, tap->n_results ? "its output has results, and no plan (1..N)"
+		tell(judge, tap->n_results ? "its output has results, but no plan (1..N)"
 					   : "there is no TAP in its output");
 }
 
@@ -179,7 +179,7 @@ static void check_tap(struct judge *judge)
 	if (tap.n_failed > RESULTS_TOLD)
 		tell(judge, "%u more results are \"not ok\"", tap.n_failed - RESULTS_TOLD);
 	if (out->total > out->len)
-		tell(judge, "of %" PRIu64 " bytes of output %zu were kept; TAP behind them is lost",
+		tell(judge, "of %" PRIu64 " bytes of output %zu were kept; TAP after them is lost",
 		     out->total, out->len);
 	else
 		check_plan(judge, &tap);

@@ -181,7 +181,7 @@ static json_t *parse_at(const char *text, const char *end, json_error_t *error)
 		return json;
 	json_decref(json);
 	error->line = 1;
-	(void)snprintf(error->text, sizeof(error->text), "more text behind it");
+	(void)snprintf(error->text, sizeof(error->text), "more text follows");
 	return NULL;
 }
 

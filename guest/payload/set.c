@@ -13,11 +13,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/cleanup.h"
 #include "wire/json.h"
 
 #define REPORTED_METRICS_MAX 300u /* of each payload: a result must fit into one frame */
+#define REPORTED_MAX         500u /* payloads; .run may execute any number */
 
 void kt_payload_set_init(struct kt_payload_set *set, struct kt_ctx *ctx)
 {
@@ -108,29 +110,37 @@ static void add_excerpt(json_t *entry, const char *name, const struct kt_payload
 }
 
 /*
- * Appends an entry for the report. Without memory the entry is missing, which fails nothing. Of a
- * payload that failed, what it has written is shown too.
+ * Without memory the entry is missing, which fails nothing. A child of the test has a copy of the
+ * set, which nobody reads, and of a lock that may never be released.
  */
-static void note(struct kt_payload_set *set, const struct kt_live_payload *live,
-		 const struct kt_payload_outcome *outcome, bool has_failed)
+static void append(struct kt_payload_set *set, json_t *entry)
 {
-	json_t *entry;
+	if (set->ctx->owner == getpid()) {
+		(void)pthread_mutex_lock(&set->ctx->lock);
+		if (!set->done)
+			set->done = json_array();
+		if (set->n_done++ < REPORTED_MAX && set->done)
+			(void)json_array_append(set->done, entry);
+		(void)pthread_mutex_unlock(&set->ctx->lock);
+	}
+	json_decref(entry);
+}
 
-	if (!set->done)
-		set->done = json_array();
-	entry = json_pack("{ss ss si sI so}", "name", live->payload->name, "cgroup", live->cgroup,
-			  "status", outcome->status, "duration_ns",
-			  (json_int_t)outcome->duration_ns, "metrics",
-			  metrics_to_json(&outcome->metrics));
+void kt_payload_set_note(struct kt_payload_set *set, const struct kt_payload *payload,
+			 const char *cgroup, const struct kt_payload_outcome *outcome,
+			 bool has_failed)
+{
+	json_t *entry = json_pack("{ss ss si sI so}", "name", payload->name, "cgroup", cgroup ?: "",
+				  "status", outcome->status, "duration_ns",
+				  (json_int_t)outcome->duration_ns, "metrics",
+				  metrics_to_json(&outcome->metrics));
+
 	if (has_failed) {
 		add_excerpt(entry, "stdout", &outcome->out);
 		add_excerpt(entry, "stderr", &outcome->err);
-		kt_payload_print(live->payload, outcome);
+		kt_payload_print(payload, outcome);
 	}
-	if (set->done)
-		(void)json_array_append_new(set->done, entry);
-	else
-		json_decref(entry);
+	append(set, entry);
 }
 
 /* A failed check is a failure at the line of the test. */
@@ -184,7 +194,7 @@ int kt_payload_set_wait(struct kt_payload_set *set, struct kt_live_payload *live
 		return r;
 	if (kt_payload_check(live->payload, &outcome, on_failure, set))
 		r = KT_FAILED;
-	note(set, live, &outcome, r);
+	kt_payload_set_note(set, live->payload, live->cgroup, &outcome, r);
 	if (!r && kt_payload_skips(live->payload, &outcome, &reason))
 		r = kt_skip(set->ctx, "%s", reason.text);
 	live_free(set, live);
@@ -202,7 +212,7 @@ int kt_payload_set_kill(struct kt_payload_set *set, struct kt_live_payload *live
 	if (r < 0)
 		return r;
 	n_failures = check_killed(set, live->payload, &outcome);
-	note(set, live, &outcome, n_failures);
+	kt_payload_set_note(set, live->payload, live->cgroup, &outcome, n_failures);
 	live_free(set, live);
 	return n_failures ? KT_FAILED : 0;
 }
@@ -220,7 +230,7 @@ void kt_payload_set_end(struct kt_payload_set *set,
 		if (!is_ending(data, at->cgroup))
 			continue;
 		if (kt_payload_kill(at->run, &outcome, NULL) == 0)
-			note(set, at, &outcome, at->has_failed);
+			kt_payload_set_note(set, at->payload, at->cgroup, &outcome, at->has_failed);
 		live_free(set, at);
 	}
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The payloads that run in a scenario, each known by its declaration and its cgroup. */
+/*
+ * The payloads that run in a scenario, each known by its declaration and its cgroup, and what came
+ * out of those that have ended.
+ */
 
 #include <jansson.h>
 
@@ -22,6 +25,7 @@ struct kt_payload_set {
 	json_t *done;                  /* owned; array with an object for each payload that has
 					  ended: name, cgroup, status, duration_ns, metrics, and of
 					  one that failed stdout and stderr; NULL: none has ended */
+	size_t n_done;                 /* also those that @done has no room for */
 };
 
 void kt_payload_set_init(struct kt_payload_set *set, struct kt_ctx *ctx);
@@ -69,6 +73,15 @@ int kt_payload_set_kill(struct kt_payload_set *set, struct kt_live_payload *live
  */
 void kt_payload_set_end(struct kt_payload_set *set,
 			bool (*is_ending)(void *data, const char *cgroup), void *data);
+
+/*
+ * Notes in @done what came out of a payload that ran outside the set, for example in
+ * kt_payload_exec(). @cgroup may be NULL: that of PID 1. What a payload that @has_failed has
+ * written is noted and printed. Any thread may call this.
+ */
+void kt_payload_set_note(struct kt_payload_set *set, const struct kt_payload *payload,
+			 const char *cgroup, const struct kt_payload_outcome *outcome,
+			 bool has_failed);
 
 /*
  * Payloads that are listed under cgroup @from are listed under @to from now on: the processes

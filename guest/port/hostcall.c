@@ -100,9 +100,13 @@ int kt_hostcall_receive(void *data, size_t len)
 	return transfer(KT_HOSTCALL_RECEIVE, (uintptr_t)data, len);
 }
 
-int kt_hostcall_seed(uint64_t seed, uint64_t mean, bool conflicts)
+int kt_hostcall_seed(const struct kt_turns *turns)
 {
-	struct kt_hostcall call = { .op = KT_HOSTCALL_SEED, .value = { seed, mean, conflicts } };
+	struct kt_hostcall call = {
+		.op = KT_HOSTCALL_SEED,
+		.address = (uintptr_t)turns,
+		.len = sizeof(*turns),
+	};
 
 	return request(&call);
 }
@@ -114,9 +118,11 @@ int kt_hostcall_limit(uint64_t ns)
 	return request(&call);
 }
 
-uint64_t kt_hostcall_turns(void)
+struct kt_turns_made kt_hostcall_turns(void)
 {
 	struct kt_hostcall call = { .op = KT_HOSTCALL_TURNS };
 
-	return request(&call) == 0 ? call.value[0] : 0;
+	if (request(&call) < 0)
+		return (struct kt_turns_made){ 0 };
+	return (struct kt_turns_made){ call.value[0], call.value[1], call.value[2] };
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/turns.h"
+
 /* Whether the machine serves host calls. Asked of the machine at the first call. */
 bool kt_hostcall_served(void);
 
@@ -18,14 +20,11 @@ int kt_hostcall_send(const void *data, size_t len);
  */
 int kt_hostcall_receive(void *data, size_t len);
 
-/*
- * Seeds the moments at which vCPUs take turns; @mean is the mean length of a turn in instructions,
- * and with @conflicts turns also end where vCPUs access the same memory. 0 or a negative errno.
- */
-int kt_hostcall_seed(uint64_t seed, uint64_t mean, bool conflicts);
+/* From now on vCPUs take turns as @turns says. 0 or a negative errno. */
+int kt_hostcall_seed(const struct kt_turns *turns);
 
 /* Lets the host know when @ns have passed in the guest; 0: never. 0 or a negative errno. */
 int kt_hostcall_limit(uint64_t ns);
 
-/* Returns how many turns were ended since kt_hostcall_seed(); 0 when that is not known. */
-uint64_t kt_hostcall_turns(void);
+/* Since kt_hostcall_seed(); all 0 when that is not known. */
+struct kt_turns_made kt_hostcall_turns(void);

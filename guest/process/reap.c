@@ -110,20 +110,31 @@ static int name_survivor(struct kt_err *reterr)
 	return r ?: kt_err_set(reterr, -ETIMEDOUT, "a process does not die");
 }
 
-int kt_reap_all(uint64_t deadline_ns, struct kt_err *reterr)
+/* Orphans become children of PID 1: without a child there is no other process. */
+bool kt_reap_is_alone(void)
+{
+	siginfo_t info;
+
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+}
+
+int kt_reap_all(uint64_t deadline_ns, unsigned int *n_killed, struct kt_err *reterr)
 {
 	struct alarm alarm;
-	int r;
+	int status, r;
+	pid_t pid;
 
-	/* Orphans become children of PID 1: without a child there is no other process. */
-	if (waitpid(-1, NULL, WNOHANG) < 0)
+	if (kt_reap_is_alone())
 		return 0;
+	/* These have ended by themselves. */
+	while (waitpid(-1, &status, WNOHANG) > 0 && kt_left_ns(deadline_ns))
+		;
 	r = set_alarm(deadline_ns, &alarm);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot set a timer: %m");
 	(void)kill(-1, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0 || (errno == EINTR && kt_left_ns(deadline_ns)))
-		;
+	while ((pid = waitpid(-1, &status, 0)) > 0 || (errno == EINTR && kt_left_ns(deadline_ns)))
+		*n_killed += pid > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 	r = errno == ECHILD ? 0 : name_survivor(reterr);
 	clear_alarm(&alarm);
 	return r;

@@ -73,7 +73,7 @@ int kt_apply_op(struct kt_ctx *ctx, struct kt_where where, const struct kt_op *o
 	int r;
 
 	if (!ctx->scenario)
-		return kt_fail(ctx, where, "there is no guest any more");
+		return kt_fail(ctx, where, "the guest has ended before .post_vm");
 	r = kt_op_apply(ctx->scenario, op, -1, &err);
 	if (r == 0 || r == KT_FAILED)
 		return r;
@@ -98,7 +98,7 @@ static int open_map(const struct kt_ctx *ctx, const struct kt_bpf_ref *ref, int 
 		    struct kt_err *reterr)
 {
 	if (!ctx->scenario)
-		return kt_err_set(reterr, -ENOTSUP, "there is no guest any more");
+		return kt_err_set(reterr, -ENOTSUP, "the guest has ended before .post_vm");
 	return kt_scheduler_set_open_map(&ctx->scenario->schedulers, ref, ret_fd, reterr);
 }
 

@@ -51,7 +51,8 @@ static int check_names(const struct kt_op *op, const struct kt_op_ops *ops, stru
 	if (!op->cgroup && !ops->takes_any)
 		return kt_err_set(reterr, -EINVAL, "it names no cgroup");
 	if (op->cgroup && !*op->cgroup && !ops->takes_init)
-		return kt_err_set(reterr, -EINVAL, "\"\", where PID 1 is, is no cgroup for that");
+		return kt_err_set(reterr, -EINVAL,
+				  "\"\" cannot be used here: it is the cgroup of PID 1");
 	if (ops->uses_to && !(op->to && *op->to))
 		return kt_err_set(reterr, -EINVAL, "it names no second cgroup");
 	return 0;

@@ -136,7 +136,7 @@ static int set_up_step(struct kt_scenario *scenario, const struct kt_step *step)
 	if (step->setup_fn) {
 		setup = step->setup_fn(scenario->ctx);
 		if (!setup) {
-			const struct kt_err err = { .text = "it gave no list" };
+			const struct kt_err err = { .text = "it returned no list" };
 
 			return kt_scenario_fail(scenario, &err, ".setup_fn");
 		}
@@ -322,17 +322,18 @@ static json_t *operations_to_json(uint64_t applied)
 	return array;
 }
 
-/* "n_workers" counts all workers, also those that "workers" has no room for. */
+/* "n_workers" and "n_payloads" also count those that the lists have no room for. */
 json_t *kt_scenario_report(const struct kt_scenario *scenario)
 {
 	const struct kt_reports *reports = &scenario->live.reports;
 
 	if (!scenario->records.first && !reports->n && !scenario->applied &&
-	    !json_array_size(scenario->schedulers.history))
+	    !json_array_size(scenario->schedulers.history) && !scenario->payloads.n_done)
 		return NULL;
-	return json_pack("{so so so sI sO* sO*}", "operations",
-			 operations_to_json(scenario->applied), "steps",
-			 kt_records_to_json(&scenario->records), "workers",
-			 workers_to_json(reports), "n_workers", (json_int_t)reports->n, "payloads",
-			 scenario->payloads.done, "schedulers", scenario->schedulers.history);
+	return json_pack(
+		"{so so so sI sO* sI sO*}", "operations", operations_to_json(scenario->applied),
+		"steps", kt_records_to_json(&scenario->records), "workers",
+		workers_to_json(reports), "n_workers", (json_int_t)reports->n, "payloads",
+		scenario->payloads.done, "n_payloads", (json_int_t)scenario->payloads.n_done,
+		"schedulers", scenario->schedulers.history);
 }

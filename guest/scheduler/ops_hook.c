@@ -202,7 +202,7 @@ int kt_ops_hook_start(int pidfd, int fd, unsigned int timeout_ms, struct kt_ops_
 			(void)kt_close(hook->stop);
 		free(hook);
 		(void)kt_close(fd);
-		return kt_err_set(reterr, r, "cannot watch over its watchdog: %m");
+		return kt_err_set(reterr, r, "cannot supervise its watchdog: %m");
 	}
 	*ret_hook = hook;
 	return 0;

@@ -89,7 +89,7 @@ const char *kt_checks_fault(const struct kt_checks *checks)
 	(void)number_members(&copy, members);
 	for (size_t i = 0; members[i]; i++) {
 		if (!isfinite(*members[i]) || (*members[i] < 0 && *members[i] != KT_NONE_AT_ALL))
-			return "a limit is negative, or no number";
+			return "a limit is negative or not a number";
 	}
 	if (checks->min_page_locality > 1 || checks->max_cross_node_ratio > 1)
 		return "a share is above 1";

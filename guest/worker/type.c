@@ -130,7 +130,7 @@ static const char *count_fault(const struct kt_work *work, const struct kt_topol
 	if (!n || n > WORKERS_MAX)
 		return "it has more than 4096 workers";
 	if (!work->workers_pct && n % kt_work_unit_size(work))
-		return "the number of workers is no multiple of how many belong together";
+		return "the number of workers is not a multiple of how many belong together";
 	return NULL;
 }
 

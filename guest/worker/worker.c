@@ -313,7 +313,7 @@ static int group_new(const struct kt_work *work, const struct kt_worker_place *p
 	group->shared = MAP_FAILED;
 	r = group->n_units * group->unit_size == group->n
 		    ? group_alloc(group)
-		    : kt_err_set(reterr, -EINVAL, "%u workers are no multiple of %u", group->n,
+		    : kt_err_set(reterr, -EINVAL, "%u workers are not a multiple of %u", group->n,
 				 group->unit_size);
 	if (r == -ENOMEM)
 		(void)kt_err_oom(reterr);

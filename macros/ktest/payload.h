@@ -254,6 +254,8 @@ struct kt_payload_result {
  * @ret:        the results; NULL if the caller does not need them. Set if the program has ended by
  *              itself, also if checks fail.
  *
+ * The report of the test (-o) has how it ended, its metrics, and of one that failed its output.
+ *
  * Returns 0, or KT_FAILED with the failure recorded: the program cannot be run, a check fails, or
  * the program does not end in time and is killed. Then the beginning and the end of its output are
  * printed. KT_FAILED is also returned when the payload's TAP or status makes the test SKIP. Guest

@@ -144,6 +144,26 @@ class Bench:
         return statistics.median((entries[1]["enabled_ns"] - entries[1]["asked_ns"]) / 1e6
                                  for entries in self.scheduler_entries("scx_restart")), None
 
+    def inspect_us(self, figure):
+        """Microseconds of bench-inspect on the RAM of the newest template."""
+        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        ram = max(cache.glob("ktest/templates/*/ram"), key=lambda path: path.stat().st_mtime)
+        program = pathlib.Path(self.ktests).parent.parent / "bench/bench-inspect"
+        lines = map(json.loads, run(program, ram).splitlines())
+        return next(line["us"] for line in lines if line["figure"] == figure)
+
+    def inspect_cold_ms(self):
+        """a guest's kernel found in its RAM, symbols and types decoded: median"""
+        return self.inspect_us("inspect_cold_us") / 1e3, 100
+
+    def inspect_cached_ms(self):
+        """the same with symbols from the cache, without types: median"""
+        return self.inspect_us("inspect_cached_us") / 1e3, 5
+
+    def inspect_read_us(self):
+        """a value of a task read by its path, task(1).scx.dsq_vtime: median"""
+        return self.inspect_us("inspect_task_us"), 50
+
 
 SLOW = ("edit_to_verdict_s",)  # left out by --quick
 
@@ -162,7 +182,7 @@ def main():
     arguments = parser.parse_args()
     bench = Bench(arguments.ktests, arguments.sample, arguments.quick)
     figures = [name for name, member in vars(Bench).items() if callable(member) and member.__doc__
-               and name != "scheduler_entries"]
+               and name not in ("scheduler_entries", "inspect_us")]
     for program, test in ((bench.ktests, "trivial"), (bench.sample, "warning_is_expected")):
         # With that many attempts, the template is made for exactly this binary.
         run(program, "--exact", test, "--stress-count", "20")

@@ -60,6 +60,12 @@ def main(ktests, sample, seed="1"):
     for options in (("--time", "real"), ("--stress-count", "3")):
         done = run(ktests, "--exact", "-t", "trivial", "--explore", "5", *options)
         check(done.returncode == 2, f"--explore is refused with {options[0]}", done)
+    done = run(ktests, "--exact", "time_scale", "--explore", "2")
+    check(done.returncode == 2 and "asks for real time" in done.stdout,
+          "a test that asks for real time cannot be explored", done)
+    done = run(ktests, "--exact", "time_scale", "trivial", "--explore", "2")
+    check(done.returncode == 0 and "leaves out 1 test that asks for real time" in done.stdout
+          and "2 passed" in done.stdout, "it is left out where others can", done)
     for test in TESTS:
         explore(sample, test, seed)
     return 0

@@ -170,6 +170,19 @@ def check_values(ktests, guest):
         check(int(found, 16) == int(address, 16), f"{name} is at {address}", found)
 
 
+def check_errors(ktests, guest, page, release):
+    """The errors that the documentation shows are those that people get."""
+    section = page.read_text().split("## Errors")[1].split("\n## ")[0]
+    (block,) = re.findall(r"^```text\n(.*?)^```", section, re.M | re.S)
+    errors = [example.split("\n", 1) for example in block.split("$ ")[1:]]
+    for path, error in errors:
+        error = " ".join(error.split()).removesuffix("...").replace("RELEASE", release)
+        run = inspect(ktests, guest.ram, path)
+        check(run.returncode == 99 and error in run.stderr, f"{path}: {error}",
+              run.stderr or run.stdout)
+    check(len(errors) > 10, "the documentation shows errors")
+
+
 def check_guest(ktests, kernel):
     base = "/dev/shm" if pathlib.Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(prefix="kt-inspect-", dir=base) as directory:
@@ -182,6 +195,7 @@ def check_guest(ktests, kernel):
                   f"{kernel.name} has KASLR of {facts['kaslr']:#x} and {facts['levels']} levels",
                   facts)
             check_values(ktests, guest)
+            check_errors(ktests, guest, pathlib.Path(sys.argv[1]) / "docs/inspect.md", kernel.name)
         finally:
             guest.end()
 

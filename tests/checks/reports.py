@@ -98,6 +98,33 @@ def main():
               and entry["stderr"] == "lost\n" and entry["stdout"] in shown,
               "-o: what a failing payload has written is in TEST.json and TEST.stdout")
 
+        subprocess.run([payload, "--exact", "-o", directory, "payload_checks_fail",
+                        "payload_is_endless"], capture_output=True, timeout=120)
+
+        def only_payload(name):
+            text = pathlib.Path(f"{directory}/{name}.json").read_text()
+            scenario = json.loads(text)["attempts"][0]["result"]["scenario"]
+            check(scenario["n_payloads"] == 1, f"-o: {name} ran one payload")
+            return scenario["payloads"][0]
+
+        entry = only_payload("payload_checks_fail")
+        check(entry["status"] == 3 << 8 and entry["metrics"] == {"speed": 99.5}
+              and entry["cgroup"] == "" and entry["stdout"] == '{"speed":99.5}\n'
+              and entry["stderr"] == "out of tune\n" and entry["duration_ns"] > 0,
+              "-o: what a payload of kt_payload_exec() did is in TEST.json")
+        check(only_payload("payload_is_endless")["status"] == 9, "-o: one that was killed is, too")
+
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run([ktests, "--exact", "-o", directory, "leftover_children", "idle_halt"],
+                       capture_output=True, timeout=120)
+
+        def left_behind(name):
+            text = pathlib.Path(f"{directory}/{name}.json").read_text()
+            return json.loads(text)["attempts"][0]["result"]["left_behind"]
+
+        check(left_behind("leftover_children") == 2 and left_behind("idle_halt") == 0,
+              "-o: how many processes a test has left behind")
+
     def listing(*args):
         return subprocess.run([ktests, *args], check=True, capture_output=True, text=True).stdout
 

@@ -10,6 +10,7 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import select
 import shutil
 import subprocess
@@ -25,9 +26,13 @@ def check(condition, what, run=None):
     print(f"ok: {what}", flush=True)
 
 
-def run(*command, env=None):
+def run(*command, env=None, n_files=None):
+    def limit_files():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (n_files, n_files))
+
     return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S,
-                          stdin=subprocess.DEVNULL, env=dict(os.environ, **(env or {})))
+                          stdin=subprocess.DEVNULL, env=dict(os.environ, **(env or {})),
+                          preexec_fn=limit_files if n_files else None)
 
 
 def on_terminal(*command):
@@ -128,6 +133,13 @@ def results(ktests, directory):
               and {w["work"] for w in workers if w["cgroup"] == "own"} == {"SpinWait"}
               and result["verdict"] == "pass" and result["version"] == 1,
               f"the results say {expected}")
+    done = run(ktests, "--exact", "cgroup_freeze", "-o", str(directory / "out"))
+    result = json.loads((directory / "out/cgroup_freeze.json").read_text())
+    steps = result["attempts"][-1]["result"]["scenario"]["steps"]
+    before, frozen, after = (step["cgroups"][0] for step in steps)
+    check(before["iterations"] > 0 == frozen["iterations"] < after["iterations"]
+          and before["usage_us"] > frozen["usage_us"] < after["usage_us"],
+          "the results of a step count its own hold only", done)
     done = run(ktests, "--work-type", "nonsense", "--exact", "op_swappable")
     check(done.returncode == 2 and "--work-type 'nonsense'" in done.stderr,
           "a work type that there is not", done)
@@ -203,7 +215,7 @@ def measured_once(ktests, directory):
     check("accel: tcg (kvm as remembered)" in done.stdout, "KVM is not measured twice", done)
     done = run(ktests, "--exact", "trivial", "--accel", "kvm", "--timeout", "5s",
                "--boot-timeout", "5s", env=env)
-    check("accel: kvm," in done.stdout and "--accel kvm is obeyed, but: kvm as remembered"
+    check("accel: kvm," in done.stdout and "--accel kvm is used as asked, but: kvm as remembered"
           in done.stdout, "--accel kvm is obeyed with a warning", done)
     (cache / "host.json").write_text(json.dumps(false | {"host": "0" * 32}))
     done = run(ktests, "--exact", "trivial", env=env)
@@ -239,10 +251,24 @@ def unprivileged(ktests, directory):
           "KVM that is demanded and cannot be had", done)
 
 
+def few_descriptors(ktests):
+    """Up to the number that suffices: each limit makes another step of a run the first to fail."""
+    for n_files in range(18, 60):
+        done = run(ktests, "--exact", "trivial", "--seed", "5", n_files=n_files)
+        if done.returncode == 0:
+            break
+        advice = (f"Too many open files; the limit of this process (RLIMIT_NOFILE) is {n_files}: "
+                  "run fewer virtual CPUs at once (-j N), or raise it (ulimit -n N)\n")
+        check(done.returncode == 99 and "ERROR" in done.stdout and advice in done.stdout
+              and "--seed 5\n" in done.stdout, f"{n_files} descriptors are too few, and why", done)
+    check(n_files > 30 and done.returncode == 0, f"{n_files} descriptors suffice", done)
+
+
 def main():
     ktests, sample = (os.path.realpath(arg) for arg in sys.argv[1:3])
     output(ktests, sample)
     terminal(ktests)
+    few_descriptors(ktests)
     with tempfile.TemporaryDirectory() as directory:
         again(sample, pathlib.Path(directory))
         results(ktests, pathlib.Path(directory))

@@ -40,7 +40,7 @@ def main():
           "callbacks that an older kernel lacks are not worth a line each", text)
 
     status, text = run(ktests, "verifier", str(samples / "no_ops.bpf.o"))
-    check(status == 99 and "it is no scheduler" in text,
+    check(status == 99 and "it is not a scheduler" in text,
           "what is no scheduler is told before anything boots", text)
 
     status, text = run(ktests, "verifier", "no_such_scheduler")

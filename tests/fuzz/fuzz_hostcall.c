@@ -3,6 +3,7 @@
  * Host calls of a guest. The input is the guest's memory, from address 0 on. It begins with a
  * struct kt_hostcall; what follows is also what the host has sent.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,7 +11,6 @@
 #include "tests/fuzz/fuzz.h"
 #include "util/cleanup.h"
 #include "vmm/qemu/plugin/bell.h"
-#include "vmm/qemu/plugin/conflicts.h"
 #include "vmm/qemu/plugin/turns.h"
 #include "wire/hostcall.h"
 
@@ -100,31 +100,14 @@ struct kt_qemu_cpu *kt_api_current_cpu(void)
 	return NULL;
 }
 
-void kt_turns_seed(uint64_t seed, uint64_t mean)
+int kt_turns_seed(const struct kt_turns *how)
 {
-	(void)seed;
-	KT_FUZZ_ASSERT(mean >= KT_HOSTCALL_TURN_MIN);
+	return how->policy < KT_N_TURNS_POLICIES ? 0 : -ERANGE;
 }
 
-uint64_t kt_turns_ended(void)
+struct kt_turns_made kt_turns_made(void)
 {
-	return 1;
-}
-
-bool kt_conflicts_are_watched(void)
-{
-	return false;
-}
-
-void kt_conflicts_seed(uint64_t seed, bool on)
-{
-	(void)seed;
-	KT_FUZZ_ASSERT(!on);
-}
-
-uint64_t kt_conflicts_ended(void)
-{
-	return 0;
+	return (struct kt_turns_made){ .ended = 1 };
 }
 
 static void find_bell(void)

@@ -7,6 +7,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/tiny_kernel.h"
 #include "vmm/inspect/render.h"
+#include "vmm/inspect/trim.h"
 #include "vmm/inspect/types.h"
 #include "vmm/inspect/types_index.h"
 
@@ -54,6 +55,20 @@ static void try_index(struct btf *btf)
 	free((void *)types.index.slots);
 }
 
+static void try_trim(const struct btf *btf)
+{
+	struct btf *rest;
+	void *data;
+	size_t len;
+
+	KT_FUZZ_ASSERT(kt_btf_trim(btf, &data, &len, NULL) == 0);
+	if (kt_btf_new(data, len, NULL, &rest, NULL) == 0) {
+		KT_FUZZ_ASSERT(btf__type_cnt(rest) <= btf__type_cnt(btf));
+		btf__free(rest);
+	}
+	free(data);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct tiny_kernel kernel;
@@ -72,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (uint32_t type = 0; type < btf__type_cnt(btf) && type < TYPES_MAX; type++)
 		try_type(inspect, btf, type, kernel.task);
 	try_index(btf);
+	try_trim(btf);
 	btf__free(btf);
 	return 0;
 }

@@ -12,14 +12,18 @@ It needs gcc, clang and llvm-objcopy.
 import gzip
 import json
 import pathlib
+import re
 import struct
 import subprocess
 import tempfile
 
 CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
 
+WIRE_VERSION = int(re.search(r"KT_WIRE_VERSION (\d+)",
+                             (CORPUS.parents[2] / "wire/message.h").read_text()).group(1))
+
 HELLO = {
-    "version": 2,
+    "version": WIRE_VERSION,
     "build_id": "00112233445566778899aabbccddeeff00112233",
     "release": "6.16.3-cloud-amd64",
     "boot_ns": 123456789,
@@ -153,7 +157,8 @@ def host_calls():
     put("hostcall", "ping", call(1, 0, 0))
     put("hostcall", "send", call(2, 16, 48) + memory)
     put("hostcall", "receive", call(3, 16, 64) + memory)
-    put("hostcall", "seed", call(4, 0, 0, 1, 16))
+    turns = struct.pack("<QQIIII", 1, 0, 0, 16, 1, 0)
+    put("hostcall", "seed", call(4, len(turns), 48) + turns)
     put("hostcall", "limit", call(5, 0, 0, 10**9))
     put("hostcall", "turns", call(6, 0, 0))
     put("hostcall", "outside", call(3, 65536, 2**64 - 8) + memory)
@@ -162,9 +167,9 @@ def host_calls():
 def messages():
     put("hello", "whole", compact(HELLO))
     put("hello", "other-version", compact({"version": 3}))
-    header = struct.pack("<IIQQQ", 4, 1, 2000000, 3000000, 7)
-    put("result", "short", struct.pack("<IIQQQ", 1, 0, 1000, 2000, 7))
-    put("result", "long-times", struct.pack("<IIQQQ", 1, 0, 2**64 - 1, 2**63, 2**64 - 1))
+    header = struct.pack("<IIQQQQQ", 4, 1, 2000000, 3000000, 7, 5, 60000)
+    put("result", "short", struct.pack("<IIQQQQQ", 1, 0, 1000, 2000, 7, 5, 60000))
+    put("result", "long-times", struct.pack("<IIQQQQQ", 1, 0, 2**64 - 1, 2**63, *[2**64 - 1] * 3))
     put("result", "whole", header + compact(RESULT).encode())
     put("result", "inconclusive", header + compact({**RESULT, "verdict": "inconclusive"}).encode())
     put("outcome", "whole", compact(OUTCOME))
@@ -180,12 +185,16 @@ def messages():
         "lines-lost-wrap",
         compact({**OUTCOME, "result": {**RESULT, "scenario": lost}}) + "\0",
     )
-    run = struct.Struct("<IIQIHH40sIIQII")
-    put("run", "test", run.pack(0, 1, 42, 100, 25, 80, bytes(40), 5, 3, 10**9, 10000, 1) + texts)
+    run = struct.Struct("<IIQIHH40sIIQQQIIII")
+    put(
+        "run",
+        "test",
+        run.pack(0, 1, 42, 100, 25, 80, bytes(40), 5, 3, 10**9, 42, 0, 1, 10000, 3, 0) + texts,
+    )
     put(
         "run",
         "shell",
-        run.pack(1, 1, 42, 100, 25, 80, bytes(40), 3, 0, 0, 16, 0) + b"\0\0\0",
+        run.pack(1, 1, 42, 100, 25, 80, bytes(40), 3, 0, 0, 0, 0, 0, 16, 1, 0) + b"\0\0\0",
     )
 
 
@@ -375,7 +384,7 @@ def inspection():
     put(
         "symbol_cache",
         "whole",
-        struct.pack("<8sIIIIIIQQ48sQ", b"ktinspct", 1, 1, 4, 1, 4, 0, len(names), 0, b"aa", 0)
+        struct.pack("<8sIIIIIIQQ48sQQ", b"ktinspct", 2, 1, 4, 1, 4, 0, len(names), 0, b"aa", 0, 0)
         + b"".join(part.ljust((len(part) + 7) // 8 * 8, b"\0") for part in parts),
     )
 

@@ -21,7 +21,7 @@ LIMIT_S = 30  # no sample may take longer
 
 REPLACEMENTS = [
     (r"\(\d+ filtered out\)", "(N filtered out)"),
-    (r"^kernel \S+, accel: .*, \d+ CPUs, seed \d+",
+    (r"^kernel \S+, accel: .*, \d+ CPUs, seed \d+(, turns \w+)?",
      "kernel KERNEL, accel: ACCEL, N CPUs, seed SEED"),
     (r"--seed \d+( --boot cold)?( --kernel \S+)?", "--seed SEED"),
     (r"got: \d+(\.\d+)? ms, ending on CPU 0 at \d+ ms", "got: GAP ms, ending on CPU 0 at TIME ms"),

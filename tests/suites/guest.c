@@ -177,20 +177,45 @@ static int output_post_vm(struct kt_ctx *ctx)
 KTEST(output_arrives_whole, .summary = "all that a test prints reaches the host, in order", ONE_CPU,
       .run = output_run, .post_vm = output_post_vm);
 
-/* A child that outlives the test and keeps its output open must not delay the end. */
-static int leftover_run(struct kt_ctx *ctx)
+static __attribute__((noreturn)) void stay(int said_fd)
 {
+	(void)setsid();
+	(void)signal(SIGTERM, SIG_IGN);
+	(void)!write(said_fd, "!", 1);
+	for (;;)
+		(void)pause();
+}
+
+/* Leaves a child and a grandchild, which are killed, and a zombie, which need not be. */
+static int leave_processes(struct kt_ctx *ctx, int here_fd, int there_fd)
+{
+	char said[2];
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		(void)setsid();
-		(void)signal(SIGTERM, SIG_IGN);
-		for (;;)
-			(void)pause();
+		(void)fork();
+		stay(there_fd);
 	}
 	KT_ASSERT_GT(ctx, pid, 0);
-	printf("left a child behind\n");
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	KT_ASSERT_OK(ctx, waitid(P_PID, (id_t)pid, &(siginfo_t){ .si_pid = 0 }, WEXITED | WNOWAIT));
+	for (int i = 0; i < 2; i++)
+		KT_ASSERT_EQ(ctx, read(here_fd, &said[i], 1), 1);
 	return 0;
+}
+
+/*
+ * A child that outlives the test and keeps its output open must not delay the end. The guest's last
+ * message says whether any process is left, and checks/reports.py looks at their number.
+ */
+static int leftover_run(struct kt_ctx *ctx)
+{
+	int ends[2];
+
+	KT_ASSERT_OK(ctx, pipe2(ends, O_CLOEXEC));
+	return leave_processes(ctx, ends[0], ends[1]);
 }
 
 KTEST(leftover_children, .summary = "processes that a test leaves behind are ended with it",

@@ -161,6 +161,9 @@ Test(field, texts)
 	cr_assert(zero(int, set_text(btf, id, "byte", "true")));
 	cr_assert(zero(int, set_text(btf, id, "negative", "-5")));
 	cr_assert(eq(int, set_text(btf, id, "word", "-5"), -ERANGE));
+	/* As 64 bits, -5 would fit. */
+	cr_assert(eq(int, set_text(btf, id, "quad", "-5"), -ERANGE));
+	cr_assert(zero(int, set_text(btf, id, "quad", "18446744073709551611")));
 	cr_assert(eq(int, set_text(btf, id, "word", ""), -EINVAL));
 	cr_assert(eq(int, set_text(btf, id, "word", "5x"), -EINVAL));
 	cr_assert(eq(int, set_text(btf, id, "word", " 5"), -EINVAL));

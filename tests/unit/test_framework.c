@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "framework/kernel/index.h"
 #include "framework/kernel/kernel.h"
 #include "framework/options/options.h"
+#include "framework/outcome/advice.h"
 #include "framework/outcome/capture.h"
 #include "framework/select/select.h"
 #include "guest/scenario/lifetime.h"
@@ -25,6 +27,7 @@ UNIT_SUITE(select);
 UNIT_SUITE(validate);
 UNIT_SUITE(lifetime);
 UNIT_SUITE(kmsg);
+UNIT_SUITE(advice);
 UNIT_SUITE(capture);
 UNIT_SUITE(cache);
 UNIT_SUITE(kernel);
@@ -558,6 +561,58 @@ Test(kmsg, complaints_of_the_kernel)
 		if (found)
 			cr_assert(eq(str, found, (char *)cases[i].line + 1));
 	}
+}
+
+/* ---- advice ---------------------------------------------------------------------------------- */
+
+/* The text after kt_advise() and kt_advise_cache(); valid until the next call. */
+static const char *advised(int code)
+{
+	static struct kt_err err;
+
+	(void)kt_err_set(&err, code, "no: %m");
+	cr_assert(eq(int, kt_advise(&err, code), code));
+	cr_assert(eq(int, kt_advise_cache(&err, code), code));
+	return err.text;
+}
+
+static void expect_advice(int code, const char *limit, const char *option)
+{
+	const char *text = advised(code);
+
+	cr_expect(ne(ptr, strstr(text, limit), NULL), "'%s' lacks '%s'", text, limit);
+	cr_expect(ne(ptr, strstr(text, option), NULL), "'%s' lacks '%s'", text, option);
+}
+
+Test(advice, each_limit_is_named_with_what_stays_below_it)
+{
+	KT_FREE char *all = NULL, *text = NULL;
+	struct rlimit limit;
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = 99;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	(void)getrlimit(RLIMIT_NPROC, &limit);
+	limit.rlim_cur = 98;
+	(void)setrlimit(RLIMIT_NPROC, &limit);
+	cr_assert(zero(int, kt_file_read("/proc/sys/fs/file-max", 64, &text, NULL)));
+	text[strcspn(text, "\n")] = '\0';
+	all = kt_format("(fs.file-max) is %s:", text);
+	expect_advice(-EMFILE, "(RLIMIT_NOFILE) is 99: run fewer virtual CPUs at once (-j N)",
+		      "ulimit -n");
+	expect_advice(-ENFILE, all, "-j N");
+	expect_advice(-EAGAIN, "(RLIMIT_NPROC) is 98,", "ulimit -u");
+	expect_advice(-EAGAIN, "pids.max", "-j N");
+	expect_advice(-ENOMEM, " MiB of memory available", "--memory-budget SIZE");
+	expect_advice(-ENOSPC, "ktests cache prune", "--template-cache-size");
+	expect_advice(-EDQUOT, "ktests cache prune", "--template-cache-size");
+}
+
+Test(advice, other_errors_are_left_alone)
+{
+	cr_expect(eq(str, (char *)advised(-EPERM), "no: Operation not permitted"));
+	cr_expect(zero(int, kt_advise(NULL, 0)));
+	cr_expect(eq(int, kt_advise(NULL, -EMFILE), -EMFILE));
 }
 
 /* ---- capture ----------------------------------------------------------------------------------

@@ -3,8 +3,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "guest/cgroup/cpuset.h"
+#include "guest/payload/set.h"
 #include "guest/worker/telemetry.h"
 #include "guest/worker/type.h"
 #include "guest/worker/work/alu.h"
@@ -15,6 +18,7 @@ UNIT_SUITE(cpuset);
 UNIT_SUITE(telemetry);
 UNIT_SUITE(worktype);
 UNIT_SUITE(alu);
+UNIT_SUITE(payload_set);
 
 /* ---- sets of CPUs ---------------------------------------------------------------------------- */
 
@@ -512,7 +516,7 @@ Test(worktype, faults_are_named)
 		{ { .type = KT_SPIN_WAIT, .workers_pct = 10001 }, ".workers_pct must be" },
 		{ { .type = KT_SPIN_WAIT, .workers_pct = NAN }, ".workers_pct must be" },
 		{ { .type = KT_SPIN_WAIT, .workers = 4097 }, "more than 4096" },
-		{ { .type = KT_CACHE_PIPE, .workers = 3 }, "no multiple" },
+		{ { .type = KT_CACHE_PIPE, .workers = 3 }, "not a multiple" },
 		{ { .type = KT_SPIN_WAIT, .nice = 20 }, ".nice" },
 		{ { .type = KT_SPIN_WAIT, .nice = -21 }, ".nice" },
 		{ { .type = KT_SPIN_WAIT, .comm = "0123456789abcdef" }, ".comm" },
@@ -616,4 +620,59 @@ Test(alu, lanes_are_alive)
 		for (unsigned int k = 0; k < i; k++)
 			cr_expect(ne(u64, state[i], state[k]));
 	}
+}
+
+/* ---- what is noted of payloads --------------------------------------------------------------- */
+
+static const struct kt_payload noted = { .name = "noted", .binary = "true" };
+static const struct kt_test notes = { .name = "notes" };
+
+Test(payload_set, the_first_500_are_noted_and_all_are_counted)
+{
+	struct kt_payload_outcome outcome = KT_PAYLOAD_OUTCOME_NULL;
+	struct kt_payload_set set;
+	const json_t *last;
+	struct kt_ctx ctx;
+
+	kt_ctx_init(&ctx, &notes);
+	kt_payload_set_init(&set, &ctx);
+	for (int i = 0; i < 600; i++) {
+		outcome.status = i;
+		kt_payload_set_note(&set, &noted, i == 499 ? "a" : NULL, &outcome, false);
+	}
+	cr_assert(eq(sz, set.n_done, 600));
+	cr_assert(eq(sz, json_array_size(set.done), 500));
+	last = json_array_get(set.done, 499);
+	cr_assert(eq(long, json_integer_value(json_object_get(last, "status")), 499));
+	cr_assert(eq(str, (char *)json_string_value(json_object_get(last, "name")), "noted"));
+	cr_assert(eq(str, (char *)json_string_value(json_object_get(last, "cgroup")), "a"));
+	last = json_array_get(set.done, 0);
+	cr_assert(eq(str, (char *)json_string_value(json_object_get(last, "cgroup")), ""));
+	kt_payload_set_deinit(&set);
+	kt_ctx_deinit(&ctx);
+}
+
+/* Its lock may belong to a thread that the child has not. */
+Test(payload_set, a_child_of_the_test_notes_nothing)
+{
+	const struct kt_payload_outcome outcome = KT_PAYLOAD_OUTCOME_NULL;
+	struct kt_payload_set set;
+	struct kt_ctx ctx;
+	int status;
+	pid_t pid;
+
+	kt_ctx_init(&ctx, &notes);
+	kt_payload_set_init(&set, &ctx);
+	(void)pthread_mutex_lock(&ctx.lock);
+	pid = fork();
+	if (pid == 0) {
+		(void)alarm(5);
+		kt_payload_set_note(&set, &noted, NULL, &outcome, false);
+		_exit(set.n_done == 0 ? 0 : 1);
+	}
+	cr_assert(eq(int, waitpid(pid, &status, 0), pid));
+	cr_assert(zero(int, status));
+	(void)pthread_mutex_unlock(&ctx.lock);
+	kt_payload_set_deinit(&set);
+	kt_ctx_deinit(&ctx);
 }

@@ -514,5 +514,5 @@ Test(kernel_image, an_ordinary_program_is_no_kernel)
 	struct kt_err err = KT_ERR_NULL;
 
 	cr_assert(eq(int, kt_kernel_facts_read("/proc/self/exe", NULL, &facts, &err), -ENOEXEC));
-	cr_assert(strstr(err.text, "no Linux kernel") != NULL, "%s", err.text);
+	cr_assert(strstr(err.text, "not a Linux kernel") != NULL, "%s", err.text);
 }

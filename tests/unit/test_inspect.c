@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest's kernel seen from outside, on kernels made byte by byte (tests/tiny_kernel.h): both forms
- * of kallsyms, four and five levels of page tables, KASLR; what a hostile guest may hold; dumps.
+ * A guest's kernel seen from outside, on kernels made byte by byte (tests/tiny_kernel.h): both
+ * forms of kallsyms, four and five levels of page tables, KASLR; what a hostile guest may hold;
+ * dumps.
  */
 #include <elf.h>
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include "vmm/inspect/near.h"
 #include "vmm/inspect/path.h"
 #include "vmm/inspect/render.h"
+#include "vmm/inspect/trim.h"
 #include "vmm/inspect/types.h"
 
 UNIT_SUITE(inspect_open);
@@ -166,7 +168,25 @@ Test(inspect_open, an_old_text_does_not_hide_the_one_that_is_right)
 	/* The page before holds the text of another kernel, as a note has it. */
 	memcpy(kernel.bytes + kernel.info - 4096 + 24, kernel.bytes + kernel.info, 2048);
 	memcpy(kernel.bytes + kernel.info - 4096 + 12, "VMCOREINFO", 11);
-	memcpy(strstr((char *)kernel.bytes + kernel.info - 4096 + 24, "phys_base)=") + 11, "-9", 2);
+	memcpy(strstr((char *)kernel.bytes + kernel.info - 4096 + 24, "_stext)=ffff") + 8, "eeee",
+	       4);
+	cr_assert(zero(int, kt_inspect_open(kernel.ram, NULL, &inspect, &err)), "%s", err.text);
+	inspect = kt_inspect_close(inspect);
+	tiny_kernel_deinit(&kernel);
+}
+
+Test(inspect_open, a_note_will_do)
+{
+	struct kt_inspect *inspect = NULL;
+	struct kt_err err = KT_ERR_NULL;
+	struct tiny_kernel kernel;
+	char *text;
+
+	tiny_kernel_init(&kernel, NULL);
+	text = (char *)kernel.bytes + kernel.info;
+	memmove(text + 24, text, 2048);
+	memset(text, 0, 24);
+	memcpy(text + 12, "VMCOREINFO", 11);
 	cr_assert(zero(int, kt_inspect_open(kernel.ram, NULL, &inspect, &err)), "%s", err.text);
 	inspect = kt_inspect_close(inspect);
 	tiny_kernel_deinit(&kernel);
@@ -257,7 +277,8 @@ Test(inspect_memory, large_pages_are_walked)
 		struct view view;
 
 		open_view(&view, &KERNELS[0]);
-		tiny_map(&view.kernel, kva, level == 2 ? 0x200000 : 0, level);
+		/* Bit 12 of a large page's entry is no part of the address (PAT). */
+		tiny_map(&view.kernel, kva, (level == 2 ? 0x200000 : 0) | 0x1000, level);
 		cr_assert(zero(int, kt_inspect_translate(view.inspect, kva, &gpa, &len, &err)),
 			  "%s", err.text);
 		cr_assert(eq(u64, gpa, want), "level %u", level);
@@ -298,7 +319,7 @@ Test(inspect_memory, a_batch_is_read_whole_or_not_at_all)
 	pieces[1].kva = 0x1000;
 	cr_assert(eq(int, kt_inspect_readv(view.inspect, pieces, 2, &err), -EFAULT));
 	cr_assert(eq(str, first, "ini"));
-	cr_assert(strstr(err.text, "no address of the kernel") != NULL, "%s", err.text);
+	cr_assert(strstr(err.text, "not an address of the kernel") != NULL, "%s", err.text);
 	close_view(&view);
 }
 
@@ -388,6 +409,8 @@ Test(inspect_path, values_are_found_by_their_paths)
 		{ "task(1).sched_flag_a", 1 },
 		{ "task(1).sched_level", (uint64_t)-3 },
 		{ "task(1).sched_wide", 0xabcde },
+		{ "task(1).sched_span", 0x123456789abcdef },
+		{ "(&task(1).table[0][0])[2]", 20 },
 		{ "task(1).parent->parent->pid", 0 },
 		{ "task(1).table[1][2]", 50 },
 		{ "init_task.comm[1]", 'w' },
@@ -434,9 +457,9 @@ Test(inspect_path, errors_say_what_is_missing_and_what_there_is)
 		{ "scx_root.kind", -EINVAL, "use '->kind'" },
 		{ "init_task.parent->pid", -ENODATA, "null pointer" },
 		{ "task(1).table[2]", -ENOENT, "int[2][3] has no element 2" },
-		{ "task(1).pid.x", -EINVAL, "pid_t is no struct" },
-		{ "task(1).pid[0]", -EINVAL, "pid_t is no array" },
-		{ "*task(1).pid", -EINVAL, "pid_t is no pointer" },
+		{ "task(1).pid.x", -EINVAL, "pid_t is not a struct" },
+		{ "task(1).pid[0]", -EINVAL, "pid_t is not an array" },
+		{ "*task(1).pid", -EINVAL, "pid_t is not a pointer" },
 		{ "tiny_scratch", -EINVAL, "say what it is by a cast" },
 		{ "(struct rqs *)scx_root", -ENOENT, "has no type 'struct rqs' (near: rq)" },
 		{ "(struct u64)scx_root", -ENOENT, "has no type 'struct u64'" },
@@ -450,6 +473,8 @@ Test(inspect_path, errors_say_what_is_missing_and_what_there_is)
 		{ "(struct rq)jiffies_64", -EINVAL, "cannot be cast" },
 		{ "task(1).comm[cpu 0]", -EINVAL, "neither a per-CPU variable" },
 		{ "container_of(task(1).comm, struct task_struct, nope)", -ENOENT, "'nope'" },
+		{ "((struct rq *)0x1234)->curr", -EFAULT,
+		  "0x1234, which is not an address of the kernel" },
 		{ "99999999999999999999", -EINVAL, "expected a number" },
 	};
 	struct view view;
@@ -478,8 +503,8 @@ Test(inspect_path, nesting_has_a_bound)
 	struct view view;
 
 	open_view(&view, NULL);
-	memset(path, '(', 200);
-	(void)snprintf(path + 200, sizeof(path) - 200, "jiffies_64");
+	memset(path, '(', 20);
+	(void)snprintf(path + 20, sizeof(path) - 20, "jiffies_64))))))))))))))))))))");
 	expect_error(&view, path, -EINVAL, "too much is nested");
 	memset(path, '*', sizeof(path));
 	path[sizeof(path) - 1] = 0;
@@ -543,6 +568,51 @@ Test(inspect_path, types_are_found_as_c_writes_them)
 				     (char *)TYPES[i][1]));
 	}
 	close_view(&view);
+}
+
+/* A struct with a pointer to a function, behind a function whose prototype nobody else needs. */
+static struct btf *new_functions(void)
+{
+	struct btf *btf = btf__new_empty();
+	int number = btf__add_int(btf, "int", 4, BTF_INT_SIGNED), proto, pointer;
+
+	proto = btf__add_func_proto(btf, 0);
+	(void)btf__add_func_param(btf, "a", number);
+	(void)btf__add_func(btf, "alone", BTF_FUNC_STATIC, proto);
+	(void)btf__add_decl_tag(btf, "tag", proto + 1, -1);
+	proto = btf__add_func_proto(btf, number);
+	(void)btf__add_func_param(btf, "b", number);
+	pointer = btf__add_ptr(btf, proto);
+	(void)btf__add_struct(btf, "ops", 16);
+	(void)btf__add_field(btf, "call", pointer, 0, 0);
+	(void)btf__add_field(btf, "n", number, 64, 0);
+	return btf;
+}
+
+Test(inspect_path, functions_are_left_out_of_the_types)
+{
+	struct btf *whole = new_functions(), *btf = NULL;
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_member member;
+	void *data = NULL;
+	char text[64];
+	size_t len = 0;
+	int ops;
+
+	cr_assert(zero(int, kt_btf_trim(whole, &data, &len, &err)), "%s", err.text);
+	cr_assert(zero(int, kt_btf_new(data, len, NULL, &btf, &err)), "%s", err.text);
+	cr_assert(eq(u32, btf__type_cnt(whole), 8));
+	cr_assert(eq(u32, btf__type_cnt(btf), 5));
+	ops = btf__find_by_name_kind(btf, "ops", BTF_KIND_STRUCT);
+	cr_assert(gt(int, ops, 0));
+	cr_assert(zero(int, kt_btf_member(btf, (uint32_t)ops, "call", &member, &err)));
+	cr_assert(eq(str, (char *)kt_btf_describe(btf, member.type, text, sizeof(text)),
+		     "int (*)()"));
+	cr_assert(zero(int, kt_btf_member(btf, (uint32_t)ops, "n", &member, &err)));
+	cr_assert(eq(u32, member.offset, 8));
+	btf__free(btf);
+	btf__free(whole);
+	free(data);
 }
 
 Test(inspect_path, members_are_found_by_name_and_not_by_place)
@@ -614,6 +684,7 @@ Test(inspect_scalar, a_write_changes_its_place_and_nothing_else)
 		{ "task(1).sched_level", 15 },
 		{ "task(1).sched_level", (uint64_t)-16 },
 		{ "task(1).sched_wide", 0xfffff },
+		{ "task(1).sched_span", 0xfedcba987654321 },
 		{ "task(1).scx.sticky_cpu", (uint64_t)-2 },
 		{ "runqueues[cpu 1].scx.nr_running", 0 },
 		{ "scx_root->kind", 0 },
@@ -761,6 +832,7 @@ Test(inspect_render, pointers_show_symbols_and_are_followed_on_request)
 	plain = render(&view, "task(1).parent", NULL);
 	cr_assert(strstr(plain, "<init_task>") != NULL, "%s", plain);
 	limits.pointers = 1;
+	limits.depth = 9;
 	followed = render_json(&view, "runqueues[cpu 0]", &limits);
 	cr_assert(strstr(followed, "\"curr\":null") != NULL, "%s", followed);
 	free(followed);
@@ -1022,22 +1094,34 @@ static void make_core(struct core *core)
 	core->segments[0] = (Elf64_Phdr){ .p_type = PT_LOAD,
 					  .p_offset = sizeof(*core) + TINY_IMAGE,
 					  .p_paddr = TINY_IMAGE,
-					  .p_filesz = 0x100000 };
+					  .p_filesz = TINY_RAM_LEN - TINY_IMAGE };
 	core->segments[1] = (Elf64_Phdr){ .p_type = PT_LOAD,
 					  .p_offset = sizeof(*core),
-					  .p_filesz = TINY_RAM_LEN };
+					  .p_filesz = TINY_IMAGE + 0x80000 };
 }
 
 Test(inspect_dump, a_core_is_read)
 {
+	struct kt_err err = KT_ERR_NULL;
 	struct tiny_kernel kernel;
 	KT_FREE char *path = NULL;
+	struct kt_ram *ram;
 	struct core core;
+	char byte;
 
 	make_core(&core);
 	tiny_kernel_init(&kernel, NULL);
+	kernel.bytes[TINY_RAM_LEN - 1] = 'z';
 	path = new_file(&core, sizeof(core), kernel.bytes, TINY_RAM_LEN);
 	check_file(path, false);
+	cr_assert(zero(int, kt_ram_open_file(path, false, &ram, &err)), "%s", err.text);
+	cr_assert(eq(sz, ram->n_ranges, 2));
+	cr_assert(eq(u64, ram->ranges[1].gpa, TINY_IMAGE + 0x80000));
+	cr_assert(kt_ram_has(ram, 0, TINY_RAM_LEN));
+	cr_assert(not(kt_ram_has(ram, 1, TINY_RAM_LEN)));
+	cr_assert(zero(int, kt_ram_read(ram, TINY_RAM_LEN - 1, &byte, 1, &err)), "%s", err.text);
+	cr_assert(eq(chr, byte, 'z'));
+	ram = kt_ram_close(ram);
 	(void)unlink(path);
 	tiny_kernel_deinit(&kernel);
 }
@@ -1214,6 +1298,12 @@ Test(inspect_hostile, a_value_without_an_end_is_shown_as_far_as_the_budget_goes)
 	place.kva = view.kernel.task;
 	cr_assert(zero(int, kt_render_text(view.inspect, &place, NULL, &text, NULL)));
 	cr_assert(strstr(text, "...") != NULL, "%s", text);
+	free(text);
+	/* 32^9 structs without a member, which take no memory. */
+	place.type = (uint32_t)btf__add_struct(btf, "nothing", 0);
+	for (int i = 0; i < 9; i++)
+		place.type = (uint32_t)btf__add_array(btf, 1, (int)place.type, 32);
+	cr_assert(zero(int, kt_render_text(view.inspect, &place, NULL, &text, NULL)));
 	free(text);
 	btf__free(btf);
 	close_view(&view);

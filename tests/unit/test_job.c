@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/io.h"
 #include "vmm/steal.h"
 
 UNIT_SUITE(job);
@@ -147,6 +149,8 @@ Test(job, a_half_start_leaves_nothing)
 	cr_assert(zero(int, kt_loop_new(&loop)));
 	(void)getrlimit(RLIMIT_NOFILE, &before);
 	for (rlim_t more = 0; more <= 3; more++) {
+		struct kt_err err = KT_ERR_NULL;
+		KT_FREE char *limit = NULL;
 		struct kt_job job;
 		int r;
 
@@ -155,9 +159,12 @@ Test(job, a_half_start_leaves_nothing)
 		few = before;
 		few.rlim_cur = next_fd() + more;
 		(void)setrlimit(RLIMIT_NOFILE, &few);
-		r = kt_job_start(&job, waits, false, true, NULL);
+		limit = kt_format("(RLIMIT_NOFILE) is %llu: run fewer",
+				  (unsigned long long)few.rlim_cur);
+		r = kt_job_start(&job, waits, false, true, &err);
 		(void)setrlimit(RLIMIT_NOFILE, &before);
 		cr_assert(eq(int, r, -EMFILE), "%u descriptors", (unsigned int)more);
+		cr_assert(ne(ptr, strstr(err.text, limit), NULL), "%s", err.text);
 		cr_assert(eq(int, waitpid(-1, NULL, WNOHANG), -1), "a child is left");
 		cr_assert(eq(int, kt_loop_step(loop, kt_now_ns()), -ETIMEDOUT), "a source is left");
 		kt_job_deinit(&job);

@@ -141,18 +141,6 @@ Test(machine, one_killed_from_outside_says_so)
 	vm_close(&vm);
 }
 
-/* Writes an executable script for config.qemu to a new file, whose path becomes @path. */
-static void write_qemu(char *path, const char *script)
-{
-	int fd;
-
-	strcpy(path, "/tmp/ktest-qemu-XXXXXX");
-	fd = mkstemp(path);
-	cr_assert(zero(int, kt_write_full(fd, script, strlen(script))));
-	cr_assert(zero(int, fchmod(fd, 0700)));
-	cr_assert(zero(int, close(fd)));
-}
-
 #define SAYS_SO "#!/bin/sh\necho it has bitten >&2\n"
 #define PAUSES  " -device ib700 -action watchdog=pause\n"
 
@@ -526,6 +514,70 @@ Test(mem, nothing_outside_another_processs_ram_is_reached)
 	cr_assert(eq(int, kt_mem_read(&mem, 0x3000, &byte, 1, NULL), -ESRCH));
 	kt_mem_deinit(&mem);
 	(void)close(until_closed[0]);
+	(void)close(fd);
+}
+
+/* Expects the next data at or above *@at to hold @gpa, and moves *@at behind it. */
+static void expect_data(const struct kt_mem *mem, uint64_t *at, uint64_t gpa)
+{
+	uint64_t from = 0, len = 0;
+
+	cr_assert(zero(int, kt_mem_data(mem, *at, &from, &len)));
+	cr_assert(le(u64, from, gpa));
+	cr_assert(lt(u64, gpa - from, len));
+	cr_assert(lt(u64, len, 1u << 20), "holes are left out");
+	*at = from + len;
+}
+
+Test(mem, data_are_those_of_the_file_and_of_the_process)
+{
+	struct kt_mem mem = KT_MEM_NULL;
+	struct kt_err err = KT_ERR_NULL;
+	int fd = memfd_create("ram", MFD_CLOEXEC);
+	uint64_t at = 0, from, len;
+	char *ram;
+
+	cr_assert(zero(int, ftruncate(fd, RAM_LEN)));
+	cr_assert(eq(int, (int)pwrite(fd, "x", 1, 4 << 20), 1));
+	ram = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	cr_assert(ne(ptr, ram, MAP_FAILED));
+	cr_assert(zero(int, kt_mem_find_in_process(&mem, getpid(), fd, RAM_LEN, &err)), "%s",
+		  err.text);
+	ram[1 << 20] = 'x';
+	ram[8 << 20] = 'x';
+	ram[(UINT64_C(2) << 30) + 0x5000] = 'x';
+	expect_data(&mem, &at, 1 << 20);
+	expect_data(&mem, &at, 4 << 20);
+	expect_data(&mem, &at, 8 << 20);
+	expect_data(&mem, &at, KT_MEM_HIGH + 0x5000);
+	cr_assert(eq(int, kt_mem_data(&mem, at, &from, &len), -ENXIO));
+	kt_mem_deinit(&mem);
+	(void)munmap(ram, RAM_LEN);
+	(void)close(fd);
+}
+
+/* Copies of a batch over the boundary of two regions, and one of them outside of the RAM. */
+Test(mem, a_batch_is_copied_whole_or_not_at_all)
+{
+	struct kt_mem mem = KT_MEM_NULL;
+	char a[3] = "", b[5] = "";
+	struct kt_mem_piece pieces[] = { { 0x1000, a, 2 }, { 0x2000, b, 4 } };
+	struct kt_err err = KT_ERR_NULL;
+	int fd = new_ram();
+
+	cr_assert(zero(int, kt_mem_map_file(&mem, fd, RAM_LEN, NULL)));
+	cr_assert(zero(int, kt_mem_write(&mem, 0x1000, "ab", 2, NULL)));
+	cr_assert(zero(int, kt_mem_write(&mem, 0x2000, "cdef", 4, NULL)));
+	cr_assert(zero(int, kt_mem_readv(&mem, pieces, 2, &err)));
+	cr_assert(eq(str, a, "ab"));
+	cr_assert(eq(str, b, "cdef"));
+	a[0] = 'x';
+	pieces[1].gpa = KT_MEM_HIGH - 2;
+	cr_assert(eq(int, kt_mem_writev(&mem, pieces, 2, &err), -EFAULT));
+	a[0] = 0;
+	cr_assert(zero(int, kt_mem_read(&mem, 0x1000, a, 2, NULL)));
+	cr_assert(eq(str, a, "ab"), "nothing was written");
+	kt_mem_deinit(&mem);
 	(void)close(fd);
 }
 

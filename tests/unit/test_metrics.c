@@ -92,7 +92,7 @@ Test(metrics, what_is_no_json_is_none_and_says_why)
 		{ "{\"a\":NaN}", "invalid token" },
 		{ "{\"a\":Infinity}", "invalid token" },
 		{ "{\"a\":1e999}", "overflow" },
-		{ "{\"a\":1} and more", "more text behind it" },
+		{ "{\"a\":1} and more", "more text follows" },
 		{ "{\"a\":1", "line 1" },
 		{ "{\"\\u0000\":1}", "NUL" },
 		{ "{\"a\":\"\xff\"}", "decode byte 0xff" },
@@ -376,9 +376,9 @@ Test(checks, tap_that_fails_is_told)
 	expect_told(&tap, EXITED(0), "1..3\nok 1\nnot ok 2 - wakes up\nok 3\n", "",
 		    "payload p: not ok 2 - wakes up\n");
 	expect_told(&tap, EXITED(0), "1..3\nok 1\nok 2", "",
-		    "payload p: its plan is 1..3, and it told 2 results\n");
+		    "payload p: its plan is 1..3, and it reported 2 results\n");
 	expect_told(&tap, EXITED(0), "ok 1\n", "",
-		    "payload p: its output has results, and no plan (1..N)\n");
+		    "payload p: its output has results, but no plan (1..N)\n");
 	expect_told(&tap, EXITED(0), "", "", "payload p: there is no TAP in its output\n");
 	expect_told(&tap, EXITED(0), "1..2\nok 1\nBail out! no memory\n", "",
 		    "payload p: it bailed out: no memory\n");
@@ -407,7 +407,7 @@ Test(checks, tap_that_was_not_kept_fails)
 	outcome.out.total = 1000;
 	cr_assert(eq(u32, kt_payload_check(&tap, &outcome, on_failure, &told), 1));
 	cr_assert(eq(str, told.text,
-		     "payload p: of 1000 bytes of output 10 were kept; TAP behind them is lost\n"));
+		     "payload p: of 1000 bytes of output 10 were kept; TAP after them is lost\n"));
 	kt_payload_outcome_deinit(&outcome);
 }
 

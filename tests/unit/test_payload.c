@@ -231,13 +231,13 @@ Test(payloads, scripts_and_what_is_no_program_are_refused)
 	cr_assert(zero(int, kt_write_full(fd, "hi", 2)));
 	cr_assert(zero(int, fchmod(fd, 0755)));
 	bad.binary = text;
-	expect_refused(&bad, "is no ELF program");
+	expect_refused(&bad, "is not an ELF program");
 	(void)close(fd);
 	bad.binary = "/bin/true";
 	bad.files = KT_ARGS("/nonexistent/data");
 	expect_refused(&bad, "the file '/nonexistent/data': No such file");
 	bad.files = KT_ARGS("/tmp");
-	expect_refused(&bad, "'/tmp' is no regular file");
+	expect_refused(&bad, "'/tmp' is not a regular file");
 	(void)unlink(script);
 	(void)unlink(text);
 }
@@ -285,8 +285,8 @@ Test(payloads, two_files_of_one_name_are_refused)
 	/* The run goes on; only the tests that use the package do not. */
 	cr_assert(zero(int, kt_image_open(&options, &image, NULL)));
 	cr_assert(eq(str, (char *)kt_image_package_fault(image, 0),
-		     "payload twice: '/etc/group' is to be '/payloads/twice/x' in the guest, as "
-		     "another file is"));
+		     "payload twice: '/etc/group' and another file would both be "
+		     "'/payloads/twice/x' in the guest"));
 }
 
 /* ---- declarations ---------------------------------------------------------------------------- */

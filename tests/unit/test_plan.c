@@ -165,15 +165,40 @@ Test(plan, the_shard_is_taken_before_the_shuffle)
 Test(plan, every_attempt_has_a_seed_of_its_own)
 {
 	enum { ROUNDS = 20, ATTEMPTS = 5 };
+	const struct kt_options options = { .seed = 42 }, zero = { .seed = 0 };
 	uint64_t seeds[ROUNDS * ATTEMPTS];
 
-	cr_assert(eq(u64, kt_plan_seed(42, 1, 1), 42), "--seed of it begins as the run did");
-	cr_assert(zero(u64, kt_plan_seed(0, 1, 1)));
+	cr_assert(eq(u64, kt_plan_seed(&options, 1, 1), 42), "--seed of it begins as the run did");
+	cr_assert(zero(u64, kt_plan_seed(&zero, 1, 1)));
 	for (unsigned int i = 0; i < KT_ARRAY_LEN(seeds); i++) {
-		seeds[i] = kt_plan_seed(42, i / ATTEMPTS + 1, i % ATTEMPTS + 1);
+		seeds[i] = kt_plan_seed(&options, i / ATTEMPTS + 1, i % ATTEMPTS + 1);
 		for (unsigned int k = 0; k < i; k++)
 			cr_assert(ne(u64, seeds[k], seeds[i]), "%u and %u", k, i);
 	}
+}
+
+Test(plan, exploration_leaves_out_what_no_seed_decides)
+{
+	const struct kt_test real = { .name = "real", .time = KT_REAL_TIME },
+			     any = { .name = "any" };
+	const struct kt_test *tests[] = { &real, &any, &real };
+	struct kt_selection selection = { .tests = tests, .n = 3 };
+
+	cr_assert(eq(u32, kt_selection_keep_virtual(&selection), 2));
+	cr_assert(eq(sz, selection.n, 1));
+	cr_assert(eq(str, (char *)selection.tests[0]->name, "any"));
+}
+
+/* Who names a seed wants it as often as he says; exploration begins at it. */
+Test(plan, a_seed_that_is_given_is_that_of_every_round)
+{
+	const struct kt_options again = { .seed = 42, .seed_given = true };
+	const struct kt_options explore = { .seed = 42, .seed_given = true, .explore = true };
+
+	cr_assert(eq(u64, kt_plan_seed(&again, 9, 1), 42));
+	cr_assert(ne(u64, kt_plan_seed(&again, 9, 2), 42), "a retry tries something else");
+	cr_assert(eq(u64, kt_plan_seed(&explore, 1, 1), 42));
+	cr_assert(ne(u64, kt_plan_seed(&explore, 9, 1), 42));
 }
 
 Test(plan, tests_draw_different_numbers)

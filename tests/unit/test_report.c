@@ -136,7 +136,9 @@ Test(report_text, the_rerun_line_is_quoted_and_complete)
 		.timeout_ns = UINT64_C(1500000000),
 		.boot = KT_BOOT_COLD,
 		.time = KT_TIME_CHOICE_VIRTUAL,
-		.conflicts = true,
+		.policy = KT_TURNS_PCT,
+		.pct_depth = 5,
+		.pct_length = 1000,
 		.turn_insns = 77,
 		.mips = 200,
 	};
@@ -150,8 +152,8 @@ Test(report_text, the_rerun_line_is_quoted_and_complete)
 	command = kt_report_rerun_command(&info, &outcome);
 	cr_assert(eq(str, command,
 		     "'./a b' --exact -t t --seed 5 --boot cold --kernel '/tmp/my kernel' "
-		     "--append 'panic=1 it'\\''s' --time virtual --mips 200 --policy conflict "
-		     "--turn 77 --timeout 1500ms"));
+		     "--append 'panic=1 it'\\''s' --time virtual --mips 200 --policy pct "
+		     "--pct-depth 5 --pct-length 1000 --turn 77 --timeout 1500ms"));
 }
 
 Test(report_text, a_line_without_end_is_cut)

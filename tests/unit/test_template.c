@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -290,6 +291,32 @@ TEMPLATE_TEST(a_damaged_one_is_removed_and_the_error_says_why)
 		cr_assert(strchr(err.text, '\n') == NULL, "%s", err.text);
 		cr_assert(not(is_there("program")), "%s", why);
 	}
+}
+
+/* The descriptors may be used up: directory, meta.json, ram, state, and state once more. */
+TEMPLATE_TEST(an_error_of_the_host_leaves_it)
+{
+	struct kt_template_id id = id_of("machine", "program");
+	struct rlimit before, few;
+
+	cr_assert(zero(int, make("machine", "program", 1)));
+	(void)getrlimit(RLIMIT_NOFILE, &before);
+	for (rlim_t more = 0; more <= 3; more++) {
+		struct kt_template found = KT_TEMPLATE_NULL;
+		struct kt_err err = KT_ERR_NULL;
+		int next = open("/dev/null", O_RDONLY | O_CLOEXEC), r;
+
+		(void)close(next);
+		few = before;
+		few.rlim_cur = (rlim_t)next + more;
+		(void)setrlimit(RLIMIT_NOFILE, &few);
+		r = kt_template_find(&id, &found, &err);
+		(void)setrlimit(RLIMIT_NOFILE, &before);
+		cr_assert(le(int, r, 0), "%d descriptors are enough", (int)more);
+		cr_assert(strstr(err.text, "Too many open files") != NULL, "%s", err.text);
+		cr_assert(is_there("program"), "%s", err.text);
+	}
+	cr_assert(eq(u64, find("machine", "program", NULL), 1));
 }
 
 /* ---- the directory of all ---------------------------------------------------------------------

@@ -211,6 +211,9 @@ Test(hello, round_trip)
 	cr_assert(eq(str, again, text));
 }
 
+#define TEXT_OF_(x) #x
+#define TEXT_OF(x)  TEXT_OF_(x)
+
 Test(hello, hostile_input)
 {
 	static const char *const bad[] = {
@@ -221,8 +224,8 @@ Test(hello, hostile_input)
 		"\"HELO\"",
 		"{}",
 		"{\"version\":\"1\"}",
-		"{\"version\":5}",
-		"{\"version\":5,\"version\":5}",
+		"{\"version\":" TEXT_OF(KT_WIRE_VERSION) "}",
+		"{\"version\":" TEXT_OF(KT_WIRE_VERSION) ",\"version\":1}",
 		"{\"version\":-1}",
 		"{\"version\":70000}",
 	};
@@ -262,6 +265,7 @@ Test(run, round_trip)
 		.attempt = 3,
 		.time_scale_percent = 300,
 		.limit_ns = UINT64_C(1) << 40,
+		.turns = { .seed = 9, .policy = KT_TURNS_PCT, .mean = 16, .depth = 2, .length = 3 },
 		.environment = environment,
 	};
 	struct kt_run_request back;
@@ -277,6 +281,7 @@ Test(run, round_trip)
 	cr_assert(eq(u64, back.seed, UINT64_MAX));
 	cr_assert(eq(u32, back.time_scale_percent, 300));
 	cr_assert(eq(u64, back.limit_ns, UINT64_C(1) << 40));
+	cr_assert(zero(int, memcmp(&back.turns, &run.turns, sizeof(run.turns))));
 	cr_assert(eq(str, (char *)back.environment[1], (char *)environment[1]));
 	cr_assert(zero(ptr, (void *)back.environment[2]));
 	kt_run_request_deinit(&back);
@@ -354,6 +359,7 @@ Test(result, round_trip)
 	cr_assert(eq(int, kt_result_add_failure(&result, &failure), 0));
 	result.duration_ns = 123456789;
 	result.exit_status = 42;
+	result.left_behind = 70000;
 	result.scenario = json_pack("{ss}", "name", "first");
 	cr_assert(eq(int, kt_result_encode(&result, &data, &len), 0));
 	cr_assert(eq(int, kt_result_decode(data, len, &back, NULL), 0));
@@ -363,6 +369,7 @@ Test(result, round_trip)
 	cr_assert(zero(ptr, back.failures[0].expected));
 	cr_assert(eq(int, back.failures[0].step, 2));
 	cr_assert(eq(int, back.exit_status, 42));
+	cr_assert(eq(u32, back.left_behind, 70000));
 	cr_assert(json_equal(back.scenario, result.scenario));
 	kt_result_deinit(&result);
 	kt_result_deinit(&back);
@@ -378,13 +385,18 @@ Test(result, a_pass_without_words)
 
 	result.duration_ns = UINT64_C(1) << 40;
 	result.since_begin_ns = 7;
+	result.turns = (struct kt_turns_made){ .ended = 1, .switches = 2, .insns = UINT64_MAX };
+	result.left_behind = 5;
 	cr_assert(eq(int, kt_result_encode(&result, &data, &len), 0));
-	cr_assert(lt(sz, len, 40));
+	cr_assert(le(sz, len, 48));
 	cr_assert(eq(int, kt_result_decode(data, len, &back, NULL), 0));
 	cr_assert(eq(int, (int)back.verdict, KT_VERDICT_PASS));
 	cr_assert(eq(int, back.exit_status, 3));
 	cr_assert(eq(u64, back.duration_ns, UINT64_C(1) << 40));
+	cr_assert(eq(u64, back.turns.switches, 2));
+	cr_assert(eq(u64, back.turns.insns, INT64_MAX));
 	cr_assert(eq(u64, back.since_begin_ns, 7));
+	cr_assert(eq(u32, back.left_behind, 5));
 	cr_assert(lt(int, kt_result_decode(data, len - 1, &back, NULL), 0));
 	words = data;
 	words[0] = KT_N_VERDICTS;
@@ -498,12 +510,14 @@ Test(result, detail_is_left_out_in_a_fixed_order)
 }
 
 /* The long form: JSON behind a header. */
+#define RSLT_HEADER 48u /* bytes before the JSON */
+
 static int decode_json_result(const char *json, struct kt_result *ret_result)
 {
 	char payload[1024] = { 0 };
 
-	(void)snprintf(payload + 32, sizeof(payload) - 32, "%s", json);
-	return kt_result_decode(payload, 32 + strlen(json), ret_result, NULL);
+	(void)snprintf(payload + RSLT_HEADER, sizeof(payload) - RSLT_HEADER, "%s", json);
+	return kt_result_decode(payload, RSLT_HEADER + strlen(json), ret_result, NULL);
 }
 
 Test(result, times_that_make_no_sense_do_not_lose_the_verdict)

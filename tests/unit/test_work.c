@@ -90,14 +90,15 @@ static void expect(const char *text, struct kt_work work)
 Test(work, locks_and_priorities)
 {
 	expect(NULL, (struct kt_work){ .type = KT_MUTEX_CONTENTION, .workers = 8 });
-	expect("no multiple", (struct kt_work){ .type = KT_MUTEX_CONTENTION, .workers = 5 });
-	expect("no multiple", (struct kt_work){ .type = KT_PRIORITY_INVERSION, .workers = 4 });
+	expect("not a multiple", (struct kt_work){ .type = KT_MUTEX_CONTENTION, .workers = 5 });
+	expect("not a multiple", (struct kt_work){ .type = KT_PRIORITY_INVERSION, .workers = 4 });
 	expect(NULL, (struct kt_work){ .type = KT_PRIORITY_INVERSION, .workers = 4, .medium = 2 });
 	expect("above 20", (struct kt_work){ .type = KT_PRIORITY_INVERSION, .rt_priority = 20 });
 	expect("1..99", (struct kt_work){ .type = KT_PRIORITY_INVERSION, .rt_priority = 100 });
 	expect("root", (struct kt_work){ .type = KT_RT_STARVATION, .uid = 1 });
 	expect("1..99", (struct kt_work){ .type = KT_PREEMPT_STORM, .rt_priority = 100 });
-	expect("no multiple", (struct kt_work){ .type = KT_PREEMPT_STORM, .cfs = 3, .workers = 3 });
+	expect("not a multiple",
+	       (struct kt_work){ .type = KT_PREEMPT_STORM, .cfs = 3, .workers = 3 });
 }
 
 Test(work, what_churns)

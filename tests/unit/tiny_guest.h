@@ -11,11 +11,14 @@
 #include <elf.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/io.h"
 #include "util/loop.h"
 #include "vmm/machine.h"
 #include "vmm/qemu/qemu.h"
@@ -130,6 +133,18 @@ static inline struct kt_machine_config tiny_guest_config(const void *code, size_
 		       tiny_guest_kernel(code, len));
 	cr_assert(write(config.initramfs_fd, "none", 4) == 4);
 	return config;
+}
+
+/* Writes an executable script for config.qemu to a new file, whose path becomes @path. */
+static inline void write_qemu(char *path, const char *script)
+{
+	int fd;
+
+	strcpy(path, "/tmp/ktest-qemu-XXXXXX");
+	fd = mkstemp(path);
+	cr_assert(zero(int, kt_write_full(fd, script, strlen(script))));
+	cr_assert(zero(int, fchmod(fd, 0700)));
+	cr_assert(zero(int, close(fd)));
 }
 
 #define TINY_GUEST_CONFIG(code, ram_fd) tiny_guest_config(code, sizeof(code), ram_fd)

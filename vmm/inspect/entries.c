@@ -54,7 +54,7 @@ static int number(struct walk *walk, const char *type, const char *name, uint64_
 	int r = member(walk, type, name, &at);
 
 	if (r == 0 && (!at.size || at.size > 8 || at.size & (at.size - 1)))
-		return kt_err_set(walk->reterr, -EPROTO, "%s.%s is no number", type, name);
+		return kt_err_set(walk->reterr, -EPROTO, "%s.%s is not a number", type, name);
 	return r < 0 ? r
 		     : kt_inspect_read_uint(walk->maps->inspect, walk->map->kva + at.offset,
 					    at.size, ret_value, walk->reterr);
@@ -275,7 +275,7 @@ int kt_map_arena(struct kt_maps *maps, const struct kt_map *map, uint64_t user, 
 	int r;
 
 	if (!kt_map_is(map, "ARENA"))
-		return kt_err_set(reterr, -EINVAL, "BPF map '%s' is no arena", map->name);
+		return kt_err_set(reterr, -EINVAL, "BPF map '%s' is not an arena", map->name);
 	r = arena_start(&walk, &start);
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "BPF map '%s'", map->name);

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "util/cleanup.h"
 #include "vmm/inspect/near.h"
 #include "vmm/inspect/state.h"
@@ -96,28 +99,22 @@ int kt_inspect_read_btf(struct kt_inspect *inspect, void **ret_data, size_t *ret
 	return 0;
 }
 
-/* Compares samples of the types in the cache with the guest's. */
-static bool same_types(struct kt_inspect *inspect)
+/* A number that is another one for other types: the hash of samples. 0: the kernel has none. */
+static uint64_t fingerprint(struct kt_inspect *inspect)
 {
 	char samples[SAMPLES][SAMPLE_LEN];
 	struct kt_inspect_piece pieces[SAMPLES];
 	size_t len, step;
 	uint64_t kva;
 
-	if (find_btf(inspect, &kva, &len, NULL) < 0)
-		return !inspect->store.btf_len;
-	if (len != inspect->store.btf_len || len < SAMPLES * SAMPLE_LEN)
-		return false;
+	if (find_btf(inspect, &kva, &len, NULL) < 0 || len < SAMPLES * SAMPLE_LEN)
+		return 0;
 	step = (len - SAMPLE_LEN) / (SAMPLES - 1);
 	for (size_t i = 0; i < SAMPLES; i++)
 		pieces[i] = (struct kt_inspect_piece){ kva + i * step, samples[i], SAMPLE_LEN };
 	if (kt_space_readv(&inspect->space, pieces, SAMPLES, NULL) < 0)
-		return false;
-	for (size_t i = 0; i < SAMPLES; i++) {
-		if (memcmp(samples[i], (const char *)inspect->store.btf + i * step, SAMPLE_LEN))
-			return false;
-	}
-	return true;
+		return 0;
+	return XXH3_64bits_withSeed(samples, sizeof(samples), len);
 }
 
 /* Compares the number of symbols in the cache, and where one of them is, with the guest's. */
@@ -144,7 +141,7 @@ static bool load_cached(struct kt_inspect *inspect, const struct kt_vmcoreinfo *
 					     &inspect->symbols, &inspect->types) < 0)
 		return false;
 	inspect->symbols.kaslr = info->kernel_offset;
-	if (same_symbols(inspect, info) && same_types(inspect))
+	if (same_symbols(inspect, info) && inspect->store.fingerprint == fingerprint(inspect))
 		return true;
 	forget_cached(inspect);
 	return false;
@@ -153,13 +150,13 @@ static bool load_cached(struct kt_inspect *inspect, const struct kt_vmcoreinfo *
 /* Takes the types, too. The cache is a convenience: that it cannot be written is no failure. */
 static void save(struct kt_inspect *inspect)
 {
-	KT_FREE void *btf = NULL;
-	size_t len = 0;
-
-	if (inspect->cache && kt_inspect_load_types(inspect, NULL) == 0 &&
-	    kt_inspect_read_btf(inspect, &btf, &len, NULL) == 0)
-		(void)kt_store_save(inspect->cache, inspect->facts.build_id, &inspect->symbols,
-				    &inspect->types, btf, len, NULL);
+	if (!inspect->cache || kt_inspect_load_types(inspect, NULL) < 0)
+		return;
+	(void)kt_store_save(inspect->cache, inspect->facts.build_id, &inspect->symbols,
+			    &inspect->types, inspect->btf_data, inspect->btf_len,
+			    fingerprint(inspect), NULL);
+	free(inspect->btf_data);
+	inspect->btf_data = NULL;
 }
 
 static int need_symbol(struct kt_inspect *inspect, const char *name, uint64_t *ret_kva,
@@ -397,7 +394,8 @@ int kt_inspect_direct(struct kt_inspect *inspect, uint64_t gpa, uint64_t *ret_kv
 		      struct kt_err *reterr)
 {
 	if (!kt_ram_has(inspect->ram, gpa, 1))
-		return kt_err_set(reterr, -EFAULT, "physical address 0x%" PRIx64 " is no RAM", gpa);
+		return kt_err_set(reterr, -EFAULT, "physical address 0x%" PRIx64 " is not RAM",
+				  gpa);
 	*ret_kva = inspect->space.page_offset + gpa;
 	return 0;
 }
@@ -419,6 +417,8 @@ int kt_inspect_symbol(struct kt_inspect *inspect, const char *name, uint64_t *re
 
 	if (kt_symbols_find(&inspect->symbols, name, ret_kva))
 		return 0;
+	if (!reterr)
+		return -ENOENT; /* the search for other names takes time */
 	kt_near_init(&near, name, strlen(name));
 	for (size_t i = 0; i < inspect->symbols.n; i++)
 		kt_near_offer(&near, kt_symbols_name(&inspect->symbols, i));

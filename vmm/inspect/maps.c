@@ -19,6 +19,7 @@
 
 #define BTF_LEN_MAX (16u << 20)
 #define NAMES_ROOM  600u
+#define NAME_LEN    64u
 
 enum {
 	TYPE,
@@ -29,7 +30,6 @@ enum {
 	ID,
 	KEY_TYPE,
 	VALUE_TYPE,
-	VMLINUX_VALUE_TYPE,
 	BTF,
 	NAME,
 	N_FIELDS
@@ -44,7 +44,6 @@ static const struct kt_record_field FIELDS[N_FIELDS] = {
 	[ID] = { { "id" } },
 	[KEY_TYPE] = { { "btf_key_type_id" }, true },
 	[VALUE_TYPE] = { { "btf_value_type_id" }, true },
-	[VMLINUX_VALUE_TYPE] = { { "btf_vmlinux_value_type_id" }, true },
 	[BTF] = { { "btf" }, true },
 	[NAME] = { { "name" } },
 };
@@ -100,7 +99,6 @@ static int read_map(struct kt_maps *maps, uint64_t kva, struct kt_map *ret, stru
 		.btf = kt_record_get(record, BTF),
 		.key_type = (uint32_t)kt_record_get(record, KEY_TYPE),
 		.value_type = (uint32_t)kt_record_get(record, VALUE_TYPE),
-		.vmlinux_value_type = (uint32_t)kt_record_get(record, VMLINUX_VALUE_TYPE),
 	};
 	(void)kt_record_text(record, NAME, ret->name, sizeof(ret->name));
 	return 0;
@@ -268,17 +266,44 @@ int kt_map_key(struct kt_maps *maps, const struct kt_map *map, uint64_t kva,
 	return typed(maps, map, map->key_type, map->key_size, kva, ret_place, reterr);
 }
 
+/*
+ * The name of the type that a struct_ops has in the kernel: map->st_ops_desc->st_ops->name with a
+ * prefix. The map has an id of it, too, but kt_inspect_btf() has other ids than the kernel.
+ */
+static int struct_ops_type(struct kt_maps *maps, const struct kt_map *map, uint32_t *ret_type,
+			   struct kt_err *reterr)
+{
+	char name[NAME_LEN], type[NAME_LEN + sizeof("struct bpf_struct_ops_")];
+	struct kt_inspect *inspect = maps->inspect;
+	struct kt_member desc, ops, text;
+	uint64_t kva;
+	int r = kt_inspect_member(inspect, "struct bpf_struct_ops_map", "st_ops_desc", &desc,
+				  reterr) ?:
+		kt_inspect_member(inspect, "struct bpf_struct_ops_desc", "st_ops", &ops, reterr) ?:
+		kt_inspect_member(inspect, "struct bpf_struct_ops", "name", &text, reterr) ?:
+		kt_inspect_read_uint(inspect, map->kva + desc.offset, 8, &kva, reterr) ?:
+		kt_inspect_read_uint(inspect, kva + ops.offset, 8, &kva, reterr) ?:
+		kt_inspect_read_uint(inspect, kva + text.offset, 8, &kva, reterr) ?:
+		kt_inspect_read_text(inspect, kva, name, sizeof(name), reterr);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(type, sizeof(type), "struct bpf_struct_ops_%s", name);
+	return kt_inspect_type(inspect, type, ret_type, reterr);
+}
+
 int kt_map_value(struct kt_maps *maps, const struct kt_map *map, uint64_t kva,
 		 struct kt_place *ret_place, struct kt_err *reterr)
 {
-	/* A struct_ops has its type from the kernel's own types. */
-	if (map->vmlinux_value_type) {
-		int r = place_of(kt_inspect_btf(maps->inspect), map->vmlinux_value_type, kva,
-				 map->value_size, ret_place, reterr);
+	uint32_t type;
+	int r;
 
-		return r < 0 ? kt_err_prefix(reterr, r, "BPF map '%s'", map->name) : 0;
-	}
-	return typed(maps, map, map->value_type, map->value_size, kva, ret_place, reterr);
+	if (!kt_map_is(map, "STRUCT_OPS"))
+		return typed(maps, map, map->value_type, map->value_size, kva, ret_place, reterr);
+	r = struct_ops_type(maps, map, &type, reterr)
+		    ?: place_of(kt_inspect_btf(maps->inspect), type, kva, map->value_size,
+				ret_place, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "BPF map '%s'", map->name) : 0;
 }
 
 /* ---- Variables ---- */
@@ -336,7 +361,7 @@ int kt_map_variables(struct kt_maps *maps, const struct kt_map *map, kt_map_vari
 	int r;
 
 	if (!section)
-		return kt_err_set(reterr, -EINVAL, "BPF map '%s' is no data section", map->name);
+		return kt_err_set(reterr, -EINVAL, "BPF map '%s' is not a data section", map->name);
 	r = kt_map_entries(maps, map, 1, first_entry, &kva, reterr);
 	for (uint32_t i = 0; r >= 0 && kva && i < btf_vlen(section); i++) {
 		struct kt_place place;

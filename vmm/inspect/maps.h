@@ -23,7 +23,7 @@ struct kt_map {
 	char name[32];
 	uint32_t key_size, value_size, max_entries, flags;
 	uint64_t btf; /* struct btf that its types are of; 0: none */
-	uint32_t key_type, value_type, vmlinux_value_type;
+	uint32_t key_type, value_type;
 };
 
 /* What is at one place of a map. */

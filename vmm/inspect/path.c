@@ -245,7 +245,7 @@ static int deref(struct parser *parser, struct value *value, uint64_t index, uin
 	if (r < 0)
 		return r;
 	if (!is_kind(value, BTF_KIND_PTR))
-		return kt_err_set(parser->reterr, -EINVAL, "%s is no pointer",
+		return kt_err_set(parser->reterr, -EINVAL, "%s is not a pointer",
 				  describe(value, what, sizeof(what)));
 	r = load_pointer(parser, value, &kva);
 	if (r < 0)
@@ -253,6 +253,10 @@ static int deref(struct parser *parser, struct value *value, uint64_t index, uin
 	if (!kva)
 		return kt_err_set(parser->reterr, -ENODATA, "this %s is a null pointer",
 				  describe(value, what, sizeof(what)));
+	if (!kt_inspect_is_kernel(parser->inspect, kva + offset))
+		return kt_err_set(parser->reterr, -EFAULT,
+				  "this %s is 0x%" PRIx64 ", which is not an address of the kernel",
+				  describe(value, what, sizeof(what)), kva);
 	set_place(value, btf, kva + offset, type->type);
 	if (__builtin_mul_overflow(index, value->place.size, &size))
 		return kt_err_set(parser->reterr, -EINVAL, "element %" PRIu64 " is too far", index);
@@ -403,7 +407,7 @@ static int step_member(struct parser *parser, struct value *value, bool arrow)
 		return kt_err_set(parser->reterr, -EINVAL, "%s is a pointer: use '->%s'",
 				  describe(value, what, sizeof(what)), name);
 	if (arrow && !is_kind(value, BTF_KIND_PTR))
-		return kt_err_set(parser->reterr, -EINVAL, "%s is no pointer: use '.%s'",
+		return kt_err_set(parser->reterr, -EINVAL, "%s is not a pointer: use '.%s'",
 				  describe(value, what, sizeof(what)), name);
 	r = arrow ? deref(parser, value, 0, 0) : 0;
 	if (r == 0)

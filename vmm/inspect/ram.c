@@ -7,7 +7,11 @@
 
 #include "util/cleanup.h"
 
-/* The RAM of a machine: all work is done by vmm/mem.c. */
+/*
+ * The interface itself, and the RAM of a machine behind it, for which vmm/mem.c does all work. The
+ * ranges of RAM are sorted and disjoint, so that they are searched by halves.
+ */
+
 struct ram_mem {
 	struct kt_ram ram;
 	const struct kt_mem *mem;

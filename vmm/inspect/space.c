@@ -150,7 +150,7 @@ int kt_space_translate(struct kt_space *space, uint64_t kva, uint64_t *ret_gpa, 
 
 	if (!kt_space_is_kernel(space, kva))
 		return kt_err_set(reterr, -EFAULT,
-				  kva ? "0x%" PRIx64 " is no address of the kernel"
+				  kva ? "0x%" PRIx64 " is not an address of the kernel"
 				      : "0x%" PRIx64 " is a null pointer",
 				  kva);
 	if (!translate_linear(space, kva, &gpa, &len))
@@ -161,7 +161,7 @@ int kt_space_translate(struct kt_space *space, uint64_t kva, uint64_t *ret_gpa, 
 	if (!there)
 		return kt_err_set(reterr, -EFAULT,
 				  "address 0x%" PRIx64 " is mapped to 0x%" PRIx64
-				  ", which is no RAM",
+				  ", which is not RAM",
 				  kva, gpa);
 	*ret_gpa = gpa;
 	*ret_len = KT_MIN(len, there);

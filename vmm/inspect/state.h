@@ -31,6 +31,8 @@ struct kt_inspect {
 	bool types_tried; /* types are loaded when they are first needed */
 	int types_result; /* of that */
 	struct kt_types types;
+	void *btf_data; /* of the types, until it is in the cache */
+	size_t btf_len;
 	struct btf *btf; /* types.btf, and what casts have added to it */
 };
 

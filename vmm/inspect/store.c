@@ -24,7 +24,7 @@
  */
 
 #define MAGIC    "ktinspct"
-#define VERSION  1u
+#define VERSION  2u
 #define HINTS    "places" /* name of the file with hints */
 #define SUFFIX   ".kernel"
 #define FILE_MAX (UINT64_C(1) << 30)
@@ -40,6 +40,7 @@ struct header {
 	uint64_t text_len;
 	uint64_t btf_len;
 	char build_id[48];
+	uint64_t fingerprint;
 	uint64_t hash;
 };
 
@@ -133,6 +134,7 @@ static void point_into(const struct header *header, struct kt_store *store,
 					  header->n_type_slots };
 	store->btf = base + offsets[BTF];
 	store->btf_len = header->btf_len;
+	store->fingerprint = header->fingerprint;
 }
 
 int kt_store_load(const char *dir, const char *build_id, struct kt_store *ret_store,
@@ -226,7 +228,7 @@ static void fill(char *file, const struct header *header, const void *const part
 
 int kt_store_save(const char *dir, const char *build_id, const struct kt_symbols *symbols,
 		  const struct kt_types *types, const void *btf, size_t btf_len,
-		  struct kt_err *reterr)
+		  uint64_t fingerprint, struct kt_err *reterr)
 {
 	struct header header = {
 		.magic = MAGIC,
@@ -237,6 +239,7 @@ int kt_store_save(const char *dir, const char *build_id, const struct kt_symbols
 		.n_type_slots = (uint32_t)types->index.n_slots,
 		.text_len = symbols->text_len,
 		.btf_len = btf_len,
+		.fingerprint = fingerprint,
 	};
 	const void *const parts[PARTS] = {
 		[ADDRESSES] = symbols->addresses,

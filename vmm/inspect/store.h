@@ -24,6 +24,7 @@ struct kt_store {
 	size_t len;
 	const void *btf; /* in the map */
 	size_t btf_len;
+	uint64_t fingerprint; /* of the guest's types, as whoever saved it gave it */
 };
 
 #define KT_STORE_NULL ((struct kt_store){ .map = NULL })
@@ -39,7 +40,7 @@ int kt_store_load(const char *dir, const char *build_id, struct kt_store *ret_st
 /* Writes it, and removes files above the limit. */
 int kt_store_save(const char *dir, const char *build_id, const struct kt_symbols *symbols,
 		  const struct kt_types *types, const void *btf, size_t btf_len,
-		  struct kt_err *reterr);
+		  uint64_t fingerprint, struct kt_err *reterr);
 
 void kt_store_close(struct kt_store *store);
 

@@ -12,6 +12,7 @@
 #include "util/cleanup.h"
 #include "vmm/inspect/near.h"
 #include "vmm/inspect/state.h"
+#include "vmm/inspect/trim.h"
 
 /*
  * The BTF of the kernel is never changed. What casts need and it lacks, such as a pointer to a type
@@ -64,29 +65,45 @@ int kt_btf_new(const void *data, size_t len, struct btf *base, struct btf **ret_
 	return 0;
 }
 
-/* The bytes are in the cache, or else in the guest. */
-static int load_btf(struct kt_inspect *inspect, struct kt_err *reterr)
+/* Leaves out what nobody needs; if libbpf does not like the rest, all of it stays. */
+static void trim_types(struct kt_inspect *inspect)
 {
-	const void *data = inspect->store.btf;
-	size_t len = inspect->store.btf_len;
-	KT_FREE void *copy = NULL;
-	int r = 0;
+	struct btf *btf;
+	void *data;
+	size_t len;
 
-	if (!data || !len) {
-		r = kt_inspect_read_btf(inspect, &copy, &len, reterr);
-		data = copy;
+	if (kt_btf_trim(inspect->types.btf, &data, &len, NULL) < 0)
+		return;
+	if (kt_btf_new(data, len, NULL, &btf, NULL) < 0) {
+		free(data);
+		return;
 	}
+	btf__free(inspect->types.btf);
+	free(inspect->btf_data);
+	inspect->types.btf = btf;
+	inspect->btf_data = data;
+	inspect->btf_len = len;
+}
+
+static int read_types(struct kt_inspect *inspect, struct kt_err *reterr)
+{
+	int r = kt_inspect_read_btf(inspect, &inspect->btf_data, &inspect->btf_len, reterr);
+
 	if (r == 0)
-		r = kt_btf_new(data, len, NULL, &inspect->types.btf, reterr);
-	return r;
+		r = kt_btf_new(inspect->btf_data, inspect->btf_len, NULL, &inspect->types.btf,
+			       reterr);
+	if (r < 0)
+		return r;
+	trim_types(inspect);
+	return kt_types_build(&inspect->types, reterr);
 }
 
 static int load_types(struct kt_inspect *inspect, struct kt_err *reterr)
 {
-	int r = load_btf(inspect, reterr);
+	int r = inspect->store.btf_len ? kt_btf_new(inspect->store.btf, inspect->store.btf_len,
+						    NULL, &inspect->types.btf, reterr)
+				       : read_types(inspect, reterr);
 
-	if (r == 0 && !inspect->store.map)
-		r = kt_types_build(&inspect->types, reterr);
 	if (r < 0)
 		return r;
 	inspect->btf = btf__new_empty_split(inspect->types.btf);
@@ -111,6 +128,8 @@ void kt_inspect_free_types(struct kt_inspect *inspect)
 	btf__free(inspect->btf);
 	btf__free(inspect->types.btf);
 	inspect->btf = inspect->types.btf = NULL;
+	free(inspect->btf_data);
+	inspect->btf_data = NULL;
 	if (!inspect->store.map) {
 		free((void *)inspect->types.entries);
 		free((void *)inspect->types.index.slots);
@@ -470,7 +489,7 @@ int kt_btf_find_member(const struct btf *btf, uint32_t type, const char *name, s
 
 	kt_near_init(&near, name, len);
 	if (!is_struct(btf__type_by_id(btf, id)))
-		return kt_err_set(reterr, -EINVAL, "%s is no struct, it has no member '%.*s'",
+		return kt_err_set(reterr, -EINVAL, "%s is not a struct, it has no member '%.*s'",
 				  kt_btf_describe(btf, type, what, sizeof(what)), (int)len, name);
 	if (search_members(&search, id, 0, 0, ret_member))
 		return 0;
@@ -485,7 +504,7 @@ int kt_btf_element(const struct btf *btf, uint32_t type, uint64_t index, uint32_
 	int64_t size;
 
 	if (!array || btf_kind(array) != BTF_KIND_ARRAY)
-		return kt_err_set(reterr, -EINVAL, "%s is no array",
+		return kt_err_set(reterr, -EINVAL, "%s is not an array",
 				  kt_btf_describe(btf, type, what, sizeof(what)));
 	size = kt_btf_size(btf, btf_array(array)->type);
 	if (size < 0)
@@ -511,7 +530,7 @@ static int follow_indexes(const struct btf *btf, const char **path, struct kt_me
 		int r;
 
 		if (end == *path + 1 || *end != ']')
-			return kt_err_set(reterr, -EINVAL, "'%s' is no index", *path);
+			return kt_err_set(reterr, -EINVAL, "'%s' is not an index", *path);
 		r = kt_btf_element(btf, member->type, index, &type, &size, reterr);
 		if (r < 0)
 			return r;
@@ -551,7 +570,8 @@ int kt_btf_member(const struct btf *btf, uint32_t type, const char *path,
 		if (!*path)
 			break;
 		if (*path++ != '.')
-			return kt_err_set(reterr, -EINVAL, "'%s' is no path of members", path - 1);
+			return kt_err_set(reterr, -EINVAL, "'%s' is not a path of members",
+					  path - 1);
 	}
 	*ret_member = at;
 	return 0;
@@ -702,7 +722,7 @@ static int parse_words(struct kt_inspect *inspect, const char **text, uint32_t *
 	copy[len] = 0;
 	for (char *word = strtok_r(copy, " \t", &save); word; word = strtok_r(NULL, " \t", &save)) {
 		if (!take_word(&words, word))
-			return kt_err_set(reterr, -EINVAL, "'%.*s' is no type", (int)len, start);
+			return kt_err_set(reterr, -EINVAL, "'%.*s' is not a type", (int)len, start);
 	}
 	if (!strcmp(words.name, "void") && words.class == KT_TYPE_OTHER) {
 		*ret_type = 0;
@@ -778,7 +798,8 @@ static int parse_arrays(struct kt_inspect *inspect, const char *text, uint32_t *
 		uint64_t value = strtoull(text + 1, &end, 0);
 
 		if (end == text + 1 || *end != ']' || value > UINT32_MAX || dims == NESTED_MAX)
-			return kt_err_set(reterr, -EINVAL, "'%s' is no length of an array", text);
+			return kt_err_set(reterr, -EINVAL, "'%s' is not the length of an array",
+					  text);
 		n[dims++] = (uint32_t)value;
 		text = end + 1 + strspn(end + 1, " \t");
 	}
@@ -852,6 +873,8 @@ int kt_inspect_enumerator(struct kt_inspect *inspect, const char *name, int64_t 
 		return r;
 	if (kt_inspect_has_enumerator(inspect, name, ret_value))
 		return 0;
+	if (!reterr)
+		return -ENOENT;
 	kt_near_init(&near, name, strlen(name));
 	for (size_t i = 0; i < inspect->types.n; i++) {
 		enum kt_type_class class = KT_TYPE_OTHER;

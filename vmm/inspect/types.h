@@ -20,7 +20,10 @@
 int kt_btf_new(const void *data, size_t len, struct btf *base, struct btf **ret_btf,
 	       struct kt_err *reterr);
 
-/* The BTF of the kernel; borrowed. NULL when the kernel has none, or a malformed one. */
+/*
+ * The BTF of the kernel without its functions (trim.h); borrowed. NULL when the kernel has none, or
+ * a malformed one.
+ */
 const struct btf *kt_inspect_btf(struct kt_inspect *inspect);
 
 /* The name of a type as C writes it, "struct scx_sched *"; cut to @room bytes. Returns @text. */

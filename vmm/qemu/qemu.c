@@ -209,7 +209,7 @@ static void say_undone(struct qemu *qemu)
 	char text[160];
 	int len = snprintf(text, sizeof(text),
 			   "\n[ktest: a vCPU ran a breakpoint at %" PRIx64
-			   " that is in memory no more, as QEMU has it; undone]\n",
+			   " that is no longer in memory (a race in QEMU); undone]\n",
 			   qemu->stale.last_ip - 1);
 
 	qemu->machine.events->console(qemu->machine.data, (const uint8_t *)text, (size_t)len);

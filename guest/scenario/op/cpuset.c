@@ -78,7 +78,7 @@ static int check_cpuset(const struct kt_op *op, const struct kt_topology *topolo
 
 	if (op->cpus.kind == KT_CPUS_UNSET)
 		return kt_err_set(reterr, -EINVAL,
-				  "it says no set of CPUs; use the macros, as KT_CPUSET_LLC()");
+				  "it has no set of CPUs; use the macros, as KT_CPUSET_LLC()");
 	return kt_cpuset_resolve(&op->cpus, topology, &cpus, reterr);
 }
 

@@ -76,7 +76,8 @@ static int steer(const char *label, unsigned int irq, unsigned int cpu, struct k
 
 	if (r == 0 && label)
 		r = strchr(label, '/') || !*label
-			    ? kt_err_set(reterr, -EINVAL, "'%s' is no name of an action", label)
+			    ? kt_err_set(reterr, -EINVAL, "'%s' is not the name of an action",
+					 label)
 			    : find_by_label(label, &irq, reterr);
 	if (r < 0)
 		return r;

@@ -23,7 +23,7 @@ static int check_spawn(const struct kt_op *op, const struct kt_topology *topolog
 	const char *why = op->work ? kt_work_fault(op->work, topology) : "it has no work";
 
 	if (!why && op->work->workers_pct > 0 && op->cgroup && !*op->cgroup)
-		why = ".workers_pct needs a cgroup, whose CPUs it is of";
+		why = ".workers_pct needs a cgroup: it is a percentage of its CPUs";
 	return why ? kt_err_set(reterr, -EINVAL, "%s", why) : 0;
 }
 

@@ -206,7 +206,7 @@ static const char *sweep_fault(const struct kt_work *work, const struct kt_topol
 	cpu_set_t nodes;
 
 	if (sweep_nodes(work, topology, &nodes) < 0)
-		return ".nodes is no list of NUMA nodes that the topology has, like \"0,1\"";
+		return ".nodes is not a list of NUMA nodes of the topology, like \"0,1\"";
 	return work->kib && work->kib < PAGE_LEN / 1024 ? ".kib is less than a page" : NULL;
 }
 

@@ -95,7 +95,7 @@ static void alu_hot(struct kt_worker *worker)
 static const char *alu_fault(const struct kt_work *work, const struct kt_topology *topology)
 {
 	(void)topology;
-	return work->alu > KT_ALU_512 ? ".alu is none of enum kt_alu_width" : NULL;
+	return work->alu > KT_ALU_512 ? ".alu is not one of enum kt_alu_width" : NULL;
 }
 
 /* The CPU is the guest's: what QEMU gives it decides, not the host's CPU. */
@@ -187,7 +187,7 @@ static void smt_sibling_spin(struct kt_worker *worker)
 		kt_worker_fail(worker, "sched_getaffinity");
 	errno = ENODEV;
 	if (!find_core(worker->topology, &allowed, worker->index / worker->unit_size, &core))
-		kt_worker_fail(worker, "no core of whose threads it may use all");
+		kt_worker_fail(worker, "there is no core all of whose threads it may use");
 	CPU_ZERO(&cpu);
 	CPU_SET(kt_cpuset_nth(&core, worker->part), &cpu);
 	if (sched_setaffinity(0, sizeof(cpu), &cpu) < 0)

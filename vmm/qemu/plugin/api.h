@@ -77,6 +77,12 @@ typedef void kt_qemu_wait_fn(void *condition, void *mutex, const char *file, int
 struct kt_qemu_api {
 	/* Ends the turn of a vCPU behind the block of instructions that it executes. */
 	void (*cpu_exit)(struct kt_qemu_cpu *cpu);
+	/* Lets all blocks be translated anew. Not while guest code is executed. */
+	void (*tb_flush)(struct kt_qemu_cpu *cpu);
+	/* The vCPU of this number, from 0; NULL when there is none. */
+	struct kt_qemu_cpu *(*qemu_get_cpu)(int index);
+	/* Whether the vCPU has halted and no interrupt wakes it. */
+	bool (*cpu_thread_is_idle)(struct kt_qemu_cpu *cpu);
 	/*
 	 * Leaves guest code at the instruction that has called, which is executed again. @address
 	 * is where generated code goes on after the call. Does not return.

@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "vmm/qemu/plugin/conflicts.h"
 #include "vmm/qemu/plugin/turns.h"
 #include "wire/hostcall.h"
 
@@ -153,12 +152,20 @@ static int serve_limit(const struct kt_hostcall *call)
 
 static int serve_seed(const struct kt_hostcall *call)
 {
-	if (call->value[1] < KT_HOSTCALL_TURN_MIN || call->value[1] > INT32_MAX)
-		return -ERANGE;
-	if (call->value[2] && !kt_conflicts_are_watched())
-		return -ENOTSUP;
-	kt_turns_seed(call->value[0], call->value[1]);
-	kt_conflicts_seed(call->value[0], call->value[2]);
+	struct kt_turns how;
+
+	if (call->len != sizeof(how))
+		return -EMSGSIZE;
+	return copy(call->address, &how, sizeof(how), false) ?: kt_turns_seed(&how);
+}
+
+static int tell_turns(struct kt_hostcall *call)
+{
+	struct kt_turns_made made = kt_turns_made();
+
+	call->value[0] = made.ended;
+	call->value[1] = made.switches;
+	call->value[2] = made.insns;
 	return 0;
 }
 
@@ -178,8 +185,7 @@ static int serve(struct kt_hostcall *call)
 	case KT_HOSTCALL_LIMIT:
 		return serve_limit(call);
 	case KT_HOSTCALL_TURNS:
-		call->value[0] = kt_turns_ended() + kt_conflicts_ended();
-		return 0;
+		return tell_turns(call);
 	}
 	return -ENOSYS;
 }

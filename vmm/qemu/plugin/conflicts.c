@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/qemu/plugin/random.h"
+#include "vmm/qemu/plugin/turns.h"
 
 /*
  * Two vCPUs can only influence each other through memory. A race shows itself if one of them is
@@ -13,35 +14,46 @@
  *
  * A table remembers for each word which vCPU was there last, whether any has written, and whether
  * that makes the word a contended one. It is direct mapped: a word that loses its place is
- * forgotten, which costs conflicts but no correctness.
+ * forgotten, which costs conflicts but no correctness. Words are chosen before that, so that a
+ * share of the words has the table for itself.
  * Words of user space are told by their physical address, because processes share pages under
  * different addresses and use the same address for different pages.
  *
+ * Blocks that watch accesses take twice as long. Those that were translated before a seed asks for
+ * conflicts do not watch, and are translated again then.
+ *
  * There are many more conflicts than are worth a switch: the kernel's locks and counters make most
- * of them. The seed therefore chooses what it looks at, user space or the kernel or both, and a
- * share of the words: few at which it always switches, or many at which it sometimes does.
+ * of them. The seed therefore chooses what it looks at, user space or the kernel or both, and which
+ * share of the words there. The kernel has thousands of contended words, a test itself a few.
+ * Switches at conflicts make other orders rare, so some seeds leave it at random ones.
  */
 
 #define TABLE_BITS    16
 #define USER_END      (UINT64_C(1) << 56) /* with five levels of page tables */
 #define WORD_SHIFT    3
-#define SWITCH_ONE_IN 3 /* conflicts at a word that was chosen */
+#define SWITCH_ONE_IN 3          /* conflicts at a word that was chosen */
+#define NOTHING       UINT64_MAX /* the share mask of what is not looked at */
+
+/* Of so many seeds, the first look at user space, later ones at the kernel, the last nowhere. */
+#define LOOKS_AT_USER   4
+#define LOOKS_AT_KERNEL 3
+#define LOOKS_NOWHERE   6
+#define LOOKS           8
 
 struct entry {
 	uint64_t word;
-	const struct kt_qemu_cpu *cpu; /* the last one there */
-	bool wrote;                    /* any of them */
+	uint32_t cpu; /* the last one there: a part of its address, which is its own */
+	bool wrote;   /* any of them */
 	bool contended;
 };
 
 static struct {
 	bool watched;
 	bool on;
-	bool user, kernel;   /* what this seed looks at */
-	uint64_t share_mask; /* one in share_mask + 1 words is looked at */
+	bool translated;                 /* blocks are translated so that accesses are seen */
+	uint64_t user_mask, kernel_mask; /* one in mask + 1 words is looked at */
 	uint64_t salt;
 	struct kt_random random;
-	uint64_t ended;
 	bool leave; /* the turn ends before the next instruction */
 	struct entry table[1 << TABLE_BITS];
 } conflicts;
@@ -56,69 +68,77 @@ bool kt_conflicts_are_watched(void)
 	return conflicts.watched;
 }
 
+/* Outside guest code, where no block is in use. */
+static void flush(struct kt_qemu_cpu *cpu, uint64_t data)
+{
+	(void)data;
+	kt_api.tb_flush(cpu);
+}
+
 void kt_conflicts_seed(uint64_t seed, bool on)
 {
-	static const uint64_t masks[] = { 0, 7, 63, 255 };
+	static const uint64_t user_masks[] = { 0, 0, 1, 7 }, kernel_masks[] = { 0, 0, 3, 31 };
+	uint64_t where, share;
 
 	kt_random_seed(&conflicts.random, seed ^ 0x636f6e666c696374u);
-	conflicts.user = kt_random_draw(&conflicts.random) % 3 != 0;
-	conflicts.kernel = !conflicts.user || kt_random_draw(&conflicts.random) % 3 == 0;
-	conflicts.share_mask = masks[kt_random_draw(&conflicts.random) % 4];
+	where = kt_random_draw(&conflicts.random) % LOOKS;
+	share = kt_random_draw(&conflicts.random) % 4;
+	conflicts.user_mask = where < LOOKS_AT_USER ? user_masks[share] : NOTHING;
+	conflicts.kernel_mask =
+		where >= LOOKS_AT_KERNEL && where < LOOKS_NOWHERE ? kernel_masks[share] : NOTHING;
 	conflicts.salt = kt_random_draw(&conflicts.random);
-	conflicts.ended = 0;
 	conflicts.leave = false;
-	conflicts.on = on;
+	conflicts.on = on && where < LOOKS_NOWHERE;
 	memset(conflicts.table, 0, sizeof(conflicts.table));
+	if (conflicts.on && !conflicts.translated) {
+		conflicts.translated = true;
+		kt_api.async_run_on_cpu(kt_api_current_cpu(), flush, 0);
+	}
 }
 
-uint64_t kt_conflicts_ended(void)
-{
-	return conflicts.ended;
-}
-
-/* The identity of the word that was accessed; 0 for one that this seed does not look at. */
+/* The identity of the word that was accessed; 0 for one that has none. */
 static uint64_t word_of(qemu_plugin_meminfo_t info, uint64_t vaddr)
 {
 	struct qemu_plugin_hwaddr *hwaddr;
 
 	if (vaddr >= USER_END)
-		return conflicts.kernel ? vaddr >> WORD_SHIFT : 0;
-	if (!conflicts.user)
-		return 0;
+		return vaddr >> WORD_SHIFT;
 	hwaddr = qemu_plugin_get_hwaddr(info, vaddr);
 	return hwaddr ? qemu_plugin_hwaddr_phys_addr(hwaddr) >> WORD_SHIFT : 0;
 }
 
-static bool is_chosen(uint64_t word)
+/* Whether the access makes the word a contended one, or finds it so. */
+static bool note(struct entry *entry, uint64_t word, const struct kt_qemu_cpu *cpu, bool writes)
 {
-	return !(kt_random_mix(word ^ conflicts.salt) & conflicts.share_mask) &&
-	       kt_random_draw(&conflicts.random) % SWITCH_ONE_IN == 0;
+	uint32_t who = (uint32_t)((uintptr_t)cpu >> 4);
+
+	if (entry->word != word)
+		*entry = (struct entry){ .word = word, .cpu = who };
+	entry->wrote |= writes;
+	entry->contended |= entry->cpu != who && entry->wrote;
+	entry->cpu = who;
+	return entry->contended;
 }
 
 static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *data)
 {
-	struct kt_qemu_cpu *cpu = kt_api_current_cpu();
-	bool writes = qemu_plugin_mem_is_store(info);
-	struct entry *entry;
-	uint64_t word;
+	uint64_t mask = vaddr < USER_END ? conflicts.user_mask : conflicts.kernel_mask, word, hash;
+	struct kt_qemu_cpu *cpu;
 
 	(void)vcpu;
 	(void)data;
-	if (!conflicts.on || !cpu)
+	if (!conflicts.on || mask == NOTHING)
 		return;
 	word = word_of(info, vaddr);
-	if (!word)
+	hash = kt_random_mix(word ^ conflicts.salt);
+	cpu = kt_api_current_cpu();
+	if (!word || hash & mask || !cpu)
 		return;
-	entry = &conflicts.table[kt_random_mix(word) >> (64 - TABLE_BITS)];
-	if (entry->word != word)
-		*entry = (struct entry){ .word = word, .cpu = cpu };
-	entry->wrote |= writes;
-	entry->contended |= entry->cpu != cpu && entry->wrote;
-	entry->cpu = cpu;
-	if (entry->contended && is_chosen(word)) {
+	if (note(&conflicts.table[hash >> (64 - TABLE_BITS)], word, cpu,
+		 qemu_plugin_mem_is_store(info)) &&
+	    kt_random_draw(&conflicts.random) % SWITCH_ONE_IN == 0) {
 		conflicts.leave = true;
-		conflicts.ended++;
-		kt_api.cpu_exit(cpu);
+		kt_turns_end(cpu);
 	}
 }
 
@@ -139,7 +159,7 @@ static void on_insn(unsigned int vcpu, void *data)
 
 void kt_conflicts_on_translate(struct qemu_plugin_tb *tb)
 {
-	size_t n = conflicts.watched ? qemu_plugin_tb_n_insns(tb) : 0;
+	size_t n = conflicts.translated ? qemu_plugin_tb_n_insns(tb) : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);

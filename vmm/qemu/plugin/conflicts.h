@@ -4,15 +4,12 @@
 
 #include "vmm/qemu/plugin/api.h"
 
-/* Whether blocks are translated so that conflicts are seen, which makes them slower. */
+/* Whether seeds may ask for conflicts. */
 void kt_conflicts_watch(void);
 bool kt_conflicts_are_watched(void);
 
 /* Begins anew: from now on turns end at conflicts that follow from @seed, or not (@on false). */
 void kt_conflicts_seed(uint64_t seed, bool on);
 
-/* How many turns have ended at a conflict since kt_conflicts_seed(). */
-uint64_t kt_conflicts_ended(void);
-
-/* Watches the accesses of the block, if kt_conflicts_watch() was called. */
+/* Watches the accesses of the block, if a seed has asked for conflicts. */
 void kt_conflicts_on_translate(struct qemu_plugin_tb *tb);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The part of ktest that runs inside QEMU, as a TCG plugin of machines with virtual time. It makes
- * a machine repeatable: turns.c and conflicts.c decide when vCPUs take turns, bell.c lets the guest
- * wait for the host without the passing of time, and idle.c moves the clock when all vCPUs wait.
+ * a machine repeatable: turns.c, conflicts.c and priorities.c decide when vCPUs take turns, bell.c
+ * lets the guest wait for the host without the passing of time, and idle.c moves the clock when all
+ * vCPUs wait.
  *
  * QEMU loads it with "-plugin FILE,port=FD,stand=FD,alarm=FD[,conflicts=on]", or with "probe=on" to
  * find out whether it can work in this QEMU: then the process says "ktest plugin: ok" and ends.
@@ -17,6 +18,7 @@
 #include "vmm/qemu/plugin/conflicts.h"
 #include "vmm/qemu/plugin/idle.h"
 #include "vmm/qemu/plugin/noise.h"
+#include "vmm/qemu/plugin/priorities.h"
 #include "vmm/qemu/plugin/turns.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -32,6 +34,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	(void)id;
 	kt_turns_on_translate(tb);
 	kt_conflicts_on_translate(tb);
+	kt_priorities_on_translate(tb);
 	for (size_t i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 

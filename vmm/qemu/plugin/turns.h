@@ -3,12 +3,16 @@
 /* The turns of vCPUs, which one thread executes one after the other: when each ends. */
 
 #include "vmm/qemu/plugin/api.h"
+#include "wire/turns.h"
 
-/* Begins anew: from now on the ends of turns follow from @seed, with @mean instructions a turn. */
-void kt_turns_seed(uint64_t seed, uint64_t mean);
+/* Begins anew: from now on turns end as @how says. 0, -ERANGE or -ENOTSUP. */
+int kt_turns_seed(const struct kt_turns *how);
 
-/* How many turns were ended since kt_turns_seed(). */
-uint64_t kt_turns_ended(void);
+/* Since kt_turns_seed(). */
+struct kt_turns_made kt_turns_made(void);
+
+/* Ends the turn of @cpu, which executes guest code, behind the current block of instructions. */
+void kt_turns_end(struct kt_qemu_cpu *cpu);
 
 /* Counts the instructions of the block whenever it is executed. */
 void kt_turns_on_translate(struct qemu_plugin_tb *tb);

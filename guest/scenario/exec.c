@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest/payload/payload.h"
-#include "guest/test/ctx.h"
+#include "guest/payload/set.h"
+#include "guest/scenario/state.h"
 #include "util/cleanup.h"
 
 /* What on_failure() needs to record a failure of the test at the line of the payload. */
@@ -68,24 +68,32 @@ int kt_payload_exec(struct kt_ctx *ctx, const struct kt_payload *payload, const 
 	struct kt_payload_outcome outcome = KT_PAYLOAD_OUTCOME_NULL;
 	KT_CLEANUP(kt_payload_freep) struct kt_payload_run *run = NULL;
 	struct failing failing = { .ctx = ctx, .payload = payload };
+	struct kt_payload_set *set;
 	struct kt_err err = KT_ERR_NULL;
 	int r;
 
+	if (!ctx->scenario) {
+		on_failure(&failing, "the guest has ended before .post_vm");
+		return KT_FAILED;
+	}
+	set = &ctx->scenario->payloads;
 	r = kt_payload_start(payload, args, cgroup, &run, &err);
-	if (r == 0)
-		r = run_to_end(ctx, run, timeout_ms, &outcome, &err);
 	if (r < 0) {
 		on_failure(&failing, err.text);
-		kt_payload_print(payload, &outcome);
+		return KT_FAILED;
+	}
+	r = run_to_end(ctx, run, timeout_ms, &outcome, &err);
+	if (r < 0) {
+		on_failure(&failing, err.text);
+		kt_payload_set_note(set, payload, cgroup, &outcome, true);
 		return KT_FAILED;
 	}
 	kt_payload_show(payload, &outcome);
-	if (kt_payload_check(payload, &outcome, on_failure, &failing)) {
-		kt_payload_print(payload, &outcome);
+	if (kt_payload_check(payload, &outcome, on_failure, &failing))
 		r = KT_FAILED;
-	} else if (kt_payload_skips(payload, &outcome, &err)) {
+	kt_payload_set_note(set, payload, cgroup, &outcome, r);
+	if (!r && kt_payload_skips(payload, &outcome, &err))
 		r = kt_skip(ctx, "%s", err.text);
-	}
 	if (ret)
 		*ret = result_of(&outcome);
 	return r;
