@@ -20,7 +20,7 @@
 #include "vmm/ramfile.h"
 #include "wire/json.h"
 
-#define FORMAT_VERSION 2           /* of meta.json; a template of another version is built anew */
+#define FORMAT_VERSION 3           /* of meta.json; a template of another version is built anew */
 #define META_MAX       (4u << 20)  /* bytes */
 #define STATE_MAX      (64u << 20) /* bytes; less than 1 MiB is usual */
 
@@ -156,11 +156,13 @@ static int load_members(const json_t *meta, struct kt_template *template, struct
 	r = get_hex(meta, "received", &received, reterr) ?:
 	    get_hex(meta, "sent", &sent, reterr) ?:
 	    get_hex(meta, "ram_used", &template->ram_used, reterr) ?:
+	    get_hex(meta, "ram_hash", &template->ram_hash, reterr) ?:
 	    get_hex(meta, "build_ns", &template->build_ns, reterr);
 	if (r < 0)
 		return r;
 	template->position = (struct kt_link_position){ (uint32_t)received, (uint32_t)sent };
 	template->files = json_incref(json_object_get(meta, "files"));
+	template->is_renewed = !json_is_false(json_object_get(meta, "renewed"));
 	if (!text)
 		return kt_err_set(reterr, -EBADMSG, "its meta.json lacks 'hello'");
 	return kt_hello_decode(text, strlen(text), &template->hello, reterr);
@@ -408,8 +410,8 @@ int kt_template_list(const char *dir, struct kt_template_entry **ret_entries, si
  * The names of all templates of a machine begin with the hash of its text, and the list is sorted
  * by last use: the first that can be loaded is the result.
  */
-int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template *ret_template,
-			     struct kt_err *reterr)
+static int find_any(const struct kt_template_id *id, const uint64_t *ram_hash,
+		    struct kt_template *ret_template, struct kt_err *reterr)
 {
 	struct kt_template_entry *entries = NULL;
 	char prefix[32];
@@ -424,9 +426,25 @@ int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template
 
 		if (path && !strncmp(entries[i].name, prefix, strlen(prefix)))
 			r = load_or_remove(path, id->machine, NULL, ret_template, reterr);
+		if (r > 0 && ram_hash && ret_template->ram_hash != *ram_hash) {
+			kt_template_deinit(ret_template);
+			r = 0;
+		}
 	}
 	kt_template_entries_free(entries, n);
 	return r;
+}
+
+int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template *ret_template,
+			     struct kt_err *reterr)
+{
+	return find_any(id, NULL, ret_template, reterr);
+}
+
+int kt_template_find_ram(const struct kt_template_id *id, uint64_t ram_hash,
+			 struct kt_template *ret_template, struct kt_err *reterr)
+{
+	return find_any(id, &ram_hash, ret_template, reterr);
 }
 
 /*
@@ -455,19 +473,20 @@ void kt_template_prune(const char *dir, uint64_t max_bytes)
 /* ---- publishing ---- */
 
 static json_t *make_meta(const struct kt_template_id *id, const struct kt_template *template,
-			 const struct stat *ram, uint64_t ram_hash, uint64_t state_hash)
+			 const struct stat *ram, uint64_t state_hash)
 {
 	KT_FREE char *hello = kt_hello_encode(&template->hello);
 
-	return json_pack("{si ss ss so so so so so so so so so sO*}", "version", FORMAT_VERSION,
-			 "machine", id->machine, "program", id->program, "hello",
-			 hello ? json_loads(hello, 0, NULL) : NULL, "received",
-			 kt_json_hex(template->position.received), "sent",
+	return json_pack("{si sb ss ss so so so so so so so so so sO*}", "version", FORMAT_VERSION,
+			 "renewed", template->is_renewed, "machine", id->machine, "program",
+			 id->program, "hello", hello ? json_loads(hello, 0, NULL) : NULL,
+			 "received", kt_json_hex(template->position.received), "sent",
 			 kt_json_hex(template->position.sent), "ram_len",
 			 kt_json_hex((uint64_t)ram->st_size), "ram_mtime_ns",
-			 kt_json_hex(mtime_ns(ram)), "ram_hash", kt_json_hex(ram_hash), "ram_used",
-			 kt_json_hex(template->ram_used), "state_hash", kt_json_hex(state_hash),
-			 "build_ns", kt_json_hex(template->build_ns), "files", template->files);
+			 kt_json_hex(mtime_ns(ram)), "ram_hash", kt_json_hex(template->ram_hash),
+			 "ram_used", kt_json_hex(template->ram_used), "state_hash",
+			 kt_json_hex(state_hash), "build_ns", kt_json_hex(template->build_ns),
+			 "files", template->files);
 }
 
 /*
@@ -495,8 +514,8 @@ int kt_template_publish(const struct kt_template_id *id, const char *stage,
 	KT_FREE char *meta_path = kt_format("%s/meta.json", stage), *text = NULL;
 	KT_FREE char *path = kt_template_path(id);
 	KT_CLOSE int dir_fd = open(stage, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint64_t ram_hash = 0, state_hash = 0;
 	KT_JSON json_t *meta = NULL;
+	uint64_t state_hash = 0;
 	struct stat ram;
 	int r;
 
@@ -504,11 +523,11 @@ int kt_template_publish(const struct kt_template_id *id, const char *stage,
 		return kt_err_oom(reterr);
 	if (dir_fd < 0)
 		return kt_err_set(reterr, -errno, "template '%s': %m", stage);
-	r = finish_ram(dir_fd, &ram, &ram_hash, &template->ram_used)
+	r = finish_ram(dir_fd, &ram, &template->ram_hash, &template->ram_used)
 		    ?: hash_state(dir_fd, &state_hash);
 	if (r < 0)
 		return kt_err_set(reterr, r, "template '%s': %m", stage);
-	meta = make_meta(id, template, &ram, ram_hash, state_hash);
+	meta = make_meta(id, template, &ram, state_hash);
 	text = meta ? json_dumps(meta, JSON_INDENT(1)) : NULL;
 	if (!text)
 		return kt_err_oom(reterr);

@@ -11,6 +11,7 @@
  */
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/link.h"
@@ -46,6 +47,8 @@ struct kt_template {
 	struct kt_hello hello;            /* the guest's last HELO before that */
 	json_t *files;                    /* manifest of the guest's files, opaque here; owned */
 	uint64_t ram_used;                /* bytes in pages of RAM that are not zero */
+	uint64_t ram_hash;                /* names the saved moment: other moments have others */
+	bool is_renewed;                  /* made from another template, not by a boot */
 	uint64_t build_ns;                /* how long the making took */
 };
 
@@ -67,6 +70,10 @@ int kt_template_find(const struct kt_template_id *id, struct kt_template *ret_te
 int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template *ret_template,
 			     struct kt_err *reterr);
 
+/* The same for the template with this ram_hash, which was made with any program. */
+int kt_template_find_ram(const struct kt_template_id *id, uint64_t ram_hash,
+			 struct kt_template *ret_template, struct kt_err *reterr);
+
 /* How long a restore may take; some 30 ms are usual. */
 #define KT_TEMPLATE_RESTORE_NS (10 * KT_NSEC_PER_SEC)
 
@@ -87,8 +94,8 @@ char *kt_template_path(const struct kt_template_id *id);
 /*
  * Completes the directory @stage, which holds the files ram and state, and publishes it under the
  * name of @id, in place of an older template. @template is recorded in meta.json; its image is not
- * used, and its ram_used is measured and set here. Returns 0 or a negative errno; nothing is
- * published then.
+ * used, and its ram_used and ram_hash are measured and set here. Returns 0 or a negative errno;
+ * nothing is published then.
  */
 int kt_template_publish(const struct kt_template_id *id, const char *stage,
 			struct kt_template *template, struct kt_err *reterr);

@@ -220,6 +220,7 @@ int kt_template_build(const struct kt_template_build *build, struct kt_err *rete
 	r = run(&builder);
 	if (r == 0) {
 		builder.template.files = build->files;
+		builder.template.is_renewed = build->base != NULL;
 		builder.template.build_ns = kt_now_ns() - began_ns;
 		r = kt_template_publish(&build->id, stage, &builder.template, reterr);
 	}

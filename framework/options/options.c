@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,10 @@ static const char help[] =
 	"      --qemu PROGRAM       QEMU to use\n"
 	"      --boot fork|cold     restore each machine from a booted template (default), or boot "
 	"it\n"
+	"      --template any|own|ID\n"
+	"                           template to restore: any that fits, one made by a boot of\n"
+	"                           this very binary (default with --seed or --explore), or the\n"
+	"                           one that the line 'rerun:' names\n"
 	"      --template-cache-size SIZE\n"
 	"                           disk that templates may take (default 4G)\n"
 	"\n"
@@ -181,6 +186,7 @@ enum {
 	OPT_MAX_SIZE,
 	OPT_IGNORED,
 	OPT_BOOT,
+	OPT_TEMPLATE,
 	OPT_TEMPLATE_CACHE_SIZE,
 	OPT_MEMORY_BUDGET,
 	OPT_POOL,
@@ -245,6 +251,7 @@ static const struct option long_options[] = {
 	{ "max-size", required_argument, NULL, OPT_MAX_SIZE },
 	{ "ignored", no_argument, NULL, OPT_IGNORED },
 	{ "boot", required_argument, NULL, OPT_BOOT },
+	{ "template", required_argument, NULL, OPT_TEMPLATE },
 	{ "template-cache-size", required_argument, NULL, OPT_TEMPLATE_CACHE_SIZE },
 	{ "memory-budget", required_argument, NULL, OPT_MEMORY_BUDGET },
 	{ "pool", required_argument, NULL, OPT_POOL },
@@ -465,6 +472,25 @@ static int parse_memory_budget(const char *text, unsigned int *ret_mib, struct k
 			       "--memory-budget '%s' is less than 64M, or far too much", text);
 	*ret_mib = (unsigned int)(bytes >> 20);
 	return r;
+}
+
+static int parse_template(struct kt_options *o, const char *text, struct kt_err *reterr)
+{
+	int end = 0;
+
+	if (!strcmp(text, "any") || !strcmp(text, "own")) {
+		o->template_choice =
+			strcmp(text, "any") ? KT_TEMPLATE_CHOICE_OWN : KT_TEMPLATE_CHOICE_ANY;
+		return 0;
+	}
+	if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16 ||
+	    sscanf(text, "%16" SCNx64 "%n", &o->template_ram, &end) != 1 || end != 16)
+		return kt_err_set(reterr, -EINVAL,
+				  "--template '%s' is not any, own, or 16 hexadecimal digits "
+				  "from a line 'rerun:'",
+				  text);
+	o->template_choice = KT_TEMPLATE_CHOICE_RAM;
+	return 0;
 }
 
 static int parse_seed(const char *text, uint64_t *ret_seed, struct kt_err *reterr)
@@ -699,6 +725,8 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 		r = parse_word("--boot", boot_words, text, &value, reterr);
 		o->boot = (enum kt_boot)value;
 		return r;
+	case OPT_TEMPLATE:
+		return parse_template(o, text, reterr);
 	case OPT_TEMPLATE_CACHE_SIZE:
 		return parse_bytes("--template-cache-size", text, &o->template_cache_bytes, reterr);
 	case OPT_PARTITION:

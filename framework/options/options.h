@@ -65,6 +65,14 @@ enum kt_time_choice {
 #define KT_PCT_DEPTH  3u     /* the default of --pct-depth */
 
 /* Where a test's machine comes from. */
+/* Which templates machines are restored from (vmm/template.h). */
+enum kt_template_choice {
+	KT_TEMPLATE_CHOICE_AUTO, /* OWN with --seed or --explore in virtual time, else ANY */
+	KT_TEMPLATE_CHOICE_ANY,  /* of this program, of an earlier version of it, or another's */
+	KT_TEMPLATE_CHOICE_OWN,  /* made by a boot of this very program */
+	KT_TEMPLATE_CHOICE_RAM,  /* the one with a certain ram_hash */
+};
+
 enum kt_boot {
 	KT_BOOT_FORK, /* restored from a template, which was booted and saved before */
 	KT_BOOT_COLD, /* booted for each test */
@@ -105,6 +113,8 @@ struct kt_options {
 	const char *append;            /* added to the kernel command line */
 	const char *qemu;              /* program; NULL: the default one */
 	enum kt_boot boot;             /* default: FORK */
+	enum kt_template_choice template_choice;
+	uint64_t template_ram;         /* of KT_TEMPLATE_CHOICE_RAM: the ram_hash */
 	uint64_t template_cache_bytes; /* of the disk; default 4 GiB */
 	enum kt_time_choice time;      /* default: AUTO */
 	enum kt_accel_choice accel;    /* default: AUTO */

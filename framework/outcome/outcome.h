@@ -33,6 +33,8 @@ struct kt_outcome {
 	unsigned int iteration;         /* of --stress-count, from 1 */
 	unsigned int attempt;           /* of --retries, from 1 */
 	uint64_t seed;                  /* for --seed: a run with it repeats this attempt */
+	uint64_t template_ram;          /* ram_hash of the machine's template; 0: it was booted */
+	bool template_is_own;           /* the template is that of any run with the seed */
 	unsigned int mips;              /* of the machine in virtual time; 0: it had real time */
 	struct kt_result result;
 	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each phase */

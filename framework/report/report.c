@@ -162,6 +162,8 @@ char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_ou
 	/* The seed is that of the attempt. */
 	(void)fprintf(out, " --exact -t %s --seed %" PRIu64, outcome->test->name, outcome->seed);
 	put_options(out, options, spec);
+	if (outcome->mips && outcome->template_ram && !outcome->template_is_own)
+		(void)fprintf(out, " --template %016" PRIx64, outcome->template_ram);
 	if (fclose(out)) {
 		free(text);
 		return NULL;

@@ -71,8 +71,11 @@ static json_t *phases_to_json(const struct kt_outcome *outcome)
 
 static json_t *attempt_to_json(const struct kt_outcome *outcome)
 {
-	return json_pack("{si so si so so}", "attempt", (int)outcome->attempt, "seed",
-			 json_sprintf("%" PRIu64, outcome->seed), "total_ms",
+	json_t *template =
+		outcome->template_ram ? json_sprintf("%016" PRIx64, outcome->template_ram) : NULL;
+
+	return json_pack("{si so so* si so so}", "attempt", (int)outcome->attempt, "seed",
+			 json_sprintf("%" PRIu64, outcome->seed), "template", template, "total_ms",
 			 (int)(outcome->total_ns / 1000000), "phases_ns", phases_to_json(outcome),
 			 "result", kt_result_to_json(&outcome->result));
 }

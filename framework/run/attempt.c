@@ -170,6 +170,10 @@ void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share 
 	outcome = &attempt->job.outcome;
 	outcome->iteration = item->iteration;
 	outcome->attempt = item->attempt;
+	if (item->group->state == KT_GROUP_READY) {
+		outcome->template_ram = item->group->template.ram_hash;
+		outcome->template_is_own = item->group->is_own;
+	}
 	outcome->seed = kt_plan_seed(run->options, item->iteration, item->attempt);
 	outcome->mips = kt_setup_mips(run->setup, item->test);
 	if (kt_job_start(&attempt->job, attempt_entry, run->options->no_capture, warm, &err) < 0) {

@@ -42,16 +42,6 @@ static void fall_back(struct kt_run *run, struct kt_group *group, const char *wh
 	kt_run_warn(run, text ?: why);
 }
 
-/* Without an initramfs there is no guest, however it is started. */
-static void fail(struct kt_group *group, const char *why)
-{
-	struct kt_outcome outcome = KT_OUTCOME_NULL;
-
-	kt_result_merge(&outcome.result, KT_VERDICT_ERROR, why);
-	group->state = KT_GROUP_FAILED;
-	group->failure = kt_outcome_take(&outcome);
-}
-
 /*
  * A template that cannot be built or stored costs time: the tests of the group boot. A guest that
  * does not get up in a build does not get up in a boot either, so the tests fail with the build's
@@ -91,8 +81,9 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 	struct kt_run_job *build;
 	int r;
 
+	/* Without an initramfs there is no guest, however it is started. */
 	if (kt_setup_initramfs(run->setup, &err) < 0) {
-		fail(group, err.text);
+		kt_group_fail(group, err.text);
 		return true;
 	}
 	/* A boot keeps one CPU busy, however many vCPUs the machine has. */

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/run/group.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
+#include "framework/run/origin.h"
+#include "framework/setup/time.h"
 #include "guest/test/test.h"
+#include "util/cleanup.h"
+#include "util/io.h"
 
 /* When a template whose files differ is renewed: so many attempts, or bytes to send to each. */
 #define RENEW_MIN   5u
@@ -17,7 +22,8 @@ static bool is_for(const struct kt_group *group, const struct kt_kernel *kernel,
 
 /*
  * The template has the packages of all tests of the group, as far as the machine's RAM can hold
- * them. A test whose packages do not fit is sent them in each attempt.
+ * them. A test whose packages do not fit is sent them in each attempt. So is a test that is
+ * repeatable: its run must not depend on which other tests were selected.
  */
 static void add_packages(struct kt_group *group, const struct kt_setup *setup,
 			 const struct kt_test *test)
@@ -25,7 +31,8 @@ static void add_packages(struct kt_group *group, const struct kt_setup *setup,
 	struct kt_packages packages = kt_cargo_packages(&setup->cargo, test);
 
 	kt_packages_add_all(&packages, &group->packages);
-	if (!kt_packages_equal(&packages, &group->packages) &&
+	if (!kt_setup_is_repeatable(setup, test) &&
+	    !kt_packages_equal(&packages, &group->packages) &&
 	    kt_image_bytes(setup->image, packages, NULL) <= kt_test_files_max(test))
 		group->packages = packages;
 }
@@ -97,16 +104,47 @@ static bool is_worth_renewing(const struct kt_group *group, const struct kt_setu
 	return kt_image_bytes(setup->image, group->packages, files) > RENEW_BYTES;
 }
 
+void kt_group_fail(struct kt_group *group, const char *why)
+{
+	struct kt_outcome outcome = KT_OUTCOME_NULL;
+
+	kt_result_merge(&outcome.result, KT_VERDICT_ERROR, why);
+	group->state = KT_GROUP_FAILED;
+	group->failure = kt_outcome_take(&outcome);
+}
+
+/* The template that was named, and no other. */
+static void look_for_ram(struct kt_group *group, const struct kt_setup *setup)
+{
+	const struct kt_template_id id = kt_group_template_id(group, setup);
+	const uint64_t ram = setup->options->template_ram;
+	KT_FREE char *why = NULL;
+
+	if (kt_template_find_ram(&id, ram, &group->template, NULL) > 0) {
+		group->state = KT_GROUP_READY;
+		return;
+	}
+	why = kt_format("the cache has no template %016" PRIx64 " for the test's machine: it was "
+			"made again or removed; without --template the test runs from a new one",
+			ram);
+	kt_group_fail(group, why ?: "out of memory");
+}
+
 void kt_group_look(struct kt_group *group, const struct kt_setup *setup, unsigned int n_attempts,
 		   struct kt_err *reterr)
 {
-	struct kt_template_id id = kt_group_template_id(group, setup);
+	const struct kt_template_id id = kt_group_template_id(group, setup);
+	bool must_be_own = kt_origin_must_be_own(setup, group->test);
 
+	if (setup->options->template_choice == KT_TEMPLATE_CHOICE_RAM)
+		return look_for_ram(group, setup);
 	group->state = KT_GROUP_MISSING;
 	if (kt_template_find(&id, &group->template, reterr) <= 0 &&
-	    kt_template_find_sibling(&id, &group->template, reterr) <= 0)
+	    (must_be_own || kt_template_find_sibling(&id, &group->template, reterr) <= 0))
 		return;
-	if (!n_attempts || !is_worth_renewing(group, setup, n_attempts))
+	group->is_own = kt_origin_is_own(setup, group->packages, &group->template);
+	if (group->is_own ||
+	    (!must_be_own && (!n_attempts || !is_worth_renewing(group, setup, n_attempts))))
 		group->state = KT_GROUP_READY;
 	else
 		kt_template_deinit(&group->template);

@@ -28,6 +28,7 @@ struct kt_group {
 	struct kt_packages packages; /* of the image, that the template is to contain */
 	char *machine;               /* the text that the template depends on */
 	struct kt_template template; /* open in READY only */
+	bool is_own;                 /* the template; see origin.h */
 	struct kt_outcome *failure;  /* FAILED: of the build; NULL if memory was short; owned */
 };
 
@@ -43,6 +44,9 @@ void kt_groups_free(struct kt_group *groups);
 struct kt_template_id kt_group_template_id(const struct kt_group *group,
 					   const struct kt_setup *setup);
 
+/* The tests of the group end as ERROR, with the reason @why. */
+void kt_group_fail(struct kt_group *group, const char *why);
+
 /*
  * Searches the cache for the template of a group that is NEW or BUILDING. The group is READY or
  * MISSING then.
@@ -50,7 +54,8 @@ struct kt_template_id kt_group_template_id(const struct kt_group *group,
  * A template whose files differ from those of the image is usable, because each attempt is sent
  * what differs, in some milliseconds. For many attempts or many bytes it is cheaper to renew the
  * template, and the group is MISSING. @n_attempts is the number of attempts to expect; 0 accepts
- * any template.
+ * any template. Options can demand an own template, and the group is MISSING without one, or a
+ * certain template, and the group is FAILED without it.
  *
  * @reterr is set when a template was found but could not be used; the group is MISSING then, or
  * READY with another one.

@@ -7,6 +7,7 @@
 
 #include "framework/outcome/advice.h"
 #include "framework/outcome/outcome.h"
+#include "framework/run/origin.h"
 #include "framework/session/session.h"
 #include "framework/setup/limits.h"
 #include "guest/test/test.h"
@@ -146,10 +147,17 @@ static bool is_cluttered(const struct kt_template_job *job, const struct kt_temp
 static int find_base(const struct kt_template_job *job, struct kt_template *base,
 		     struct kt_err *reterr)
 {
+	bool must_be_own = kt_origin_must_be_own(job->setup, job->test);
 	int r = kt_template_find(&job->id, base, reterr);
 
-	if (r > 0 && !kt_image_differs(job->setup->image, job->packages, base->files))
+	if (r > 0 &&
+	    (must_be_own ? kt_origin_is_own(job->setup, job->packages, base)
+			 : !kt_image_differs(job->setup->image, job->packages, base->files)))
 		return 1;
+	if (must_be_own) {
+		kt_template_deinit(base);
+		return r < 0 ? r : 0;
+	}
 	if (r == 0)
 		r = kt_template_find_sibling(&job->id, base, reterr);
 	if (r > 0 && is_cluttered(job, base))

@@ -7,9 +7,9 @@ usage: explore.py [--policy POLICY]... [--seed S] [--seeds N] [--limit DURATION]
        explore.py --repeat N [--policy POLICY]... SAMPLE [FAULT...]
 
 SAMPLE is tests/samples/racy.c. Each of its faults is looked for with N seeds, for DURATION at most,
--j runs (default 1) at a time. The value is the CPU time of the host that finding it once takes: that of all
-runs, divided by the number of those that have found it; null when none has. "after" is how many
-seeds each find took.
+JOBS runs (default 1) at a time. The value is the CPU time of the host that finding it once takes:
+that of all runs, divided by the number of those that have found it; null when none has. "after" is
+how many seeds each find took.
 
 With --repeat, a seed that finds the fault and one that does not are run N times each instead. The
 value is the number of different outcomes: results, logs and dumps are compared byte for byte.
@@ -38,8 +38,8 @@ def cpu_seconds():
 def measure(arguments, fault, policy):
     before = cpu_seconds()
     done = subprocess.run([arguments.sample, "--exact", "-t", fault, "--policy", policy, "--seed",
-                           str(arguments.seed), "--explore", str(arguments.seeds), "-j", arguments.jobs,
-                           "--max-fail", "all", "--global-timeout", arguments.limit,
+                           str(arguments.seed), "--explore", str(arguments.seeds), "-j",
+                           arguments.jobs, "--max-fail", "all", "--global-timeout", arguments.limit,
                            "--status-level", "fail"],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True)
@@ -62,7 +62,8 @@ def measure(arguments, fault, policy):
 def run_into(directory, arguments, fault, policy, *options):
     """[(verdict, seed, everything that the run has left)] of an exploration or a stress run"""
     subprocess.run([arguments.sample, "--exact", "-t", fault, "--policy", policy, "-o", directory,
-                    "--max-fail", "all", *options], stdout=subprocess.DEVNULL, check=False)
+                    "--max-fail", "all", "-j", arguments.jobs, *options],
+                   stdout=subprocess.DEVNULL, check=False)
     runs = []
     for path in pathlib.Path(directory).glob("*.json"):
         report = json.loads(path.read_text())

@@ -7,7 +7,8 @@ usage: repeat.py KTESTS [RUNS]
 RUNS (default 1) is how often each test runs on the host as it is, and again beside four busy loops
 and another run, while QEMU's main loop is woken thousands of times per second (plugin/noise.c).
 What a run prints, the kernel's log with its time stamps among it, and the result with steps,
-workers and metrics must be equal. Machines are forked, and booted for each run.
+workers and metrics must be equal. Machines are forked, and booted for each run. Templates are those
+of the cache, made again from nothing, and those of another binary.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,11 @@ def check(condition, what, text=""):
 
 def trace(ktests, test, *options, env=None):
     """What a run leaves, without what the host has measured."""
+    return run(ktests, test, *options, env=env)[0]
+
+
+def run(ktests, test, *options, env=None):
+    """The trace of a run, and what its JSON says about its only attempt."""
     with tempfile.TemporaryDirectory() as out:
         done = subprocess.run([ktests, "--exact", "-t", test, "--no-capture", "-o", out, *options],
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=TIMEOUT_S,
@@ -44,9 +51,10 @@ def trace(ktests, test, *options, env=None):
             sys.exit(77)
         check_quietly(done.returncode == 0, f"{test} passes", done.stdout)
         report = json.loads((pathlib.Path(out) / f"{test}.json").read_text())
-        result = report["attempts"][-1]["result"]
+        attempt = report["attempts"][-1]
+        result = attempt["result"]
         log = (pathlib.Path(out) / f"{test}.scheduler.log").read_text(errors="replace")
-    return REPORT.sub("", done.stdout) + json.dumps(result, sort_keys=True) + log
+    return REPORT.sub("", done.stdout) + json.dumps(result, sort_keys=True) + log, attempt
 
 
 def check_quietly(condition, what, text):
@@ -93,6 +101,35 @@ def compare(ktests, wanted, *options, env=None):
                       first_difference(text, again))
 
 
+def in_new_cache(ktests, wanted):
+    """A template that is made again for more tests, without what was in the cache but kernels."""
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    with tempfile.TemporaryDirectory() as new:
+        (pathlib.Path(new) / "ktest").mkdir()
+        (pathlib.Path(new) / "ktest/kernels").symlink_to(cache / "ktest/kernels")
+        again = trace(ktests, "repeat_2", "-t", "trivial", "--seed", "7",
+                      env={**NOISE, "XDG_CACHE_HOME": new})
+    check_quietly(again == wanted, "a new template repeats", first_difference(wanted, again))
+    check(True, "a template that was made again repeats")
+
+
+def with_another_binary(ktests):
+    """A binary that was edited runs from the template of the old one, and says what repeats that.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        edited = pathlib.Path(place) / "edited"
+        shutil.copy(ktests, edited)
+        edited.write_bytes(edited.read_bytes() + b"x")
+        first, attempt = run(edited, "repeat_2")
+        again = trace(edited, "repeat_2", "--seed", attempt["seed"], "--template",
+                      attempt["template"], env=NOISE)
+        check_quietly(again == first, "the named template repeats", first_difference(first, again))
+        own, attempt_of_own = run(edited, "repeat_2", "--seed", attempt["seed"])
+        check_quietly(attempt_of_own["template"] != attempt["template"] and own != first,
+                      "--seed alone asks for an own template", "")
+    check(True, "an edited binary repeats, from the template of the old one and from its own")
+
+
 def main(ktests, runs="1"):
     probe = subprocess.run([ktests, "--exact", "-t", "trivial"], capture_output=True, text=True,
                            timeout=TIMEOUT_S)
@@ -103,6 +140,8 @@ def main(ktests, runs="1"):
     check(True, "forked machines repeat, quietly and on a busy host")
     same(ktests, COLD_TESTS, int(runs), "--boot", "cold")
     check(True, "booted machines repeat, quietly and on a busy host")
+    in_new_cache(ktests, forked["repeat_2"])
+    with_another_binary(ktests)
     check_quietly(trace(ktests, "repeat_2", "--seed", "8") != forked["repeat_2"],
                   "another seed is another run", "")
     check(True, "another seed is another run")

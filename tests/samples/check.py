@@ -23,7 +23,7 @@ REPLACEMENTS = [
     (r"\(\d+ filtered out\)", "(N filtered out)"),
     (r"^kernel \S+, accel: .*, \d+ CPUs, seed \d+(, turns \w+)?",
      "kernel KERNEL, accel: ACCEL, N CPUs, seed SEED"),
-    (r"--seed \d+( --boot cold)?( --kernel \S+)?", "--seed SEED"),
+    (r"--seed \d+( --boot cold)?( --kernel \S+)?( --template [0-9a-f]{16})?", "--seed SEED"),
     (r"got: \d+(\.\d+)? ms, ending on CPU 0 at \d+ ms", "got: GAP ms, ending on CPU 0 at TIME ms"),
     (r"^(    \S+ +\S+ +\d+)( +-?[\d.]+){7}$", r"\1 NUMBERS"),
     (r"malformed frame \d+", "malformed frame N"),
@@ -88,7 +88,7 @@ def main():
     any_console = sys.argv[1] == "--any-console"
     golden_path, *command = sys.argv[2:] if any_console else sys.argv[1:]
     # What a sample says is that of one seed. The command line can have another one.
-    command.insert(1, "--seed=1")
+    command[1:1] = ["--seed=1", "--template=any"]
     began = time.monotonic()
     run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, errors="replace", timeout=4 * LIMIT_S)

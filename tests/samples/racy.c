@@ -180,9 +180,8 @@ KTEST(racy_counter, .summary = "a BPF variable loses updates", TWO_CPUS, .durati
 			  .hold = KT_HOLD_FULL }),
       .check = counter_check);
 
-KTEST(racy_slot, .summary = "a scheduler loses a task", TWO_CPUS, .duration_ms = 300,
-      .watchdog_ms = 100, .scheduler = KT_SCHEDULER_REF(racy_slot),
+KTEST(racy_slot, .summary = "a scheduler loses a task", TWO_CPUS, .duration_ms = 1000,
+      .watchdog_ms = 500, .scheduler = KT_SCHEDULER_REF(racy_slot),
       .steps = KT_STEPS({ KT_SETUP({ .name = "w",
-				     .work = KT_WORK(KT_FUTEX_PING_PONG, .workers = 6,
-						     .spins = 256) }),
+				     .work = KT_WORK(KT_FUTEX_PING_PONG, .workers = 6) }),
 			  .hold = KT_HOLD_FULL }));

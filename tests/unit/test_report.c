@@ -149,11 +149,26 @@ Test(report_text, the_rerun_line_is_quoted_and_complete)
 	outcome.test = &test;
 	outcome.kernel = &kernel;
 	outcome.seed = 5;
+	outcome.mips = 60;
+	outcome.template_ram = 0xab;
 	command = kt_report_rerun_command(&info, &outcome);
 	cr_assert(eq(str, command,
 		     "'./a b' --exact -t t --seed 5 --boot cold --kernel '/tmp/my kernel' "
 		     "--append 'panic=1 it'\\''s' --time virtual --mips 200 --policy pct "
-		     "--pct-depth 5 --pct-length 1000 --turn 77 --timeout 1500ms"));
+		     "--pct-depth 5 --pct-length 1000 --turn 77 --timeout 1500ms "
+		     "--template 00000000000000ab"));
+}
+
+Test(report_text, a_template_that_any_host_would_make_is_not_named)
+{
+	const struct kt_options options = { .boot = KT_BOOT_FORK };
+	const struct kt_run_info info = { .program = "p", .options = &options };
+	struct kt_outcome outcome = { .test = &test, .mips = 60, .template_ram = 1 };
+	KT_FREE char *command = NULL;
+
+	outcome.template_is_own = true;
+	command = kt_report_rerun_command(&info, &outcome);
+	cr_assert(eq(str, command, "p --exact -t t --seed 0"));
 }
 
 Test(report_text, a_line_without_end_is_cut)
