@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All walks over a kernel in which the guest has changed numbers: tasks, run queues, sched_ext,
- * maps and programs. The input is changes of ten bytes, {which word, its value}. What is 0x40 or less in
- * the uppermost byte of a value makes it a pointer.
+ * maps and programs. The input is changes of ten bytes, {which word, its value}. What is 0x40 or
+ * less in the uppermost byte of a value makes it a pointer.
  */
 #include <string.h>
 
