@@ -296,7 +296,7 @@ struct btf *tiny_btf(void)
 
 static void write_btf(struct tiny_kernel *kernel)
 {
-	struct btf *btf = tiny_btf();
+	struct btf *btf = kernel->options.btf ? kernel->options.btf() : tiny_btf();
 	uint32_t len;
 	const void *data = btf__raw_data(btf, &len);
 	uint64_t kva = image_alloc(kernel, len, 8);
@@ -505,6 +505,8 @@ static void write_image(struct tiny_kernel *kernel)
 	write_cpus(kernel);
 	write_tasks(kernel);
 	write_sched(kernel);
+	for (const char *const *name = kernel->options.variables; name && *name; name++)
+		(void)add_variable(kernel, *name, 64);
 	if (!kernel->options.no_btf)
 		write_btf(kernel);
 	write_kallsyms(kernel);

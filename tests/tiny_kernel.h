@@ -29,6 +29,8 @@ struct tiny_options {
 	uint64_t kaslr;
 	bool booting; /* VMCOREINFO is not there yet */
 	bool no_btf;
+	struct btf *(*btf)(void);      /* other types; NULL: those of tiny_btf() */
+	const char *const *variables; /* names of more variables of 64 bytes; the last is NULL */
 };
 
 struct tiny_symbol {

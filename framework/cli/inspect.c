@@ -10,6 +10,7 @@
 #include "util/cleanup.h"
 #include "vmm/inspect/path.h"
 #include "vmm/inspect/render.h"
+#include "vmm/inspect/walk.h"
 
 /*
  * A path that cannot be shown does not keep the others from being shown. As JSON, all values are
@@ -53,23 +54,51 @@ static int add_json(struct kt_inspect *inspect, const char *path, const struct k
 	return json_object_set_new(all, path, value) < 0 ? kt_err_oom(reterr) : 0;
 }
 
-static size_t print_paths(struct kt_inspect *inspect, const struct kt_options *options, json_t *all)
+/* The value at a typed path. */
+static int print_path(struct kt_inspect *inspect, const struct kt_options *options,
+		      const char *path, json_t *all, struct kt_err *reterr)
 {
 	struct kt_render_limits limits = limits_of(options);
+	struct kt_place place;
+	int r = kt_inspect_resolve(inspect, path, &place, reterr);
+
+	if (r < 0)
+		return r;
+	r = all ? add_json(inspect, path, &place, &limits, all, reterr)
+		: print_text(inspect, path, &place, &limits, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "'%s'", path) : 0;
+}
+
+/* What a word says: "tasks", "map pairs". */
+static int print_word(struct kt_inspect *inspect, const char *words, json_t *all,
+		      struct kt_err *reterr)
+{
+	KT_FREE char *text = NULL;
+	json_t *value;
+	int r = kt_inspect_walk(inspect, words, NULL, &value, reterr);
+
+	if (r < 0)
+		return r;
+	if (all)
+		return json_object_set_new(all, words, value) < 0 ? kt_err_oom(reterr) : 0;
+	text = kt_walk_text(value);
+	json_decref(value);
+	if (!text)
+		return kt_err_oom(reterr);
+	(void)printf("%s = %s\n", words, text);
+	return 0;
+}
+
+static size_t print_paths(struct kt_inspect *inspect, const struct kt_options *options, json_t *all)
+{
 	size_t n_failed = 0;
 
 	for (size_t i = 0; i < options->paths.n; i++) {
 		const char *path = options->paths.at[i];
 		struct kt_err err = KT_ERR_NULL;
-		struct kt_place place;
-		int r = kt_inspect_resolve(inspect, path, &place, &err);
+		int r = kt_is_walk(path) ? print_word(inspect, path, all, &err)
+					 : print_path(inspect, options, path, all, &err);
 
-		if (r == 0) {
-			r = all ? add_json(inspect, path, &place, &limits, all, &err)
-				: print_text(inspect, path, &place, &limits, &err);
-			if (r < 0)
-				(void)kt_err_prefix(&err, r, "'%s'", path);
-		}
 		if (r == 0)
 			continue;
 		complain(&err);

@@ -148,8 +148,8 @@ void kt_options_help(const char *program, FILE *out)
 		      "       %1$s shell [-t NAME] [--exec COMMAND] [OPTIONS]\n"
 		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
 		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
-		      "       %1$s inspect --vmcore FILE [--format json] [PATH...]\n"
-		      "       %1$s inspect -t NAME [--step N] [--format json] [PATH...]\n"
+		      "       %1$s inspect --vmcore FILE [--format json] [PATH|WORDS...]\n"
+		      "       %1$s inspect -t NAME [--step N] [--format json] [PATH|WORDS...]\n"
 		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
 		      "       %1$s template list | clear\n"
 		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",
