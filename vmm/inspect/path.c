@@ -130,7 +130,7 @@ static int expected(struct parser *parser, const char *what)
 			  *parser->at ? parser->at : "the end");
 }
 
-/* Takes a name, with the dots in it that a symbol may have if @dots. */
+/* Takes a name; @what is expected, for the error. */
 static int take_name(struct parser *parser, char name[NAME_MAX_LEN], const char *what)
 {
 	size_t n = 0;

@@ -40,7 +40,7 @@ struct kt_inspect {
 int kt_inspect_load_types(struct kt_inspect *inspect, struct kt_err *reterr);
 void kt_inspect_free_types(struct kt_inspect *inspect);
 
-/* The pieces of "inspect->types", from the cache or else from the guest. */
+/* Copies the BTF out of the guest, as it is; *@ret_data is to be freed. */
 int kt_inspect_read_btf(struct kt_inspect *inspect, void **ret_data, size_t *ret_len,
 			struct kt_err *reterr);
 
