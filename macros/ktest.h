@@ -12,6 +12,7 @@
 #include <ktest/cpuset.h>
 #include <ktest/ctx.h>
 #include <ktest/custom.h>
+#include <ktest/kernel.h>
 #include <ktest/payload.h>
 #include <ktest/report.h>
 #include <ktest/scenario.h>

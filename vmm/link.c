@@ -12,6 +12,7 @@
 #include "wire/hello.h"
 
 #define GUARD_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
+#define PAUSE_TIMEOUT_NS (5 * KT_NSEC_PER_SEC)
 #define LOOK_NS          (KT_NSEC_PER_SEC / 10) /* between looks at a clock that is nearly there */
 #define LOOKS_MAX        1000u /* of a deadline, at least: a machine gets a hundredth of a CPU */
 
@@ -35,6 +36,7 @@ struct kt_link {
 	bool is_acknowledged;     /* RACK was sent */
 	uint32_t acknowledged_at; /* number of frames sent by then, with RACK */
 	bool has_bye;
+	bool keep; /* the machine is stopped at its end, and stays */
 };
 
 /* Both ends must agree exactly: a frame may have changed its meaning. */
@@ -60,6 +62,19 @@ static int on_hello(struct kt_link *link, const struct kt_frame *frame, struct k
 	return r;
 }
 
+/* A machine that is kept, and cannot be stopped, ends as others do. */
+static void end_machine(struct kt_link *link)
+{
+	const struct kt_machine_exit exit = { .reason = KT_EXIT_SHUTDOWN,
+					      .detail = "the guest powered off" };
+
+	if (link->keep &&
+	    kt_machine_pause(link->machine, kt_now_ns() + PAUSE_TIMEOUT_NS, NULL) == 0)
+		link->events->exited(link->data, &exit);
+	else
+		kt_machine_power_off(link->machine);
+}
+
 /*
  * The guest must have taken RACK, and may have taken frames behind it. Both numbers wrap around, so
  * only their difference counts.
@@ -79,7 +94,7 @@ static int on_bye(struct kt_link *link, const struct kt_frame *frame, struct kt_
 		return kt_err_set(reterr, -EPROTO,
 				  "the guest said BYE while processes of the test still ran");
 	link->has_bye = true;
-	kt_machine_power_off(link->machine);
+	end_machine(link);
 	return 0;
 }
 
@@ -99,6 +114,11 @@ static void on_deadline(void *data)
 		return;
 	}
 	link->events->late(link->data, link->awaited, link->limit_ns);
+}
+
+void kt_link_keep(struct kt_link *link)
+{
+	link->keep = true;
 }
 
 /*

@@ -52,6 +52,13 @@ int kt_link_new(struct kt_loop *loop, const struct kt_link_events *events, void 
 struct kt_link *kt_link_free(struct kt_link *link);
 
 /*
+ * Keeps the machine from now on: when the guest says BYE, its vCPUs are stopped instead, and the
+ * owner is told all the same that the guest has powered off. The guest's memory stays as it is
+ * until the link is freed.
+ */
+void kt_link_keep(struct kt_link *link);
+
+/*
  * The fault that broke the stream of frames, a negative errno: -EBADMSG for a malformed frame,
  * -ECONNRESET when the program that is PID 1 was started again without being asked, -EPROTO for a
  * BYE too early. 0: none.

@@ -79,6 +79,11 @@ struct kt_machine_config {
 	 * restore maps the RAM of the image copy-on-write.
 	 */
 	int ram_fd;
+	/*
+	 * A guest that ends, by a reset or a power-off, leaves its memory as it was: the machine
+	 * stands still until it is destroyed. exited() is called all the same.
+	 */
+	bool keep;
 };
 
 /*

@@ -35,6 +35,12 @@ enum kt_hostcall_op {
 	 */
 	KT_HOSTCALL_RECEIVE,
 	/*
+	 * As SEND, and then waits until the host has something to be received, which is not taken:
+	 * no guest code runs between the two. -EAGAIN: all was sent, but the machine is to be
+	 * paused; the guest asks again with a @len of 0.
+	 */
+	KT_HOSTCALL_ASK,
+	/*
 	 * From now on vCPUs take turns as the struct kt_turns of @len bytes at @address says.
 	 * -ENOTSUP for KT_TURNS_CONFLICT if the machine does not watch accesses to memory.
 	 */

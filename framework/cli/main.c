@@ -94,7 +94,8 @@ static struct kt_reporter **list_end(struct kt_reporter **list)
 /* Whether a report other than the console's goes to standard output; the console's moves then. */
 static bool stdout_is_taken(const struct kt_options *options)
 {
-	return options->tap || (options->junit && !strcmp(options->junit, "-")) ||
+	return options->tap || options->command == KT_COMMAND_INSPECT ||
+	       (options->junit && !strcmp(options->junit, "-")) ||
 	       (options->gtest_output && !strcmp(options->gtest_output, "-"));
 }
 
@@ -221,6 +222,12 @@ static int run(const char *program, const struct kt_options *options,
 		(void)fprintf(stderr, "no test matches; --list shows the names of all\n");
 		return KT_EXIT_STATUS_NO_TESTS;
 	}
+	if (options->command == KT_COMMAND_INSPECT && selection->n != 1) {
+		(void)fprintf(stderr,
+			      "'%s' matches %zu tests; inspect -t takes one (--exact helps)\n",
+			      options->tests.at[0], selection->n);
+		return KT_EXIT_STATUS_NO_TESTS;
+	}
 	if (kt_plan_init(&plan, selection, options) < 0) {
 		(void)kt_err_oom(&err);
 		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
@@ -233,6 +240,8 @@ static int run(const char *program, const struct kt_options *options,
 	}
 	if (set_up(&setup, options, plan.tests, plan.n, &status, &err) < 0)
 		return fail(program, &err, status);
+	if (options->command == KT_COMMAND_INSPECT)
+		setup.look = kt_inspect_print;
 	return run_plan(program, &setup, selection, &plan);
 }
 
@@ -390,7 +399,7 @@ static int dispatch(const char *program, const struct kt_options *options)
 	case KT_COMMAND_LOAD:
 		return load(program, options);
 	case KT_COMMAND_INSPECT:
-		return kt_inspect_command(options);
+		return options->vmcore ? kt_inspect_command(options) : with_tests(program, options);
 	case KT_COMMAND_TEMPLATE_LIST:
 	case KT_COMMAND_TEMPLATE_CLEAR:
 		return kt_template_command(options);

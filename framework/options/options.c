@@ -126,6 +126,9 @@ static const char help[] =
 	"\n"
 	"Looking into a kernel (docs/inspect.md):\n"
 	"      --vmcore FILE        an ELF core, or all bytes of a guest's RAM\n"
+	"      --step N             of a test: the step at whose end is looked, from 0 (default "
+	"the "
+	"last)\n"
 	"      --depth N            structs in each other that are shown (default 4)\n"
 	"      --pointers N         pointers to structs that are followed (default 0)\n"
 	"\n"
@@ -146,6 +149,7 @@ void kt_options_help(const char *program, FILE *out)
 		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
 		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
 		      "       %1$s inspect --vmcore FILE [--format json] [PATH|WORDS...]\n"
+		      "       %1$s inspect -t NAME [--step N] [--format json] [PATH|WORDS...]\n"
 		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
 		      "       %1$s template list | clear\n"
 		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",
@@ -207,6 +211,7 @@ enum {
 	OPT_WORK_TYPE,
 	OPT_VERIFY,
 	OPT_VMCORE,
+	OPT_STEP,
 	OPT_DEPTH,
 	OPT_POINTERS,
 	OPT_VERSION,
@@ -273,6 +278,7 @@ static const struct option long_options[] = {
 	{ "output-dir", required_argument, NULL, 'o' },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
 	{ "vmcore", required_argument, NULL, OPT_VMCORE },
+	{ "step", required_argument, NULL, OPT_STEP },
 	{ "depth", required_argument, NULL, OPT_DEPTH },
 	{ "pointers", required_argument, NULL, OPT_POINTERS },
 	{ "help", no_argument, NULL, 'h' },
@@ -680,6 +686,9 @@ static int apply_inspect(struct kt_options *o, int option, const char *text, str
 	switch (option) {
 	case OPT_VMCORE:
 		return set_text(&o->vmcore, text);
+	case OPT_STEP:
+		o->step_given = true;
+		return parse_number("--step", text, 0, 65535, &o->step, reterr);
 	case OPT_DEPTH:
 		return parse_number("--depth", text, 1, 32, &o->depth, reterr);
 	case OPT_POINTERS:
@@ -931,8 +940,13 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL, "--exec goes with the command 'shell'");
 	if (o->command == KT_COMMAND_SHELL && o->tests.n > 1)
 		return kt_err_set(reterr, -EINVAL, "shell takes one test at most");
-	if (o->command == KT_COMMAND_INSPECT && !o->vmcore)
-		return kt_err_set(reterr, -EINVAL, "inspect: --vmcore FILE must be given");
+	if (o->command == KT_COMMAND_INSPECT && !o->vmcore == !o->tests.n)
+		return kt_err_set(reterr, -EINVAL,
+				  "inspect: either --vmcore FILE or -t TEST must be given");
+	if (o->command == KT_COMMAND_INSPECT && o->tests.n > 1)
+		return kt_err_set(reterr, -EINVAL, "inspect takes one test");
+	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))
+		return kt_err_set(reterr, -EINVAL, "--step goes with 'inspect -t TEST'");
 	if (o->command != KT_COMMAND_INSPECT && (o->vmcore || o->depth || o->pointers))
 		return kt_err_set(reterr, -EINVAL,
 				  "--vmcore, --depth and --pointers go with the command 'inspect'");

@@ -167,6 +167,8 @@ struct kt_options {
 	/* ktests inspect */
 	struct kt_strings paths; /* what to look at; none: the kernel itself */
 	const char *vmcore;      /* file with a guest's RAM */
+	bool step_given;
+	unsigned int step;       /* of the test, at whose end is looked */
 	unsigned int depth;      /* of structs in each other, 1..32; 0: the renderer's default */
 	unsigned int pointers;   /* that are followed in a row, 0..32 */
 

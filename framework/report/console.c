@@ -136,6 +136,7 @@ static void put_details(const struct console *console, const struct kt_outcome *
 	if (passed)
 		return;
 	kt_report_put_workers(console->out, &outcome->result);
+	kt_report_put_kernel(console->out, &outcome->result);
 	kt_report_put_scheduler(console->out, outcome, console->reporter.info->options->output_dir);
 	put_capture(console, "kernel log of the test", &outcome->dmesg, OUTPUT_LINES);
 	put_capture(console, "console", &outcome->console, CONSOLE_LINES);

@@ -131,6 +131,9 @@ char *kt_report_capture_text(const struct kt_capture *capture);
 /* Writes a table with a row for each group of workers; nothing when there were no workers. */
 void kt_report_put_workers(FILE *out, const struct kt_result *result);
 
+/* Writes a row for each value that was read of the guest's kernel; nothing when none was. */
+void kt_report_put_kernel(FILE *out, const struct kt_result *result);
+
 /*
  * Writes the end of what the test's schedulers have printed and the beginning of what the kernel
  * has dumped about them; nothing when there is neither. @output_dir is the directory of the files

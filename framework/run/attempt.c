@@ -176,7 +176,8 @@ void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share 
 	}
 	outcome->seed = kt_plan_seed(run->options, item->iteration, item->attempt);
 	outcome->mips = kt_setup_mips(run->setup, item->test);
-	if (kt_job_start(&attempt->job, attempt_entry, run->options->no_capture, warm, &err) < 0) {
+	if (kt_job_start(&attempt->job, attempt_entry, run->options->no_capture || run->setup->look,
+			 warm, &err) < 0) {
 		kt_run_report_item(run, item, KT_VERDICT_ERROR, err.text);
 		kt_run_job_free(attempt);
 		return;

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "framework/select/plan.h"
+#include "framework/session/kernel_memory.h"
+#include "framework/session/look.h"
 #include "framework/session/phase.h"
 #include "framework/session/session.h"
 #include "framework/session/symbol.h"
@@ -248,6 +250,8 @@ static void on_step(struct kt_session_state *session, const struct kt_frame *fra
 		return;
 	}
 	memcpy(&step, frame->payload, sizeof(step));
+	if (frame->type == KT_MSG_STEP_END)
+		kt_session_look_at_step(session, step.index);
 	session->step = frame->type == KT_MSG_STEP_BEGIN ? (int)KT_MIN(step.index, 65535u) : -1;
 	if (session->step >= 0) {
 		(void)snprintf(index, sizeof(index), "%d", session->step);
@@ -269,10 +273,13 @@ static void on_result(struct kt_session_state *session, const struct kt_frame *f
 	/* The guest's result replaces the empty one; the session merges into it from here on. */
 	kt_result_deinit(&session->outcome->result);
 	session->outcome->result = result;
+	kt_session_look_at_end(session);
 	kt_outcome_judge_host(session->outcome,
 			      kt_machine_stolen_ns(kt_link_machine(session->link)),
 			      kt_now_ns() - session->run_began_ns);
 	session->step = -1;
+	if (session->outcome->test->post_vm)
+		kt_link_keep(session->link);
 	/* The guest's clock may run ahead of the host's. */
 	elapsed_ns = kt_now_ns() - session->wanted_ns;
 	session->outcome->begin_ns =
@@ -367,6 +374,8 @@ void kt_session_on_frame(void *data, const struct kt_frame *frame)
 	else if ((frame->type == KT_MSG_STEP_BEGIN || frame->type == KT_MSG_STEP_END) &&
 		 session->phase == KT_PHASE_RUN)
 		on_step(session, frame);
+	else if (frame->type == KT_MSG_KERNEL_REQUEST && session->phase == KT_PHASE_RUN)
+		kt_session_on_kernel_request(session, frame);
 	else if (frame->type == KT_MSG_RESULT && session->phase == KT_PHASE_RUN)
 		on_result(session, frame);
 	else

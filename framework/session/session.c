@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "framework/outcome/advice.h"
+#include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
 #include "framework/setup/limits.h"
@@ -25,7 +26,8 @@
  * merges its error into the outcome and goes on.
  */
 
-#define PAUSE_LIMIT_NS (5 * KT_NSEC_PER_SEC) /* for QEMU to answer */
+#define PAUSE_LIMIT_NS  (5 * KT_NSEC_PER_SEC) /* for QEMU to answer */
+#define LAST_EVENTS_MAX 1000                  /* that are taken from a machine that stands */
 
 void kt_session_report(int report_fd, const char *kind, const char *text)
 {
@@ -106,10 +108,19 @@ static int set_up(struct kt_session_state *session, struct kt_err *reterr)
 		     : 0;
 }
 
-static int boot(struct kt_session_state *session, struct kt_err *reterr)
+/* .post_vm may look at the memory of a guest that has panicked. */
+static struct kt_machine_config machine_of(const struct kt_session_state *session)
 {
 	struct kt_machine_config machine =
 		kt_setup_machine(session->setup, session->outcome->kernel, session->outcome->test);
+
+	machine.keep = session->outcome->test->post_vm;
+	return machine;
+}
+
+static int boot(struct kt_session_state *session, struct kt_err *reterr)
+{
+	struct kt_machine_config machine = machine_of(session);
 
 	session->awaits_hello = true;
 	return kt_machine_start(kt_link_machine(session->link), &machine, reterr);
@@ -122,8 +133,7 @@ static int boot(struct kt_session_state *session, struct kt_err *reterr)
 static int restore(struct kt_session_state *session, struct kt_err *reterr)
 {
 	const struct kt_template *template = session->template;
-	struct kt_machine_config machine =
-		kt_setup_machine(session->setup, session->outcome->kernel, session->outcome->test);
+	struct kt_machine_config machine = machine_of(session);
 	const struct kt_image *image = session->setup->image;
 	int r;
 
@@ -175,6 +185,22 @@ static void drive(struct kt_session_state *session)
 	session->outcome->phase_ns[session->phase] = kt_now_ns() - session->phase_began_ns;
 }
 
+/*
+ * .post_vm may look at the machine's memory: its vCPUs stand still from here on. What is on its way
+ * from the machine is taken first; a machine that has ended has nothing more to say.
+ */
+static void still_machine(struct kt_session_state *session)
+{
+	if (!session->link || !session->outcome->test->post_vm)
+		return;
+	kt_link_await_nothing(session->link);
+	(void)kt_machine_pause(kt_link_machine(session->link), kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+	for (int i = 0; i < LAST_EVENTS_MAX; i++) {
+		if (kt_loop_step(session->loop, kt_now_ns()) < 0)
+			break;
+	}
+}
+
 /* Calls the test's .post_vm, on the host and whatever the verdict is so far. */
 static void run_post_vm(struct kt_session_state *session)
 {
@@ -199,10 +225,11 @@ static void run_post_vm(struct kt_session_state *session)
 	};
 	kt_ctx_init(&ctx, outcome->test);
 	ctx.view = &view;
+	ctx.kernel.service = kt_session_kernel_service(session);
 	/* .post_vm adds to the result of the guest; the context borrows it meanwhile. */
 	ctx.result = outcome->result;
 	kt_session_report(session->report_fd, KT_SESSION_POST_VM, "");
-	/* The machine is gone, and with it the channels. Children expect the default action. */
+	/* Nothing is written to the channels any more. Children expect the default action. */
 	(void)signal(SIGPIPE, SIG_DFL);
 	(void)kt_ctx_call(&ctx, outcome->test->post_vm, "post_vm");
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -237,9 +264,10 @@ int kt_session_main(const struct kt_session *spec)
 		kt_result_merge(&outcome->result, KT_VERDICT_ERROR, err.text);
 	else
 		drive(&session);
-	/* .post_vm may take its time: no machine runs meanwhile. */
-	session.link = kt_link_free(session.link);
+	still_machine(&session);
 	run_post_vm(&session);
+	kt_session_forget_kernel(&session);
+	session.link = kt_link_free(session.link);
 	text = kt_outcome_encode(outcome);
 	if (text)
 		kt_session_report(session.report_fd, KT_SESSION_OUTCOME, text);

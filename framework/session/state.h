@@ -6,6 +6,7 @@
 #include "framework/setup/setup.h"
 #include "util/loop.h"
 #include "vmm/link.h"
+#include "vmm/memctx.h"
 #include "vmm/template.h"
 
 /* All times are nanoseconds of CLOCK_MONOTONIC unless they are durations. */
@@ -18,6 +19,9 @@ struct kt_session_state {
 
 	struct kt_loop *loop; /* owned */
 	struct kt_link *link; /* owned, with the machine; NULL before and after */
+	struct kt_memctx *memctx; /* owned; NULL until the guest's kernel is asked for */
+	bool looked;     /* look.h: values were printed */
+	size_t n_unseen; /* paths that could not be */
 	struct kt_source signals;
 	struct kt_source go; /* fd -1: the test begins as soon as the guest is ready */
 

@@ -16,6 +16,7 @@
 #include "framework/options/options.h"
 #include "framework/setup/cargo.h"
 #include "vmm/host.h"
+#include "vmm/inspect/inspect.h"
 #include "vmm/template.h"
 
 struct kt_setup {
@@ -26,6 +27,11 @@ struct kt_setup {
 	struct kt_cargo cargo;
 	struct kt_image *image;
 	int initramfs_fd;   /* the image as an initramfs; -1 until kt_setup_initramfs() */
+	/*
+	 * Looks into the kernel of the guest when it has come to what options->step says, for the
+	 * command "inspect"; returns how many of the paths could not be shown. NULL: nobody looks.
+	 */
+	size_t (*look)(struct kt_inspect *inspect, const struct kt_options *options);
 	char *template_dir; /* NULL when machines are booted, not restored */
 };
 

@@ -55,9 +55,10 @@ static int request(struct kt_hostcall *call)
 
 	for (int i = 0; r == -EFAULT && i < CALLS_MAX; i++) {
 		touch(call);
-		do
-			r = ring(call);
-		while (r == -EAGAIN);
+		while ((r = ring(call)) == -EAGAIN) {
+			if (call->op == KT_HOSTCALL_ASK)
+				call->len = 0; /* it was sent */
+		}
 	}
 	return r == UNANSWERED ? -ENOSYS : r;
 }
@@ -77,15 +78,16 @@ static int transfer(enum kt_hostcall_op op, uintptr_t address, size_t len)
 	int r = 0;
 
 	while (r == 0 && len) {
+		size_t part = KT_MIN(len, (size_t)KT_HOSTCALL_LEN_MAX);
 		struct kt_hostcall call = {
 			.op = op,
 			.address = address,
-			.len = (uint32_t)KT_MIN(len, (size_t)KT_HOSTCALL_LEN_MAX),
+			.len = (uint32_t)part,
 		};
 
 		r = request(&call);
-		address += call.len;
-		len -= call.len;
+		address += part;
+		len -= part;
 	}
 	return r;
 }
@@ -93,6 +95,14 @@ static int transfer(enum kt_hostcall_op op, uintptr_t address, size_t len)
 int kt_hostcall_send(const void *data, size_t len)
 {
 	return transfer(KT_HOSTCALL_SEND, (uintptr_t)data, len);
+}
+
+int kt_hostcall_ask(const void *data, size_t len)
+{
+	size_t last = KT_MIN(len, (size_t)KT_HOSTCALL_LEN_MAX);
+	int r = kt_hostcall_send(data, len - last);
+
+	return r ?: transfer(KT_HOSTCALL_ASK, (uintptr_t)data + len - last, last);
 }
 
 int kt_hostcall_receive(void *data, size_t len)

@@ -15,6 +15,12 @@ bool kt_hostcall_served(void);
 int kt_hostcall_send(const void *data, size_t len);
 
 /*
+ * Sends @len bytes, at least 1, and returns when the host has something to be received. No guest
+ * code runs between the last byte and that. 0 or a negative errno.
+ */
+int kt_hostcall_ask(const void *data, size_t len);
+
+/*
  * Receives exactly @len bytes. No guest code runs, and no time passes in the guest, until the host
  * has sent them. 0 or a negative errno.
  */

@@ -182,6 +182,19 @@ static int send_locked(struct kt_port *port, enum kt_message type, const void *p
 	return r < 0 ? r : write_bytes(port, payload, len);
 }
 
+/* Likewise, but stands still behind the last byte. */
+static int ask_locked(struct kt_port *port, enum kt_message type, const void *payload, size_t len)
+{
+	uint8_t header[KT_FRAME_HEADER_LEN];
+	int r;
+
+	if (port->fd >= 0)
+		return send_locked(port, type, payload, len);
+	kt_frame_seal(&port->tx, type, payload, (uint32_t)len, header);
+	r = kt_hostcall_send(header, sizeof(header));
+	return r < 0 ? r : kt_hostcall_ask(payload, len);
+}
+
 int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload, size_t len)
 {
 	int r;
@@ -192,6 +205,21 @@ int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload
 	r = send_locked(port, type, payload, len);
 	(void)pthread_mutex_unlock(&port->send_lock);
 	return r;
+}
+
+int kt_port_ask(struct kt_port *port, enum kt_message type, const void *payload, size_t len,
+		uint64_t deadline_ns, struct kt_frame *ret_frame, struct kt_err *reterr)
+{
+	int r;
+
+	if (!len || len > KT_FRAME_PAYLOAD_MAX)
+		return kt_err_set(reterr, -EMSGSIZE, "a request of %zu bytes", len);
+	(void)pthread_mutex_lock(&port->send_lock);
+	r = ask_locked(port, type, payload, len);
+	(void)pthread_mutex_unlock(&port->send_lock);
+	if (r < 0)
+		return kt_err_set(reterr, r, "asking the host: %m");
+	return kt_port_receive(port, deadline_ns, ret_frame, reterr);
 }
 
 int kt_port_send_last_words(struct kt_port *port, enum kt_message type, const void *payload,

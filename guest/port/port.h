@@ -43,6 +43,14 @@ int kt_port_adopt(int fd, struct kt_port_position position, struct kt_port **ret
 int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload, size_t len);
 
 /*
+ * Sends one frame that the host answers by another, and receives that; for the thread that
+ * receives. With host calls, no guest code runs before the host has answered. Errors are those of
+ * both.
+ */
+int kt_port_ask(struct kt_port *port, enum kt_message type, const void *payload, size_t len,
+		uint64_t deadline_ns, struct kt_frame *ret_frame, struct kt_err *reterr);
+
+/*
  * Receives one frame; only one thread may call this. The payload of *@ret_frame is valid until the
  * next call. @deadline_ns may be KT_NSEC_NEVER, and is not used with host calls: the guest's clock
  * stands still while it waits. 0, -ETIMEDOUT, -EPIPE when the host has closed the

@@ -13,12 +13,13 @@
 
 #include "guest/port/activity.h"
 #include "guest/scenario/state.h"
+#include "guest/test/kernel.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
 static const struct kt_op_ops *const families[] = {
-	kt_cgroup_ops,  kt_cpuset_ops, kt_worker_ops,    kt_payload_ops,
-	kt_capture_ops, kt_irq_ops,    kt_scheduler_ops, kt_bpf_map_ops,
+	kt_cgroup_ops, kt_cpuset_ops,    kt_worker_ops,  kt_payload_ops, kt_capture_ops,
+	kt_irq_ops,    kt_scheduler_ops, kt_bpf_map_ops, kt_kernel_ops,
 };
 
 const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind)
@@ -89,6 +90,14 @@ int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, int index,
 	return r;
 }
 
+/* The place of the first access stands for all of them. */
+static char *kernel_text(const char *name, const struct kt_kernel_pair *pairs)
+{
+	KT_FREE char *place = pairs->end ? NULL : kt_kernel_target_text(&pairs->target);
+
+	return kt_format("%s(%s%s)", name, place ?: "", pairs->end || pairs[1].end ? "" : ", ...");
+}
+
 /*
  * Only the arguments that tell operations apart are written; a definition, a work and a set of CPUs
  * are left out. The order of the cases matters: an operation can have several of these members.
@@ -102,6 +111,8 @@ char *kt_op_text(const struct kt_op *op)
 		return op->irq_label
 			       ? kt_format("%s_BY_LABEL(\"%s\", %u)", name, op->irq_label, op->cpu)
 			       : kt_format("%s(%u, %u)", name, op->irq, op->cpu);
+	if (op->kernel)
+		return kernel_text(name, op->kernel);
 	if (op->scheduler)
 		return kt_format("%s(%s)", name, op->scheduler->name);
 	if (op->bpf.map && op->kind == KT_OP_WRITE_BPF_MAP)

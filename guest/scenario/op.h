@@ -51,6 +51,7 @@ extern const struct kt_op_ops kt_capture_ops[KT_N_OP_KINDS];
 extern const struct kt_op_ops kt_irq_ops[KT_N_OP_KINDS];
 extern const struct kt_op_ops kt_scheduler_ops[KT_N_OP_KINDS];
 extern const struct kt_op_ops kt_bpf_map_ops[KT_N_OP_KINDS];
+extern const struct kt_op_ops kt_kernel_ops[KT_N_OP_KINDS];
 
 /* The row of @kind, or NULL when there is no such kind. */
 const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind);
@@ -61,6 +62,14 @@ const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind);
  */
 int kt_op_apply(struct kt_scenario *scenario, const struct kt_op *op, int index,
 		struct kt_err *reterr);
+
+/*
+ * How many of the operations from @ops on, the first of which is not the end of the list, are made
+ * as one: cold ones on the kernel's memory (op/kernel.c). kt_op_apply_merged() makes them.
+ */
+unsigned int kt_op_count_merged(const struct kt_op *ops);
+int kt_op_apply_merged(struct kt_scenario *scenario, const struct kt_op *ops, unsigned int n,
+		       int index, struct kt_err *reterr);
 
 /*
  * @op as its macro is written: KT_MOVE_ALL_TASKS("a", "b"). The caller frees it. NULL: out of

@@ -108,10 +108,15 @@ static int apply_setup(struct kt_scenario *scenario, const struct kt_cgroup_def 
 static int apply_ops(struct kt_scenario *scenario, const struct kt_op *ops)
 {
 	struct kt_err err = KT_ERR_NULL;
+	unsigned int n;
 	int index = 0;
 
-	for (const struct kt_op *op = ops; op && !op->end; op++, index++) {
-		int r = kt_op_apply(scenario, op, index, &err);
+	for (const struct kt_op *op = ops; op && !op->end; op += n, index += (int)n) {
+		int r;
+
+		n = kt_op_count_merged(op);
+		r = n > 1 ? kt_op_apply_merged(scenario, op, n, index, &err)
+			  : kt_op_apply(scenario, op, index, &err);
 
 		if (r == KT_FAILED) /* the failure is recorded already */
 			return r;
@@ -331,9 +336,10 @@ json_t *kt_scenario_report(const struct kt_scenario *scenario)
 	    !json_array_size(scenario->schedulers.history) && !scenario->payloads.n_done)
 		return NULL;
 	return json_pack(
-		"{so so so sI sO* sI sO*}", "operations", operations_to_json(scenario->applied),
+		"{so so so sI sO* sI sO* so*}", "operations", operations_to_json(scenario->applied),
 		"steps", kt_records_to_json(&scenario->records), "workers",
 		workers_to_json(reports), "n_workers", (json_int_t)reports->n, "payloads",
 		scenario->payloads.done, "n_payloads", (json_int_t)scenario->payloads.n_done,
-		"schedulers", scenario->schedulers.history);
+		"schedulers", scenario->schedulers.history, "kernel_memory",
+		kt_kernel_captures_to_json(&scenario->ctx->kernel));
 }

@@ -23,6 +23,7 @@ int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario
 	kt_payload_set_init(&scenario->payloads, ctx);
 	kt_scheduler_set_init(&scenario->schedulers, ctx, port);
 	kt_records_init(&scenario->records);
+	kt_kernel_memory_use_port(ctx, port);
 	ctx->scenario = scenario;
 	*ret_scenario = scenario;
 	return 0;
@@ -37,6 +38,7 @@ struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
 	kt_records_deinit(&scenario->records);
 	kt_pid_lists_free(scenario->captures);
 	kt_live_deinit(&scenario->live);
+	kt_kernel_memory_use_port(scenario->ctx, NULL);
 	scenario->ctx->scenario = NULL; /* the functions in api.c look at it */
 	free(scenario);
 	return NULL;

@@ -37,10 +37,12 @@ void kt_ctx_init(struct kt_ctx *ctx, const struct kt_test *test)
 		.result = KT_RESULT_NULL,
 	};
 	(void)pthread_mutex_init(&ctx->lock, NULL);
+	kt_kernel_memory_init(&ctx->kernel);
 }
 
 void kt_ctx_deinit(struct kt_ctx *ctx)
 {
+	kt_kernel_memory_deinit(&ctx->kernel);
 	kt_result_deinit(&ctx->result);
 	ctx->children = kt_child_log_free(ctx->children);
 	(void)pthread_mutex_destroy(&ctx->lock);

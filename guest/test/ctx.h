@@ -8,6 +8,7 @@
 #include <ktest/test.h>
 
 #include "guest/test/child.h"
+#include "guest/test/kernel.h"
 #include "wire/result.h"
 
 struct kt_scenario; /* guest/scenario/state.h */
@@ -36,6 +37,8 @@ struct kt_ctx {
 	struct kt_child_log *children; /* owned; NULL: children's failures are lost */
 	pthread_mutex_t lock;          /* of result */
 	struct kt_result result;
+
+	struct kt_kernel_memory kernel; /* who accesses it, and what was read */
 
 	struct kt_scenario *scenario;  /* in the guest while the test runs; else NULL */
 	const struct kt_vm_view *view; /* on the host in .post_vm; else NULL */

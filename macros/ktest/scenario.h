@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include <ktest/cpuset.h>
+#include <ktest/kernel.h>
 #include <ktest/work.h>
 
 /* declared in ktest/ctx.h */
@@ -166,6 +167,10 @@ enum kt_op_kind {
 	KT_OP_PIN_BPF_MAP,
 	KT_OP_WRITE_BPF_MAP,
 	KT_OP_READ_BPF_MAP,
+	KT_OP_WRITE_KERNEL_HOT,
+	KT_OP_WRITE_KERNEL_COLD,
+	KT_OP_READ_KERNEL_HOT,
+	KT_OP_READ_KERNEL_COLD,
 	KT_N_OP_KINDS,
 };
 
@@ -189,6 +194,7 @@ enum kt_op_kind {
  * @if_any:    KT_DETACH_SCHEDULER_IF_ANY(): succeed if no scheduler is attached.
  * @bpf:       operations on BPF maps: the place.
  * @value:     KT_WRITE_BPF_MAP(): the number.
+ * @kernel:    operations on the kernel's memory: the reads or writes, in order.
  * @end:       terminates a list; set by the macros.
  *
  * An operation that fails ends the scenario, and fails the test with the operation, the cgroup and
@@ -213,6 +219,7 @@ struct kt_op {
 	bool if_any;
 	struct kt_bpf_ref bpf;
 	uint64_t value;
+	const struct kt_kernel_pair *kernel;
 	bool end; /* terminates a list; set by the macros */
 };
 
@@ -481,6 +488,69 @@ struct kt_op {
 		.kind = KT_OP_READ_BPF_MAP, .tag = (tag_name),                                     \
 		.bpf = {.map = (map_name),                                                         \
 			__VA_ARGS__ }                                                              \
+	}
+
+/*
+ * Writes to the memory of the guest's kernel, while its vCPUs run:
+ * KT_WRITE_KERNEL_HOT(KT_PUT(KT_KERNEL_SYMBOL("jiffies_64"), KT_KERNEL_U64(n)), ...). Takes one or
+ * more KT_PUT(), which are made in their order. All places are looked up before the first is
+ * written; an error if one of them does not exist.
+ *
+ * Bits (KT_KERNEL_OR_U32()) are set in one step; an error where that is not possible, as the RAM of
+ * a forked machine in real time is private to it.
+ */
+#define KT_WRITE_KERNEL_HOT(...)                                                                   \
+	{                                                                                          \
+		.kind = KT_OP_WRITE_KERNEL_HOT, .kernel = (const struct kt_kernel_pair[])          \
+		{                                                                                  \
+			__VA_ARGS__,                                                               \
+			{                                                                          \
+				.end = true                                                        \
+			}                                                                          \
+		}                                                                                  \
+	}
+/*
+ * As KT_WRITE_KERNEL_HOT(), while all vCPUs stand still: no code of the guest sees one write
+ * without the others. Such operations that follow each other are made as one.
+ */
+#define KT_WRITE_KERNEL_COLD(...)                                                                  \
+	{                                                                                          \
+		.kind = KT_OP_WRITE_KERNEL_COLD, .kernel = (const struct kt_kernel_pair[])         \
+		{                                                                                  \
+			__VA_ARGS__,                                                               \
+			{                                                                          \
+				.end = true                                                        \
+			}                                                                          \
+		}                                                                                  \
+	}
+/*
+ * Reads from the memory of the guest's kernel, while its vCPUs run, for kt_kernel_captured():
+ * KT_READ_KERNEL_HOT(KT_GET("kind", KT_KERNEL_PATH("scx_root->exit_kind"), KT_AS_NUMBER), ...).
+ * Takes one or more KT_GET(). The values are in the JSON output, too.
+ */
+#define KT_READ_KERNEL_HOT(...)                                                                    \
+	{                                                                                          \
+		.kind = KT_OP_READ_KERNEL_HOT, .kernel = (const struct kt_kernel_pair[])           \
+		{                                                                                  \
+			__VA_ARGS__,                                                               \
+			{                                                                          \
+				.end = true                                                        \
+			}                                                                          \
+		}                                                                                  \
+	}
+/*
+ * As KT_READ_KERNEL_HOT(), while all vCPUs stand still: the values are of one moment. Such
+ * operations that follow each other are made as one.
+ */
+#define KT_READ_KERNEL_COLD(...)                                                                   \
+	{                                                                                          \
+		.kind = KT_OP_READ_KERNEL_COLD, .kernel = (const struct kt_kernel_pair[])          \
+		{                                                                                  \
+			__VA_ARGS__,                                                               \
+			{                                                                          \
+				.end = true                                                        \
+			}                                                                          \
+		}                                                                                  \
 	}
 
 /* ---- steps ----------------------------------------------------------------------------------- */

@@ -327,6 +327,29 @@ def put_chains():
                                      for word in range(1100, 1400, 10)))
 
 
+def kernel_ops():
+    def item(target, value, name="", field="", data=b"", **numbers):
+        get = numbers.get
+        record = struct.pack(
+            "<IIQQQIIIIII", target, value, get("address", 0), get("number", 0), get("start", 0),
+            get("pid", 0), get("cpu", 0), get("any_class", 0), get("len", len(data)), len(name),
+            len(field))
+        return record + b"".join(text.encode() + b"\0" for text in (name, field) if text) + data
+
+    def request(flags, *items):
+        return struct.pack("<IIII", 7, flags, len(items), 0) + b"".join(items)
+
+    put("kernel_op", "reads", request(
+        2, item(1, 1, "scx_root->ops.name"), item(1, 7, "task(1)"), item(2, 3, "jiffies_64"),
+        item(5, 2, "runqueues", "nr_running", cpu=1), item(6, 1, field="scx.dsq_vtime", pid=1),
+        item(4, 4, address=0xffffffff81000000, len=16)))
+    put("kernel_op", "writes", request(
+        1, item(2, 3, "jiffies_64", number=5), item(1, 5, "task(1).usage", number=1),
+        item(3, 4, data=b"abcdefgh", address=0xffff888000001000)))
+    put("kernel_op", "reply", struct.pack("<II", 7, 2) + struct.pack("<iIQII", 0, 1, 5, 1, 1)
+        + b"5" + struct.pack("<iIQII", -14, 0, 0, 4, 1) + b"none")
+
+
 def inspection():
     """What vmm/inspect/ decodes."""
     put("vmcoreinfo", "whole", VMCOREINFO)
@@ -498,8 +521,8 @@ def objects():
 
 
 def main():
-    for make in (frames, host_calls, messages, host_tools, texts, impossible_types, inspection,
-                 ldcache, bzimage, objects):
+    for make in (frames, host_calls, messages, host_tools, texts, impossible_types, kernel_ops,
+                 inspection, ldcache, bzimage, objects):
         make()
 
 

@@ -27,6 +27,7 @@ REPLACEMENTS = [
     (r"got: \d+(\.\d+)? ms, ending on CPU 0 at \d+ ms", "got: GAP ms, ending on CPU 0 at TIME ms"),
     (r"^(    \S+ +\S+ +\d+)( +-?[\d.]+){7}$", r"\1 NUMBERS"),
     (r"malformed frame \d+", "malformed frame N"),
+    (r"it began at \d+ ns", "it began at TIME ns"),
     (r"\[ *\d+\.\d+s\]", "[TIME]"),
     (r"\[ *\d+\.\d+\]", "[TIME]"),
     (r"\d+\.\d{3} s into", "TIME s into"),

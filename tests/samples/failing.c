@@ -451,3 +451,66 @@ static int spin(struct kt_ctx *ctx)
 }
 FAILING(spins, .summary = "two seconds of the guest's clock (this one passes)",
 	.time = KT_REAL_TIME, .run = spin, .timeout_ms = 1000);
+
+/* ---- the kernel's memory --------------------------------------------------------------------- */
+
+static int kernel_cpu_run(struct kt_ctx *ctx)
+{
+	return kt_apply(ctx, KT_READ_KERNEL_HOT(KT_GET(
+				     "clock", KT_KERNEL_PER_CPU_FIELD("runqueues", "clock", 7),
+				     KT_AS_U64)));
+}
+
+static int kernel_value_check(struct kt_ctx *ctx)
+{
+	uint64_t cpus = 0;
+
+	KT_ASSERT(ctx, kt_kernel_captured(ctx, "cpus", &cpus));
+	KT_EXPECT_EQ(ctx, cpus, 12345);
+	return 0;
+}
+
+static int kernel_task_run(struct kt_ctx *ctx)
+{
+	const struct kt_worker_identity other = { 1, 4711 };
+
+	return kt_apply(ctx,
+			KT_WRITE_KERNEL_COLD(KT_PUT(KT_KERNEL_TASK_FIELD(other, "scx.dsq_vtime"),
+						    KT_KERNEL_U64(1))));
+}
+
+FAILING(kernel_path_is_unknown, .summary = "a path that the kernel does not have",
+	.steps = KT_STEPS({ KT_OPS(KT_WRITE_KERNEL_COLD(
+		KT_PUT(KT_KERNEL_PATH("init_task.prio"), KT_KERNEL_NUMBER(1)),
+		KT_PUT(KT_KERNEL_PATH("init_task.scx.dsq_vtim"), KT_KERNEL_NUMBER(1)))) }));
+
+FAILING(kernel_width_is_wrong, .summary = "a number that is not as wide as its place",
+	.steps = KT_STEPS({ KT_OPS(KT_WRITE_KERNEL_HOT(KT_PUT(KT_KERNEL_PATH("jiffies_64"),
+							      KT_KERNEL_U32(1)))) }));
+
+FAILING(kernel_cpu_is_absent, .summary = "an operation of .run names a CPU that is not there",
+	.run = kernel_cpu_run);
+
+FAILING(kernel_value_is_shown, .summary = "what was read is in the report of a failure",
+	.steps = KT_STEPS({ KT_OPS(KT_READ_KERNEL_COLD(
+		KT_GET("cpus", KT_KERNEL_PATH("nr_cpu_ids"), KT_AS_NUMBER),
+		KT_GET("state", KT_KERNEL_PATH("system_state"), KT_AS_NUMBER),
+		KT_GET("name", KT_KERNEL_PATH("init_uts_ns.name.nodename"), KT_AS_TEXT),
+		KT_GET("bytes", KT_KERNEL_PATH("init_uts_ns.name.nodename"), KT_AS_BYTES(5)))) }),
+	.check = kernel_value_check);
+
+FAILING(kernel_task_is_another, .summary = "the thread ID has become another task's",
+	.run = kernel_task_run);
+
+static int after_panic(struct kt_ctx *ctx)
+{
+	uint64_t cpu = 7, pid = 0;
+
+	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, "(int)panic_cpu", &cpu));
+	KT_EXPECT_EQ(ctx, cpu, 0);
+	KT_ASSERT_OK(ctx, kt_kernel_read(ctx, "runqueues[cpu 0].curr->pid", &pid));
+	KT_EXPECT_EQ(ctx, pid, 4711); /* it is PID 1 that has asked for the panic */
+	return 0;
+}
+FAILING(kernel_after_panic, .summary = ".post_vm sees the kernel that has panicked", .run = panic,
+	.post_vm = after_panic);

@@ -121,6 +121,8 @@ static void add_machine(struct args *args, const struct kt_machine_config *confi
 	add(args, "-nodefaults");
 	add(args, "-no-user-config");
 	add(args, "-no-reboot");
+	if (config->keep)
+		add(args, "-no-shutdown");
 	add(args, "-display");
 	add(args, "none");
 	/* Devices that are not used are off: each costs time to set up, to probe and to save. */

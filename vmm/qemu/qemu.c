@@ -87,6 +87,8 @@ struct qemu {
 	char shutdown_reason[32]; /* of the SHUTDOWN event; "": none came */
 	bool panicked;            /* a GUEST_PANICKED event came */
 	bool powered_off;         /* kt_machine_power_off() was called */
+	bool keep;                /* the process stays when the guest has ended */
+	bool has_ended;           /* it has, and the owner was told */
 	char given_up[256];       /* why look_after() has killed QEMU; "": it has not */
 };
 
@@ -242,6 +244,23 @@ static bool is_gone(int r)
 	return r == -EPIPE || r == -ECONNRESET;
 }
 
+static void drain(struct qemu *qemu);
+static void explain_exit(const struct qemu *qemu, int status, struct kt_machine_exit *exit);
+
+/* Tells the owner that the guest has ended, if that is why the machine stands. */
+static bool tell_end(struct qemu *qemu)
+{
+	struct kt_machine_exit exit = { 0 };
+
+	if (!qemu->keep || !*qemu->shutdown_reason)
+		return false;
+	qemu->has_ended = true;
+	drain(qemu);
+	explain_exit(qemu, 0, &exit);
+	qemu->machine.events->exited(qemu->machine.data, &exit);
+	return true;
+}
+
 /*
  * Handles stops that the owner did not ask for. It loops because the next STOP may arrive together
  * with an answer that on_stop() waits for.
@@ -255,7 +274,7 @@ static void look_after(struct qemu *qemu)
 		qemu->stopped = false;
 		r = on_stop(qemu, kt_now_ns() + STOP_TIMEOUT_NS, &err);
 	}
-	if (r == 0 || is_gone(r))
+	if (r == 0 || is_gone(r) || tell_end(qemu))
 		return;
 	(void)snprintf(qemu->given_up, sizeof(qemu->given_up), "%s", err.text);
 	(void)kill(qemu->pid, SIGKILL);
@@ -427,6 +446,8 @@ static void on_process(void *data, uint32_t events)
 		;
 	qemu->pid = 0;
 	drain(qemu);
+	if (qemu->has_ended)
+		return;
 	explain_exit(qemu, status, &exit);
 	qemu->machine.events->exited(qemu->machine.data, &exit);
 }
@@ -533,8 +554,9 @@ static int open_ram(struct qemu *qemu, const struct kt_machine_config *config)
 {
 	qemu->ram_len = (uint64_t)config->memory_mib << 20;
 	qemu->ram_is_shared = true;
-	qemu->ram_fd = config->ram_fd < 0 ? memfd_create("ktest-ram", MFD_CLOEXEC)
-					  : fcntl(config->ram_fd, F_DUPFD_CLOEXEC, 3);
+	qemu->ram_fd = config->ram_fd < 0
+			       ? memfd_create("ktest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING)
+			       : fcntl(config->ram_fd, F_DUPFD_CLOEXEC, 3);
 	if (qemu->ram_fd < 0 || ftruncate(qemu->ram_fd, (off_t)qemu->ram_len) < 0)
 		return -errno;
 	return 0;
@@ -608,6 +630,7 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	int r;
 
 	qemu->time = config->time;
+	qemu->keep = config->keep;
 	r = open_channels(qemu, config, &far);
 	if (r < 0)
 		(void)kt_err_set(reterr, r, "cannot set up a virtual machine: %m");
@@ -746,9 +769,12 @@ static int qemu_restore(struct kt_machine *machine, const struct kt_machine_conf
 static int qemu_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr)
 {
 	struct qemu *qemu = qemu_of(machine);
+	int r = qemu->ram_is_shared ? kt_mem_map_file(ret_mem, qemu->ram_fd, qemu->ram_len, reterr)
+				    : -EPERM;
 
-	if (qemu->ram_is_shared)
-		return kt_mem_map_file(ret_mem, qemu->ram_fd, qemu->ram_len, reterr);
+	/* A RAM file that is sealed (vmm/memctx.h) cannot be mapped for writing any more. */
+	if (r != -EPERM)
+		return r;
 	return kt_mem_find_in_process(ret_mem, qemu->pid, qemu->ram_fd, qemu->ram_len, reterr);
 }
 

@@ -123,6 +123,11 @@ static int serve_send(const struct kt_hostcall *call)
 	return copy(call->address, bell.bytes, call->len, false) ?: send_all(bell.bytes, call->len);
 }
 
+static int serve_ask(const struct kt_hostcall *call)
+{
+	return serve_send(call) ?: await_host();
+}
+
 /* The memory is tried before bytes are taken from the host, which could not be given back. */
 static int serve_receive(const struct kt_hostcall *call)
 {
@@ -180,6 +185,8 @@ static int serve(struct kt_hostcall *call)
 		return serve_send(call);
 	case KT_HOSTCALL_RECEIVE:
 		return serve_receive(call);
+	case KT_HOSTCALL_ASK:
+		return serve_ask(call);
 	case KT_HOSTCALL_SEED:
 		return serve_seed(call);
 	case KT_HOSTCALL_LIMIT:
