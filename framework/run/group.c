@@ -10,6 +10,12 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/*
+ * The tests of a group have equal machines, and so one template. It is looked for when the first
+ * test of the group is due: one of the same program and files, one that can be brought up to date,
+ * or, where the seed decides all, only one that a boot of this program has made (origin.h).
+ */
+
 /* When a template whose files differ is renewed: so many attempts, or bytes to send to each. */
 #define RENEW_MIN   5u
 #define RENEW_BYTES (8u << 20)

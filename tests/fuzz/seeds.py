@@ -305,28 +305,6 @@ KERNELOFFSET=2da00000
 """
 
 
-def put_chains():
-    """Words whose uppermost byte is 1 lead to the word that bits 3 and up say."""
-    def lead(word, odd=0):
-        return struct.pack("<Q", 1 << 56 | word << 3 | odd)
-
-    zero = bytes(8)
-    put("chain", "list", b"\0" + lead(2) + zero + lead(4) + zero + lead(0) + zero)
-    put("chain", "circle", b"\0" + lead(2) + zero + lead(4) + zero + lead(2) + zero)
-    put("chain", "hlist", b"\1" + lead(2) + zero + lead(4) + zero + zero)
-    put("chain", "nulls", b"\2" + lead(2) + zero + lead(4) + zero + lead(0, 1))
-    # The table is at word 1: size and nest, the next table, buckets. A chain ends with an odd word.
-    table = struct.pack("<II", 4, 0) + zero + zero + lead(8, 1) + zero + zero
-    put("chain", "table", b"\3" + lead(1) + table + zero + lead(0, 1))
-    nested = struct.pack("<II", 2048, 2) + zero + lead(4) + lead(8) + zero * 3
-    put("chain", "nested", b"\3" + lead(1) + nested + lead(10) + zero + lead(0, 1))
-    # Changes of words: {which, value}.
-    put("walk", "as-it-is", b"")
-    put("walk", "wild", struct.pack("<HQ", 40, 0xFFFFC90000001000) + struct.pack("<HQ", 700, 1))
-    put("walk", "pointers", b"".join(struct.pack("<HQ", word, 1 << 56 | word * 64)
-                                     for word in range(1100, 1400, 10)))
-
-
 def kernel_ops():
     def item(target, value, name="", field="", data=b"", **numbers):
         get = numbers.get
@@ -348,6 +326,28 @@ def kernel_ops():
         item(3, 4, data=b"abcdefgh", address=0xffff888000001000)))
     put("kernel_op", "reply", struct.pack("<II", 7, 2) + struct.pack("<iIQII", 0, 1, 5, 1, 1)
         + b"5" + struct.pack("<iIQII", -14, 0, 0, 4, 1) + b"none")
+
+
+def put_chains():
+    """Words whose uppermost byte is 1 lead to the word that bits 3 and up say."""
+    def lead(word, odd=0):
+        return struct.pack("<Q", 1 << 56 | word << 3 | odd)
+
+    zero = bytes(8)
+    put("chain", "list", b"\0" + lead(2) + zero + lead(4) + zero + lead(0) + zero)
+    put("chain", "circle", b"\0" + lead(2) + zero + lead(4) + zero + lead(2) + zero)
+    put("chain", "hlist", b"\1" + lead(2) + zero + lead(4) + zero + zero)
+    put("chain", "nulls", b"\2" + lead(2) + zero + lead(4) + zero + lead(0, 1))
+    # The table is at word 1: size and nest, the next table, buckets. A chain ends with an odd word.
+    table = struct.pack("<II", 4, 0) + zero + zero + lead(8, 1) + zero + zero
+    put("chain", "table", b"\3" + lead(1) + table + zero + lead(0, 1))
+    nested = struct.pack("<II", 2048, 2) + zero + lead(4) + lead(8) + zero * 3
+    put("chain", "nested", b"\3" + lead(1) + nested + lead(10) + zero + lead(0, 1))
+    # Changes of words: {which, value}.
+    put("walk", "as-it-is", b"")
+    put("walk", "wild", struct.pack("<HQ", 40, 0xFFFFC90000001000) + struct.pack("<HQ", 700, 1))
+    put("walk", "pointers", b"".join(struct.pack("<HQ", word, 1 << 56 | word * 64)
+                                     for word in range(1100, 1400, 10)))
 
 
 def inspection():

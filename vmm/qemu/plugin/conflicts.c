@@ -77,7 +77,7 @@ static void flush(struct kt_qemu_cpu *cpu, uint64_t data)
 
 void kt_conflicts_seed(uint64_t seed, bool on)
 {
-	static const uint64_t user_masks[] = { 0, 0, 1, 7 }, kernel_masks[] = { 0, 0, 3, 31 };
+	static const uint64_t user_masks[] = { 0, 0, 1, 7 }, kernel_masks[] = { 0, 7, 63, 255 };
 	uint64_t where, share;
 
 	kt_random_seed(&conflicts.random, seed ^ 0x636f6e666c696374u);
