@@ -221,6 +221,24 @@ static uint64_t since(uint64_t now, uint64_t begin)
 	return now > begin ? now - begin : 0;
 }
 
+/*
+ * The gap that is still open at the end: the worker ticked, and then got no CPU until it was told
+ * to stop. Without a tick it is not known to be of a type that ticks.
+ */
+static void close_gap(const struct kt_telemetry *telemetry, uint64_t run_delay_ns, uint64_t end_ns,
+		      struct kt_worker_report *report)
+{
+	uint64_t gap_ns = since(end_ns, telemetry->tick_ns);
+	uint64_t waited_ns = KT_MIN(since(run_delay_ns, telemetry->tick_run_delay_ns), gap_ns);
+
+	if (telemetry->tick_ns <= telemetry->begin_ns || gap_ns <= GAP_MIN_NS ||
+	    waited_ns <= report->max_gap_ns)
+		return;
+	report->max_gap_ns = waited_ns;
+	report->max_gap_at_ns = end_ns - telemetry->begin_ns;
+	report->max_gap_cpu = telemetry->cpu;
+}
+
 void kt_telemetry_report(const struct kt_telemetry *telemetry, const uint64_t schedstat[3],
 			 struct kt_worker_report *report)
 {
@@ -241,6 +259,7 @@ void kt_telemetry_report(const struct kt_telemetry *telemetry, const uint64_t sc
 	report->max_gap_ns = telemetry->max_gap_ns;
 	report->max_gap_at_ns = telemetry->max_gap_at_ns;
 	report->max_gap_cpu = telemetry->max_gap_cpu;
+	close_gap(telemetry, schedstat[1], end_ns, report);
 	report->max_stall_ns = telemetry->max_stall_ns;
 	report->n_latencies = telemetry->n_latencies;
 	report->latency_p50_ns = percentile(telemetry, 50);

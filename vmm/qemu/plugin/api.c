@@ -35,6 +35,8 @@ const char *kt_api_find(void)
 		{ "qemu_clock_get_ns", (void **)&kt_api.qemu_clock_get_ns },
 		{ "qemu_clock_run_timers", (void **)&kt_api.qemu_clock_run_timers },
 		{ "qemu_notify_event", (void **)&kt_api.qemu_notify_event },
+		{ "qemu_shutdown_requested_get", (void **)&kt_api.qemu_shutdown_requested_get },
+		{ "qemu_reset_requested_get", (void **)&kt_api.qemu_reset_requested_get },
 		{ "qemu_in_vcpu_thread", (void **)&kt_api.qemu_in_vcpu_thread },
 		{ "all_cpu_threads_idle", (void **)&kt_api.all_cpu_threads_idle },
 		{ "icount_start_warp_timer", (void **)&kt_api.icount_start_warp_timer },

@@ -109,6 +109,9 @@ struct kt_qemu_api {
 	bool (*qemu_clock_run_timers)(int clock);
 	/* Wakes the main loop, from any thread. */
 	void (*qemu_notify_event)(void);
+	/* Why the guest has asked for an end of the machine or for a reset; 0: it has not. */
+	int (*qemu_shutdown_requested_get)(void);
+	int (*qemu_reset_requested_get)(void);
 	bool (*qemu_in_vcpu_thread)(void);
 	/* Whether every vCPU is halted or stopped, and has no interrupt and no work. */
 	bool (*all_cpu_threads_idle)(void);

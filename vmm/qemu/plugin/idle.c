@@ -42,10 +42,17 @@ static void lock(void *mutex, const char *file, int line)
 	}
 }
 
+/* A guest that has asked for its end has no time any more, though the main loop does not know. */
+static bool has_time(void)
+{
+	return kt_api.runstate_is_running() && !kt_api.qemu_shutdown_requested_get() &&
+	       !kt_api.qemu_reset_requested_get();
+}
+
 /* Moves the clock and tells whether a vCPU has something to do now. */
 static bool move_clock(void)
 {
-	if (kt_api.runstate_is_running() && kt_api.all_cpu_threads_idle()) {
+	if (has_time() && kt_api.all_cpu_threads_idle()) {
 		kt_api.icount_start_warp_timer();
 		(void)kt_api.qemu_clock_run_timers(KT_QEMU_CLOCK_VIRTUAL);
 	}
