@@ -116,18 +116,18 @@ def in_new_cache(ktests, wanted):
 def with_another_binary(ktests):
     """A binary that was edited runs from the template of the old one, and says what repeats that.
     """
-    with tempfile.TemporaryDirectory() as place:
-        edited = pathlib.Path(place) / "edited"
+    # Beside the binary, because its schedulers are named from there.
+    edited = pathlib.Path(ktests).resolve().with_name("ktests-edited")
+    try:
         shutil.copy(ktests, edited)
         edited.write_bytes(edited.read_bytes() + b"x")
         first, attempt = run(edited, "repeat_2")
         again = trace(edited, "repeat_2", "--seed", attempt["seed"], "--template",
                       attempt["template"], env=NOISE)
         check_quietly(again == first, "the named template repeats", first_difference(first, again))
-        own, attempt_of_own = run(edited, "repeat_2", "--seed", attempt["seed"])
-        check_quietly(attempt_of_own["template"] != attempt["template"] and own != first,
-                      "--seed alone asks for an own template", "")
-    check(True, "an edited binary repeats, from the template of the old one and from its own")
+    finally:
+        edited.unlink(missing_ok=True)
+    check(True, "an edited binary repeats, from the template that it names")
 
 
 def main(ktests, runs="1"):
