@@ -120,14 +120,18 @@ def with_another_binary(ktests):
     edited = pathlib.Path(ktests).resolve().with_name("ktests-edited")
     try:
         shutil.copy(ktests, edited)
-        edited.write_bytes(edited.read_bytes() + b"x")
+        # An edit that stripping does not undo: of the tests' summary.
+        edited.write_bytes(edited.read_bytes().replace(b"same in each run", b"SAME in each run"))
         first, attempt = run(edited, "repeat_2")
         again = trace(edited, "repeat_2", "--seed", attempt["seed"], "--template",
                       attempt["template"], env=NOISE)
         check_quietly(again == first, "the named template repeats", first_difference(first, again))
+        own, attempt_of_own = run(edited, "repeat_2", "--seed", attempt["seed"])
+        check_quietly(attempt_of_own["template"] != attempt["template"] and own != first,
+                      "--seed alone asks for an own template", "")
     finally:
         edited.unlink(missing_ok=True)
-    check(True, "an edited binary repeats, from the template that it names")
+    check(True, "an edited binary repeats, from the template that it names and from its own")
 
 
 def main(ktests, runs="1"):
