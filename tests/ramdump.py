@@ -19,6 +19,7 @@ import time
 
 PAGE = 1 << 16
 END = "see end"
+STOP_S = 10
 
 
 def children(pid):
@@ -46,10 +47,20 @@ def find_qemu(pid):
     return child, start, size
 
 
+def await_stop(pid):
+    """Waits until no thread of the process executes any more."""
+    deadline = time.monotonic() + STOP_S
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        while (task / "stat").read_text().rpartition(")")[2].split()[0] not in "TtZX":
+            if time.monotonic() > deadline:
+                sys.exit(f"thread {task.name} of QEMU has not stopped within {STOP_S} s")
+            time.sleep(0.001)
+
+
 def save(pid, start, size, to):
     os.kill(pid, signal.SIGSTOP)
     try:
-        time.sleep(0.05)
+        await_stop(pid)
         with open(f"/proc/{pid}/mem", "rb", buffering=0) as ram, open(to, "wb") as out:
             for offset in range(0, size, PAGE):
                 data = os.pread(ram.fileno(), PAGE, start + offset)

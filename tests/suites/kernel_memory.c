@@ -17,7 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/test/ctx.h"
 #include "guest/test/kernel.h"
+#include "tests/suites/look.h"
+#include "util/clock.h"
 
 KT_SCHEDULER(vtime_, .object = FIXTURE("vtime"));
 KT_SCHEDULER(clock_, .object = FIXTURE("clock"));
@@ -289,6 +292,22 @@ static pid_t start_sleeper(const struct sleepers *sleepers, int fd, unsigned int
 	_exit(0);
 }
 
+/* Waits until the sleeper sleeps. */
+static int await_sleep(struct kt_ctx *ctx, pid_t pid)
+{
+	uint64_t deadline_ns = kt_ctx_deadline_ns(ctx, 2000);
+	char text[LOOK_LEN];
+
+	while (look_status(text, pid, "State")[0] != 'S') {
+		if (!kt_left_ns(deadline_ns))
+			return kt_fail(ctx, (struct kt_where){ __FILE__, __LINE__ },
+				       "process %d does not sleep: state %s", (int)pid,
+				       look_status(text, pid, "State"));
+		(void)sched_yield();
+	}
+	return 0;
+}
+
 /* What an access gives; an error does not fail the test. */
 static int try_access(struct kt_ctx *ctx, struct kt_kernel_target target,
 		      struct kt_kernel_value value, bool is_write, struct kt_err *err)
@@ -339,7 +358,8 @@ static int kernel_task_run(struct kt_ctx *ctx)
 		for (;;)
 			;
 	}
-	KT_ASSERT_OK(ctx, kt_hold_ms(ctx, 50));
+	KT_ASSERT_OK(ctx, await_sleep(ctx, pids[0]));
+	KT_ASSERT_OK(ctx, await_sleep(ctx, pids[1]));
 	KT_ASSERT_OK(ctx, kt_worker_identity(ctx, pids[0], &asleep));
 	KT_ASSERT_OK(ctx, kt_worker_identity(ctx, pids[1], &rt));
 	KT_ASSERT_OK(ctx, kt_worker_identity(ctx, pids[2], &busy));
@@ -390,7 +410,8 @@ static int race(struct kt_ctx *ctx, unsigned int late, unsigned int *ret_first)
 	turns = sleepers.order + 1;
 	pids[0] = start_sleeper(&sleepers, sleepers.begin[0], &turns[0], SCHED_OTHER, 0);
 	pids[1] = start_sleeper(&sleepers, second.begin[0], &turns[1], SCHED_OTHER, 0);
-	KT_ASSERT_OK(ctx, kt_hold_ms(ctx, 30));
+	KT_ASSERT_OK(ctx, await_sleep(ctx, pids[0]));
+	KT_ASSERT_OK(ctx, await_sleep(ctx, pids[1]));
 	pin(0);
 	KT_ASSERT_OK(ctx, kt_worker_identity(ctx, pids[late], &identity));
 	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_WRITE_KERNEL_COLD(KT_PUT(
@@ -422,14 +443,15 @@ KTEST(kernel_vtime, .summary = "who runs first follows from the virtual time tha
 /* ---- The clock of sched_ext, and memory of a BPF program ------------------------------------- */
 
 /* Wakes a task from CPU 1, where the scheduler then reads its clock. */
-static void wake_from_here(const struct sleepers *sleepers)
+static int wake_from_here(struct kt_ctx *ctx, const struct sleepers *sleepers)
 {
 	unsigned int turn;
 	pid_t pid = start_sleeper(sleepers, sleepers->begin[0], &turn, SCHED_OTHER, -1);
 
-	(void)usleep(20000);
+	KT_ASSERT_OK(ctx, await_sleep(ctx, pid));
 	(void)write(sleepers->begin[1], "x", 1);
 	(void)waitpid(pid, NULL, 0);
+	return 0;
 }
 
 #define FAR_AWAY UINT64_C(0x1234567890ab)
@@ -450,7 +472,7 @@ static int kernel_clock_run(struct kt_ctx *ctx)
 	for (int i = 0; i < 20 && seen != FAR_AWAY; i++) {
 		pid_t pid = start_sleeper(&sleepers, sleepers.begin[0], &turn, SCHED_OTHER, -1);
 
-		(void)usleep(20000);
+		KT_ASSERT_OK(ctx, await_sleep(ctx, pid));
 		KT_ASSERT_OK(
 			ctx,
 			kt_apply(
@@ -466,7 +488,7 @@ static int kernel_clock_run(struct kt_ctx *ctx)
 		(void)waitpid(pid, NULL, 0);
 	}
 	KT_ASSERT_EQ(ctx, seen, FAR_AWAY);
-	wake_from_here(&sleepers);
+	KT_ASSERT_OK(ctx, wake_from_here(ctx, &sleepers));
 	KT_ASSERT_OK(ctx, kt_bpf_read(ctx, KT_BPF("clock.bss", .field = "now_seen"), &seen));
 	KT_ASSERT_LT(ctx, seen, FAR_AWAY);
 	return 0;
@@ -483,11 +505,11 @@ static int kernel_scratch_run(struct kt_ctx *ctx)
 
 	KT_ASSERT_EQ(ctx, open_sleepers(&sleepers), 0);
 	pin(1);
-	wake_from_here(&sleepers);
+	KT_ASSERT_OK(ctx, wake_from_here(ctx, &sleepers));
 	KT_ASSERT_OK(ctx, kt_bpf_read(ctx, KT_BPF("clock.bss", .field = "scratch_kva"), &kva));
 	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_WRITE_KERNEL_HOT(
 						KT_PUT(KT_KERNEL_KVA(kva), KT_KERNEL_U64(4711)))));
-	wake_from_here(&sleepers);
+	KT_ASSERT_OK(ctx, wake_from_here(ctx, &sleepers));
 	KT_ASSERT_OK(ctx, kt_bpf_read(ctx, KT_BPF("clock.bss", .field = "scratch_seen"), &seen));
 	KT_ASSERT_EQ(ctx, seen, 4711);
 	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_WRITE_KERNEL_COLD(
