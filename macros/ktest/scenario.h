@@ -490,6 +490,17 @@ struct kt_op {
 			__VA_ARGS__ }                                                              \
 	}
 
+/* An operation on the memory of the guest's kernel, with these pairs. */
+#define KT_KERNEL_OP(op, ...)                                                                      \
+	{                                                                                          \
+		.kind = (op), .kernel = (const struct kt_kernel_pair[])                            \
+		{                                                                                  \
+			__VA_ARGS__,                                                               \
+			{                                                                          \
+				.end = true                                                        \
+			}                                                                          \
+		}                                                                                  \
+	}
 /*
  * Writes to the memory of the guest's kernel, while its vCPUs run:
  * KT_WRITE_KERNEL_HOT(KT_PUT(KT_KERNEL_SYMBOL("jiffies_64"), KT_KERNEL_U64(n)), ...). Takes one or
@@ -499,59 +510,23 @@ struct kt_op {
  * Bits (KT_KERNEL_OR_U32()) are set in one step; an error where that is not possible, as the RAM of
  * a forked machine in real time is private to it.
  */
-#define KT_WRITE_KERNEL_HOT(...)                                                                   \
-	{                                                                                          \
-		.kind = KT_OP_WRITE_KERNEL_HOT, .kernel = (const struct kt_kernel_pair[])          \
-		{                                                                                  \
-			__VA_ARGS__,                                                               \
-			{                                                                          \
-				.end = true                                                        \
-			}                                                                          \
-		}                                                                                  \
-	}
+#define KT_WRITE_KERNEL_HOT(...) KT_KERNEL_OP(KT_OP_WRITE_KERNEL_HOT, __VA_ARGS__)
 /*
  * As KT_WRITE_KERNEL_HOT(), while all vCPUs stand still: no code of the guest sees one write
  * without the others. Such operations that follow each other are made as one.
  */
-#define KT_WRITE_KERNEL_COLD(...)                                                                  \
-	{                                                                                          \
-		.kind = KT_OP_WRITE_KERNEL_COLD, .kernel = (const struct kt_kernel_pair[])         \
-		{                                                                                  \
-			__VA_ARGS__,                                                               \
-			{                                                                          \
-				.end = true                                                        \
-			}                                                                          \
-		}                                                                                  \
-	}
+#define KT_WRITE_KERNEL_COLD(...) KT_KERNEL_OP(KT_OP_WRITE_KERNEL_COLD, __VA_ARGS__)
 /*
  * Reads from the memory of the guest's kernel, while its vCPUs run, for kt_kernel_captured():
  * KT_READ_KERNEL_HOT(KT_GET("kind", KT_KERNEL_PATH("scx_root->exit_kind"), KT_AS_NUMBER), ...).
  * Takes one or more KT_GET(). The values are in the JSON output, too.
  */
-#define KT_READ_KERNEL_HOT(...)                                                                    \
-	{                                                                                          \
-		.kind = KT_OP_READ_KERNEL_HOT, .kernel = (const struct kt_kernel_pair[])           \
-		{                                                                                  \
-			__VA_ARGS__,                                                               \
-			{                                                                          \
-				.end = true                                                        \
-			}                                                                          \
-		}                                                                                  \
-	}
+#define KT_READ_KERNEL_HOT(...) KT_KERNEL_OP(KT_OP_READ_KERNEL_HOT, __VA_ARGS__)
 /*
  * As KT_READ_KERNEL_HOT(), while all vCPUs stand still: the values are of one moment. Such
  * operations that follow each other are made as one.
  */
-#define KT_READ_KERNEL_COLD(...)                                                                   \
-	{                                                                                          \
-		.kind = KT_OP_READ_KERNEL_COLD, .kernel = (const struct kt_kernel_pair[])          \
-		{                                                                                  \
-			__VA_ARGS__,                                                               \
-			{                                                                          \
-				.end = true                                                        \
-			}                                                                          \
-		}                                                                                  \
-	}
+#define KT_READ_KERNEL_COLD(...) KT_KERNEL_OP(KT_OP_READ_KERNEL_COLD, __VA_ARGS__)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 

@@ -441,7 +441,7 @@ int kt_inspect_per_cpu(struct kt_inspect *inspect, uint64_t kva, unsigned int cp
 		       uint64_t *ret_kva, struct kt_err *reterr)
 {
 	if (cpu >= inspect->facts.n_cpus)
-		return kt_err_set(reterr, -ENOENT, "there is no CPU %u, the last is %u", cpu,
+		return kt_err_set(reterr, -ENOENT, "there is no CPU %u: the CPUs are 0 to %u", cpu,
 				  inspect->facts.n_cpus - 1);
 	*ret_kva = kva + inspect->per_cpu_offsets[cpu];
 	return 0;

@@ -315,7 +315,7 @@ static int parse_task(struct parser *parser, struct value *value)
 	if (r == 0 && !take(parser, ")"))
 		r = expected(parser, "')'");
 	if (r == 0 && pid > INT32_MAX)
-		r = kt_err_set(parser->reterr, -ESRCH, "there is no task %" PRIu64, pid);
+		r = kt_err_set(parser->reterr, -ESRCH, "no task has the pid %" PRIu64, pid);
 	if (r == 0)
 		r = kt_inspect_task(parser->inspect, (uint32_t)pid, &kva, parser->reterr)
 			    ?: kt_inspect_type(parser->inspect, "struct task_struct", &type,

@@ -26,7 +26,7 @@ static int find_offsets(struct kt_inspect *inspect, struct offsets *ret, struct 
 
 static int no_task(uint32_t pid, struct kt_err *reterr)
 {
-	return kt_err_set(reterr, -ESRCH, "there is no task %" PRIu32, pid);
+	return kt_err_set(reterr, -ESRCH, "no task has the pid %" PRIu32, pid);
 }
 
 /* Goes from struct pid, of which there may be one without a task, to the task. */

@@ -38,7 +38,8 @@ static int check_pairs(const struct kt_op *op, const struct kt_topology *topolog
 	for (const struct kt_kernel_pair *pair = op->kernel; pair && !pair->end; pair++) {
 		if (pair->target.kind == KT_KERNEL_TARGET_PER_CPU_FIELD &&
 		    pair->target.cpu >= n_cpus)
-			return kt_err_set(reterr, -EINVAL, "there is no CPU %u, the last is %u",
+			return kt_err_set(reterr, -EINVAL,
+					  "there is no CPU %u: the CPUs are 0 to %u",
 					  pair->target.cpu, n_cpus - 1);
 	}
 	return kt_kernel_pairs_check(op->kernel, is_write(op->kind), reterr);
