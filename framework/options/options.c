@@ -22,9 +22,9 @@
  * words: a command and its arguments, or parts of test names. check() rejects combinations that
  * make no sense.
  *
- * An option appears in four places that must agree: the help text, enum OPT_*, long_options[] and
- * one of the apply functions, which pass an option that is not theirs on to the next one. The
- * parsers of values write the error for the user; they accept a value completely or not at all.
+ * An option appears in four places that must agree: help.c, enum OPT_*, long_options[] and one of
+ * the apply functions, which pass an option that is not theirs on to the next one. The parsers of
+ * values write the error for the user; they accept a value completely or not at all.
  *
  * Nothing is printed here, and no string is copied: argv and the environment live as long as the
  * program.
@@ -34,128 +34,6 @@
 #define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
 #define DEFAULT_CACHE_AGE_NS         (30 * 24 * 3600 * KT_NSEC_PER_SEC)
 #define DEFAULT_POOL                 2 /* machines */
-
-/* The part of --help that follows the usage lines. */
-static const char help[] =
-	"\n"
-	"Runs the tests of this binary, each in a virtual machine of its own.\n"
-	"\n"
-	"Selection:\n"
-	"  -t, --test NAME          tests whose name contains NAME (repeatable)\n"
-	"      --exact              names are whole names\n"
-	"      --skip NAME          leave tests out whose name contains NAME (repeatable)\n"
-	"      --partition slice|hash|count:M/N\n"
-	"                           the M-th of N parts of what is selected\n"
-	"      --shard M/N|auto     slice:M/N; auto takes M and N from the CI's variables "
-	"(KTESTS_SHARD)\n"
-	"  -l, --list               list instead of running\n"
-	"      --format FORMAT      of the list: terse (default), names, json\n"
-	"\n"
-	"Machines:\n"
-	"  -k, --kernel KERNEL      bzImage, vmlinux, build tree or cached version "
-	"(KTESTS_KERNEL); repeated:\n"
-	"                           every test on each, as NAME[VERSION]\n"
-	"      --append ARGUMENTS   added to the kernel command line\n"
-	"      --accel auto|kvm|tcg accelerator (KTESTS_ACCEL)\n"
-	"      --time auto|real|virtual\n"
-	"                           whose time guests show: the host's, or under TCG their own "
-	"(KTESTS_TIME)\n"
-	"      --qemu PROGRAM       QEMU to use\n"
-	"      --boot fork|cold     restore each machine from a booted template (default), or boot "
-	"it\n"
-	"      --template any|own|ID\n"
-	"                           template to restore: any that fits, one made by a boot of\n"
-	"                           this very binary (default with --seed or --explore), or the\n"
-	"                           one that the line 'rerun:' names\n"
-	"      --template-cache-size SIZE\n"
-	"                           disk that templates may take (default 4G)\n"
-	"\n"
-	"Running:\n"
-	"  -j, --test-threads N     virtual CPUs that may run at once (KTESTS_TEST_THREADS)\n"
-	"      --memory-budget SIZE memory of machines that may run at once (default 3/4 of the "
-	"host's)\n"
-	"      --pool N             machines made ready ahead when CPUs are idle (default 2)\n"
-	"      --timeout DURATION   limit of each test, instead of its own\n"
-	"      --boot-timeout DURATION\n"
-	"                           limit of each boot (default 60s, more for more than 4 CPUs)\n"
-	"      --timeout-multiplier X\n"
-	"                           longer limits for a slow host (default 1 with kvm, 3 with "
-	"tcg)\n"
-	"      --max-fail N|all     stop after N failures (default all)\n"
-	"      --retries N          attempts after the first for a test that fails "
-	"(KTESTS_RETRIES)\n"
-	"      --flaky-result pass|fail\n"
-	"                           of a test that passes in a later attempt (default pass)\n"
-	"      --stress-count N|infinite\n"
-	"                           run each test N times\n"
-	"      --stress-duration DURATION\n"
-	"                           run all tests over and over for so long\n"
-	"      --global-timeout DURATION\n"
-	"                           limit of the whole run\n"
-	"      --shuffle            in random order\n"
-	"      --seed N             of the order, and of what is random in tests\n"
-	"      --explore N          run each test under N seeds, up to the first failure; with\n"
-	"                           --policy conflict\n"
-	"      --policy random|pct|conflict\n"
-	"                           where turns of virtual CPUs end: anywhere (default), by\n"
-	"                           priorities that change, or also where CPUs access the same\n"
-	"                           memory\n"
-	"      --mips N             million instructions per second of each busy virtual CPU in\n"
-	"                           virtual time (default 60, and 125 for a single CPU)\n"
-	"      --turn N             mean instructions of a virtual CPU's turn (default 10000)\n"
-	"      --pct-depth N        of --policy pct: events whose order matters (default 3)\n"
-	"      --pct-length N       of --policy pct: instructions of a run (default: the seed\n"
-	"                           guesses)\n"
-	"      --work-type TYPE     of workers that are declared swappable, instead of their own\n"
-	"      --no-capture         show the guest's output as it comes; one test at a time\n"
-	"\n"
-	"Reporting:\n"
-	"      --status-level LEVEL none, fail, retry, slow, leak, pass (default), skip, all\n"
-	"      --color auto|always|never\n"
-	"  -v, --verbose            also show the output of tests that pass, and boot times\n"
-	"      --tap                TAP on standard output\n"
-	"      --meson              TAP for meson test: exit status 0 once the plan is complete\n"
-	"      --junit FILE         JUnit XML\n"
-	"  -o, --output-dir DIR     a JSON file for each test (KTESTS_OUTPUT_DIR)\n"
-	"      --gtest_output=xml:FILE\n"
-	"                           GoogleTest's XML\n"
-	"\n"
-	"Kernels:\n"
-	"      --mirror URI         Debian archive to fetch from (KTESTS_MIRROR)\n"
-	"      --suite SUITE        suite of that archive (default trixie-backports)\n"
-	"\n"
-	"Looking into a kernel (docs/inspect.md):\n"
-	"      --vmcore FILE        an ELF core, or all bytes of a guest's RAM\n"
-	"      --step N             of a test: the step at whose end is looked, from 0 (default "
-	"the "
-	"last)\n"
-	"      --depth N            structs in each other that are shown (default 4)\n"
-	"      --pointers N         pointers to structs that are followed (default 0)\n"
-	"\n"
-	"Cache:\n"
-	"      --max-age DURATION   prune what was not used for so long (default 30d, without "
-	"--max-size)\n"
-	"      --max-size SIZE      prune the least recently used until the rest is not larger\n"
-	"\n"
-	"Exit status: 0 passed, 2 usage, 4 no test selected, 77 all skipped, 99 harness error,\n"
-	"100 a test failed, 105 host setup, 110 report not written, 128+N ended by signal N.\n";
-
-void kt_options_help(const char *program, FILE *out)
-{
-	(void)fprintf(out,
-		      "usage: %1$s [run] [OPTIONS] [NAME-SUBSTRING...]\n"
-		      "       %1$s list [OPTIONS] [NAME-SUBSTRING...]\n"
-		      "       %1$s shell [-t NAME] [--exec COMMAND] [OPTIONS]\n"
-		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
-		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
-		      "       %1$s inspect --vmcore FILE [--format json] [PATH|WORDS...]\n"
-		      "       %1$s inspect -t NAME [--step N] [--format json] [PATH|WORDS...]\n"
-		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
-		      "       %1$s template list | clear\n"
-		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",
-		      program);
-	(void)fputs(help, out);
-}
 
 /*
  * Options without a short form. The values begin above those of characters, which stand for short

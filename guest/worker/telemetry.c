@@ -150,6 +150,7 @@ void kt_telemetry_resume(struct kt_telemetry *telemetry)
 	uint64_t schedstat[3], now_ns = kt_now_ns();
 
 	look_at_cpu(telemetry, false);
+	telemetry->sleeps = true;
 	telemetry->tick_ns = now_ns;
 	if (now_ns - telemetry->looked_ns <= LOOK_NS)
 		return;
@@ -222,8 +223,8 @@ static uint64_t since(uint64_t now, uint64_t begin)
 }
 
 /*
- * The gap that is still open at the end: the worker ticked, and then got no CPU until it was told
- * to stop. Without a tick it is not known to be of a type that ticks.
+ * The gap that is still open at the end. Only a worker that ticks and never sleeps is known to have
+ * wanted to run.
  */
 static void close_gap(const struct kt_telemetry *telemetry, uint64_t run_delay_ns, uint64_t end_ns,
 		      struct kt_worker_report *report)
@@ -231,8 +232,8 @@ static void close_gap(const struct kt_telemetry *telemetry, uint64_t run_delay_n
 	uint64_t gap_ns = since(end_ns, telemetry->tick_ns);
 	uint64_t waited_ns = KT_MIN(since(run_delay_ns, telemetry->tick_run_delay_ns), gap_ns);
 
-	if (telemetry->tick_ns <= telemetry->begin_ns || gap_ns <= GAP_MIN_NS ||
-	    waited_ns <= report->max_gap_ns)
+	if (telemetry->sleeps || telemetry->tick_ns <= telemetry->begin_ns ||
+	    gap_ns <= GAP_MIN_NS || waited_ns <= report->max_gap_ns)
 		return;
 	report->max_gap_ns = waited_ns;
 	report->max_gap_at_ns = end_ns - telemetry->begin_ns;

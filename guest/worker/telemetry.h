@@ -34,6 +34,7 @@ struct kt_telemetry {
 	uint64_t tick_ns;                     /* the last moment at which it was seen running */
 	uint64_t looked_ns;                   /* when it last read schedstat */
 	uint64_t tick_run_delay_ns;           /* the run delay that it read then */
+	bool sleeps;                          /* it has called kt_telemetry_resume() */
 	int32_t schedstat_fd;                 /* its own /proc/thread-self/schedstat */
 	uint32_t cpu, node;                   /* where it was at the last tick */
 	uint64_t begin_schedstat[3];          /* at @begin_ns */
@@ -75,7 +76,8 @@ void kt_telemetry_schedstat(pid_t pid, pid_t tid, uint64_t values[3]);
 
 /*
  * Fills in the part of @report that comes from telemetry. @schedstat is what PID 1 read last; it
- * counts only when the worker was killed before it could read its own.
+ * counts only when the worker was killed before it could read its own. A worker that never sleeps
+ * and had no CPU from its last tick to the end has a gap there, too.
  */
 void kt_telemetry_report(const struct kt_telemetry *telemetry, const uint64_t schedstat[3],
 			 struct kt_worker_report *report);

@@ -384,8 +384,8 @@ static int kernel_task_run(struct kt_ctx *ctx)
 	KT_ASSERT_OK(ctx, waitid(P_PID, (id_t)pids[2], &info, WEXITED | WNOWAIT));
 	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(dead, "scx.dsq_vtime"), -EOWNERDEAD, "dead"));
 	(void)waitpid(pids[2], NULL, 0);
-	KT_ASSERT_OK(ctx,
-		     expect_refusal(ctx, TASK(dead, "scx.dsq_vtime"), -ESRCH, "no task has the pid"));
+	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(dead, "scx.dsq_vtime"), -ESRCH,
+					 "no task has the pid"));
 	KT_ASSERT_EQ(ctx, write(sleepers.begin[1], "ab", 2), 2);
 	(void)waitpid(pids[0], NULL, 0);
 	(void)waitpid(pids[1], NULL, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "guest/worker/telemetry.h"
 #include "guest/worker/type.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
@@ -116,4 +117,47 @@ Test(work, what_churns)
 	expect(".dest", (struct kt_work){ .type = KT_CGROUP_ATTACH_STORM, .dest = "../x" });
 	expect("root", (struct kt_work){ .type = KT_CGROUP_ATTACH_STORM, .dest = "d", .uid = 1 });
 	expect(NULL, (struct kt_work){ .type = KT_CGROUP_ATTACH_STORM, .dest = "d" });
+}
+
+#define MS UINT64_C(1000000)
+
+/* Until a worker ticks again its gap is open, also at the end of the test. */
+Test(work, a_gap_that_is_open_at_the_end_counts)
+{
+	const struct kt_telemetry telemetry = {
+		.begin_ns = 1000 * MS,
+		.end_ns = 3000 * MS,
+		.tick_ns = 2000 * MS,
+		.tick_run_delay_ns = 10 * MS,
+		.end_schedstat = { 500 * MS, 910 * MS, 5 },
+		.max_gap_ns = 20 * MS,
+		.cpu = 1,
+	};
+	const uint64_t unused[3] = { 0 }, killed[3] = { 500 * MS, 310 * MS, 5 };
+	struct kt_telemetry other = telemetry;
+	struct kt_worker_report report = { 0 };
+
+	kt_telemetry_report(&telemetry, unused, &report);
+	cr_assert(eq(u64, report.max_gap_ns, 900 * MS));
+	cr_assert(eq(u64, report.max_gap_at_ns, 2000 * MS));
+	cr_assert(eq(u32, report.max_gap_cpu, 1));
+
+	other.end_schedstat[2] = 0; /* it was killed: PID 1 has looked */
+	kt_telemetry_report(&other, killed, &report);
+	cr_assert(eq(u64, report.max_gap_ns, 300 * MS));
+
+	other = telemetry;
+	other.sleeps = true;
+	kt_telemetry_report(&other, unused, &report);
+	cr_assert(eq(u64, report.max_gap_ns, 20 * MS), "a sleeper did not want to run");
+
+	other = telemetry;
+	other.tick_ns = other.begin_ns;
+	kt_telemetry_report(&other, unused, &report);
+	cr_assert(eq(u64, report.max_gap_ns, 20 * MS), "its type may have no ticks");
+
+	other = telemetry;
+	other.tick_run_delay_ns = 905 * MS;
+	kt_telemetry_report(&other, unused, &report);
+	cr_assert(eq(u64, report.max_gap_ns, 20 * MS), "it had a longer gap before");
 }
