@@ -432,8 +432,10 @@ static int set_bits(struct kt_inspect *inspect, bool stands, const struct access
 		return 0;
 	}
 	r = kt_inspect_read_uint(inspect, access->place.kva, access->len, &value, reterr);
+	if (r < 0)
+		return r;
 	value |= bits;
-	return r ?: kt_inspect_write(inspect, access->place.kva, &value, access->len, reterr);
+	return kt_inspect_write(inspect, access->place.kva, &value, access->len, reterr);
 }
 
 static int write_item(struct kt_inspect *inspect, bool stands, const struct kt_kop_item *item,
@@ -449,10 +451,10 @@ static int write_item(struct kt_inspect *inspect, bool stands, const struct kt_k
 				access->len, reterr);
 }
 
-/* The answers of a batch of which some access cannot be made. */
-static void cancel(struct kt_kop_reply *reply)
+/* The answers from @first on, of a batch of which some access cannot be made. */
+static void cancel(struct kt_kop_reply *reply, uint32_t first)
 {
-	for (uint32_t i = 0; i < reply->n; i++) {
+	for (uint32_t i = first; i < reply->n; i++) {
 		if (reply->answers[i].result == 0)
 			(void)kt_kop_answer_fail(&reply->answers[i], -ECANCELED,
 						 "not made, as another access of the batch fails");
@@ -479,22 +481,19 @@ static bool resolve_all(struct kt_inspect *inspect, bool stands,
 static void make_all(struct kt_inspect *inspect, bool stands, const struct kt_kop_request *request,
 		     const struct access *accesses, struct kt_kop_reply *reply)
 {
-	int r = 0;
-
-	for (uint32_t i = 0; r == 0 && i < request->n; i++) {
+	for (uint32_t i = 0; i < request->n; i++) {
 		struct kt_err err = KT_ERR_NULL;
 		struct kt_kop_answer *answer = &reply->answers[i];
-
-		r = request->write
-			    ? write_item(inspect, stands, &request->items[i], &accesses[i], &err)
-			    : read_item(inspect, &request->items[i], &accesses[i], answer, &err);
+		int r = request->write ? write_item(inspect, stands, &request->items[i],
+						    &accesses[i], &err)
+				       : read_item(inspect, &request->items[i], &accesses[i],
+						   answer, &err);
 		if (r < 0)
 			(void)kt_kop_answer_fail(answer, r, err.text);
-		if (!request->write)
-			r = 0;
+		/* The writes before have been made. */
+		if (r < 0 && request->write)
+			return cancel(reply, i + 1);
 	}
-	if (r < 0)
-		cancel(reply);
 }
 
 void kt_kernel_access_serve(struct kt_inspect *inspect, bool stands,
@@ -511,5 +510,5 @@ void kt_kernel_access_serve(struct kt_inspect *inspect, bool stands,
 	if (resolve_all(inspect, stands, request, accesses, reply))
 		make_all(inspect, stands, request, accesses, reply);
 	else
-		cancel(reply);
+		cancel(reply, 0);
 }
