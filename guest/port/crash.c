@@ -129,12 +129,13 @@ static void on_fatal(int signal, siginfo_t *info, void *context)
 	walk_stack(&crash, context);
 	if (last.output)
 		kt_output_drain(last.output, 500);
-	(void)kt_port_send_last_words(last.port, KT_MSG_CRASH, &crash, sizeof(crash));
 	/*
-	 * With host calls the machine stands still from here on. What the kernel says of the signal
-	 * is written to the console by a thread of its own, which needs guest time.
+	 * What the kernel says of the signal is written to the console by a thread of its own, which
+	 * needs guest time. The host ends the machine as soon as it has the last words: what comes to
+	 * the console after them would depend on how fast the host is.
 	 */
 	(void)poll(NULL, 0, CONSOLE_MS);
+	(void)kt_port_send_last_words(last.port, KT_MSG_CRASH, &crash, sizeof(crash));
 	kt_port_linger(last.port, 3000); /* the host ends the machine at once */
 	sync();
 	(void)reboot(RB_POWER_OFF);
