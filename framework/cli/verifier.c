@@ -60,7 +60,7 @@ int kt_verified_init(struct kt_verified *verified, const char *name, struct kt_e
 		};
 	} else {
 		return kt_err_set(reterr, -EINVAL,
-				  "'%s' is neither a scheduler of this binary nor a file: %m",
+				  "'%s' is neither a scheduler of this binary nor a file",
 				  name);
 	}
 	if (!verified->scheduler.object)

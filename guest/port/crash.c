@@ -130,9 +130,9 @@ static void on_fatal(int signal, siginfo_t *info, void *context)
 	if (last.output)
 		kt_output_drain(last.output, 500);
 	/*
-	 * What the kernel says of the signal is written to the console by a thread of its own, which
-	 * needs guest time. The host ends the machine as soon as it has the last words: what comes to
-	 * the console after them would depend on how fast the host is.
+	 * What the kernel says of the signal is written to the console by a thread of its own,
+	 * which needs guest time. The host ends the machine as soon as it has the last words: what
+	 * comes to the console after them would depend on how fast the host is.
 	 */
 	(void)poll(NULL, 0, CONSOLE_MS);
 	(void)kt_port_send_last_words(last.port, KT_MSG_CRASH, &crash, sizeof(crash));

@@ -14,6 +14,7 @@
 #include <ktest/custom.h>
 
 #include "guest/cgroup/cpuset.h"
+#include "guest/worker/pause.h"
 #include "guest/worker/telemetry.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -32,7 +33,7 @@
 
 #define DEFAULT_WORKERS 2u
 #define WORKERS_MAX     4096u
-#define SPINS_PER_TICK  64u                      /* PAUSE instructions */
+#define SPINS_PER_TICK  64u                      /* pauses */
 #define LOOK_NS         (100 * KT_NSEC_PER_MSEC) /* from one look at the stop flag to the next */
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -199,8 +200,7 @@ void kt_worker_spin(struct kt_worker *worker, unsigned int n)
 	while (n && !kt_worker_stopping(worker)) {
 		unsigned int now = KT_MIN(n, SPINS_PER_TICK);
 
-		for (unsigned int i = 0; i < now; i++)
-			__builtin_ia32_pause();
+		kt_cpu_pause(now);
 		n -= now;
 		kt_telemetry_tick(worker->telemetry);
 	}

@@ -125,7 +125,7 @@ void kt_worker_tick(struct kt_worker *worker);
  */
 __attribute__((noreturn)) void kt_worker_fail(const struct kt_worker *worker, const char *what);
 
-/* Executes @n PAUSE instructions, fewer when the worker is to stop. */
+/* Executes @n pauses (pause.h), fewer when the worker is to stop. */
 void kt_worker_spin(struct kt_worker *worker, unsigned int n);
 
 /* Spins for @us microseconds of wall-clock time, less when the worker is to stop. */

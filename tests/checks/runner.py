@@ -59,8 +59,8 @@ def output(ktests, sample):
     done = run(ktests, "--exact", "trivial", "environment", "--stress-count", "2", "-j", "2")
     check(done.returncode == 0 and done.stdout.count("PASS") == 4
           and "trivial (run 2 of 2)" in done.stdout, "--stress-count repeats each test", done)
-    check(re.match(r"kernel \S+, accel: (kvm|tcg \(.*\), virtual time), \d+ CPUs, seed \d+, "
-                   r"2 tests x 2 \(\d+ filtered out\)\n", done.stdout),
+    check(re.match(r"kernel \S+, accel: (kvm|tcg \(.*\), virtual time), \d+ CPUs, "
+                   r"seed \d+(, turns \w+)?, 2 tests x 2 \(\d+ filtered out\)\n", done.stdout),
           "the first line says kernel, accelerator, CPUs and tests", done)
     check("\033" not in done.stdout + done.stderr, "no escape sequences without a terminal", done)
 

@@ -44,7 +44,7 @@ def main():
           "what is no scheduler is told before anything boots", text)
 
     status, text = run(ktests, "verifier", "no_such_scheduler")
-    check(status == 2 and "no scheduler of this binary and no file" in text,
+    check(status == 2 and "is neither a scheduler of this binary nor a file" in text,
           "so is a name that nothing has", text)
 
     status, text = run(ktests, "load", str(samples / "refused.bpf.o"))

@@ -30,6 +30,7 @@
 
 #include "guest/cgroup/cgroup.h"
 #include "guest/cgroup/cpuset.h"
+#include "guest/worker/pause.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -113,7 +114,7 @@ static const char *policy_fault(const struct kt_work *work, const struct kt_topo
 /* ---- ForkExit, CgroupAttachStorm ------------------------------------------------------------- */
 
 /*
- * Forks a child that ends after @pauses PAUSE instructions. Returns its pid, or 0 when the fork
+ * Forks a child that ends after @pauses pauses (pause.h). Returns its pid, or 0 when the fork
  * fails (pids.max). *@ret_fd is its pidfd, or -1.
  */
 static pid_t fork_child(unsigned int pauses, int *ret_fd)
@@ -121,8 +122,7 @@ static pid_t fork_child(unsigned int pauses, int *ret_fd)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		while (pauses--)
-			__builtin_ia32_pause();
+		kt_cpu_pause(pauses);
 		_exit(0);
 	}
 	*ret_fd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
