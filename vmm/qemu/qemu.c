@@ -600,7 +600,7 @@ static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		.out = far->output,
 		.err = far->output,
 		.keep = keep,
-		.n_keep = KT_ARRAY_LEN(keep) - (purpose == KT_QEMU_RESTORE),
+		.n_keep = KT_ARRAY_LEN(keep) - (purpose != KT_QEMU_BOOT),
 	};
 	int r;
 
@@ -728,7 +728,8 @@ static int begin_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *r
 static int ask_restore(struct qemu *qemu, int state_fd, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	int r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL)
-			?: kt_qmp_send(qemu->qmp, "migrate-set-capabilities", capabilities(false));
+			?: kt_qmp_send(qemu->qmp, "migrate-set-capabilities",
+				       capabilities(qemu->paused));
 
 	if (r < 0)
 		return kt_err_set(reterr, r, "QMP: %m");
@@ -755,11 +756,15 @@ static int qemu_restore(struct kt_machine *machine, const struct kt_machine_conf
 		fcntl(qemu->ram_is_shared ? config->ram_fd : image->ram_fd, F_DUPFD_CLOEXEC, 3);
 	if (qemu->ram_fd < 0)
 		return kt_err_set(reterr, -errno, "RAM file: %m");
-	r = launch(qemu, KT_QEMU_RESTORE, config, reterr);
+	qemu->paused = image->devices_only;
+	r = launch(qemu, image->devices_only ? KT_QEMU_REOPEN : KT_QEMU_RESTORE, config, reterr);
 	if (r < 0)
 		return r;
 	r = ask_restore(qemu, image->state_fd, deadline_ns, reterr)
-		    ?: kt_qmp_wait(qemu->qmp, &qemu->resumed, "guest to run", deadline_ns, reterr);
+		    ?: kt_qmp_wait(qemu->qmp, qemu->paused ? &qemu->migrated : &qemu->resumed,
+				   "guest to run", deadline_ns, reterr);
+	if (r == 0 && qemu->migration_failed)
+		r = kt_err_set(reterr, -EIO, "QEMU could not read the state of the machine");
 	if (r < 0)
 		return explain_loss(qemu, r, reterr);
 	look_after(qemu);
@@ -858,6 +863,56 @@ static int qemu_save(struct kt_machine *machine, int state_fd, uint64_t deadline
 	if (r == 0 && qemu->migration_failed)
 		r = kt_err_set(reterr, -EIO, "QEMU could not save the state of the machine");
 	return r < 0 ? explain_loss(qemu, r, reterr) : 0;
+}
+
+/*
+ * QEMU's command for Xen's toolstack writes what a migration writes, but no RAM, whether that is
+ * shared or private. It leaves the machine as it was.
+ */
+static int qemu_save_devices(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
+			     struct kt_err *reterr)
+{
+	json_t *file = json_sprintf("/proc/%d/fd/%d", (int)getpid(), state_fd);
+	struct qemu *qemu = qemu_of(machine);
+	int r = kt_qmp_execute(qemu->qmp, "xen-save-devices-state",
+			       json_pack("{so sb}", "filename", file, "live", false), deadline_ns,
+			       NULL, reterr);
+
+	return r < 0 ? explain_loss(qemu, r, reterr) : 0;
+}
+
+/* Each comma in a value is doubled, as QEMU's options want it. */
+static char *escape_commas(const char *text)
+{
+	char *escaped = malloc(2 * strlen(text) + 1), *to = escaped;
+
+	for (; escaped && *text; text++) {
+		if (*text == ',')
+			*to++ = ',';
+		*to++ = *text;
+	}
+	if (escaped)
+		*to = '\0';
+	return escaped;
+}
+
+/* The monitor for people is the only one that has this command; it answers with its errors. */
+static int qemu_serve_gdb(struct kt_machine *machine, const char *path, uint64_t deadline_ns,
+			  struct kt_err *reterr)
+{
+	struct qemu *qemu = qemu_of(machine);
+	KT_FREE char *escaped = escape_commas(path);
+	json_t *line = json_sprintf("gdbserver unix:%s,server=on,wait=off", escaped ?: "");
+	json_t *answer = NULL;
+	int r = kt_qmp_execute(qemu->qmp, "human-monitor-command",
+			       json_pack("{so}", "command-line", line), deadline_ns, &answer,
+			       reterr);
+
+	if (r == 0 && access(path, F_OK) < 0)
+		r = kt_err_set(reterr, -EIO, "QEMU does not serve gdb on '%s': %.200s", path,
+			       json_string_value(answer) ?: "");
+	json_decref(answer);
+	return r;
 }
 
 static int qemu_guard(struct kt_machine *machine, const struct kt_hello *hello,
@@ -964,6 +1019,8 @@ static const struct kt_machine_ops qemu_ops = {
 	.start = qemu_start,
 	.restore = qemu_restore,
 	.save = qemu_save,
+	.save_devices = qemu_save_devices,
+	.serve_gdb = qemu_serve_gdb,
 	.guard = qemu_guard,
 	.memory = qemu_memory,
 	.port_write = qemu_port_write,

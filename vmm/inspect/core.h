@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* A guest's RAM as an ELF core, as Linux's /proc/vmcore has it: for crash(8), drgn and others. */
+
+#include "vmm/inspect/inspect.h"
+
+/*
+ * Writes the core of @ram, whose kernel is @inspect, to the empty file @fd: a note with the kernel's
+ * VMCOREINFO, and a segment for each range of the RAM. Pages of zeroes are holes of the file.
+ * Returns 0 or a negative errno.
+ */
+int kt_core_write(struct kt_ram *ram, struct kt_inspect *inspect, int fd, struct kt_err *reterr);
