@@ -76,6 +76,13 @@ int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct k
 	return machine->ops->resume(machine, deadline_ns, reterr);
 }
 
+int kt_machine_registers(struct kt_machine *machine, unsigned int vcpu,
+			 struct kt_registers *ret_registers, uint64_t deadline_ns,
+			 struct kt_err *reterr)
+{
+	return machine->ops->registers(machine, vcpu, ret_registers, deadline_ns, reterr);
+}
+
 const char *kt_time_name(enum kt_time time)
 {
 	return time == KT_TIME_VIRTUAL ? "virtual" : "real";

@@ -23,6 +23,7 @@
 #include "util/err.h"
 #include "util/loop.h"
 #include "vmm/mem.h"
+#include "vmm/registers.h"
 #include "wire/hello.h"
 
 enum kt_accel {
@@ -53,6 +54,11 @@ struct kt_machine_topology {
 	unsigned int cores;      /* per LLC */
 	unsigned int threads;    /* per core */
 };
+
+static inline unsigned int kt_machine_n_vcpus(const struct kt_machine_topology *topology)
+{
+	return topology->llcs * topology->cores * topology->threads;
+}
 
 /* What a machine is made of. Pointers and descriptors are borrowed until the machine is started. */
 struct kt_machine_config {
@@ -151,6 +157,9 @@ struct kt_machine_ops {
 	int (*port_write)(struct kt_machine *machine, const struct iovec *parts, size_t n);
 	int (*pause)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 	int (*resume)(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+	int (*registers)(struct kt_machine *machine, unsigned int vcpu,
+			 struct kt_registers *ret_registers, uint64_t deadline_ns,
+			 struct kt_err *reterr);
 	void (*power_off)(struct kt_machine *machine);
 	uint64_t (*clock_ns)(struct kt_machine *machine);
 	void (*mark_steal)(struct kt_machine *machine);
@@ -238,6 +247,15 @@ int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt
 
 /* Lets a paused machine run. */
 int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
+
+/*
+ * Reads the registers of the vCPU with this number, from 0, of a machine that stands still. The
+ * machine is paused meanwhile if it is not: if the guest waits in a host call, who reads several
+ * vCPUs pauses the machine first, once. -ERANGE: there is no such vCPU.
+ */
+int kt_machine_registers(struct kt_machine *machine, unsigned int vcpu,
+			 struct kt_registers *ret_registers, uint64_t deadline_ns,
+			 struct kt_err *reterr);
 
 /* Begins to count the time that the host takes from the machine. */
 void kt_machine_mark_steal(struct kt_machine *machine);

@@ -217,7 +217,11 @@ def host_tools():
         ),
     )
     put("qmp", "error-without-id", b"\xff".join([b'{"error": {"desc": "not JSON"}}\n', b"[1]\n"]))
-    put("gdb", "in-order", b"\xff".join([b"00" * (17 * 8 + 8), b"ab" * 256, b"OK", b"OK", b"OK"]))
+    put(
+        "gdb",
+        "in-order",
+        b"\xff".join([b"00" * (17 * 8 + 8), b"ab" * 256, b"OK", b"OK", b"OK", b"5a" * 236]),
+    )
     put("gdb", "refused", b"\xff".join([b"E22", b"", b"T05thread:01;", b"OK"]))
     put("gdb", "raw", b"\xff".join([b"!+$E01#a6", b"!$O", b"!K#9a$OK#9a"]))
     put(

@@ -246,6 +246,56 @@ Test(machine, one_killed_while_it_is_guarded_says_so_instead_of_a_broken_pipe)
 	check_killed_at_restore("gdb", &(const struct kt_hello){ .die = 0xffffffff81000000 });
 }
 
+/* The guest counts in a loop of two instructions. */
+static void check_registers(struct vm *vm)
+{
+	struct kt_registers registers = { 0 };
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(zero(int, kt_machine_registers(vm->machine, 0, &registers,
+						 kt_now_ns() + VM_PATIENCE, &err)),
+		  "%s", err.text);
+	cr_assert(eq(u64, registers.rip & ~0x1full, TINY_GUEST_ENTRY));
+	cr_assert(eq(u64, registers.cr0 & KT_CR0_PE, KT_CR0_PE));
+	cr_assert(zero(u64, registers.cr3));
+	cr_assert(not(kt_registers_are_user(&registers)));
+}
+
+static void check_registers_of(bool tcg_single_thread)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+	struct kt_registers registers;
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+
+	config.tcg_single_thread = tcg_single_thread;
+	config.topology.cores = 2;
+	vm_start(&vm, &config);
+	await_counter_above(&vm, 0, "after its start");
+	check_registers(&vm);
+	await_counter_above(&vm, peek(&vm, TINY_GUEST_COUNTER), "after a look at its registers");
+	cr_assert(zero(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err)), "%s",
+		  err.text);
+	check_registers(&vm);
+	/* The other vCPU waits to be started by the first. */
+	cr_assert(zero(int, kt_machine_registers(vm.machine, 1, &registers,
+						 kt_now_ns() + VM_PATIENCE, &err)),
+		  "%s", err.text);
+	cr_assert(ne(u64, registers.rip & ~0x1full, TINY_GUEST_ENTRY));
+	cr_assert(
+		eq(int,
+		   kt_machine_registers(vm.machine, 2, &registers, kt_now_ns() + VM_PATIENCE, &err),
+		   -ERANGE));
+	cr_assert(eq(str, err.text, "there is no vCPU 2: the machine has 2"));
+	vm_close(&vm);
+}
+
+Test(machine, the_registers_of_its_vcpus)
+{
+	check_registers_of(true);
+	check_registers_of(false);
+}
+
 Test(machine, one_destroyed_leaves_no_process_and_says_nothing)
 {
 	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);

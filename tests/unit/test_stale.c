@@ -104,6 +104,72 @@ Test(gdb, a_stub_that_floods_or_goes_away)
 	(void)close(stub);
 }
 
+/* The answer to 'g': the register of each number holds it in each of its bytes. */
+static void make_registers(char *packet)
+{
+	unsigned int total = 0;
+	char *at = packet + 1;
+
+	*packet = '$';
+	for (unsigned int i = 0; i < 33; i++)
+		for (unsigned int n = 0; n < (i >= 17 && i < 24 ? 4 : 8); n++)
+			at += sprintf(at, "%02x", i + 1);
+	at += sprintf(at, "000000"); /* and what is behind them */
+	for (const char *c = packet + 1; c < at; c++)
+		total += (unsigned char)*c;
+	(void)sprintf(at, "#%02x", total & 0xff);
+}
+
+Test(gdb, the_registers_of_a_vcpu)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_registers registers;
+	char said[1024] = "$OK#9a", heard[32] = "";
+	struct kt_gdb *gdb;
+	int stub;
+
+	make_registers(said + strlen(said));
+	gdb = new_gdb(&stub, said);
+	cr_assert(zero(int, kt_gdb_select(gdb, 9, SOON, &err)), "%s", err.text);
+	cr_assert(zero(int, kt_gdb_get_all(gdb, &registers, SOON, &err)), "%s", err.text);
+	cr_assert(gt(long, read(stub, heard, sizeof(heard) - 1), 0));
+	cr_assert(eq(str, heard, "$Hga#10$g#67"));
+	cr_assert(eq(u64, registers.rax, 0x0101010101010101));
+	cr_assert(eq(u64, registers.rsp, 0x0808080808080808));
+	cr_assert(eq(u64, registers.r15, 0x1010101010101010));
+	cr_assert(eq(u64, registers.rip, 0x1111111111111111));
+	cr_assert(eq(u32, registers.rflags, 0x12121212));
+	cr_assert(eq(u32, registers.gs, 0x18181818));
+	cr_assert(eq(u64, registers.kernel_gs_base, 0x1b1b1b1b1b1b1b1b));
+	cr_assert(eq(u64, registers.cr3, 0x1e1e1e1e1e1e1e1e));
+	cr_assert(eq(u64, registers.efer, 0x2121212121212121));
+	gdb = kt_gdb_free(gdb);
+	(void)close(stub);
+
+	gdb = new_gdb(&stub, "$E22#a9$0011#c2");
+	cr_assert(eq(int, kt_gdb_select(gdb, 64, SOON, &err), -EREMOTEIO), "%s", err.text);
+	cr_assert(eq(int, kt_gdb_get_all(gdb, &registers, SOON, &err), -EBADMSG), "%s", err.text);
+	gdb = kt_gdb_free(gdb);
+	(void)close(stub);
+}
+
+Test(gdb, what_the_registers_mean)
+{
+	struct kt_registers registers = { .cs = 0x33, .kernel_gs_base = 1ull << 63 };
+
+	cr_assert(zero(u32, kt_registers_cpl(&registers)), "in real mode");
+	registers.cr0 = KT_CR0_PE;
+	cr_assert(eq(u32, kt_registers_cpl(&registers), 3));
+	cr_assert(kt_registers_are_user(&registers));
+	cr_assert(eq(u64, kt_registers_per_cpu(&registers), 1ull << 63));
+	registers.cs = 0x10;
+	registers.gs_base = UINT64_MAX;
+	registers.cr3 = 0x8000000012345801;
+	cr_assert(not(kt_registers_are_user(&registers)));
+	cr_assert(eq(u64, kt_registers_per_cpu(&registers), UINT64_MAX));
+	cr_assert(eq(u64, kt_registers_page_table(&registers), 0x12345000));
+}
+
 /* ---- deaths -----------------------------------------------------------------------------------
  */
 

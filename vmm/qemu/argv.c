@@ -97,9 +97,8 @@ static void add_cpus(struct args *args, const struct kt_machine_config *config)
 	add(args, "%s%s", config->accel == KT_ACCEL_KVM ? "host" : "max,vendor=GenuineIntel",
 	    config->time == KT_TIME_VIRTUAL ? ",-rdrand,-rdseed,-erms,-fsrm,-fzrm,-fsrs" : "");
 	add(args, "-smp");
-	add(args, "%u,sockets=%u,cores=%u,threads=%u",
-	    topology->llcs * topology->cores * topology->threads, topology->llcs, topology->cores,
-	    topology->threads);
+	add(args, "%u,sockets=%u,cores=%u,threads=%u", kt_machine_n_vcpus(topology), topology->llcs,
+	    topology->cores, topology->threads);
 }
 
 /*

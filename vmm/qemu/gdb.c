@@ -13,6 +13,7 @@
 
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "vmm/qemu/registers.h"
 
 #define PACKET_MAX 4096u /* bytes; of QEMU's: MAX_PACKET_LENGTH */
 
@@ -236,4 +237,26 @@ int kt_gdb_set_regs(struct kt_gdb *gdb, const struct kt_gdb_regs *regs, uint64_t
 
 	append_hex(command, regs->at, sizeof(regs->at));
 	return request(gdb, command, deadline_ns, reterr);
+}
+
+/* The stub's numbers of threads begin at 1. */
+int kt_gdb_select(struct kt_gdb *gdb, unsigned int vcpu, uint64_t deadline_ns,
+		  struct kt_err *reterr)
+{
+	char command[32];
+
+	(void)snprintf(command, sizeof(command), "Hg%x", vcpu + 1);
+	return request(gdb, command, deadline_ns, reterr);
+}
+
+int kt_gdb_get_all(struct kt_gdb *gdb, struct kt_registers *ret_registers, uint64_t deadline_ns,
+		   struct kt_err *reterr)
+{
+	uint8_t bytes[KT_GDB_REGISTERS_LEN];
+	int r = request(gdb, "g", deadline_ns, reterr)
+			?: take_hex(gdb, bytes, sizeof(bytes), reterr);
+
+	if (r == 0)
+		kt_registers_decode(bytes, ret_registers);
+	return r;
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "util/err.h"
+#include "vmm/registers.h"
 
 struct kt_gdb;
 
@@ -77,3 +78,11 @@ int kt_gdb_get_regs(struct kt_gdb *gdb, struct kt_gdb_regs *ret_regs, uint64_t d
 		    struct kt_err *reterr);
 int kt_gdb_set_regs(struct kt_gdb *gdb, const struct kt_gdb_regs *regs, uint64_t deadline_ns,
 		    struct kt_err *reterr);
+
+/* Makes the calls above mean the vCPU with this number, from 0, until the next stop. */
+int kt_gdb_select(struct kt_gdb *gdb, unsigned int vcpu, uint64_t deadline_ns,
+		  struct kt_err *reterr);
+
+/* Reads all registers that the host knows of that vCPU. */
+int kt_gdb_get_all(struct kt_gdb *gdb, struct kt_registers *ret_registers, uint64_t deadline_ns,
+		   struct kt_err *reterr);

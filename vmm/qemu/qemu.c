@@ -23,16 +23,17 @@
 #include "util/io.h"
 #include "util/process.h"
 #include "vmm/qemu/argv.h"
+#include "vmm/qemu/debug.h"
 #include "vmm/qemu/gdb.h"
 #include "vmm/qemu/plugin.h"
 #include "vmm/qemu/qmp.h"
 #include "vmm/qemu/stale.h"
+#include "vmm/qemu/state.h"
 #include "vmm/steal.h"
 
 /*
- * A machine is one QEMU child. Its channels are socket pairs: QMP, the console, the bulk port and,
- * where stale code is possible, the gdbstub; its output is a pipe. The child dies with this
- * process.
+ * A machine is one QEMU child. Its channels are socket pairs: QMP, the console, the bulk port and
+ * the gdbstub; its output is a pipe. The child dies with this process.
  *
  * QEMU exits when the guest shuts down or resets (-no-reboot), after a QMP event that says which of
  * the two it was; its exit status says nothing about the guest. exited() is called when the process
@@ -48,54 +49,6 @@
 
 #define CONSOLE_FREE_BYTES (1 << 20)
 #define CONSOLE_POLL_NS    (100 * KT_NSEC_PER_MSEC) /* between looks at a console that is a file */
-
-struct channel {
-	struct kt_source source;
-	int fd; /* owned; stays open when the source is removed */
-};
-
-struct qemu {
-	struct kt_machine machine;
-	pid_t pid; /* 0 before the start and after the child was reaped */
-	int pidfd;
-	struct kt_source process;
-	struct kt_qmp *qmp;
-	struct kt_source qmp_source;
-	struct kt_gdb *gdb; /* NULL: stale code is not possible, or not started yet */
-	struct kt_stale stale;
-	bool stopped; /* QMP reported STOP, and look_after() has not handled it yet */
-	bool paused;  /* the owner wants the machine to stand */
-	bool resumed; /* QMP reported RESUME since this was cleared */
-	struct channel console;
-	off_t console_freed;           /* host calls: bytes of the console that take no memory */
-	struct kt_timer console_timer; /* host calls: the console is a file, which has no events */
-	struct channel port;
-	struct channel alarm; /* host calls: a byte says that the guest's limit is reached */
-	int stand_fd;         /* host calls: eventfd; readable while the machine has to stand */
-	int plugin_fd;
-	enum kt_time time;
-	struct channel output; /* standard output and error of QEMU */
-	int ram_fd;            /* of the RAM file; a duplicate that is owned */
-	uint64_t ram_len;      /* bytes */
-	bool ram_is_shared;    /* the guest writes to the file; else it maps the file privately */
-	bool migrated;         /* saving the state is over, with success or without */
-	bool migration_failed;
-	struct kt_buffer unsent; /* bytes for the port that the socket has no room for */
-	struct kt_steal steal;   /* at the last qemu_mark_steal() */
-	char said[1024];         /* beginning of the output; NUL-terminated */
-	size_t n_said;
-	char shutdown_reason[32]; /* of the SHUTDOWN event; "": none came */
-	bool panicked;            /* a GUEST_PANICKED event came */
-	bool powered_off;         /* kt_machine_power_off() was called */
-	bool keep;                /* the process stays when the guest has ended */
-	bool has_ended;           /* it has, and the owner was told */
-	char given_up[256];       /* why look_after() has killed QEMU; "": it has not */
-};
-
-static struct qemu *qemu_of(struct kt_machine *machine)
-{
-	return (struct qemu *)machine;
-}
 
 static void on_qmp_event(void *owner, const char *event, const json_t *data)
 {
@@ -227,7 +180,7 @@ static int on_stop(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reter
 		return r;
 	if (is_for_good(status))
 		return kt_err_set(reterr, -EIO, "it has stopped the machine (%s)", status);
-	if (!qemu->gdb || strcmp(status, "debug") != 0)
+	if (!qemu->may_be_stale || strcmp(status, "debug") != 0)
 		return 0; /* the machine ends, or is being saved */
 	qemu->resumed = false;
 	r = kt_stale_on_stop(&qemu->stale, qemu->gdb, deadline_ns, reterr);
@@ -360,7 +313,7 @@ static void on_port(void *data, uint32_t events)
 
 static int qemu_port_write(struct kt_machine *machine, const struct iovec *parts, size_t n)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
@@ -537,7 +490,7 @@ static int open_channels(struct qemu *qemu, const struct kt_machine_config *conf
 	if (r == 0)
 		r = config->host_calls ? open_host_calls(qemu, config, far)
 				       : make_pair(&qemu->console.fd, &far->fds.console);
-	if (r == 0 && may_run_stale_code(config))
+	if (r == 0)
 		r = open_gdb(qemu, far);
 	if (r < 0)
 		return r;
@@ -629,6 +582,8 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	};
 	int r;
 
+	qemu->n_vcpus = kt_machine_n_vcpus(&config->topology);
+	qemu->may_be_stale = may_run_stale_code(config);
 	qemu->time = config->time;
 	qemu->keep = config->keep;
 	r = open_channels(qemu, config, &far);
@@ -681,7 +636,7 @@ static int explain_loss(struct qemu *qemu, int r, struct kt_err *reterr)
 static int qemu_start(struct kt_machine *machine, const struct kt_machine_config *config,
 		      struct kt_err *reterr)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 	int r = open_ram(qemu, config);
 
 	if (r < 0)
@@ -715,7 +670,7 @@ static json_t *state_uri(int fd)
 /* Sets the first stop of stale.c if that is possible and useful. The machine must not run. */
 static int begin_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
 {
-	if (!qemu->gdb || !qemu->stale.die)
+	if (!qemu->may_be_stale || !qemu->stale.die)
 		return 0;
 	return kt_stale_begin(&qemu->stale, qemu->gdb, deadline_ns, reterr);
 }
@@ -747,7 +702,7 @@ static int qemu_restore(struct kt_machine *machine, const struct kt_machine_conf
 			const struct kt_machine_image *image, uint64_t deadline_ns,
 			struct kt_err *reterr)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 	int r;
 
 	qemu->ram_len = (uint64_t)config->memory_mib << 20;
@@ -773,7 +728,7 @@ static int qemu_restore(struct kt_machine *machine, const struct kt_machine_conf
 
 static int qemu_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 	int r = qemu->ram_is_shared ? kt_mem_map_file(ret_mem, qemu->ram_fd, qemu->ram_len, reterr)
 				    : -EPERM;
 
@@ -801,7 +756,7 @@ static void set_standing(struct qemu *qemu, bool stands)
 
 static int qemu_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 	int r;
 
 	/* QEMU answers "stop" when all vCPU threads have left guest code. */
@@ -816,7 +771,7 @@ static int qemu_pause(struct kt_machine *machine, uint64_t deadline_ns, struct k
 
 static int qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 	int r = kt_qmp_execute(qemu->qmp, "cont", NULL, deadline_ns, NULL, reterr);
 
 	if (r < 0)
@@ -832,7 +787,7 @@ static int qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct 
  */
 static int end_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
 {
-	if (!qemu->gdb || !qemu->stale.die)
+	if (!qemu->may_be_stale || !qemu->stale.die)
 		return 0;
 	return qemu_pause(&qemu->machine, deadline_ns, reterr) ?:
 	       kt_stale_end(&qemu->stale, qemu->gdb, deadline_ns, reterr) ?:
@@ -842,7 +797,7 @@ static int end_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *ret
 static int qemu_save(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
 		     struct kt_err *reterr)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 	struct kt_qmp *qmp = qemu->qmp;
 	int r;
 
@@ -918,14 +873,15 @@ static int qemu_serve_gdb(struct kt_machine *machine, const char *path, uint64_t
 static int qemu_guard(struct kt_machine *machine, const struct kt_hello *hello,
 		      uint64_t deadline_ns, struct kt_err *reterr)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 	int r;
 
 	if (qemu->stale.die)
 		return 0;
 	qemu->stale.die = hello->die;
 	qemu->stale.kprobe_table = hello->kprobe_table;
-	if (!qemu->gdb || !hello->die) /* the restore will begin the guard, or none is possible */
+	if (!qemu->may_be_stale ||
+	    !hello->die) /* the restore will begin the guard, or none is possible */
 		return 0;
 	r = qemu_pause(machine, deadline_ns, reterr) ?:
 	    begin_guard(qemu, deadline_ns, reterr) ?:
@@ -939,7 +895,7 @@ static int qemu_guard(struct kt_machine *machine, const struct kt_hello *hello,
  */
 static void qemu_power_off(struct kt_machine *machine)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 
 	qemu->powered_off = true;
 	if (qemu->pid > 0)
@@ -948,7 +904,7 @@ static void qemu_power_off(struct kt_machine *machine)
 
 static uint64_t qemu_clock_ns(struct kt_machine *machine)
 {
-	const struct qemu *qemu = qemu_of(machine);
+	const struct qemu *qemu = kt_qemu_of(machine);
 	struct timespec now;
 	clockid_t clock;
 
@@ -963,7 +919,7 @@ static uint64_t qemu_clock_ns(struct kt_machine *machine)
 
 static void qemu_mark_steal(struct kt_machine *machine)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 
 	kt_steal_deinit(&qemu->steal);
 	kt_steal_read(&qemu->steal, qemu->pid);
@@ -973,7 +929,7 @@ static void qemu_mark_steal(struct kt_machine *machine)
 static uint64_t qemu_stolen_ns(struct kt_machine *machine)
 {
 	KT_CLEANUP(kt_steal_deinit) struct kt_steal now = KT_STEAL_NULL;
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 
 	if (qemu->time == KT_TIME_VIRTUAL)
 		return 0;
@@ -984,7 +940,7 @@ static uint64_t qemu_stolen_ns(struct kt_machine *machine)
 /* The sources go first: no event may reach a machine that is half destroyed. */
 static void qemu_destroy(struct kt_machine *machine)
 {
-	struct qemu *qemu = qemu_of(machine);
+	struct qemu *qemu = kt_qemu_of(machine);
 	struct kt_loop *loop = machine->loop;
 
 	kt_loop_remove(loop, &qemu->process);
@@ -1026,6 +982,7 @@ static const struct kt_machine_ops qemu_ops = {
 	.port_write = qemu_port_write,
 	.pause = qemu_pause,
 	.resume = qemu_resume,
+	.registers = kt_qemu_registers,
 	.power_off = qemu_power_off,
 	.clock_ns = qemu_clock_ns,
 	.mark_steal = qemu_mark_steal,
