@@ -15,6 +15,7 @@
 #include "framework/cli/inspect.h"
 #include "framework/cli/kernel.h"
 #include "framework/cli/list.h"
+#include "framework/cli/open.h"
 #include "framework/cli/shell.h"
 #include "framework/cli/template.h"
 #include "framework/cli/verifier.h"
@@ -398,6 +399,8 @@ static int dispatch(const char *program, const struct kt_options *options)
 		return verifier(program, options);
 	case KT_COMMAND_LOAD:
 		return load(program, options);
+	case KT_COMMAND_OPEN:
+		return kt_open_command(program, options);
 	case KT_COMMAND_INSPECT:
 		return options->vmcore ? kt_inspect_command(options) : with_tests(program, options);
 	case KT_COMMAND_TEMPLATE_LIST:

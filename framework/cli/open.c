@@ -115,8 +115,7 @@ static void show_machine(const struct kt_capsule_info *info)
 	(void)printf("kernel   %s, build-id %s\n", info->kernel_release, info->kernel_build_id);
 	(void)printf("machine  %u CPUs (%u nodes, %u LLCs, %u cores, %u threads), %u MiB, %s, "
 		     "%s time, QEMU %u.%u\n",
-		     topology->llcs * topology->cores * topology->threads, topology->numa_nodes,
-		     topology->llcs, topology->cores, topology->threads, info->memory_mib,
+		     kt_machine_n_vcpus(topology), topology->numa_nodes, topology->llcs, topology->cores, topology->threads, info->memory_mib,
 		     kt_accel_name(info->accel), kt_time_name(info->time), info->vmm_major,
 		     info->vmm_minor);
 }
@@ -162,9 +161,11 @@ static int open_inspect(struct opened *opened, struct kt_ram **ret_ram,
 }
 
 /* The core is renamed when it is complete: a reader sees all of it or nothing. */
-static int write_core(struct kt_ram *ram, struct kt_inspect *inspect, const char *path,
-		      struct kt_err *reterr)
+static int write_core(struct opened *opened, struct kt_ram *ram, struct kt_inspect *inspect,
+		      const char *path, struct kt_err *reterr)
 {
+	const struct kt_capsule_info *info = kt_capsule_info(opened->capsule);
+	KT_FREE struct kt_registers *vcpus = NULL;
 	KT_FREE char *stage = kt_format("%s.XXXXXX", path);
 	KT_CLOSE int fd = stage ? mkostemp(stage, O_CLOEXEC) : -1;
 	int r;
@@ -173,7 +174,9 @@ static int write_core(struct kt_ram *ram, struct kt_inspect *inspect, const char
 		return kt_err_oom(reterr);
 	if (fd < 0 || fchmod(fd, 0644) < 0)
 		return kt_err_set(reterr, -errno, "'%s': %m", path);
-	r = kt_core_write(ram, inspect, fd, reterr);
+	r = kt_capsule_read_state(opened->capsule, -1, &vcpus, reterr)
+		    ?: kt_core_write(ram, inspect, vcpus, kt_machine_n_vcpus(&info->topology), fd,
+				     reterr);
 	if (r == 0 && rename(stage, path) < 0)
 		r = kt_err_set(reterr, -errno, "'%s': %m", path);
 	if (r < 0)
@@ -190,7 +193,7 @@ static int look(struct opened *opened, const struct kt_options *options)
 	size_t n_failed = 0;
 
 	if (r == 0 && options->vmcore)
-		r = write_core(ram, inspect, options->vmcore, &err);
+		r = write_core(opened, ram, inspect, options->vmcore, &err);
 	else if (r == 0)
 		n_failed = kt_inspect_print(inspect, options);
 	if (r < 0)
@@ -214,7 +217,7 @@ static int revive(struct opened *opened, const struct kt_options *options)
 	int status = 0, r;
 
 	r = state_fd < 0 ? kt_err_set(&err, -errno, "%m")
-			 : kt_capsule_read_state(opened->capsule, state_fd, &err);
+			 : kt_capsule_read_state(opened->capsule, state_fd, NULL, &err);
 	if (r == 0 && options->gdb)
 		r = kt_revive_gdb(kt_capsule_info(opened->capsule), &image, options, &err);
 	else if (r == 0)

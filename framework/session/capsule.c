@@ -138,25 +138,42 @@ static int find_dir(const struct kt_session_state *session, char **ret_dir, stru
 	return *ret_dir ? kt_mkdir_all(given, reterr) : kt_err_oom(reterr);
 }
 
+static int read_vcpus(const struct kt_session_state *session, unsigned int n,
+		      struct kt_registers **ret_vcpus, struct kt_err *reterr)
+{
+	KT_FREE struct kt_registers *vcpus = calloc(n, sizeof(*vcpus));
+	int r = vcpus ? 0 : kt_err_oom(reterr);
+
+	for (unsigned int i = 0; r == 0 && i < n; i++)
+		r = kt_machine_registers(kt_link_machine(session->link), i, &vcpus[i],
+					 kt_now_ns() + SAVE_LIMIT_NS, reterr);
+	*ret_vcpus = r == 0 ? kt_steal(vcpus) : NULL;
+	return r;
+}
+
 static int write_capsule(struct kt_session_state *session, const struct kt_capsule_info *info,
 			 int state_fd, struct kt_err *reterr)
 {
 	const struct kt_options *options = session->setup->options;
 	KT_CLEANUP(kt_mem_deinit) struct kt_mem mem = KT_MEM_NULL;
+	KT_FREE struct kt_registers *vcpus = NULL;
 	KT_FREE char *dir = NULL, *path = NULL;
 	struct kt_capsule_size size;
 	struct kt_capsule_spec spec = {
 		.info = info,
+		.n_vcpus = kt_machine_n_vcpus(&info->topology),
 		.state_fd = state_fd,
 		.mem = &mem,
 		.base_fd = is_whole(session) ? -1 : session->template->image.ram_fd,
 		.max_bytes = options->capsule_max_bytes,
 	};
 	int r = find_dir(session, &dir, reterr)
-			?: kt_machine_memory(kt_link_machine(session->link), &mem, reterr);
+			?: kt_machine_memory(kt_link_machine(session->link), &mem, reterr)
+			?: read_vcpus(session, spec.n_vcpus, &vcpus, reterr);
 
 	if (r < 0)
 		return r;
+	spec.vcpus = vcpus;
 	spec.path = path = make_path(session, dir);
 	r = path ? kt_capsule_write(&spec, &size, reterr) : kt_err_oom(reterr);
 	if (r < 0)

@@ -164,7 +164,8 @@ uint64_t kt_capsule_n_pages(const struct kt_capsule *capsule)
 	return capsule->header.n_pages;
 }
 
-int kt_capsule_read_state(struct kt_capsule *capsule, int state_fd, struct kt_err *reterr)
+/* Loads the state and unpacks it; it has header.state_len bytes. */
+static int load_state(const struct kt_capsule *capsule, uint8_t **ret_state, struct kt_err *reterr)
 {
 	const struct kt_capsule_header *header = &capsule->header;
 	KT_FREE uint8_t *packed = malloc(header->state_packed + 1);
@@ -181,8 +182,44 @@ int kt_capsule_read_state(struct kt_capsule *capsule, int state_fd, struct kt_er
 	if (ZSTD_decompress(state, header->state_len, packed, header->state_packed) !=
 	    header->state_len)
 		return damaged(capsule, "its state of devices cannot be unpacked", reterr);
-	r = kt_write_full(state_fd, state, header->state_len);
-	return r < 0 ? kt_err_set(reterr, r, "writing the state of devices: %m") : 0;
+	*ret_state = kt_steal(state);
+	return 0;
+}
+
+static int copy_vcpus(const uint8_t *from, unsigned int n, struct kt_registers **ret_vcpus,
+		      struct kt_err *reterr)
+{
+	struct kt_registers *vcpus = calloc(n, sizeof(*vcpus));
+
+	if (!vcpus)
+		return kt_err_oom(reterr);
+	memcpy(vcpus, from, n * sizeof(*vcpus));
+	*ret_vcpus = vcpus;
+	return 0;
+}
+
+int kt_capsule_read_state(struct kt_capsule *capsule, int state_fd,
+			  struct kt_registers **ret_vcpus, struct kt_err *reterr)
+{
+	unsigned int wanted = kt_machine_n_vcpus(&capsule->info.topology);
+	size_t len = capsule->header.state_len, begin;
+	KT_FREE uint8_t *state = NULL;
+	uint32_t n = 0;
+	int r = load_state(capsule, &state, reterr);
+
+	if (r < 0)
+		return r;
+	if (len >= sizeof(n))
+		memcpy(&n, state, sizeof(n));
+	begin = sizeof(n) + wanted * sizeof(struct kt_registers);
+	if (n != wanted || begin > len)
+		return damaged(capsule, "it lacks registers", reterr);
+	if (state_fd >= 0) {
+		r = kt_write_full(state_fd, state + begin, len - begin);
+		if (r < 0)
+			return kt_err_set(reterr, r, "writing the state of devices: %m");
+	}
+	return ret_vcpus ? copy_vcpus(state + sizeof(n), n, ret_vcpus, reterr) : 0;
 }
 
 /* ---- pages ---- */

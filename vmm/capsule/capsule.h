@@ -10,6 +10,7 @@
  */
 
 #include "vmm/capsule/info.h"
+#include "vmm/registers.h"
 
 struct kt_capsule;
 
@@ -34,5 +35,9 @@ uint64_t kt_capsule_n_pages(const struct kt_capsule *capsule);
  */
 int kt_capsule_read_ram(struct kt_capsule *capsule, int base_fd, int ram_fd, struct kt_err *reterr);
 
-/* Writes the state of the devices to the empty file @state_fd. */
-int kt_capsule_read_state(struct kt_capsule *capsule, int state_fd, struct kt_err *reterr);
+/*
+ * Writes the state of the devices to the empty file @state_fd, -1: nowhere. *@ret_vcpus, to be
+ * freed, are the registers of the info's vCPUs; NULL: they are not wanted.
+ */
+int kt_capsule_read_state(struct kt_capsule *capsule, int state_fd,
+			  struct kt_registers **ret_vcpus, struct kt_err *reterr);

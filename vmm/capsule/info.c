@@ -13,7 +13,7 @@
  * the length of the RAM, is allocated later without a further look.
  */
 
-#define CPUS_MAX  4096
+#define CPUS_MAX  ((int64_t)KT_CAPSULE_VCPUS_MAX)
 #define SHIFT_MAX 10 /* of QEMU's -icount */
 
 static json_t *machine_json(const struct kt_capsule_info *info)
@@ -146,7 +146,7 @@ static struct kt_machine_topology topology_of(struct reader *reader)
 	};
 
 	if (reader->r == 0 &&
-	    ((uint64_t)topology.llcs * topology.cores > CPUS_MAX / topology.threads ||
+	    ((uint64_t)topology.llcs * topology.cores * topology.threads > KT_CAPSULE_VCPUS_MAX ||
 	     topology.llcs % topology.numa_nodes))
 		refuse(reader, "llcs");
 	return topology;

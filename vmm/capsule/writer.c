@@ -112,26 +112,42 @@ static int put_info(struct writer *writer)
 	return put(writer, text, len);
 }
 
+/* Registers and devices as one piece of memory, to be freed. */
+static int load_state(const struct kt_capsule_spec *spec, uint8_t **ret_state, size_t *ret_len)
+{
+	size_t vcpus = spec->n_vcpus * sizeof(*spec->vcpus), devices;
+	uint32_t n_vcpus = spec->n_vcpus;
+	KT_FREE uint8_t *state = NULL;
+	struct stat st;
+
+	if (fstat(spec->state_fd, &st) < 0)
+		return -errno;
+	devices = (size_t)st.st_size;
+	if (sizeof(n_vcpus) + vcpus + devices > KT_CAPSULE_STATE_MAX)
+		return -EFBIG;
+	state = malloc(sizeof(n_vcpus) + vcpus + devices);
+	if (!state)
+		return -ENOMEM;
+	memcpy(state, &n_vcpus, sizeof(n_vcpus));
+	memcpy(state + sizeof(n_vcpus), spec->vcpus, vcpus);
+	if (pread(spec->state_fd, state + sizeof(n_vcpus) + vcpus, devices, 0) != (ssize_t)devices)
+		return -EIO;
+	*ret_state = kt_steal(state);
+	*ret_len = sizeof(n_vcpus) + vcpus + devices;
+	return 0;
+}
+
 static int put_state(struct writer *writer)
 {
 	KT_FREE uint8_t *state = NULL, *packed = NULL;
-	struct stat st;
-	size_t len, room;
-	int r;
+	size_t len = 0, room;
+	int r = load_state(writer->spec, &state, &len);
 
-	if (fstat(writer->spec->state_fd, &st) < 0)
-		return -errno;
-	if (st.st_size > KT_CAPSULE_STATE_MAX)
-		return -EFBIG;
-	len = (size_t)st.st_size;
+	if (r < 0)
+		return r;
 	room = ZSTD_compressBound(len);
-	state = malloc(len + 1);
 	packed = malloc(room);
-	if (!state || !packed)
-		return -ENOMEM;
-	if (pread(writer->spec->state_fd, state, len, 0) != (ssize_t)len)
-		return -EIO;
-	r = pack(writer, packed, room, state, len, &writer->header.state_packed);
+	r = packed ? pack(writer, packed, room, state, len, &writer->header.state_packed) : -ENOMEM;
 	if (r < 0)
 		return r;
 	writer->header.state_len = (uint32_t)len;

@@ -8,11 +8,14 @@
 
 #include "vmm/capsule/info.h"
 #include "vmm/mem.h"
+#include "vmm/registers.h"
 
 /* All borrowed. */
 struct kt_capsule_spec {
 	const char *path;
 	const struct kt_capsule_info *info;
+	const struct kt_registers *vcpus;
+	unsigned int n_vcpus;
 	int state_fd;               /* what kt_machine_save_devices() has written */
 	const struct kt_mem *mem;   /* of the machine, which stands still */
 	int base_fd;                /* RAM of the template; -1: the capsule has all pages */

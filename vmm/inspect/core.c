@@ -4,14 +4,16 @@
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/procfs.h>
+#include <sys/user.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
 #include "vmm/inspect/vmcoreinfo.h"
 
 /*
- * The file: ELF header, program headers, notes, and from the next page on the segments, one behind
- * the other. Readers find the kernel by VMCOREINFO, and memory by p_paddr; p_vaddr is where the
+ * The file: ELF header, program headers, a note for each CPU and one for the kernel, and from the
+ * next page on the segments, one behind the other. Readers find the kernel by VMCOREINFO, and memory by p_paddr; p_vaddr is where the
  * kernel's direct map has it.
  */
 
@@ -20,7 +22,17 @@
 
 static const char INFO_NAME[] = "VMCOREINFO";
 
-/* The name and the text are padded to 4 bytes each. */
+/* The name and the contents of a note are padded to 4 bytes each. */
+struct __attribute__((packed)) cpu_note {
+	Elf64_Nhdr header;
+	char name[8];
+	struct elf_prstatus status;
+};
+
+_Static_assert(offsetof(struct cpu_note, status) == sizeof(Elf64_Nhdr) + 8 &&
+		       sizeof(struct elf_prstatus) % 4 == 0,
+	       "padding");
+
 struct note {
 	Elf64_Nhdr header;
 	char name[12];
@@ -76,6 +88,51 @@ static int make_note(struct kt_ram *ram, struct kt_inspect *inspect, struct note
 	note->header.n_namesz = sizeof(INFO_NAME);
 	memcpy(note->name, INFO_NAME, sizeof(INFO_NAME));
 	return kt_vmcoreinfo_find(ram, NULL, 0, on_info, &finder, reterr);
+}
+
+/* As the kernel's crash_setup_regs() fills it in for each CPU; the thread is the CPU's number. */
+static struct cpu_note cpu_note(unsigned int cpu, const struct kt_registers *at)
+{
+	const struct user_regs_struct regs = {
+		.r15 = at->r15,
+		.r14 = at->r14,
+		.r13 = at->r13,
+		.r12 = at->r12,
+		.rbp = at->rbp,
+		.rbx = at->rbx,
+		.r11 = at->r11,
+		.r10 = at->r10,
+		.r9 = at->r9,
+		.r8 = at->r8,
+		.rax = at->rax,
+		.rcx = at->rcx,
+		.rdx = at->rdx,
+		.rsi = at->rsi,
+		.rdi = at->rdi,
+		.orig_rax = UINT64_MAX,
+		.rip = at->rip,
+		.cs = at->cs,
+		.eflags = at->rflags,
+		.rsp = at->rsp,
+		.ss = at->ss,
+		.fs_base = at->fs_base,
+		.gs_base = at->gs_base,
+		.ds = at->ds,
+		.es = at->es,
+		.fs = at->fs,
+		.gs = at->gs,
+	};
+	struct cpu_note note = {
+		.header = { .n_namesz = 5,
+			    .n_descsz = sizeof(note.status),
+			    .n_type = NT_PRSTATUS },
+		.name = "CORE",
+		.status = { .pr_pid = (pid_t)cpu + 1 },
+	};
+
+	_Static_assert(sizeof(regs) == sizeof(note.status.pr_reg), "one layout");
+	memcpy(note.status.pr_reg, &regs, sizeof(regs));
+	return note;
 }
 
 static size_t note_len(const struct note *note)
@@ -164,64 +221,108 @@ static Elf64_Ehdr file_header(size_t n_segments)
 	return header;
 }
 
-/* Where the bytes of the first range begin; the others follow. */
-static uint64_t first_offset(const struct kt_ram *ram, const struct note *note)
-{
-	uint64_t len = sizeof(Elf64_Ehdr) + (1 + ram->n_ranges) * sizeof(Elf64_Phdr) +
-		       note_len(note);
+/* What the functions below share. */
+struct core {
+	struct kt_ram *ram;
+	struct kt_inspect *inspect;
+	const struct kt_registers *vcpus;
+	unsigned int n_vcpus;
+	const struct note *info;
+	int fd;
+};
 
-	return (len + PAGE_LEN - 1) & -(uint64_t)PAGE_LEN;
+static size_t headers_len(const struct core *core)
+{
+	return sizeof(Elf64_Ehdr) + (1 + core->ram->n_ranges) * sizeof(Elf64_Phdr);
 }
 
-static int put_headers(const struct kt_ram *ram, struct kt_inspect *inspect,
-		       const struct note *note, int fd, struct kt_err *reterr)
+static size_t notes_len(const struct core *core)
 {
-	Elf64_Ehdr header = file_header(1 + ram->n_ranges);
-	KT_FREE Elf64_Phdr *segments = calloc(1 + ram->n_ranges, sizeof(*segments));
-	size_t len = (1 + ram->n_ranges) * sizeof(*segments);
-	uint64_t offset = first_offset(ram, note);
+	return core->n_vcpus * sizeof(struct cpu_note) + note_len(core->info);
+}
 
-	if (!segments)
-		return kt_err_oom(reterr);
+/* Where the bytes of the first range begin; the others follow. */
+static uint64_t first_offset(const struct core *core)
+{
+	return (headers_len(core) + notes_len(core) + PAGE_LEN - 1) & -(uint64_t)PAGE_LEN;
+}
+
+/* Returns where the file ends. */
+static uint64_t fill_segments(const struct core *core, Elf64_Phdr *segments)
+{
+	uint64_t offset = first_offset(core);
+
 	segments[0] = (Elf64_Phdr){ .p_type = PT_NOTE,
-				    .p_offset = sizeof(header) + len,
-				    .p_filesz = note_len(note),
-				    .p_memsz = note_len(note) };
-	for (size_t i = 0; i < ram->n_ranges; i++) {
-		const struct kt_ram_range *range = &ram->ranges[i];
+				    .p_offset = headers_len(core),
+				    .p_filesz = notes_len(core),
+				    .p_memsz = notes_len(core) };
+	for (size_t i = 0; i < core->ram->n_ranges; i++) {
+		const struct kt_ram_range *range = &core->ram->ranges[i];
 
 		segments[1 + i] = (Elf64_Phdr){
 			.p_type = PT_LOAD,
 			.p_flags = PF_R | PF_W | PF_X,
 			.p_offset = offset,
-			.p_vaddr = kt_inspect_facts(inspect)->page_offset + range->gpa,
+			.p_vaddr = kt_inspect_facts(core->inspect)->page_offset + range->gpa,
 			.p_paddr = range->gpa,
 			.p_filesz = range->len,
 			.p_memsz = range->len,
 		};
 		offset += range->len;
 	}
-	if (ftruncate(fd, (off_t)offset) < 0)
-		return kt_err_set(reterr, -errno, "writing the core: %m");
-	return put(fd, &header, sizeof(header), 0, reterr) ?:
-	       put(fd, segments, len, sizeof(header), reterr) ?:
-	       put(fd, note, note_len(note), sizeof(header) + len, reterr);
+	return offset;
 }
 
-int kt_core_write(struct kt_ram *ram, struct kt_inspect *inspect, int fd, struct kt_err *reterr)
+static int put_headers(const struct core *core, struct kt_err *reterr)
 {
-	KT_FREE struct note *note = calloc(1, sizeof(*note));
-	KT_FREE char *part = malloc(PART_LEN);
-	uint64_t offset;
-	int r;
+	size_t n = 1 + core->ram->n_ranges;
+	Elf64_Ehdr header = file_header(n);
+	KT_FREE Elf64_Phdr *segments = calloc(n, sizeof(*segments));
 
-	if (!note || !part)
+	if (!segments)
 		return kt_err_oom(reterr);
-	r = make_note(ram, inspect, note, reterr) ?: put_headers(ram, inspect, note, fd, reterr);
-	offset = first_offset(ram, note);
-	for (size_t i = 0; r == 0 && i < ram->n_ranges; i++) {
-		r = put_range(ram, &ram->ranges[i], fd, offset, part, reterr);
-		offset += ram->ranges[i].len;
+	if (ftruncate(core->fd, (off_t)fill_segments(core, segments)) < 0)
+		return kt_err_set(reterr, -errno, "writing the core: %m");
+	return put(core->fd, &header, sizeof(header), 0, reterr) ?:
+	       put(core->fd, segments, n * sizeof(*segments), sizeof(header), reterr);
+}
+
+static int put_notes(const struct core *core, struct kt_err *reterr)
+{
+	uint64_t at = headers_len(core);
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < core->n_vcpus; i++) {
+		struct cpu_note note = cpu_note(i, &core->vcpus[i]);
+
+		r = put(core->fd, &note, sizeof(note), at, reterr);
+		at += sizeof(note);
+	}
+	return r ?: put(core->fd, core->info, note_len(core->info), at, reterr);
+}
+
+static int put_ranges(const struct core *core, struct kt_err *reterr)
+{
+	KT_FREE char *part = malloc(PART_LEN);
+	uint64_t offset = first_offset(core);
+	int r = part ? 0 : kt_err_oom(reterr);
+
+	for (size_t i = 0; r == 0 && i < core->ram->n_ranges; i++) {
+		r = put_range(core->ram, &core->ram->ranges[i], core->fd, offset, part, reterr);
+		offset += core->ram->ranges[i].len;
 	}
 	return r;
+}
+
+int kt_core_write(struct kt_ram *ram, struct kt_inspect *inspect, const struct kt_registers *vcpus,
+		  unsigned int n_vcpus, int fd, struct kt_err *reterr)
+{
+	KT_FREE struct note *info = calloc(1, sizeof(*info));
+	struct core core = { ram, inspect, vcpus, n_vcpus, info, fd };
+
+	if (!info)
+		return kt_err_oom(reterr);
+	return make_note(ram, inspect, info, reterr) ?: put_headers(&core, reterr)
+		       ?: put_notes(&core, reterr)
+		       ?: put_ranges(&core, reterr);
 }

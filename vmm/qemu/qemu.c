@@ -24,6 +24,7 @@
 #include "util/process.h"
 #include "vmm/qemu/argv.h"
 #include "vmm/qemu/debug.h"
+#include "vmm/qemu/devices.h"
 #include "vmm/qemu/gdb.h"
 #include "vmm/qemu/plugin.h"
 #include "vmm/qemu/qmp.h"
@@ -820,56 +821,6 @@ static int qemu_save(struct kt_machine *machine, int state_fd, uint64_t deadline
 	return r < 0 ? explain_loss(qemu, r, reterr) : 0;
 }
 
-/*
- * QEMU's command for Xen's toolstack writes what a migration writes, but no RAM, whether that is
- * shared or private. It leaves the machine as it was.
- */
-static int qemu_save_devices(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
-			     struct kt_err *reterr)
-{
-	json_t *file = json_sprintf("/proc/%d/fd/%d", (int)getpid(), state_fd);
-	struct qemu *qemu = qemu_of(machine);
-	int r = kt_qmp_execute(qemu->qmp, "xen-save-devices-state",
-			       json_pack("{so sb}", "filename", file, "live", false), deadline_ns,
-			       NULL, reterr);
-
-	return r < 0 ? explain_loss(qemu, r, reterr) : 0;
-}
-
-/* Each comma in a value is doubled, as QEMU's options want it. */
-static char *escape_commas(const char *text)
-{
-	char *escaped = malloc(2 * strlen(text) + 1), *to = escaped;
-
-	for (; escaped && *text; text++) {
-		if (*text == ',')
-			*to++ = ',';
-		*to++ = *text;
-	}
-	if (escaped)
-		*to = '\0';
-	return escaped;
-}
-
-/* The monitor for people is the only one that has this command; it answers with its errors. */
-static int qemu_serve_gdb(struct kt_machine *machine, const char *path, uint64_t deadline_ns,
-			  struct kt_err *reterr)
-{
-	struct qemu *qemu = qemu_of(machine);
-	KT_FREE char *escaped = escape_commas(path);
-	json_t *line = json_sprintf("gdbserver unix:%s,server=on,wait=off", escaped ?: "");
-	json_t *answer = NULL;
-	int r = kt_qmp_execute(qemu->qmp, "human-monitor-command",
-			       json_pack("{so}", "command-line", line), deadline_ns, &answer,
-			       reterr);
-
-	if (r == 0 && access(path, F_OK) < 0)
-		r = kt_err_set(reterr, -EIO, "QEMU does not serve gdb on '%s': %.200s", path,
-			       json_string_value(answer) ?: "");
-	json_decref(answer);
-	return r;
-}
-
 static int qemu_guard(struct kt_machine *machine, const struct kt_hello *hello,
 		      uint64_t deadline_ns, struct kt_err *reterr)
 {
@@ -975,8 +926,8 @@ static const struct kt_machine_ops qemu_ops = {
 	.start = qemu_start,
 	.restore = qemu_restore,
 	.save = qemu_save,
-	.save_devices = qemu_save_devices,
-	.serve_gdb = qemu_serve_gdb,
+	.save_devices = kt_qemu_save_devices,
+	.serve_gdb = kt_qemu_serve_gdb,
 	.guard = qemu_guard,
 	.memory = qemu_memory,
 	.port_write = qemu_port_write,

@@ -174,6 +174,21 @@ static int tell_turns(struct kt_hostcall *call)
 	return 0;
 }
 
+static int poll_host(struct kt_hostcall *call)
+{
+	struct pollfd fds[2] = {
+		{ .fd = bell.fds.port, .events = POLLIN },
+		{ .fd = bell.fds.stand, .events = POLLIN },
+	};
+	uint64_t ms = call->value[0];
+
+	if (ms > KT_HOSTCALL_POLL_MS_MAX)
+		return -ERANGE;
+	(void)poll(fds, 2, (int)ms);
+	call->value[0] = fds[0].revents != 0;
+	return 0;
+}
+
 static int serve(struct kt_hostcall *call)
 {
 	if (call->len > KT_HOSTCALL_LEN_MAX)
@@ -193,6 +208,8 @@ static int serve(struct kt_hostcall *call)
 		return serve_limit(call);
 	case KT_HOSTCALL_TURNS:
 		return tell_turns(call);
+	case KT_HOSTCALL_POLL:
+		return poll_host(call);
 	}
 	return -ENOSYS;
 }
