@@ -35,8 +35,9 @@
  * In interactive use the terminal is raw from RUN on. It must be restored on every way out.
  */
 struct shell {
-	struct kt_setup *setup;
-	const struct kt_kernel *kernel;
+	struct kt_setup *setup;         /* NULL in the machine of a capsule */
+	const struct kt_kernel *kernel; /* likewise */
+	bool verbose;                   /* the console goes to standard error */
 	const char *command; /* for --exec; NULL: interactive */
 	struct kt_loop *loop;
 	struct kt_link *link; /* owns the machine */
@@ -238,7 +239,7 @@ static void on_console(void *data, const uint8_t *bytes, size_t len)
 	struct shell *shell = data;
 
 	(void)kt_capture_append(&shell->console, bytes, len);
-	if (shell->setup->options->verbose)
+	if (shell->verbose)
 		(void)kt_write_full(STDERR_FILENO, bytes, len);
 }
 
@@ -302,6 +303,19 @@ static int watch_signals(struct shell *shell)
 	return kt_signals_watch(shell->loop, &shell->signals, signals, KT_ARRAY_LEN(signals));
 }
 
+/* What every shell needs before its machine. */
+static int prepare(struct shell *shell, struct kt_err *reterr)
+{
+	int r = kt_loop_new(&shell->loop);
+
+	if (r == 0)
+		r = watch_signals(shell);
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot set up the shell: %m");
+	return kt_capture_init(&shell->console, "ktest-console", reterr)
+		       ?: kt_link_new(shell->loop, &link_events, shell, &shell->link, reterr);
+}
+
 /* A shell's image has busybox in addition, so the guest always lacks files and gets EXEC. */
 static int restore(struct shell *shell, const struct kt_test *test,
 		   const struct kt_template *template, struct kt_err *reterr)
@@ -340,13 +354,7 @@ static int start(struct shell *shell, const struct kt_test *test, struct kt_err 
 
 	if (fault)
 		return kt_err_set(reterr, -EINVAL, "%s", fault);
-	r = kt_loop_new(&shell->loop);
-	if (r == 0)
-		r = watch_signals(shell);
-	if (r < 0)
-		return kt_err_set(reterr, r, "cannot set up the shell: %m");
-	r = kt_capture_init(&shell->console, "ktest-console", reterr)
-		    ?: kt_link_new(shell->loop, &link_events, shell, &shell->link, reterr);
+	r = prepare(shell, reterr);
 	if (r < 0)
 		return r;
 	kt_link_await(shell->link, "boot", kt_setup_boot_limit_ns(shell->setup, test));
@@ -366,10 +374,29 @@ static void show_console(const struct shell *shell)
 {
 	KT_FREE char *text = kt_capture_text(&shell->console);
 
-	if (!text || shell->setup->options->verbose)
+	if (!text || shell->verbose)
 		return;
 	kt_text_sanitize(text);
 	(void)fputs(kt_text_tail(text, 20), stderr);
+}
+
+/* Runs the loop of a shell that has started with @r, and releases what it owns. */
+static int finish(struct shell *shell, int r, int *ret_status, struct kt_err *reterr)
+{
+	if (r == 0)
+		r = kt_loop_run(shell->loop);
+	restore_terminal(shell);
+	shell->link = kt_link_free(shell->link);
+	if (r == 0 && shell->status < 0) {
+		show_console(shell);
+		r = kt_err_set(reterr, shell->status, "%s", shell->err.text);
+	}
+	*ret_status = shell->status;
+	kt_capture_deinit(&shell->console);
+	if (shell->loop)
+		kt_signals_unwatch(shell->loop, &shell->signals);
+	shell->loop = kt_loop_free(shell->loop);
+	return r;
 }
 
 int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const struct kt_test *test,
@@ -378,25 +405,56 @@ int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const s
 	struct shell shell = {
 		.setup = setup,
 		.kernel = kernel,
+		.verbose = setup->options->verbose,
 		.command = command,
 		.input = KT_SOURCE_NULL,
 		.signals = KT_SOURCE_NULL,
 		.console = KT_CAPTURE_NULL,
 	};
-	int r;
 
-	r = start(&shell, test ?: &default_test, reterr);
+	return finish(&shell, start(&shell, test ?: &default_test, reterr), ret_status, reterr);
+}
+
+/* The program of the guest is of another build, perhaps, and stays. */
+static int send_shell(struct shell *shell, const struct kt_image *image, struct kt_err *reterr)
+{
+	KT_JSON json_t *files = kt_image_manifest(image, KT_PACKAGES_NONE, NULL);
+
+	if (!files)
+		return kt_err_oom(reterr);
+	(void)json_object_del(files, "/bin/busybox");
+	return kt_image_send_changes(image, KT_PACKAGES_NONE, files, shell->link, reterr);
+}
+
+/* The frames wait in the port until the machine, which is restored paused, runs and PID 1 reads. */
+static int reopen(struct shell *shell, const struct kt_shell_capsule *capsule,
+		  struct kt_err *reterr)
+{
+	uint64_t deadline_ns = kt_now_ns() + KT_TEMPLATE_RESTORE_NS;
+	struct kt_machine *machine;
+	int r = prepare(shell, reterr);
+
+	if (r < 0)
+		return r;
+	machine = kt_link_machine(shell->link);
+	kt_link_set_position(shell->link, capsule->position);
+	r = kt_machine_restore(machine, capsule->config, capsule->image, deadline_ns, reterr) ?:
+	    send_shell(shell, capsule->files, reterr);
 	if (r == 0)
-		r = kt_loop_run(shell.loop);
-	restore_terminal(&shell);
-	shell.link = kt_link_free(shell.link);
-	if (r == 0 && shell.status < 0) {
-		show_console(&shell);
-		r = kt_err_set(reterr, shell.status, "%s", shell.err.text);
-	}
-	*ret_status = shell.status;
-	kt_capture_deinit(&shell.console);
-	kt_signals_unwatch(shell.loop, &shell.signals);
-	shell.loop = kt_loop_free(shell.loop);
-	return r;
+		send_run(shell);
+	return r ?: kt_machine_resume(machine, deadline_ns, reterr);
+}
+
+int kt_shell_reopen(const struct kt_shell_capsule *capsule, const char *command, int *ret_status,
+		    struct kt_err *reterr)
+{
+	struct shell shell = {
+		.verbose = capsule->verbose,
+		.command = command,
+		.input = KT_SOURCE_NULL,
+		.signals = KT_SOURCE_NULL,
+		.console = KT_CAPTURE_NULL,
+	};
+
+	return finish(&shell, reopen(&shell, capsule, reterr), ret_status, reterr);
 }

@@ -115,6 +115,16 @@ static int tell_turns(struct kt_hostcall *call)
 	return 0;
 }
 
+static int poll_host(struct kt_hostcall *call)
+{
+	uint64_t ms = call->value[0];
+
+	if (ms > KT_HOSTCALL_POLL_MS_MAX)
+		return -ERANGE;
+	call->value[0] = kt_stand_poll(bell.fds.port, (int)ms);
+	return 0;
+}
+
 static int serve(struct kt_hostcall *call)
 {
 	if (call->len > KT_HOSTCALL_LEN_MAX)
@@ -134,6 +144,8 @@ static int serve(struct kt_hostcall *call)
 		return kt_limit_set(call->value[0]);
 	case KT_HOSTCALL_TURNS:
 		return tell_turns(call);
+	case KT_HOSTCALL_POLL:
+		return poll_host(call);
 	}
 	return -ENOSYS;
 }

@@ -28,6 +28,16 @@ static void await_stop(void)
 	kt_api.bql_unlock();
 }
 
+bool kt_stand_poll(int fd, int ms)
+{
+	struct pollfd fds[2] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = stand_fd, .events = POLLIN },
+	};
+
+	return poll(fds, 2, ms) > 0 && fds[0].revents;
+}
+
 int kt_stand_wait(int fd)
 {
 	struct pollfd fds[2] = {

@@ -2,6 +2,8 @@
 #pragma once
 /* A vCPU that waits for the host in the middle of a block, so that the machine stands still. */
 
+#include <stdbool.h>
+
 /* @fd is an eventfd of the host's: readable while it wants the machine to stop. */
 void kt_stand_init(int fd);
 
@@ -10,3 +12,9 @@ void kt_stand_init(int fd);
  * the machine to stop before: the vCPU has to leave guest code, and may wait again when it is back.
  */
 int kt_stand_wait(int fd);
+
+/*
+ * Waits for the same, no longer than @ms milliseconds of the host's time. Returns whether @fd has
+ * something to read.
+ */
+bool kt_stand_poll(int fd, int ms);
