@@ -825,9 +825,13 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL, "inspect takes one test");
 	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))
 		return kt_err_set(reterr, -EINVAL, "--step goes with 'inspect -t TEST'");
-	if (o->command != KT_COMMAND_INSPECT && (o->vmcore || o->depth || o->pointers))
+	if (o->command != KT_COMMAND_INSPECT && o->vmcore)
+		return kt_err_set(reterr, -EINVAL, "--vmcore goes with the command 'inspect'");
+	if (o->command != KT_COMMAND_INSPECT && o->command != KT_COMMAND_SHELL &&
+	    (o->depth || o->pointers))
 		return kt_err_set(reterr, -EINVAL,
-				  "--vmcore, --depth and --pointers go with the command 'inspect'");
+				  "--depth and --pointers go with the commands 'inspect' and "
+				  "'shell'");
 	if (o->explore && (o->stress_count_given || o->stress_duration_ns))
 		return kt_err_set(reterr, -EINVAL,
 				  "--explore is a stress run with seeds; it does not go with "
