@@ -38,17 +38,17 @@ struct shell {
 	struct kt_setup *setup;         /* NULL in the machine of a capsule */
 	const struct kt_kernel *kernel; /* likewise */
 	bool verbose;                   /* the console goes to standard error */
-	const char *command; /* for --exec; NULL: interactive */
+	const char *command;            /* for --exec; NULL: interactive */
 	struct kt_loop *loop;
 	struct kt_link *link; /* owns the machine */
 	struct kt_source input;
 	struct kt_source signals;
 	struct kt_capture console;
-	struct termios saved; /* state of the terminal before; valid if @raw */
-	bool raw;             /* the terminal is raw */
+	struct termios saved;        /* state of the terminal before; valid if @raw */
+	bool raw;                    /* the terminal is raw */
 	struct kt_packages packages; /* packages of the image that a booted guest is sent */
-	bool booted;          /* RUN was sent */
-	int status;           /* of the guest's shell; negative: @err says why there is none */
+	bool booted;                 /* RUN was sent */
+	int status; /* of the guest's shell; negative: @err says why there is none */
 	struct kt_err err;
 };
 
@@ -438,8 +438,8 @@ static int reopen(struct shell *shell, const struct kt_shell_capsule *capsule,
 		return r;
 	machine = kt_link_machine(shell->link);
 	kt_link_set_position(shell->link, capsule->position);
-	r = kt_machine_restore(machine, capsule->config, capsule->image, deadline_ns, reterr) ?:
-	    send_shell(shell, capsule->files, reterr);
+	r = kt_machine_restore(machine, capsule->config, capsule->image, deadline_ns, reterr)
+		    ?: send_shell(shell, capsule->files, reterr);
 	if (r == 0)
 		send_run(shell);
 	return r ?: kt_machine_resume(machine, deadline_ns, reterr);

@@ -13,8 +13,8 @@
 
 /*
  * The file: ELF header, program headers, a note for each CPU and one for the kernel, and from the
- * next page on the segments, one behind the other. Readers find the kernel by VMCOREINFO, and memory by p_paddr; p_vaddr is where the
- * kernel's direct map has it.
+ * next page on the segments, one behind the other. Readers find the kernel by VMCOREINFO, and
+ * memory by p_paddr; p_vaddr is where the kernel's direct map has it.
  */
 
 #define PAGE_LEN 4096u
@@ -123,9 +123,7 @@ static struct cpu_note cpu_note(unsigned int cpu, const struct kt_registers *at)
 		.gs = at->gs,
 	};
 	struct cpu_note note = {
-		.header = { .n_namesz = 5,
-			    .n_descsz = sizeof(note.status),
-			    .n_type = NT_PRSTATUS },
+		.header = { .n_namesz = 5, .n_descsz = sizeof(note.status), .n_type = NT_PRSTATUS },
 		.name = "CORE",
 		.status = { .pr_pid = (pid_t)cpu + 1 },
 	};
@@ -188,15 +186,15 @@ static int put_range(struct kt_ram *ram, const struct kt_ram_range *range, int f
 	int r = 0;
 
 	while (r == 0 && at < end && kt_ram_data(ram, at, &data) == 0 && data.gpa < end) {
-		uint64_t to = KT_MIN((data.gpa + data.len + PAGE_LEN - 1) & -(uint64_t)PAGE_LEN,
-				     end);
+		uint64_t to =
+			KT_MIN((data.gpa + data.len + PAGE_LEN - 1) & -(uint64_t)PAGE_LEN, end);
 
 		at = KT_MAX(at, data.gpa & -(uint64_t)PAGE_LEN);
 		for (; r == 0 && at < to; at += KT_MIN(to - at, (uint64_t)PART_LEN)) {
 			size_t len = (size_t)KT_MIN(to - at, (uint64_t)PART_LEN);
 
-			r = kt_ram_read(ram, at, part, len, reterr) ?:
-			    put_pages(fd, part, len, offset + (at - range->gpa), reterr);
+			r = kt_ram_read(ram, at, part, len, reterr)
+				    ?: put_pages(fd, part, len, offset + (at - range->gpa), reterr);
 		}
 	}
 	return r;
@@ -283,8 +281,8 @@ static int put_headers(const struct core *core, struct kt_err *reterr)
 		return kt_err_oom(reterr);
 	if (ftruncate(core->fd, (off_t)fill_segments(core, segments)) < 0)
 		return kt_err_set(reterr, -errno, "writing the core: %m");
-	return put(core->fd, &header, sizeof(header), 0, reterr) ?:
-	       put(core->fd, segments, n * sizeof(*segments), sizeof(header), reterr);
+	return put(core->fd, &header, sizeof(header), 0, reterr)
+		       ?: put(core->fd, segments, n * sizeof(*segments), sizeof(header), reterr);
 }
 
 static int put_notes(const struct core *core, struct kt_err *reterr)
