@@ -4,8 +4,8 @@
 
 usage: capsule.py SAMPLE_KEPT
 
-A guest gives itself a name that it also prints. The name is then looked for in its capsule: by path,
-in a core, by gdb's protocol, and in a shell of the machine that goes on.
+A guest gives itself a name that it also prints. The name is then looked for in its capsule: by
+path, in a core, and in a shell of the machine that goes on.
 """
 
 import json
