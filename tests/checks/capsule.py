@@ -100,14 +100,13 @@ def check_copy(sample, capsule, name, scratch):
     check("this one" in call(copy, "open", moved), "and knows that it is the same build")
 
 
-def drgn_name(core):
-    """The guest's name as drgn reads it; None without drgn."""
-    script = ("import drgn, re, sys\n"
+def drgn_name(core, address):
+    """The kernel's release and the guest's name as drgn reads them; None without drgn."""
+    script = ("import drgn, sys\n"
               "prog = drgn.Program()\nprog.set_core_dump(sys.argv[1])\n"
-              "info = prog['VMCOREINFO'].string_().decode()\n"
-              "at = int(re.search(r'SYMBOL\\(init_uts_ns\\)=(\\w+)', info)[1], 16)\n"
-              "print(prog.read(at + 65, 65).split(b'\\0')[0].decode())\n")
-    run = subprocess.run([os.environ.get("DRGN_PYTHON", "python3"), "-c", script, core],
+              "print(prog['UTS_RELEASE'].string_().decode(),"
+              " prog.read(int(sys.argv[2], 0), 65).split(b'\\0')[0].decode())\n")
+    run = subprocess.run([os.environ.get("DRGN_PYTHON", "python3"), "-c", script, core, address],
                          capture_output=True, text=True)
     if "ModuleNotFoundError" in run.stderr:
         return None
@@ -124,11 +123,13 @@ def check_core(sample, capsule, name, scratch):
     check(json.loads(text)[PATH] == name, "the guest's name is in the core")
     notes = subprocess.run(["readelf", "-n", core], capture_output=True, text=True).stdout
     check(notes.count("NT_PRSTATUS") == 2 and "VMCOREINFO" in notes, "it has the notes of a core")
-    seen = drgn_name(core)
+    where = call(sample, "inspect", "--vmcore", core, "--format", "json", f"&{PATH}", "kernel")
+    found = json.loads(where)
+    seen = drgn_name(core, re.search(r"0x[0-9a-f]+", str(found[f"&{PATH}"])).group())
     if seen is None:
         print("   drgn is not installed", flush=True)
     else:
-        check("kept-" in seen and seen == name, "drgn reads it, too", seen)
+        check(seen == f"{found['kernel']['release']} {name}", "drgn reads it, too", seen)
     core.unlink()
 
 

@@ -39,7 +39,7 @@ static int hang_run(struct kt_ctx *ctx)
 	int r = name_guest(ctx);
 
 	while (r == 0)
-		__asm__ volatile("pause");
+		(void)pause();
 	return r;
 }
 

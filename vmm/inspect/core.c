@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "vmm/inspect/space.h"
 #include "vmm/inspect/vmcoreinfo.h"
 
 /*
@@ -229,9 +230,15 @@ struct core {
 	int fd;
 };
 
+/* The notes, the kernel's image, and the ranges. */
+static size_t n_segments(const struct core *core)
+{
+	return 2 + core->ram->n_ranges;
+}
+
 static size_t headers_len(const struct core *core)
 {
-	return sizeof(Elf64_Ehdr) + (1 + core->ram->n_ranges) * sizeof(Elf64_Phdr);
+	return sizeof(Elf64_Ehdr) + n_segments(core) * sizeof(Elf64_Phdr);
 }
 
 static size_t notes_len(const struct core *core)
@@ -245,6 +252,42 @@ static uint64_t first_offset(const struct core *core)
 	return (headers_len(core) + notes_len(core) + PAGE_LEN - 1) & -(uint64_t)PAGE_LEN;
 }
 
+static Elf64_Phdr memory(uint64_t offset, uint64_t kva, uint64_t gpa, uint64_t len)
+{
+	return (Elf64_Phdr){
+		.p_type = PT_LOAD,
+		.p_flags = PF_R | PF_W | PF_X,
+		.p_offset = offset,
+		.p_vaddr = kva,
+		.p_paddr = gpa,
+		.p_filesz = len,
+		.p_memsz = len,
+	};
+}
+
+/*
+ * The kernel's image once more, by its own addresses: whoever reads the page tables finds the first
+ * of them there. It has no bytes of its own. If it is not in one range, no segment is made of it.
+ */
+static Elf64_Phdr image(const struct core *core)
+{
+	uint64_t begin, end, gpa, offset = first_offset(core);
+
+	if (!kt_inspect_has_symbol(core->inspect, "_text", &begin) ||
+	    !kt_inspect_has_symbol(core->inspect, "_end", &end) || end <= begin)
+		return (Elf64_Phdr){ .p_type = PT_NULL };
+	gpa = begin - KT_START_KERNEL_MAP + kt_inspect_facts(core->inspect)->phys_base;
+	for (size_t i = 0; i < core->ram->n_ranges; i++) {
+		const struct kt_ram_range *range = &core->ram->ranges[i];
+
+		if (gpa >= range->gpa && gpa - range->gpa < range->len &&
+		    end - begin <= range->len - (gpa - range->gpa))
+			return memory(offset + (gpa - range->gpa), begin, gpa, end - begin);
+		offset += range->len;
+	}
+	return (Elf64_Phdr){ .p_type = PT_NULL };
+}
+
 /* Returns where the file ends. */
 static uint64_t fill_segments(const struct core *core, Elf64_Phdr *segments)
 {
@@ -254,18 +297,13 @@ static uint64_t fill_segments(const struct core *core, Elf64_Phdr *segments)
 				    .p_offset = headers_len(core),
 				    .p_filesz = notes_len(core),
 				    .p_memsz = notes_len(core) };
+	segments[1] = image(core);
 	for (size_t i = 0; i < core->ram->n_ranges; i++) {
 		const struct kt_ram_range *range = &core->ram->ranges[i];
 
-		segments[1 + i] = (Elf64_Phdr){
-			.p_type = PT_LOAD,
-			.p_flags = PF_R | PF_W | PF_X,
-			.p_offset = offset,
-			.p_vaddr = kt_inspect_facts(core->inspect)->page_offset + range->gpa,
-			.p_paddr = range->gpa,
-			.p_filesz = range->len,
-			.p_memsz = range->len,
-		};
+		segments[2 + i] =
+			memory(offset, kt_inspect_facts(core->inspect)->page_offset + range->gpa,
+			       range->gpa, range->len);
 		offset += range->len;
 	}
 	return offset;
@@ -273,7 +311,7 @@ static uint64_t fill_segments(const struct core *core, Elf64_Phdr *segments)
 
 static int put_headers(const struct core *core, struct kt_err *reterr)
 {
-	size_t n = 1 + core->ram->n_ranges;
+	size_t n = n_segments(core);
 	Elf64_Ehdr header = file_header(n);
 	KT_FREE Elf64_Phdr *segments = calloc(n, sizeof(*segments));
 
