@@ -226,44 +226,48 @@ def check_elsewhere(sample, capsule, scratch):
     check_shell(sample, whole, name_in(text))
 
 
-def kill_while_written(sample, where, delay_s):
-    """Kills the runner so long after the stage has appeared; returns whether it had not ended."""
-    for file in where.glob("*.capsule"):
+def start_large(sample, where):
+    """Starts a run, and returns when it has begun to write its capsule."""
+    for file in where.iterdir():
         file.unlink()
-    known = set(where.iterdir())
     run = subprocess.Popen([sample, "--exact", "kept_large", "--seed", str(SEED), "--capsule",
                             "on-fail", "--capsule-dir", where], stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + TIMEOUT_S
-    while not set(where.iterdir()) - known and run.poll() is None:
-        check(time.monotonic() < deadline, "a capsule is begun")
-    time.sleep(delay_s)
-    running = run.poll() is None
-    run.kill()
-    run.wait()
-    return running
+    while not os.listdir(where):
+        if run.poll() is not None or time.monotonic() > deadline:
+            check(False, "a capsule is begun")
+        time.sleep(0.001)
+    return run
 
 
 def check_kills(sample, scratch):
     where = scratch / "kills"
     where.mkdir()
+    capsule = where / f"kept_large.{SEED}.capsule"
     rng = random.Random(SEED)
-    whole = absent = 0
+    run, began = start_large(sample, where), time.monotonic()
+    while not capsule.exists():
+        time.sleep(0.001)
+    took_s = time.monotonic() - began
+    run.wait()
+    whole = unfinished = 0
     for i in range(ROUNDS):
-        # Most capsules are written in half a second; a few moments are later.
-        kill_while_written(sample, where, rng.random() ** 2 * 0.6)
-        time.sleep(0.2)
-        capsule = where / f"kept_large.{SEED}.capsule"
+        run = start_large(sample, where)
+        time.sleep(rng.random() * 1.5 * took_s)
+        run.kill()
+        run.wait()
+        time.sleep(0.1)  # the session dies with its runner, but not at the same instant
         if capsule.exists():
             whole += 1
             check(value_in(sample, capsule).startswith("kept-"), f"round {i}: it is whole")
-        else:
-            absent += 1
-    stages = [p for p in where.iterdir() if STAGE in p.name]
-    check(absent and stages, f"of {ROUNDS} killed runs {whole} left a capsule, {absent} none; "
-          f"{len(stages)} left something unfinished")
+        unfinished += any(STAGE in name for name in os.listdir(where))
+    check(0 < whole < ROUNDS and unfinished,
+          f"a capsule is written in {took_s:.2f} s; {ROUNDS} killed runs have left {whole} whole, "
+          f"and {unfinished} unfinished")
+    (where / f"x{STAGE}abcdef").write_text("unfinished")
     run_test(sample, "kept_passes", "--capsule-dir", where, status=0)
-    check(not [p for p in where.iterdir() if STAGE in p.name], "which the next run has removed")
+    check(not any(STAGE in name for name in os.listdir(where)), "which the next run removes")
 
 
 def check_cache(sample, capsule, scratch):

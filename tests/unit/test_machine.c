@@ -243,7 +243,7 @@ Test(machine, one_killed_while_it_is_asked_says_so_instead_of_a_broken_pipe)
 
 Test(machine, one_killed_while_it_is_guarded_says_so_instead_of_a_broken_pipe)
 {
-	check_killed_at_restore("gdb", &(const struct kt_hello){ .die = 0xffffffff81000000 });
+	check_killed_at_restore("stub", &(const struct kt_hello){ .die = 0xffffffff81000000 });
 }
 
 /* The guest counts in a loop of two instructions. */
