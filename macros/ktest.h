@@ -17,6 +17,8 @@
 #include <ktest/report.h>
 #include <ktest/scenario.h>
 #include <ktest/scheduler.h>
+#include <ktest/series.h>
+#include <ktest/snapshot.h>
 #include <ktest/test.h>
 #include <ktest/topology.h>
 #include <ktest/work.h>

@@ -47,7 +47,7 @@ enum kt_hostcall_op {
 	KT_HOSTCALL_SEED,
 	/*
 	 * The host is told when @value[0] ns of virtual time from now have passed, 0: never, and
-	 * from then on KT_HOSTCALL_SEND fails with -EPIPE.
+	 * from then on the guest does not get on.
 	 */
 	KT_HOSTCALL_LIMIT,
 	/* Returns in @value the struct kt_turns_made since KT_HOSTCALL_SEED. */

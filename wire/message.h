@@ -17,21 +17,22 @@
 
 enum kt_message {
 	/* from the guest to the host */
-	KT_MSG_HELLO = KT_FRAME_TYPE('H', 'E', 'L', 'O'),      /* JSON: wire/hello.h */
-	KT_MSG_STEP_BEGIN = KT_FRAME_TYPE('S', 'T', 'E', 'P'), /* struct kt_msg_step */
-	KT_MSG_STEP_END = KT_FRAME_TYPE('S', 'T', 'E', 'N'),   /* struct kt_msg_step */
-	KT_MSG_STDOUT = KT_FRAME_TYPE('S', 'O', 'U', 'T'),     /* bytes: KT_STDIO_CHUNK_MAX */
-	KT_MSG_STDERR = KT_FRAME_TYPE('S', 'E', 'R', 'R'),     /* bytes: KT_STDIO_CHUNK_MAX */
-	KT_MSG_SCX_LOG = KT_FRAME_TYPE('S', 'L', 'O', 'G'),    /* a scheduler's output */
-	KT_MSG_SCX_DUMP = KT_FRAME_TYPE('S', 'D', 'M', 'P'),   /* the kernel's dump of it */
-	KT_MSG_DMESG = KT_FRAME_TYPE('D', 'M', 'S', 'G'),      /* kernel log text */
-	KT_MSG_RESULT = KT_FRAME_TYPE('R', 'S', 'L', 'T'),     /* wire/result.h */
-	KT_MSG_CRASH = KT_FRAME_TYPE('C', 'R', 'S', 'H'),      /* struct kt_msg_crash */
-	KT_MSG_DOING = KT_FRAME_TYPE('D', 'O', 'I', 'N'),      /* text: KT_DOING_MAX */
-	KT_MSG_SETTLED = KT_FRAME_TYPE('S', 'E', 'T', 'D'),    /* empty: SETTLE is done */
-	KT_MSG_WOKE = KT_FRAME_TYPE('W', 'O', 'K', 'E'),       /* empty: WAKE is done */
-	KT_MSG_KERNEL_REQUEST = KT_FRAME_TYPE('K', 'O', 'P', 'Q'), /* wire/kernel_op.h */
-	KT_MSG_BYE = KT_FRAME_TYPE('B', 'Y', 'E', ' '),        /* struct kt_msg_bye */
+	KT_MSG_HELLO = KT_FRAME_TYPE('H', 'E', 'L', 'O'),            /* JSON: wire/hello.h */
+	KT_MSG_STEP_BEGIN = KT_FRAME_TYPE('S', 'T', 'E', 'P'),       /* struct kt_msg_step */
+	KT_MSG_STEP_END = KT_FRAME_TYPE('S', 'T', 'E', 'N'),         /* struct kt_msg_step */
+	KT_MSG_STDOUT = KT_FRAME_TYPE('S', 'O', 'U', 'T'),           /* bytes: KT_STDIO_CHUNK_MAX */
+	KT_MSG_STDERR = KT_FRAME_TYPE('S', 'E', 'R', 'R'),           /* bytes: KT_STDIO_CHUNK_MAX */
+	KT_MSG_SCX_LOG = KT_FRAME_TYPE('S', 'L', 'O', 'G'),          /* a scheduler's output */
+	KT_MSG_SCX_DUMP = KT_FRAME_TYPE('S', 'D', 'M', 'P'),         /* the kernel's dump of it */
+	KT_MSG_DMESG = KT_FRAME_TYPE('D', 'M', 'S', 'G'),            /* kernel log text */
+	KT_MSG_RESULT = KT_FRAME_TYPE('R', 'S', 'L', 'T'),           /* wire/result.h */
+	KT_MSG_CRASH = KT_FRAME_TYPE('C', 'R', 'S', 'H'),            /* struct kt_msg_crash */
+	KT_MSG_DOING = KT_FRAME_TYPE('D', 'O', 'I', 'N'),            /* text: KT_DOING_MAX */
+	KT_MSG_SETTLED = KT_FRAME_TYPE('S', 'E', 'T', 'D'),          /* empty: SETTLE is done */
+	KT_MSG_WOKE = KT_FRAME_TYPE('W', 'O', 'K', 'E'),             /* empty: WAKE is done */
+	KT_MSG_KERNEL_REQUEST = KT_FRAME_TYPE('K', 'O', 'P', 'Q'),   /* wire/kernel_op.h */
+	KT_MSG_SNAPSHOT_REQUEST = KT_FRAME_TYPE('S', 'N', 'R', 'Q'), /* wire/snapshot.h */
+	KT_MSG_BYE = KT_FRAME_TYPE('B', 'Y', 'E', ' '),              /* struct kt_msg_bye */
 
 	/* from the host to the guest */
 	KT_MSG_SETTLE = KT_FRAME_TYPE('S', 'E', 'T', 'L'), /* empty: prepare to be saved */
@@ -40,10 +41,11 @@ enum kt_message {
 	KT_MSG_EXEC = KT_FRAME_TYPE('E', 'X', 'E', 'C'),   /* empty: execute /init, answer HELO */
 	KT_MSG_WAKE = KT_FRAME_TYPE('W', 'A', 'K', 'E'),   /* struct kt_msg_wake */
 	KT_MSG_RUN = KT_FRAME_TYPE('R', 'U', 'N', ' '),    /* wire/run.h */
-	KT_MSG_RESULT_ACK = KT_FRAME_TYPE('R', 'A', 'C', 'K'), /* empty: RSLT has arrived */
+	KT_MSG_RESULT_ACK = KT_FRAME_TYPE('R', 'A', 'C', 'K'),     /* empty: RSLT has arrived */
 	KT_MSG_KERNEL_REPLY = KT_FRAME_TYPE('K', 'O', 'P', 'R'),   /* wire/kernel_op.h */
-	KT_MSG_STDIN = KT_FRAME_TYPE('S', 'T', 'D', 'I'),      /* bytes; empty: end of file */
-	KT_MSG_WINDOW = KT_FRAME_TYPE('W', 'I', 'N', 'S'),     /* struct kt_msg_window */
+	KT_MSG_SNAPSHOT_REPLY = KT_FRAME_TYPE('S', 'N', 'R', 'P'), /* wire/snapshot.h */
+	KT_MSG_STDIN = KT_FRAME_TYPE('S', 'T', 'D', 'I'),          /* bytes; empty: end of file */
+	KT_MSG_WINDOW = KT_FRAME_TYPE('W', 'I', 'N', 'S'),         /* struct kt_msg_window */
 };
 
 /*

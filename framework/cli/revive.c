@@ -282,7 +282,7 @@ int kt_revive_shell(const struct kt_capsule_info *info, const struct kt_machine_
 		.config = &config,
 		.image = image,
 		.position = info->position,
-		.verbose = options->verbose,
+		.options = options,
 	};
 	int r = check_listens(info, reterr) ?: find_qemu(info, options, &qemu, reterr)
 			?: pack_shell(&files, reterr);

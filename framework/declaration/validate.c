@@ -23,6 +23,7 @@
 #include "guest/scenario/definition.h"
 #include "guest/scenario/lifetime.h"
 #include "guest/scenario/op.h"
+#include "guest/scenario/periodic.h"
 #include "guest/test/check.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
@@ -76,6 +77,14 @@ static void check_topology(struct validation *v)
 	if (topology.llcs % topology.numa_nodes)
 		fault(v, ".topology cannot deal %u LLCs out to %u NUMA nodes evenly", topology.llcs,
 		      topology.numa_nodes);
+}
+
+static void check_snapshots(struct validation *v)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	if (kt_periodic_check(v->test, &err) < 0)
+		fault(v, "%s", err.text);
 }
 
 static void check_machine(struct validation *v)
@@ -352,6 +361,7 @@ static unsigned int check_test(const struct kt_test_node *tests, const struct kt
 	check_name(&v, tests);
 	check_topology(&v);
 	check_machine(&v);
+	check_snapshots(&v);
 	if (test->watchdog_ms > WATCHDOG_MS_MAX)
 		fault(&v, ".watchdog_ms is %u; the kernel takes 1..%u", test->watchdog_ms,
 		      WATCHDOG_MS_MAX);

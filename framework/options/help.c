@@ -101,7 +101,7 @@ static const char help[] =
 	"      --mirror URI         Debian archive to fetch from (KTESTS_MIRROR)\n"
 	"      --suite SUITE        suite of that archive (default trixie-backports)\n"
 	"\n"
-	"Looking into a kernel (docs/inspect.md):\n"
+	"Looking into a kernel (docs/inspect.md), also by Ctrl-] in a shell:\n"
 	"      --vmcore FILE        an ELF core, or all bytes of a guest's RAM\n"
 	"      --step N             of a test: the step at whose end is looked, from 0 (default "
 	"the "

@@ -900,10 +900,13 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL, "inspect takes one test");
 	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))
 		return kt_err_set(reterr, -EINVAL, "--step goes with 'inspect -t TEST'");
-	if (!looks && (o->vmcore || o->depth || o->pointers))
+	if (!looks && o->vmcore)
 		return kt_err_set(reterr, -EINVAL,
-				  "--vmcore, --depth and --pointers go with the commands 'inspect' "
-				  "and 'open'");
+				  "--vmcore goes with the commands 'inspect' and 'open'");
+	if (!looks && o->command != KT_COMMAND_SHELL && (o->depth || o->pointers))
+		return kt_err_set(reterr, -EINVAL,
+				  "--depth and --pointers go with the commands 'inspect', 'open' "
+				  "and 'shell'");
 	if (o->explore && (o->stress_count_given || o->stress_duration_ns))
 		return kt_err_set(reterr, -EINVAL,
 				  "--explore is a stress run with seeds; it does not go with "

@@ -9,6 +9,7 @@
 #include <ktest/test.h>
 
 #include "framework/outcome/capture.h"
+#include "framework/outcome/snapshots.h"
 #include "wire/result.h"
 
 /* The phases of an attempt, in order; an attempt has either BOOT or FORK. Each has a deadline. */
@@ -40,18 +41,19 @@ struct kt_outcome {
 	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each phase */
 	uint64_t total_ns;              /* from start to end of the attempt, without READY */
 	/* From the moment at which the runner wants the machine to the first instruction. */
-	uint64_t begin_ns;           /* 0: the test has not begun */
-	struct kt_capture out;       /* standard output of the guest */
-	struct kt_capture err;       /* standard error of the guest */
-	struct kt_capture console;   /* serial console */
-	struct kt_capture dmesg;     /* kernel log of the test, if it failed */
-	struct kt_capture scx_log;   /* what its schedulers have printed */
-	struct kt_capture scx_dump;  /* what the kernel has dumped about them */
-	struct kt_capture host;      /* what the session process has printed, from .post_vm too */
-	char *capsule;               /* file of the machine's last moment; NULL: none; owned */
-	uint64_t capsule_bytes;      /* its length */
-	char *no_capsule;            /* why there is none that was wanted; NULL else; owned */
-	struct kt_outcome *previous; /* earlier attempts of the test, latest first; not owned */
+	uint64_t begin_ns;             /* 0: the test has not begun */
+	struct kt_capture out;         /* standard output of the guest */
+	struct kt_capture err;         /* standard error of the guest */
+	struct kt_capture console;     /* serial console */
+	struct kt_capture dmesg;       /* kernel log of the test, if it failed */
+	struct kt_capture scx_log;     /* what its schedulers have printed */
+	struct kt_capture scx_dump;    /* what the kernel has dumped about them */
+	struct kt_capture host;        /* what the session process has printed, from .post_vm too */
+	struct kt_snapshots snapshots; /* of its machine, that it has asked for */
+	char *capsule;                 /* file of the machine's last moment; NULL: none; owned */
+	uint64_t capsule_bytes;        /* its length */
+	char *no_capsule;              /* why there is none that was wanted; NULL else; owned */
+	struct kt_outcome *previous;   /* earlier attempts of the test, latest first; not owned */
 };
 
 #define KT_OUTCOME_NULL                                                                            \
@@ -66,6 +68,7 @@ struct kt_outcome {
 		.scx_log = KT_CAPTURE_NULL,                                                        \
 		.scx_dump = KT_CAPTURE_NULL,                                                       \
 		.host = KT_CAPTURE_NULL,                                                           \
+		.snapshots = KT_SNAPSHOTS_NULL,                                                    \
 	})
 
 /*

@@ -69,15 +69,28 @@ static json_t *phases_to_json(const struct kt_outcome *outcome)
 	return phases;
 }
 
+/* The snapshots have files of their own, with names that follow from this one's. */
+static json_t *snapshots_to_json(const struct kt_outcome *outcome)
+{
+	json_t *array = outcome->snapshots.n ? json_array() : NULL;
+
+	for (size_t i = 0; array && i < outcome->snapshots.n; i++)
+		(void)json_array_append_new(
+			array, json_pack("{s:s, s:I}", "name", outcome->snapshots.at[i].name,
+					 "bytes", (json_int_t)outcome->snapshots.at[i].len));
+	return array;
+}
+
 static json_t *attempt_to_json(const struct kt_outcome *outcome)
 {
 	json_t *template =
 		outcome->template_ram ? json_sprintf("%016" PRIx64, outcome->template_ram) : NULL;
 
-	return json_pack("{si so so* si so so ss* ss*}", "attempt", (int)outcome->attempt, "seed",
-			 json_sprintf("%" PRIu64, outcome->seed), "template", template, "total_ms",
-			 (int)(outcome->total_ns / 1000000), "phases_ns", phases_to_json(outcome),
-			 "result", kt_result_to_json(&outcome->result), "capsule", outcome->capsule,
+	return json_pack("{si so so* si so so so* ss* ss*}", "attempt", (int)outcome->attempt,
+			 "seed", json_sprintf("%" PRIu64, outcome->seed), "template", template,
+			 "total_ms", (int)(outcome->total_ns / 1000000), "phases_ns",
+			 phases_to_json(outcome), "result", kt_result_to_json(&outcome->result),
+			 "snapshots", snapshots_to_json(outcome), "capsule", outcome->capsule,
 			 "no_capsule", outcome->no_capsule);
 }
 
@@ -158,11 +171,29 @@ static int write_output(struct sidecar *sidecar, const struct kt_outcome *outcom
 		       ?: write_capture(sidecar, outcome, &outcome->err, "stderr");
 }
 
+/* NAME.snapshot.SNAPSHOT.json for each; those of the latest attempt. */
+static int write_snapshots(struct sidecar *sidecar, const struct kt_outcome *outcome)
+{
+	const struct kt_snapshots *snapshots = &outcome->snapshots;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < snapshots->n; i++) {
+		KT_FREE char *text = kt_snapshots_text(snapshots, &snapshots->at[i]);
+		KT_FREE char *ending = kt_format("snapshot.%s.json", snapshots->at[i].name);
+		KT_FREE char *path = ending ? make_path(sidecar, outcome, ending) : NULL;
+
+		r = text && path ? kt_file_publish(path, text, snapshots->at[i].len, &sidecar->err)
+				 : kt_err_oom(&sidecar->err);
+	}
+	return r;
+}
+
 static int write_all(struct sidecar *sidecar, const struct kt_outcome *outcome)
 {
 	return write_outcome(sidecar, outcome) ?: write_output(sidecar, outcome)
 		       ?: write_capture(sidecar, outcome, &outcome->scx_log, "scheduler.log")
-		       ?: write_capture(sidecar, outcome, &outcome->scx_dump, "dump");
+		       ?: write_capture(sidecar, outcome, &outcome->scx_dump, "dump")
+		       ?: write_snapshots(sidecar, outcome);
 }
 
 static int sidecar_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)

@@ -86,6 +86,7 @@ static void end_if_complete(struct kt_job *job)
 	job->outcome.total_ns = kt_now_ns() - job->began_ns - job->outcome.phase_ns[KT_PHASE_READY];
 	if (!job->has_outcome)
 		explain_death(job);
+	kt_snapshots_scan(&job->outcome.snapshots);
 	job->events->ended(job);
 }
 

@@ -15,6 +15,7 @@
 #include "framework/session/look.h"
 #include "framework/session/phase.h"
 #include "framework/session/session.h"
+#include "framework/session/snapshots.h"
 #include "framework/session/symbol.h"
 #include "framework/setup/time.h"
 #include "util/cleanup.h"
@@ -378,6 +379,8 @@ void kt_session_on_frame(void *data, const struct kt_frame *frame)
 		on_step(session, frame);
 	else if (frame->type == KT_MSG_KERNEL_REQUEST && session->phase == KT_PHASE_RUN)
 		kt_session_on_kernel_request(session, frame);
+	else if (frame->type == KT_MSG_SNAPSHOT_REQUEST && session->phase == KT_PHASE_RUN)
+		kt_session_on_snapshot_request(session, frame);
 	else if (frame->type == KT_MSG_RESULT && session->phase == KT_PHASE_RUN)
 		on_result(session, frame);
 	else

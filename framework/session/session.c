@@ -10,6 +10,7 @@
 #include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
+#include "framework/session/snapshots.h"
 #include "framework/setup/limits.h"
 #include "guest/test/ctx.h"
 #include "util/cleanup.h"
@@ -232,6 +233,7 @@ static void run_post_vm(struct kt_session_state *session)
 	kt_ctx_init(&ctx, outcome->test);
 	ctx.view = &view;
 	ctx.kernel.service = kt_session_kernel_service(session);
+	ctx.snapshots = kt_session_snapshot_service(session);
 	/* .post_vm adds to the result of the guest; the context borrows it meanwhile. */
 	ctx.result = outcome->result;
 	kt_session_report(session->report_fd, KT_SESSION_POST_VM, "");
@@ -273,6 +275,7 @@ int kt_session_main(const struct kt_session *spec)
 		drive(&session);
 	still_machine(&session);
 	run_post_vm(&session);
+	kt_session_forget_snapshots(&session);
 	kt_session_keep_end(&session);
 	kt_session_forget_kernel(&session);
 	session.link = kt_link_free(session.link);

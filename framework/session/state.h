@@ -18,9 +18,13 @@ struct kt_session_state {
 	struct kt_outcome *outcome;
 	int report_fd;
 
-	struct kt_loop *loop; /* owned */
-	struct kt_link *link; /* owned, with the machine; NULL before and after */
+	struct kt_loop *loop;     /* owned */
+	struct kt_link *link;     /* owned, with the machine; NULL before and after */
 	struct kt_memctx *memctx; /* owned; NULL until the guest's kernel is asked for */
+	/* snapshots.h: the report that was looked at last; owned, NULL: none. */
+	json_t *viewed;
+	char viewed_name[KT_SNAPSHOT_NAME_MAX + 1];
+	uint64_t viewed_offset;
 	bool looked;     /* look.h: values were printed */
 	size_t n_unseen; /* paths that could not be */
 	bool kept;       /* capsule.h: a capsule was written, or could not be */

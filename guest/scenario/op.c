@@ -19,7 +19,7 @@
 
 static const struct kt_op_ops *const families[] = {
 	kt_cgroup_ops, kt_cpuset_ops,    kt_worker_ops,  kt_payload_ops, kt_capture_ops,
-	kt_irq_ops,    kt_scheduler_ops, kt_bpf_map_ops, kt_kernel_ops,
+	kt_irq_ops,    kt_scheduler_ops, kt_bpf_map_ops, kt_kernel_ops,  kt_snapshot_ops,
 };
 
 const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind)
@@ -123,6 +123,8 @@ char *kt_op_text(const struct kt_op *op)
 				 op->bpf.field ?: "");
 	if (op->bpf.map)
 		return kt_format("%s(\"%s\")", name, op->bpf.map);
+	if (op->kind == KT_OP_CAPTURE_SNAPSHOT)
+		return kt_format("%s(\"%s\")", name, op->tag ?: "");
 	if (op->kind == KT_OP_AWAIT_SCHEDULER_EXIT)
 		return kt_format("%s(%u)", name, op->timeout_ms);
 	if (ops && ops->effect == KT_OP_NAMES_NONE)

@@ -221,6 +221,7 @@ static int hold_step(struct kt_scenario *scenario, const struct kt_step *step)
 	int r;
 
 	scenario->hold_ns = scenario->hold_ns ?: kt_now_ns();
+	scenario->periodic.began_ns = scenario->hold_ns;
 	r = kt_record_begin(&scenario->records, &scenario->live, step->name, &record, &err);
 	if (r == 0 && scenario->schedulers.scheduler)
 		record->scheduler = scenario->schedulers.scheduler->name;
@@ -335,11 +336,13 @@ json_t *kt_scenario_report(const struct kt_scenario *scenario)
 	if (!scenario->records.first && !reports->n && !scenario->applied &&
 	    !json_array_size(scenario->schedulers.history) && !scenario->payloads.n_done)
 		return NULL;
-	return json_pack(
-		"{so so so sI sO* sI sO* so*}", "operations", operations_to_json(scenario->applied),
-		"steps", kt_records_to_json(&scenario->records), "workers",
-		workers_to_json(reports), "n_workers", (json_int_t)reports->n, "payloads",
-		scenario->payloads.done, "n_payloads", (json_int_t)scenario->payloads.n_done,
-		"schedulers", scenario->schedulers.history, "kernel_memory",
-		kt_kernel_captures_to_json(&scenario->ctx->kernel));
+	return json_pack("{so so so sI sO* sI sO* so* so*}", "operations",
+			 operations_to_json(scenario->applied), "steps",
+			 kt_records_to_json(&scenario->records), "workers",
+			 workers_to_json(reports), "n_workers", (json_int_t)reports->n, "payloads",
+			 scenario->payloads.done, "n_payloads",
+			 (json_int_t)scenario->payloads.n_done, "schedulers",
+			 scenario->schedulers.history, "kernel_memory",
+			 kt_kernel_captures_to_json(&scenario->ctx->kernel), "periodic_snapshots",
+			 kt_periodic_to_json(&scenario->periodic));
 }

@@ -4,6 +4,7 @@
 #include "guest/scenario/state.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "guest/scenario/hold.h"
@@ -19,11 +20,13 @@ int kt_scenario_new(struct kt_ctx *ctx, struct kt_port *port, struct kt_scenario
 		return -ENOMEM;
 	scenario->ctx = ctx;
 	scenario->port = port;
+	kt_periodic_init(&scenario->periodic, ctx->test);
 	kt_live_init(&scenario->live, ctx);
 	kt_payload_set_init(&scenario->payloads, ctx);
 	kt_scheduler_set_init(&scenario->schedulers, ctx, port);
 	kt_records_init(&scenario->records);
 	kt_kernel_memory_use_port(ctx, port);
+	kt_snapshots_use_port(ctx, port);
 	ctx->scenario = scenario;
 	*ret_scenario = scenario;
 	return 0;
@@ -39,6 +42,7 @@ struct kt_scenario *kt_scenario_free(struct kt_scenario *scenario)
 	kt_pid_lists_free(scenario->captures);
 	kt_live_deinit(&scenario->live);
 	kt_kernel_memory_use_port(scenario->ctx, NULL);
+	kt_snapshots_use_port(scenario->ctx, NULL);
 	scenario->ctx->scenario = NULL; /* the functions in api.c look at it */
 	free(scenario);
 	return NULL;
@@ -71,6 +75,24 @@ int kt_scenario_fail(struct kt_scenario *scenario, const struct kt_err *err, con
 	return kt_fail(scenario->ctx, where, "%s: %s", what, err->text);
 }
 
+/* One that fails is told, and the scenario goes on: an assertion about it will notice. */
+static void take_periodic(struct kt_scenario *scenario)
+{
+	int i = kt_periodic_take(&scenario->periodic, kt_now_ns());
+	struct kt_err err = KT_ERR_NULL;
+	char name[KT_SNAPSHOT_NAME_MAX + 1];
+
+	if (i < 0)
+		return;
+	(void)snprintf(name, sizeof(name), KT_SNAPSHOT_PERIODIC "%03d", i);
+	if (kt_snapshot_capture(scenario->ctx, name, true, &err) == 0) {
+		scenario->periodic.n_taken++;
+		return;
+	}
+	scenario->periodic.n_failed++;
+	(void)fprintf(stderr, "ktest: snapshot '%s': %s\n", name, err.text);
+}
+
 int kt_scenario_hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct kt_err *reterr)
 {
 	const struct kt_hold_watch watch = {
@@ -80,6 +102,15 @@ int kt_scenario_hold_until(struct kt_scenario *scenario, uint64_t end_ns, struct
 		.payloads = scenario->steps ? &scenario->payloads : NULL,
 	};
 
+	uint64_t due_ns;
+	int r;
+
+	while ((due_ns = kt_periodic_due_ns(&scenario->periodic)) < end_ns) {
+		r = kt_hold_until(&watch, due_ns, reterr);
+		if (r < 0)
+			return r;
+		take_periodic(scenario);
+	}
 	return kt_hold_until(&watch, end_ns, reterr);
 }
 

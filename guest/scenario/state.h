@@ -8,6 +8,7 @@
 #include "guest/payload/set.h"
 #include "guest/port/port.h"
 #include "guest/scenario/live.h"
+#include "guest/scenario/periodic.h"
 #include "guest/scenario/pidlist.h"
 #include "guest/scenario/record.h"
 #include "guest/scheduler/set.h"
@@ -19,6 +20,7 @@ struct kt_scenario {
 	const struct kt_step *steps; /* of the test; NULL while no step runs */
 	bool in_backdrop;            /* cgroups that are created now live to the end of the test */
 	uint64_t hold_ns;            /* when the first hold began; 0: not yet */
+	struct kt_periodic periodic;
 	struct kt_live live;
 	struct kt_payload_set payloads;
 	struct kt_scheduler_set schedulers;

@@ -9,6 +9,7 @@
 
 #include "guest/test/child.h"
 #include "guest/test/kernel.h"
+#include "guest/test/snapshot.h"
 #include "wire/result.h"
 
 struct kt_scenario; /* guest/scenario/state.h */
@@ -38,7 +39,8 @@ struct kt_ctx {
 	pthread_mutex_t lock;          /* of result */
 	struct kt_result result;
 
-	struct kt_kernel_memory kernel; /* who accesses it, and what was read */
+	struct kt_kernel_memory kernel;       /* who accesses it, and what was read */
+	struct kt_snapshot_service snapshots; /* shares the lock of @kernel */
 
 	struct kt_scenario *scenario;  /* in the guest while the test runs; else NULL */
 	const struct kt_vm_view *view; /* on the host in .post_vm; else NULL */

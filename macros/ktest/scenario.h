@@ -158,6 +158,7 @@ enum kt_op_kind {
 	KT_OP_KILL_PAYLOAD,
 	KT_OP_CAPTURE_CGROUP_PROCS,
 	KT_OP_CAPTURE_CGROUP_THREADS,
+	KT_OP_CAPTURE_SNAPSHOT,
 	KT_OP_STEER_IRQ,
 	KT_OP_ATTACH_SCHEDULER,
 	KT_OP_DETACH_SCHEDULER,
@@ -365,6 +366,14 @@ struct kt_op {
 #define KT_CAPTURE_CGROUP_THREADS(tag_name, name)                                                  \
 	{                                                                                          \
 		.kind = KT_OP_CAPTURE_CGROUP_THREADS, .cgroup = (name), .tag = (tag_name)          \
+	}
+/*
+ * Takes a snapshot of the whole machine, and keeps it under a name of 1 to 40 letters, digits, '_',
+ * '-' and '.': KT_CAPTURE_SNAPSHOT("busy"). See kt_capture(). An error if it cannot be taken.
+ */
+#define KT_CAPTURE_SNAPSHOT(snapshot_name)                                                         \
+	{                                                                                          \
+		.kind = KT_OP_CAPTURE_SNAPSHOT, .tag = (snapshot_name)                             \
 	}
 /* Directs interrupt @number to a CPU (smp_affinity_list). An error if the CPU is not online. */
 #define KT_STEER_IRQ(number, cpu_number)                                                           \

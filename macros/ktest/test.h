@@ -51,6 +51,9 @@ struct kt_scheduler; /* see ktest/scheduler.h */
  * @timeout_ms:  time limit in milliseconds, from the start of the test to its result. Default:
  *               @duration_ms + 10 000. The limit is multiplied on a slow machine: by 3 under
  *               TCG, or by --timeout-multiplier. --timeout replaces it.
+ * @num_snapshots: take this many snapshots of the machine while the steps run, 1..64, named
+ *               periodic_000 and so on; for kt_periodic(). They are spread evenly over the middle
+ *               80 % of @duration_ms, at least 100 ms apart. Default 0: none.
  * @backdrop:    what exists from before the first step until after the last one:
  *               .backdrop = { KT_SETUP(...), KT_OPS(...) }.
  * @steps:       KT_STEPS(): the scenario. A test has either @steps or @run.
@@ -96,6 +99,7 @@ struct kt_test {
 	unsigned int mips;
 	unsigned int duration_ms;
 	unsigned int timeout_ms;
+	unsigned int num_snapshots;
 	struct kt_backdrop backdrop;
 	const struct kt_step *steps;
 	struct kt_checks checks;
@@ -161,7 +165,7 @@ int kt_main(int argc, char **argv);
  *	      .run = two_cpus_run);
  */
 #define KTEST(test_name, ...)                                                                      \
-	KT_DECLARATION_BEGIN									   \
+	KT_DECLARATION_BEGIN                                                                       \
 	static const struct kt_test kt_test_##test_name = {                                        \
 		.name = #test_name, .file = __FILE__, .line = __LINE__, __VA_ARGS__                \
 	};                                                                                         \
@@ -171,7 +175,7 @@ int kt_main(int argc, char **argv);
 		static struct kt_test_node node = { &kt_test_##test_name, NULL };                  \
 		kt_test_register(&node);                                                           \
 	}                                                                                          \
-	KT_DECLARATION_END									   \
+	KT_DECLARATION_END                                                                         \
 	typedef int kt_needs_semicolon_##test_name
 
 #ifdef __cplusplus

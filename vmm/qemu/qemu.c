@@ -263,9 +263,10 @@ static void deliver_alarm(struct qemu *qemu, const uint8_t *bytes, size_t len)
 {
 	(void)bytes;
 	(void)len;
-	/* What the guest sent before its limit comes first. It can send nothing after it. */
+	/* What the guest sent before its limit comes first. It stands still now. */
 	while (read_channel(qemu, &qemu->port, deliver_port))
 		;
+	read_console_file(qemu);
 	qemu->machine.events->expired(qemu->machine.data);
 }
 
