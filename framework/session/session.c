@@ -191,9 +191,9 @@ static void drive(struct kt_session_state *session)
 }
 
 /*
- * .post_vm may look at the machine's memory, and so does who writes a capsule: its vCPUs stand still
- * from here on. What is on its way
- * from the machine is taken first; a machine that has ended has nothing more to say.
+ * .post_vm may look at the machine's memory, and so does who writes a capsule: its vCPUs stand
+ * still from here on. What is on its way from the machine is taken first; a machine that has ended
+ * has nothing more to say.
  */
 static void still_machine(struct kt_session_state *session)
 {

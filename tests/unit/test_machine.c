@@ -243,7 +243,7 @@ Test(machine, one_killed_while_it_is_asked_says_so_instead_of_a_broken_pipe)
 
 Test(machine, one_killed_while_it_is_guarded_says_so_instead_of_a_broken_pipe)
 {
-	check_killed_at_restore("gdb", &(const struct kt_hello){ .die = 0xffffffff81000000 });
+	check_killed_at_restore("stub", &(const struct kt_hello){ .die = 0xffffffff81000000 });
 }
 
 /* The guest counts in a loop of two instructions. */
@@ -357,6 +357,44 @@ Test(machine, one_restored_with_a_copy_of_the_ram_keeps_it_there)
 	cr_assert(ge(u32, peek_file(config.ram_fd, TINY_GUEST_COUNTER), count));
 	cr_assert(eq(u32, peek_file(image.ram_fd, TINY_GUEST_COUNTER), saved));
 	(void)close(config.ram_fd);
+	close_image(&image);
+}
+
+/* A machine that was restored copy-on-write, whose RAM a capsule has to have. */
+Test(machine, one_reopened_stands_where_it_was_and_goes_on)
+{
+	struct kt_machine_config config;
+	struct kt_machine_image image = save_guest(&config);
+	struct kt_machine_image kept = { new_memfd(), new_memfd(), true };
+	uint64_t deadline_ns = kt_now_ns() + VM_PATIENCE;
+	struct kt_registers before, after;
+	struct kt_err err = KT_ERR_NULL;
+	static char ram[TINY_GUEST_MIB << 20];
+	uint32_t count;
+	struct vm vm;
+
+	vm_restore(&vm, &config, &image);
+	cr_assert(zero(int, kt_machine_pause(vm.machine, deadline_ns, &err)), "%s", err.text);
+	count = peek(&vm, TINY_GUEST_COUNTER);
+	cr_assert(zero(int, kt_machine_registers(vm.machine, 0, &before, deadline_ns, &err)));
+	cr_assert(zero(int, kt_machine_save_devices(vm.machine, kept.state_fd, deadline_ns, &err)),
+		  "%s", err.text);
+	cr_assert(zero(int, kt_mem_read(&vm.mem, 0, ram, sizeof(ram), &err)), "%s", err.text);
+	cr_assert(zero(int, kt_write_full(kept.ram_fd, ram, sizeof(ram))));
+	cr_assert(zero(int, kt_machine_resume(vm.machine, deadline_ns, &err)), "%s", err.text);
+	await_counter_above(&vm, count, "after its devices were saved");
+	vm_close(&vm);
+
+	config.ram_fd = kept.ram_fd;
+	vm_restore(&vm, &config, &kept);
+	cr_assert(eq(u32, peek(&vm, TINY_GUEST_COUNTER), count));
+	cr_assert(zero(int, kt_machine_registers(vm.machine, 0, &after, deadline_ns, &err)));
+	cr_assert(zero(int, memcmp(&before, &after, sizeof(before))));
+	cr_assert(eq(u32, peek(&vm, TINY_GUEST_COUNTER), count));
+	cr_assert(zero(int, kt_machine_resume(vm.machine, deadline_ns, &err)), "%s", err.text);
+	await_counter_above(&vm, count, "when it goes on");
+	vm_close(&vm);
+	close_image(&kept);
 	close_image(&image);
 }
 
