@@ -18,8 +18,8 @@
 
 /*
  * A request by a host call finds the vCPUs standing still already. They cannot tell their registers
- * there, and must not be paused for that: where a vCPU goes on after a pause has been seen to differ
- * from run to run. Where no host calls are served, the machine is paused.
+ * there, and must not be paused for that: of many runs with one seed in which they were, one went
+ * another way. Where no host calls are served, the machine is paused.
  *
  * A report is kept as text, because its tree takes ten times the memory. The tree that a view has
  * needed last is kept too, because views of one report follow each other.
