@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Backtraces by the kernel's own tables (ORC), where the guest has changed the stack, the tables and
- * the registers. The input is changes of ten bytes, {where, a number}: the uppermost bits of where
- * say whether it is the stack, the tables of the image, or a register; what is 1 to 0x40 in the
- * uppermost byte of a number makes it an address on the stack, what is 0x80 or more one of a
- * function.
+ * Backtraces by the kernel's own tables (ORC), where the guest has changed the stack, the tables
+ * and the registers. The input is changes of ten bytes, {where, a number}: the uppermost bits of
+ * where say whether it is the stack, the tables of the image, or a register. 1 to 0x40 in the
+ * uppermost byte of a number makes it an address on the stack, 0x80 or more one of a function.
  */
 #include <string.h>
 

@@ -253,6 +253,7 @@ Test(snapshot_file, bad_texts_are_refused, .init = open_store, .fini = close_sto
 
 static const char REPORT[] =
 	"{'schema': 'ktest-snapshot', 'version': 1, 'step': null, 'programs': {'error': 'no IDR'},"
+	" 'cpus': [{'cpu': 0}],"
 	" 'runqueues': [{'cpu': 0, 'nr': 3}, {'cpu': 1, 'nr': -4}],"
 	" 'scx': {'schedulers': [{'name': 'a', 'root': true, 'address': '0xff10'},"
 	"  {'name': 'b', 'root': false, 'address': '0xff20'}],"
@@ -408,6 +409,7 @@ Test(snapshot_view, each_fault_says_what_there_is, .init = parse_report, .fini =
 	EXPECT_FAULT(NO_VARIABLE, "'y'", U64, ACTIVE, VARIABLE("y"));
 	EXPECT_FAULT(AMBIGUOUS, "2 sections have a variable 'both': a.bss, b.bss", U64,
 		     VARIABLE("both"));
+	EXPECT_FAULT(NO_FIELD, "there are: schema, version", U64, GET("nowhere"));
 	EXPECT_FAULT(NO_FIELD, "there are: in", U64, VARIABLE("deep"), GET("inn"));
 	EXPECT_FAULT(NO_FIELD, "there are: n", U64, MAP("hash"), AT(0), GET("m"));
 	EXPECT_FAULT(NO_STRUCT, "'y' is a member of what has none", U64, VARIABLE("x"), GET("y"));
