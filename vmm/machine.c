@@ -38,6 +38,18 @@ int kt_machine_save(struct kt_machine *machine, int state_fd, uint64_t deadline_
 	return machine->ops->save(machine, state_fd, deadline_ns, reterr);
 }
 
+int kt_machine_save_devices(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
+			    struct kt_err *reterr)
+{
+	return machine->ops->save_devices(machine, state_fd, deadline_ns, reterr);
+}
+
+int kt_machine_serve_gdb(struct kt_machine *machine, const char *path, uint64_t deadline_ns,
+			 struct kt_err *reterr)
+{
+	return machine->ops->serve_gdb(machine, path, deadline_ns, reterr);
+}
+
 int kt_machine_guard(struct kt_machine *machine, const struct kt_hello *hello, uint64_t deadline_ns,
 		     struct kt_err *reterr)
 {

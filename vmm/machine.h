@@ -99,6 +99,11 @@ struct kt_machine_config {
 struct kt_machine_image {
 	int ram_fd;   /* the RAM file of the machine that was saved; open for reading and writing */
 	int state_fd; /* everything else, as kt_machine_save() wrote it; open for reading */
+	/*
+	 * kt_machine_save_devices() wrote the state. The machine is then restored paused, and needs
+	 * a RAM file of its own (config->ram_fd).
+	 */
+	bool devices_only;
 };
 
 /* Why a machine ended. Only KT_EXIT_SHUTDOWN is success. */
@@ -142,6 +147,10 @@ struct kt_machine_ops {
 		       struct kt_err *reterr);
 	int (*save)(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
 		    struct kt_err *reterr);
+	int (*save_devices)(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
+			    struct kt_err *reterr);
+	int (*serve_gdb)(struct kt_machine *machine, const char *path, uint64_t deadline_ns,
+			 struct kt_err *reterr);
 	int (*guard)(struct kt_machine *machine, const struct kt_hello *hello, uint64_t deadline_ns,
 		     struct kt_err *reterr);
 	int (*memory)(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr);
@@ -181,7 +190,8 @@ int kt_machine_start(struct kt_machine *machine, const struct kt_machine_config 
 		     struct kt_err *reterr);
 
 /*
- * Continues a saved machine in @machine, and returns when the guest runs. @config must describe the
+ * Continues a saved machine in @machine, and returns when the guest runs, or stands still ready
+ * to run (image->devices_only). @config must describe the
  * machine that was saved; its kernel, initramfs and command line are not used. If @config has a RAM
  * file, that must hold a copy of the image's. After a failure the machine can only be destroyed.
  */
@@ -196,6 +206,20 @@ int kt_machine_restore(struct kt_machine *machine, const struct kt_machine_confi
  */
 int kt_machine_save(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
 		    struct kt_err *reterr);
+
+/*
+ * Writes everything but the RAM of a machine that stands still to @state_fd, an empty regular file.
+ * The machine can go on. Its RAM, as kt_machine_memory() gives it now, and @state_fd are an image.
+ */
+int kt_machine_save_devices(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
+			    struct kt_err *reterr);
+
+/*
+ * Serves gdb on the UNIX socket @path, which must not be there yet; the caller removes it at last.
+ * The first byte of gdb pauses the machine.
+ */
+int kt_machine_serve_gdb(struct kt_machine *machine, const char *path, uint64_t deadline_ns,
+			 struct kt_err *reterr);
 
 /*
  * Gives the machine the addresses of the guest's kernel, so that it can undo a crash of the guest

@@ -128,27 +128,51 @@ void kt_ramfile_punch(int fd)
 	(void)munmap(map, len);
 }
 
+/* Where the kernel cannot copy, as from a disk to a memfd, this process does. */
+static ssize_t copy_by_hand(const char *map, int to, off_t at, off_t end)
+{
+	return pwrite(to, map + at, (size_t)(end - at), at);
+}
+
 /*
  * copy_file_range(2) shares the blocks where the file system can, and copies inside the kernel
- * else.
+ * else. It refuses two different file systems (Linux 5.19).
  */
-int kt_ramfile_copy(int from, int to)
+static int copy_range(int from, const char *map, int to, off_t at, off_t end)
 {
-	off_t at = 0;
-	struct stat st;
+	bool by_hand = false;
 
-	if (fstat(from, &st) < 0 || ftruncate(to, st.st_size) < 0)
-		return -errno;
-	while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
-		off_t end = lseek(from, at, SEEK_HOLE), in = at, out = at;
+	while (at < end) {
+		off_t in = at, out = at;
+		ssize_t n = by_hand ? copy_by_hand(map, to, at, end)
+				    : copy_file_range(from, &in, to, &out, (size_t)(end - at), 0);
 
-		while (in < end) {
-			ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - in), 0);
-
-			if (n <= 0)
-				return n < 0 ? -errno : -EIO;
-		}
-		at = end;
+		if (n < 0 && !by_hand && (errno == EXDEV || errno == EINVAL))
+			by_hand = true;
+		else if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		else
+			at += n;
 	}
 	return 0;
+}
+
+int kt_ramfile_copy(int from, int to)
+{
+	char *map = NULL;
+	uint64_t len = 0;
+	off_t at = 0;
+	int r = map_whole(from, &map, &len);
+
+	if (r == 0 && ftruncate(to, (off_t)len) < 0)
+		r = -errno;
+	while (r == 0 && (at = lseek(from, at, SEEK_DATA)) >= 0) {
+		off_t end = lseek(from, at, SEEK_HOLE);
+
+		r = copy_range(from, map, to, at, end);
+		at = end;
+	}
+	if (map)
+		(void)munmap(map, len);
+	return r;
 }

@@ -47,11 +47,17 @@ enum kt_hostcall_op {
 	KT_HOSTCALL_SEED,
 	/*
 	 * The host is told when @value[0] ns of virtual time from now have passed, 0: never, and
-	 * from then on KT_HOSTCALL_SEND fails with -EPIPE.
+	 * from then on the guest does not get on.
 	 */
 	KT_HOSTCALL_LIMIT,
 	/* Returns in @value the struct kt_turns_made since KT_HOSTCALL_SEED. */
 	KT_HOSTCALL_TURNS,
+	/*
+	 * Tells in @value[0] whether the host has sent something that waits to be received. If not,
+	 * the host is waited for, but no longer than @value[0] ms of its time, at most
+	 * KT_HOSTCALL_POLL_MS_MAX. For shells, whose users have the host's time.
+	 */
+	KT_HOSTCALL_POLL,
 };
 
 /* A request. The memory that it names must be present: -EFAULT otherwise. */
@@ -66,4 +72,5 @@ struct kt_hostcall {
 
 _Static_assert(sizeof(struct kt_hostcall) == 48, "both sides have the same layout");
 
-#define KT_HOSTCALL_LEN_MAX 65536u
+#define KT_HOSTCALL_LEN_MAX     65536u
+#define KT_HOSTCALL_POLL_MS_MAX 100u

@@ -15,6 +15,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "vmm/capsule/writer.h"
 
 /*
  * The whole cache as one list of entries. An entry is what a run uses as a unit, a directory or a
@@ -32,8 +33,9 @@ static const struct kind {
 	{ "kernel", "kernels", "kernels", false },
 	{ "image", "images", NULL, false },
 	{ "template", "templates", "template-", true },
-	{ "symbols", "inspect", NULL, false }, /* and types, of kernels that were looked into */
-	{ "apt", "apt", NULL, false }, /* one entry: the private tree of "kernel fetch" */
+	{ "capsule", "capsules", NULL, false }, /* stages have locks of their own */
+	{ "symbols", "inspect", NULL, false },  /* and types, of kernels that were looked into */
+	{ "apt", "apt", NULL, false },          /* one entry: the private tree of "kernel fetch" */
 };
 
 struct entry {
@@ -193,6 +195,14 @@ static bool remove_entry(const struct entry *entry)
 	return false;
 }
 
+static unsigned int sweep_capsules(uint64_t *ret_bytes)
+{
+	KT_FREE char *dir = NULL;
+
+	*ret_bytes = 0;
+	return kt_cache_path("capsules", &dir, NULL) < 0 ? 0 : kt_capsule_sweep(dir, ret_bytes);
+}
+
 /*
  * Stages of killed builders go in any case: they are never used. One that is still being built is
  * neither removed nor counted.
@@ -210,6 +220,8 @@ static int prune(const struct kt_options *options)
 		n += kt_cache_sweep(kinds[i].sub, kinds[i].lock, kinds[i].per_entry, &swept);
 		removed += swept;
 	}
+	n += sweep_capsules(&swept);
+	removed += swept;
 	if (read_all(&entries, &err) < 0)
 		return fail(&err);
 	for (size_t i = 0; i < entries.n; i++) {

@@ -89,17 +89,27 @@ static int print_word(struct kt_inspect *inspect, const char *words, json_t *all
 	return 0;
 }
 
+static int print_one(struct kt_inspect *inspect, const struct kt_options *options, const char *path,
+		     json_t *all, struct kt_err *reterr)
+{
+	return kt_is_walk(path) ? print_word(inspect, path, all, reterr)
+				: print_path(inspect, options, path, all, reterr);
+}
+
+int kt_inspect_print_one(struct kt_inspect *inspect, const struct kt_options *options,
+			 const char *path, struct kt_err *reterr)
+{
+	return print_one(inspect, options, path, NULL, reterr);
+}
+
 static size_t print_paths(struct kt_inspect *inspect, const struct kt_options *options, json_t *all)
 {
 	size_t n_failed = 0;
 
 	for (size_t i = 0; i < options->paths.n; i++) {
-		const char *path = options->paths.at[i];
 		struct kt_err err = KT_ERR_NULL;
-		int r = kt_is_walk(path) ? print_word(inspect, path, all, &err)
-					 : print_path(inspect, options, path, all, &err);
 
-		if (r == 0)
+		if (print_one(inspect, options, options->paths.at[i], all, &err) == 0)
 			continue;
 		complain(&err);
 		n_failed++;

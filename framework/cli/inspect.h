@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* "ktests inspect": typed values of a kernel, from a file that holds a guest's RAM. */
+/* "ktests inspect": typed values of a kernel as text or JSON. */
 
 #include <stddef.h>
 
@@ -15,3 +15,7 @@ int kt_inspect_command(const struct kt_options *options);
  * Returns how many of the paths could not be shown; each has its error on stderr.
  */
 size_t kt_inspect_print(struct kt_inspect *inspect, const struct kt_options *options);
+
+/* Prints the value at a path, or what a word says, as text. */
+int kt_inspect_print_one(struct kt_inspect *inspect, const struct kt_options *options,
+			 const char *path, struct kt_err *reterr);

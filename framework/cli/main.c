@@ -15,6 +15,7 @@
 #include "framework/cli/inspect.h"
 #include "framework/cli/kernel.h"
 #include "framework/cli/list.h"
+#include "framework/cli/open.h"
 #include "framework/cli/shell.h"
 #include "framework/cli/template.h"
 #include "framework/cli/verifier.h"
@@ -26,9 +27,11 @@
 #include "framework/run/runner.h"
 #include "framework/setup/time.h"
 #include "schedulers/loader.h"
+#include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
+#include "vmm/capsule/writer.h"
 
 /*
  * kt_main(): the program from its command line to its exit status. It parses the options,
@@ -210,6 +213,23 @@ static int run_plan(const char *program, struct kt_setup *setup,
 	return exit_status(options, &counts, signal, r < 0 || r_end < 0);
 }
 
+/*
+ * Capsules that a killed run has left unfinished go, and a directory that cannot be written is told
+ * before the run.
+ */
+static int prepare_capsules(const struct kt_options *options, struct kt_err *reterr)
+{
+	KT_FREE char *dir = options->capsule_dir ? strdup(options->capsule_dir) : NULL;
+	int r = options->capsule_dir ? kt_mkdir_all(options->capsule_dir, reterr)
+				     : kt_cache_path("capsules", &dir, reterr);
+
+	if (r == 0 && options->capsule_dir && access(dir, W_OK | X_OK) < 0)
+		r = kt_err_set(reterr, -errno, "capsules cannot be written to '%s': %m", dir);
+	if (r == 0 && dir)
+		(void)kt_capsule_sweep(dir, NULL);
+	return r;
+}
+
 static int run(const char *program, const struct kt_options *options,
 	       const struct kt_selection *selection)
 {
@@ -242,6 +262,8 @@ static int run(const char *program, const struct kt_options *options,
 		return fail(program, &err, status);
 	if (options->command == KT_COMMAND_INSPECT)
 		setup.look = kt_inspect_print;
+	if (options->capsule != KT_CAPSULE_NEVER && prepare_capsules(options, &err) < 0)
+		return fail(program, &err, KT_EXIT_STATUS_REPORT);
 	return run_plan(program, &setup, selection, &plan);
 }
 
@@ -398,6 +420,8 @@ static int dispatch(const char *program, const struct kt_options *options)
 		return verifier(program, options);
 	case KT_COMMAND_LOAD:
 		return load(program, options);
+	case KT_COMMAND_OPEN:
+		return kt_open_command(program, options);
 	case KT_COMMAND_INSPECT:
 		return options->vmcore ? kt_inspect_command(options) : with_tests(program, options);
 	case KT_COMMAND_TEMPLATE_LIST:

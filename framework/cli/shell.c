@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "framework/cli/prompt.h"
+#include "framework/cli/terminal.h"
 #include "framework/outcome/capture.h"
 #include "framework/run/group.h"
 #include "framework/setup/limits.h"
@@ -32,22 +32,24 @@
  * its own kind: no test runs, so no frame of a test means anything here, and while the shell runs
  * there is no deadline, because the user decides how long.
  *
- * In interactive use the terminal is raw from RUN on. It must be restored on every way out.
+ * In interactive use the terminal is raw from RUN on. It must be restored on every way out. Ctrl-]
+ * opens the prompt of the host (prompt.h), which gets what is typed until it is closed.
  */
 struct shell {
-	struct kt_setup *setup;
-	const struct kt_kernel *kernel;
+	struct kt_setup *setup;         /* NULL in the machine of a capsule */
+	const struct kt_kernel *kernel; /* likewise */
+	const struct kt_options *options;
 	const char *command; /* for --exec; NULL: interactive */
 	struct kt_loop *loop;
 	struct kt_link *link; /* owns the machine */
 	struct kt_source input;
 	struct kt_source signals;
 	struct kt_capture console;
-	struct termios saved; /* state of the terminal before; valid if @raw */
-	bool raw;             /* the terminal is raw */
+	struct kt_terminal terminal;
+	struct kt_prompt prompt;
 	struct kt_packages packages; /* packages of the image that a booted guest is sent */
-	bool booted;          /* RUN was sent */
-	int status;           /* of the guest's shell; negative: @err says why there is none */
+	bool booted;                 /* RUN was sent */
+	int status; /* of the guest's shell; negative: @err says why there is none */
 	struct kt_err err;
 };
 
@@ -66,38 +68,58 @@ static void send_frame(struct shell *shell, enum kt_message type, const void *pa
 		fail(shell, -ENOMEM, "out of memory");
 }
 
+/* Bytes for the guest, up to the key that opens the prompt; returns how many were taken. */
+static size_t take_for_guest(struct shell *shell, const char *bytes, size_t n)
+{
+	const char *key = shell->terminal.changed ? memchr(bytes, KT_TERMINAL_ESCAPE, n) : NULL;
+	size_t len = key ? (size_t)(key - bytes) : n;
+
+	if (len)
+		send_frame(shell, KT_MSG_STDIN, bytes, len);
+	if (!key)
+		return n;
+	kt_prompt_open(&shell->prompt);
+	return len + 1;
+}
+
+static size_t take_for_prompt(struct shell *shell, const char *bytes)
+{
+	if (kt_prompt_put(&shell->prompt, *bytes))
+		send_frame(shell, KT_MSG_STDIN, bytes, 1);
+	return 1;
+}
+
 static void on_input(void *data, uint32_t events)
 {
 	struct shell *shell = data;
 	char bytes[KT_STDIO_CHUNK_MAX];
 	ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
+	size_t used;
 
 	(void)events;
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	if (n <= 0)
-		kt_loop_remove(shell->loop, &shell->input);
-	send_frame(shell, KT_MSG_STDIN, bytes, n > 0 ? (size_t)n : 0); /* empty: end of file */
-}
-
-static void set_raw(struct shell *shell)
-{
-	struct termios raw;
-
-	if (tcgetattr(STDIN_FILENO, &shell->saved) < 0)
+	/* At the prompt, Ctrl-D. The end of input comes again then. */
+	if (n <= 0 && shell->prompt.open) {
+		kt_prompt_close(&shell->prompt);
 		return;
-	raw = shell->saved;
-	cfmakeraw(&raw);
-	/* In a background process group, tcsetattr() would stop this process. */
-	(void)signal(SIGTTOU, SIG_IGN);
-	shell->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+	}
+	if (n <= 0) {
+		kt_loop_remove(shell->loop, &shell->input);
+		send_frame(shell, KT_MSG_STDIN, bytes, 0); /* empty: end of file */
+		return;
+	}
+	for (size_t at = 0; at < (size_t)n; at += used)
+		used = shell->prompt.open ? take_for_prompt(shell, bytes + at)
+					  : take_for_guest(shell, bytes + at, (size_t)n - at);
 }
 
-static void restore_terminal(struct shell *shell)
+/* The prompt exists only where somebody can type. */
+static void take_terminal(struct shell *shell)
 {
-	if (shell->raw)
-		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &shell->saved);
-	shell->raw = false;
+	if (isatty(STDIN_FILENO))
+		(void)fputs("ktests: Ctrl-] looks into the guest's kernel (? helps)\n", stderr);
+	kt_terminal_set(&shell->terminal, KT_TERMINAL_RAW);
 }
 
 static int watch_input(struct shell *shell)
@@ -119,15 +141,6 @@ static int watch_input(struct shell *shell)
 	return r;
 }
 
-/* 24 x 80 when standard input is not a terminal. */
-static struct winsize window_size(void)
-{
-	struct winsize size = { .ws_row = 24, .ws_col = 80 };
-
-	(void)ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-	return size;
-}
-
 /*
  * A booted guest lacks the files of its packages. It handles FILE frames before the RUN behind
  * them.
@@ -145,7 +158,7 @@ static void send_packages(struct shell *shell)
 /* The deadline ends here; the terminal becomes raw, and input flows. */
 static void send_run(struct shell *shell)
 {
-	struct winsize size = window_size();
+	struct winsize size = kt_terminal_size();
 	const char *const environment[] = { "KTESTS=1", NULL };
 	struct kt_run_request run = {
 		.mode = shell->command ? KT_RUN_EXEC : KT_RUN_SHELL,
@@ -168,7 +181,7 @@ static void send_run(struct shell *shell)
 	kt_link_await_nothing(shell->link);
 	send_frame(shell, KT_MSG_RUN, data, len);
 	if (!shell->command)
-		set_raw(shell);
+		take_terminal(shell);
 	if (watch_input(shell) < 0)
 		fail(shell, -EIO, "cannot read standard input");
 }
@@ -238,7 +251,7 @@ static void on_console(void *data, const uint8_t *bytes, size_t len)
 	struct shell *shell = data;
 
 	(void)kt_capture_append(&shell->console, bytes, len);
-	if (shell->setup->options->verbose)
+	if (shell->options->verbose)
 		(void)kt_write_full(STDERR_FILENO, bytes, len);
 }
 
@@ -274,7 +287,7 @@ static void on_signal(void *data, uint32_t events)
 	if (!signal)
 		return;
 	if (signal == SIGWINCH) {
-		struct winsize size = window_size();
+		struct winsize size = kt_terminal_size();
 		struct kt_msg_window window = { .rows = size.ws_row, .columns = size.ws_col };
 
 		if (shell->booted && !shell->command)
@@ -300,6 +313,23 @@ static int watch_signals(struct shell *shell)
 
 	shell->signals = (struct kt_source){ .fd = -1, .fn = on_signal, .data = shell };
 	return kt_signals_watch(shell->loop, &shell->signals, signals, KT_ARRAY_LEN(signals));
+}
+
+/* What every shell needs before its machine. */
+static int prepare(struct shell *shell, struct kt_err *reterr)
+{
+	int r = kt_loop_new(&shell->loop);
+
+	if (r == 0)
+		r = watch_signals(shell);
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot set up the shell: %m");
+	r = kt_capture_init(&shell->console, "ktest-console", reterr)
+		    ?: kt_link_new(shell->loop, &link_events, shell, &shell->link, reterr);
+	shell->prompt.options = shell->options;
+	shell->prompt.terminal = &shell->terminal;
+	shell->prompt.link = shell->link;
+	return r;
 }
 
 /* A shell's image has busybox in addition, so the guest always lacks files and gets EXEC. */
@@ -340,13 +370,7 @@ static int start(struct shell *shell, const struct kt_test *test, struct kt_err 
 
 	if (fault)
 		return kt_err_set(reterr, -EINVAL, "%s", fault);
-	r = kt_loop_new(&shell->loop);
-	if (r == 0)
-		r = watch_signals(shell);
-	if (r < 0)
-		return kt_err_set(reterr, r, "cannot set up the shell: %m");
-	r = kt_capture_init(&shell->console, "ktest-console", reterr)
-		    ?: kt_link_new(shell->loop, &link_events, shell, &shell->link, reterr);
+	r = prepare(shell, reterr);
 	if (r < 0)
 		return r;
 	kt_link_await(shell->link, "boot", kt_setup_boot_limit_ns(shell->setup, test));
@@ -366,10 +390,30 @@ static void show_console(const struct shell *shell)
 {
 	KT_FREE char *text = kt_capture_text(&shell->console);
 
-	if (!text || shell->setup->options->verbose)
+	if (!text || shell->options->verbose)
 		return;
 	kt_text_sanitize(text);
 	(void)fputs(kt_text_tail(text, 20), stderr);
+}
+
+/* Runs the loop of a shell that has started with @r, and releases what it owns. */
+static int finish(struct shell *shell, int r, int *ret_status, struct kt_err *reterr)
+{
+	if (r == 0)
+		r = kt_loop_run(shell->loop);
+	kt_terminal_restore(&shell->terminal);
+	kt_prompt_deinit(&shell->prompt);
+	shell->link = kt_link_free(shell->link);
+	if (r == 0 && shell->status < 0) {
+		show_console(shell);
+		r = kt_err_set(reterr, shell->status, "%s", shell->err.text);
+	}
+	*ret_status = shell->status;
+	kt_capture_deinit(&shell->console);
+	if (shell->loop)
+		kt_signals_unwatch(shell->loop, &shell->signals);
+	shell->loop = kt_loop_free(shell->loop);
+	return r;
 }
 
 int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const struct kt_test *test,
@@ -378,25 +422,60 @@ int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const s
 	struct shell shell = {
 		.setup = setup,
 		.kernel = kernel,
+		.options = setup->options,
 		.command = command,
 		.input = KT_SOURCE_NULL,
 		.signals = KT_SOURCE_NULL,
 		.console = KT_CAPTURE_NULL,
+		.terminal = KT_TERMINAL_NULL,
+		.prompt = KT_PROMPT_NULL,
 	};
-	int r;
 
-	r = start(&shell, test ?: &default_test, reterr);
+	return finish(&shell, start(&shell, test ?: &default_test, reterr), ret_status, reterr);
+}
+
+/* The program of the guest is of another build, perhaps, and stays. */
+static int send_shell(struct shell *shell, const struct kt_image *image, struct kt_err *reterr)
+{
+	KT_JSON json_t *files = kt_image_manifest(image, KT_PACKAGES_NONE, NULL);
+
+	if (!files)
+		return kt_err_oom(reterr);
+	(void)json_object_del(files, "/bin/busybox");
+	return kt_image_send_changes(image, KT_PACKAGES_NONE, files, shell->link, reterr);
+}
+
+/* The frames wait in the port until the machine, which is restored paused, runs and PID 1 reads. */
+static int reopen(struct shell *shell, const struct kt_shell_capsule *capsule,
+		  struct kt_err *reterr)
+{
+	uint64_t deadline_ns = kt_now_ns() + KT_TEMPLATE_RESTORE_NS;
+	struct kt_machine *machine;
+	int r = prepare(shell, reterr);
+
+	if (r < 0)
+		return r;
+	machine = kt_link_machine(shell->link);
+	kt_link_set_position(shell->link, capsule->position);
+	r = kt_machine_restore(machine, capsule->config, capsule->image, deadline_ns, reterr) ?:
+	    send_shell(shell, capsule->files, reterr);
 	if (r == 0)
-		r = kt_loop_run(shell.loop);
-	restore_terminal(&shell);
-	shell.link = kt_link_free(shell.link);
-	if (r == 0 && shell.status < 0) {
-		show_console(&shell);
-		r = kt_err_set(reterr, shell.status, "%s", shell.err.text);
-	}
-	*ret_status = shell.status;
-	kt_capture_deinit(&shell.console);
-	kt_signals_unwatch(shell.loop, &shell.signals);
-	shell.loop = kt_loop_free(shell.loop);
-	return r;
+		send_run(shell);
+	return r ?: kt_machine_resume(machine, deadline_ns, reterr);
+}
+
+int kt_shell_reopen(const struct kt_shell_capsule *capsule, const char *command, int *ret_status,
+		    struct kt_err *reterr)
+{
+	struct shell shell = {
+		.options = capsule->options,
+		.command = command,
+		.input = KT_SOURCE_NULL,
+		.signals = KT_SOURCE_NULL,
+		.console = KT_CAPTURE_NULL,
+		.terminal = KT_TERMINAL_NULL,
+		.prompt = KT_PROMPT_NULL,
+	};
+
+	return finish(&shell, reopen(&shell, capsule, reterr), ret_status, reterr);
 }

@@ -12,3 +12,16 @@
  */
 int kt_shell_run(struct kt_setup *setup, const struct kt_kernel *kernel, const struct kt_test *test,
 		 const char *command, int *ret_status, struct kt_err *reterr);
+
+/* A machine that was saved while PID 1 waited for the host. All borrowed. */
+struct kt_shell_capsule {
+	const struct kt_machine_config *config;
+	const struct kt_machine_image *image;
+	struct kt_link_position position;
+	const struct kt_image *files; /* this program, which the guest has, and what is to be sent */
+	const struct kt_options *options;
+};
+
+/* As kt_shell_run(), in that machine. */
+int kt_shell_reopen(const struct kt_shell_capsule *capsule, const char *command, int *ret_status,
+		    struct kt_err *reterr);

@@ -32,6 +32,8 @@
 
 #define STRESS_COUNT_MAX             10000000u
 #define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
+#define DEFAULT_CAPSULE_BYTES        (UINT64_C(256) << 20) /* of one */
+#define DEFAULT_CAPSULE_CACHE_BYTES  (UINT64_C(1) << 30)
 #define DEFAULT_CACHE_AGE_NS         (30 * 24 * 3600 * KT_NSEC_PER_SEC)
 #define DEFAULT_POOL                 2 /* machines */
 
@@ -92,6 +94,13 @@ enum {
 	OPT_STEP,
 	OPT_DEPTH,
 	OPT_POINTERS,
+	OPT_CAPSULE,
+	OPT_CAPSULE_DIR,
+	OPT_CAPSULE_MAX_SIZE,
+	OPT_CAPSULE_CACHE_SIZE,
+	OPT_INSPECT,
+	OPT_GDB,
+	OPT_SHELL,
 	OPT_VERSION,
 };
 
@@ -159,6 +168,13 @@ static const struct option long_options[] = {
 	{ "step", required_argument, NULL, OPT_STEP },
 	{ "depth", required_argument, NULL, OPT_DEPTH },
 	{ "pointers", required_argument, NULL, OPT_POINTERS },
+	{ "capsule", required_argument, NULL, OPT_CAPSULE },
+	{ "capsule-dir", required_argument, NULL, OPT_CAPSULE_DIR },
+	{ "capsule-max-size", required_argument, NULL, OPT_CAPSULE_MAX_SIZE },
+	{ "capsule-cache-size", required_argument, NULL, OPT_CAPSULE_CACHE_SIZE },
+	{ "inspect", required_argument, NULL, OPT_INSPECT },
+	{ "gdb", optional_argument, NULL, OPT_GDB },
+	{ "shell", no_argument, NULL, OPT_SHELL },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -194,6 +210,13 @@ static const struct word time_words[] = {
 static const struct word boot_words[] = {
 	{ "fork", KT_BOOT_FORK },
 	{ "cold", KT_BOOT_COLD },
+	{ 0 },
+};
+
+static const struct word capsule_words[] = {
+	{ "never", KT_CAPSULE_NEVER },
+	{ "on-fail", KT_CAPSULE_ON_FAIL },
+	{ "always", KT_CAPSULE_ALWAYS },
 	{ 0 },
 };
 
@@ -559,6 +582,32 @@ static int apply_running(struct kt_options *o, int option, const char *text, str
 	return apply_repeating(o, option, text, reterr);
 }
 
+static int apply_capsule(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
+{
+	int value = 0, r;
+
+	switch (option) {
+	case OPT_CAPSULE:
+		r = parse_word("--capsule", capsule_words, text, &value, reterr);
+		o->capsule = (enum kt_capsule_choice)value;
+		return r;
+	case OPT_CAPSULE_DIR:
+		return set_text(&o->capsule_dir, text);
+	case OPT_CAPSULE_MAX_SIZE:
+		return parse_bytes("--capsule-max-size", text, &o->capsule_max_bytes, reterr);
+	case OPT_CAPSULE_CACHE_SIZE:
+		return parse_bytes("--capsule-cache-size", text, &o->capsule_cache_bytes, reterr);
+	case OPT_INSPECT:
+		return add_string(&o->paths, text, reterr);
+	case OPT_GDB:
+		o->gdb_socket = text;
+		return set_flag(&o->gdb);
+	case OPT_SHELL:
+		return set_flag(&o->shell);
+	}
+	return apply_running(o, option, text, reterr);
+}
+
 static int apply_inspect(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
 {
 	switch (option) {
@@ -572,7 +621,7 @@ static int apply_inspect(struct kt_options *o, int option, const char *text, str
 	case OPT_POINTERS:
 		return parse_number("--pointers", text, 0, 32, &o->pointers, reterr);
 	}
-	return apply_running(o, option, text, reterr);
+	return apply_capsule(o, option, text, reterr);
 }
 
 /*
@@ -768,11 +817,14 @@ static int take_cache_command(struct kt_options *o, char **words, int n, struct 
  */
 static int take_names(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
-	struct kt_strings *names = o->command == KT_COMMAND_INSPECT ? &o->paths : &o->tests;
 	int r = 0;
 
-	for (int i = 0; r == 0 && i < n; i++)
-		r = add_string(names, words[i], reterr);
+	for (int i = 0; r == 0 && i < n; i++) {
+		bool is_path = o->command == KT_COMMAND_INSPECT ||
+			       (o->command == KT_COMMAND_OPEN && i);
+
+		r = add_string(is_path ? &o->paths : &o->tests, words[i], reterr);
+	}
 	return r;
 }
 
@@ -789,6 +841,7 @@ static int take_words(struct kt_options *o, char **words, int n, struct kt_err *
 		{ "verifier", KT_COMMAND_VERIFIER },
 		{ "load", KT_COMMAND_LOAD },
 		{ "inspect", KT_COMMAND_INSPECT },
+		{ "open", KT_COMMAND_OPEN },
 		{ 0 },
 	};
 
@@ -812,9 +865,31 @@ static int take_words(struct kt_options *o, char **words, int n, struct kt_err *
 	return take_names(o, words, n, reterr);
 }
 
+/* What goes with a capsule, when one is made and when one is opened. */
+static int check_capsule(const struct kt_options *o, struct kt_err *reterr)
+{
+	bool opens = o->command == KT_COMMAND_OPEN;
+
+	if (opens && !o->tests.n)
+		return kt_err_set(reterr, -EINVAL, "open: a capsule must follow");
+	if (opens && !!o->gdb + !!o->shell + !!o->vmcore + !!o->paths.n > 1)
+		return kt_err_set(reterr, -EINVAL,
+				  "open: --inspect, --gdb, --shell and --vmcore exclude each "
+				  "other");
+	if (!opens && (o->gdb || o->shell || (o->paths.n && o->command != KT_COMMAND_INSPECT)))
+		return kt_err_set(reterr, -EINVAL,
+				  "--inspect, --gdb and --shell go with the command 'open'");
+	if (o->capsule_dir && o->capsule == KT_CAPSULE_NEVER)
+		return kt_err_set(reterr, -EINVAL,
+				  "--capsule-dir goes with --capsule on-fail or always");
+	return 0;
+}
+
 static int check(const struct kt_options *o, struct kt_err *reterr)
 {
-	if (o->exec && o->command != KT_COMMAND_SHELL)
+	bool looks = o->command == KT_COMMAND_INSPECT || o->command == KT_COMMAND_OPEN;
+
+	if (o->exec && o->command != KT_COMMAND_SHELL && !o->shell)
 		return kt_err_set(reterr, -EINVAL, "--exec goes with the command 'shell'");
 	if (o->command == KT_COMMAND_SHELL && o->tests.n > 1)
 		return kt_err_set(reterr, -EINVAL, "shell takes one test at most");
@@ -825,9 +900,13 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL, "inspect takes one test");
 	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))
 		return kt_err_set(reterr, -EINVAL, "--step goes with 'inspect -t TEST'");
-	if (o->command != KT_COMMAND_INSPECT && (o->vmcore || o->depth || o->pointers))
+	if (!looks && o->vmcore)
 		return kt_err_set(reterr, -EINVAL,
-				  "--vmcore, --depth and --pointers go with the command 'inspect'");
+				  "--vmcore goes with the commands 'inspect' and 'open'");
+	if (!looks && o->command != KT_COMMAND_SHELL && (o->depth || o->pointers))
+		return kt_err_set(reterr, -EINVAL,
+				  "--depth and --pointers go with the commands 'inspect', 'open' "
+				  "and 'shell'");
 	if (o->explore && (o->stress_count_given || o->stress_duration_ns))
 		return kt_err_set(reterr, -EINVAL,
 				  "--explore is a stress run with seeds; it does not go with "
@@ -838,7 +917,7 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 	if (o->tap && o->no_capture)
 		return kt_err_set(reterr, -EINVAL,
 				  "--tap and --no-capture both want standard output; choose one");
-	return 0;
+	return check_capsule(o, reterr);
 }
 
 /*
@@ -870,6 +949,8 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 		.shard = KT_SHARD_ALL,
 		.budget_vcpus = online_cpus(),
 		.template_cache_bytes = DEFAULT_TEMPLATE_CACHE_BYTES,
+		.capsule_max_bytes = DEFAULT_CAPSULE_BYTES,
+		.capsule_cache_bytes = DEFAULT_CAPSULE_CACHE_BYTES,
 		.pool = DEFAULT_POOL,
 		.cache_max_bytes = UINT64_MAX,
 		.stress_count = 1,

@@ -24,6 +24,7 @@ enum kt_command {
 	KT_COMMAND_VERIFIER, /* tests[0] is the scheduler or its object */
 	KT_COMMAND_LOAD,     /* tests[0] is the object; VARIABLE=VALUE follow */
 	KT_COMMAND_INSPECT,  /* paths are what to look at */
+	KT_COMMAND_OPEN,     /* tests[0] is the capsule; paths are what to look at */
 	KT_COMMAND_KERNEL_FETCH,
 	KT_COMMAND_KERNEL_LIST,
 	KT_COMMAND_KERNEL_PATH,
@@ -76,6 +77,13 @@ enum kt_template_choice {
 enum kt_boot {
 	KT_BOOT_FORK, /* restored from a template, which was booted and saved before */
 	KT_BOOT_COLD, /* booted for each test */
+};
+
+/* Whose last moment is kept as a capsule (vmm/capsule/). */
+enum kt_capsule_choice {
+	KT_CAPSULE_NEVER,
+	KT_CAPSULE_ON_FAIL, /* of each attempt that did not pass */
+	KT_CAPSULE_ALWAYS,
 };
 
 /* When the console report has colors. AUTO: the terminal, NO_COLOR and CLICOLOR_FORCE decide. */
@@ -147,6 +155,12 @@ struct kt_options {
 	bool no_capture;   /* the guest's output appears as it comes */
 	enum kt_work_type work_type; /* of swappable workers; KT_WORK_NONE: their own */
 
+	/* capsules */
+	enum kt_capsule_choice capsule; /* default: NEVER */
+	const char *capsule_dir;        /* NULL: in the cache, without the template's pages */
+	uint64_t capsule_max_bytes;     /* of one; default 256 MiB */
+	uint64_t capsule_cache_bytes;   /* of all in the cache; default 1 GiB */
+
 	/* reporting */
 	enum kt_status_level status_level; /* default: PASS */
 	enum kt_color_choice color;        /* default: AUTO */
@@ -160,6 +174,11 @@ struct kt_options {
 
 	/* ktests shell */
 	const char *exec; /* command; NULL: an interactive shell */
+
+	/* ktests open; also @paths, @depth, @pointers, and @vmcore is written */
+	bool gdb;               /* serve gdb */
+	const char *gdb_socket; /* path; NULL: one below TMPDIR */
+	bool shell;             /* let the machine run, and give a shell; @exec: one command */
 
 	/* ktests load */
 	bool verify; /* show what the verifier says instead of attaching */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -50,6 +51,8 @@ void kt_outcome_deinit(struct kt_outcome *outcome)
 	kt_capture_deinit(&outcome->scx_dump);
 	kt_capture_deinit(&outcome->host);
 	kt_snapshots_deinit(&outcome->snapshots);
+	free(kt_steal(outcome->capsule));
+	free(kt_steal(outcome->no_capsule));
 }
 
 struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome)
@@ -64,10 +67,18 @@ struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome)
 	return taken;
 }
 
+static json_t *text_or_none(const char *text)
+{
+	return text ? kt_json_text(text, strlen(text)) : NULL;
+}
+
 char *kt_outcome_encode(const struct kt_outcome *outcome)
 {
-	KT_JSON json_t *json = json_pack("{so sI}", "result", kt_result_to_json(&outcome->result),
-					 "begin", (json_int_t)outcome->begin_ns);
+	KT_JSON json_t *json = json_pack(
+		"{so sI sI so* so*}", "result", kt_result_to_json(&outcome->result), "begin",
+		(json_int_t)outcome->begin_ns, "capsule_bytes", (json_int_t)outcome->capsule_bytes,
+		"capsule", text_or_none(outcome->capsule), "no_capsule",
+		text_or_none(outcome->no_capsule));
 
 	for (int i = 0; json && i < KT_N_PHASES; i++)
 		(void)json_object_set_new(json, phase_names[i],
@@ -83,6 +94,18 @@ static uint64_t get_ns(const json_t *json, const char *name)
 	return kt_json_get_int(json, name, 0, INT64_MAX, &ns) < 0 ? 0 : (uint64_t)ns;
 }
 
+/* A text that is missing, or for which there is no memory, leaves *@text as it is. */
+static void take_text(const json_t *json, const char *name, char **text)
+{
+	const char *value = json_string_value(json_object_get(json, name));
+	char *copy = value ? strdup(value) : NULL;
+
+	if (copy) {
+		free(*text);
+		*text = copy;
+	}
+}
+
 int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 		      struct kt_err *reterr)
 {
@@ -93,6 +116,9 @@ int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 	if (r < 0)
 		return r;
 	outcome->begin_ns = get_ns(json, "begin");
+	outcome->capsule_bytes = get_ns(json, "capsule_bytes");
+	take_text(json, "capsule", &outcome->capsule);
+	take_text(json, "no_capsule", &outcome->no_capsule);
 	for (int i = 0; i < KT_N_PHASES; i++)
 		outcome->phase_ns[i] = get_ns(json, phase_names[i]);
 	return kt_result_from_json(json_object_get(json, "result"), &outcome->result, reterr);

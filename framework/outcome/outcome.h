@@ -50,6 +50,9 @@ struct kt_outcome {
 	struct kt_capture scx_dump;    /* what the kernel has dumped about them */
 	struct kt_capture host;        /* what the session process has printed, from .post_vm too */
 	struct kt_snapshots snapshots; /* of its machine, that it has asked for */
+	char *capsule;                 /* file of the machine's last moment; NULL: none; owned */
+	uint64_t capsule_bytes;        /* its length */
+	char *no_capsule;              /* why there is none that was wanted; NULL else; owned */
 	struct kt_outcome *previous;   /* earlier attempts of the test, latest first; not owned */
 };
 
@@ -92,7 +95,7 @@ void kt_outcome_judge_host(struct kt_outcome *outcome, uint64_t stolen_ns, uint6
 struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome);
 
 /*
- * What the session tells the runner: result, phase_ns and begin_ns as one line of JSON, to be
+ * What the session tells the runner: result, times and capsule as one line of JSON, to be
  * freed. The runner knows the rest itself and shares the captures. NULL when out of memory.
  */
 char *kt_outcome_encode(const struct kt_outcome *outcome);

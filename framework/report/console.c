@@ -117,6 +117,14 @@ static void put_failures(const struct console *console, const struct kt_outcome 
 			      result->shed);
 }
 
+static void put_capsule(const struct console *console, const struct kt_outcome *outcome)
+{
+	KT_FREE char *text = kt_report_capsule_text(console->reporter.info, outcome);
+
+	if (text)
+		(void)fprintf(console->out, "  %s\n", text);
+}
+
 /*
  * Everything that helps to explain an attempt. With --no-capture the guest's output was shown
  * already. A test that passed, whose details --verbose asks for, is not explained by the kernel
@@ -133,8 +141,10 @@ static void put_details(const struct console *console, const struct kt_outcome *
 		put_capture(console, "stderr", &outcome->err, OUTPUT_LINES);
 	}
 	put_capture(console, "host", &outcome->host, OUTPUT_LINES);
-	if (passed)
+	if (passed) {
+		put_capsule(console, outcome);
 		return;
+	}
 	kt_report_put_workers(console->out, &outcome->result);
 	kt_report_put_kernel(console->out, &outcome->result);
 	kt_report_put_scheduler(console->out, outcome, console->reporter.info->options->output_dir);
@@ -143,6 +153,7 @@ static void put_details(const struct console *console, const struct kt_outcome *
 	command = kt_report_rerun_command(console->reporter.info, outcome);
 	if (command)
 		(void)fprintf(console->out, "  rerun: %s\n", command);
+	put_capsule(console, outcome);
 }
 
 /* Where the time of the attempt went. */
@@ -233,6 +244,8 @@ static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome
 		put_details(console, outcome);
 	else if (!skipped && options->verbose)
 		put_details(console, outcome);
+	else if (!skipped)
+		put_capsule(console, outcome);
 	if (!skipped && options->verbose)
 		put_phases(console, outcome);
 	return kt_report_flush(console->out);

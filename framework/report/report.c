@@ -171,6 +171,29 @@ char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_ou
 	return text;
 }
 
+char *kt_report_capsule_text(const struct kt_run_info *info, const struct kt_outcome *outcome)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out;
+
+	if (outcome->no_capsule)
+		return kt_format("no capsule: %s", outcome->no_capsule);
+	out = outcome->capsule ? open_memstream(&text, &len) : NULL;
+	if (!out)
+		return NULL;
+	(void)fprintf(out, "capsule of %" PRIu64 " KiB, to look into: ",
+		      (outcome->capsule_bytes + 1023) >> 10);
+	put_word(out, info->program);
+	(void)fputs(" open ", out);
+	put_word(out, outcome->capsule);
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
 /*
  * Names the step of a failure. The index comes from the guest, so it is checked against the steps
  * that the test has.

@@ -108,6 +108,12 @@ void kt_reporters_free(struct kt_reporter *first);
 /* The command line that runs the test of @outcome again, with the attempt's seed and kernel. */
 char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_outcome *outcome);
 
+/*
+ * Where the capsule of the attempt is and how to open it, or why there is none that was asked for.
+ * NULL too when none was asked for.
+ */
+char *kt_report_capsule_text(const struct kt_run_info *info, const struct kt_outcome *outcome);
+
 /* Flushes @out. Returns 0 or a negative errno. */
 int kt_report_flush(FILE *out);
 

@@ -53,6 +53,14 @@ static void put_reason(FILE *out, const char *text)
 		(void)fputc(*text == '#' || *text == '\n' ? ' ' : *text, out);
 }
 
+static void put_capsule(const struct tap *tap, const struct kt_outcome *outcome)
+{
+	KT_FREE char *text = kt_report_capsule_text(tap->reporter.info, outcome);
+
+	if (text)
+		put_comment(tap->out, text);
+}
+
 static int tap_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
 {
 	struct tap *tap = (struct tap *)reporter;
@@ -81,6 +89,7 @@ static int tap_outcome(struct kt_reporter *reporter, const struct kt_outcome *ou
 
 		put_comment(tap->out, text ?: "");
 	}
+	put_capsule(tap, outcome);
 	return kt_report_flush(tap->out);
 }
 

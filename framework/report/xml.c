@@ -136,9 +136,10 @@ static void put_fault(FILE *out, const char *element, enum kt_verdict verdict, c
 	(void)fprintf(out, "</%s>\n", element);
 }
 
-/* The reason and all failures as one text: readers take only the first <failure>. */
-static char *all_failures(const struct kt_outcome *outcome)
+/* The reason, all failures and the capsule as one text: readers take only the first <failure>. */
+static char *all_failures(const struct kt_run_info *info, const struct kt_outcome *outcome)
 {
+	KT_FREE char *capsule = kt_report_capsule_text(info, outcome);
 	const struct kt_result *result = &outcome->result;
 	char *text = NULL;
 	size_t len;
@@ -153,6 +154,8 @@ static char *all_failures(const struct kt_outcome *outcome)
 
 		(void)fprintf(out, "%s\n", failure ?: "");
 	}
+	if (capsule)
+		(void)fprintf(out, "%s\n", capsule);
 	if (fclose(out)) {
 		free(text);
 		return NULL;
@@ -177,7 +180,7 @@ static void put_previous(struct xml *xml, const struct kt_outcome *outcome, bool
 	if (!outcome)
 		return;
 	put_previous(xml, outcome->previous, passed);
-	text = all_failures(outcome);
+	text = all_failures(xml->reporter.info, outcome);
 	begin_fault(out, previous_element(outcome, passed), outcome->result.verdict, text ?: "");
 	(void)fprintf(out, " time=\"%.3f\">\n        <stackTrace>",
 		      (double)outcome->total_ns / KT_NSEC_PER_SEC);
@@ -191,7 +194,7 @@ static void put_previous(struct xml *xml, const struct kt_outcome *outcome, bool
 static void put_result(struct xml *xml, const struct kt_outcome *outcome)
 {
 	enum kt_verdict verdict = outcome->result.verdict;
-	KT_FREE char *text = all_failures(outcome);
+	KT_FREE char *text = all_failures(xml->reporter.info, outcome);
 
 	if (verdict == KT_VERDICT_SKIP) {
 		(void)fputs("      <skipped", xml->out);

@@ -31,6 +31,7 @@ static int attempt_entry(struct kt_job *job, int report_fd, int go_fd)
 	const struct kt_session session = {
 		.setup = attempt->run->setup,
 		.template = group->state == KT_GROUP_READY ? &group->template : NULL,
+		.template_id = kt_group_template_id(group, attempt->run->setup),
 		.outcome = &job->outcome,
 		.report_fd = report_fd,
 		.go_fd = go_fd,

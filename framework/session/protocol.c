@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "framework/select/plan.h"
+#include "framework/session/capsule.h"
 #include "framework/session/kernel_memory.h"
 #include "framework/session/look.h"
 #include "framework/session/phase.h"
@@ -279,6 +280,7 @@ static void on_result(struct kt_session_state *session, const struct kt_frame *f
 			      kt_machine_stolen_ns(kt_link_machine(session->link)),
 			      kt_now_ns() - session->run_began_ns);
 	session->step = -1;
+	kt_session_keep_result(session);
 	if (session->outcome->test->post_vm)
 		kt_link_keep(session->link);
 	/* The guest's clock may run ahead of the host's. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "framework/outcome/advice.h"
+#include "framework/session/capsule.h"
 #include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
@@ -109,13 +110,14 @@ static int set_up(struct kt_session_state *session, struct kt_err *reterr)
 		     : 0;
 }
 
-/* .post_vm may look at the memory of a guest that has panicked. */
+/* .post_vm may look at the memory of a guest that has panicked, and a capsule may hold it. */
 static struct kt_machine_config machine_of(const struct kt_session_state *session)
 {
 	struct kt_machine_config machine =
 		kt_setup_machine(session->setup, session->outcome->kernel, session->outcome->test);
 
-	machine.keep = session->outcome->test->post_vm;
+	machine.keep = session->outcome->test->post_vm ||
+		       session->setup->options->capsule != KT_CAPSULE_NEVER;
 	return machine;
 }
 
@@ -189,12 +191,14 @@ static void drive(struct kt_session_state *session)
 }
 
 /*
- * .post_vm may look at the machine's memory: its vCPUs stand still from here on. What is on its way
+ * .post_vm may look at the machine's memory, and so does who writes a capsule: its vCPUs stand still
+ * from here on. What is on its way
  * from the machine is taken first; a machine that has ended has nothing more to say.
  */
 static void still_machine(struct kt_session_state *session)
 {
-	if (!session->link || !session->outcome->test->post_vm)
+	if (!session->link ||
+	    !(session->outcome->test->post_vm || kt_session_wants_capsule(session)))
 		return;
 	kt_link_await_nothing(session->link);
 	(void)kt_machine_pause(kt_link_machine(session->link), kt_now_ns() + PAUSE_LIMIT_NS, NULL);
@@ -249,6 +253,7 @@ int kt_session_main(const struct kt_session *spec)
 	struct kt_session_state session = {
 		.setup = spec->setup,
 		.template = spec->template,
+		.template_id = spec->template_id,
 		.outcome = outcome,
 		.report_fd = spec->report_fd,
 		.wanted_ns = spec->wanted_ns,
@@ -271,6 +276,7 @@ int kt_session_main(const struct kt_session *spec)
 	still_machine(&session);
 	run_post_vm(&session);
 	kt_session_forget_snapshots(&session);
+	kt_session_keep_end(&session);
 	kt_session_forget_kernel(&session);
 	session.link = kt_link_free(session.link);
 	text = kt_outcome_encode(outcome);

@@ -14,6 +14,7 @@ struct kt_session_state {
 	/* As in struct kt_session; borrowed. */
 	const struct kt_setup *setup;
 	const struct kt_template *template;
+	struct kt_template_id template_id;
 	struct kt_outcome *outcome;
 	int report_fd;
 
@@ -26,6 +27,7 @@ struct kt_session_state {
 	uint64_t viewed_offset;
 	bool looked;     /* look.h: values were printed */
 	size_t n_unseen; /* paths that could not be */
+	bool kept;       /* capsule.h: a capsule was written, or could not be */
 	struct kt_source signals;
 	struct kt_source go; /* fd -1: the test begins as soon as the guest is ready */
 

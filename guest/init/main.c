@@ -5,6 +5,7 @@
  *   1. set_up(): mounts, port, crash handler, forwarded output. PID 1 sends HELLO.
  *   2. wait_run(): the host sends what it wants done before RUN. A template is saved here.
  *   3. RUN: one test or one shell. PID 1 sends the result, and the host acknowledges it.
+ *      A machine that was saved before that can be opened, and RUN a shell instead.
  *   4. leave(): PID 1 is alone and has got the acknowledgement, and the host ends the machine.
  *
  * A machine runs one test. Nothing has to be undone after it, but nothing of it may run on while
@@ -496,14 +497,34 @@ static void run_shell(struct guest *guest, struct kt_result *result)
 }
 
 /*
- * Sends the result and waits for RACK. Other frames that arrive meanwhile are skipped, such as
- * terminal input.
+ * Waits for RACK, and returns 0. A machine that was saved meanwhile can be opened later: it gets
+ * files and RUN for a shell instead, and this returns 1. Other frames that arrive are skipped, such
+ * as terminal input.
  */
+static int await_ack(struct guest *guest, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	struct kt_frame frame;
+	int r;
+
+	for (;;) {
+		r = kt_port_receive(guest->port, deadline_ns, &frame, reterr);
+		if (r < 0 || frame.type == KT_MSG_RESULT_ACK)
+			return r;
+		if (frame.type == KT_MSG_FILE)
+			r = kt_update_file(&frame, reterr);
+		else if (frame.type == KT_MSG_RUN)
+			return kt_run_request_decode(frame.payload, frame.len, &guest->run, reterr)
+				       ?: 1;
+		if (r < 0)
+			return r;
+	}
+}
+
+/* Sends the result and waits for its acknowledgement; returns as await_ack(). */
 static int send_result(struct guest *guest, struct kt_result *result, struct kt_err *reterr)
 {
 	uint64_t deadline_ns = kt_now_ns() + ACK_TIMEOUT_NS;
 	KT_FREE void *data = NULL;
-	struct kt_frame frame;
 	size_t len;
 	int r;
 
@@ -516,20 +537,15 @@ static int send_result(struct guest *guest, struct kt_result *result, struct kt_
 	r = kt_port_send(guest->port, KT_MSG_RESULT, data, len);
 	if (r < 0)
 		return kt_err_set(reterr, r, "sending RSLT: %m");
-	do
-		r = kt_port_receive(guest->port, deadline_ns, &frame, reterr);
-	while (r == 0 && frame.type != KT_MSG_RESULT_ACK);
-	return r;
+	return await_ack(guest, deadline_ns, reterr);
 }
 
-static int serve(struct guest *guest, struct kt_err *reterr)
+/* Does what RUN has asked for, and tells the result; returns as await_ack(). */
+static int serve_run(struct guest *guest, struct kt_err *reterr)
 {
 	struct kt_result result = KT_RESULT_NULL;
 	int r;
 
-	r = wait_run(guest, reterr);
-	if (r < 0)
-		return r;
 	if (!guest->woken)
 		kt_wake(guest->wake_fd, &guest->run.wake);
 	for (const char *const *at = guest->run.environment; *at; at++)
@@ -538,9 +554,22 @@ static int serve(struct guest *guest, struct kt_err *reterr)
 		run_test(guest, &result);
 	else
 		run_shell(guest, &result);
+	guest->woken = true; /* a shell in an opened capsule keeps the guest's time */
 	kt_output_flush(guest->output, kt_now_ns() + CLEANUP_TIMEOUT_NS);
 	r = send_result(guest, &result, reterr);
 	kt_result_deinit(&result);
+	return r;
+}
+
+static int serve(struct guest *guest, struct kt_err *reterr)
+{
+	int r = wait_run(guest, reterr);
+
+	if (r < 0)
+		return r;
+	do
+		r = serve_run(guest, reterr);
+	while (r > 0);
 	return r;
 }
 

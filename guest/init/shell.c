@@ -115,6 +115,13 @@ static int take_input(struct kt_port *port, struct sink *sink, struct kt_err *re
 }
 
 /*
+ * A port of host calls cannot be waited for beside others: PID 1 waits for the others in the guest's
+ * time and for the host in that of the host, in turn, so that both go on about equally fast.
+ */
+#define GUEST_POLL_NS (10 * KT_NSEC_PER_MSEC)
+#define HOST_POLL_MS  10u
+
+/*
  * Waits until the host, the sink or @other is ready. A terminal has no end of input that stays:
  * each reader takes one Ctrl-D, so that they are repeated until the shell is gone.
  */
@@ -127,10 +134,15 @@ static int wait_for(struct kt_port *port, struct sink *sink, struct pollfd *othe
 		{ .fd = sink->waiting.len ? sink->fd : -1, .events = POLLOUT },
 	};
 	bool repeat = sink->terminal && sink->ended && !sink->waiting.len;
+	bool heard = false;
 	int r = 0;
 
-	if (!kt_port_buffered(port))
+	if (kt_port_fd(port) < 0) {
+		r = kt_poll(waiting, 3, kt_now_ns() + GUEST_POLL_NS);
+		heard = kt_port_poll(port, r ? 0 : HOST_POLL_MS);
+	} else if (!kt_port_buffered(port)) {
 		r = kt_poll(waiting, 3, repeat ? kt_now_ns() + END_REPEAT_NS : KT_NSEC_NEVER);
+	}
 	if (r < 0)
 		return kt_err_set(reterr, -errno, "poll: %m");
 	other->revents = waiting[0].revents;
@@ -138,7 +150,7 @@ static int wait_for(struct kt_port *port, struct sink *sink, struct pollfd *othe
 		flush_sink(sink);
 	if (repeat && !other->revents && kt_buffer_append(&sink->waiting, END_OF_INPUT, 1) == 0)
 		flush_sink(sink);
-	if (kt_port_buffered(port) || waiting[1].revents)
+	if (kt_port_buffered(port) || waiting[1].revents || heard)
 		return take_input(port, sink, reterr);
 	return 0;
 }

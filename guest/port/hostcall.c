@@ -110,6 +110,13 @@ int kt_hostcall_receive(void *data, size_t len)
 	return transfer(KT_HOSTCALL_RECEIVE, (uintptr_t)data, len);
 }
 
+bool kt_hostcall_poll(unsigned int ms)
+{
+	struct kt_hostcall call = { .op = KT_HOSTCALL_POLL, .value = { ms } };
+
+	return request(&call) == 0 && call.value[0];
+}
+
 int kt_hostcall_seed(const struct kt_turns *turns)
 {
 	struct kt_hostcall call = {

@@ -26,6 +26,9 @@ int kt_hostcall_ask(const void *data, size_t len);
  */
 int kt_hostcall_receive(void *data, size_t len);
 
+/* Whether the host has sent something; waits for that up to @ms of the host's time. */
+bool kt_hostcall_poll(unsigned int ms);
+
 /* From now on vCPUs take turns as @turns says. 0 or a negative errno. */
 int kt_hostcall_seed(const struct kt_turns *turns);
 

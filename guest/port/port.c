@@ -166,6 +166,11 @@ int kt_port_buffered(const struct kt_port *port)
 	return port->n_unread > 0;
 }
 
+bool kt_port_poll(const struct kt_port *port, unsigned int ms)
+{
+	return port->fd < 0 && kt_hostcall_poll(ms);
+}
+
 static int write_bytes(const struct kt_port *port, const void *data, size_t len)
 {
 	return port->fd < 0 ? kt_hostcall_send(data, len) : kt_write_full(port->fd, data, len);

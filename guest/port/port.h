@@ -5,6 +5,7 @@
  * Frames are described in wire/frame.h, their contents in wire/message.h.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util/err.h"
@@ -77,6 +78,12 @@ int kt_port_fd(const struct kt_port *port);
  * before it polls the descriptor, which does not become readable for them.
  */
 int kt_port_buffered(const struct kt_port *port);
+
+/*
+ * With host calls, in place of polling the descriptor: whether the host has sent something, for
+ * which it waits up to @ms of the host's time. False without host calls.
+ */
+bool kt_port_poll(const struct kt_port *port, unsigned int ms);
 
 /*
  * kt_port_send() for a signal handler: tries to get the lock for about a second, then sends without

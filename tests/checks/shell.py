@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""ktests shell: an interactive shell on a terminal, and one command with pipes.
+"""ktests shell: an interactive shell on a terminal, its prompt of the host, and one command.
 
 usage: shell.py KTESTS
 """
@@ -41,7 +41,9 @@ class Terminal:
                 self.text += os.read(self.fd, 4096).decode(errors="replace")
             except OSError:
                 sys.exit(f"ended before {pattern!r}, got {self.text!r}")
-        self.text = self.text[re.search(pattern, self.text).end() :]
+        found = re.search(pattern, self.text)
+        self.text = self.text[found.end() :]
+        return found
 
     def send(self, text):
         os.write(self.fd, text.encode())
@@ -82,6 +84,55 @@ def interactive(ktests):
     check(terminal.wait() == 3, "an interactive shell: input, size, Ctrl-C, status")
 
 
+def ask(terminal, path, answer):
+    terminal.send(f"{path}\r")
+    terminal.expect(answer)
+    terminal.expect("inspect> ")
+
+
+def looks(ktests):
+    """The prompt of the host: what it shows is what the guest has just done."""
+    terminal = Terminal([ktests, "shell"])
+    terminal.expect(r"Ctrl-\]")
+    terminal.expect("ktest# ")
+    terminal.send("hostname from-$((1 + 1)); sleep 1000 & echo pid=$!\r")
+    pid = terminal.expect(r"pid=(\d+)")[1]
+    terminal.expect("ktest# ")
+    terminal.send("\x1d")
+    terminal.expect("inspect> ")
+    ask(terminal, "init_uts_ns.name.nodename", '= "from-2"')
+    ask(terminal, f"task({pid}).tgid", rf"= {pid}\r\n")
+    ask(terminal, "runqueues[cpu 0].cpu", r"= 0\r\n")
+    ask(terminal, "scx_rot", "has no symbol 'scx_rot'")
+    ask(terminal, "kernel", "release")
+    ask(terminal, "?", "An empty line returns")
+    ask(terminal, "x" * 600, "longer than 512 bytes")
+    terminal.send("jiffies_6\x7f64\r")  # the terminal edits the line
+    first = int(terminal.expect(r"jiffies_64 = (\d+)\r\n")[1])
+    time.sleep(0.1)
+    terminal.send("jiffies_64\r")
+    second = int(terminal.expect(r"jiffies_64 = (\d+)\r\n")[1])
+    check(second > first, "the machine runs while the prompt of the host is open")
+    for leave in ("\r", "\x03", "\x04"):
+        terminal.expect("inspect> ")
+        terminal.send(leave)
+        terminal.send("echo bac''k\r")
+        terminal.expect("back\r\n")
+        terminal.send("\x1djiffies_64\r")  # typed before the terminal edits lines
+        terminal.expect(r"jiffies_64 = \d+\r\n")
+    terminal.send("\r")
+    terminal.send("echo rea''dy; cat -v\r")
+    terminal.expect("ready\r\n")
+    terminal.send("\x1d")
+    terminal.expect("inspect> ")
+    terminal.send("\x1d\r")
+    terminal.expect(r"\^\]\r\n\^\]\r\n")
+    terminal.send("\x03")
+    terminal.expect("ktest# ")
+    terminal.send("kill $!; exit 0\r")
+    check(terminal.wait() == 0, "the kernel is looked into from a shell")
+
+
 def run(ktests, *args, stdin=""):
     return subprocess.run([ktests, "shell", *args], input=stdin, capture_output=True, text=True,
                           timeout=TIMEOUT_S)
@@ -90,9 +141,12 @@ def run(ktests, *args, stdin=""):
 def main():
     ktests = sys.argv[1]
     interactive(ktests)
+    looks(ktests)
     done = run(ktests, "--exec", "cat; echo err >&2; exit 7", stdin="from the host\n")
     check(done.stdout == "from the host\n" and done.stderr == "err\n" and done.returncode == 7,
           "one command: standard input, output, error and status")
+    done = run(ktests, "--exec", "cat", stdin="a\x1db")
+    check(done.stdout == "a\x1db", "without a terminal there is no prompt of the host")
     done = run(ktests, "-t", "topology_threads", "--exec", "nproc")
     check(done.stdout == "4\n" and done.returncode == 0, "in the machine of a test")
     done = run(ktests, "--exec", "kill -9 $$")

@@ -399,6 +399,8 @@ def inspection():
     """What vmm/inspect/ decodes."""
     put("vmcoreinfo", "whole", VMCOREINFO)
     put("vmcoreinfo", "not-complete", VMCOREINFO[: VMCOREINFO.index("KERNELOFFSET")])
+    odd_mask = VMCOREINFO.replace("KERNELOFFSET", "NUMBER(sme_mask)=many\nKERNELOFFSET")
+    put("vmcoreinfo", "odd-optional-number", odd_mask)
     put("kallsyms", "as-they-are", b"")
     put("kallsyms", "two-names", struct.pack("<I", 2) + b"\x07D_stext\x06D_text")
     put("kallsyms", "long-name", struct.pack("<I", 1) + b"\x80\x02" + b"x" * 256)

@@ -432,6 +432,23 @@ FAILING(hangs_in_setup, .summary = "workers that cannot start under their quota"
 				       .work = KT_WORK(KT_SPIN_WAIT, .workers = 40) }),
 			    .hold = KT_HOLD_FULL }));
 
+/* Not a golden sample: tests/checks/repeat.py compares what it says. */
+static int talk(struct kt_ctx *ctx)
+{
+	int fd = open("/proc/sys/kernel/printk_devkmsg", O_WRONLY | O_CLOEXEC);
+
+	KT_ASSERT_EQ(ctx, write(fd, "on\n", 3), 3); /* or the kernel drops most */
+	(void)close(fd);
+	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	for (unsigned int i = 0;; i++) {
+		KT_ASSERT_OK(ctx, write(fd, "<2>to the console\n", 18));
+		(void)dprintf(STDOUT_FILENO, "to the host, %u\n", i);
+	}
+	return 0;
+}
+KTEST(hangs_talking, .summary = "a test that does not end, and is never quiet",
+      .topology = { .llcs = 1, .cores = 2 }, .timeout_ms = 100, .run = talk);
+
 /* Not a golden sample: tests/checks/suspend.py stops the runner meanwhile. Its limit is 3 s. */
 static int spin(struct kt_ctx *ctx)
 {

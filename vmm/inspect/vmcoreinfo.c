@@ -82,11 +82,11 @@ static int find_numbers(const char *text, const struct number *numbers, size_t n
 			struct kt_err *reterr)
 {
 	for (size_t i = 0; i < n; i++) {
-		int r = find_number(text, numbers[i].key, numbers[i].base, numbers[i].value,
-				    numbers[i].optional ? NULL : reterr);
+		struct kt_err err = KT_ERR_NULL;
+		int r = find_number(text, numbers[i].key, numbers[i].base, numbers[i].value, &err);
 
 		if (r < 0 && !(r == -EAGAIN && numbers[i].optional))
-			return r;
+			return kt_err_set(reterr, r, "%s", err.text);
 	}
 	return 0;
 }

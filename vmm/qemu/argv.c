@@ -188,6 +188,19 @@ static void add_channels(struct args *args, const struct kt_qemu_fds *fds)
 	}
 }
 
+/*
+ * What QEMU writes for Xen lacks two things that it writes at the begin and at the end of a
+ * migration. The machine is not let run when it is there (-S).
+ */
+static void add_reopen(struct args *args)
+{
+	add(args, "-global");
+	add(args, "migration.send-configuration=off");
+	add(args, "-machine");
+	add(args, "suppress-vmdesc=on");
+	add(args, "-S");
+}
+
 bool kt_qemu_is_single_thread(const struct kt_machine_config *config)
 {
 	return config->tcg_single_thread || config->time == KT_TIME_VIRTUAL;
@@ -213,6 +226,8 @@ char **kt_qemu_argv(enum kt_qemu_purpose purpose, const struct kt_machine_config
 		add(&args, "-incoming");
 		add(&args, "defer");
 	}
+	if (purpose == KT_QEMU_REOPEN)
+		add_reopen(&args);
 	if (args.failed) {
 		kt_qemu_argv_free(args.at);
 		return NULL;

@@ -24,6 +24,7 @@ struct kt_qemu_fds {
 enum kt_qemu_purpose {
 	KT_QEMU_BOOT,    /* boot the kernel of the configuration */
 	KT_QEMU_RESTORE, /* wait until QMP names a saved state */
+	KT_QEMU_REOPEN,  /* likewise, of the devices alone, and do not let the machine run */
 };
 
 /* Whether all vCPUs are executed by one thread of QEMU. TCG only. */

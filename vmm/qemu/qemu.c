@@ -24,6 +24,7 @@
 #include "util/process.h"
 #include "vmm/qemu/argv.h"
 #include "vmm/qemu/debug.h"
+#include "vmm/qemu/devices.h"
 #include "vmm/qemu/gdb.h"
 #include "vmm/qemu/plugin.h"
 #include "vmm/qemu/qmp.h"
@@ -262,9 +263,10 @@ static void deliver_alarm(struct qemu *qemu, const uint8_t *bytes, size_t len)
 {
 	(void)bytes;
 	(void)len;
-	/* What the guest sent before its limit comes first. It can send nothing after it. */
+	/* What the guest sent before its limit comes first. It stands still now. */
 	while (read_channel(qemu, &qemu->port, deliver_port))
 		;
+	read_console_file(qemu);
 	qemu->machine.events->expired(qemu->machine.data);
 }
 
@@ -553,7 +555,7 @@ static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		.out = far->output,
 		.err = far->output,
 		.keep = keep,
-		.n_keep = KT_ARRAY_LEN(keep) - (purpose == KT_QEMU_RESTORE),
+		.n_keep = KT_ARRAY_LEN(keep) - (purpose != KT_QEMU_BOOT),
 	};
 	int r;
 
@@ -683,7 +685,8 @@ static int begin_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *r
 static int ask_restore(struct qemu *qemu, int state_fd, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	int r = kt_qmp_send(qemu->qmp, "qmp_capabilities", NULL)
-			?: kt_qmp_send(qemu->qmp, "migrate-set-capabilities", capabilities(false));
+			?: kt_qmp_send(qemu->qmp, "migrate-set-capabilities",
+				       capabilities(qemu->paused));
 
 	if (r < 0)
 		return kt_err_set(reterr, r, "QMP: %m");
@@ -710,11 +713,15 @@ static int qemu_restore(struct kt_machine *machine, const struct kt_machine_conf
 		fcntl(qemu->ram_is_shared ? config->ram_fd : image->ram_fd, F_DUPFD_CLOEXEC, 3);
 	if (qemu->ram_fd < 0)
 		return kt_err_set(reterr, -errno, "RAM file: %m");
-	r = launch(qemu, KT_QEMU_RESTORE, config, reterr);
+	qemu->paused = image->devices_only;
+	r = launch(qemu, image->devices_only ? KT_QEMU_REOPEN : KT_QEMU_RESTORE, config, reterr);
 	if (r < 0)
 		return r;
 	r = ask_restore(qemu, image->state_fd, deadline_ns, reterr)
-		    ?: kt_qmp_wait(qemu->qmp, &qemu->resumed, "guest to run", deadline_ns, reterr);
+		    ?: kt_qmp_wait(qemu->qmp, qemu->paused ? &qemu->migrated : &qemu->resumed,
+				   "guest to run", deadline_ns, reterr);
+	if (r == 0 && qemu->migration_failed)
+		r = kt_err_set(reterr, -EIO, "QEMU could not read the state of the machine");
 	if (r < 0)
 		return explain_loss(qemu, r, reterr);
 	look_after(qemu);
@@ -920,6 +927,8 @@ static const struct kt_machine_ops qemu_ops = {
 	.start = qemu_start,
 	.restore = qemu_restore,
 	.save = qemu_save,
+	.save_devices = kt_qemu_save_devices,
+	.serve_gdb = kt_qemu_serve_gdb,
 	.guard = qemu_guard,
 	.memory = qemu_memory,
 	.port_write = qemu_port_write,

@@ -2,11 +2,12 @@
 #include "vmm/qemu/plugin/bell.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/qemu/plugin/limit.h"
+#include "vmm/qemu/plugin/stand.h"
 #include "vmm/qemu/plugin/turns.h"
 #include "wire/hostcall.h"
 
@@ -25,24 +26,14 @@
  */
 static struct {
 	struct kt_bell_fds fds;
-	struct kt_qemu_timer limit;
-	bool expired;
 	uint8_t bytes[KT_HOSTCALL_LEN_MAX];
 } bell;
-
-/* What the guest sends from here on would come too late or not, as the host's load has it. */
-static void on_limit(void *data)
-{
-	(void)data;
-	bell.expired = true;
-	(void)!write(bell.fds.alarm, "", 1);
-}
 
 void kt_bell_init(const struct kt_bell_fds *fds)
 {
 	bell.fds = *fds;
-	kt_api.timer_init_full(&bell.limit, NULL, KT_QEMU_CLOCK_VIRTUAL, KT_QEMU_SCALE_NS, 0,
-			       on_limit, NULL);
+	kt_stand_init(fds->stand);
+	kt_limit_init(fds->alarm);
 }
 
 static int copy(uint64_t address, void *buf, size_t len, bool is_write)
@@ -67,41 +58,10 @@ static int send_all(const uint8_t *at, size_t len)
 	return 0;
 }
 
-/* The lock is free only when the stop waits for the vCPUs, all of which know of it then. */
-static void await_stop(void)
-{
-	while (kt_api.runstate_is_running()) {
-		struct pollfd standing = { .fd = bell.fds.stand, .events = POLLIN };
-
-		if (poll(&standing, 1, 0) <= 0)
-			return; /* the host has changed its mind */
-		(void)poll(NULL, 0, 1);
-	}
-	kt_api.bql_lock_impl(__FILE__, __LINE__);
-	kt_api.bql_unlock();
-}
-
-/* Waits until the host has sent something. -EAGAIN when the machine has to stand first. */
-static int await_host(void)
-{
-	struct pollfd fds[2] = {
-		{ .fd = bell.fds.port, .events = POLLIN },
-		{ .fd = bell.fds.stand, .events = POLLIN },
-	};
-
-	while (poll(fds, 2, -1) < 0)
-		if (errno != EINTR)
-			return -errno;
-	if (!fds[1].revents)
-		return 0;
-	await_stop();
-	return -EAGAIN;
-}
-
 /* Once the first byte has come, the rest is on its way: the host sends whole frames. */
 static int receive_all(uint8_t *at, size_t len)
 {
-	int r = await_host();
+	int r = kt_stand_wait(bell.fds.port);
 
 	while (r == 0 && len) {
 		ssize_t n = recv(bell.fds.port, at, len, 0);
@@ -118,14 +78,14 @@ static int receive_all(uint8_t *at, size_t len)
 
 static int serve_send(const struct kt_hostcall *call)
 {
-	if (bell.expired)
+	if (kt_limit_is_reached())
 		return -EPIPE;
 	return copy(call->address, bell.bytes, call->len, false) ?: send_all(bell.bytes, call->len);
 }
 
 static int serve_ask(const struct kt_hostcall *call)
 {
-	return serve_send(call) ?: await_host();
+	return serve_send(call) ?: kt_stand_wait(bell.fds.port);
 }
 
 /* The memory is tried before bytes are taken from the host, which could not be given back. */
@@ -134,25 +94,6 @@ static int serve_receive(const struct kt_hostcall *call)
 	return copy(call->address, bell.bytes, call->len, false) ?:
 	       receive_all(bell.bytes, call->len) ?:
 	       copy(call->address, bell.bytes, call->len, true);
-}
-
-static void set_limit(struct kt_qemu_cpu *cpu, uint64_t ns)
-{
-	(void)cpu;
-	if (ns)
-		kt_api.timer_mod_ns(&bell.limit,
-				    kt_api.qemu_clock_get_ns(KT_QEMU_CLOCK_VIRTUAL) + (int64_t)ns);
-	else
-		kt_api.timer_del(&bell.limit);
-}
-
-/* In the middle of a block QEMU does not know the time exactly, and refuses to tell it. */
-static int serve_limit(const struct kt_hostcall *call)
-{
-	if (call->value[0] > INT64_MAX / 2)
-		return -ERANGE;
-	kt_api.async_run_on_cpu(kt_api_current_cpu(), set_limit, call->value[0]);
-	return 0;
 }
 
 static int serve_seed(const struct kt_hostcall *call)
@@ -174,6 +115,16 @@ static int tell_turns(struct kt_hostcall *call)
 	return 0;
 }
 
+static int poll_host(struct kt_hostcall *call)
+{
+	uint64_t ms = call->value[0];
+
+	if (ms > KT_HOSTCALL_POLL_MS_MAX)
+		return -ERANGE;
+	call->value[0] = kt_stand_poll(bell.fds.port, (int)ms);
+	return 0;
+}
+
 static int serve(struct kt_hostcall *call)
 {
 	if (call->len > KT_HOSTCALL_LEN_MAX)
@@ -190,9 +141,11 @@ static int serve(struct kt_hostcall *call)
 	case KT_HOSTCALL_SEED:
 		return serve_seed(call);
 	case KT_HOSTCALL_LIMIT:
-		return serve_limit(call);
+		return kt_limit_set(call->value[0]);
 	case KT_HOSTCALL_TURNS:
 		return tell_turns(call);
+	case KT_HOSTCALL_POLL:
+		return poll_host(call);
 	}
 	return -ENOSYS;
 }

@@ -5,6 +5,7 @@
 
 #include "vmm/qemu/plugin/conflicts.h"
 #include "vmm/qemu/plugin/idle.h"
+#include "vmm/qemu/plugin/limit.h"
 #include "vmm/qemu/plugin/priorities.h"
 #include "vmm/qemu/plugin/random.h"
 
@@ -78,6 +79,7 @@ static void on_block(unsigned int vcpu, void *n_insns)
 
 	(void)vcpu;
 	kt_idle_on_block();
+	kt_limit_on_block();
 	turns.made.insns += (uintptr_t)n_insns;
 	turns.left -= (int64_t)(uintptr_t)n_insns;
 	if (cpu != turns.cpu)
