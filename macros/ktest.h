@@ -19,6 +19,7 @@
 #include <ktest/scheduler.h>
 #include <ktest/test.h>
 #include <ktest/topology.h>
+#include <ktest/watch.h>
 #include <ktest/work.h>
 
 /* The version of these headers and of libktest. */

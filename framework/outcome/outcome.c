@@ -41,6 +41,7 @@ int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, stru
 void kt_outcome_deinit(struct kt_outcome *outcome)
 {
 	kt_result_deinit(&outcome->result);
+	json_decref(outcome->freeze);
 	kt_capture_deinit(&outcome->out);
 	kt_capture_deinit(&outcome->err);
 	kt_capture_deinit(&outcome->console);
@@ -64,8 +65,9 @@ struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome)
 
 char *kt_outcome_encode(const struct kt_outcome *outcome)
 {
-	KT_JSON json_t *json = json_pack("{so sI}", "result", kt_result_to_json(&outcome->result),
-					 "begin", (json_int_t)outcome->begin_ns);
+	KT_JSON json_t *json =
+		json_pack("{so sI sO*}", "result", kt_result_to_json(&outcome->result), "begin",
+			  (json_int_t)outcome->begin_ns, "freeze", outcome->freeze);
 
 	for (int i = 0; json && i < KT_N_PHASES; i++)
 		(void)json_object_set_new(json, phase_names[i],
@@ -91,6 +93,10 @@ int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 	if (r < 0)
 		return r;
 	outcome->begin_ns = get_ns(json, "begin");
+	if (json_is_object(json_object_get(json, "freeze"))) {
+		json_decref(outcome->freeze);
+		outcome->freeze = json_incref(json_object_get(json, "freeze"));
+	}
 	for (int i = 0; i < KT_N_PHASES; i++)
 		outcome->phase_ns[i] = get_ns(json, phase_names[i]);
 	return kt_result_from_json(json_object_get(json, "result"), &outcome->result, reterr);

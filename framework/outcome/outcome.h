@@ -40,13 +40,14 @@ struct kt_outcome {
 	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each phase */
 	uint64_t total_ns;              /* from start to end of the attempt, without READY */
 	/* From the moment at which the runner wants the machine to the first instruction. */
-	uint64_t begin_ns;           /* 0: the test has not begun */
-	struct kt_capture out;       /* standard output of the guest */
-	struct kt_capture err;       /* standard error of the guest */
-	struct kt_capture console;   /* serial console */
-	struct kt_capture dmesg;     /* kernel log of the test, if it failed */
-	struct kt_capture scx_log;   /* what its schedulers have printed */
-	struct kt_capture scx_dump;  /* what the kernel has dumped about them */
+	uint64_t begin_ns;          /* 0: the test has not begun */
+	struct kt_capture out;      /* standard output of the guest */
+	struct kt_capture err;      /* standard error of the guest */
+	struct kt_capture console;  /* serial console */
+	struct kt_capture dmesg;    /* kernel log of the test, if it failed */
+	struct kt_capture scx_log;  /* what its schedulers have printed */
+	struct kt_capture scx_dump; /* what the kernel has dumped about them */
+	json_t *freeze; /* hits of watches, what is known of schedulers; NULL: none was watched */
 	struct kt_capture host;      /* what the session process has printed, from .post_vm too */
 	struct kt_outcome *previous; /* earlier attempts of the test, latest first; not owned */
 };

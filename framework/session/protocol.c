@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "framework/select/plan.h"
+#include "framework/session/freeze.h"
 #include "framework/session/kernel_memory.h"
 #include "framework/session/look.h"
 #include "framework/session/phase.h"
@@ -376,6 +377,8 @@ void kt_session_on_frame(void *data, const struct kt_frame *frame)
 		on_step(session, frame);
 	else if (frame->type == KT_MSG_KERNEL_REQUEST && session->phase == KT_PHASE_RUN)
 		kt_session_on_kernel_request(session, frame);
+	else if (frame->type == KT_MSG_WATCH_REQUEST && session->phase == KT_PHASE_RUN)
+		kt_session_on_watch_request(session, frame);
 	else if (frame->type == KT_MSG_RESULT && session->phase == KT_PHASE_RUN)
 		on_result(session, frame);
 	else

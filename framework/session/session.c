@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "framework/outcome/advice.h"
+#include "framework/session/freeze.h"
 #include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
@@ -92,6 +93,7 @@ static const struct kt_link_events link_events = {
 	.exited = kt_session_on_exited,
 	.late = kt_session_on_late,
 	.expired = kt_session_on_expired,
+	.stopped = kt_session_on_stopped,
 };
 
 static int set_up(struct kt_session_state *session, struct kt_err *reterr)
@@ -208,6 +210,7 @@ static void run_post_vm(struct kt_session_state *session)
 {
 	struct kt_outcome *outcome = session->outcome;
 	KT_FREE char *out = NULL, *err = NULL, *console = NULL, *log = NULL, *dump = NULL;
+	struct kt_freeze_view *freeze = NULL;
 	struct kt_vm_view view;
 	struct kt_ctx ctx;
 
@@ -224,6 +227,7 @@ static void run_post_vm(struct kt_session_state *session)
 		.console = console ?: "",
 		.scheduler_log = log ?: "",
 		.scheduler_dump = dump ?: "",
+		.freeze = freeze = kt_session_freeze_view(session),
 	};
 	kt_ctx_init(&ctx, outcome->test);
 	ctx.view = &view;
@@ -239,6 +243,7 @@ static void run_post_vm(struct kt_session_state *session)
 	outcome->result = ctx.result;
 	ctx.result = KT_RESULT_NULL;
 	kt_ctx_deinit(&ctx);
+	kt_session_free_view(freeze);
 }
 
 int kt_session_main(const struct kt_session *spec)
@@ -267,6 +272,7 @@ int kt_session_main(const struct kt_session *spec)
 	else
 		drive(&session);
 	still_machine(&session);
+	kt_session_end_freeze(&session);
 	run_post_vm(&session);
 	kt_session_forget_kernel(&session);
 	session.link = kt_link_free(session.link);

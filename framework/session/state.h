@@ -5,6 +5,7 @@
 #include "framework/outcome/outcome.h"
 #include "framework/setup/setup.h"
 #include "util/loop.h"
+#include "vmm/freeze/freeze.h"
 #include "vmm/link.h"
 #include "vmm/memctx.h"
 #include "vmm/template.h"
@@ -20,6 +21,8 @@ struct kt_session_state {
 	struct kt_loop *loop; /* owned */
 	struct kt_link *link; /* owned, with the machine; NULL before and after */
 	struct kt_memctx *memctx; /* owned; NULL until the guest's kernel is asked for */
+	struct kt_freeze *freeze; /* owned; NULL until the guest asks for watches */
+	struct kt_timer freeze_timer;
 	bool looked;     /* look.h: values were printed */
 	size_t n_unseen; /* paths that could not be */
 	struct kt_source signals;

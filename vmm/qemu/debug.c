@@ -12,8 +12,8 @@
  *
  * The stub takes commands only while the machine stands, because it stops a machine that runs at
  * the first byte; QMP has to do so first. It reports a stop, with the vCPU and the watch, only if
- * the machine runs by its own command: a machine with watches is therefore resumed by the stub. QEMU forgets a watch that was hit when it reports it, so that it
- * can be removed at once.
+ * the machine runs by its own command: a machine with watches is therefore resumed by the stub.
+ * QEMU forgets a watch that was hit when it reports it, so that it can be removed at once.
  *
  * Watches of the same memory are one for the stub, and a hit is one of each. Of watches that
  * overlap, the stub would report the first one only: they are refused.

@@ -22,7 +22,7 @@ int kt_qemu_unwatch_all(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *
 
 /*
  * Handles a stop that the gdbstub has made: tells the owner of a hit, or lets stale.c look at it.
- * The stub has been asked to let the machine run then. Returns 1 when stale.c has undone a death, 0,
- * or a negative errno.
+ * The stub has been asked to let the machine run then. Returns 1 when stale.c has undone a death,
+ * 0, or a negative errno.
  */
 int kt_qemu_on_debug_stop(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr);

@@ -41,8 +41,8 @@
  *
  * The machine stops for one of six reasons: the owner pauses it, it is saved, it ends, it hits a
  * watch of the owner or a breakpoint of stale.c, or QEMU cannot go on with it. Only at a watch or
- * breakpoint does this file let it run again by itself; a machine that cannot be let run is killed, because its owner would wait for
- * it in vain.
+ * breakpoint does this file let it run again by itself; a machine that cannot be let run is killed,
+ * because its owner would wait for it in vain.
  */
 
 #define STOP_TIMEOUT_NS (10 * KT_NSEC_PER_SEC) /* for handling one stop at a breakpoint */

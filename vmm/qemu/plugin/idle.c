@@ -19,8 +19,8 @@
  * then it keeps the main loop from taking the big lock, which guards all decisions of the main
  * loop. This also saves a switch between two threads each time the guest is idle.
  *
- * The same holds for a vCPU that has hit a watch of the gdbstub. It counts as idle from then on, and
- * the main loop stops the machine a moment later. Until that moment, no other vCPU may execute code
+ * The same holds for a vCPU that has hit a watch of the gdbstub. It counts as idle from then on,
+ * and the main loop stops the machine a moment later. Until that moment, no other vCPU may execute code
  * and the clock may not go to the next timer. The thread of the vCPUs therefore waits for the stop
  * as soon as it takes the lock, and gives the vCPU work to do meanwhile, so that it is not idle.
  *
