@@ -196,7 +196,7 @@ Test(kernel_access, each_target_leads_to_its_memory)
 		     access_one(&view, false, false,
 				ITEM(KT_KOP_DIRECT, KT_KOP_U64,
 				     .address = tiny_symbol(&view.kernel, "init_task")),
-				NULL, "no address of the direct map"),
+				NULL, "not an address of the direct map"),
 		     -EFAULT));
 	number = tiny_symbol(&view.kernel, "init_task") - UINT64_C(0xffffffff80000000);
 	cr_assert(zero(int, access_one(&view, false, false,
@@ -231,7 +231,7 @@ Test(kernel_access, the_type_of_a_place_says_how_wide_it_is)
 	cr_assert(eq(int,
 		     access_one(&view, false, true,
 				ITEM(KT_KOP_PATH, KT_KOP_TYPED, .name = "task(1).comm"), NULL,
-				"is no number"),
+				"is not a number"),
 		     -EINVAL));
 	cr_assert(eq(int,
 		     access_one(&view, true, true,

@@ -90,7 +90,7 @@ static long long number(const json_t *json, const char *path)
 {
 	const json_t *value = at(json, path);
 
-	cr_assert(is(value, JSON_INTEGER), "'%s' is no number", path);
+	cr_assert(is(value, JSON_INTEGER), "'%s' is not a number", path);
 	return json_integer_value(value);
 }
 
@@ -98,7 +98,7 @@ static void expect_string(const json_t *json, const char *path, const char *text
 {
 	const json_t *value = at(json, path);
 
-	cr_assert(is(value, JSON_STRING), "'%s' is no text", path);
+	cr_assert(is(value, JSON_STRING), "'%s' is not a text", path);
 	cr_assert(eq(str, (char *)json_string_value(value), (char *)text), "%s", path);
 }
 
