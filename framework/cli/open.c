@@ -45,21 +45,16 @@ static int fail(const struct kt_err *err)
 	return KT_EXIT_STATUS_HARNESS;
 }
 
-/* How the template can be made again, if it can. */
+/* No boot makes the same RAM again; but a seed makes the same failure. */
 static int miss_template(const struct kt_capsule_info *info, const char *program,
 			 struct kt_err *reterr)
 {
-	const char *again =
-		info->time == KT_TIME_VIRTUAL
-			? "a run of the same program on the same host makes it again, if no other "
-			  "program or version has"
-			: "in real time it cannot be made again";
-
 	return kt_err_set(reterr, -ENOENT,
 			  "the capsule leaves out the pages of template %016" PRIx64
-			  ", which is not in the cache: %s (%s --exact -t %s --seed %" PRIu64
-			  ", kernel %s). A capsule of --capsule-dir needs no template",
-			  info->template_ram, again, program, info->test, info->seed,
+			  ", which is no longer in the cache, or is in that of another host. A run "
+			  "of the test makes a new capsule: %s --exact -t %s --seed %" PRIu64
+			  " --capsule on-fail (kernel %s); with --capsule-dir it needs no template",
+			  info->template_ram, program, info->test, info->seed,
 			  info->kernel_release);
 }
 
