@@ -53,14 +53,16 @@ static struct kt_machine_config config_of(const struct kt_capsule_info *info,
 	};
 }
 
+/* The cache knows the version of a QEMU that was used before, without running it. */
 static int find_qemu(const struct kt_capsule_info *info, const struct kt_options *options,
 		     struct kt_qemu_program *ret_qemu, struct kt_err *reterr)
 {
-	int r = kt_qemu_find(options->qemu ?: KT_QEMU_DEFAULT, ret_qemu, reterr)
-			?: kt_qemu_version(ret_qemu, reterr);
+	struct kt_host host;
+	int r = kt_host_probe(options->accel, options->qemu, &host, reterr);
 
 	if (r < 0)
 		return r;
+	*ret_qemu = host.qemu;
 	if (ret_qemu->major == info->vmm_major && ret_qemu->minor == info->vmm_minor)
 		return 0;
 	return kt_err_set(
