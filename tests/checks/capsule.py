@@ -150,6 +150,8 @@ def check_gdb(sample, capsule, scratch):
     run = subprocess.Popen([sample, "open", capsule, f"--gdb={path}"], stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE, text=True)
     line = run.stdout.readline()
+    while line.startswith("#"):
+        line = run.stdout.readline()
     check(line.startswith("gdb ") and str(path) in line and "vmlinux" in line,
           "--gdb prints the command for gdb", line or run.stderr.read())
     with socket.socket(socket.AF_UNIX) as connection:
