@@ -205,7 +205,7 @@ static int resolve_direct(struct kt_inspect *inspect, uint64_t kva, struct kt_er
 	    kt_inspect_direct(inspect, offset, &back, NULL) == 0)
 		return 0;
 	return kt_err_set(reterr, -EFAULT,
-			  "0x%" PRIx64 " is no address of the direct map, which "
+			  "0x%" PRIx64 " is not an address of the direct map, which "
 			  "begins at 0x%" PRIx64,
 			  kva, kt_inspect_facts(inspect)->page_offset);
 }
@@ -314,7 +314,7 @@ static int check_value(const struct kt_kop_item *item, struct access *access, st
 	if (item->value == KT_KOP_TEXT || kt_place_is_scalar(&access->place))
 		return 0;
 	return kt_err_set(
-		reterr, -EINVAL, "%s is no number",
+		reterr, -EINVAL, "%s is not a number",
 		kt_btf_describe(access->place.btf, access->place.type, type, sizeof(type)));
 }
 

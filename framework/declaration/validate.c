@@ -202,6 +202,16 @@ static void check_names(struct validation *v, const char *where, const struct kt
 		forget_cgroup(v, find_cgroup(v, op->cgroup));
 }
 
+/* The workers whose tasks an operation accesses. */
+static void check_workers(struct validation *v, const char *where, const struct kt_op *op,
+			  const char *text)
+{
+	for (const struct kt_kernel_pair *pair = op->kernel; pair && !pair->end; pair++) {
+		if (pair->target.kind == KT_KERNEL_TARGET_WORKER_FIELD && pair->target.name)
+			check_known(v, where, text, pair->target.name, true);
+	}
+}
+
 static void check_op(struct validation *v, const char *step, unsigned int index,
 		     const struct kt_op *op)
 {
@@ -218,6 +228,7 @@ static void check_op(struct validation *v, const char *step, unsigned int index,
 	}
 	if (ops->check && ops->check(op, &topology, &err) < 0)
 		fault(v, "%s: %s: %s", where, text ?: ops->name, err.text);
+	check_workers(v, where, op, text ?: ops->name);
 	if (op->def)
 		check_def(v, where, op->def);
 	else if (ops->effect == KT_OP_CREATES)

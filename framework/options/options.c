@@ -4,17 +4,14 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 
-#include "guest/worker/type.h"
+#include "framework/options/value.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "util/parse.h"
 
 /*
  * The environment is applied first and the command line after it, through the same function
@@ -23,14 +20,13 @@
  * make no sense.
  *
  * An option appears in four places that must agree: help.c, enum OPT_*, long_options[] and one of
- * the apply functions, which pass an option that is not theirs on to the next one. The parsers of
- * values write the error for the user; they accept a value completely or not at all.
+ * the apply functions, which pass an option that is not theirs on to the next one. The values of
+ * options are parsed by value.c.
  *
  * Nothing is printed here, and no string is copied: argv and the environment live as long as the
  * program.
  */
 
-#define STRESS_COUNT_MAX             10000000u
 #define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
 #define DEFAULT_CAPSULE_BYTES        (UINT64_C(256) << 20) /* of one */
 #define DEFAULT_CAPSULE_CACHE_BYTES  (UINT64_C(1) << 30)
@@ -180,206 +176,61 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
-/* A value that is written as a word. Tables of words end with a name of NULL. */
-struct word {
-	const char *name;
-	int value;
-};
-
-static const struct word format_words[] = {
+static const struct kt_word format_words[] = {
 	{ "terse", KT_LIST_TERSE },
 	{ "names", KT_LIST_NAMES },
 	{ "json", KT_LIST_JSON },
 	{ 0 },
 };
 
-static const struct word accel_words[] = {
+static const struct kt_word accel_words[] = {
 	{ "auto", KT_ACCEL_CHOICE_AUTO },
 	{ "kvm", KT_ACCEL_CHOICE_KVM },
 	{ "tcg", KT_ACCEL_CHOICE_TCG },
 	{ 0 },
 };
 
-static const struct word time_words[] = {
+static const struct kt_word time_words[] = {
 	{ "auto", KT_TIME_CHOICE_AUTO },
 	{ "real", KT_TIME_CHOICE_REAL },
 	{ "virtual", KT_TIME_CHOICE_VIRTUAL },
 	{ 0 },
 };
 
-static const struct word boot_words[] = {
+static const struct kt_word boot_words[] = {
 	{ "fork", KT_BOOT_FORK },
 	{ "cold", KT_BOOT_COLD },
 	{ 0 },
 };
 
-static const struct word capsule_words[] = {
+static const struct kt_word capsule_words[] = {
 	{ "never", KT_CAPSULE_NEVER },
 	{ "on-fail", KT_CAPSULE_ON_FAIL },
 	{ "always", KT_CAPSULE_ALWAYS },
 	{ 0 },
 };
 
-static const struct word policy_words[] = {
+static const struct kt_word policy_words[] = {
 	{ "random", KT_TURNS_RANDOM },
 	{ "pct", KT_TURNS_PCT },
 	{ "conflict", KT_TURNS_CONFLICT },
 	{ 0 },
 };
 
-static const struct word flaky_words[] = { { "pass", false }, { "fail", true }, { 0 } };
+static const struct kt_word flaky_words[] = { { "pass", false }, { "fail", true }, { 0 } };
 
-static const struct word status_words[] = {
+static const struct kt_word status_words[] = {
 	{ "none", KT_STATUS_NONE }, { "fail", KT_STATUS_FAIL }, { "retry", KT_STATUS_RETRY },
 	{ "slow", KT_STATUS_SLOW }, { "leak", KT_STATUS_LEAK }, { "pass", KT_STATUS_PASS },
 	{ "skip", KT_STATUS_SKIP }, { "all", KT_STATUS_ALL },   { 0 },
 };
 
-static const struct word color_words[] = {
+static const struct kt_word color_words[] = {
 	{ "auto", KT_COLOR_AUTO },
 	{ "always", KT_COLOR_ALWAYS },
 	{ "never", KT_COLOR_NEVER },
 	{ 0 },
 };
-
-/* Looks @text up in @words; the error names @what and lists the words. */
-static int parse_word(const char *what, const struct word *words, const char *text, int *ret_value,
-		      struct kt_err *reterr)
-{
-	char known[256] = "";
-
-	for (const struct word *at = words; at->name; at++) {
-		if (!strcmp(at->name, text)) {
-			*ret_value = at->value;
-			return 0;
-		}
-		(void)snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
-			       *known ? ", " : "", at->name);
-	}
-	return kt_err_set(reterr, -EINVAL, "%s '%s' is none of: %s", what, text, known);
-}
-
-static int parse_number(const char *what, const char *text, uint64_t min, uint64_t max,
-			unsigned int *ret_value, struct kt_err *reterr)
-{
-	uint64_t value;
-
-	if (kt_parse_u64(text, min, max, &value) < 0)
-		return kt_err_set(reterr, -EINVAL, "%s '%s' is not a number within %llu..%llu",
-				  what, text, (unsigned long long)min, (unsigned long long)max);
-	*ret_value = (unsigned int)value;
-	return 0;
-}
-
-/*
- * A duration of 0 is rejected too: all options with a duration are limits, and 0 means "none" in
- * struct kt_options.
- */
-static int parse_time(const char *what, const char *text, uint64_t *ret_ns, struct kt_err *reterr)
-{
-	if (kt_parse_duration(text, ret_ns) < 0 || !*ret_ns)
-		return kt_err_set(reterr, -EINVAL,
-				  "%s '%s' is not a duration like 500ms, 30s or 2m", what, text);
-	return 0;
-}
-
-/* The CPUs that this process may use, which can be fewer than those of the host. */
-static unsigned int online_cpus(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	return (unsigned int)CPU_COUNT(&set);
-}
-
-/* The value of --test-threads: N, -N for all CPUs but N, or num-cpus. At least 1 results. */
-static int parse_budget(const char *text, unsigned int *ret_vcpus, struct kt_err *reterr)
-{
-	unsigned int cpus = online_cpus(), less = 0;
-	int r;
-
-	if (!strcmp(text, "num-cpus")) {
-		*ret_vcpus = cpus;
-		return 0;
-	}
-	if (text[0] != '-')
-		return parse_number("--test-threads", text, 1, 4096, ret_vcpus, reterr);
-	r = parse_number("--test-threads", text + 1, 1, 4096, &less, reterr);
-	*ret_vcpus = r == 0 && less < cpus ? cpus - less : 1;
-	return r;
-}
-
-static int parse_multiplier(const char *text, double *ret_value, struct kt_err *reterr)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	/* Written so that a NaN is rejected too. */
-	if (*end || end == text || !(value >= 0.1 && value <= 1000))
-		return kt_err_set(reterr, -EINVAL,
-				  "--timeout-multiplier '%s' is not a number within 0.1..1000",
-				  text);
-	*ret_value = value;
-	return 0;
-}
-
-/* "all" is stored as 0, which means no limit. */
-static int parse_max_fail(const char *text, unsigned int *ret_value, struct kt_err *reterr)
-{
-	if (!strcmp(text, "all")) {
-		*ret_value = 0;
-		return 0;
-	}
-	return parse_number("--max-fail", text, 1, UINT32_MAX, ret_value, reterr);
-}
-
-/* "infinite" is stored as 0, which means without end. */
-static int parse_stress_count(const char *text, unsigned int *ret_value, struct kt_err *reterr)
-{
-	if (!strcmp(text, "infinite")) {
-		*ret_value = 0;
-		return 0;
-	}
-	return parse_number("--stress-count", text, 1, STRESS_COUNT_MAX, ret_value, reterr);
-}
-
-/* The name of a work type, in upper or lower case. */
-static int parse_work_type(const char *text, enum kt_work_type *ret_type, struct kt_err *reterr)
-{
-	for (int type = KT_WORK_NONE + 1; type < KT_N_WORK_TYPES; type++) {
-		const struct kt_work_ops *ops = kt_work_ops((enum kt_work_type)type);
-
-		if (ops && !strcasecmp(ops->name, text)) {
-			*ret_type = (enum kt_work_type)type;
-			return 0;
-		}
-	}
-	return kt_err_set(reterr, -EINVAL,
-			  "--work-type '%s' is none of those in docs/workloads.md, as SpinWait",
-			  text);
-}
-
-static int parse_bytes(const char *what, const char *text, uint64_t *ret_bytes,
-		       struct kt_err *reterr)
-{
-	if (kt_parse_size(text, ret_bytes) < 0)
-		return kt_err_set(reterr, -EINVAL, "%s '%s' is not a size like 512M or 4G", what,
-				  text);
-	return 0;
-}
-
-static int parse_memory_budget(const char *text, unsigned int *ret_mib, struct kt_err *reterr)
-{
-	uint64_t bytes = 0;
-	int r = parse_bytes("--memory-budget", text, &bytes, reterr);
-
-	if (r == 0 && (bytes < UINT64_C(64) << 20 || bytes >> 20 > UINT32_MAX))
-		r = kt_err_set(reterr, -EINVAL,
-			       "--memory-budget '%s' is less than 64M, or far too much", text);
-	*ret_mib = (unsigned int)(bytes >> 20);
-	return r;
-}
 
 static int parse_template(struct kt_options *o, const char *text, struct kt_err *reterr)
 {
@@ -397,13 +248,6 @@ static int parse_template(struct kt_options *o, const char *text, struct kt_err 
 				  "from a line 'rerun:'",
 				  text);
 	o->template_choice = KT_TEMPLATE_CHOICE_RAM;
-	return 0;
-}
-
-static int parse_seed(const char *text, uint64_t *ret_seed, struct kt_err *reterr)
-{
-	if (kt_parse_u64(text, 0, UINT64_MAX, ret_seed) < 0)
-		return kt_err_set(reterr, -EINVAL, "--seed '%s' is not a number", text);
 	return 0;
 }
 
@@ -426,14 +270,6 @@ static int parse_partition(struct kt_options *o, const char *text, struct kt_err
 	o->shard_given = true;
 	o->shard_auto = false;
 	return r < 0 ? kt_err_prefix(reterr, r, "--partition '%s'", text) : 0;
-}
-
-static int parse_gtest_output(const char *text, const char **ret_path, struct kt_err *reterr)
-{
-	if (strncmp(text, "xml:", 4) || !text[4])
-		return kt_err_set(reterr, -EINVAL, "--gtest_output '%s' is not xml:FILE", text);
-	*ret_path = text + 4;
-	return 0;
 }
 
 static int add_string(struct kt_strings *strings, const char *text, struct kt_err *reterr)
@@ -474,15 +310,15 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 
 	switch (option) {
 	case OPT_FORMAT:
-		r = parse_word("--format", format_words, text, &value, reterr);
+		r = kt_value_word("--format", format_words, text, &value, reterr);
 		o->list_format = (enum kt_list_format)value;
 		return r;
 	case OPT_STATUS_LEVEL:
-		r = parse_word("--status-level", status_words, text, &value, reterr);
+		r = kt_value_word("--status-level", status_words, text, &value, reterr);
 		o->status_level = (enum kt_status_level)value;
 		return r;
 	case OPT_COLOR:
-		r = parse_word("--color", color_words, text, &value, reterr);
+		r = kt_value_word("--color", color_words, text, &value, reterr);
 		o->color = (enum kt_color_choice)value;
 		return r;
 	case OPT_TAP:
@@ -493,7 +329,7 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 	case OPT_JUNIT:
 		return set_text(&o->junit, text);
 	case OPT_GTEST_OUTPUT:
-		return parse_gtest_output(text, &o->gtest_output, reterr);
+		return kt_value_gtest_output(text, &o->gtest_output, reterr);
 	case 'o':
 		return set_text(&o->output_dir, text);
 	case OPT_GTEST_LIST:
@@ -517,43 +353,43 @@ static int apply_repeating(struct kt_options *o, int option, const char *text,
 	switch (option) {
 	case OPT_STRESS_COUNT:
 		o->stress_count_given = true;
-		return parse_stress_count(text, &o->stress_count, reterr);
+		return kt_value_stress_count(text, &o->stress_count, reterr);
 	case OPT_WORK_TYPE:
-		return parse_work_type(text, &o->work_type, reterr);
+		return kt_value_work_type(text, &o->work_type, reterr);
 	case OPT_STRESS_DURATION:
-		return parse_time("--stress-duration", text, &o->stress_duration_ns, reterr);
+		return kt_value_time("--stress-duration", text, &o->stress_duration_ns, reterr);
 	case OPT_GLOBAL_TIMEOUT:
-		return parse_time("--global-timeout", text, &o->global_timeout_ns, reterr);
+		return kt_value_time("--global-timeout", text, &o->global_timeout_ns, reterr);
 	case OPT_RETRIES:
-		return parse_number("--retries", text, 0, 1000, &o->retries, reterr);
+		return kt_value_number("--retries", text, 0, 1000, &o->retries, reterr);
 	case OPT_FLAKY_RESULT:
-		r = parse_word("--flaky-result", flaky_words, text, &value, reterr);
+		r = kt_value_word("--flaky-result", flaky_words, text, &value, reterr);
 		o->flaky_fails = value;
 		return r;
 	case OPT_SHUFFLE:
 		return set_flag(&o->shuffle);
 	case OPT_SEED:
 		o->seed_given = true;
-		return parse_seed(text, &o->seed, reterr);
+		return kt_value_seed(text, &o->seed, reterr);
 	case OPT_EXPLORE:
 		o->explore = true;
-		return parse_number("--explore", text, 1, STRESS_COUNT_MAX, &o->stress_count,
-				    reterr);
+		return kt_value_number("--explore", text, 1, KT_STRESS_COUNT_MAX, &o->stress_count,
+				       reterr);
 	case OPT_POLICY:
-		r = parse_word("--policy", policy_words, text, &value, reterr);
+		r = kt_value_word("--policy", policy_words, text, &value, reterr);
 		o->policy_given = true;
 		o->policy = (enum kt_turns_policy)value;
 		return r;
 	case OPT_MIPS:
-		return parse_number("--mips", text, 1, 1000, &o->mips, reterr);
+		return kt_value_number("--mips", text, 1, 1000, &o->mips, reterr);
 	case OPT_TURN:
-		return parse_number("--turn", text, KT_TURNS_MEAN_MIN, KT_TURNS_MEAN_MAX,
-				    &o->turn_insns, reterr);
+		return kt_value_number("--turn", text, KT_TURNS_MEAN_MIN, KT_TURNS_MEAN_MAX,
+				       &o->turn_insns, reterr);
 	case OPT_PCT_DEPTH:
-		return parse_number("--pct-depth", text, 1, KT_TURNS_DEPTH_MAX, &o->pct_depth,
-				    reterr);
+		return kt_value_number("--pct-depth", text, 1, KT_TURNS_DEPTH_MAX, &o->pct_depth,
+				       reterr);
 	case OPT_PCT_LENGTH:
-		return parse_number("--pct-length", text, 1, UINT32_MAX, &o->pct_length, reterr);
+		return kt_value_number("--pct-length", text, 1, UINT32_MAX, &o->pct_length, reterr);
 	}
 	return apply_reporting(o, option, text, reterr);
 }
@@ -562,20 +398,20 @@ static int apply_running(struct kt_options *o, int option, const char *text, str
 {
 	switch (option) {
 	case OPT_MEMORY_BUDGET:
-		return parse_memory_budget(text, &o->memory_budget_mib, reterr);
+		return kt_value_memory_budget(text, &o->memory_budget_mib, reterr);
 	case OPT_POOL:
-		return parse_number("--pool", text, 0, 64, &o->pool, reterr);
+		return kt_value_number("--pool", text, 0, 64, &o->pool, reterr);
 	case 'j':
-		return parse_budget(text, &o->budget_vcpus, reterr);
+		return kt_value_budget(text, &o->budget_vcpus, reterr);
 	case OPT_TIMEOUT:
-		return parse_time("--timeout", text, &o->timeout_ns, reterr);
+		return kt_value_time("--timeout", text, &o->timeout_ns, reterr);
 	case OPT_BOOT_TIMEOUT:
-		return parse_time("--boot-timeout", text, &o->boot_timeout_ns, reterr);
+		return kt_value_time("--boot-timeout", text, &o->boot_timeout_ns, reterr);
 	case OPT_TIMEOUT_MULTIPLIER:
-		return parse_multiplier(text, &o->timeout_multiplier, reterr);
+		return kt_value_multiplier(text, &o->timeout_multiplier, reterr);
 	case OPT_MAX_FAIL:
 		o->max_fail_given = true;
-		return parse_max_fail(text, &o->max_fail, reterr);
+		return kt_value_max_fail(text, &o->max_fail, reterr);
 	case OPT_NO_CAPTURE:
 		return set_flag(&o->no_capture);
 	}
@@ -588,15 +424,15 @@ static int apply_capsule(struct kt_options *o, int option, const char *text, str
 
 	switch (option) {
 	case OPT_CAPSULE:
-		r = parse_word("--capsule", capsule_words, text, &value, reterr);
+		r = kt_value_word("--capsule", capsule_words, text, &value, reterr);
 		o->capsule = (enum kt_capsule_choice)value;
 		return r;
 	case OPT_CAPSULE_DIR:
 		return set_text(&o->capsule_dir, text);
 	case OPT_CAPSULE_MAX_SIZE:
-		return parse_bytes("--capsule-max-size", text, &o->capsule_max_bytes, reterr);
+		return kt_value_bytes("--capsule-max-size", text, &o->capsule_max_bytes, reterr);
 	case OPT_CAPSULE_CACHE_SIZE:
-		return parse_bytes("--capsule-cache-size", text, &o->capsule_cache_bytes, reterr);
+		return kt_value_bytes("--capsule-cache-size", text, &o->capsule_cache_bytes, reterr);
 	case OPT_INSPECT:
 		return add_string(&o->paths, text, reterr);
 	case OPT_GDB:
@@ -615,11 +451,11 @@ static int apply_inspect(struct kt_options *o, int option, const char *text, str
 		return set_text(&o->vmcore, text);
 	case OPT_STEP:
 		o->step_given = true;
-		return parse_number("--step", text, 0, 65535, &o->step, reterr);
+		return kt_value_number("--step", text, 0, 65535, &o->step, reterr);
 	case OPT_DEPTH:
-		return parse_number("--depth", text, 1, 32, &o->depth, reterr);
+		return kt_value_number("--depth", text, 1, 32, &o->depth, reterr);
 	case OPT_POINTERS:
-		return parse_number("--pointers", text, 0, 32, &o->pointers, reterr);
+		return kt_value_number("--pointers", text, 0, 32, &o->pointers, reterr);
 	}
 	return apply_capsule(o, option, text, reterr);
 }
@@ -650,21 +486,22 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 	case OPT_QEMU:
 		return set_text(&o->qemu, text);
 	case OPT_ACCEL:
-		r = parse_word("--accel", accel_words, text, &value, reterr);
+		r = kt_value_word("--accel", accel_words, text, &value, reterr);
 		o->accel = (enum kt_accel_choice)value;
 		return r;
 	case OPT_TIME:
-		r = parse_word("--time", time_words, text, &value, reterr);
+		r = kt_value_word("--time", time_words, text, &value, reterr);
 		o->time = (enum kt_time_choice)value;
 		return r;
 	case OPT_BOOT:
-		r = parse_word("--boot", boot_words, text, &value, reterr);
+		r = kt_value_word("--boot", boot_words, text, &value, reterr);
 		o->boot = (enum kt_boot)value;
 		return r;
 	case OPT_TEMPLATE:
 		return parse_template(o, text, reterr);
 	case OPT_TEMPLATE_CACHE_SIZE:
-		return parse_bytes("--template-cache-size", text, &o->template_cache_bytes, reterr);
+		return kt_value_bytes("--template-cache-size", text, &o->template_cache_bytes,
+				      reterr);
 	case OPT_PARTITION:
 		return parse_partition(o, text, reterr);
 	case OPT_SHARD:
@@ -676,9 +513,9 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 	case OPT_SUITE:
 		return set_text(&o->suite, text);
 	case OPT_MAX_AGE:
-		return parse_time("--max-age", text, &o->cache_max_age_ns, reterr);
+		return kt_value_time("--max-age", text, &o->cache_max_age_ns, reterr);
 	case OPT_MAX_SIZE:
-		return parse_bytes("--max-size", text, &o->cache_max_bytes, reterr);
+		return kt_value_bytes("--max-size", text, &o->cache_max_bytes, reterr);
 	case OPT_VERIFY:
 		return set_flag(&o->verify);
 	case OPT_IGNORED:
@@ -747,7 +584,7 @@ static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_e
 }
 
 /* Reads the word behind "kernel" or "template", which @commands lists. */
-static int take_subcommand(struct kt_options *o, const char *what, const struct word *commands,
+static int take_subcommand(struct kt_options *o, const char *what, const struct kt_word *commands,
 			   char **words, int n, struct kt_err *reterr)
 {
 	int value = 0, r;
@@ -755,14 +592,14 @@ static int take_subcommand(struct kt_options *o, const char *what, const struct 
 	if (!n)
 		return kt_err_set(reterr, -EINVAL, "%s: a command must follow, like %s", what,
 				  commands[0].name);
-	r = parse_word(what, commands, words[0], &value, reterr);
+	r = kt_value_word(what, commands, words[0], &value, reterr);
 	o->command = (enum kt_command)value;
 	return r;
 }
 
 static int take_kernel_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
-	static const struct word commands[] = {
+	static const struct kt_word commands[] = {
 		{ "fetch", KT_COMMAND_KERNEL_FETCH },
 		{ "list", KT_COMMAND_KERNEL_LIST },
 		{ "path", KT_COMMAND_KERNEL_PATH },
@@ -781,7 +618,7 @@ static int take_kernel_command(struct kt_options *o, char **words, int n, struct
 
 static int take_template_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
-	static const struct word commands[] = {
+	static const struct kt_word commands[] = {
 		{ "list", KT_COMMAND_TEMPLATE_LIST },
 		{ "clear", KT_COMMAND_TEMPLATE_CLEAR },
 		{ 0 },
@@ -796,7 +633,7 @@ static int take_template_command(struct kt_options *o, char **words, int n, stru
 
 static int take_cache_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
-	static const struct word commands[] = {
+	static const struct kt_word commands[] = {
 		{ "list", KT_COMMAND_CACHE_LIST },
 		{ "prune", KT_COMMAND_CACHE_PRUNE },
 		{ 0 },
@@ -834,7 +671,7 @@ static int take_names(struct kt_options *o, char **words, int n, struct kt_err *
  */
 static int take_words(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
-	static const struct word commands[] = {
+	static const struct kt_word commands[] = {
 		{ "run", KT_COMMAND_RUN },
 		{ "list", KT_COMMAND_LIST },
 		{ "shell", KT_COMMAND_SHELL },
@@ -856,7 +693,7 @@ static int take_words(struct kt_options *o, char **words, int n, struct kt_err *
 		return take_template_command(o, words + 1, n - 1, reterr);
 	if (!strcmp(words[0], "cache"))
 		return take_cache_command(o, words + 1, n - 1, reterr);
-	for (const struct word *at = commands; at->name; at++) {
+	for (const struct kt_word *at = commands; at->name; at++) {
 		if (!strcmp(words[0], at->name)) {
 			o->command = (enum kt_command)at->value;
 			return take_names(o, words + 1, n - 1, reterr);
@@ -947,7 +784,7 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 	struct kt_options o = {
 		.command = KT_COMMAND_RUN,
 		.shard = KT_SHARD_ALL,
-		.budget_vcpus = online_cpus(),
+		.budget_vcpus = kt_online_cpus(),
 		.template_cache_bytes = DEFAULT_TEMPLATE_CACHE_BYTES,
 		.capsule_max_bytes = DEFAULT_CAPSULE_BYTES,
 		.capsule_cache_bytes = DEFAULT_CAPSULE_CACHE_BYTES,

@@ -116,11 +116,11 @@ struct kt_options {
 	bool shard_auto;          /* --shard auto: the variables of the CI system decide */
 
 	/* machines */
-	struct kt_strings kernels;     /* -k; none: the default kernel */
-	bool kernel_from_environment;  /* KTESTS_KERNEL; the first -k replaces it */
-	const char *append;            /* added to the kernel command line */
-	const char *qemu;              /* program; NULL: the default one */
-	enum kt_boot boot;             /* default: FORK */
+	struct kt_strings kernels;    /* -k; none: the default kernel */
+	bool kernel_from_environment; /* KTESTS_KERNEL; the first -k replaces it */
+	const char *append;           /* added to the kernel command line */
+	const char *qemu;             /* program; NULL: the default one */
+	enum kt_boot boot;            /* default: FORK */
 	enum kt_template_choice template_choice;
 	uint64_t template_ram;         /* of KT_TEMPLATE_CHOICE_RAM: the ram_hash */
 	uint64_t template_cache_bytes; /* of the disk; default 4 GiB */
@@ -187,9 +187,9 @@ struct kt_options {
 	struct kt_strings paths; /* what to look at; none: the kernel itself */
 	const char *vmcore;      /* file with a guest's RAM */
 	bool step_given;
-	unsigned int step;       /* of the test, at whose end is looked */
-	unsigned int depth;      /* of structs in each other, 1..32; 0: the renderer's default */
-	unsigned int pointers;   /* that are followed in a row, 0..32 */
+	unsigned int step;     /* of the test, at whose end is looked */
+	unsigned int depth;    /* of structs in each other, 1..32; 0: the renderer's default */
+	unsigned int pointers; /* that are followed in a row, 0..32 */
 
 	/* ktests cache prune */
 	uint64_t cache_max_age_ns; /* since the last use; 0: any */

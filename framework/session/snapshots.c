@@ -9,6 +9,7 @@
 #include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
+#include "framework/setup/time.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -16,9 +17,9 @@
 #include "wire/json.h"
 
 /*
- * The machine is paused for a snapshot, also when the guest waits in a host call: a vCPU that waits
- * there cannot tell its registers. It leaves the call for that and makes it again, which is the
- * same in each run (vmm/qemu/plugin/bell.c).
+ * A request by a host call finds the vCPUs standing still already. They cannot tell their registers
+ * there, and must not be paused for that: of many runs with one seed in which they were, one went
+ * another way. Where no host calls are served, the machine is paused.
  *
  * A report is kept as text, because its tree takes ten times the memory. The tree that a view has
  * needed last is kept too, because views of one report follow each other.
@@ -55,7 +56,7 @@ static int take(struct kt_session_state *session, const struct kt_snapshot_momen
 
 	if (r < 0)
 		return r;
-	if (!moment->registers) {
+	if (!moment->registers && !moment->no_registers) {
 		full.n_registers = kt_test_vcpus(session->outcome->test);
 		registers = read_registers(session, (unsigned int)full.n_registers, &no_registers);
 		full.registers = registers;
@@ -107,22 +108,26 @@ static void refuse(struct kt_snapshot_reply *reply, int code, const char *text)
 static void capture(struct kt_session_state *session, const struct kt_snapshot_request *request,
 		    struct kt_snapshot_reply *reply)
 {
+	bool stands = kt_setup_is_repeatable(session->setup, session->outcome->test);
 	const struct kt_snapshot_moment moment = {
 		.name = request->name,
 		.reason = request->periodic ? "periodic" : "request",
 		.elapsed_ns = request->elapsed_ns,
 		.step = request->step,
+		.no_registers = stands ? "the guest waits in a host call, in which QEMU does not "
+					 "tell the registers"
+				       : NULL,
 	};
 	struct kt_machine *machine = session->link ? kt_link_machine(session->link) : NULL;
 	struct kt_err err = KT_ERR_NULL;
 	int r = machine ? 0 : kt_err_set(&err, -ENXIO, "there is no machine any more");
 
-	if (r == 0)
+	if (r == 0 && !stands)
 		r = kt_machine_pause(machine, kt_now_ns() + PAUSE_LIMIT_NS, &err);
 	if (r == 0)
 		r = kt_session_take_snapshot(session, &moment, false, &reply->replaced, &err);
 	/* A machine that cannot go on has ended, which the loop finds out. */
-	if (machine)
+	if (machine && !stands)
 		(void)kt_machine_resume(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
 	if (r < 0)
 		refuse(reply, r, err.text);

@@ -7,10 +7,12 @@
 #include "vmm/snapshot/snapshot.h"
 
 /*
- * Takes a snapshot of the machine, which must be paused, and keeps it under the name of @moment.
- * If @moment has no registers, they are read. -ENOSPC when there are KT_SNAPSHOTS_MAX others;
- * @evict: the oldest goes then. If the kernel cannot be read, a placeholder is kept, and the error
- * is returned. *@ret_replaced: one with the same name is gone; may be NULL.
+ * Takes a snapshot of the machine, which must stand still, and keeps it under the name of @moment.
+ * If @moment has no registers, nor a reason for that, they are read: it must be paused then.
+ *
+ * -ENOSPC when there are KT_SNAPSHOTS_MAX others; @evict: the oldest goes. If the kernel cannot
+ * be read, a placeholder is kept, and the error is returned. *@ret_replaced: one with the same name
+ * is gone; may be NULL.
  */
 int kt_session_take_snapshot(struct kt_session_state *session,
 			     const struct kt_snapshot_moment *moment, bool evict,

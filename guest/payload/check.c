@@ -213,7 +213,7 @@ bool kt_payload_skips(const struct kt_payload *payload, const struct kt_payload_
 
 /* ---- all checks ------------------------------------------------------------------------------ */
 
-/* With KT_OUTPUT_KSELFTEST, the status for "skipped" is no failure. */
+/* With KT_OUTPUT_KSELFTEST, the status for "skipped" is not a failure. */
 static void check_status(struct judge *judge)
 {
 	unsigned int output = judge->payload->output;

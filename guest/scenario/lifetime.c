@@ -32,6 +32,16 @@ static bool creates(const struct kt_op *op)
 	return op->kind == KT_OP_ADD_CGROUP || op->kind == KT_OP_ADD_CGROUP_DEF;
 }
 
+static bool names_worker(const struct kt_op *op, const char *name)
+{
+	for (const struct kt_kernel_pair *pair = op->kernel; pair && !pair->end; pair++) {
+		if (pair->target.kind == KT_KERNEL_TARGET_WORKER_FIELD &&
+		    names(pair->target.name, name))
+			return true;
+	}
+	return false;
+}
+
 enum mention {
 	NOT_NAMED,
 	NAMED,
@@ -47,7 +57,7 @@ static enum mention find_mention(const struct kt_step *step, const char *name)
 	for (const struct kt_op *op = step->ops; op && !op->end; op++) {
 		if (names(op->cgroup, name))
 			return creates(op) && !strcmp(op->cgroup, name) ? CREATED_ANEW : NAMED;
-		if (names(op->to, name))
+		if (names(op->to, name) || names_worker(op, name))
 			return NAMED;
 	}
 	return NOT_NAMED;

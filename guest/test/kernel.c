@@ -90,6 +90,7 @@ static int serve_by_port(void *data, const struct kt_kop_request *request,
 void kt_kernel_memory_use_port(struct kt_ctx *ctx, struct kt_port *port)
 {
 	ctx->kernel.service = (struct kt_kernel_service){ port ? serve_by_port : NULL, port };
+	ctx->kernel.port = port;
 }
 
 static int check_caller(const struct kt_ctx *ctx, struct kt_err *reterr)
@@ -142,6 +143,9 @@ char *kt_kernel_target_text(const struct kt_kernel_target *target)
 				 target->field ?: "");
 	case KT_KERNEL_TARGET_TASK_FIELD:
 		return kt_format("task(%d).%s", (int)target->task.tid, target->field ?: "");
+	case KT_KERNEL_TARGET_WORKER_FIELD:
+		return kt_format("worker %u of '%s': %s", target->worker, target->name ?: "",
+				 target->field ?: "");
 	case KT_KERNEL_TARGET_NONE:
 		break;
 	}
@@ -175,6 +179,10 @@ static int check_target(const struct kt_kernel_target *target, struct kt_err *re
 		if (!target->task.start_ns)
 			return kt_err_set(reterr, -EINVAL,
 					  "the task has no identity: ask kt_worker_identity()");
+		return check_name(target->field, "field", reterr);
+	case KT_KERNEL_TARGET_WORKER_FIELD:
+		if (!target->name)
+			return kt_err_set(reterr, -EINVAL, "the worker has no cgroup");
 		return check_name(target->field, "field", reterr);
 	case KT_KERNEL_TARGET_DIRECT:
 	case KT_KERNEL_TARGET_KVA:
@@ -521,17 +529,26 @@ const void *kt_kernel_captured_bytes(const struct kt_ctx *ctx, const char *tag, 
 	return capture ? capture->answer.data : NULL;
 }
 
+int kt_kernel_identify(struct kt_ctx *ctx, pid_t tid, struct kt_worker_identity *ret_identity,
+		       struct kt_err *reterr)
+{
+	KT_FREE char *path = kt_format("task(%d).start_time", (int)tid);
+	uint64_t start_ns;
+	int r = path ? read_number(ctx, path, &start_ns, reterr) : kt_err_oom(reterr);
+
+	if (r == 0)
+		*ret_identity = (struct kt_worker_identity){ tid, start_ns };
+	return r;
+}
+
 int kt_worker_identity_of(struct kt_ctx *ctx, struct kt_where where, pid_t tid,
 			  struct kt_worker_identity *ret_identity)
 {
-	KT_FREE char *path = kt_format("task(%d).start_time", (int)tid);
 	struct kt_err err = KT_ERR_NULL;
-	uint64_t start_ns;
 
-	if (!path || !ctx->scenario)
+	if (!ctx->scenario)
 		return kt_fail(ctx, where, "there is no guest any more");
-	if (read_number(ctx, path, &start_ns, &err) < 0)
-		return kt_fail(ctx, where, "%s", err.text);
-	*ret_identity = (struct kt_worker_identity){ tid, start_ns };
-	return 0;
+	return kt_kernel_identify(ctx, tid, ret_identity, &err) < 0
+		       ? kt_fail(ctx, where, "%s", err.text)
+		       : 0;
 }

@@ -37,6 +37,7 @@ struct kt_kernel_memory {
 	struct kt_kernel_service service;
 	pthread_mutex_t lock; /* of one request and its reply, and of the members below */
 	uint32_t id;          /* of the last request */
+	struct kt_port *port; /* borrowed; NULL: on the host, and in tests */
 	struct kt_kernel_capture *captures, **captures_end; /* owned; in the order of first reads */
 };
 
@@ -56,10 +57,14 @@ int kt_kernel_pairs_check(const struct kt_kernel_pair *pairs, bool is_write, str
 int kt_kernel_pairs_apply(struct kt_ctx *ctx, const struct kt_kernel_pair *pairs, bool is_write,
 			  bool cold, struct kt_err *reterr);
 
+/* Finds what tells the task @tid, which lives, from a later one with this ID. */
+int kt_kernel_identify(struct kt_ctx *ctx, pid_t tid, struct kt_worker_identity *ret_identity,
+		       struct kt_err *reterr);
+
 /* The number of pairs in a list. */
 size_t kt_kernel_pairs_count(const struct kt_kernel_pair *pairs);
 
-/* "runqueues[cpu 1].clock", "task 12: scx.dsq_vtime"; to be freed, NULL: out of memory. */
+/* "runqueues[cpu 1].clock", "task(12).scx.dsq_vtime"; to be freed, NULL: out of memory. */
 char *kt_kernel_target_text(const struct kt_kernel_target *target);
 
 /* An object: by tag, the latest value and how often it was read. NULL when nothing was read. */

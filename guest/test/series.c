@@ -34,39 +34,40 @@ const char *kt_pattern_text(const struct kt_pattern *pattern, char *text, size_t
 
 	switch (pattern->kind) {
 	case KT_PATTERN_NONDECREASING:
-		(void)snprintf(text, room, "never less than before");
+		(void)snprintf(text, room, "should never be less than before");
 		break;
 	case KT_PATTERN_INCREASING:
-		(void)snprintf(text, room, "always more than before");
+		(void)snprintf(text, room, "should always be more than before");
 		break;
 	case KT_PATTERN_RATE:
-		(void)snprintf(text, room, "changing by %g to %g per ms", low, high);
+		(void)snprintf(text, room, "should change by %g to %g per ms", low, high);
 		break;
 	case KT_PATTERN_STEADY:
-		(void)snprintf(text, room, "from %u ms on within %g %% of the mean", pattern->ms,
-			       pattern->tolerance * 100);
+		(void)snprintf(text, room, "should stay within %g %% of the mean from %u ms on",
+			       pattern->tolerance * 100, pattern->ms);
 		break;
 	case KT_PATTERN_CONVERGES:
-		(void)snprintf(text, room, "three times in a row within %g of %g by %u ms",
+		(void)snprintf(text, room,
+			       "should be within %g of %g three times in a row by %u ms",
 			       pattern->tolerance, pattern->target, pattern->ms);
 		break;
 	case KT_PATTERN_ALWAYS:
-		(void)snprintf(text, room, "always true");
+		(void)snprintf(text, room, "should always be true");
 		break;
 	case KT_PATTERN_RATIO:
-		(void)snprintf(text, room, "%g to %g times the other value", low, high);
+		(void)snprintf(text, room, "should be %g to %g times the other value", low, high);
 		break;
 	case KT_PATTERN_AT_LEAST:
-		(void)snprintf(text, room, "each at least %g", low);
+		(void)snprintf(text, room, "should always be at least %g", low);
 		break;
 	case KT_PATTERN_AT_MOST:
-		(void)snprintf(text, room, "each at most %g", high);
+		(void)snprintf(text, room, "should always be at most %g", high);
 		break;
 	case KT_PATTERN_BETWEEN:
-		(void)snprintf(text, room, "each within %g to %g", low, high);
+		(void)snprintf(text, room, "should always be within %g to %g", low, high);
 		break;
 	case KT_PATTERN_NONE:
-		(void)snprintf(text, room, "a pattern");
+		(void)snprintf(text, room, "should follow a pattern");
 		break;
 	}
 	return text;
@@ -307,7 +308,7 @@ static int report(struct kt_ctx *ctx, struct kt_where where, const struct kt_pat
 	char expected[200];
 
 	(void)kt_pattern_text(pattern, expected, sizeof(expected));
-	return kt_fail(ctx, where, "%s is not %s: %s\n%s", text, expected, found->text, plot ?: "");
+	return kt_fail(ctx, where, "%s %s; %s\n%s", text, expected, found->text, plot ?: "");
 }
 
 int kt_series_check(struct kt_ctx *ctx, struct kt_where where, struct kt_view view,

@@ -37,5 +37,5 @@ struct kt_series_verdict kt_series_judge(const struct kt_pattern *pattern,
 /* Whether a point without a value fails the pattern, instead of being left out. */
 bool kt_pattern_is_strict(const struct kt_pattern *pattern);
 
-/* "strictly increasing", "within 1 to 2 per ms"; returns @text. */
+/* "should always be more than before"; returns @text. */
 const char *kt_pattern_text(const struct kt_pattern *pattern, char *text, size_t room);

@@ -425,6 +425,11 @@ unsigned int kt_worker_group_count(const struct kt_worker_group *group)
 	return group->n;
 }
 
+pid_t kt_worker_group_tid(const struct kt_worker_group *group, unsigned int i)
+{
+	return atomic_load(&group->telemetry[i].tid);
+}
+
 uint64_t kt_worker_group_iterations(const struct kt_worker_group *group)
 {
 	uint64_t sum = 0;

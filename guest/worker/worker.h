@@ -65,6 +65,9 @@ struct kt_worker_group *kt_worker_group_stop(struct kt_worker_group *group, uint
 /* The number of workers, whether they are processes or threads. */
 unsigned int kt_worker_group_count(const struct kt_worker_group *group);
 
+/* The thread ID of worker @i; 0 if it has not started. */
+pid_t kt_worker_group_tid(const struct kt_worker_group *group, unsigned int i);
+
 /* The sum of the iterations that its workers have done so far. */
 uint64_t kt_worker_group_iterations(const struct kt_worker_group *group);
 

@@ -28,6 +28,7 @@ enum kt_kernel_target_kind {
 	KT_KERNEL_TARGET_KVA,
 	KT_KERNEL_TARGET_PER_CPU_FIELD,
 	KT_KERNEL_TARGET_TASK_FIELD,
+	KT_KERNEL_TARGET_WORKER_FIELD,
 };
 
 /**
@@ -43,11 +44,12 @@ struct kt_worker_identity {
 /**
  * struct kt_kernel_target - a place in the memory of the guest's kernel; see the macros below
  * @kind:    which of the following members count.
- * @name:    a typed path, or a symbol.
+ * @name:    a typed path, a symbol, or a cgroup.
  * @field:   members from there: "clock", "scx.flags".
  * @address: virtual address.
  * @cpu:     number of the CPU.
  * @task:    the task.
+ * @worker:  number of a worker in its cgroup.
  * @any_class: the task need not be one of sched_ext.
  */
 struct kt_kernel_target {
@@ -57,6 +59,7 @@ struct kt_kernel_target {
 	uint64_t address;
 	unsigned int cpu;
 	struct kt_worker_identity task;
+	unsigned int worker;
 	bool any_class;
 };
 
@@ -103,6 +106,23 @@ struct kt_kernel_target {
 	{                                                                                          \
 		.kind = KT_KERNEL_TARGET_TASK_FIELD, .field = (members), .task = (identity),       \
 		.any_class = true                                                                  \
+	}
+/*
+ * A field of struct task_struct of a worker: KT_KERNEL_WORKER_FIELD("w", 0, "scx.dsq_vtime"). The
+ * workers of a cgroup are counted from 0, in the order in which they were started. The rules are
+ * those of KT_KERNEL_TASK_FIELD(), but that a write waits, 5 s at most, until the worker sleeps.
+ * In operations only.
+ */
+#define KT_KERNEL_WORKER_FIELD(cgroup, worker_number, members)                                     \
+	{                                                                                          \
+		.kind = KT_KERNEL_TARGET_WORKER_FIELD, .name = (cgroup), .field = (members),       \
+		.worker = (worker_number)                                                          \
+	}
+/* As KT_KERNEL_WORKER_FIELD(), for a worker of any scheduling class. */
+#define KT_KERNEL_WORKER_FIELD_ANY_CLASS(cgroup, worker_number, members)                           \
+	{                                                                                          \
+		.kind = KT_KERNEL_TARGET_WORKER_FIELD, .name = (cgroup), .field = (members),       \
+		.worker = (worker_number), .any_class = true                                       \
 	}
 
 /** enum kt_kernel_value_kind - the forms of a value; see the macros below */

@@ -41,7 +41,7 @@ def main():
 
     status, text = run(ktests, "verifier", str(samples / "no_ops.bpf.o"))
     check(status == 99 and "it is not a scheduler" in text,
-          "what is no scheduler is told before anything boots", text)
+          "what is not a scheduler is told before anything boots", text)
 
     status, text = run(ktests, "verifier", "no_such_scheduler")
     check(status == 2 and "is neither a scheduler of this binary nor a file" in text,

@@ -386,6 +386,47 @@ def put_chains():
                                      for word in range(1100, 1400, 10)))
 
 
+def snapshots():
+    """Requests for snapshots and views, and changes to a stack and its tables."""
+    def step(kind, text="", value="", number=0):
+        return {"kind": kind, "text": text, "value": value, "number": number}
+
+    def request(*steps, form=1, **members):
+        return compact({"id": 7, "op": 2, "name": "x", "periodic": False, "elapsed": -1, "step": -1,
+                        "form": form, "steps": steps, **members})
+
+    maps = [{"id": 1, "name": "a.bss", "max_entries": 1, "scheduler": "0xff10",
+             "variables": {"n": 5, "big": "0xffffffffffffffff", "gone": {"truncated": True}}},
+            {"id": 2, "name": "hash", "max_entries": 8, "entries": [
+                {"key": 5, "value": {"n": 50}}, {"index": 0, "cpus": [{"v": 1}, 2]},
+                {"truncated": 3}]}]
+    report = compact({"scx": {"schedulers": [{"root": True, "address": "0xff10"}]}, "maps": maps,
+                      "runqueues": [{"cpu": 0, "nr": 1}], "programs": {"error": "none"}})
+    put("snapshot", "capture", request(form=0, op=1, elapsed=5, step=0))
+    put("snapshot", "variable", request(step(3), step(2, "n")) + "\0" + report)
+    put("snapshot", "entry", request(step(1, "hash"), step(5, "key", number=5), step(9, "n"))
+        + "\0" + report)
+    put("snapshot", "cpus", request(step(1, "2"), step(4, number=1), step(8, number=0),
+                                    step(9, "v"), form=3) + "\0" + report)
+    put("snapshot", "greatest", request(step(1, "hash"), step(7, "n"), step(9, "..key"), form=5)
+        + "\0" + report)
+    put("snapshot", "count", request(step(1, "hash"), form=6) + "\0" + report)
+    put("snapshot", "reply", compact({
+        "id": 7, "result": 0, "replaced": False, "error": "", "samples": [
+            {"name": "x", "elapsed": 5, "fault": 0, "number": -1, "real": 0.5, "text": "t"}]}))
+
+    def change(area, at, value):
+        return struct.pack("<HQ", area << 14 | at, value)
+
+    stack, code = 1 << 56, 1 << 63
+    frames = [change(0, 9, code | 8 * 8 + 4), change(0, 8, stack | 96), change(0, 13, code | 67)]
+    put("stack", "as-it-is", b"")
+    put("stack", "frames", b"".join(frames))
+    put("stack", "registers", change(3, 7, stack | 8) + change(3, 16, code | 9))
+    put("stack", "circle", change(0, 8, stack | 64) + change(0, 9, code | 65))
+    put("stack", "tables", b"".join(change(2, at, at * 257) for at in range(30, 160, 9)))
+
+
 def inspection():
     """What vmm/inspect/ decodes."""
     put("vmcoreinfo", "whole", VMCOREINFO)
@@ -560,7 +601,7 @@ def objects():
 
 def main():
     for make in (frames, host_calls, messages, host_tools, texts, impossible_types, kernel_ops,
-                 inspection, ldcache, bzimage, objects):
+                 snapshots, inspection, ldcache, bzimage, objects):
         make()
 
 

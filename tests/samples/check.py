@@ -46,6 +46,7 @@ REPLACEMENTS = [
     (r"(libbpf: .*: failed to load|libbpf: .* failed): (-13|-EACCES|Permission denied)$",
      r"\1: EACCES"),
     (r"workers to start; \d+ have", "workers to start; N have"),
+    (r"(periodic_\d{3}) (at )?( *)\d+ ms", r"\1 \2TIME ms"),
     (r"failed to run for \d+\.\d+s", "failed to run for TIME"),
 ]
 

@@ -531,3 +531,62 @@ static int after_panic(struct kt_ctx *ctx)
 }
 FAILING(kernel_after_panic, .summary = ".post_vm sees the kernel that has panicked", .run = panic,
 	.post_vm = after_panic);
+
+static int snapshot_views_check(struct kt_ctx *ctx)
+{
+	struct kt_view report = kt_snapshot(ctx, "taken"), deep = report;
+	uint64_t number;
+	char text[8];
+	bool truth;
+
+	(void)kt_as_u64(kt_view_get(kt_snapshot(ctx, "other"), "version"), &number);
+	(void)kt_as_u64(kt_view_get(report, "schema"), &number);
+	(void)kt_as_text(kt_view_get(report, "version"), text, sizeof(text));
+	(void)kt_as_u64(kt_view_get(report, "nodes.0.zones.0.fre"), &number);
+	(void)kt_as_u64(kt_view_get(report, "kernel..cpus"), &number);
+	(void)kt_as_u64(kt_view_get(kt_view_cpu(kt_view_get(report, "runqueues"), 2), "cpu"),
+			&number);
+	(void)kt_as_u64(kt_view_get(kt_view_at(kt_view_get(report, "runqueues"), 5), "cpu"),
+			&number);
+	(void)kt_as_u64(
+		kt_view_get(kt_view_find(kt_view_get(report, "runqueues"), "cpu", 9), "cpu"),
+		&number);
+	(void)kt_as_bool(kt_view_get(report, "kernel.levels"), &truth);
+	(void)kt_as_u64(kt_view_map(report, "no_such_map"), &number);
+	(void)kt_as_u64(kt_view_variable(kt_view_active(report), "x"), &number);
+	(void)kt_as_u64(kt_view_get(kt_periodic(ctx), "version"), &number);
+	for (int i = 0; i < 20; i++)
+		deep = kt_view_get(deep, "kernel");
+	(void)kt_as_u64(deep, &number);
+	return 0;
+}
+FAILING(snapshot_views, .summary = "views of what is not in a report",
+	.steps = KT_STEPS({ KT_OPS(KT_CAPTURE_SNAPSHOT("taken"), KT_CAPTURE_SNAPSHOT("taken")) }),
+	.check = snapshot_views_check);
+
+static int snapshot_series_check(struct kt_ctx *ctx)
+{
+	struct kt_view step = kt_view_get(kt_periodic(ctx), "step");
+
+	KT_EXPECT_SERIES(ctx, step, KT_NONDECREASING);
+	KT_EXPECT_SERIES(ctx, step, KT_STRICTLY_INCREASING);
+	KT_EXPECT_SERIES(ctx, step, KT_EACH_BETWEEN(0, 1));
+	KT_EXPECT_SERIES(ctx, step, KT_CONVERGES_TO(1, 0, 60000));
+	KT_EXPECT_SERIES(ctx, step, KT_STEADY_WITHIN(0, 0.1));
+	KT_EXPECT_SERIES(ctx, kt_view_get(kt_periodic(ctx), "nowhere"), KT_ALWAYS_TRUE);
+	return 0;
+}
+FAILING(snapshot_series, .summary = "series that do not go as they should", .num_snapshots = 5,
+	.duration_ms = 800,
+	.steps = KT_STEPS({ .hold = KT_HOLD_FRAC(0.4) }, { .hold = KT_HOLD_FRAC(0.3) },
+			  { .hold = KT_HOLD_FRAC(0.3) }),
+	.check = snapshot_series_check);
+
+static int snapshot_nothing_check(struct kt_ctx *ctx)
+{
+	KT_ASSERT_SERIES(ctx, kt_view_variable(kt_periodic(ctx), "nr"), KT_NONDECREASING);
+	return 0;
+}
+FAILING(snapshot_measures_nothing, .summary = "a series without a value says nothing",
+	.num_snapshots = 2, .duration_ms = 400, .steps = KT_STEPS({ .hold = KT_HOLD_FULL }),
+	.check = snapshot_nothing_check);

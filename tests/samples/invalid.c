@@ -102,3 +102,11 @@ __attribute__((constructor(2000))) static void register_duplicate(void)
 
 	kt_test_register(&node);
 }
+
+KTEST(snapshots_of_run, .num_snapshots = 1, .run = run);
+KTEST(snapshots_too_many, .num_snapshots = 65, .duration_ms = 60000,
+      .steps = ONE_STEP(.hold = KT_HOLD_FULL));
+KTEST(snapshots_too_close, .num_snapshots = 8, .duration_ms = 1000,
+      .steps = ONE_STEP(.hold = KT_HOLD_FULL));
+KTEST(snapshot_name, .steps = KT_STEPS({ KT_OPS(KT_CAPTURE_SNAPSHOT("a/b")) },
+				       { KT_OPS(KT_CAPTURE_SNAPSHOT("")) }));

@@ -233,7 +233,7 @@ static int user_kmsg_run(struct kt_ctx *ctx)
 	return 0;
 }
 
-KTEST(user_kmsg, .summary = "a user's line in the kernel's log is no complaint of the kernel",
+KTEST(user_kmsg, .summary = "a user's line in the kernel's log is not a complaint of the kernel",
       ONE_CPU, .run = user_kmsg_run);
 
 /*

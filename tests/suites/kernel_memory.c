@@ -293,20 +293,21 @@ static pid_t start_sleeper(const struct sleepers *sleepers, int fd, unsigned int
 }
 
 /* Waits until the sleeper sleeps. */
-static int await_sleep(struct kt_ctx *ctx, pid_t pid)
+static int await_sleep_at(struct kt_ctx *ctx, struct kt_where where, pid_t pid)
 {
 	uint64_t deadline_ns = kt_ctx_deadline_ns(ctx, 2000);
 	char text[LOOK_LEN];
 
 	while (look_status(text, pid, "State")[0] != 'S') {
 		if (!kt_left_ns(deadline_ns))
-			return kt_fail(ctx, (struct kt_where){ __FILE__, __LINE__ },
-				       "process %d does not sleep: state %s", (int)pid,
+			return kt_fail(ctx, where, "process %d does not sleep: state %s", (int)pid,
 				       look_status(text, pid, "State"));
 		(void)sched_yield();
 	}
 	return 0;
 }
+
+#define await_sleep(ctx, pid) await_sleep_at(ctx, (struct kt_where){ __FILE__, __LINE__ }, pid)
 
 /* What an access gives; an error does not fail the test. */
 static int try_access(struct kt_ctx *ctx, struct kt_kernel_target target,
@@ -321,17 +322,19 @@ static int try_access(struct kt_ctx *ctx, struct kt_kernel_target target,
 	return r ?: kt_kernel_pairs_apply(ctx, pairs, is_write, true, err);
 }
 
-static int expect_refusal(struct kt_ctx *ctx, struct kt_kernel_target target, int code,
-			  const char *text)
+static int expect_refusal_at(struct kt_ctx *ctx, struct kt_where where,
+			     struct kt_kernel_target target, int code, const char *text)
 {
 	struct kt_err err = KT_ERR_NULL;
 	int r = try_access(ctx, target, (struct kt_kernel_value)KT_KERNEL_NUMBER(1), true, &err);
 
 	if (r == code && (!r || strstr(err.text, text)))
 		return 0;
-	return kt_fail(ctx, (struct kt_where){ __FILE__, __LINE__ },
-		       "%d (%s) instead of %d (...%s...)", r, err.text, code, text);
+	return kt_fail(ctx, where, "%d (%s) instead of %d (...%s...)", r, err.text, code, text);
 }
+
+#define expect_refusal(ctx, target, code, text)                                                    \
+	expect_refusal_at(ctx, (struct kt_where){ __FILE__, __LINE__ }, target, code, text)
 
 #define TASK(identity, members) ((struct kt_kernel_target)KT_KERNEL_TASK_FIELD(identity, members))
 #define ANY_TASK(identity, members)                                                                \
@@ -377,7 +380,7 @@ static int kernel_task_run(struct kt_ctx *ctx)
 					 "its class is rt_sched_class"));
 	KT_ASSERT_OK(ctx, expect_refusal(ctx, ANY_TASK(rt, "scx.dsq_vtime"), 0, ""));
 	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(asleep, "scx.dsq_vtim"), -ENOENT, "dsq_vtime"));
-	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(asleep, "comm"), -EINVAL, "is no number"));
+	KT_ASSERT_OK(ctx, expect_refusal(ctx, TASK(asleep, "comm"), -EINVAL, "is not a number"));
 	/* It becomes a zombie, and then nothing. */
 	dead = busy;
 	(void)kill(pids[2], SIGKILL);
@@ -439,6 +442,50 @@ static int kernel_vtime_run(struct kt_ctx *ctx)
 KTEST(kernel_vtime, .summary = "who runs first follows from the virtual time that was written",
       .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .scheduler = KT_SCHEDULER_REF(vtime_),
       .run = kernel_vtime_run);
+
+/*
+ * The same as data: a worker's virtual time goes an hour ahead, and the other worker of its CPU has
+ * the CPU from then on.
+ */
+static int kernel_worker_check(struct kt_ctx *ctx)
+{
+	uint64_t vtime = 0, nice = 0;
+
+	KT_ASSERT_GT(ctx, kt_step_usage(ctx, 0, "w")->usage_us, 20000);
+	KT_ASSERT_LT(ctx, kt_step_usage(ctx, 1, "w")->usage_us, 5000);
+	KT_ASSERT_GT(ctx, kt_step_usage(ctx, 1, "rival")->usage_us, 100000);
+	KT_ASSERT(ctx, kt_kernel_captured(ctx, "vtime", &vtime));
+	KT_ASSERT_GE(ctx, vtime, 2 * HOUR_NS);
+	/* The workers of all groups of a cgroup are counted in their order. */
+	KT_ASSERT(ctx, kt_kernel_captured(ctx, "last", &nice));
+	KT_ASSERT_EQ(ctx, nice, 125);
+	return 0;
+}
+
+#define ON_CPU_1   KT_EXACT_CPUS(KT_CPUSET_EXACT("1"))
+#define VTIME_OF_W KT_KERNEL_WORKER_FIELD("w", 0, "scx.dsq_vtime")
+
+KTEST(kernel_worker, .summary = "a step writes the virtual time of one of its workers",
+      .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .scheduler = KT_SCHEDULER_REF(vtime_),
+      .duration_ms = 600,
+      .steps = KT_STEPS(
+	      { KT_SETUP({ .name = "w",
+			   .work = KT_WORK(KT_BURSTY, .workers = 1, .burst_us = 10000,
+					   .sleep_us = 10000, .affinity = ON_CPU_1) },
+			 { .name = "rival",
+			   .work = KT_WORK(KT_SPIN_WAIT, .workers = 1, .affinity = ON_CPU_1) }),
+		.hold = KT_HOLD_FRAC(0.5) },
+	      { KT_OPS(KT_SPAWN("w", KT_BURSTY, .workers = 2, .burst_us = 100, .sleep_us = 900000,
+				.nice = 5, .affinity = ON_CPU_1),
+		       KT_WRITE_KERNEL_COLD(KT_PUT(VTIME_OF_W, KT_KERNEL_U64(2 * HOUR_NS))),
+		       KT_READ_KERNEL_COLD(
+			       KT_GET("vtime", VTIME_OF_W, KT_AS_U64),
+			       KT_GET("last", KT_KERNEL_WORKER_FIELD("w", 2, "static_prio"),
+				      KT_AS_NUMBER),
+			       KT_GET("rival", KT_KERNEL_WORKER_FIELD("rival", 0, "comm"),
+				      KT_AS_TEXT))),
+		.hold = KT_HOLD_FRAC(0.5) }),
+      .check = kernel_worker_check);
 
 /* ---- The clock of sched_ext, and memory of a BPF program ------------------------------------- */
 

@@ -15,6 +15,10 @@
 
 KT_SCHEDULER(snapshot_global, .object = FIXTURE("global"));
 KT_SCHEDULER(snapshot_fifo, .object = FIXTURE("fifo"));
+KT_SCHEDULER(snapshot_fault, .object = FIXTURE("fault"));
+
+#define SPINNERS(n)                                                                                \
+	.backdrop = { KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = (n)) }) }
 
 /* ---- The machine without a scheduler ---- */
 
@@ -32,14 +36,17 @@ static int snapshot_machine_run(struct kt_ctx *ctx)
 	task = kt_view_find(kt_view_get(report, "tasks"), "pid", getpid());
 	KT_ASSERT_OK(ctx, kt_as_text(kt_view_get(task, "comm"), text, sizeof(text)));
 	KT_ASSERT_CONTAINS(ctx, text, "ktest-init");
-	/* This task makes the request: it runs, and in user space. */
+	/* This task makes the request: it runs. */
 	KT_ASSERT_OK(ctx, kt_as_text(kt_view_get(task, "state"), text, sizeof(text)));
 	KT_ASSERT_STREQ(ctx, text, "R");
 	task = kt_view_find(kt_view_get(report, "cpus"), "task.pid", getpid());
-	KT_ASSERT_OK(ctx, kt_as_text(kt_view_get(task, "mode"), text, sizeof(text)));
-	KT_ASSERT_STREQ(ctx, text, "user");
-	KT_ASSERT_OK(ctx, kt_as_count(kt_view_get(task, "stack"), &n));
-	KT_ASSERT_EQ(ctx, n, 0);
+	KT_ASSERT_OK(ctx, kt_as_text(kt_view_get(task, "task.class"), text, sizeof(text)));
+	KT_ASSERT_STREQ(ctx, text, "fair");
+	/* It waits in a host call in virtual time. */
+	KT_ASSERT_EQ(
+		ctx,
+		kt_view_check(kt_view_get(task, "registers"), KT_VIEW_AS_COUNT, text, sizeof(text)),
+		KT_VIEW_MISSING);
 	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(report, "nodes.0.managed"), &managed));
 	/* MemTotal changes little after the boot. */
 	KT_ASSERT_GE(ctx, managed, (uint64_t)sysconf(_SC_PHYS_PAGES) * 99 / 100);
@@ -125,3 +132,232 @@ static int snapshot_stack_run(struct kt_ctx *ctx)
 
 KTEST(snapshot_stack, .summary = "the stack of a sleeping task is the kernel's own backtrace",
       .run = snapshot_stack_run);
+
+/* PID 1 waits for the answer in real time, so that sooner or later a CPU is idle. */
+static int snapshot_registers_run(struct kt_ctx *ctx)
+{
+	struct kt_view cpu =
+		kt_view_find(kt_view_get(kt_snapshot(ctx, "idle"), "cpus"), "task.pid", 0);
+	uint64_t page_table = 0;
+	char text[64];
+
+	do {
+		KT_ASSERT_OK(ctx, kt_capture(ctx, "idle"));
+	} while (kt_view_check(kt_view_get(cpu, "cpu"), KT_VIEW_AS_U64, NULL, 0) != KT_VIEW_OK);
+	KT_ASSERT_OK(ctx, kt_as_text(kt_view_get(cpu, "mode"), text, sizeof(text)));
+	KT_ASSERT_STREQ(ctx, text, "kernel");
+	KT_ASSERT(ctx, has_frame(kt_view_get(cpu, "stack"), "do_idle"));
+	KT_ASSERT(ctx, has_frame(kt_view_get(cpu, "stack"), "cpu_startup_entry"));
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(cpu, "registers.cr3"), &page_table));
+	KT_ASSERT_GT(ctx, page_table, 0);
+	return 0;
+}
+
+KTEST(snapshot_registers, .summary = "a CPU that idles has registers and a whole backtrace",
+      .time = KT_REAL_TIME, .run = snapshot_registers_run);
+
+/* ---- Schedulers ---- */
+
+/* A queue of the enabled scheduler, by its kind. */
+static struct kt_view queue_of(struct kt_ctx *ctx, const char *snapshot, const char *kind)
+{
+	return kt_view_find_text(kt_view_get(kt_snapshot(ctx, snapshot), "scx.queues"), "kind",
+				 kind);
+}
+
+/*
+ * Six spinners share two CPUs: one of them or PID 1 is on each, and the others wait in the only
+ * queue, where none but tasks of sched_ext can.
+ */
+static int check_waiting(struct kt_ctx *ctx, const char *snapshot, const char *kind)
+{
+	struct kt_view queue = queue_of(ctx, snapshot, kind);
+	uint64_t nr = 0, n = 0, pid = 0;
+	char text[64];
+
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(queue, "nr"), &nr));
+	KT_ASSERT_OK(ctx, kt_as_count(kt_view_get(queue, "tasks"), &n));
+	KT_ASSERT_GE(ctx, nr, 3);
+	KT_ASSERT_EQ(ctx, n, nr);
+	for (unsigned int i = 0; i < n; i++) {
+		struct kt_view task;
+		bool on_cpu = true;
+		int64_t age = -1;
+
+		KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(kt_view_at(kt_view_get(queue, "tasks"), i),
+							"pid"),
+					    &pid));
+		task = kt_view_find(kt_view_get(kt_snapshot(ctx, snapshot), "tasks"), "pid",
+				    (int64_t)pid);
+		KT_ASSERT_OK(ctx, kt_as_text(kt_view_get(task, "class"), text, sizeof(text)));
+		KT_ASSERT_STREQ(ctx, text, "ext");
+		KT_ASSERT_OK(ctx, kt_as_bool(kt_view_get(task, "on_cpu"), &on_cpu));
+		KT_ASSERT(ctx, !on_cpu);
+		KT_ASSERT_OK(ctx, kt_as_i64(kt_view_get(task, "runnable_for"), &age));
+		KT_ASSERT_GE(ctx, age, 0);
+		KT_ASSERT_LE(ctx, age, 1000);
+	}
+	return 0;
+}
+
+/* What the program counted before the snapshot, in it, and after it. */
+static int check_counter(struct kt_ctx *ctx, const char *snapshot)
+{
+	struct kt_view view =
+		kt_view_variable(kt_view_active(kt_snapshot(ctx, snapshot)), "nr_queued");
+	uint64_t before = 0, in = 0, after = 0;
+
+	KT_ASSERT(ctx, kt_bpf_captured(ctx, "before", &before));
+	KT_ASSERT(ctx, kt_bpf_captured(ctx, "after", &after));
+	KT_ASSERT_OK(ctx, kt_as_u64(view, &in));
+	KT_ASSERT_GE(ctx, in, before);
+	KT_ASSERT_LE(ctx, in, after);
+	KT_ASSERT_GT(ctx, before, 0);
+	return 0;
+}
+
+static int snapshot_queues_check(struct kt_ctx *ctx)
+{
+	struct kt_view sched = kt_view_find_text(
+		kt_view_get(kt_snapshot(ctx, "busy"), "scx.schedulers"), "name", "fifo");
+	bool root = false;
+	char text[64];
+
+	KT_ASSERT_OK(ctx, kt_as_bool(kt_view_get(sched, "root"), &root));
+	KT_ASSERT(ctx, root);
+	KT_ASSERT_OK(ctx, kt_as_text(kt_view_get(sched, "exit_kind"), text, sizeof(text)));
+	KT_ASSERT_STREQ(ctx, text, "SCX_EXIT_NONE");
+	KT_ASSERT_OK(ctx, check_waiting(ctx, "busy", "user"));
+	return check_counter(ctx, "busy");
+}
+
+/* On the host, the same report is there. */
+static int snapshot_queues_post(struct kt_ctx *ctx)
+{
+	uint64_t nr = 0;
+
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(queue_of(ctx, "busy", "user"), "nr"), &nr));
+	KT_ASSERT_GE(ctx, nr, 3);
+	KT_ASSERT_EQ(ctx, kt_view_check(kt_snapshot(ctx, "other"), KT_VIEW_AS_COUNT, NULL, 0),
+		     KT_VIEW_NO_SNAPSHOT);
+	return 0;
+}
+
+#define COUNTED(map)                                                                               \
+	KT_OPS(KT_READ_BPF_MAP("before", map, "nr_queued"), KT_CAPTURE_SNAPSHOT("busy"),           \
+	       KT_READ_BPF_MAP("after", map, "nr_queued"))
+
+KTEST(snapshot_queues, .summary = "tasks that wait in a scheduler's queue are in the report",
+      .scheduler = KT_SCHEDULER_REF(snapshot_fifo), .duration_ms = 400, SPINNERS(6),
+      .steps = KT_STEPS({ .hold = KT_HOLD_MS(200) },
+			{ COUNTED("fifo.bss"), .hold = KT_HOLD_MS(10) }),
+      .check = snapshot_queues_check, .post_vm = snapshot_queues_post);
+
+static int snapshot_global_check(struct kt_ctx *ctx)
+{
+	KT_ASSERT_OK(ctx, check_waiting(ctx, "busy", "global"));
+	return check_counter(ctx, "busy");
+}
+
+KTEST(snapshot_global_queue, .summary = "so are those in the global queue",
+      .scheduler = KT_SCHEDULER_REF(snapshot_global), .duration_ms = 400, SPINNERS(6),
+      .steps = KT_STEPS({ .hold = KT_HOLD_MS(200) },
+			{ COUNTED("global.bss"), .hold = KT_HOLD_MS(10) }),
+      .check = snapshot_global_check);
+
+/* The culprits of a stall are in the queue that nobody serves, and are the oldest. */
+static int snapshot_stalled_check(struct kt_ctx *ctx)
+{
+	struct kt_view queue =
+		kt_view_find(kt_view_get(kt_snapshot(ctx, "stalled"), "scx.queues"), "id", 1);
+	struct kt_view oldest =
+		kt_view_max(kt_view_get(kt_snapshot(ctx, "stalled"), "tasks"), "runnable_for");
+	uint64_t nr = 0;
+	int64_t age = 0;
+	char text[64];
+
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(queue, "nr"), &nr));
+	KT_ASSERT_GE(ctx, nr, 2);
+	KT_ASSERT_OK(ctx, kt_as_i64(kt_view_get(oldest, "runnable_for"), &age));
+	/* 200 ms; jiffies are 4 ms or 1 ms long. */
+	KT_ASSERT_GE(ctx, age, 40);
+	KT_ASSERT_OK(ctx, kt_as_text(kt_view_get(oldest, "stack.0"), text, sizeof(text)));
+	KT_ASSERT_CONTAINS(ctx, text, "__schedule+");
+	return 0;
+}
+
+KTEST(snapshot_stalled, .summary = "a snapshot shows who waits in a queue that is not served",
+      .scheduler = KT_SCHEDULER_REF(snapshot_fault), .duration_ms = 500, SPINNERS(4),
+      .steps = KT_STEPS({ .hold = KT_HOLD_MS(100) },
+			{ KT_OPS(KT_WRITE_BPF_MAP("fault.bss", "stall", 1)),
+			  .hold = KT_HOLD_MS(300) },
+			{ KT_OPS(KT_CAPTURE_SNAPSHOT("stalled"), KT_DETACH_SCHEDULER()) }),
+      .check = snapshot_stalled_check);
+
+/* ---- Maps ---- */
+
+static int snapshot_maps_check(struct kt_ctx *ctx)
+{
+	struct kt_view report = kt_snapshot(ctx, "maps"), cpus;
+	uint64_t word = 0, n = 0;
+	char text[300];
+
+	cpus = kt_view_at(kt_view_map(report, "per_cpu"), 2);
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(kt_view_cpu(cpus, 1), "word"), &word));
+	KT_ASSERT_EQ(ctx, word, 77);
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(kt_view_cpu(cpus, 0), "word"), &word));
+	KT_ASSERT_EQ(ctx, word, 0);
+	KT_ASSERT_EQ(ctx, kt_view_check(kt_view_get(cpus, "word"), KT_VIEW_AS_U64, NULL, 0),
+		     KT_VIEW_NOT_NARROWED);
+	KT_ASSERT_EQ(ctx, kt_view_check(kt_view_cpu(cpus, 9), KT_VIEW_AS_U64, NULL, 0),
+		     KT_VIEW_NO_CPU);
+	KT_ASSERT_OK(ctx, kt_as_count(kt_view_map(report, "per_cpu"), &n));
+	KT_ASSERT_EQ(ctx, n, 4);
+	KT_ASSERT_EQ(ctx,
+		     kt_view_check(kt_view_variable(report, "stalll"), KT_VIEW_AS_U64, text,
+				   sizeof(text)),
+		     KT_VIEW_NO_VARIABLE);
+	KT_ASSERT_CONTAINS(ctx, text, "stall");
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_variable(kt_view_map(kt_view_active(report), ".rodata"),
+						     "slice_us"),
+				    &n));
+	KT_ASSERT_EQ(ctx, n, 20000);
+	return 0;
+}
+
+KTEST(snapshot_maps, .summary = "per-CPU values, sections and the scheduler's own maps are there",
+      .scheduler = KT_SCHEDULER_REF(snapshot_fault), .duration_ms = 200,
+      .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP_AT(77, "per_cpu", .key = 2, .cpu = 1,
+						     .field = "word"),
+				 KT_CAPTURE_SNAPSHOT("maps")) }),
+      .check = snapshot_maps_check);
+
+/* ---- Periodic ones ---- */
+
+static int snapshot_periodic_check(struct kt_ctx *ctx)
+{
+	struct kt_view all = kt_periodic(ctx);
+	int64_t first = 0, last = 0;
+
+	KT_ASSERT_SERIES(ctx, kt_view_variable(kt_view_active(all), "nr_queued"),
+			 KT_STRICTLY_INCREASING);
+	KT_ASSERT_SERIES(ctx, kt_view_get(all, "runqueues.0.nr_running"), KT_EACH_AT_LEAST(1));
+	KT_ASSERT_SERIES(ctx, kt_view_get(all, "elapsed_ns"), KT_RATE_WITHIN(999999, 1000001));
+	KT_ASSERT_SERIES(ctx, kt_view_get(all, "nodes.0.managed"), KT_STEADY_WITHIN(0, 0.001));
+	KT_ASSERT_SERIES(ctx, kt_view_get(all, "kernel.cpus"), KT_CONVERGES_TO(2, 0, 5000));
+	KT_ASSERT_SERIES(ctx, kt_view_get(all, "runqueues.1.clock"),
+			 KT_RATIO_WITHIN(kt_view_get(all, "runqueues.0.clock"), 0.9, 1.1));
+	/* The first and the last of seven over 1600 ms: 160 + 160, 160 + 7 * 160. */
+	KT_ASSERT_OK(ctx, kt_as_i64(kt_view_get(kt_snapshot(ctx, "periodic_000"), "elapsed_ns"),
+				    &first));
+	KT_ASSERT_OK(ctx,
+		     kt_as_i64(kt_view_get(kt_snapshot(ctx, "periodic_006"), "elapsed_ns"), &last));
+	KT_ASSERT_GE(ctx, last - first, 955000000);
+	KT_ASSERT_LE(ctx, last - first, 965000000);
+	return 0;
+}
+
+KTEST(snapshot_periodic, .summary = "periodic snapshots are on time, and series follow them",
+      .scheduler = KT_SCHEDULER_REF(snapshot_fifo), .duration_ms = 1600, .num_snapshots = 7,
+      SPINNERS(6), .steps = KT_STEPS({ .hold = KT_HOLD_FRAC(0.4) }, { .hold = KT_HOLD_LOOP(70) }),
+      .check = snapshot_periodic_check);

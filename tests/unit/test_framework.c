@@ -512,6 +512,30 @@ Test(validate, a_fault_names_file_line_and_test)
 	cr_assert(zero(int, strncmp(text, "f.c:12: bad: ", 13)), "%s", text);
 }
 
+Test(validate, a_worker_of_a_cgroup_that_is_not_there)
+{
+	const struct kt_test test = {
+		.name = "bad",
+		.file = "f.c",
+		.line = 12,
+		.duration_ms = 1000,
+		.steps = KT_STEPS(
+			{ KT_SETUP({ .name = "a", .work = KT_WORK(KT_SPIN_WAIT) }),
+			  KT_OPS(KT_READ_KERNEL_HOT(KT_GET(
+				  "x", KT_KERNEL_WORKER_FIELD("a", 0, "pid"), KT_AS_NUMBER))),
+			  .hold = KT_HOLD_MS(1) },
+			{ KT_OPS(KT_READ_KERNEL_HOT(KT_GET(
+				  "x", KT_KERNEL_WORKER_FIELD("b", 1, "pid"), KT_AS_NUMBER))),
+			  .hold = KT_HOLD_MS(1) }),
+	};
+	KT_FREE char *text = NULL;
+
+	cr_assert(eq(u32, faults(&test, &text), 1), "%s", text);
+	cr_assert(strstr(text, "KT_READ_KERNEL_HOT(worker 1 of 'b': pid): no earlier step creates "
+			       "the cgroup \"b\"") != NULL,
+		  "%s", text);
+}
+
 Test(validate, a_name_too_long_for_its_files)
 {
 	char name[200];
@@ -547,12 +571,19 @@ Test(lifetime, until_the_last_step_that_names_it)
 			 { KT_OPS(KT_ADD_CGROUP("p/child"), KT_ADD_CGROUP("ab")) },
 			 { KT_SETUP({ .name = "a" }) }, { KT_OPS(KT_FREEZE_CGROUP("a")) });
 
+	const struct kt_step *workers =
+		KT_STEPS({ KT_SETUP({ .name = "a" }, { .name = "b" }), .hold = KT_HOLD_MS(1) },
+			 { KT_OPS(KT_READ_KERNEL_HOT(KT_GET(
+				 "x", KT_KERNEL_WORKER_FIELD("a", 0, "pid"), KT_AS_NUMBER))) });
+
+	cr_assert(eq(u32, kt_lifetime_end(workers, 0, "a"), 1), "a worker names its cgroup");
+	cr_assert(eq(u32, kt_lifetime_end(workers, 0, "b"), 0));
 	cr_assert(eq(u32, kt_lifetime_end(steps, 0, "a"), 1), "step 3 makes another one");
 	cr_assert(eq(u32, kt_lifetime_end(steps, 0, "b"), 0));
 	cr_assert(eq(u32, kt_lifetime_end(steps, 0, "p"), 2), "a child names its parent");
 	cr_assert(eq(u32, kt_lifetime_end(steps, 0, "a/child"), 4), "a parent names its children");
 	cr_assert(eq(u32, kt_lifetime_end(steps, 3, "a"), 4));
-	cr_assert(eq(u32, kt_lifetime_end(steps, 2, "ab"), 2), "a prefix is no parent");
+	cr_assert(eq(u32, kt_lifetime_end(steps, 2, "ab"), 2), "a prefix is not a parent");
 }
 
 /* ---- the kernel's log -------------------------------------------------------------------------

@@ -196,7 +196,7 @@ Test(kernel_access, each_target_leads_to_its_memory)
 		     access_one(&view, false, false,
 				ITEM(KT_KOP_DIRECT, KT_KOP_U64,
 				     .address = tiny_symbol(&view.kernel, "init_task")),
-				NULL, "no address of the direct map"),
+				NULL, "not an address of the direct map"),
 		     -EFAULT));
 	number = tiny_symbol(&view.kernel, "init_task") - UINT64_C(0xffffffff80000000);
 	cr_assert(zero(int, access_one(&view, false, false,
@@ -231,7 +231,7 @@ Test(kernel_access, the_type_of_a_place_says_how_wide_it_is)
 	cr_assert(eq(int,
 		     access_one(&view, false, true,
 				ITEM(KT_KOP_PATH, KT_KOP_TYPED, .name = "task(1).comm"), NULL,
-				"is no number"),
+				"is not a number"),
 		     -EINVAL));
 	cr_assert(eq(int,
 		     access_one(&view, true, true,
@@ -277,6 +277,47 @@ Test(kernel_access, a_batch_is_made_whole_or_not_at_all)
 			 ITEM(KT_KOP_PATH, KT_KOP_TYPED, .name = "task(1).scx.dsq_vtime"), &number,
 			 NULL);
 	cr_assert(eq(u64, number, 5));
+	close_view(&view);
+}
+
+static const struct kt_ram_ops *real_ops;
+static unsigned int n_writes;
+
+/* RAM whose second write fails, as when the machine ends meanwhile. */
+static int write_once(struct kt_ram *ram, const struct kt_mem_piece *pieces, size_t n,
+		      struct kt_err *reterr)
+{
+	return n_writes++ == 1 ? kt_err_set(reterr, -EIO, "the machine is gone")
+			       : real_ops->write(ram, pieces, n, reterr);
+}
+
+Test(kernel_access, a_write_that_fails_midway_says_which_were_made)
+{
+	struct view view;
+	struct kt_kop_item items[] = {
+		{ KT_KOP_PATH, KT_KOP_TYPED, .name = "task(1).scx.dsq_vtime", .number = 5 },
+		{ KT_KOP_PATH, KT_KOP_TYPED, .name = "task(1).scx.dsq_vtime", .number = 6 },
+		{ KT_KOP_PATH, KT_KOP_TYPED, .name = "task(1).scx.dsq_vtime", .number = 7 },
+	};
+	struct kt_kop_reply reply;
+	struct kt_ram_ops ops;
+	uint64_t number = 0;
+
+	open_view(&view);
+	real_ops = view.kernel.ram->ops;
+	ops = *real_ops;
+	ops.write = write_once;
+	view.kernel.ram->ops = &ops;
+	serve(&view, true, true, items, 3, &reply);
+	cr_assert(zero(int, reply.answers[0].result));
+	cr_assert(eq(int, reply.answers[1].result, -EIO));
+	cr_assert(eq(str, reply.answers[1].data, "the machine is gone"));
+	cr_assert(eq(int, reply.answers[2].result, -ECANCELED));
+	kt_kop_reply_deinit(&reply);
+	cr_assert(eq(u32, n_writes, 2));
+	(void)access_one(&view, false, true, items[0], &number, NULL);
+	cr_assert(eq(u64, number, 5), "the first write stays");
+	view.kernel.ram->ops = real_ops;
 	close_view(&view);
 }
 

@@ -185,7 +185,7 @@ TEMPLATE_TEST(another_machine_or_program_is_not_found)
 	cr_assert(zero(int, make("machine", "program", 1)));
 	cr_assert(zero(u64, find("other machine", "program", &err)));
 	cr_assert(zero(u64, find("machine", "other program", &err)));
-	cr_assert(eq(str, err.text, ""), "what is not there is no error");
+	cr_assert(eq(str, err.text, ""), "what is not there is not an error");
 	cr_assert(zero(int, make("machine", "program", 2)));
 	cr_assert(eq(u64, find("machine", "program", NULL), 2), "it takes the place of the older");
 	cr_assert(eq(sz, n_matching("*"), 1), "nothing of the older is left");

@@ -12,6 +12,7 @@
 #include "util/clock.h"
 #include "vmm/inspect/chain.h"
 #include "vmm/inspect/maps.h"
+#include "vmm/inspect/maps_state.h"
 #include "vmm/inspect/path.h"
 #include "vmm/inspect/programs.h"
 #include "vmm/inspect/queues.h"
@@ -90,7 +91,7 @@ static long long number(const json_t *json, const char *path)
 {
 	const json_t *value = at(json, path);
 
-	cr_assert(is(value, JSON_INTEGER), "'%s' is no number", path);
+	cr_assert(is(value, JSON_INTEGER), "'%s' is not a number", path);
 	return json_integer_value(value);
 }
 
@@ -98,7 +99,7 @@ static void expect_string(const json_t *json, const char *path, const char *text
 {
 	const json_t *value = at(json, path);
 
-	cr_assert(is(value, JSON_STRING), "'%s' is no text", path);
+	cr_assert(is(value, JSON_STRING), "'%s' is not a text", path);
 	cr_assert(eq(str, (char *)json_string_value(value), (char *)text), "%s", path);
 }
 
@@ -619,6 +620,44 @@ Test(walk_maps, without_types_there_are_bytes, .init = begin, .fini = end)
 	expect_string(map, "entries.2.key", "03000000");
 	expect_string(map, "entries.2.value", "1e000000");
 	json_decref(map);
+}
+
+Test(walk_scx, queues_end_when_the_time_is_up, .init = begin, .fini = end)
+{
+	struct kt_walk_limits limits = KT_WALK_LIMITS_DEFAULT;
+	struct kt_scx_queue *queues = NULL;
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_walk walk;
+	json_t *json;
+	size_t n = 9;
+
+	kt_walk_init(&walk, kernel.inspect, NULL);
+	cr_assert(zero(int, kt_scx_queues(&walk, &queues, &n, &err)), "%s", err.text);
+	cr_assert(gt(sz, n, TINY_CPUS));
+	free(queues);
+	limits.duration_ns = 1;
+	kt_walk_init(&walk, kernel.inspect, &limits);
+	cr_assert(eq(int, kt_scx_queues(&walk, &queues, &n, &err), -ETIMEDOUT));
+	cr_assert(zero(sz, n));
+	cr_assert(strstr(err.text, "the time is up after 0 dispatch queues") != NULL);
+	free(queues);
+	cr_assert(zero(int, kt_scx_queues_json(&walk, &json, &err)));
+	cr_assert(is(at(json, "0.truncated"), JSON_TRUE));
+	json_decref(json);
+}
+
+/* 16 MiB and one byte are not even allocated. */
+Test(walk_maps, types_of_absurd_length_are_refused, .init = begin, .fini = end)
+{
+	struct kt_err err = KT_ERR_NULL;
+	const struct btf *btf;
+	struct kt_maps *maps;
+
+	set(kernel.btf + 8, (16u << 20) + 1);
+	cr_assert(zero(int, kt_maps_open(kernel.inspect, &maps, NULL)));
+	cr_assert(eq(int, kt_maps_btf(maps, kernel.btf, &btf, &err), -EPROTO));
+	cr_assert(strstr(err.text, "it has 16777217 bytes") != NULL, "%s", err.text);
+	kt_maps_close(maps);
 }
 
 /* A type that is longer than the value would show what lies behind it. */

@@ -32,7 +32,8 @@ static const struct kt_record_field FIELDS[N_FIELDS] = {
 };
 
 struct collection {
-	struct kt_inspect *inspect;
+	const struct kt_walk *walk;
+	struct kt_inspect *inspect; /* of @walk */
 	struct kt_record record;
 	struct kt_scx_queue *queues;
 	size_t n, room;
@@ -70,9 +71,13 @@ static int make_room(struct collection *to, struct kt_err *reterr)
 static int add_queue(struct collection *to, const struct kt_scx_queue *template,
 		     struct kt_err *reterr)
 {
-	int r = make_room(to, reterr) ?: kt_record_read(&to->record, template->kva, reterr);
 	struct kt_scx_queue *queue;
+	int r;
 
+	if (kt_walk_is_late(to->walk))
+		return kt_err_set(reterr, -ETIMEDOUT, "the time is up after %zu dispatch queues",
+				  to->n);
+	r = make_room(to, reterr) ?: kt_record_read(&to->record, template->kva, reterr);
 	if (r < 0)
 		return r;
 	queue = &to->queues[to->n++];
@@ -208,11 +213,11 @@ static int add_of_scheds(struct collection *to, struct kt_err *reterr)
 	return r;
 }
 
-int kt_scx_queues(struct kt_inspect *inspect, struct kt_scx_queue **ret_queues, size_t *ret_n,
+int kt_scx_queues(const struct kt_walk *walk, struct kt_scx_queue **ret_queues, size_t *ret_n,
 		  struct kt_err *reterr)
 {
-	struct collection to = { .inspect = inspect, .record = KT_RECORD_NULL };
-	int r = kt_record_init(&to.record, inspect, "struct scx_dispatch_q", FIELDS, N_FIELDS,
+	struct collection to = { .walk = walk, .inspect = walk->inspect, .record = KT_RECORD_NULL };
+	int r = kt_record_init(&to.record, to.inspect, "struct scx_dispatch_q", FIELDS, N_FIELDS,
 			       reterr) ?:
 		add_of_cpus(&to, "scx.local_dsq", KT_SCX_LOCAL, reterr) ?:
 		add_of_cpus(&to, "scx.bypass_dsq", KT_SCX_BYPASS, reterr) ?:
@@ -369,17 +374,20 @@ int kt_scx_queues_json(struct kt_walk *walk, json_t **ret_json, struct kt_err *r
 	struct kt_err err = KT_ERR_NULL;
 	json_t *array = NULL;
 	size_t n = 0;
-	int bad = kt_scx_queues(walk->inspect, &queues, &n, &err);
+	int bad = kt_scx_queues(walk, &queues, &n, &err);
 	int r = kt_tasks_open(walk->inspect, &tasks, reterr);
 
 	if (r == 0) {
-		array = queues_json(walk, tasks, queues, n);
+		/* When the time is up, none is shown, and how many there are is not known. */
+		array = queues_json(walk, tasks, queues, bad == -ETIMEDOUT ? 0 : n);
 		r = array ? 0 : kt_err_oom(reterr);
 	}
 	kt_tasks_close(tasks);
 	if (r < 0)
 		return r;
-	if (bad < 0)
+	if (bad == -ETIMEDOUT)
+		kt_walk_cut(array, 0);
+	else if (bad < 0)
 		(void)json_array_append_new(array, kt_tree_error(&err));
 	*ret_json = array;
 	return 0;

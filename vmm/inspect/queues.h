@@ -32,10 +32,10 @@ struct kt_scx_queue {
 
 /*
  * All dispatch queues, those of the CPUs first; an array to be freed. Where one list of them cannot
- * be read, what was found so far is there as well: then the result is negative and *@ret_queues is
- * not NULL.
+ * be read, or when the time of @walk is up (-ETIMEDOUT), the result is negative, and what was found
+ * so far is there as well.
  */
-int kt_scx_queues(struct kt_inspect *inspect, struct kt_scx_queue **ret_queues, size_t *ret_n,
+int kt_scx_queues(const struct kt_walk *walk, struct kt_scx_queue **ret_queues, size_t *ret_n,
 		  struct kt_err *reterr);
 
 /* The word for a kind: "local", ... */

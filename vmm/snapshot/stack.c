@@ -42,6 +42,7 @@ struct kt_stacks {
 	struct kt_inspect *inspect;
 	struct kt_orc *orc; /* NULL: the kernel has no tables that are understood */
 	struct stack_offsets at;
+	uint64_t text_begin, text_end; /* _stext, _etext */
 	uint32_t stack_len;
 	/* The stack of the task that is looked at, if it could be read. */
 	uint64_t begin, end;
@@ -106,7 +107,10 @@ int kt_stacks_open(struct kt_inspect *inspect, struct kt_stacks **ret_stacks, st
 	stacks->inspect = inspect;
 	stacks->stack_len = find_stack_len(inspect);
 	stacks->bytes = malloc(stacks->stack_len);
-	r = stacks->bytes ? find_offsets(inspect, &stacks->at, reterr) : kt_err_oom(reterr);
+	r = stacks->bytes ? find_offsets(inspect, &stacks->at, reterr) ?:
+			    kt_inspect_symbol(inspect, "_stext", &stacks->text_begin, reterr) ?:
+			    kt_inspect_symbol(inspect, "_etext", &stacks->text_end, reterr)
+			  : kt_err_oom(reterr);
 	if (r == 0 && kt_orc_open(inspect, &stacks->orc, reterr) == -ENOMEM)
 		r = -ENOMEM;
 	if (r < 0) {
@@ -359,13 +363,12 @@ static void search(struct kt_stacks *stacks, uint64_t sp, struct kt_stack *stack
 {
 	unsigned int n = 0;
 
-	if (!stacks->orc)
-		return;
 	for (sp = (sp + 7) & ~UINT64_C(7); is_on_stack(stacks, sp) && n < GUESSES; sp += 8) {
 		uint64_t ip;
 
 		(void)peek(stacks, sp, &ip, NULL);
-		if (!kt_orc_is_text(stacks->orc, ip) || !is_behind_call(stacks, ip))
+		if (ip < stacks->text_begin || ip >= stacks->text_end ||
+		    !is_behind_call(stacks, ip))
 			continue;
 		add(stack, &(struct kt_stack_frame){ .ip = ip, .guess = true });
 		n++;

@@ -92,9 +92,10 @@ static const json_t *entries_of(const json_t *node)
 	return json_is_array(node) ? node : NULL;
 }
 
-static bool is_per_cpu(const json_t *node)
+/* The report itself has a member of that name too, for another reason. */
+static bool is_per_cpu(const struct cursor *at, const json_t *node)
 {
-	return json_is_array(json_object_get(node, "cpus"));
+	return node != at->report && json_is_array(json_object_get(node, "cpus"));
 }
 
 /* What {"error": TEXT} says; NULL for anything else. */
@@ -284,7 +285,7 @@ static int no_member(const struct cursor *at, const char *name)
 	const json_t *value = value_of(at->node);
 	struct names names = { .n = 0 };
 
-	if (is_per_cpu(at->node))
+	if (is_per_cpu(at, at->node))
 		return fault(at, KT_SNAPSHOT_PER_CPU,
 			     "'%s': there is a value for each CPU: choose one", name);
 	if (value && json_is_string(value))
@@ -447,7 +448,8 @@ static int go_to_greatest(struct cursor *at, const char *path)
 /* The value of a CPU: in "cpus", or of an array with an object for each CPU. */
 static int go_to_cpu(struct cursor *at, int64_t cpu)
 {
-	const json_t *array = is_per_cpu(at->node) ? json_object_get(at->node, "cpus") : at->node;
+	const json_t *array =
+		is_per_cpu(at, at->node) ? json_object_get(at->node, "cpus") : at->node;
 	const json_t *first = json_array_get(array, 0), *found = NULL;
 	json_t *element;
 	size_t i;
@@ -564,7 +566,7 @@ static int read_value(const struct cursor *at, enum kt_snapshot_form form)
 
 	if (form == KT_SNAPSHOT_AS_COUNT)
 		return read_count(at, node);
-	if (is_per_cpu(node))
+	if (is_per_cpu(at, node))
 		return fault(at, KT_SNAPSHOT_PER_CPU, "there is a value for each CPU: choose one");
 	node = value_of(node) ?: node;
 	if (check_node(at, node, "value") < 0)

@@ -107,7 +107,7 @@ static int nap_check(struct kt_ctx *ctx)
 	return 0;
 }
 
-KTEST(work_custom_blocks, .summary = "what a custom function marks as its own waiting is no stall",
+KTEST(work_custom_blocks, .summary = "what a custom function marks as its own wait is not a stall",
       ONE_CPU, CUSTOM(nap, .workers = 2), .check = nap_check);
 
 /* ---- chance ---------------------------------------------------------------------------------- */
