@@ -15,6 +15,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "vmm/capsule/base.h"
 #include "vmm/capsule/writer.h"
 
 /*
@@ -131,6 +132,12 @@ static bool is_stage(const struct entry *entry)
 	return strstr(entry->name, KT_CACHE_STAGE_SUFFIX);
 }
 
+/* The RAM that capsules need goes with the last of them. */
+static bool is_base(const struct entry *entry)
+{
+	return !strcmp(entry->kind->sub, "capsules") && kt_capsule_is_base(entry->name);
+}
+
 static void show(const struct entry *entry)
 {
 	time_t used = (time_t)(entry->used_ns / KT_NSEC_PER_SEC);
@@ -203,6 +210,14 @@ static unsigned int sweep_capsules(uint64_t *ret_bytes)
 	return kt_cache_path("capsules", &dir, NULL) < 0 ? 0 : kt_capsule_sweep(dir, ret_bytes);
 }
 
+static void drop_bases(void)
+{
+	KT_FREE char *dir = NULL;
+
+	if (kt_cache_path("capsules", &dir, NULL) == 0)
+		kt_capsule_drop_bases(dir, KT_CAPSULE_BASE_AGE_NS);
+}
+
 /*
  * Stages of killed builders go in any case: they are never used. One that is still being built is
  * neither removed nor counted.
@@ -229,7 +244,7 @@ static int prune(const struct kt_options *options)
 		bool goes = is_too_old(entry, options) ||
 			    kept + entry->disk_bytes > options->cache_max_bytes;
 
-		if (is_stage(entry))
+		if (is_stage(entry) || is_base(entry))
 			continue;
 		if (goes && remove_entry(entry)) {
 			removed += entry->disk_bytes;
@@ -238,6 +253,7 @@ static int prune(const struct kt_options *options)
 			kept += entry->disk_bytes;
 		}
 	}
+	drop_bases();
 	show_total(n, removed, " removed");
 	return KT_EXIT_STATUS_OK;
 }

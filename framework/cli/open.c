@@ -18,6 +18,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "vmm/capsule/base.h"
 #include "vmm/capsule/capsule.h"
 #include "vmm/inspect/core.h"
 #include "vmm/template.h"
@@ -45,21 +46,16 @@ static int fail(const struct kt_err *err)
 	return KT_EXIT_STATUS_HARNESS;
 }
 
-/* How the template can be made again, if it can. */
+/* No boot makes the same RAM again; but a seed makes the same failure. */
 static int miss_template(const struct kt_capsule_info *info, const char *program,
 			 struct kt_err *reterr)
 {
-	const char *again =
-		info->time == KT_TIME_VIRTUAL
-			? "a run of the same program on the same host makes it again, if no other "
-			  "program or version has"
-			: "in real time it cannot be made again";
-
 	return kt_err_set(reterr, -ENOENT,
 			  "the capsule leaves out the pages of template %016" PRIx64
-			  ", which is not in the cache: %s (%s --exact -t %s --seed %" PRIu64
-			  ", kernel %s). A capsule of --capsule-dir needs no template",
-			  info->template_ram, again, program, info->test, info->seed,
+			  ", which is no longer in the cache, or is in that of another host. A run "
+			  "of the test makes a new capsule: %s --exact -t %s --seed %" PRIu64
+			  " --capsule on-fail (kernel %s); with --capsule-dir it needs no template",
+			  info->template_ram, program, info->test, info->seed,
 			  info->kernel_release);
 }
 
@@ -80,20 +76,39 @@ static int find_template(const struct kt_capsule_info *info, const char *program
 	return r > 0 ? 0 : miss_template(info, program, reterr);
 }
 
-static int load_ram(struct opened *opened, const char *program, struct kt_err *reterr)
+/* Beside the capsule, in the directory of all capsules, or as a template that is still there. */
+static int find_base(const struct kt_capsule_info *info, const char *capsule, const char *program,
+		     int *ret_fd, struct kt_err *reterr)
+{
+	KT_CLEANUP(kt_template_deinit) struct kt_template template = KT_TEMPLATE_NULL;
+	const char *slash = strrchr(capsule, '/');
+	KT_FREE char *beside = slash ? strndup(capsule, (size_t)(slash - capsule)) : strdup(".");
+	KT_FREE char *all = NULL;
+	int r = 0;
+
+	*ret_fd = beside ? kt_capsule_open_base(beside, info->template_ram) : -1;
+	if (*ret_fd < 0 && kt_cache_path("capsules", &all, NULL) == 0)
+		*ret_fd = kt_capsule_open_base(all, info->template_ram);
+	if (*ret_fd >= 0)
+		return 0;
+	r = find_template(info, program, &template, reterr);
+	*ret_fd = r < 0 ? -1 : kt_steal_fd(template.image.ram_fd);
+	return r;
+}
+
+static int load_ram(struct opened *opened, const char *path, const char *program,
+		    struct kt_err *reterr)
 {
 	const struct kt_capsule_info *info = kt_capsule_info(opened->capsule);
-	KT_CLEANUP(kt_template_deinit) struct kt_template template = KT_TEMPLATE_NULL;
+	KT_CLOSE int base_fd = -1;
 	int r = 0;
 
 	opened->ram_fd = memfd_create("ktest-capsule", MFD_CLOEXEC);
 	if (opened->ram_fd < 0)
 		return kt_err_set(reterr, -errno, "memory for the RAM of a capsule: %m");
 	if (info->template_machine)
-		r = find_template(info, program, &template, reterr);
-	return r
-		       ?: kt_capsule_read_ram(opened->capsule, template.image.ram_fd,
-					      opened->ram_fd, reterr);
+		r = find_base(info, path, program, &base_fd, reterr);
+	return r ?: kt_capsule_read_ram(opened->capsule, base_fd, opened->ram_fd, reterr);
 }
 
 /* ---- what it says of itself ---- */
@@ -240,7 +255,7 @@ int kt_open_command(const char *program, const struct kt_options *options)
 		show(opened.capsule);
 		return KT_EXIT_STATUS_OK;
 	}
-	if (load_ram(&opened, program, &err) < 0)
+	if (load_ram(&opened, options->tests.at[0], program, &err) < 0)
 		return fail(&err);
 	return looks ? look(&opened, options) : revive(&opened, options);
 }

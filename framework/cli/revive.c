@@ -2,7 +2,10 @@
 #include "framework/cli/revive.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
 #include <inttypes.h>
+#include <libelf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,14 +56,16 @@ static struct kt_machine_config config_of(const struct kt_capsule_info *info,
 	};
 }
 
+/* The cache knows the version of a QEMU that was used before, without running it. */
 static int find_qemu(const struct kt_capsule_info *info, const struct kt_options *options,
 		     struct kt_qemu_program *ret_qemu, struct kt_err *reterr)
 {
-	int r = kt_qemu_find(options->qemu ?: KT_QEMU_DEFAULT, ret_qemu, reterr)
-			?: kt_qemu_version(ret_qemu, reterr);
+	struct kt_host host;
+	int r = kt_host_probe(options->accel, options->qemu, &host, reterr);
 
 	if (r < 0)
 		return r;
+	*ret_qemu = host.qemu;
 	if (ret_qemu->major == info->vmm_major && ret_qemu->minor == info->vmm_minor)
 		return 0;
 	return kt_err_set(
@@ -162,6 +167,23 @@ static char *find_vmlinux(const struct kt_capsule_info *info)
 	return path && kt_file_readable(path) ? kt_steal(path) : NULL;
 }
 
+/* Whether gdb finds names in it; the vmlinux of a distribution's bzImage has none. */
+static bool has_symbols(const char *vmlinux)
+{
+	KT_CLOSE int fd = open(vmlinux, O_RDONLY | O_CLOEXEC);
+	Elf_Scn *section = NULL;
+	bool found = false;
+	GElf_Shdr header;
+	Elf *elf;
+
+	(void)elf_version(EV_CURRENT);
+	elf = fd < 0 ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	while (elf && !found && (section = elf_nextscn(elf, section)))
+		found = gelf_getshdr(section, &header) && header.sh_type == SHT_SYMTAB;
+	(void)elf_end(elf);
+	return found;
+}
+
 /* By how much KASLR has moved the kernel; gdb must add it to the addresses of the vmlinux. */
 static uint64_t find_kaslr(int ram_fd)
 {
@@ -189,6 +211,10 @@ static void say_command(const struct kt_capsule_info *info, int ram_fd, const ch
 	if (!vmlinux)
 		(void)printf("# the vmlinux of %s (build-id %s) is not on this host\n",
 			     info->kernel_release, info->kernel_build_id);
+	else if (!has_symbols(vmlinux))
+		(void)printf("# this vmlinux has no symbols; use one that has, with the build-id "
+			     "%s\n",
+			     info->kernel_build_id);
 	(void)printf("gdb -ex 'symbol-file -o 0x%" PRIx64 " %s' -ex 'target remote %s'\n", kaslr,
 		     vmlinux ?: "VMLINUX", path);
 	(void)fflush(stdout);

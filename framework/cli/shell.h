@@ -18,7 +18,7 @@ struct kt_shell_capsule {
 	const struct kt_machine_config *config;
 	const struct kt_machine_image *image;
 	struct kt_link_position position;
-	const struct kt_image *files; /* this program, which the guest has, and what is to be sent */
+	const struct kt_image *files; /* this program, which the guest has, and its shell */
 	const struct kt_options *options;
 };
 

@@ -13,6 +13,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "vmm/capsule/base.h"
 #include "vmm/capsule/writer.h"
 
 /*
@@ -21,8 +22,8 @@
  * a result, by a limit, a panic or .post_vm, is kept at the end, if the machine is still there.
  * That a capsule cannot be written changes no verdict: the report says why.
  *
- * In the cache, a capsule leaves out the pages of its template, which is in the cache too. In a
- * directory of the user it is whole, because such a file is meant to go elsewhere.
+ * In the cache, a capsule leaves out the pages of its template, whose RAM gets a name beside it. In
+ * a directory of the user it is whole, because such a file is meant to go elsewhere.
  */
 
 #define SAVE_LIMIT_NS (10 * KT_NSEC_PER_SEC) /* for QEMU to stop, and again to write its state */
@@ -42,9 +43,12 @@ bool kt_session_wants_capsule(const struct kt_session_state *session)
 	return true;
 }
 
-static bool is_whole(const struct kt_session_state *session)
+/* Beside the template's RAM, which gets a name there: whether that could be done. */
+static bool is_whole(const struct kt_session_state *session, const char *dir)
 {
-	return session->setup->options->capsule_dir || !session->template;
+	return session->setup->options->capsule_dir || !session->template ||
+	       kt_capsule_keep_base(dir, session->template->ram_hash,
+				    session->template->image.ram_fd) < 0;
 }
 
 /* Why the test did not pass, in one line or more. */
@@ -63,7 +67,8 @@ static uint64_t realtime_ns(void)
 	return (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
-static void describe_machine(const struct kt_session_state *session, struct kt_capsule_info *info)
+static void describe_machine(const struct kt_session_state *session, bool whole,
+			     struct kt_capsule_info *info)
 {
 	const struct kt_outcome *outcome = session->outcome;
 	const struct kt_setup *setup = session->setup;
@@ -83,15 +88,15 @@ static void describe_machine(const struct kt_session_state *session, struct kt_c
 	info->qemu = machine.qemu;
 	info->vmm_major = setup->host.qemu.major;
 	info->vmm_minor = setup->host.qemu.minor;
-	if (!is_whole(session)) {
+	if (!whole) {
 		info->template_machine = session->template_id.machine;
 		info->template_program = session->template_id.program;
 		info->template_ram = session->template->ram_hash;
 	}
 }
 
-static struct kt_capsule_info describe(const struct kt_session_state *session, const char *moment,
-				       bool listens)
+static struct kt_capsule_info describe(const struct kt_session_state *session, bool whole,
+				       const char *moment, bool listens)
 {
 	const struct kt_outcome *outcome = session->outcome;
 	struct kt_capsule_info info = {
@@ -108,7 +113,7 @@ static struct kt_capsule_info describe(const struct kt_session_state *session, c
 		.saved_ns = realtime_ns(),
 	};
 
-	describe_machine(session, &info);
+	describe_machine(session, whole, &info);
 	return info;
 }
 
@@ -151,24 +156,23 @@ static int read_vcpus(const struct kt_session_state *session, unsigned int n,
 	return r;
 }
 
-static int write_capsule(struct kt_session_state *session, const struct kt_capsule_info *info,
-			 int state_fd, struct kt_err *reterr)
+static int write_capsule(struct kt_session_state *session, const char *dir,
+			 const struct kt_capsule_info *info, int state_fd, struct kt_err *reterr)
 {
 	const struct kt_options *options = session->setup->options;
 	KT_CLEANUP(kt_mem_deinit) struct kt_mem mem = KT_MEM_NULL;
 	KT_FREE struct kt_registers *vcpus = NULL;
-	KT_FREE char *dir = NULL, *path = NULL;
+	KT_FREE char *path = NULL;
 	struct kt_capsule_size size;
 	struct kt_capsule_spec spec = {
 		.info = info,
 		.n_vcpus = kt_machine_n_vcpus(&info->topology),
 		.state_fd = state_fd,
 		.mem = &mem,
-		.base_fd = is_whole(session) ? -1 : session->template->image.ram_fd,
+		.base_fd = info->template_machine ? session->template->image.ram_fd : -1,
 		.max_bytes = options->capsule_max_bytes,
 	};
-	int r = find_dir(session, &dir, reterr)
-			?: kt_machine_memory(kt_link_machine(session->link), &mem, reterr)
+	int r = kt_machine_memory(kt_link_machine(session->link), &mem, reterr)
 			?: read_vcpus(session, spec.n_vcpus, &vcpus, reterr);
 
 	if (r < 0)
@@ -189,16 +193,19 @@ static void keep(struct kt_session_state *session, const char *moment, bool list
 {
 	struct kt_machine *machine = kt_link_machine(session->link);
 	KT_CLOSE int state_fd = memfd_create("ktest-state", MFD_CLOEXEC);
-	struct kt_capsule_info info = describe(session, moment, listens);
+	struct kt_capsule_info info;
 	struct kt_err err = KT_ERR_NULL;
-	int r = state_fd < 0 ? kt_err_set(&err, -errno, "%m") : 0;
+	KT_FREE char *dir = NULL;
+	int r = state_fd < 0 ? kt_err_set(&err, -errno, "%m") : find_dir(session, &dir, &err);
 
 	session->kept = true;
+	if (r == 0)
+		info = describe(session, is_whole(session, dir), moment, listens);
 	if (r == 0)
 		r = kt_machine_pause(machine, kt_now_ns() + SAVE_LIMIT_NS, &err) ?:
 		    kt_machine_save_devices(machine, state_fd, kt_now_ns() + SAVE_LIMIT_NS,
 					    &err) ?:
-		    write_capsule(session, &info, state_fd, &err);
+		    write_capsule(session, dir, &info, state_fd, &err);
 	if (r < 0)
 		session->outcome->no_capsule = strdup(err.text);
 }

@@ -15,10 +15,12 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "vmm/capsule/base.h"
 #include "vmm/capsule/capsule.h"
 #include "vmm/capsule/format.h"
 #include "vmm/capsule/pages.h"
 #include "vmm/capsule/writer.h"
+#include "vmm/ramfile.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -555,6 +557,38 @@ CAPSULE_TEST(prune_keeps_the_newest)
 	kt_capsule_prune(dir, 0);
 	cr_expect(eq(sz, count_files(), 1));
 	cr_expect(zero(int, access(path, F_OK)));
+}
+
+/* A template that is removed leaves its RAM to the capsules that need it. */
+CAPSULE_TEST(a_base_stays_as_long_as_a_capsule_needs_it)
+{
+	KT_FREE char *ram = kt_format("%s/ram", dir);
+	KT_CLOSE int fd = open(ram, O_RDWR | O_CREAT, 0644), other = -1;
+	struct kt_capsule_info info = info_of(true);
+	struct kt_capsule_spec spec = { path, &info, vcpus, 2, state_fd, &mem, base_fd, 1 << 20 };
+	struct kt_capsule_size size;
+	uint64_t hash, used;
+
+	cr_assert(zero(int, kt_ramfile_copy(base_fd, fd)));
+	cr_assert(zero(int, kt_ramfile_hash(fd, &hash, &used)));
+	cr_assert(zero(int, kt_capsule_keep_base(dir, hash, fd)));
+	cr_assert(zero(int, kt_capsule_keep_base(dir, hash, fd)));
+	cr_assert(zero(int, unlink(ram)));
+	info.template_ram = hash;
+	cr_assert(zero(int, kt_capsule_write(&spec, &size, NULL)));
+	kt_capsule_drop_bases(dir, 0);
+	cr_expect(eq(sz, count_files(), 2));
+	other = kt_capsule_open_base(dir, hash);
+	cr_expect(ge(int, other, 0));
+	cr_expect(eq(int, kt_capsule_open_base(dir, hash + 1), -ENOENT));
+	put_page(fd, 9, 'x'); /* it is no longer what its name says */
+	cr_expect(eq(int, kt_capsule_open_base(dir, hash), -ENOENT));
+	(void)unlink(path);
+	kt_capsule_drop_bases(dir, KT_CAPSULE_BASE_AGE_NS);
+	cr_expect(eq(sz, count_files(), 1));
+	kt_capsule_drop_bases(dir, 0);
+	cr_expect(zero(sz, count_files()));
+	cr_expect(lt(int, kt_capsule_keep_base("/nonexistent", hash, fd), 0));
 }
 
 static volatile bool go_on = true;

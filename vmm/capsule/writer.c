@@ -17,6 +17,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "vmm/capsule/base.h"
 #include "vmm/capsule/format.h"
 #include "vmm/capsule/pages.h"
 
@@ -337,4 +338,5 @@ void kt_capsule_prune(const char *dir, uint64_t max_bytes)
 		free(entries[i].path);
 	}
 	free(entries);
+	kt_capsule_drop_bases(dir, KT_CAPSULE_BASE_AGE_NS);
 }

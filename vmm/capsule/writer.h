@@ -42,7 +42,7 @@ unsigned int kt_capsule_sweep(const char *dir, uint64_t *ret_bytes);
 
 /*
  * Removes capsules of @dir, the oldest first, until they take at most @max_bytes of disk or one is
- * left.
+ * left; and the RAM of templates that none of them needs (base.h).
  */
 void kt_capsule_prune(const char *dir, uint64_t max_bytes);
 
