@@ -21,6 +21,7 @@
 #include <ktest/snapshot.h>
 #include <ktest/test.h>
 #include <ktest/topology.h>
+#include <ktest/watch.h>
 #include <ktest/work.h>
 
 /* The version of these headers and of libktest. */

@@ -173,10 +173,19 @@ static void on_expired(void *data)
 		link->events->expired(link->data);
 }
 
+static void on_stopped(void *data, const struct kt_machine_stop *stop)
+{
+	struct kt_link *link = data;
+
+	if (link->events->stopped)
+		link->events->stopped(link->data, stop);
+}
+
 static const struct kt_machine_events machine_events = {
 	.port = on_port,
 	.console = on_console,
 	.expired = on_expired,
+	.stopped = on_stopped,
 	.exited = on_exited,
 };
 

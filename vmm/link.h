@@ -27,6 +27,8 @@ struct kt_link_events {
 	void (*console)(void *data, const uint8_t *bytes, size_t len);
 	/* A malformed frame or HELO, BYE too early, an unguarded machine. No frame follows. */
 	void (*broken)(void *data, const char *why);
+	/* As in struct kt_machine_events. NULL: nobody watches. */
+	void (*stopped)(void *data, const struct kt_machine_stop *stop);
 	/* The machine has ended; nothing follows. */
 	void (*exited)(void *data, const struct kt_machine_exit *exit);
 	/* The guest has not done within @limit_ns what kt_link_await() named. */

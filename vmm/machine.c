@@ -83,6 +83,24 @@ int kt_machine_registers(struct kt_machine *machine, unsigned int vcpu,
 	return machine->ops->registers(machine, vcpu, ret_registers, deadline_ns, reterr);
 }
 
+/* KVM has those of the processor. For TCG, QEMU has no bound; an access to a page costs them all. */
+unsigned int kt_machine_watches_max(enum kt_accel accel)
+{
+	return accel == KT_ACCEL_KVM ? 4 : KT_WATCHES_MAX;
+}
+
+int kt_machine_watch(struct kt_machine *machine, const struct kt_watch *watch,
+		     unsigned int *ret_number, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	return machine->ops->watch(machine, watch, ret_number, deadline_ns, reterr);
+}
+
+int kt_machine_unwatch(struct kt_machine *machine, unsigned int number, uint64_t deadline_ns,
+		       struct kt_err *reterr)
+{
+	return machine->ops->unwatch(machine, number, deadline_ns, reterr);
+}
+
 const char *kt_time_name(enum kt_time time)
 {
 	return time == KT_TIME_VIRTUAL ? "virtual" : "real";

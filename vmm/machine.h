@@ -24,6 +24,7 @@
 #include "util/loop.h"
 #include "vmm/mem.h"
 #include "vmm/registers.h"
+#include "vmm/watch.h"
 #include "wire/hello.h"
 
 enum kt_accel {
@@ -120,6 +121,14 @@ struct kt_machine_exit {
 	char detail[512]; /* one clause for people: "the guest powered off" */
 };
 
+/* Why a machine stands at a watch. */
+struct kt_machine_stop {
+	unsigned int watch; /* the number that kt_machine_watch() gave */
+	unsigned int vcpu;  /* that made the access */
+	uint64_t value;     /* kt_watch_value() after it; 0 for a watch of more than 8 bytes */
+	uint64_t n_unmet;   /* hits of this watch so far whose condition did not hold */
+};
+
 /*
  * Called from the event loop; @data is what kt_machine_new() was given. Handlers may call
  * operations of the machine, except kt_machine_destroy().
@@ -131,6 +140,12 @@ struct kt_machine_events {
 	void (*console)(void *data, const uint8_t *bytes, size_t len);
 	/* The guest has reached the limit that it has set with KT_HOSTCALL_LIMIT. */
 	void (*expired)(void *data);
+	/*
+	 * A watch was hit, and its condition holds. The machine stands still until the handler
+	 * returns, and may be looked at meanwhile: pausing and resuming it then does nothing.
+	 * Operations that resume a machine may call this too. NULL: nobody watches.
+	 */
+	void (*stopped)(void *data, const struct kt_machine_stop *stop);
 	/* The machine has ended: called once, after the last byte of port and console. */
 	void (*exited)(void *data, const struct kt_machine_exit *exit);
 };
@@ -160,6 +175,10 @@ struct kt_machine_ops {
 	int (*registers)(struct kt_machine *machine, unsigned int vcpu,
 			 struct kt_registers *ret_registers, uint64_t deadline_ns,
 			 struct kt_err *reterr);
+	int (*watch)(struct kt_machine *machine, const struct kt_watch *watch,
+		     unsigned int *ret_number, uint64_t deadline_ns, struct kt_err *reterr);
+	int (*unwatch)(struct kt_machine *machine, unsigned int number, uint64_t deadline_ns,
+		       struct kt_err *reterr);
 	void (*power_off)(struct kt_machine *machine);
 	uint64_t (*clock_ns)(struct kt_machine *machine);
 	void (*mark_steal)(struct kt_machine *machine);
@@ -256,6 +275,26 @@ int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct k
 int kt_machine_registers(struct kt_machine *machine, unsigned int vcpu,
 			 struct kt_registers *ret_registers, uint64_t deadline_ns,
 			 struct kt_err *reterr);
+
+/* How many watches a machine can have at a time: an access that several see is one hit of each. */
+unsigned int kt_machine_watches_max(enum kt_accel accel);
+
+/*
+ * Stops the machine at each access to the memory of @watch: behind the instruction that made it,
+ * in virtual time at the same one in each run. stopped() is called if the condition holds;
+ * otherwise the machine goes on at once, and the hit is counted. What the host writes is no access,
+ * and KVM does not see the accesses of instructions that it emulates.
+ *
+ * The machine is paused meanwhile if it runs. *@ret_number names the watch until it is removed.
+ * -ENOSPC: it has as many as it can have. -EBUSY: a part of the memory is watched already; the same
+ * memory can be watched more than once, in the same kind of accesses.
+ */
+int kt_machine_watch(struct kt_machine *machine, const struct kt_watch *watch,
+		     unsigned int *ret_number, uint64_t deadline_ns, struct kt_err *reterr);
+
+/* Removes a watch. -ENOENT: there is none with this number. */
+int kt_machine_unwatch(struct kt_machine *machine, unsigned int number, uint64_t deadline_ns,
+		       struct kt_err *reterr);
 
 /* Begins to count the time that the host takes from the machine. */
 void kt_machine_mark_steal(struct kt_machine *machine);

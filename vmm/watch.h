@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define KT_WATCHES_MAX 200u /* of any machine */
+
 enum kt_watch_kind {
 	KT_WATCH_ON_WRITE,
 	KT_WATCH_ON_ACCESS, /* read or write */

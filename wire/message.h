@@ -31,6 +31,7 @@ enum kt_message {
 	KT_MSG_SETTLED = KT_FRAME_TYPE('S', 'E', 'T', 'D'),          /* empty: SETTLE is done */
 	KT_MSG_WOKE = KT_FRAME_TYPE('W', 'O', 'K', 'E'),             /* empty: WAKE is done */
 	KT_MSG_KERNEL_REQUEST = KT_FRAME_TYPE('K', 'O', 'P', 'Q'),   /* wire/kernel_op.h */
+	KT_MSG_WATCH_REQUEST = KT_FRAME_TYPE('W', 'T', 'R', 'Q'),  /* wire/watch_op.h */
 	KT_MSG_SNAPSHOT_REQUEST = KT_FRAME_TYPE('S', 'N', 'R', 'Q'), /* wire/snapshot.h */
 	KT_MSG_BYE = KT_FRAME_TYPE('B', 'Y', 'E', ' '),              /* struct kt_msg_bye */
 
@@ -43,6 +44,7 @@ enum kt_message {
 	KT_MSG_RUN = KT_FRAME_TYPE('R', 'U', 'N', ' '),    /* wire/run.h */
 	KT_MSG_RESULT_ACK = KT_FRAME_TYPE('R', 'A', 'C', 'K'),     /* empty: RSLT has arrived */
 	KT_MSG_KERNEL_REPLY = KT_FRAME_TYPE('K', 'O', 'P', 'R'),   /* wire/kernel_op.h */
+	KT_MSG_WATCH_REPLY = KT_FRAME_TYPE('W', 'T', 'R', 'P'),    /* wire/watch_op.h */
 	KT_MSG_SNAPSHOT_REPLY = KT_FRAME_TYPE('S', 'N', 'R', 'P'), /* wire/snapshot.h */
 	KT_MSG_STDIN = KT_FRAME_TYPE('S', 'T', 'D', 'I'),          /* bytes; empty: end of file */
 	KT_MSG_WINDOW = KT_FRAME_TYPE('W', 'I', 'N', 'S'),         /* struct kt_msg_window */

@@ -91,8 +91,9 @@ static int load_ram(struct opened *opened, const char *program, struct kt_err *r
 		return kt_err_set(reterr, -errno, "memory for the RAM of a capsule: %m");
 	if (info->template_machine)
 		r = find_template(info, program, &template, reterr);
-	return r ?: kt_capsule_read_ram(opened->capsule, template.image.ram_fd, opened->ram_fd,
-					reterr);
+	return r
+		       ?: kt_capsule_read_ram(opened->capsule, template.image.ram_fd,
+					      opened->ram_fd, reterr);
 }
 
 /* ---- what it says of itself ---- */
@@ -115,7 +116,8 @@ static void show_machine(const struct kt_capsule_info *info)
 	(void)printf("kernel   %s, build-id %s\n", info->kernel_release, info->kernel_build_id);
 	(void)printf("machine  %u CPUs (%u nodes, %u LLCs, %u cores, %u threads), %u MiB, %s, "
 		     "%s time, QEMU %u.%u\n",
-		     kt_machine_n_vcpus(topology), topology->numa_nodes, topology->llcs, topology->cores, topology->threads, info->memory_mib,
+		     kt_machine_n_vcpus(topology), topology->numa_nodes, topology->llcs,
+		     topology->cores, topology->threads, info->memory_mib,
 		     kt_accel_name(info->accel), kt_time_name(info->time), info->vmm_major,
 		     info->vmm_minor);
 }

@@ -63,11 +63,11 @@ static int find_qemu(const struct kt_capsule_info *info, const struct kt_options
 		return r;
 	if (ret_qemu->major == info->vmm_major && ret_qemu->minor == info->vmm_minor)
 		return 0;
-	return kt_err_set(reterr, -ENOTSUP,
-			  "the machine was saved by QEMU %u.%u, and %s is %u.%u (--qemu); --inspect "
-			  "and --vmcore need no QEMU",
-			  info->vmm_major, info->vmm_minor, ret_qemu->path, ret_qemu->major,
-			  ret_qemu->minor);
+	return kt_err_set(
+		reterr, -ENOTSUP,
+		"the machine was saved by QEMU %u.%u, and %s is %u.%u (--qemu); --inspect "
+		"and --vmcore need no QEMU",
+		info->vmm_major, info->vmm_minor, ret_qemu->path, ret_qemu->major, ret_qemu->minor);
 }
 
 /* ---- gdb ---- */
@@ -213,10 +213,10 @@ static int serve(struct debug *debug, const struct kt_capsule_info *info,
 	if (r < 0)
 		return r;
 	config = config_of(info, image, &qemu);
-	r = kt_machine_restore(debug->machine, &config, image,
-			       kt_now_ns() + KT_TEMPLATE_RESTORE_NS, reterr) ?:
-	    kt_machine_serve_gdb(debug->machine, path, kt_now_ns() + KT_TEMPLATE_RESTORE_NS,
-				 reterr);
+	r = kt_machine_restore(debug->machine, &config, image, kt_now_ns() + KT_TEMPLATE_RESTORE_NS,
+			       reterr)
+		    ?: kt_machine_serve_gdb(debug->machine, path,
+					    kt_now_ns() + KT_TEMPLATE_RESTORE_NS, reterr);
 	if (r == 0) {
 		say_command(info, image->ram_fd, path);
 		r = kt_loop_run(debug->loop);

@@ -457,8 +457,8 @@ static int reopen(struct shell *shell, const struct kt_shell_capsule *capsule,
 		return r;
 	machine = kt_link_machine(shell->link);
 	kt_link_set_position(shell->link, capsule->position);
-	r = kt_machine_restore(machine, capsule->config, capsule->image, deadline_ns, reterr) ?:
-	    send_shell(shell, capsule->files, reterr);
+	r = kt_machine_restore(machine, capsule->config, capsule->image, deadline_ns, reterr)
+		    ?: send_shell(shell, capsule->files, reterr);
 	if (r == 0)
 		send_run(shell);
 	return r ?: kt_machine_resume(machine, deadline_ns, reterr);

@@ -43,6 +43,7 @@ int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, stru
 void kt_outcome_deinit(struct kt_outcome *outcome)
 {
 	kt_result_deinit(&outcome->result);
+	json_decref(outcome->freeze);
 	kt_capture_deinit(&outcome->out);
 	kt_capture_deinit(&outcome->err);
 	kt_capture_deinit(&outcome->console);
@@ -75,10 +76,10 @@ static json_t *text_or_none(const char *text)
 char *kt_outcome_encode(const struct kt_outcome *outcome)
 {
 	KT_JSON json_t *json = json_pack(
-		"{so sI sI so* so*}", "result", kt_result_to_json(&outcome->result), "begin",
+		"{so sI sI so* so* sO*}", "result", kt_result_to_json(&outcome->result), "begin",
 		(json_int_t)outcome->begin_ns, "capsule_bytes", (json_int_t)outcome->capsule_bytes,
 		"capsule", text_or_none(outcome->capsule), "no_capsule",
-		text_or_none(outcome->no_capsule));
+		text_or_none(outcome->no_capsule), "freeze", outcome->freeze);
 
 	for (int i = 0; json && i < KT_N_PHASES; i++)
 		(void)json_object_set_new(json, phase_names[i],
@@ -119,6 +120,10 @@ int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 	outcome->capsule_bytes = get_ns(json, "capsule_bytes");
 	take_text(json, "capsule", &outcome->capsule);
 	take_text(json, "no_capsule", &outcome->no_capsule);
+	if (json_is_object(json_object_get(json, "freeze"))) {
+		json_decref(outcome->freeze);
+		outcome->freeze = json_incref(json_object_get(json, "freeze"));
+	}
 	for (int i = 0; i < KT_N_PHASES; i++)
 		outcome->phase_ns[i] = get_ns(json, phase_names[i]);
 	return kt_result_from_json(json_object_get(json, "result"), &outcome->result, reterr);

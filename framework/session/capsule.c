@@ -17,9 +17,9 @@
 
 /*
  * A capsule is written at one of two moments. When the verdict comes with the guest's result, the
- * guest waits for the answer, and the machine is kept there. A verdict that comes later or without a
- * result, by a limit, a panic or .post_vm, is kept at the end, if the machine is still there. That a
- * capsule cannot be written changes no verdict: the report says why.
+ * guest waits for the answer, and the machine is kept there. A verdict that comes later or without
+ * a result, by a limit, a panic or .post_vm, is kept at the end, if the machine is still there.
+ * That a capsule cannot be written changes no verdict: the report says why.
  *
  * In the cache, a capsule leaves out the pages of its template, which is in the cache too. In a
  * directory of the user it is whole, because such a file is meant to go elsewhere.

@@ -11,6 +11,7 @@
 
 #include "framework/select/plan.h"
 #include "framework/session/capsule.h"
+#include "framework/session/freeze.h"
 #include "framework/session/kernel_memory.h"
 #include "framework/session/look.h"
 #include "framework/session/phase.h"
@@ -381,6 +382,8 @@ void kt_session_on_frame(void *data, const struct kt_frame *frame)
 		kt_session_on_kernel_request(session, frame);
 	else if (frame->type == KT_MSG_SNAPSHOT_REQUEST && session->phase == KT_PHASE_RUN)
 		kt_session_on_snapshot_request(session, frame);
+	else if (frame->type == KT_MSG_WATCH_REQUEST && session->phase == KT_PHASE_RUN)
+		kt_session_on_watch_request(session, frame);
 	else if (frame->type == KT_MSG_RESULT && session->phase == KT_PHASE_RUN)
 		on_result(session, frame);
 	else

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "framework/outcome/advice.h"
+#include "framework/session/freeze.h"
 #include "framework/session/capsule.h"
 #include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
@@ -94,6 +95,7 @@ static const struct kt_link_events link_events = {
 	.exited = kt_session_on_exited,
 	.late = kt_session_on_late,
 	.expired = kt_session_on_expired,
+	.stopped = kt_session_on_stopped,
 };
 
 static int set_up(struct kt_session_state *session, struct kt_err *reterr)
@@ -191,9 +193,9 @@ static void drive(struct kt_session_state *session)
 }
 
 /*
- * .post_vm may look at the machine's memory, and so does who writes a capsule: its vCPUs stand still
- * from here on. What is on its way
- * from the machine is taken first; a machine that has ended has nothing more to say.
+ * .post_vm may look at the machine's memory, and so does who writes a capsule: its vCPUs stand
+ * still from here on. What is on its way from the machine is taken first; a machine that has ended
+ * has nothing more to say.
  */
 static void still_machine(struct kt_session_state *session)
 {
@@ -213,6 +215,7 @@ static void run_post_vm(struct kt_session_state *session)
 {
 	struct kt_outcome *outcome = session->outcome;
 	KT_FREE char *out = NULL, *err = NULL, *console = NULL, *log = NULL, *dump = NULL;
+	struct kt_freeze_view *freeze = NULL;
 	struct kt_vm_view view;
 	struct kt_ctx ctx;
 
@@ -229,6 +232,7 @@ static void run_post_vm(struct kt_session_state *session)
 		.console = console ?: "",
 		.scheduler_log = log ?: "",
 		.scheduler_dump = dump ?: "",
+		.freeze = freeze = kt_session_freeze_view(session),
 	};
 	kt_ctx_init(&ctx, outcome->test);
 	ctx.view = &view;
@@ -245,6 +249,7 @@ static void run_post_vm(struct kt_session_state *session)
 	outcome->result = ctx.result;
 	ctx.result = KT_RESULT_NULL;
 	kt_ctx_deinit(&ctx);
+	kt_session_free_view(freeze);
 }
 
 int kt_session_main(const struct kt_session *spec)
@@ -274,6 +279,7 @@ int kt_session_main(const struct kt_session *spec)
 	else
 		drive(&session);
 	still_machine(&session);
+	kt_session_end_freeze(&session);
 	run_post_vm(&session);
 	kt_session_forget_snapshots(&session);
 	kt_session_keep_end(&session);

@@ -13,7 +13,7 @@ struct kt_session {
 	/* All borrowed. */
 	const struct kt_setup *setup;
 	const struct kt_template *template; /* to restore from; NULL: boot */
-	struct kt_template_id template_id; /* of @template; unused without one */
+	struct kt_template_id template_id;  /* of @template; unused without one */
 	struct kt_outcome *outcome; /* names test, iteration and attempt; receives the rest */
 	int report_fd;              /* written to: the lines below */
 	/*

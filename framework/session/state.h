@@ -5,6 +5,7 @@
 #include "framework/outcome/outcome.h"
 #include "framework/setup/setup.h"
 #include "util/loop.h"
+#include "vmm/freeze/freeze.h"
 #include "vmm/link.h"
 #include "vmm/memctx.h"
 #include "vmm/template.h"
@@ -21,6 +22,8 @@ struct kt_session_state {
 	struct kt_loop *loop;     /* owned */
 	struct kt_link *link;     /* owned, with the machine; NULL before and after */
 	struct kt_memctx *memctx; /* owned; NULL until the guest's kernel is asked for */
+	struct kt_freeze *freeze; /* owned; NULL until the guest asks for watches */
+	struct kt_timer freeze_timer;
 	/* snapshots.h: the report that was looked at last; owned, NULL: none. */
 	json_t *viewed;
 	char viewed_name[KT_SNAPSHOT_NAME_MAX + 1];

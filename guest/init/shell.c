@@ -115,8 +115,9 @@ static int take_input(struct kt_port *port, struct sink *sink, struct kt_err *re
 }
 
 /*
- * A port of host calls cannot be waited for beside others: PID 1 waits for the others in the guest's
- * time and for the host in that of the host, in turn, so that both go on about equally fast.
+ * A port of host calls cannot be waited for beside others: PID 1 waits for the others in the
+ * guest's time and for the host in that of the host, in turn, so that both go on about equally
+ * fast.
  */
 #define GUEST_POLL_NS (10 * KT_NSEC_PER_MSEC)
 #define HOST_POLL_MS  10u

@@ -20,6 +20,7 @@
 static const struct kt_op_ops *const families[] = {
 	kt_cgroup_ops, kt_cpuset_ops,    kt_worker_ops,  kt_payload_ops, kt_capture_ops,
 	kt_irq_ops,    kt_scheduler_ops, kt_bpf_map_ops, kt_kernel_ops,  kt_snapshot_ops,
+	kt_watch_ops,
 };
 
 const struct kt_op_ops *kt_op_ops(enum kt_op_kind kind)
@@ -113,6 +114,8 @@ char *kt_op_text(const struct kt_op *op)
 			       : kt_format("%s(%u, %u)", name, op->irq, op->cpu);
 	if (op->kernel)
 		return kernel_text(name, op->kernel);
+	if (op->watch || op->kind == KT_OP_UNWATCH)
+		return kt_format("%s(\"%s\")", name, (op->watch ? op->watch->path : op->tag) ?: "");
 	if (op->scheduler)
 		return kt_format("%s(%s)", name, op->scheduler->name);
 	if (op->bpf.map && op->kind == KT_OP_WRITE_BPF_MAP)

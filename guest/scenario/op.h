@@ -52,6 +52,7 @@ extern const struct kt_op_ops kt_irq_ops[KT_N_OP_KINDS];
 extern const struct kt_op_ops kt_scheduler_ops[KT_N_OP_KINDS];
 extern const struct kt_op_ops kt_bpf_map_ops[KT_N_OP_KINDS];
 extern const struct kt_op_ops kt_kernel_ops[KT_N_OP_KINDS];
+extern const struct kt_op_ops kt_watch_ops[KT_N_OP_KINDS];
 extern const struct kt_op_ops kt_snapshot_ops[KT_N_OP_KINDS];
 
 /* The row of @kind, or NULL when there is no such kind. */

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "guest/scheduler/bpf_map.h"
+#include "guest/test/watch.h"
 #include "schedulers/scx.h"
 #include "util/buffer.h"
 #include "util/cleanup.h"
@@ -466,7 +467,9 @@ static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *sched
 	int r;
 
 	kt_scx_log_clear(&set->log);
+	kt_freeze_look(set->ctx);
 	r = kept ? kt_scheduler_start(&start, &run, &err) : kt_err_oom(&err);
+	kt_freeze_look(set->ctx);
 	if (r < 0 && !run) {
 		free_args(kept);
 		return kt_err_set(reterr, r, "%s", err.text);
@@ -543,6 +546,7 @@ int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
 		return kt_err_set(reterr, -ESRCH, "scheduler %s has ended by itself before",
 				  scheduler->name);
 	r = kt_scheduler_stop(run, kt_ctx_deadline_ns(set->ctx, DETACH_TIMEOUT_MS), reterr);
+	kt_freeze_look(set->ctx);
 	note_time(set, "detached_ns");
 	note_status(set, run);
 	if (has_failed_meanwhile(set, &exit))

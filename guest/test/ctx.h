@@ -9,6 +9,7 @@
 
 #include "guest/test/child.h"
 #include "guest/test/kernel.h"
+#include "guest/test/watch.h"
 #include "guest/test/snapshot.h"
 #include "wire/result.h"
 
@@ -21,6 +22,7 @@ struct kt_vm_view {
 	const char *console;        /* the kernel's console */
 	const char *scheduler_log;  /* what the scheduler has printed */
 	const char *scheduler_dump; /* what the kernel has dumped of the scheduler */
+	const struct kt_freeze_view *freeze; /* NULL: the machine never stood still */
 };
 
 struct kt_ctx {

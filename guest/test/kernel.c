@@ -90,6 +90,7 @@ static int serve_by_port(void *data, const struct kt_kop_request *request,
 void kt_kernel_memory_use_port(struct kt_ctx *ctx, struct kt_port *port)
 {
 	ctx->kernel.service = (struct kt_kernel_service){ port ? serve_by_port : NULL, port };
+	ctx->kernel.port = port;
 }
 
 static int check_caller(const struct kt_ctx *ctx, struct kt_err *reterr)

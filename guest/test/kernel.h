@@ -37,6 +37,7 @@ struct kt_kernel_memory {
 	struct kt_kernel_service service;
 	pthread_mutex_t lock; /* of one request and its reply, and of the members below */
 	uint32_t id;          /* of the last request */
+	struct kt_port *port; /* borrowed; NULL: on the host, and in tests */
 	struct kt_kernel_capture *captures, **captures_end; /* owned; in the order of first reads */
 };
 

@@ -13,6 +13,7 @@
 
 #include <ktest/cpuset.h>
 #include <ktest/kernel.h>
+#include <ktest/watch.h>
 #include <ktest/work.h>
 
 /* declared in ktest/ctx.h */
@@ -172,6 +173,8 @@ enum kt_op_kind {
 	KT_OP_WRITE_KERNEL_COLD,
 	KT_OP_READ_KERNEL_HOT,
 	KT_OP_READ_KERNEL_COLD,
+	KT_OP_WATCH,
+	KT_OP_UNWATCH,
 	KT_N_OP_KINDS,
 };
 
@@ -196,6 +199,7 @@ enum kt_op_kind {
  * @bpf:       operations on BPF maps: the place.
  * @value:     KT_WRITE_BPF_MAP(): the number.
  * @kernel:    operations on the kernel's memory: the reads or writes, in order.
+ * @watch:     KT_WATCH(): what is watched.
  * @end:       terminates a list; set by the macros.
  *
  * An operation that fails ends the scenario, and fails the test with the operation, the cgroup and
@@ -221,6 +225,7 @@ struct kt_op {
 	struct kt_bpf_ref bpf;
 	uint64_t value;
 	const struct kt_kernel_pair *kernel;
+	const struct kt_kernel_watch *watch;
 	bool end; /* terminates a list; set by the macros */
 };
 
@@ -536,6 +541,29 @@ struct kt_op {
  * operations that follow each other are made as one.
  */
 #define KT_READ_KERNEL_COLD(...) KT_KERNEL_OP(KT_OP_READ_KERNEL_COLD, __VA_ARGS__)
+
+/*
+ * Watches memory of the guest's kernel from now on: KT_WATCH("runqueues[cpu 1].nr_running",
+ * .when = KT_GT(3), .interval_ms = 10). Takes the members of struct kt_kernel_watch. At each hit the
+ * machine stands still, and its state is captured. An error if the path leads nowhere, if a watch
+ * has that name already, or if the machine cannot have one more.
+ */
+#define KT_WATCH(path_, ...)                                                                       \
+	{                                                                                          \
+		.kind = KT_OP_WATCH, .watch = (const struct kt_kernel_watch[])                     \
+		{                                                                                  \
+			{                                                                          \
+				.path = (path_), __VA_ARGS__                                       \
+			}                                                                          \
+		}                                                                                  \
+	}
+/* KT_WATCH() of each write to a variable: KT_WATCH_SNAPSHOT("jiffies_64"). */
+#define KT_WATCH_SNAPSHOT(symbol) KT_WATCH(symbol, .name = (symbol))
+/* Ends a watch, by its name. An error if there is none of that name. */
+#define KT_UNWATCH(watch_name)                                                                     \
+	{                                                                                          \
+		.kind = KT_OP_UNWATCH, .tag = (watch_name)                                         \
+	}
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 

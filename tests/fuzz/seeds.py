@@ -233,6 +233,37 @@ def host_tools():
     put("kernel_index", "short-line", "W: no\nE:\n\n")
 
 
+CAPSULE = {
+    "machine": {"kernel": "7.0", "build_id": "01", "vmlinux": "", "nodes": 1, "llcs": 1, "cores": 1,
+                "threads": 1, "memory_mib": 1, "accel": "tcg", "time": "virtual", "insn_shift": 3,
+                "host_calls": True, "conflicts": False, "single_thread": False, "qemu": "q",
+                "qemu_major": 10, "qemu_minor": 0},
+    "guest": {"runner": "ab", "wire": WIRE_VERSION, "received": "0x1", "sent": "0x2",
+              "moment": "m", "listens": True},
+    "test": {"name": "t", "verdict": "fail", "reason": "r", "seed": "0x7", "attempt": 1,
+             "saved_ns": "0x1"},
+}
+
+
+def zstd(data):
+    """A frame of zstd with one block that is not compressed."""
+    return (struct.pack("<IBI", 0xFD2FB528, 0xA0, len(data))
+            + (len(data) << 3 | 1).to_bytes(3, "little") + data)
+
+
+def capsule():
+    """Without its hashes, which the target corrects."""
+    info = json.dumps(CAPSULE, separators=(",", ":")).encode()
+    state = struct.pack("<I", 1) + bytes(232) + b"devices"
+    pages = zstd(struct.pack("<II", 1, 200) + b"a" * 4096 + b"b" * 4096)
+    chunk = struct.pack("<IIQ", 2, len(pages), 0) + pages
+    packed = zstd(state)
+    size = 64 + len(info) + len(packed) + len(chunk)
+    header = struct.pack("<8sIIQQIIQIIQ", b"KTCAPSUL", 1, len(info), size, 0, len(state),
+                         len(packed), 0, 1, 2, 0)
+    return header + info + packed + chunk
+
+
 def texts():
     put(
         "metrics", "fio", 'starting [1]\n{"jobs": [{"read": {"iops": 12.5, "ok": true}}], "n": 3}\n'
@@ -254,6 +285,7 @@ def texts():
     )
     put("kernel_meta", "whole", compact(KERNEL))
     put("template", "whole", compact(TEMPLATE))
+    put("capsule", "whole", capsule())
 
 
 def btf(*types):

@@ -76,6 +76,9 @@ Test(options, commands)
 		{ { "cache", "list" }, KT_COMMAND_CACHE_LIST },
 		{ { "cache", "prune", "--max-age=7d" }, KT_COMMAND_CACHE_PRUNE },
 		{ { "--", "kernel" }, KT_COMMAND_RUN },
+		{ { "open", "a" }, KT_COMMAND_OPEN },
+		{ { "open", "a", "--gdb=b" }, KT_COMMAND_OPEN },
+		{ { "open", "a", "--vmcore=b" }, KT_COMMAND_OPEN },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
@@ -91,6 +94,19 @@ Test(options, commands)
 		cr_assert(eq(int, (int)o.command, (int)cases[i].command), "case %zu", i);
 		kt_options_deinit(&o);
 	}
+}
+
+Test(options, what_is_looked_at_in_a_capsule)
+{
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE(&o, NULL, "open", "a.capsule", "--inspect", "x", "y", "z")));
+	cr_assert(eq(sz, o.tests.n, 1));
+	cr_assert(eq(str, (char *)o.tests.at[0], "a.capsule"));
+	cr_assert(eq(sz, o.paths.n, 3));
+	kt_options_deinit(&o);
+	cr_assert(eq(int, PARSE(&o, NULL, "open", "a", "--inspect", "x", "--gdb"), -EINVAL));
+	cr_assert(eq(int, PARSE(&o, NULL, "open", "a", "--vmcore", "x", "--shell"), -EINVAL));
 }
 
 Test(options, bad_ones_are_named)
@@ -116,6 +132,14 @@ Test(options, bad_ones_are_named)
 		{ "--tap", "--no-capture" },
 		{ "--timeout-multiplier", "nan" },
 		{ "--timeout-multiplier", "-2" },
+		{ "--capsule", "sometimes" },
+		{ "--capsule-dir", "a" },
+		{ "--capsule-max-size", "much" },
+		{ "open" },
+		{ "--shell" },
+		{ "--gdb" },
+		{ "--inspect", "jiffies_64" },
+		{ "open", "a", "--exec=b" },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {

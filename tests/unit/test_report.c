@@ -171,6 +171,23 @@ Test(report_text, a_template_that_any_host_would_make_is_not_named)
 	cr_assert(eq(str, command, "p --exact -t t --seed 0"));
 }
 
+Test(report_text, a_capsule_is_named_with_the_command_that_opens_it)
+{
+	const struct kt_run_info info = { .program = "./a b" };
+	struct kt_outcome outcome = { .test = &test };
+	KT_FREE char *none = kt_report_capsule_text(&info, &outcome), *one = NULL, *why = NULL;
+
+	cr_assert(eq(ptr, none, NULL));
+	outcome.capsule = "/c/t 1.capsule";
+	outcome.capsule_bytes = 1025;
+	one = kt_report_capsule_text(&info, &outcome);
+	cr_assert(eq(str, one, "capsule of 2 KiB, to look into: './a b' open '/c/t 1.capsule'"));
+	outcome.capsule = NULL;
+	outcome.no_capsule = "the disk is full";
+	why = kt_report_capsule_text(&info, &outcome);
+	cr_assert(eq(str, why, "no capsule: the disk is full"));
+}
+
 Test(report_text, a_line_without_end_is_cut)
 {
 	static char line[KT_REPORT_LINE_MAX + 500];

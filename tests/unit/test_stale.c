@@ -153,6 +153,42 @@ Test(gdb, the_registers_of_a_vcpu)
 	(void)close(stub);
 }
 
+Test(gdb, the_report_of_a_stop)
+{
+	static const struct {
+		const char *said;
+		int found;
+		struct kt_gdb_report report;
+	} cases[] = {
+		{ "", 0, { 0 } },
+		{ "$T05thread:03;awatch:ffff8880000010a4;#1c", 1, { 2, true, 0xffff8880000010a4 } },
+		{ "$T05thread:01;#07", 1, { 0, false, 0 } },
+		{ "$T02thread:01;#04", 0, { 0 } },                  /* QMP has stopped it */
+		{ "$T05thread:01;#07$T02thread:01;#04", 0, { 0 } }, /* the latest counts */
+		{ "$T05thread:00;#06", 0, { 0 } },
+		{ "$T05#b9", 0, { 0 } },
+		{ "$T05thread:01;watch:;#93", 0, { 0 } },
+		{ "$T05#b8", -EBADMSG, { 0 } },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		struct kt_gdb_report report = { 0 };
+		struct kt_err err = KT_ERR_NULL;
+		int stub;
+		struct kt_gdb *gdb = new_gdb(&stub, cases[i].said);
+
+		cr_assert(eq(int, kt_gdb_take_report(gdb, &report, &err), cases[i].found), "%s: %s",
+			  cases[i].said, err.text);
+		if (cases[i].found == 1) {
+			cr_assert(eq(u32, report.vcpu, cases[i].report.vcpu));
+			cr_assert(eq(int, report.at_data, cases[i].report.at_data));
+			cr_assert(eq(u64, report.address, cases[i].report.address));
+		}
+		gdb = kt_gdb_free(gdb);
+		(void)close(stub);
+	}
+}
+
 Test(gdb, what_the_registers_mean)
 {
 	struct kt_registers registers = { .cs = 0x33, .kernel_gs_base = 1ull << 63 };

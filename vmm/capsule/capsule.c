@@ -101,8 +101,7 @@ static int load_info(struct kt_capsule *capsule, struct kt_err *reterr)
 		return damaged(capsule, "its info has changed", reterr);
 	if (kt_capsule_info_decode(text, len, &capsule->info, &why) < 0)
 		return damaged(capsule, why.text, reterr);
-	capsule->n_ram_pages =
-		((uint64_t)capsule->info.memory_mib << 20) / KT_CAPSULE_PAGE_LEN;
+	capsule->n_ram_pages = ((uint64_t)capsule->info.memory_mib << 20) / KT_CAPSULE_PAGE_LEN;
 	return 0;
 }
 
@@ -198,8 +197,8 @@ static int copy_vcpus(const uint8_t *from, unsigned int n, struct kt_registers *
 	return 0;
 }
 
-int kt_capsule_read_state(struct kt_capsule *capsule, int state_fd,
-			  struct kt_registers **ret_vcpus, struct kt_err *reterr)
+int kt_capsule_read_state(struct kt_capsule *capsule, int state_fd, struct kt_registers **ret_vcpus,
+			  struct kt_err *reterr)
 {
 	unsigned int wanted = kt_machine_n_vcpus(&capsule->info.topology);
 	size_t len = capsule->header.state_len, begin;
@@ -302,10 +301,10 @@ static int unpack(struct unpacker *unpacker, struct kt_err *reterr)
 	for (uint32_t i = 0; r == 0 && i < header->n_chunks; i++) {
 		uint32_t n_pages = 0;
 
-		r = load_chunk(unpacker, &n_pages, reterr) ?: write_pages(unpacker, n_pages, reterr);
+		r = load_chunk(unpacker, &n_pages, reterr)
+			    ?: write_pages(unpacker, n_pages, reterr);
 	}
-	if (r == 0 &&
-	    (unpacker->at != header->file_len || unpacker->n_pages != header->n_pages))
+	if (r == 0 && (unpacker->at != header->file_len || unpacker->n_pages != header->n_pages))
 		r = damaged(unpacker->capsule, "it has more pages than it says", reterr);
 	return r;
 }

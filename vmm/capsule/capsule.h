@@ -2,8 +2,8 @@
 #pragma once
 /*
  * A capsule: a machine at one moment of its life, in one file. It has the state of the devices and
- * those pages of the RAM that differ from the template that the machine was restored from, or all of
- * them.
+ * those pages of the RAM that differ from the template that the machine was restored from, or all
+ * of them.
  *
  * The file may come from anywhere: everything in it is checked before it is used. Functions that
  * return int return 0 or a negative errno, with an error that names the file.
@@ -39,5 +39,5 @@ int kt_capsule_read_ram(struct kt_capsule *capsule, int base_fd, int ram_fd, str
  * Writes the state of the devices to the empty file @state_fd, -1: nowhere. *@ret_vcpus, to be
  * freed, are the registers of the info's vCPUs; NULL: they are not wanted.
  */
-int kt_capsule_read_state(struct kt_capsule *capsule, int state_fd,
-			  struct kt_registers **ret_vcpus, struct kt_err *reterr);
+int kt_capsule_read_state(struct kt_capsule *capsule, int state_fd, struct kt_registers **ret_vcpus,
+			  struct kt_err *reterr);

@@ -6,9 +6,9 @@
  * is checked. Numbers are little-endian.
  *
  * The state is the number of vCPUs (4 bytes), a struct kt_registers for each, and the state of the
- * devices. A chunk's contents are its page numbers, KT_CAPSULE_CHUNK_PAGES of 4 bytes at most, and then the
- * pages in the same order. Page numbers ascend through all chunks; a page that is in none is that of
- * the template, or of zeroes if the capsule has no template.
+ * devices. A chunk's contents are its page numbers, KT_CAPSULE_CHUNK_PAGES of 4 bytes at most, and
+ * then the pages in the same order. Page numbers ascend through all chunks; a page that is in none
+ * is that of the template, or of zeroes if the capsule has no template.
  */
 
 #include <stdint.h>
@@ -21,7 +21,7 @@
 #define KT_CAPSULE_PAGE_LEN    4096u
 #define KT_CAPSULE_CHUNK_PAGES 256u
 #define KT_CAPSULE_CHUNK_MAX   (KT_CAPSULE_CHUNK_PAGES * (KT_CAPSULE_PAGE_LEN + 4u)) /* bytes */
-#define KT_CAPSULE_INFO_MAX    (256u << 10)                                         /* bytes */
+#define KT_CAPSULE_INFO_MAX    (256u << 10)                                          /* bytes */
 #define KT_CAPSULE_STATE_MAX   (64u << 20) /* bytes; less than 1 MiB is usual */
 #define KT_CAPSULE_MIB_MAX     (1u << 22)  /* of a guest's RAM */
 #define KT_CAPSULE_VCPUS_MAX   4096u

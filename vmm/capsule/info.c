@@ -9,8 +9,8 @@
 #include "wire/json.h"
 
 /*
- * A capsule may come from anywhere, so every number is bounded here: what follows from them, such as
- * the length of the RAM, is allocated later without a further look.
+ * A capsule may come from anywhere, so every number is bounded here: what follows from them, such
+ * as the length of the RAM, is allocated later without a further look.
  */
 
 #define CPUS_MAX  ((int64_t)KT_CAPSULE_VCPUS_MAX)
@@ -25,10 +25,10 @@ static json_t *machine_json(const struct kt_capsule_info *info)
 			 info->vmlinux, "nodes", (int)topology->numa_nodes, "llcs",
 			 (int)topology->llcs, "cores", (int)topology->cores, "threads",
 			 (int)topology->threads, "memory_mib", (int)info->memory_mib, "accel",
-			 kt_accel_name(info->accel), "time", kt_time_name(info->time),
-			 "insn_shift", (int)info->insn_shift, "host_calls", info->host_calls,
-			 "conflicts", info->conflicts, "single_thread", info->tcg_single_thread,
-			 "qemu", info->qemu, "qemu_major", (int)info->vmm_major, "qemu_minor",
+			 kt_accel_name(info->accel), "time", kt_time_name(info->time), "insn_shift",
+			 (int)info->insn_shift, "host_calls", info->host_calls, "conflicts",
+			 info->conflicts, "single_thread", info->tcg_single_thread, "qemu",
+			 info->qemu, "qemu_major", (int)info->vmm_major, "qemu_minor",
 			 (int)info->vmm_minor);
 }
 
@@ -58,10 +58,9 @@ static json_t *template_json(const struct kt_capsule_info *info)
 
 char *kt_capsule_info_encode(const struct kt_capsule_info *info)
 {
-	KT_JSON json_t *json =
-		json_pack("{so so so so*}", "machine", machine_json(info), "guest",
-			  guest_json(info), "test", test_json(info), "template",
-			  template_json(info));
+	KT_JSON json_t *json = json_pack("{so so so so*}", "machine", machine_json(info), "guest",
+					 guest_json(info), "test", test_json(info), "template",
+					 template_json(info));
 
 	return json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 }
@@ -160,8 +159,7 @@ static int read_machine(const json_t *json, struct kt_capsule_info *info, struct
 	info->kernel_build_id = text(&at, "build_id");
 	info->vmlinux = text(&at, "vmlinux");
 	info->topology = topology_of(&at);
-	info->memory_mib =
-		number(&at, "memory_mib", info->topology.numa_nodes, KT_CAPSULE_MIB_MAX);
+	info->memory_mib = number(&at, "memory_mib", info->topology.numa_nodes, KT_CAPSULE_MIB_MAX);
 	info->accel = is_second(&at, "accel", "tcg", "kvm") ? KT_ACCEL_KVM : KT_ACCEL_TCG;
 	info->time = is_second(&at, "time", "real", "virtual") ? KT_TIME_VIRTUAL : KT_TIME_REAL;
 	info->insn_shift = number(&at, "insn_shift", 0, SHIFT_MAX);

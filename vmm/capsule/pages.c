@@ -14,9 +14,9 @@
 #define PART_LEN (256u * PAGE_LEN) /* that is read at once */
 
 /*
- * Only pages that may hold anything are read (kt_mem_data()): the data of the RAM file, and what the
- * machine's process has written itself. A page that was data in the base and is zeroes now is among
- * them, because the machine has mapped the base.
+ * Only pages that may hold anything are read (kt_mem_data()): the data of the RAM file, and what
+ * the machine's process has written itself. A page that was data in the base and is zeroes now is
+ * among them, because the machine has mapped the base.
  */
 struct walk {
 	const struct kt_mem *mem;

@@ -23,9 +23,9 @@
 #define LEVEL 1 /* of zstd: a higher one takes longer and saves little */
 
 /*
- * The parts are written one behind the other, and the header last, when the numbers in it are known.
- * A capsule that grows beyond its bound is compressed to the end without being written, because its
- * length is what the user has to know.
+ * The parts are written one behind the other, and the header last, when the numbers in it are
+ * known. A capsule that grows beyond its bound is compressed to the end without being written,
+ * because its length is what the user has to know.
  *
  * Several runs may write into one directory. A stage belongs to the process that holds its lock;
  * without a lock, on a file system that has none, nobody removes it.
@@ -37,7 +37,7 @@ struct writer {
 	struct kt_capsule_header header;
 	ZSTD_CCtx *zstd;
 	uint32_t numbers[KT_CAPSULE_CHUNK_PAGES];
-	uint32_t n_pages;                    /* of the chunk that is filled */
+	uint32_t n_pages; /* of the chunk that is filled */
 	uint8_t contents[KT_CAPSULE_CHUNK_MAX];
 	uint8_t pages[KT_CAPSULE_CHUNK_PAGES][KT_CAPSULE_PAGE_LEN];
 	uint8_t *packed; /* room for a packed chunk */
@@ -46,9 +46,8 @@ struct writer {
 
 static int put(struct writer *writer, const void *data, size_t len)
 {
-	int r = writer->len + len > writer->spec->max_bytes
-			? 0
-			: kt_write_full(writer->fd, data, len);
+	int r = writer->len + len > writer->spec->max_bytes ? 0
+							    : kt_write_full(writer->fd, data, len);
 
 	writer->len += len;
 	return r;
@@ -164,7 +163,7 @@ static int put_header(struct writer *writer)
 	header->file_len = writer->len;
 	header->hash = XXH3_64bits(header, offsetof(struct kt_capsule_header, hash));
 	return pwrite(writer->fd, header, sizeof(*header), 0) == (ssize_t)sizeof(*header) ? 0
-											   : -EIO;
+											  : -EIO;
 }
 
 static int put_all(struct writer *writer, struct kt_err *reterr)

@@ -16,10 +16,10 @@ struct kt_capsule_spec {
 	const struct kt_capsule_info *info;
 	const struct kt_registers *vcpus;
 	unsigned int n_vcpus;
-	int state_fd;               /* what kt_machine_save_devices() has written */
-	const struct kt_mem *mem;   /* of the machine, which stands still */
-	int base_fd;                /* RAM of the template; -1: the capsule has all pages */
-	uint64_t max_bytes;         /* a longer file is not written */
+	int state_fd;             /* what kt_machine_save_devices() has written */
+	const struct kt_mem *mem; /* of the machine, which stands still */
+	int base_fd;              /* RAM of the template; -1: the capsule has all pages */
+	uint64_t max_bytes;       /* a longer file is not written */
 };
 
 struct kt_capsule_size {

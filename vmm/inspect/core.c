@@ -9,12 +9,13 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "vmm/inspect/space.h"
 #include "vmm/inspect/vmcoreinfo.h"
 
 /*
  * The file: ELF header, program headers, a note for each CPU and one for the kernel, and from the
- * next page on the segments, one behind the other. Readers find the kernel by VMCOREINFO, and memory by p_paddr; p_vaddr is where the
- * kernel's direct map has it.
+ * next page on the segments, one behind the other. Readers find the kernel by VMCOREINFO, and
+ * memory by p_paddr; p_vaddr is where the kernel's direct map has it.
  */
 
 #define PAGE_LEN 4096u
@@ -123,9 +124,7 @@ static struct cpu_note cpu_note(unsigned int cpu, const struct kt_registers *at)
 		.gs = at->gs,
 	};
 	struct cpu_note note = {
-		.header = { .n_namesz = 5,
-			    .n_descsz = sizeof(note.status),
-			    .n_type = NT_PRSTATUS },
+		.header = { .n_namesz = 5, .n_descsz = sizeof(note.status), .n_type = NT_PRSTATUS },
 		.name = "CORE",
 		.status = { .pr_pid = (pid_t)cpu + 1 },
 	};
@@ -188,15 +187,15 @@ static int put_range(struct kt_ram *ram, const struct kt_ram_range *range, int f
 	int r = 0;
 
 	while (r == 0 && at < end && kt_ram_data(ram, at, &data) == 0 && data.gpa < end) {
-		uint64_t to = KT_MIN((data.gpa + data.len + PAGE_LEN - 1) & -(uint64_t)PAGE_LEN,
-				     end);
+		uint64_t to =
+			KT_MIN((data.gpa + data.len + PAGE_LEN - 1) & -(uint64_t)PAGE_LEN, end);
 
 		at = KT_MAX(at, data.gpa & -(uint64_t)PAGE_LEN);
 		for (; r == 0 && at < to; at += KT_MIN(to - at, (uint64_t)PART_LEN)) {
 			size_t len = (size_t)KT_MIN(to - at, (uint64_t)PART_LEN);
 
-			r = kt_ram_read(ram, at, part, len, reterr) ?:
-			    put_pages(fd, part, len, offset + (at - range->gpa), reterr);
+			r = kt_ram_read(ram, at, part, len, reterr)
+				    ?: put_pages(fd, part, len, offset + (at - range->gpa), reterr);
 		}
 	}
 	return r;
@@ -231,9 +230,15 @@ struct core {
 	int fd;
 };
 
+/* The notes, the kernel's image, and the ranges. */
+static size_t n_segments(const struct core *core)
+{
+	return 2 + core->ram->n_ranges;
+}
+
 static size_t headers_len(const struct core *core)
 {
-	return sizeof(Elf64_Ehdr) + (1 + core->ram->n_ranges) * sizeof(Elf64_Phdr);
+	return sizeof(Elf64_Ehdr) + n_segments(core) * sizeof(Elf64_Phdr);
 }
 
 static size_t notes_len(const struct core *core)
@@ -247,6 +252,42 @@ static uint64_t first_offset(const struct core *core)
 	return (headers_len(core) + notes_len(core) + PAGE_LEN - 1) & -(uint64_t)PAGE_LEN;
 }
 
+static Elf64_Phdr memory(uint64_t offset, uint64_t kva, uint64_t gpa, uint64_t len)
+{
+	return (Elf64_Phdr){
+		.p_type = PT_LOAD,
+		.p_flags = PF_R | PF_W | PF_X,
+		.p_offset = offset,
+		.p_vaddr = kva,
+		.p_paddr = gpa,
+		.p_filesz = len,
+		.p_memsz = len,
+	};
+}
+
+/*
+ * The kernel's image once more, by its own addresses: whoever reads the page tables finds the first
+ * of them there. It has no bytes of its own. If it is not in one range, no segment is made of it.
+ */
+static Elf64_Phdr image(const struct core *core)
+{
+	uint64_t begin, end, gpa, offset = first_offset(core);
+
+	if (!kt_inspect_has_symbol(core->inspect, "_text", &begin) ||
+	    !kt_inspect_has_symbol(core->inspect, "_end", &end) || end <= begin)
+		return (Elf64_Phdr){ .p_type = PT_NULL };
+	gpa = begin - KT_START_KERNEL_MAP + kt_inspect_facts(core->inspect)->phys_base;
+	for (size_t i = 0; i < core->ram->n_ranges; i++) {
+		const struct kt_ram_range *range = &core->ram->ranges[i];
+
+		if (gpa >= range->gpa && gpa - range->gpa < range->len &&
+		    end - begin <= range->len - (gpa - range->gpa))
+			return memory(offset + (gpa - range->gpa), begin, gpa, end - begin);
+		offset += range->len;
+	}
+	return (Elf64_Phdr){ .p_type = PT_NULL };
+}
+
 /* Returns where the file ends. */
 static uint64_t fill_segments(const struct core *core, Elf64_Phdr *segments)
 {
@@ -256,18 +297,13 @@ static uint64_t fill_segments(const struct core *core, Elf64_Phdr *segments)
 				    .p_offset = headers_len(core),
 				    .p_filesz = notes_len(core),
 				    .p_memsz = notes_len(core) };
+	segments[1] = image(core);
 	for (size_t i = 0; i < core->ram->n_ranges; i++) {
 		const struct kt_ram_range *range = &core->ram->ranges[i];
 
-		segments[1 + i] = (Elf64_Phdr){
-			.p_type = PT_LOAD,
-			.p_flags = PF_R | PF_W | PF_X,
-			.p_offset = offset,
-			.p_vaddr = kt_inspect_facts(core->inspect)->page_offset + range->gpa,
-			.p_paddr = range->gpa,
-			.p_filesz = range->len,
-			.p_memsz = range->len,
-		};
+		segments[2 + i] =
+			memory(offset, kt_inspect_facts(core->inspect)->page_offset + range->gpa,
+			       range->gpa, range->len);
 		offset += range->len;
 	}
 	return offset;
@@ -275,7 +311,7 @@ static uint64_t fill_segments(const struct core *core, Elf64_Phdr *segments)
 
 static int put_headers(const struct core *core, struct kt_err *reterr)
 {
-	size_t n = 1 + core->ram->n_ranges;
+	size_t n = n_segments(core);
 	Elf64_Ehdr header = file_header(n);
 	KT_FREE Elf64_Phdr *segments = calloc(n, sizeof(*segments));
 
@@ -283,8 +319,8 @@ static int put_headers(const struct core *core, struct kt_err *reterr)
 		return kt_err_oom(reterr);
 	if (ftruncate(core->fd, (off_t)fill_segments(core, segments)) < 0)
 		return kt_err_set(reterr, -errno, "writing the core: %m");
-	return put(core->fd, &header, sizeof(header), 0, reterr) ?:
-	       put(core->fd, segments, n * sizeof(*segments), sizeof(header), reterr);
+	return put(core->fd, &header, sizeof(header), 0, reterr)
+		       ?: put(core->fd, segments, n * sizeof(*segments), sizeof(header), reterr);
 }
 
 static int put_notes(const struct core *core, struct kt_err *reterr)

@@ -182,9 +182,9 @@ static void add_channels(struct args *args, const struct kt_qemu_fds *fds)
 	add(args, "chardev:console");
 	if (fds->gdb >= 0) {
 		add(args, "-chardev");
-		add(args, "socket,id=gdb,fd=%d", fds->gdb);
+		add(args, "socket,id=stub,fd=%d", fds->gdb);
 		add(args, "-gdb");
-		add(args, "chardev:gdb");
+		add(args, "chardev:stub");
 	}
 }
 

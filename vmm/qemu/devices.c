@@ -40,8 +40,8 @@ static char *escape_commas(const char *text)
 }
 
 /*
- * Only the monitor for people has this command. It answers with its errors; what it has done is seen
- * by the socket. The stub that this project itself talks to is replaced.
+ * Only the monitor for people has this command. It answers with its errors; what it has done is
+ * seen by the socket. The stub that this project itself talks to is replaced.
  */
 int kt_qemu_serve_gdb(struct kt_machine *machine, const char *path, uint64_t deadline_ns,
 		      struct kt_err *reterr)

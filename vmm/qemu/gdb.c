@@ -165,6 +165,34 @@ int kt_gdb_unset(struct kt_gdb *gdb, enum kt_gdb_stop stop, uint64_t address, si
 	return change(gdb, 'z', stop, address, len, deadline_ns, reterr);
 }
 
+/* "T05thread:02;watch:ffffffff82a01000;", or rwatch, awatch; QEMU's threads begin at 1. */
+static bool parse_report(const char *text, struct kt_gdb_report *ret_report)
+{
+	const char *thread = strstr(text, "thread:"), *data = strstr(text, "watch:");
+
+	*ret_report = (struct kt_gdb_report){ .at_data = data };
+	if (strncmp(text, "T05", 3) != 0 || !thread ||
+	    sscanf(thread, "thread:%x", &ret_report->vcpu) != 1 || !ret_report->vcpu)
+		return false;
+	ret_report->vcpu--;
+	return !data || sscanf(data, "watch:%" SCNx64, &ret_report->address) == 1;
+}
+
+int kt_gdb_take_report(struct kt_gdb *gdb, struct kt_gdb_report *ret_report, struct kt_err *reterr)
+{
+	int r, found = 0;
+
+	do {
+		r = take_packet(gdb);
+		if (r > 0)
+			found = parse_report(gdb->answer, ret_report);
+		else if (r == 0)
+			r = read_more(gdb, 0) ?: 1;
+	} while (r > 0);
+	return r < 0 && r != -ETIMEDOUT ? kt_err_set(reterr, r, "gdbstub: the report of a stop: %m")
+					: found;
+}
+
 int kt_gdb_continue(struct kt_gdb *gdb, struct kt_err *reterr)
 {
 	int r = send_packet(gdb, "c");

@@ -12,6 +12,7 @@
  * refuses.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,8 +49,10 @@ struct kt_gdb *kt_gdb_free(struct kt_gdb *gdb);
 
 /* What makes a vCPU stop the machine. */
 enum kt_gdb_stop {
-	KT_GDB_AT_CODE = 1, /* it is about to execute the instruction at the address */
-	KT_GDB_ON_READ = 3, /* it has executed an instruction that read data there */
+	KT_GDB_AT_CODE = 1,   /* it is about to execute the instruction at the address */
+	KT_GDB_ON_WRITE = 2,  /* it has executed an instruction that wrote data there */
+	KT_GDB_ON_READ = 3,   /* that read data there */
+	KT_GDB_ON_ACCESS = 4, /* that did either */
 };
 
 /*
@@ -59,6 +62,20 @@ int kt_gdb_set(struct kt_gdb *gdb, enum kt_gdb_stop stop, uint64_t address, size
 	       uint64_t deadline_ns, struct kt_err *reterr);
 int kt_gdb_unset(struct kt_gdb *gdb, enum kt_gdb_stop stop, uint64_t address, size_t len,
 		 uint64_t deadline_ns, struct kt_err *reterr);
+
+/* What the stub has told of a stop that was not asked for. */
+struct kt_gdb_report {
+	unsigned int vcpu; /* from 0 */
+	bool at_data;      /* at data that is watched; else at code */
+	uint64_t address;  /* of the data, as kt_gdb_set() was given it */
+};
+
+/*
+ * Takes the report of the latest stop, without waiting: the stub writes it before QMP tells of the
+ * stop. 1, 0 without one, or a negative errno. The stub reports the stops of a machine that
+ * kt_gdb_continue() has let run, and no others.
+ */
+int kt_gdb_take_report(struct kt_gdb *gdb, struct kt_gdb_report *ret_report, struct kt_err *reterr);
 
 /* Asks the stub to let the machine run. It runs when QMP reports RESUME. 0 or a negative errno. */
 int kt_gdb_continue(struct kt_gdb *gdb, struct kt_err *reterr);

@@ -40,10 +40,10 @@
  * the two it was; its exit status says nothing about the guest. exited() is called when the process
  * is gone and all channels are read to the end, so that nothing that the guest sent is lost.
  *
- * The machine stops for one of five reasons: the owner pauses it, it is saved, it ends, it hits a
- * breakpoint of stale.c, or QEMU cannot go on with it. Only at a breakpoint does this file let it
- * run again by itself; a machine that cannot be let run is killed, because its owner would wait for
- * it in vain.
+ * The machine stops for one of six reasons: the owner pauses it, it is saved, it ends, it hits a
+ * watch of the owner or a breakpoint of stale.c, or QEMU cannot go on with it. Only at a watch or
+ * breakpoint does this file let it run again by itself; a machine that cannot be let run is killed,
+ * because its owner would wait for it in vain.
  */
 
 #define STOP_TIMEOUT_NS (10 * KT_NSEC_PER_SEC) /* for handling one stop at a breakpoint */
@@ -181,10 +181,10 @@ static int on_stop(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reter
 		return r;
 	if (is_for_good(status))
 		return kt_err_set(reterr, -EIO, "it has stopped the machine (%s)", status);
-	if (!qemu->may_be_stale || strcmp(status, "debug") != 0)
+	if (strcmp(status, "debug") != 0)
 		return 0; /* the machine ends, or is being saved */
 	qemu->resumed = false;
-	r = kt_stale_on_stop(&qemu->stale, qemu->gdb, deadline_ns, reterr);
+	r = kt_qemu_on_debug_stop(qemu, deadline_ns, reterr);
 	if (r < 0)
 		return r;
 	if (r > 0)
@@ -241,8 +241,13 @@ static void on_qmp(void *data, uint32_t events)
 	(void)events;
 	if (kt_qmp_dispatch(qemu->qmp) < 0) /* on_process() reports the end */
 		kt_loop_remove(qemu->machine.loop, &qemu->qmp_source);
-	else
+	else {
+		/* What the guest has sent before a stop comes before it. */
+		while (qemu->stopped && !qemu->paused &&
+		       read_channel(qemu, &qemu->port, deliver_port))
+			;
 		look_after(qemu);
+	}
 }
 
 static void on_console(void *data, uint32_t events)
@@ -585,6 +590,7 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	int r;
 
 	qemu->n_vcpus = kt_machine_n_vcpus(&config->topology);
+	qemu->watches_max = kt_machine_watches_max(config->accel);
 	qemu->may_be_stale = may_run_stale_code(config);
 	qemu->time = config->time;
 	qemu->keep = config->keep;
@@ -761,6 +767,8 @@ static int qemu_pause(struct kt_machine *machine, uint64_t deadline_ns, struct k
 	struct qemu *qemu = kt_qemu_of(machine);
 	int r;
 
+	if (qemu->at_watch)
+		return 0;
 	/* QEMU answers "stop" when all vCPU threads have left guest code. */
 	qemu->paused = true;
 	set_standing(qemu, true);
@@ -771,11 +779,25 @@ static int qemu_pause(struct kt_machine *machine, uint64_t deadline_ns, struct k
 	return r;
 }
 
+/* Hits of watches are reported only if the gdbstub lets the machine run: see debug.c. */
+static int let_run(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	if (!qemu->n_watches)
+		return kt_qmp_execute(qemu->qmp, "cont", NULL, deadline_ns, NULL, reterr);
+	qemu->resumed = false;
+	return kt_gdb_continue(qemu->gdb, reterr)
+		       ?: kt_qmp_wait(qemu->qmp, &qemu->resumed, "guest to run", deadline_ns,
+				      reterr);
+}
+
 static int qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	struct qemu *qemu = kt_qemu_of(machine);
-	int r = kt_qmp_execute(qemu->qmp, "cont", NULL, deadline_ns, NULL, reterr);
+	int r;
 
+	if (qemu->at_watch)
+		return 0;
+	r = let_run(qemu, deadline_ns, reterr);
 	if (r < 0)
 		return r;
 	qemu->paused = false;
@@ -789,11 +811,16 @@ static int qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct 
  */
 static int end_guard(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reterr)
 {
-	if (!qemu->may_be_stale || !qemu->stale.die)
+	bool guards = qemu->may_be_stale && qemu->stale.die;
+	int r;
+
+	if (!guards && !qemu->n_watches)
 		return 0;
-	return qemu_pause(&qemu->machine, deadline_ns, reterr) ?:
-	       kt_stale_end(&qemu->stale, qemu->gdb, deadline_ns, reterr) ?:
-	       qemu_resume(&qemu->machine, deadline_ns, reterr);
+	r = qemu_pause(&qemu->machine, deadline_ns, reterr)
+		    ?: kt_qemu_unwatch_all(qemu, deadline_ns, reterr);
+	if (r == 0 && guards)
+		r = kt_stale_end(&qemu->stale, qemu->gdb, deadline_ns, reterr);
+	return r ?: qemu_resume(&qemu->machine, deadline_ns, reterr);
 }
 
 static int qemu_save(struct kt_machine *machine, int state_fd, uint64_t deadline_ns,
@@ -935,6 +962,8 @@ static const struct kt_machine_ops qemu_ops = {
 	.pause = qemu_pause,
 	.resume = qemu_resume,
 	.registers = kt_qemu_registers,
+	.watch = kt_qemu_watch,
+	.unwatch = kt_qemu_unwatch,
 	.power_off = qemu_power_off,
 	.clock_ns = qemu_clock_ns,
 	.mark_steal = qemu_mark_steal,

@@ -18,6 +18,12 @@ struct channel {
 	int fd; /* owned; stays open when the source is removed */
 };
 
+struct kt_qemu_watch {
+	bool used;
+	struct kt_watch watch;
+	uint64_t n_unmet; /* hits whose condition did not hold */
+};
+
 struct qemu {
 	struct kt_machine machine;
 	pid_t pid; /* 0 before the start and after the child was reaped */
@@ -29,9 +35,12 @@ struct qemu {
 	unsigned int n_vcpus;
 	bool may_be_stale; /* stale code is possible */
 	struct kt_stale stale;
-	bool stopped; /* QMP reported STOP, and look_after() has not handled it yet */
-	bool paused;  /* the owner wants the machine to stand */
-	bool resumed; /* QMP reported RESUME since this was cleared */
+	struct kt_qemu_watch watches[KT_WATCHES_MAX];
+	unsigned int n_watches, watches_max;
+	bool at_watch; /* stopped() is being called: the machine stands */
+	bool stopped;  /* QMP reported STOP, and look_after() has not handled it yet */
+	bool paused;   /* the owner wants the machine to stand */
+	bool resumed;  /* QMP reported RESUME since this was cleared */
 	struct channel console;
 	off_t console_freed;           /* host calls: bytes of the console that take no memory */
 	struct kt_timer console_timer; /* host calls: the console is a file, which has no events */

@@ -23,6 +23,7 @@ const char *kt_api_find(void)
 		{ "tb_flush", (void **)&kt_api.tb_flush },
 		{ "qemu_get_cpu", (void **)&kt_api.qemu_get_cpu },
 		{ "cpu_thread_is_idle", (void **)&kt_api.cpu_thread_is_idle },
+		{ "cpu_is_stopped", (void **)&kt_api.cpu_is_stopped },
 		{ "cpu_loop_exit_restore", (void **)&kt_api.cpu_loop_exit_restore },
 		{ "cpu_memory_rw_debug", (void **)&kt_api.cpu_memory_rw_debug },
 		{ "runstate_is_running", (void **)&kt_api.runstate_is_running },

@@ -83,6 +83,8 @@ struct kt_qemu_api {
 	struct kt_qemu_cpu *(*qemu_get_cpu)(int index);
 	/* Whether the vCPU has halted and no interrupt wakes it. */
 	bool (*cpu_thread_is_idle)(struct kt_qemu_cpu *cpu);
+	/* Whether the vCPU was stopped, as by a watch of the gdbstub, or the whole machine is. */
+	bool (*cpu_is_stopped)(struct kt_qemu_cpu *cpu);
 	/*
 	 * Leaves guest code at the instruction that has called, which is executed again. @address
 	 * is where generated code goes on after the call. Does not return.

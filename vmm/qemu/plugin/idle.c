@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "vmm/qemu/plugin/turns.h"
+
 /*
  * When all vCPUs are halted, the clock goes to the next timer. In QEMU the main loop does this, as
  * soon as anything wakes it and it finds all vCPUs halted. That moment is one of the host:
@@ -17,6 +19,11 @@
  * then it keeps the main loop from taking the big lock, which guards all decisions of the main
  * loop. This also saves a switch between two threads each time the guest is idle.
  *
+ * The same holds for a vCPU that has hit a watch of the gdbstub. It counts as idle from then on,
+ * and the main loop stops the machine a moment later. Until that moment, no other vCPU may execute code
+ * and the clock may not go to the next timer. The thread of the vCPUs therefore waits for the stop
+ * as soon as it takes the lock, and gives the vCPU work to do meanwhile, so that it is not idle.
+ *
  * Invariant: while @halting is set, no other thread takes the lock. It is cleared by the next block
  * that a vCPU executes, or before the thread sleeps.
  */
@@ -29,12 +36,42 @@ static struct {
 	atomic_bool halting;
 } idle;
 
+static void do_nothing(struct kt_qemu_cpu *cpu, uint64_t data)
+{
+	(void)cpu;
+	(void)data;
+}
+
+/* Whether a vCPU has hit a watch, and the machine does not stand yet. */
+static bool is_stop_due(void)
+{
+	struct kt_qemu_cpu *cpu = kt_turns_last();
+
+	return cpu && kt_api.runstate_is_running() && kt_api.cpu_is_stopped(cpu);
+}
+
+/* With the lock, when the thread of the vCPUs is about to offer the next one a turn. */
+static void await_due_stop(void *mutex, const char *file, int line)
+{
+	if (!is_stop_due())
+		return;
+	kt_api.async_run_on_cpu(kt_turns_last(), do_nothing, 0);
+	atomic_store(&idle.halting, false);
+	do {
+		kt_api.qemu_mutex_unlock_impl(mutex, file, line);
+		(void)usleep(RETRY_US);
+		idle.lock(mutex, file, line);
+	} while (is_stop_due());
+}
+
 static void lock(void *mutex, const char *file, int line)
 {
 	idle.lock(mutex, file, line);
 	idle.big_lock = mutex;
-	if (kt_api.qemu_in_vcpu_thread())
+	if (kt_api.qemu_in_vcpu_thread()) {
+		await_due_stop(mutex, file, line);
 		return;
+	}
 	while (atomic_load(&idle.halting)) {
 		kt_api.qemu_mutex_unlock_impl(mutex, file, line);
 		(void)usleep(RETRY_US);
@@ -63,6 +100,12 @@ static bool move_clock(void)
 static void wait(void *condition, void *mutex, const char *file, int line)
 {
 	if (mutex == idle.big_lock && kt_api.qemu_in_vcpu_thread()) {
+		if (is_stop_due()) {
+			/* The thread goes on, and waits in lock(). */
+			atomic_store(&idle.halting, true);
+			kt_api.async_run_on_cpu(kt_turns_last(), do_nothing, 0);
+			return;
+		}
 		if (move_clock())
 			return;
 		atomic_store(&idle.halting, false);

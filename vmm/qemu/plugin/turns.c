@@ -57,6 +57,11 @@ struct kt_turns_made kt_turns_made(void)
 	return turns.made;
 }
 
+struct kt_qemu_cpu *kt_turns_last(void)
+{
+	return turns.cpu;
+}
+
 void kt_turns_end(struct kt_qemu_cpu *cpu)
 {
 	turns.made.ended++;

@@ -11,6 +11,9 @@ int kt_turns_seed(const struct kt_turns *how);
 /* Since kt_turns_seed(). */
 struct kt_turns_made kt_turns_made(void);
 
+/* The vCPU that has executed the latest block of instructions; NULL: not known. */
+struct kt_qemu_cpu *kt_turns_last(void);
+
 /* Ends the turn of @cpu, which executes guest code, behind the current block of instructions. */
 void kt_turns_end(struct kt_qemu_cpu *cpu);
 

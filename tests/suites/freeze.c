@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moments at which the machine stands still: errors of schedulers, and watches of the kernel's
+ * memory. What was seen at them is checked by .post_vm, on the host.
+ */
+#include "tests/suites/schedulers.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+#define TWO_CPUS .topology = { .llcs = 1, .cores = 2, .threads = 1 }
+#define AWAIT_MS 20000
+
+KT_SCHEDULER(freeze_fault, .object = FIXTURE("fault"));
+KT_SCHEDULER(freeze_other, .object = FIXTURE("fifo"));
+
+#define MIXED(n)            KT_SETUP({ .name = "w", .work = KT_WORK(KT_MIXED, .workers = (n)) })
+#define SPINNERS(n)         KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = (n)) })
+#define TELL(field, number) KT_WRITE_BPF_MAP("fault.bss", field, number)
+
+/* The first hit of that reason; NULL without one. */
+static const struct kt_freeze_hit *find_hit(const struct kt_ctx *ctx, const char *reason)
+{
+	size_t n;
+	const struct kt_freeze_hit *hits = kt_freeze_hits(ctx, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(hits[i].reason, reason))
+			return &hits[i];
+	return NULL;
+}
+
+static unsigned int count_hits(const struct kt_ctx *ctx, const char *reason)
+{
+	unsigned int n = 0;
+	size_t n_hits;
+	const struct kt_freeze_hit *hits = kt_freeze_hits(ctx, &n_hits);
+
+	for (size_t i = 0; i < n_hits; i++)
+		n += !strcmp(hits[i].reason, reason);
+	return n;
+}
+
+/* ---- Errors of schedulers ---- */
+
+/* The error is claimed, then its message is complete; in the step that made it. */
+static int check_error(struct kt_ctx *ctx, const char *kind, uint64_t number)
+{
+	const struct kt_freeze_hit *claimed = find_hit(ctx, "exit-claimed");
+	const struct kt_freeze_hit *told = find_hit(ctx, "exit-told");
+
+	KT_ASSERT(ctx, claimed && told);
+	KT_EXPECT_STREQ(ctx, claimed->name, "fault");
+	KT_EXPECT_STREQ(ctx, claimed->kind, kind);
+	KT_EXPECT_EQ(ctx, claimed->value, number);
+	KT_EXPECT_STREQ(ctx, told->kind, kind);
+	KT_EXPECT_EQ(ctx, told->value, 1); /* SCX_EXIT_DONE */
+	KT_EXPECT(ctx, claimed < told && claimed->time_ns <= told->time_ns);
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-claimed"), 1);
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-told"), 1);
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-missed"), 0);
+	return 0;
+}
+
+static int error_post(struct kt_ctx *ctx)
+{
+	return check_error(ctx, "SCX_EXIT_ERROR_BPF", KT_SCX_EXIT_ERROR_BPF);
+}
+
+KTEST(freeze_at_error, .summary = "the machine stands when a scheduler reports an error of its own",
+      .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .duration_ms = 400,
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF },
+      .steps = KT_STEPS({ MIXED(3), .hold = KT_HOLD_MS(50) },
+			{ KT_OPS(TELL("error", 7), KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)),
+			  .hold = KT_HOLD_MS(50) }),
+      .post_vm = error_post);
+
+/* A stall is also seen when half of the watchdog's time is over. */
+static int stall_post(struct kt_ctx *ctx)
+{
+	const struct kt_freeze_hit *early = find_hit(ctx, "half-watchdog");
+
+	KT_ASSERT_EQ(ctx, check_error(ctx, "SCX_EXIT_ERROR_STALL", KT_SCX_EXIT_ERROR_STALL), 0);
+	KT_ASSERT(ctx, early);
+	KT_EXPECT(ctx, early < find_hit(ctx, "exit-claimed"));
+	KT_EXPECT_GT(ctx, early->value, 0);
+	return 0;
+}
+
+KTEST(freeze_at_stall,
+      .summary = "a stall is captured at half of the watchdog's time, and at its end",
+      .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .duration_ms = 400,
+      .watchdog_ms = 1000, .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL },
+      .steps = KT_STEPS({ SPINNERS(4), .hold = KT_HOLD_MS(50) },
+			{ KT_OPS(TELL("stall", 1), KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)),
+			  .hold = KT_HOLD_MS(50) }),
+      .post_vm = stall_post);
+
+/* A detach is no error, nor is what comes after it at the same address. */
+static int swap_post(struct kt_ctx *ctx)
+{
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-claimed"), 1);
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-missed"), 0);
+	return check_error(ctx, "SCX_EXIT_ERROR_BPF", KT_SCX_EXIT_ERROR_BPF);
+}
+
+static int swap_run(struct kt_ctx *ctx)
+{
+	for (int i = 0; i < 10; i++) {
+		KT_ASSERT_OK(ctx,
+			     kt_apply(ctx, KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(freeze_other))));
+		KT_ASSERT_OK(ctx,
+			     kt_apply(ctx, KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(freeze_fault))));
+	}
+	KT_ASSERT_OK(ctx, kt_apply(ctx, TELL("error", 7)));
+	return kt_apply(ctx, KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS));
+}
+
+KTEST(freeze_after_swaps,
+      .summary = "20 replacements, and then the error of the last is the only hit",
+      .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .timeout_ms = 120000,
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF }, .run = swap_run,
+      .post_vm = swap_post);
+
+/* ---- Watches ---- */
+
+static int global_post(struct kt_ctx *ctx)
+{
+	const struct kt_freeze_hit *hit = find_hit(ctx, "watch");
+	struct kt_watch_count count;
+
+	KT_ASSERT(ctx, hit);
+	KT_EXPECT_STREQ(ctx, hit->name, "jiffies_64");
+	KT_EXPECT_EQ(ctx, hit->step, 0);
+	KT_ASSERT(ctx, kt_watch_count(ctx, "jiffies_64", &count));
+	KT_EXPECT_GE(ctx, count.hits, 16);
+	KT_EXPECT_EQ(ctx, count.captures, 16);
+	KT_EXPECT_EQ(ctx, count.left_out, count.hits - 16);
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "watch"), 16);
+	/* Every write is a hit, so the values follow each other. */
+	for (int i = 1; i < 16; i++)
+		KT_EXPECT_GT(ctx, hit[i].value, hit[i - 1].value);
+	KT_EXPECT(ctx, !kt_watch_count(ctx, "jiffies", &count));
+	return 0;
+}
+
+KTEST(watch_global, .summary = "each write to a variable stops the machine, 16 are captured",
+      TWO_CPUS, .duration_ms = 300,
+      .steps = KT_STEPS({ SPINNERS(2), KT_OPS(KT_WATCH_SNAPSHOT("jiffies_64")),
+			  .hold = KT_HOLD_FULL }),
+      .post_vm = global_post);
+
+/* A bound on the rate, and a watch that is ended by an operation. */
+static int limit_post(struct kt_ctx *ctx)
+{
+	struct kt_watch_count ended, counted;
+	size_t n;
+	const struct kt_freeze_hit *hits = kt_freeze_hits(ctx, &n);
+
+	KT_ASSERT(ctx, kt_watch_count(ctx, "slow", &ended));
+	KT_ASSERT(ctx, kt_watch_count(ctx, "counted", &counted));
+	KT_EXPECT_GE(ctx, ended.hits, 40);
+	KT_EXPECT_GE(ctx, ended.captures, 2);
+	KT_EXPECT_LE(ctx, ended.captures, 6);
+	KT_EXPECT_EQ(ctx, ended.hits, ended.captures + ended.left_out);
+	for (size_t i = 1; i < n; i++)
+		KT_EXPECT_GE(ctx, hits[i].time_ns - hits[i - 1].time_ns, 50000000);
+	KT_EXPECT_EQ(ctx, counted.captures, 0);
+	KT_EXPECT_GT(ctx, counted.hits, ended.hits); /* it lives longer */
+	return 0;
+}
+
+KTEST(watch_limits, .summary = "captures have a rate and a bound, and an operation ends a watch",
+      TWO_CPUS, .duration_ms = 500,
+      .steps = KT_STEPS({ SPINNERS(2),
+			  KT_OPS(KT_WATCH("jiffies_64", .name = "slow", .interval_ms = 50),
+				 KT_WATCH("jiffies_64", .name = "counted", .count_only = true)),
+			  .hold = KT_HOLD_FRAC(0.5) },
+			{ SPINNERS(2), KT_OPS(KT_UNWATCH("slow")), .hold = KT_HOLD_FRAC(0.5) }),
+      .post_vm = limit_post);
+
+/* A condition holds hits back without a capture; a field of one CPU, and only writes of it. */
+static int condition_post(struct kt_ctx *ctx)
+{
+	struct kt_watch_count some, all, reads;
+	size_t n;
+	const struct kt_freeze_hit *hits = kt_freeze_hits(ctx, &n);
+
+	KT_ASSERT(ctx, kt_watch_count(ctx, "some", &some));
+	KT_ASSERT(ctx, kt_watch_count(ctx, "all", &all));
+	KT_ASSERT(ctx, kt_watch_count(ctx, "idle", &reads));
+	KT_EXPECT_GT(ctx, some.hits, 0);
+	KT_EXPECT_GT(ctx, some.unmet, 0);
+	KT_EXPECT_LE(ctx, some.hits + some.unmet, all.hits);
+	for (size_t i = 0; i < n; i++)
+		KT_EXPECT_GE(ctx, hits[i].value, 3);
+	KT_EXPECT_GT(ctx, reads.hits, 0);
+	return 0;
+}
+
+KTEST(watch_condition, .summary = "a condition on a field of one CPU, and reads of another",
+      TWO_CPUS, .duration_ms = 300,
+      .steps = KT_STEPS(
+	      { KT_SETUP({ .name = "w", .work = KT_WORK(KT_FUTEX_PING_PONG, .workers = 6) }),
+		KT_OPS(KT_WATCH("runqueues[cpu 0].nr_running", .name = "some", .when = KT_GE(3)),
+		       KT_WATCH("runqueues[cpu 0].nr_running", .name = "all", .count_only = true),
+		       KT_WATCH("runqueues[cpu 0].idle", .name = "idle", .access = true,
+				.count_only = true)),
+		.hold = KT_HOLD_MS(100) }),
+      .post_vm = condition_post);
+
+/* The kernel writes the array by several instructions, and zeroes the rest of it. */
+static int long_post(struct kt_ctx *ctx)
+{
+	struct kt_watch_count count;
+
+	KT_ASSERT(ctx, kt_watch_count(ctx, "name of the kernel", &count));
+	KT_EXPECT_GE(ctx, count.hits, 2);
+	KT_EXPECT_LE(ctx, count.hits, 65);
+	KT_EXPECT_EQ(ctx, count.captures, KT_MIN(count.hits, 16));
+	return 0;
+}
+
+static int rename_run(struct kt_ctx *ctx)
+{
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_WATCH("init_uts_ns.name.nodename",
+						 .name = "name of the kernel")));
+	KT_ASSERT_OK(ctx, sethostname("another", 7));
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_UNWATCH("name of the kernel")));
+	return sethostname("ktest", 5);
+}
+
+KTEST(watch_long, .summary = "65 bytes are watched", TWO_CPUS, .run = rename_run,
+      .post_vm = long_post);
