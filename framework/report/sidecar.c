@@ -171,16 +171,20 @@ static int write_output(struct sidecar *sidecar, const struct kt_outcome *outcom
 		       ?: write_capture(sidecar, outcome, &outcome->err, "stderr");
 }
 
-/* NAME.snapshot.SNAPSHOT.json for each; those of the latest attempt. */
+/* DIR/NAME.snapshots/SNAPSHOT.json for each; those of the latest attempt. */
 static int write_snapshots(struct sidecar *sidecar, const struct kt_outcome *outcome)
 {
 	const struct kt_snapshots *snapshots = &outcome->snapshots;
+	KT_FREE char *dir = make_path(sidecar, outcome, "snapshots");
 	int r = 0;
 
+	if (!dir)
+		return kt_err_oom(&sidecar->err);
+	if (snapshots->n)
+		r = kt_mkdir_all(dir, &sidecar->err);
 	for (size_t i = 0; r == 0 && i < snapshots->n; i++) {
 		KT_FREE char *text = kt_snapshots_text(snapshots, &snapshots->at[i]);
-		KT_FREE char *ending = kt_format("snapshot.%s.json", snapshots->at[i].name);
-		KT_FREE char *path = ending ? make_path(sidecar, outcome, ending) : NULL;
+		KT_FREE char *path = kt_format("%s/%s.json", dir, snapshots->at[i].name);
 
 		r = text && path ? kt_file_publish(path, text, snapshots->at[i].len, &sidecar->err)
 				 : kt_err_oom(&sidecar->err);

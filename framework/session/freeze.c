@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/session/freeze.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
+#include "framework/session/snapshots.h"
 #include "framework/setup/time.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -38,9 +40,58 @@ static bool is_repeatable(const struct kt_session_state *session)
 	return kt_setup_is_repeatable(session->setup, session->outcome->test);
 }
 
+/*
+ * A snapshot of a watch is called by that and the number of the hit, any other by its reason: the
+ * first by that alone, so that a test knows its name.
+ */
+static void name_snapshot(const struct kt_session_state *session,
+			  const struct kt_freeze_event *event, size_t n_hits,
+			  char name[KT_SNAPSHOT_NAME_MAX + 1])
+{
+	const char *reason = kt_freeze_reason_name(event->reason);
+	bool is_watch = event->reason == KT_FREEZE_WATCH;
+
+	if (is_watch)
+		(void)snprintf(name, KT_SNAPSHOT_NAME_MAX + 1, "%.35s_%03zu", event->name, n_hits);
+	else if (kt_snapshots_find(&session->outcome->snapshots, reason))
+		(void)snprintf(name, KT_SNAPSHOT_NAME_MAX + 1, "%.35s_%03zu", reason, n_hits);
+	else
+		(void)snprintf(name, KT_SNAPSHOT_NAME_MAX + 1, "%s", reason);
+	for (char *c = name; *c; c++) {
+		if (!isalnum((unsigned char)*c) && *c != '-' && *c != '.')
+			*c = '_';
+	}
+	if (!isalnum((unsigned char)*name))
+		*name = '_';
+}
+
+/* Adds its name to the hit, or why there is none. The end of a scheduler is worth an older one. */
+static enum kt_capture_quality take_snapshot(struct kt_session_state *session,
+					     const struct kt_freeze_event *event, size_t n_hits,
+					     json_t *hit)
+{
+	char name[KT_SNAPSHOT_NAME_MAX + 1];
+	const struct kt_snapshot_moment moment = {
+		.name = name,
+		.reason = kt_freeze_reason_name(event->reason),
+		.elapsed_ns = -1,
+		.step = session->step,
+	};
+	struct kt_err err = KT_ERR_NULL;
+	int r;
+
+	name_snapshot(session, event, n_hits, name);
+	r = kt_session_take_snapshot(session, &moment, event->reason != KT_FREEZE_WATCH, NULL,
+				     &err);
+	(void)json_object_set_new(hit, r < 0 ? "no_snapshot" : "snapshot",
+				  json_string(r < 0 ? err.text : name));
+	return r == 0 ? KT_CAPTURE_WHOLE : KT_CAPTURE_DEGRADED;
+}
+
 static enum kt_capture_quality on_hit(void *data, const struct kt_freeze_event *event)
 {
-	const struct kt_session_state *session = data;
+	struct kt_session_state *session = data;
+	enum kt_capture_quality quality;
 	json_t *hits = json_object_get(session->outcome->freeze, "hits");
 	json_t *hit;
 
@@ -50,7 +101,8 @@ static enum kt_capture_quality on_hit(void *data, const struct kt_freeze_event *
 			"name", event->name, "kind", event->kind ?: "", "value",
 			(json_int_t)event->value, "vcpu", (int)event->vcpu, "step", session->step,
 			"time_ns", (json_int_t)event->time_ns);
-	return json_array_append_new(hits, hit) < 0 ? KT_CAPTURE_NONE : KT_CAPTURE_WHOLE;
+	quality = hit ? take_snapshot(session, event, json_array_size(hits), hit) : KT_CAPTURE_NONE;
+	return json_array_append_new(hits, hit) < 0 ? KT_CAPTURE_NONE : quality;
 }
 
 /* ---- Ticks of the host's time ---- */

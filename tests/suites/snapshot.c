@@ -361,3 +361,41 @@ KTEST(snapshot_periodic, .summary = "periodic snapshots are on time, and series 
       .scheduler = KT_SCHEDULER_REF(snapshot_fifo), .duration_ms = 1600, .num_snapshots = 7,
       SPINNERS(6), .steps = KT_STEPS({ .hold = KT_HOLD_FRAC(0.4) }, { .hold = KT_HOLD_LOOP(70) }),
       .check = snapshot_periodic_check);
+
+/* ---- The end of a scheduler ---- */
+
+/*
+ * When the error is claimed, the scheduler's tasks still wait in its queue, and the CPU that has
+ * found the error is where it did; the message comes later.
+ */
+static int snapshot_exit_check(struct kt_ctx *ctx)
+{
+	struct kt_view sched = kt_view_get(kt_snapshot(ctx, "exit-claimed"), "scx.schedulers.0");
+	struct kt_view told = kt_view_get(kt_snapshot(ctx, "exit-told"), "scx.schedulers.0");
+	struct kt_view cpu = kt_view_find_text(
+		kt_view_get(kt_snapshot(ctx, "exit-claimed"), "cpus"), "mode", "kernel");
+	struct kt_view queue =
+		kt_view_find(kt_view_get(kt_snapshot(ctx, "exit-claimed"), "scx.queues"), "id", 0);
+	uint64_t nr = 0;
+	char text[300];
+
+	KT_ASSERT_OK(ctx, kt_as_text(kt_view_get(sched, "exit_kind"), text, sizeof(text)));
+	KT_ASSERT_STREQ(ctx, text, "SCX_EXIT_ERROR_BPF");
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(queue, "nr"), &nr));
+	KT_ASSERT_GE(ctx, nr, 1);
+	KT_ASSERT_OK(ctx, kt_as_count(kt_view_get(cpu, "stack"), &nr));
+	KT_ASSERT_GE(ctx, nr, 3);
+	KT_ASSERT_OK(ctx, kt_as_text(kt_view_get(told, "exit_info.msg"), text, sizeof(text)));
+	KT_ASSERT_CONTAINS(ctx, text, "the fault scheduler was told to fail with 7");
+	return 0;
+}
+
+KTEST(snapshot_exit,
+      .summary = "the machine is captured when a scheduler errs, and when it says so",
+      .scheduler = KT_SCHEDULER_REF(snapshot_fault), .duration_ms = 400, SPINNERS(6),
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF },
+      .steps = KT_STEPS({ .hold = KT_HOLD_MS(100) },
+			{ KT_OPS(KT_WRITE_BPF_MAP("fault.bss", "error", 7),
+				 KT_AWAIT_SCHEDULER_EXIT(20000)),
+			  .hold = KT_HOLD_MS(50) }),
+      .check = snapshot_exit_check);

@@ -64,7 +64,8 @@ KT_SCHEDULER(by_weight, .object = FIXTURE("vtime"));
 				 { .name = "b", .work = KT_WORK(KT_MIXED, .workers = 2) },         \
 				 { .name = "c", .work = KT_WORK(KT_SPIN_WAIT, .workers = 1) }),    \
 			.hold = KT_HOLD_FRAC(0.5) },                                               \
-		      { KT_OPS(KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(by_weight))),                 \
+		      { KT_OPS(KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(by_weight)),                  \
+			       KT_CAPTURE_SNAPSHOT("replaced")),                                   \
 			.hold = KT_HOLD_FRAC(0.5) }),                                              \
 	      .check = print_traces)
 

@@ -14,12 +14,14 @@
 #include "guest/test/plot.h"
 #include "guest/test/series.h"
 #include "tests/unit/leaks.h"
+#include "tests/walk_kernel.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "vmm/snapshot/snapshot.h"
 #include "vmm/snapshot/view.h"
 #include "wire/json.h"
 
+UNIT_SUITE(snapshot_report);
 UNIT_SUITE(snapshot_wire);
 UNIT_SUITE(snapshot_file);
 UNIT_SUITE(snapshot_view);
@@ -29,6 +31,110 @@ UNIT_SUITE(snapshot_periodic);
 static void expect_text(const char *text, const char *part)
 {
 	cr_assert(strstr(text, part) != NULL, "\"%s\" is not in \"%s\"", part, text);
+}
+
+/* ---- Reports ---- */
+
+static struct walk_kernel kernel;
+
+static void make_kernel(void)
+{
+	walk_kernel_init(&kernel);
+}
+
+static void free_kernel(void)
+{
+	walk_kernel_deinit(&kernel);
+}
+
+static json_t *take(const struct kt_registers *registers)
+{
+	const struct kt_snapshot_moment moment = {
+		.name = "n",
+		.reason = "request",
+		.elapsed_ns = 5,
+		.step = -1,
+		.registers = registers,
+		.n_registers = registers ? 1 : 0,
+		.no_registers = "nobody tells",
+	};
+	json_t *json = NULL;
+
+	cr_assert(zero(int, kt_snapshot_take(kernel.inspect, &moment, &json, NULL)));
+	return json;
+}
+
+static const char *error_in(const json_t *json)
+{
+	return json_string_value(json_object_get(json, "error"));
+}
+
+static bool is_a(const json_t *json, const char *name, json_type type)
+{
+	const json_t *member = json_object_get(json, name);
+
+	return member && json_typeof(member) == type;
+}
+
+/* This kernel has no stacks, no times and no nodes; the rest is there all the same. */
+Test(snapshot_report, each_part_stands_for_itself, .init = make_kernel, .fini = free_kernel)
+{
+	const struct kt_registers registers = { .cr0 = KT_CR0_PE, .cs = 0x33, .rip = 0x401000 };
+	KT_JSON json_t *json = take(&registers);
+	const json_t *cpus = json_object_get(json, "cpus"), *cpu = json_array_get(cpus, 0);
+	const json_t *tasks = json_object_get(json, "tasks");
+
+	cr_assert(eq(i64, json_integer_value(json_object_get(json, "elapsed_ns")), 5));
+	cr_assert(is_a(json, "step", JSON_NULL));
+	cr_assert(eq(sz, json_array_size(cpus), TINY_CPUS));
+	cr_assert(eq(str, (char *)json_string_value(json_object_get(cpu, "mode")), "user"));
+	cr_assert(eq(str,
+		     (char *)json_string_value(
+			     json_object_get(json_object_get(cpu, "registers"), "rip")),
+		     "0x401000"));
+	/* There are registers of one CPU only. */
+	expect_text(error_in(json_object_get(json_array_get(cpus, 1), "registers")),
+		    "nobody tells");
+	cr_assert(eq(sz, json_array_size(tasks), WALK_TASKS));
+	expect_text(error_in(json_object_get(json_array_get(tasks, 1), "stack")), "stacks: ");
+	cr_assert(eq(sz, json_array_size(json_object_get(json, "maps")), WALK_MAPS));
+	expect_text(error_in(json_object_get(json, "nodes")), "nodes: ");
+	expect_text(error_in(json_object_get(json, "cpu_time")), "times of CPUs: ");
+	cr_assert(is_a(json, "kernel", JSON_OBJECT));
+}
+
+Test(snapshot_report, the_same_memory_gives_the_same_bytes, .init = make_kernel,
+     .fini = free_kernel)
+{
+	KT_JSON json_t *a = take(NULL);
+	json_t *b;
+	KT_FREE char *first = json_dumps(a, JSON_COMPACT), *second = NULL;
+
+	kt_inspect_refresh(kernel.inspect);
+	b = take(NULL);
+	second = json_dumps(b, JSON_COMPACT);
+	json_decref(b);
+	cr_assert(eq(str, first, second));
+}
+
+/* The kernel is the last to go, and never goes. */
+Test(snapshot_report, a_report_that_is_too_long_loses_parts, .init = make_kernel,
+     .fini = free_kernel)
+{
+	KT_JSON json_t *json = take(NULL);
+	size_t len = json_dumpb(json, NULL, 0, JSON_COMPACT);
+
+	cr_assert(zero(int, kt_snapshot_fit(json, len)));
+	cr_assert(is_a(json, "programs", JSON_ARRAY));
+	cr_assert(zero(int, kt_snapshot_fit(json, len - 1)));
+	expect_text(error_in(json_object_get(json, "programs")), "too long");
+	cr_assert(is_a(json, "tasks", JSON_ARRAY));
+	cr_assert(zero(int, kt_snapshot_fit(json, len / 2)));
+	cr_assert(le(sz, json_dumpb(json, NULL, 0, JSON_COMPACT), len / 2));
+	cr_assert(is_a(json, "cpus", JSON_ARRAY));
+	cr_assert(zero(int, kt_snapshot_fit(json, 10)));
+	expect_text(error_in(json_object_get(json, "cpus")), "too long");
+	cr_assert(error_in(json_object_get(json, "kernel")) == NULL);
 }
 
 /* ---- Messages ---- */

@@ -292,12 +292,11 @@ static int add_part(struct taking *taking, size_t i, json_t *report)
 	return json_object_set_new(report, PARTS[i].name, json);
 }
 
-/* Makes the last parts errors until the rest fits. */
-static int shed(json_t *report)
+int kt_snapshot_fit(json_t *report, size_t len_max)
 {
 	size_t len = json_dumpb(report, NULL, 0, JSON_COMPACT);
 
-	for (size_t i = KT_ARRAY_LEN(PARTS); len > KT_SNAPSHOT_LEN_MAX && i-- > 1;) {
+	for (size_t i = KT_ARRAY_LEN(PARTS); len > len_max && i-- > 1;) {
 		if (json_object_set_new(report, PARTS[i].name,
 					error_json("left out: the report would be too long")) < 0)
 			return -ENOMEM;
@@ -321,7 +320,7 @@ int kt_snapshot_take(struct kt_inspect *inspect, const struct kt_snapshot_moment
 	for (size_t i = 0; r == 0 && i < KT_ARRAY_LEN(PARTS); i++)
 		r = add_part(&taking, i, report);
 	kt_stacks_close(taking.stacks);
-	if (r < 0 || shed(report) < 0) {
+	if (r < 0 || kt_snapshot_fit(report, KT_SNAPSHOT_LEN_MAX) < 0) {
 		json_decref(report);
 		return kt_err_oom(reterr);
 	}

@@ -43,5 +43,11 @@ struct kt_snapshot_moment {
 int kt_snapshot_take(struct kt_inspect *inspect, const struct kt_snapshot_moment *moment,
 		     json_t **ret_json, struct kt_err *reterr);
 
+/*
+ * Makes the parts of a report errors, the least important first, until its compact text has at most
+ * @len_max bytes, or only the most important part is left. 0 or -ENOMEM.
+ */
+int kt_snapshot_fit(json_t *report, size_t len_max);
+
 /* What stands in place of a report that could not be made, because of @why: it has no "kernel". */
 json_t *kt_snapshot_placeholder(const struct kt_snapshot_moment *moment, const char *why);

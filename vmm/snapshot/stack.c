@@ -133,20 +133,27 @@ struct kt_stacks *kt_stacks_close(struct kt_stacks *stacks)
 
 /* ---- Memory ---- */
 
-/* Copies the stack of the task at @kva; without it, every word is a read of its own. */
-static int load_stack(struct kt_stacks *stacks, uint64_t kva, struct kt_err *reterr)
+/*
+ * Copies what is in use of the stack of the task at @kva, from @sp on; of one that leads elsewhere,
+ * all. Without the copy, every word is a read of its own.
+ */
+static int load_stack(struct kt_stacks *stacks, uint64_t kva, uint64_t sp, struct kt_err *reterr)
 {
-	uint64_t begin;
+	uint64_t begin, end;
 	int r;
 
 	stacks->begin = stacks->end = 0;
-	r = kt_inspect_read_uint(stacks->inspect, kva + stacks->at.stack.offset, 8, &begin, reterr)
-		    ?: kt_inspect_read(stacks->inspect, begin, stacks->bytes, stacks->stack_len,
-				       reterr);
+	r = kt_inspect_read_uint(stacks->inspect, kva + stacks->at.stack.offset, 8, &begin, reterr);
+	if (r < 0)
+		return r;
+	end = begin + stacks->stack_len;
+	if (sp >= begin && sp < end)
+		begin = sp & ~UINT64_C(7);
+	r = kt_inspect_read(stacks->inspect, begin, stacks->bytes, end - begin, reterr);
 	if (r < 0)
 		return kt_err_prefix(reterr, r, "stack");
 	stacks->begin = begin;
-	stacks->end = begin + stacks->stack_len;
+	stacks->end = end;
 	return 0;
 }
 
@@ -399,12 +406,13 @@ int kt_stack_of_task(struct kt_stacks *stacks, uint64_t kva, struct kt_stack *re
 {
 	struct cursor at = { .sp = 0 };
 	uint64_t frame;
-	int r = load_stack(stacks, kva, reterr);
+	int r = kt_inspect_read_uint(stacks->inspect, kva + stacks->at.sp.offset, 8, &frame,
+				     reterr);
 
 	*ret_stack = (struct kt_stack){ .n = 0 };
 	if (r < 0)
 		return r;
-	r = kt_inspect_read_uint(stacks->inspect, kva + stacks->at.sp.offset, 8, &frame, reterr) ?:
+	r = load_stack(stacks, kva, frame, reterr) ?:
 		peek(stacks, frame + stacks->at.frame_bp.offset, &at.bp, reterr) ?:
 		peek(stacks, frame + stacks->at.frame_ip.offset, &at.ip, reterr);
 	if (r < 0)
@@ -434,7 +442,7 @@ int kt_stack_of_cpu(struct kt_stacks *stacks, const struct kt_registers *registe
 	stacks->begin = stacks->end = 0;
 	/* The CPU may be on a stack for interrupts, so this one is only an aid. */
 	if (kva)
-		(void)load_stack(stacks, kva, NULL);
+		(void)load_stack(stacks, kva, at.sp, NULL);
 	unwind(stacks, &at, ret_stack);
 	return 0;
 }
