@@ -20,9 +20,10 @@
  * loop. This also saves a switch between two threads each time the guest is idle.
  *
  * The same holds for a vCPU that has hit a watch of the gdbstub. It counts as idle from then on,
- * and the main loop stops the machine a moment later. Until that moment, no other vCPU may execute code
- * and the clock may not go to the next timer. The thread of the vCPUs therefore waits for the stop
- * as soon as it takes the lock, and gives the vCPU work to do meanwhile, so that it is not idle.
+ * and the main loop stops the machine a moment later. Until that moment, no other vCPU may execute
+ * code, and the clock may not go to the next timer. The thread of the vCPUs therefore waits for the
+ * stop as soon as it takes the lock, and gives the vCPU work to do meanwhile, so that it is not
+ * idle.
  *
  * Invariant: while @halting is set, no other thread takes the lock. It is cleared by the next block
  * that a vCPU executes, or before the thread sleeps.
