@@ -23,7 +23,8 @@
  * and the main loop stops the machine a moment later. Until that moment, no other vCPU may execute
  * code, and the clock may not go to the next timer. The thread of the vCPUs therefore waits for the
  * stop as soon as it takes the lock, and gives the vCPU work to do meanwhile, so that it is not
- * idle.
+ * idle. Then it keeps the lock from the main loop until it sleeps: a machine that is resumed before
+ * would go on with another vCPU.
  *
  * Invariant: while @halting is set, no other thread takes the lock. It is cleared by the next block
  * that a vCPU executes, or before the thread sleeps.
@@ -63,6 +64,7 @@ static void await_due_stop(void *mutex, const char *file, int line)
 		(void)usleep(RETRY_US);
 		idle.lock(mutex, file, line);
 	} while (is_stop_due());
+	atomic_store(&idle.halting, true);
 }
 
 static void lock(void *mutex, const char *file, int line)
