@@ -220,7 +220,8 @@ def host_tools():
     put(
         "gdb",
         "in-order",
-        b"\xff".join([b"00" * (17 * 8 + 8), b"ab" * 256, b"OK", b"OK", b"OK", b"5a" * 236]),
+        b"\xff".join([b"00" * (17 * 8 + 8), b"ab" * 256, b"OK", b"OK", b"OK", b"5a" * 236,
+                    b"T05thread:02;watch:ffffffff83007a00;"]),
     )
     text = b"hits" + b"jiffies_64"
     put("watch_op", "watch", struct.pack("<8I3Q", 1, 2, 1, 6, 0, 4, 10, 0, 7, 50, 16) + text)
