@@ -83,7 +83,7 @@ int kt_machine_registers(struct kt_machine *machine, unsigned int vcpu,
 	return machine->ops->registers(machine, vcpu, ret_registers, deadline_ns, reterr);
 }
 
-/* KVM has those of the processor. For TCG, QEMU has no bound; an access to a page costs them all. */
+/* KVM has those of the processor. QEMU has no bound for TCG: each makes its page slower. */
 unsigned int kt_machine_watches_max(enum kt_accel accel)
 {
 	return accel == KT_ACCEL_KVM ? 4 : KT_WATCHES_MAX;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * WTRQ and WTRP: what the guest asks of the freeze coordinator of the host (vmm/freeze/). In virtual
+ * WTRQ and WTRP: what the guest asks of the host's freeze coordinator (vmm/freeze/). In virtual
  * time the guest stands still until the reply is there.
  */
 

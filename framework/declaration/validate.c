@@ -46,6 +46,9 @@ struct validation {
 	size_t n_cgroups;
 	size_t n_backdrop;
 	bool names_unknown; /* a .setup_fn may create others */
+	/* The names of the watches that are armed at this point; borrowed. */
+	const char *watches[KT_WATCHES_ARMED];
+	size_t n_watches;
 };
 
 __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, const char *format,
@@ -212,6 +215,42 @@ static void check_workers(struct validation *v, const char *where, const struct 
 	}
 }
 
+static size_t find_watch(const struct validation *v, const char *name)
+{
+	size_t i = 0;
+
+	while (i < v->n_watches && strcmp(v->watches[i], name) != 0)
+		i++;
+	return i;
+}
+
+/* Backends can have fewer: what a machine cannot have is an error of the operation. */
+static void check_arming(struct validation *v, const char *where, const char *text,
+			 const struct kt_kernel_watch *watch)
+{
+	const char *name = watch->name ?: watch->path;
+
+	if (!name)
+		return;
+	if (find_watch(v, name) < v->n_watches)
+		fault(v, "%s: %s: a watch has the name '%s' already", where, text, name);
+	else if (v->n_watches == KT_WATCHES_ARMED)
+		fault(v, "%s: %s: more than %u watches at a time", where, text, KT_WATCHES_ARMED);
+	else
+		v->watches[v->n_watches++] = name;
+}
+
+static void check_unwatch(struct validation *v, const char *where, const char *text,
+			  const char *name)
+{
+	size_t i = name ? find_watch(v, name) : v->n_watches;
+
+	if (i < v->n_watches)
+		v->watches[i] = v->watches[--v->n_watches];
+	else if (name && *name)
+		fault(v, "%s: %s: no watch has this name here", where, text);
+}
+
 static void check_op(struct validation *v, const char *step, unsigned int index,
 		     const struct kt_op *op)
 {
@@ -229,6 +268,10 @@ static void check_op(struct validation *v, const char *step, unsigned int index,
 	if (ops->check && ops->check(op, &topology, &err) < 0)
 		fault(v, "%s: %s: %s", where, text ?: ops->name, err.text);
 	check_workers(v, where, op, text ?: ops->name);
+	if (op->watch)
+		check_arming(v, where, text ?: ops->name, op->watch);
+	if (op->kind == KT_OP_UNWATCH)
+		check_unwatch(v, where, text ?: ops->name, op->tag);
 	if (op->def)
 		check_def(v, where, op->def);
 	else if (ops->effect == KT_OP_CREATES)

@@ -11,7 +11,7 @@ void kt_session_on_watch_request(struct kt_session_state *session, const struct 
 /* The machine stands at a watch. */
 void kt_session_on_stopped(void *data, const struct kt_machine_stop *stop);
 
-/* The test is over: the outcome gets what the coordinator knows. Before the machine goes. */
+/* The test is over, and the machine still there: the outcome gets what the coordinator knows. */
 void kt_session_end_freeze(struct kt_session_state *session);
 
 /* What .post_vm may read, made of the outcome; good as long as that. */

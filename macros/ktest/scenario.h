@@ -544,9 +544,9 @@ struct kt_op {
 
 /*
  * Watches memory of the guest's kernel from now on: KT_WATCH("runqueues[cpu 1].nr_running",
- * .when = KT_GT(3), .interval_ms = 10). Takes the members of struct kt_kernel_watch. At each hit the
- * machine stands still, and its state is captured. An error if the path leads nowhere, if a watch
- * has that name already, or if the machine cannot have one more.
+ * .when = KT_GT(3), .interval_ms = 10). Takes the members of struct kt_kernel_watch. At each hit
+ * the machine stands still, and its state is captured. An error if the path leads nowhere, if a
+ * watch has that name already, or if the machine cannot have one more.
  */
 #define KT_WATCH(path_, ...)                                                                       \
 	{                                                                                          \

@@ -42,6 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_gdb_regs regs = { 0 };
 	struct kt_registers registers;
+	struct kt_gdb_report report;
+	int found;
 	struct kt_fuzz_peer peer;
 	struct kt_gdb *gdb;
 	uint8_t *bytes = malloc(KT_GDB_MEMORY_MAX);
@@ -61,6 +63,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(kt_gdb_set_regs(gdb, &regs, 0, &err), &err);
 	say(&peer);
 	check(kt_gdb_get_all(gdb, &registers, 0, &err), &err);
+	say(&peer);
+	found = kt_gdb_take_report(gdb, &report, &err);
+	KT_FUZZ_ASSERT(found == 0 || found == 1 || err.text[0]);
 	kt_fuzz_peer_close(&peer);
 	check(kt_gdb_read(gdb, 0, bytes, 1, 0, &err), &err);
 	(void)kt_gdb_free(gdb);

@@ -220,8 +220,13 @@ def host_tools():
     put(
         "gdb",
         "in-order",
-        b"\xff".join([b"00" * (17 * 8 + 8), b"ab" * 256, b"OK", b"OK", b"OK", b"5a" * 236]),
+        b"\xff".join([b"00" * (17 * 8 + 8), b"ab" * 256, b"OK", b"OK", b"OK", b"5a" * 236,
+                    b"T05thread:02;watch:ffffffff83007a00;"]),
     )
+    text = b"hits" + b"jiffies_64"
+    put("watch_op", "watch", struct.pack("<8I3Q", 1, 2, 1, 6, 0, 4, 10, 0, 7, 50, 16) + text)
+    put("watch_op", "unwatch", struct.pack("<8I3Q", 2, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0) + b"hits")
+    put("watch_op", "reply", struct.pack("<Ii", 1, -2) + b"no watch has the name")
     put("gdb", "refused", b"\xff".join([b"E22", b"", b"T05thread:01;", b"OK"]))
     put("gdb", "raw", b"\xff".join([b"!+$E01#a6", b"!$O", b"!K#9a$OK#9a"]))
     put(

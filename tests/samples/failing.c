@@ -590,3 +590,17 @@ static int snapshot_nothing_check(struct kt_ctx *ctx)
 FAILING(snapshot_measures_nothing, .summary = "a series without a value says nothing",
 	.num_snapshots = 2, .duration_ms = 400, .steps = KT_STEPS({ .hold = KT_HOLD_FULL }),
 	.check = snapshot_nothing_check);
+
+FAILING(watch_path_is_unknown, .summary = "what the kernel does not have cannot be watched",
+	.steps = KT_STEPS({ KT_OPS(KT_WATCH("init_task.scx.dsq_vtim", .when = KT_GE(1))) }));
+
+FAILING(watch_has_no_number, .summary = "a condition is on a number",
+	.steps = KT_STEPS({ KT_OPS(KT_WATCH("init_task.scx", .when = KT_GE(1))) }));
+
+static int watch_a_part(struct kt_ctx *ctx)
+{
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_WATCH_SNAPSHOT("jiffies_64")));
+	return kt_apply(ctx, KT_WATCH("jiffies_64", .name = "half", .len = 4));
+}
+FAILING(watch_of_a_part, .summary = "a part of what is watched cannot be watched",
+	.run = watch_a_part);

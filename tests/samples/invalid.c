@@ -90,6 +90,22 @@ KTEST(reads_no_map, .steps = KT_STEPS({ KT_OPS(KT_READ_BPF_MAP("", "m", "f")) },
 				      { KT_OPS(KT_WRITE_BPF_MAP("", "f", 1)) }));
 KTEST(watchdog_of_none, .watchdog_ms = 500, .run = run);
 KTEST(end_of_none, .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ANY }, .run = run);
+#define WATCH KT_WATCH_SNAPSHOT("jiffies_64")
+KTEST(watches_twice, .steps = KT_STEPS({ KT_OPS(WATCH, WATCH) }));
+KTEST(ends_no_watch, .steps = KT_STEPS({ KT_OPS(WATCH, KT_UNWATCH("jiffies_64"),
+						KT_UNWATCH("jiffies_64"), WATCH) }));
+KTEST(watches_long_value, .steps = KT_STEPS({ KT_OPS(
+				  KT_WATCH("init_task", .len = 16, .when = KT_GE(1)),
+				  KT_WATCH("", .name = "nothing"),
+				  KT_WATCH("jiffies", .count_only = true, .captures = 1)) }));
+#define WATCH_AT(n) KT_WATCH("jiffies", .name = #n)
+#define WATCH_8(n)                                                                                 \
+	WATCH_AT(n##0), WATCH_AT(n##1), WATCH_AT(n##2), WATCH_AT(n##3), WATCH_AT(n##4),            \
+		WATCH_AT(n##5), WATCH_AT(n##6), WATCH_AT(n##7)
+#define WATCH_64(n)                                                                                \
+	WATCH_8(n##0), WATCH_8(n##1), WATCH_8(n##2), WATCH_8(n##3), WATCH_8(n##4), WATCH_8(n##5),  \
+		WATCH_8(n##6), WATCH_8(n##7)
+KTEST(watches_129, .steps = KT_STEPS({ KT_OPS(WATCH_64(1), WATCH_64(2), WATCH_AT(3)) }));
 KTEST(valid, .run = run);
 
 /* The same name as in another file. */

@@ -6,15 +6,19 @@
 #include "tests/suites/schedulers.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/suites/look.h"
 #include "util/cleanup.h"
 
 #define TWO_CPUS .topology = { .llcs = 1, .cores = 2, .threads = 1 }
 #define AWAIT_MS 20000
 
 KT_SCHEDULER(freeze_fault, .object = FIXTURE("fault"));
+KT_SCHEDULER(freeze_starves, .object = FIXTURE("fault"), .args = KT_ARGS("starve_ms=100000"));
 KT_SCHEDULER(freeze_other, .object = FIXTURE("fifo"));
 
 #define MIXED(n)            KT_SETUP({ .name = "w", .work = KT_WORK(KT_MIXED, .workers = (n)) })
@@ -78,20 +82,12 @@ KTEST(freeze_at_error, .summary = "the machine stands when a scheduler reports a
 			  .hold = KT_HOLD_MS(50) }),
       .post_vm = error_post);
 
-/* A stall is also seen when half of the watchdog's time is over. */
 static int stall_post(struct kt_ctx *ctx)
 {
-	const struct kt_freeze_hit *early = find_hit(ctx, "half-watchdog");
-
-	KT_ASSERT_EQ(ctx, check_error(ctx, "SCX_EXIT_ERROR_STALL", KT_SCX_EXIT_ERROR_STALL), 0);
-	KT_ASSERT(ctx, early);
-	KT_EXPECT(ctx, early < find_hit(ctx, "exit-claimed"));
-	KT_EXPECT_GT(ctx, early->value, 0);
-	return 0;
+	return check_error(ctx, "SCX_EXIT_ERROR_STALL", KT_SCX_EXIT_ERROR_STALL);
 }
 
-KTEST(freeze_at_stall,
-      .summary = "a stall is captured at half of the watchdog's time, and at its end",
+KTEST(freeze_at_stall, .summary = "the machine stands when the watchdog finds that nobody runs",
       .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .duration_ms = 400,
       .watchdog_ms = 1000, .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL },
       .steps = KT_STEPS({ SPINNERS(4), .hold = KT_HOLD_MS(50) },
@@ -99,9 +95,52 @@ KTEST(freeze_at_stall,
 			  .hold = KT_HOLD_MS(50) }),
       .post_vm = stall_post);
 
+/* While the watchdog can check, it finds the starved task when half of its time is over, too. */
+static int early_post(struct kt_ctx *ctx)
+{
+	const struct kt_freeze_hit *early = find_hit(ctx, "half-watchdog");
+	char pid[32];
+
+	if (kt_vm_failed(ctx))
+		return 0;
+	KT_ASSERT_EQ(ctx, stall_post(ctx), 0);
+	KT_ASSERT(ctx, early);
+	KT_EXPECT(ctx, early < find_hit(ctx, "exit-claimed"));
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "half-watchdog"), 1);
+	(void)snprintf(pid, sizeof(pid), "starved: %" PRIu64 " ", early->value);
+	KT_EXPECT(ctx, strstr(kt_vm_stdout(ctx), pid));
+	return 0;
+}
+
+static int early_run(struct kt_ctx *ctx)
+{
+	const pid_t *pids;
+	struct stat st;
+	size_t n;
+
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_ADD_CGROUP_DEF(
+						"a", .work = KT_WORK(KT_SPIN_WAIT, .workers = 2))));
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_ADD_CGROUP_DEF(
+						"b", .work = KT_WORK(KT_SPIN_WAIT, .workers = 2))));
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_CAPTURE_CGROUP_THREADS("starved", "a")));
+	pids = kt_captured(ctx, "starved", &n);
+	for (size_t i = 0; i < n; i++)
+		(void)printf("starved: %d \n", (int)pids[i]);
+	KT_ASSERT_EQ(ctx, stat(LOOK_ROOT "a", &st), 0);
+	KT_ASSERT_OK(ctx, kt_apply(ctx, TELL("starve_cgroup", st.st_ino)));
+	return kt_apply(ctx, KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS));
+}
+
+KTEST(freeze_at_half, .summary = "a starved task is captured at half of the watchdog's time, too",
+      .scheduler = KT_SCHEDULER_REF(freeze_starves), TWO_CPUS, .watchdog_ms = 1000,
+      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL }, .run = early_run,
+      .post_vm = early_post);
+
 /* A detach is no error, nor is what comes after it at the same address. */
 static int swap_post(struct kt_ctx *ctx)
 {
+	if (kt_vm_failed(ctx))
+		return 0;
 	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-claimed"), 1);
 	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-missed"), 0);
 	return check_error(ctx, "SCX_EXIT_ERROR_BPF", KT_SCX_EXIT_ERROR_BPF);
@@ -109,7 +148,7 @@ static int swap_post(struct kt_ctx *ctx)
 
 static int swap_run(struct kt_ctx *ctx)
 {
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 5; i++) {
 		KT_ASSERT_OK(ctx,
 			     kt_apply(ctx, KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(freeze_other))));
 		KT_ASSERT_OK(ctx,
@@ -120,10 +159,10 @@ static int swap_run(struct kt_ctx *ctx)
 }
 
 KTEST(freeze_after_swaps,
-      .summary = "20 replacements, and then the error of the last is the only hit",
+      .summary = "ten replacements, and then the error of the last is the only hit",
       .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .timeout_ms = 120000,
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF }, .run = swap_run,
-      .post_vm = swap_post);
+      .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(freeze_other)), .post_vm = swap_post);
 
 /* ---- Watches ---- */
 

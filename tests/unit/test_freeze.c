@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The decisions of the freeze coordinator, over all of their transitions. */
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
@@ -10,11 +11,13 @@
 #include "vmm/freeze/exit_watch.h"
 #include "vmm/freeze/rendezvous.h"
 #include "vmm/watch.h"
+#include "wire/watch_op.h"
 
 UNIT_SUITE(rendezvous);
 UNIT_SUITE(exit_watch);
 UNIT_SUITE(captures);
 UNIT_SUITE(watch);
+UNIT_SUITE(watch_op);
 
 /* ---- rendezvous -------------------------------------------------------------------------------
  */
@@ -397,4 +400,76 @@ Test(watch, signs_widths_and_bit_fields)
 	cr_assert(eq(u64, kt_watch_value(&watch, 0xffe7), 0));
 	watch.when.is_signed = true;
 	cr_assert(eq(u64, kt_watch_value(&watch, 0x10), (uint64_t)-2));
+}
+
+/* ---- on the wire ------------------------------------------------------------------------------
+ */
+
+_Static_assert((int)KT_WATCH_N_COMPARES == KT_WOP_COMPARES, "comparisons are those of the wire");
+
+static const struct kt_wop_request asked = {
+	.id = 7,
+	.op = KT_WOP_WATCH,
+	.on_access = true,
+	.compare = KT_WATCH_GE,
+	.len = 4,
+	.number = UINT64_MAX,
+	.interval_ns = 5,
+	.n_max = 6,
+	.name = "errors",
+	.path = "scx_root->exit_kind",
+};
+
+Test(watch_op, a_request_is_decoded_as_it_was_encoded)
+{
+	struct kt_wop_request got;
+	struct kt_err err = KT_ERR_NULL;
+	KT_FREE void *data = NULL;
+	size_t len;
+
+	cr_assert(zero(int, kt_wop_request_encode(&asked, &data, &len)));
+	cr_assert(zero(int, kt_wop_request_decode(data, len, &got, &err)), "%s", err.text);
+	cr_assert(zero(int, memcmp(&got, &asked, sizeof(got))));
+	for (size_t i = 0; i < len; i++)
+		cr_assert(eq(int, kt_wop_request_decode(data, i, &got, &err), -EBADMSG));
+}
+
+/* By the number of the word of the record, and a value that it cannot have. */
+Test(watch_op, a_malformed_request_is_refused)
+{
+	static const struct {
+		size_t word;
+		uint32_t value;
+	} cases[] = {
+		{ 1, 0 }, { 1, KT_WOP_END }, { 2, 2 },   { 3, KT_WOP_COMPARES }, { 5, 7 },
+		{ 5, 5 }, { 5, UINT32_MAX }, { 6, 500 }, { 6, UINT32_MAX },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		struct kt_wop_request got;
+		struct kt_err err = KT_ERR_NULL;
+		KT_FREE void *data = NULL;
+		size_t len;
+
+		cr_assert(zero(int, kt_wop_request_encode(&asked, &data, &len)));
+		memcpy((char *)data + 4 * cases[i].word, &cases[i].value, 4);
+		cr_assert(eq(int, kt_wop_request_decode(data, len, &got, &err), -EBADMSG),
+			  "case %zu", i);
+	}
+}
+
+Test(watch_op, a_reply_is_decoded_as_it_was_encoded)
+{
+	const struct kt_wop_reply said = { .id = 7, .result = -ENOENT, .text = "no such path" };
+	struct kt_wop_reply got;
+	struct kt_err err = KT_ERR_NULL;
+	KT_FREE void *data = NULL;
+	static char flood[KT_WOP_ERROR_MAX + 9];
+	size_t len;
+
+	cr_assert(zero(int, kt_wop_reply_encode(&said, &data, &len)));
+	cr_assert(zero(int, kt_wop_reply_decode(data, len, &got, &err)), "%s", err.text);
+	cr_assert(zero(int, memcmp(&got, &said, sizeof(got))));
+	cr_assert(eq(int, kt_wop_reply_decode(data, 7, &got, &err), -EBADMSG));
+	cr_assert(eq(int, kt_wop_reply_decode(flood, sizeof(flood), &got, &err), -EBADMSG));
 }

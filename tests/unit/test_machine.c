@@ -300,7 +300,8 @@ Test(machine, the_registers_of_its_vcpus)
 
 /* What was heard of hits, and what is done at the first of them. */
 static struct {
-	struct kt_machine_stop last;
+	struct kt_machine_stop first, last;
+	uint32_t first_counter;
 	unsigned int n, n_of[4];
 	uint32_t counter; /* in memory at the hit */
 	bool unwatch;
@@ -313,9 +314,12 @@ static void on_stopped(void *data, const struct kt_machine_stop *stop)
 	struct kt_err err = KT_ERR_NULL;
 
 	heard.last = *stop;
-	heard.n++;
 	heard.n_of[stop->watch % 4]++;
 	heard.counter = peek(vm, TINY_GUEST_COUNTER);
+	if (!heard.n++) {
+		heard.first = *stop;
+		heard.first_counter = heard.counter;
+	}
 	/* Pausing and resuming it is of no consequence here. */
 	cr_assert(zero(int,
 		       kt_machine_pause(vm->machine, kt_now_ns() + VM_PATIENCE, &err)
@@ -422,8 +426,9 @@ Test(machine, a_condition_holds_hits_back)
 	cr_assert(zero(int, watch(&vm, &spec, &number, &err)), "%s", err.text);
 	cr_assert(zero(int, kt_machine_resume(vm.machine, kt_now_ns() + VM_PATIENCE, &err)));
 	await_hits(&vm, 1);
-	cr_assert(eq(u32, heard.counter, counter + 50));
-	cr_assert(eq(u64, heard.last.n_unmet, 49));
+	/* More hits may have come together with the first. */
+	cr_assert(eq(u32, heard.first_counter, counter + 50));
+	cr_assert(eq(u64, heard.first.n_unmet, 49));
 	vm_close(&vm);
 }
 
@@ -443,7 +448,7 @@ Test(machine, watches_of_the_same_memory)
 	cr_assert(ne(u32, numbers[0], numbers[1]));
 	part.address += 2;
 	cr_assert(eq(int, watch(&vm, &part, &numbers[2], &err), -EBUSY));
-	cr_assert(strstr(err.text, "0x200004 is watched already, 4 bytes of it") != NULL, "%s",
+	cr_assert(strstr(err.text, "another watch has a part of its 4 bytes") != NULL, "%s",
 		  err.text);
 	part = spec;
 	part.kind = KT_WATCH_ON_ACCESS;

@@ -104,10 +104,10 @@ static int place(const struct qemu *qemu, const struct kt_watch *watch, unsigned
 			*ret_is_set = true;
 		else if (overlaps(watch, other))
 			return kt_err_set(reterr, -EBUSY,
-					  "0x%" PRIx64 " is watched already, %" PRIu32
-					  " bytes of it: the same bytes can be watched again, and "
-					  "others, but not a part of them",
-					  other->address, other->len);
+					  "another watch has a part of its %" PRIu32
+					  " bytes: the same bytes can be watched again, in the "
+					  "same kind of accesses, but not a part of them",
+					  watch->len);
 	}
 	if (number == qemu->watches_max)
 		return kt_err_set(reterr, -ENOSPC, "this machine can have %u watches at a time",

@@ -20,9 +20,10 @@
  * loop. This also saves a switch between two threads each time the guest is idle.
  *
  * The same holds for a vCPU that has hit a watch of the gdbstub. It counts as idle from then on,
- * and the main loop stops the machine a moment later. Until that moment, no other vCPU may execute code
- * and the clock may not go to the next timer. The thread of the vCPUs therefore waits for the stop
- * as soon as it takes the lock, and gives the vCPU work to do meanwhile, so that it is not idle.
+ * and the main loop stops the machine a moment later. Until that moment, no other vCPU may execute
+ * code, and the clock may not go to the next timer. The thread of the vCPUs therefore waits for the
+ * stop as soon as it takes the lock, and gives the vCPU work to do meanwhile, so that it is not
+ * idle. Then it keeps the lock from the main loop until it sleeps.
  *
  * Invariant: while @halting is set, no other thread takes the lock. It is cleared by the next block
  * that a vCPU executes, or before the thread sleeps.
@@ -62,6 +63,22 @@ static void await_due_stop(void *mutex, const char *file, int line)
 		(void)usleep(RETRY_US);
 		idle.lock(mutex, file, line);
 	} while (is_stop_due());
+	atomic_store(&idle.halting, true);
+}
+
+/*
+ * The thread of the vCPUs offers turns while the machine stands, too, and nobody takes one. A vCPU
+ * that was told to leave ends the round at once, so that the machine goes on with the vCPU at which
+ * it was stopped; otherwise that depended on when QEMU has woken the thread.
+ */
+static void keep_place(void)
+{
+	struct kt_qemu_cpu *cpu;
+
+	if (kt_api.runstate_is_running())
+		return;
+	for (int i = 0; (cpu = kt_api.qemu_get_cpu(i)); i++)
+		kt_api.cpu_exit(cpu);
 }
 
 static void lock(void *mutex, const char *file, int line)
@@ -70,6 +87,7 @@ static void lock(void *mutex, const char *file, int line)
 	idle.big_lock = mutex;
 	if (kt_api.qemu_in_vcpu_thread()) {
 		await_due_stop(mutex, file, line);
+		keep_place();
 		return;
 	}
 	while (atomic_load(&idle.halting)) {
