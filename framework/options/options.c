@@ -432,7 +432,8 @@ static int apply_capsule(struct kt_options *o, int option, const char *text, str
 	case OPT_CAPSULE_MAX_SIZE:
 		return kt_value_bytes("--capsule-max-size", text, &o->capsule_max_bytes, reterr);
 	case OPT_CAPSULE_CACHE_SIZE:
-		return kt_value_bytes("--capsule-cache-size", text, &o->capsule_cache_bytes, reterr);
+		return kt_value_bytes("--capsule-cache-size", text, &o->capsule_cache_bytes,
+				      reterr);
 	case OPT_INSPECT:
 		return add_string(&o->paths, text, reterr);
 	case OPT_GDB:

@@ -7,8 +7,8 @@ usage: repeat.py KTESTS SAMPLE [RUNS]
 RUNS (default 1) is how often each test runs on the host as it is, and again beside four busy loops
 and another run, while QEMU's main loop is woken thousands of times per second (plugin/noise.c).
 What a run prints, the kernel's log with its time stamps among it, the result with steps, workers
-and metrics, and a snapshot of the machine must be equal. Machines are forked, and booted for each run. Templates are those
-of the cache, made again from nothing, and those of another binary.
+and metrics, and a snapshot of the machine must be equal. Machines are forked, and booted for each
+run. Templates are those of the cache, made again from nothing, and those of another binary.
 """
 
 import contextlib

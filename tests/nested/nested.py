@@ -90,9 +90,9 @@ def run_machine(kernel, initramfs):
     boot = kernel / ("vmlinux" if pvh else "vmlinuz")
     process = subprocess.Popen(
         [QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-         # With two CPUs, which TCG executes at the same time, the processor's SVM is not reliable: on
-         # a host with nothing else to do, kernels in and out of the inner machine died in 3 of 5
-         # runs ("scheduling while atomic", a reset). One CPU has run it without.
+         # TCG executes two CPUs at the same time, and then its SVM is not reliable: on a host with
+         # nothing else to do, the kernels of both machines failed in 3 of 5 runs ("scheduling while
+         # atomic", a reset).
          "-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm,+npt", "-smp", "1",
          "-m", f"{MEMORY_MIB}M", "-kernel", str(boot), "-initrd", initramfs,
          "-append", "console=ttyS0 loglevel=5 panic=-1 idle=halt mitigations=off tsc=reliable",
