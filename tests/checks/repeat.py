@@ -22,7 +22,8 @@ import sys
 import tempfile
 
 TIMEOUT_S = 300
-TESTS = ("repeat_1", "repeat_2", "repeat_4", "repeat_8")
+# The last two stop at watches while both vCPUs are busy.
+TESTS = ("repeat_1", "repeat_2", "repeat_4", "repeat_8", "freeze_at_half", "snapshot_exit")
 COLD_TESTS = ("repeat_2",)  # a boot with more vCPUs takes half a minute
 NOISE = {**os.environ, "KTEST_PLUGIN_NOISE": "1"}
 REPORT = re.compile(

@@ -11,6 +11,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "util/cleanup.h"
 #include "vmm/qemu/plugin/bell.h"
+#include "vmm/qemu/plugin/idle.h"
 #include "vmm/qemu/plugin/turns.h"
 #include "wire/hostcall.h"
 
@@ -98,6 +99,10 @@ struct kt_qemu_api kt_api;
 struct kt_qemu_cpu *kt_api_current_cpu(void)
 {
 	return NULL;
+}
+
+void kt_idle_on_block(void)
+{
 }
 
 int kt_turns_seed(const struct kt_turns *how)

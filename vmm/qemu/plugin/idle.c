@@ -23,10 +23,14 @@
  * and the main loop stops the machine a moment later. Until that moment, no other vCPU may execute
  * code, and the clock may not go to the next timer. The thread of the vCPUs therefore waits for the
  * stop as soon as it takes the lock, and gives the vCPU work to do meanwhile, so that it is not
- * idle. Then it keeps the lock from the main loop until it sleeps.
+ * idle. Then it keeps the lock from the main loop until it sleeps. The main loop must not come
+ * first: between two locks of the thread of the vCPUs it could stop the machine at another point
+ * of QEMU's round, and the machine went on another way then. So whenever this thread has taken the
+ * lock, the main loop does not get it before a vCPU executes, or waits for the host, or the thread
+ * sleeps.
  *
  * Invariant: while @halting is set, no other thread takes the lock. It is cleared by the next block
- * that a vCPU executes, or before the thread sleeps.
+ * that a vCPU executes, and before the thread sleeps or waits.
  */
 #define RETRY_US 20
 
@@ -86,6 +90,7 @@ static void lock(void *mutex, const char *file, int line)
 	idle.lock(mutex, file, line);
 	idle.big_lock = mutex;
 	if (kt_api.qemu_in_vcpu_thread()) {
+		atomic_store(&idle.halting, true);
 		await_due_stop(mutex, file, line);
 		keep_place();
 		return;

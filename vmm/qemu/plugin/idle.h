@@ -10,5 +10,8 @@ void kt_idle_init(void);
 /* Sees a vCPU halt, if the instruction is HLT. */
 void kt_idle_on_translate(struct qemu_plugin_insn *insn);
 
-/* To be called in each block of instructions: a vCPU executes, so not all are idle. */
+/*
+ * To be called in each block of instructions, and before a vCPU waits for the host in the middle of
+ * one: not all are idle, and the main loop may have the big lock.
+ */
 void kt_idle_on_block(void);

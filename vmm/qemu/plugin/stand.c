@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "vmm/qemu/plugin/api.h"
+#include "vmm/qemu/plugin/idle.h"
 
 static int stand_fd = -1;
 
@@ -35,6 +36,7 @@ bool kt_stand_poll(int fd, int ms)
 		{ .fd = stand_fd, .events = POLLIN },
 	};
 
+	kt_idle_on_block();
 	return poll(fds, 2, ms) > 0 && fds[0].revents;
 }
 
@@ -45,6 +47,7 @@ int kt_stand_wait(int fd)
 		{ .fd = stand_fd, .events = POLLIN },
 	};
 
+	kt_idle_on_block();
 	while (poll(fds, 2, -1) < 0)
 		if (errno != EINTR)
 			return -errno;
