@@ -445,7 +445,7 @@ static int find_place(struct kt_inspect *inspect, const struct kt_freeze_spec *s
 	watch->when.bit_size = place.bit_size;
 	if (spec->when.compare != KT_WATCH_ALWAYS && !kt_place_is_scalar(&place))
 		return kt_err_set(reterr, -EINVAL,
-				  "'%s' is no number: a condition needs one, or a .len",
+				  "'%s' is not a number: a condition needs one, or a .len",
 				  spec->path);
 	return 0;
 }
