@@ -55,7 +55,8 @@ def run(ktests, test, *options, env=None):
         attempt = report["attempts"][-1]
         result = attempt["result"]
         log = (pathlib.Path(out) / f"{test}.scheduler.log").read_text(errors="replace")
-        log += (pathlib.Path(out) / f"{test}.snapshots/replaced.json").read_text()
+        for snapshot in sorted(pathlib.Path(out).glob(f"{test}.snapshots/*.json")):
+            log += snapshot.read_text()
     return REPORT.sub("", done.stdout) + json.dumps(result, sort_keys=True) + log, attempt
 
 
