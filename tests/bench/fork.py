@@ -147,7 +147,9 @@ class Bench:
     def inspect_us(self, figure):
         """Microseconds of bench-inspect on the RAM of the newest template."""
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-        ram = max(cache.glob("ktest/templates/*/ram"), key=lambda path: path.stat().st_mtime)
+        # Not those that another run is making.
+        ram = max((path for path in cache.glob("ktest/templates/*/ram")
+                   if ".stage-" not in path.parent.name), key=lambda path: path.stat().st_mtime)
         program = pathlib.Path(self.ktests).parent.parent / "bench/bench-inspect"
         lines = map(json.loads, run(program, ram).splitlines())
         return next(line["us"] for line in lines if line["figure"] == figure)
