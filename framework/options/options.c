@@ -10,14 +10,13 @@
 #include <sys/random.h>
 
 #include "framework/options/value.h"
+#include "framework/options/words.h"
 #include "util/cleanup.h"
-#include "util/clock.h"
 
 /*
  * The environment is applied first and the command line after it, through the same function
  * apply(): a variable is nothing but a default for its option. What remains after the options are
- * words: a command and its arguments, or parts of test names. check() rejects combinations that
- * make no sense.
+ * words (words.c). check() rejects combinations that make no sense.
  *
  * An option appears in four places that must agree: help.c, enum OPT_*, long_options[] and one of
  * the apply functions, which pass an option that is not theirs on to the next one. The values of
@@ -30,7 +29,6 @@
 #define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
 #define DEFAULT_CAPSULE_BYTES        (UINT64_C(256) << 20) /* of one */
 #define DEFAULT_CAPSULE_CACHE_BYTES  (UINT64_C(1) << 30)
-#define DEFAULT_CACHE_AGE_NS         (30 * 24 * 3600 * KT_NSEC_PER_SEC)
 #define DEFAULT_POOL                 2 /* machines */
 
 /*
@@ -272,17 +270,6 @@ static int parse_partition(struct kt_options *o, const char *text, struct kt_err
 	return r < 0 ? kt_err_prefix(reterr, r, "--partition '%s'", text) : 0;
 }
 
-static int add_string(struct kt_strings *strings, const char *text, struct kt_err *reterr)
-{
-	const char **grown = reallocarray(strings->at, strings->n + 1, sizeof(*grown));
-
-	if (!grown)
-		return kt_err_oom(reterr);
-	strings->at = grown;
-	grown[strings->n++] = text;
-	return 0;
-}
-
 /* The functions set_*() let a case of the switches below be a single line. */
 static int set_flag(bool *flag)
 {
@@ -435,7 +422,7 @@ static int apply_capsule(struct kt_options *o, int option, const char *text, str
 		return kt_value_bytes("--capsule-cache-size", text, &o->capsule_cache_bytes,
 				      reterr);
 	case OPT_INSPECT:
-		return add_string(&o->paths, text, reterr);
+		return kt_strings_add(&o->paths, text, reterr);
 	case OPT_GDB:
 		o->gdb_socket = text;
 		return set_flag(&o->gdb);
@@ -471,9 +458,9 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 
 	switch (option) {
 	case 't':
-		return add_string(&o->tests, text, reterr);
+		return kt_strings_add(&o->tests, text, reterr);
 	case OPT_SKIP:
-		return add_string(&o->skips, text, reterr);
+		return kt_strings_add(&o->skips, text, reterr);
 	case OPT_EXACT:
 		return set_flag(&o->exact);
 	case OPT_GTEST_FILTER:
@@ -481,7 +468,7 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 	case 'l':
 		return set_command(o, KT_COMMAND_LIST);
 	case 'k':
-		return add_string(&o->kernels, text, reterr);
+		return kt_strings_add(&o->kernels, text, reterr);
 	case OPT_APPEND:
 		return set_text(&o->append, text);
 	case OPT_QEMU:
@@ -584,125 +571,6 @@ static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_e
 	return 0;
 }
 
-/* Reads the word behind "kernel" or "template", which @commands lists. */
-static int take_subcommand(struct kt_options *o, const char *what, const struct kt_word *commands,
-			   char **words, int n, struct kt_err *reterr)
-{
-	int value = 0, r;
-
-	if (!n)
-		return kt_err_set(reterr, -EINVAL, "%s: a command must follow, like %s", what,
-				  commands[0].name);
-	r = kt_value_word(what, commands, words[0], &value, reterr);
-	o->command = (enum kt_command)value;
-	return r;
-}
-
-static int take_kernel_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
-{
-	static const struct kt_word commands[] = {
-		{ "fetch", KT_COMMAND_KERNEL_FETCH },
-		{ "list", KT_COMMAND_KERNEL_LIST },
-		{ "path", KT_COMMAND_KERNEL_PATH },
-		{ 0 },
-	};
-	int r = take_subcommand(o, "kernel", commands, words, n, reterr);
-
-	if (r < 0)
-		return r;
-	if (n > 2 || (n == 2 && o->command == KT_COMMAND_KERNEL_LIST))
-		return kt_err_set(reterr, -EINVAL, "kernel %s: '%s' is too much", words[0],
-				  words[n - 1]);
-	o->kernel_version = n == 2 ? words[1] : NULL;
-	return 0;
-}
-
-static int take_template_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
-{
-	static const struct kt_word commands[] = {
-		{ "list", KT_COMMAND_TEMPLATE_LIST },
-		{ "clear", KT_COMMAND_TEMPLATE_CLEAR },
-		{ 0 },
-	};
-	int r = take_subcommand(o, "template", commands, words, n, reterr);
-
-	if (r == 0 && n > 1)
-		return kt_err_set(reterr, -EINVAL, "template %s: '%s' is too much", words[0],
-				  words[1]);
-	return r;
-}
-
-static int take_cache_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
-{
-	static const struct kt_word commands[] = {
-		{ "list", KT_COMMAND_CACHE_LIST },
-		{ "prune", KT_COMMAND_CACHE_PRUNE },
-		{ 0 },
-	};
-	int r = take_subcommand(o, "cache", commands, words, n, reterr);
-
-	if (r == 0 && n > 1)
-		return kt_err_set(reterr, -EINVAL, "cache %s: '%s' is too much", words[0],
-				  words[1]);
-	if (r == 0 && !o->cache_max_age_ns && o->cache_max_bytes == UINT64_MAX)
-		o->cache_max_age_ns = DEFAULT_CACHE_AGE_NS;
-	return r;
-}
-
-/*
- * The rest of the words: parts of test names, or the arguments of a command, which reads them from
- * there.
- */
-static int take_names(struct kt_options *o, char **words, int n, struct kt_err *reterr)
-{
-	int r = 0;
-
-	for (int i = 0; r == 0 && i < n; i++) {
-		bool is_path = o->command == KT_COMMAND_INSPECT ||
-			       (o->command == KT_COMMAND_OPEN && i);
-
-		r = add_string(is_path ? &o->paths : &o->tests, words[i], reterr);
-	}
-	return r;
-}
-
-/*
- * @words are the arguments that are not options, in their order. words[-1] exists: it is an option
- * or argv[0].
- */
-static int take_words(struct kt_options *o, char **words, int n, struct kt_err *reterr)
-{
-	static const struct kt_word commands[] = {
-		{ "run", KT_COMMAND_RUN },
-		{ "list", KT_COMMAND_LIST },
-		{ "shell", KT_COMMAND_SHELL },
-		{ "verifier", KT_COMMAND_VERIFIER },
-		{ "load", KT_COMMAND_LOAD },
-		{ "inspect", KT_COMMAND_INSPECT },
-		{ "open", KT_COMMAND_OPEN },
-		{ 0 },
-	};
-
-	if (o->command == KT_COMMAND_HELP) /* --help explains all commands at once */
-		return 0;
-	/* After "--" every word is a part of a name, also one that is called like a command. */
-	if (!n || !strcmp(words[-1], "--"))
-		return take_names(o, words, n, reterr);
-	if (!strcmp(words[0], "kernel"))
-		return take_kernel_command(o, words + 1, n - 1, reterr);
-	if (!strcmp(words[0], "template"))
-		return take_template_command(o, words + 1, n - 1, reterr);
-	if (!strcmp(words[0], "cache"))
-		return take_cache_command(o, words + 1, n - 1, reterr);
-	for (const struct kt_word *at = commands; at->name; at++) {
-		if (!strcmp(words[0], at->name)) {
-			o->command = (enum kt_command)at->value;
-			return take_names(o, words + 1, n - 1, reterr);
-		}
-	}
-	return take_names(o, words, n, reterr);
-}
-
 /* What goes with a capsule, when one is made and when one is opened. */
 static int check_capsule(const struct kt_options *o, struct kt_err *reterr)
 {
@@ -802,7 +670,7 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 	r = apply_environment(&o, reterr) ?: apply_getopt(&o, argc, argv, reterr);
 	/* An option like --list has set the command already; then the words are names. */
 	if (r == 0)
-		r = take_words(&o, argv + optind, argc - optind, reterr);
+		r = kt_words_apply(&o, argv + optind, argc - optind, reterr);
 	if (r == 0)
 		r = check(&o, reterr) ?: find_shard(&o, reterr);
 	if (r < 0) {

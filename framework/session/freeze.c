@@ -180,17 +180,9 @@ static int serve_standing(struct kt_session_state *session, const struct kt_wop_
 			  struct kt_err *reterr)
 {
 	struct kt_machine *machine = kt_link_machine(session->link);
-	int r = make_freeze(session, reterr);
+	int r = make_freeze(session, reterr)
+			?: kt_machine_pause(machine, kt_now_ns() + PAUSE_LIMIT_NS, reterr);
 
-	if (r < 0)
-		return r;
-	/* "Raised interrupt while not in I/O function": one of some thousand stops. */
-	if (request->op == KT_WOP_SCHEDULERS &&
-	    session->setup->options->policy == KT_TURNS_CONFLICT)
-		return kt_err_set(reterr, -ENOTSUP,
-				  "schedulers are not watched with --policy conflict, because QEMU "
-				  "aborts at some of the hits then");
-	r = kt_machine_pause(machine, kt_now_ns() + PAUSE_LIMIT_NS, reterr);
 	if (r < 0)
 		return r;
 	r = serve(session, request, reterr);

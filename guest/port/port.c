@@ -212,19 +212,26 @@ int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload
 	return r;
 }
 
-int kt_port_ask(struct kt_port *port, enum kt_message type, const void *payload, size_t len,
-		uint64_t deadline_ns, struct kt_frame *ret_frame, struct kt_err *reterr)
+int kt_port_ask(struct kt_port *port, enum kt_message ask, enum kt_message answer,
+		const void *payload, size_t len, uint64_t deadline_ns, struct kt_frame *ret_frame,
+		struct kt_err *reterr)
 {
+	char sent[5], due[5];
 	int r;
 
 	if (!len || len > KT_FRAME_PAYLOAD_MAX)
 		return kt_err_set(reterr, -EMSGSIZE, "a request of %zu bytes", len);
 	(void)pthread_mutex_lock(&port->send_lock);
-	r = ask_locked(port, type, payload, len);
+	r = ask_locked(port, ask, payload, len);
 	(void)pthread_mutex_unlock(&port->send_lock);
 	if (r < 0)
 		return kt_err_set(reterr, r, "asking the host: %m");
-	return kt_port_receive(port, deadline_ns, ret_frame, reterr);
+	r = kt_port_receive(port, deadline_ns, ret_frame, reterr);
+	if (r == 0 && ret_frame->type != answer)
+		r = kt_err_set(reterr, -EPROTO, "the host sent '%s' where '%s' was due",
+			       kt_frame_type_text(ret_frame->type, sent),
+			       kt_frame_type_text(answer, due));
+	return r;
 }
 
 int kt_port_send_last_words(struct kt_port *port, enum kt_message type, const void *payload,

@@ -44,12 +44,13 @@ int kt_port_adopt(int fd, struct kt_port_position position, struct kt_port **ret
 int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload, size_t len);
 
 /*
- * Sends one frame that the host answers by another, and receives that; for the thread that
- * receives. With host calls, no guest code runs before the host has answered. Errors are those of
- * both.
+ * Sends a frame of the type @ask that the host answers by one of the type @answer, and receives
+ * that; for the thread that receives. With host calls, no guest code runs before the host has
+ * answered. Errors are those of both, and -EPROTO for a frame of another type.
  */
-int kt_port_ask(struct kt_port *port, enum kt_message type, const void *payload, size_t len,
-		uint64_t deadline_ns, struct kt_frame *ret_frame, struct kt_err *reterr);
+int kt_port_ask(struct kt_port *port, enum kt_message ask, enum kt_message answer,
+		const void *payload, size_t len, uint64_t deadline_ns, struct kt_frame *ret_frame,
+		struct kt_err *reterr);
 
 /*
  * Receives one frame; only one thread may call this. The payload of *@ret_frame is valid until the

@@ -71,19 +71,15 @@ static int serve_by_port(void *data, const struct kt_kop_request *request,
 {
 	KT_FREE void *payload = NULL;
 	struct kt_frame frame;
-	char type[5];
 	size_t len;
 	int r = kt_kop_request_encode(request, &payload, &len);
 
 	if (r < 0)
 		return kt_err_oom(reterr);
-	r = kt_port_ask(data, KT_MSG_KERNEL_REQUEST, payload, len, kt_now_ns() + ASK_LIMIT_NS,
-			&frame, reterr);
+	r = kt_port_ask(data, KT_MSG_KERNEL_REQUEST, KT_MSG_KERNEL_REPLY, payload, len,
+			kt_now_ns() + ASK_LIMIT_NS, &frame, reterr);
 	if (r < 0)
 		return r;
-	if (frame.type != KT_MSG_KERNEL_REPLY)
-		return kt_err_set(reterr, -EPROTO, "the host sent '%s' where 'KOPR' was due",
-				  kt_frame_type_text(frame.type, type));
 	return kt_kop_reply_decode(frame.payload, frame.len, ret_reply, reterr);
 }
 

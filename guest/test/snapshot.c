@@ -51,18 +51,14 @@ static int serve_by_port(void *data, const struct kt_snapshot_request *request,
 {
 	KT_FREE char *payload = NULL;
 	struct kt_frame frame;
-	char type[5];
 	int r = kt_snapshot_request_encode(request, &payload);
 
 	if (r < 0)
 		return kt_err_oom(reterr);
-	r = kt_port_ask(data, KT_MSG_SNAPSHOT_REQUEST, payload, strlen(payload),
-			kt_now_ns() + ASK_LIMIT_NS, &frame, reterr);
+	r = kt_port_ask(data, KT_MSG_SNAPSHOT_REQUEST, KT_MSG_SNAPSHOT_REPLY, payload,
+			strlen(payload), kt_now_ns() + ASK_LIMIT_NS, &frame, reterr);
 	if (r < 0)
 		return r;
-	if (frame.type != KT_MSG_SNAPSHOT_REPLY)
-		return kt_err_set(reterr, -EPROTO, "the host sent '%s' where 'SNRP' was due",
-				  kt_frame_type_text(frame.type, type));
 	return kt_snapshot_reply_decode(frame.payload, frame.len, ret_reply, reterr);
 }
 

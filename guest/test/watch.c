@@ -26,10 +26,8 @@ static int ask_locked(struct kt_kernel_memory *memory, struct kt_wop_request *re
 	request->id = ++memory->id;
 	if (kt_wop_request_encode(request, &payload, &len) < 0)
 		return kt_err_oom(reterr);
-	r = kt_port_ask(memory->port, KT_MSG_WATCH_REQUEST, payload, len,
+	r = kt_port_ask(memory->port, KT_MSG_WATCH_REQUEST, KT_MSG_WATCH_REPLY, payload, len,
 			kt_now_ns() + ASK_LIMIT_NS, &frame, reterr);
-	if (r == 0 && frame.type != KT_MSG_WATCH_REPLY)
-		r = kt_err_set(reterr, -EPROTO, "the host answered with another frame");
 	if (r == 0)
 		r = kt_wop_reply_decode(frame.payload, frame.len, ret_reply, reterr);
 	if (r == 0 && ret_reply->id != request->id)

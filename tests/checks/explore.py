@@ -16,8 +16,8 @@ import sys
 TIMEOUT_S = 600
 SEEDS = "200"
 AGAIN = 2
-# Each fault, and what its failure says. The faults of BPF programs are named on the command line:
-# one seed in some sixty ends otherwise (docs/reproducibility.md, "Known faults").
+# Each fault, and what its failure says. The faults of BPF programs take minutes to find, so they
+# are named on the command line.
 TESTS = {
     "racy_wakeup": "shared->done == 2",
     "racy_locks": "shared->done == 2",

@@ -24,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(sys.argv[1]) / "tests/nested"))
 from initramfs import Initramfs  # noqa: E402
 
 LOOK_EVERY_S = 0.1  # leaves the guest the CPU that looking takes from it
-TIMEOUT_S = 120
+TIMEOUT_S = 600
 NOT_YET = "VMCOREINFO"
 
 # What the guest says. The task "sleep" stands still, so that its values do not change meanwhile.

@@ -33,7 +33,7 @@ def main():
         junit, gtest = f"{directory}/junit.xml", f"{directory}/gtest.xml"
         command = [sample, "--exact", "--tap", "--junit", junit, f"--gtest_output=xml:{gtest}",
                    *TESTS]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=600)
         check(run.returncode == 100, "the exit status is that of the failure")
         lines = run.stdout.splitlines()
         check(lines[:2] == ["TAP version 13", "1..5"], "TAP: version and plan")
@@ -45,11 +45,11 @@ def main():
         check("Summary" in run.stderr, "the text for people goes to standard error")
 
         run = subprocess.run([sample, "--exact", "--meson", "run_fails", "skips"],
-                             capture_output=True, text=True, timeout=120)
+                             capture_output=True, text=True, timeout=600)
         check(run.returncode == 0 and re.search("^not ok . - run_fails", run.stdout, re.M),
               "--meson: the verdict is in the TAP, not in the exit status")
         run = subprocess.run([sample, "--exact", "--meson", "--global-timeout", "1ms", "hangs",
-                              "run_fails"], capture_output=True, text=True, timeout=120)
+                              "run_fails"], capture_output=True, text=True, timeout=600)
         check(run.returncode == 99, "--meson: a plan that is not complete is an error")
 
         root, found = cases(junit)
@@ -70,16 +70,16 @@ def main():
         check(found["skips"].get("result") == "skipped", "GoogleTest: skipped")
 
         command = [sample, "--exact", "--junit", "/nonexistent/junit.xml", "warning_is_expected"]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=600)
         check(run.returncode == 110 and "/nonexistent/junit.xml" in run.stderr
               and "PASS" not in run.stdout, "a report that cannot be written is told at once")
         run = subprocess.run(["sh", "-c", '"$0" --exact --junit - skips | cat', sample],
-                             capture_output=True, text=True, timeout=120)
+                             capture_output=True, text=True, timeout=600)
         check(ElementTree.fromstring(run.stdout.encode()).tag == "testsuites",
               "JUnit on standard output")
         run = subprocess.run(["bash", "-c", '"$0" --exact run_fails skips | head -n1; '
                               'echo ${PIPESTATUS[0]}', sample], capture_output=True, text=True,
-                             timeout=120)
+                             timeout=600)
         # Another run on the host may use its CPUs meanwhile, which is told.
         said = [line for line in run.stderr.splitlines()
                 if not line.startswith("warning: waiting for CPUs")]
@@ -88,7 +88,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run([payload, "--exact", "-o", directory, "payload_tap_fails"],
-                       capture_output=True, timeout=120)
+                       capture_output=True, timeout=600)
         base = f"{directory}/payload_tap_fails"
         result = json.loads(pathlib.Path(f"{base}.json").read_text())["attempts"][0]["result"]
         entry = result["scenario"]["payloads"][0]
@@ -99,7 +99,7 @@ def main():
               "-o: what a failing payload has written is in TEST.json and TEST.stdout")
 
         subprocess.run([payload, "--exact", "-o", directory, "payload_checks_fail",
-                        "payload_is_endless"], capture_output=True, timeout=120)
+                        "payload_is_endless"], capture_output=True, timeout=600)
 
         def only_payload(name):
             text = pathlib.Path(f"{directory}/{name}.json").read_text()
@@ -116,7 +116,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run([ktests, "--exact", "-o", directory, "leftover_children", "idle_halt"],
-                       capture_output=True, timeout=120)
+                       capture_output=True, timeout=600)
 
         def left_behind(name):
             text = pathlib.Path(f"{directory}/{name}.json").read_text()

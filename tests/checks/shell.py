@@ -16,7 +16,7 @@ import sys
 import termios
 import time
 
-TIMEOUT_S = 60
+TIMEOUT_S = 600
 
 
 class Terminal:

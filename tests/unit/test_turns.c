@@ -31,11 +31,14 @@ struct kt_qemu_cpu {
 };
 
 struct qemu_plugin_insn {
-	uint8_t bytes[2];
+	uint8_t bytes[5];
+	uint8_t len; /* 0: two zero bytes */
 };
 
+/* @n times the same instruction. */
 struct qemu_plugin_tb {
 	struct qemu_plugin_insn insn;
+	size_t n;
 };
 
 static struct {
@@ -46,6 +49,7 @@ static struct {
 	uint64_t wakes_at;
 	void (*on_block)(unsigned int vcpu, void *data);
 	void (*on_insn)(unsigned int vcpu, void *data);
+	unsigned int n_on_insn; /* instructions that call it */
 	void (*on_access)(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
 			  void *data);
 	void (*on_pause)(unsigned int vcpu, void *data);
@@ -96,7 +100,7 @@ static void call(struct kt_qemu_cpu *cpu, void (*fn)(struct kt_qemu_cpu *cpu, ui
 
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb)
 {
-	return tb->insn.bytes[0] ? 1 : BLOCK;
+	return tb->n;
 }
 
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i)
@@ -107,11 +111,12 @@ struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb
 
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn)
 {
-	return sizeof(insn->bytes);
+	return insn->len ?: 2;
 }
 
 size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *dest, size_t len)
 {
+	len = KT_MIN(len, qemu_plugin_insn_size(insn));
 	memcpy(dest, insn->bytes, len);
 	return len;
 }
@@ -130,6 +135,7 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
 {
 	(void)insn, (void)flags, (void)data;
 	machine.on_insn = cb;
+	machine.n_on_insn++;
 }
 
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
@@ -162,8 +168,8 @@ uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *hwaddr)
 
 static void begin(unsigned int n, struct kt_turns how)
 {
-	static struct qemu_plugin_tb pause = { { { 0xf3, 0x90 } } };
-	static struct qemu_plugin_tb other;
+	static struct qemu_plugin_tb pause = { { { 0xf3, 0x90 }, 2 }, 1 };
+	static struct qemu_plugin_tb other = { .n = BLOCK };
 
 	memset(&machine, 0, sizeof(machine));
 	machine.n = n;
@@ -433,4 +439,53 @@ Test(conflict, the_turn_ends_behind_the_access)
 			return;
 		}
 	cr_assert(false, "no seed has found a conflict");
+}
+
+Test(conflict, a_new_block_knows_nothing_of_the_last_access)
+{
+	for (uint64_t seed = 0; seed < 60; seed++)
+		if (conflicts_of(seed, true, true)) {
+			for (unsigned int i = 0; i < 600; i++) {
+				machine.current = &machine.cpus[i % 2];
+				machine.on_access(0, true, WORD, NULL);
+				machine.current = &machine.cpus[1 - i % 2];
+				machine.on_block(0, (void *)(uintptr_t)1);
+				machine.current->leaves = false;
+				machine.on_insn(0, NULL);
+				cr_assert(not(machine.current->leaves), "access %u", i);
+			}
+			return;
+		}
+	cr_assert(false, "no seed has found a conflict");
+}
+
+/* How many of BLOCK such instructions, which follow each other, can be left before. */
+static unsigned int n_left(struct qemu_plugin_insn insn)
+{
+	struct qemu_plugin_tb block = { insn, BLOCK };
+
+	for (uint64_t seed = 0; !machine.on_access && seed < 60; seed++)
+		begin(2, (struct kt_turns){ .seed = seed, .policy = KT_TURNS_CONFLICT });
+	machine.n_on_insn = 0;
+	kt_conflicts_on_translate(&block);
+	return machine.n_on_insn;
+}
+
+Test(conflict, a_block_is_left_where_its_registers_are_known)
+{
+	cr_assert(eq(u32, n_left((struct qemu_plugin_insn){ { 0x89, 0x07 }, 2 }), BLOCK - 1),
+		  "not before the first one");
+	cr_assert(zero(u32, n_left((struct qemu_plugin_insn){ { 0xf3, 0x48, 0xab }, 3 })),
+		  "rep stosq");
+	cr_assert(zero(u32, n_left((struct qemu_plugin_insn){ { 0x66, 0xf3, 0xa5 }, 3 })),
+		  "rep movsw");
+	cr_assert(zero(u32, n_left((struct qemu_plugin_insn){ { 0xf2, 0xae }, 2 })), "repne scasb");
+	cr_assert(zero(u32, n_left((struct qemu_plugin_insn){ { 0xf3, 0x67, 0x6e }, 3 })),
+		  "rep outsb");
+	cr_assert(eq(u32, n_left((struct qemu_plugin_insn){ { 0xa4 }, 1 }), BLOCK - 1), "movsb");
+	cr_assert(eq(u32, n_left((struct qemu_plugin_insn){ { 0xf3, 0x0f, 0xb8, 0xc0 }, 4 }),
+		     BLOCK - 1),
+		  "popcnt");
+	cr_assert(eq(u32, n_left((struct qemu_plugin_insn){ { 0xf3, 0xf3, 0xf3 }, 3 }), BLOCK - 1),
+		  "prefixes only");
 }

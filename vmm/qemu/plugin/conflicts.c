@@ -19,6 +19,18 @@
  * Words of user space are told by their physical address, because processes share pages under
  * different addresses and use the same address for different pages.
  *
+ * A vCPU leaves a block at an instruction only where QEMU can restore the guest's registers from
+ * what it knows about that instruction:
+ *
+ *  - Not at the first one, which the end of a turn reaches anyway. QEMU executes single
+ *    instructions as blocks of their own, as after the hit of a watch, and takes for granted that
+ *    they are executed.
+ *  - Not at a string instruction with a REP prefix. QEMU notes for it that the kind of the flags'
+ *    last result is in memory, and lets the instruction itself store it there. Before that, the
+ *    guest's flags would be taken for those of the block's beginning: the direction flag was set
+ *    behind a subtraction, for example. With icount a block ends behind this instruction, so that
+ *    the turn ends there.
+ *
  * Blocks that watch accesses take twice as long. Those that were translated before a seed asks for
  * conflicts do not watch, and are translated again then.
  *
@@ -32,6 +44,7 @@
 #define USER_END      (UINT64_C(1) << 56) /* with five levels of page tables */
 #define WORD_SHIFT    3
 #define SWITCH_ONE_IN 3          /* conflicts at a word that was chosen */
+#define INSN_LEN_MAX  15         /* of x86 */
 #define NOTHING       UINT64_MAX /* the share mask of what is not looked at */
 
 /* Of so many seeds, the first look at user space, later ones at the kernel, the last nowhere. */
@@ -157,6 +170,36 @@ static void on_insn(unsigned int vcpu, void *data)
 	kt_api.cpu_loop_exit_restore(kt_api_current_cpu(), (uintptr_t)__builtin_return_address(0));
 }
 
+void kt_conflicts_on_block(void)
+{
+	conflicts.leave = false;
+}
+
+static bool is_prefix(uint8_t byte)
+{
+	static const uint8_t legacy[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0 };
+
+	return memchr(legacy, byte, sizeof(legacy)) || (byte & 0xf0) == 0x40;
+}
+
+/* INS, OUTS, MOVS, CMPS, STOS, LODS and SCAS (Intel SDM, volume 2, appendix A). */
+static bool is_string(uint8_t opcode)
+{
+	return (opcode >= 0x6c && opcode <= 0x6f) || (opcode >= 0xa4 && opcode <= 0xa7) ||
+	       (opcode >= 0xaa && opcode <= 0xaf);
+}
+
+static bool is_repeated(const struct qemu_plugin_insn *insn)
+{
+	uint8_t bytes[INSN_LEN_MAX];
+	size_t n = qemu_plugin_insn_data(insn, bytes, sizeof(bytes)), i = 0;
+	bool rep = false;
+
+	for (; i < n && (is_prefix(bytes[i]) || bytes[i] == 0xf2 || bytes[i] == 0xf3); i++)
+		rep |= !is_prefix(bytes[i]);
+	return rep && i < n && is_string(bytes[i]);
+}
+
 void kt_conflicts_on_translate(struct qemu_plugin_tb *tb)
 {
 	size_t n = conflicts.translated ? qemu_plugin_tb_n_insns(tb) : 0;
@@ -164,7 +207,8 @@ void kt_conflicts_on_translate(struct qemu_plugin_tb *tb)
 	for (size_t i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_insn, KT_CB_R_REGS, NULL);
+		if (i && !is_repeated(insn))
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_insn, KT_CB_R_REGS, NULL);
 		qemu_plugin_register_vcpu_mem_cb(insn, on_access, KT_CB_NO_REGS, KT_MEM_RW_RW,
 						 NULL);
 	}

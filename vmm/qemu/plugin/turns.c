@@ -85,6 +85,7 @@ static void on_block(unsigned int vcpu, void *n_insns)
 	(void)vcpu;
 	kt_idle_on_block();
 	kt_limit_on_block();
+	kt_conflicts_on_block();
 	turns.made.insns += (uintptr_t)n_insns;
 	turns.left -= (int64_t)(uintptr_t)n_insns;
 	if (cpu != turns.cpu)

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The words of the command line: a command and its arguments, or parts of test names. */
+
+#include "framework/options/options.h"
+
+/* Adds @text, which must outlive @strings. 0 or -ENOMEM. */
+int kt_strings_add(struct kt_strings *strings, const char *text, struct kt_err *reterr);
+
+/*
+ * Applies the @n arguments that are not options, in their order, to @options, which has the options
+ * already. words[-1] must exist: it is an option or argv[0]. Strings are not copied. 0, or -EINVAL
+ * for a command that is unknown or has too many words.
+ */
+int kt_words_apply(struct kt_options *options, char **words, int n, struct kt_err *reterr);
