@@ -55,7 +55,7 @@ def end_by(command, sig, when, workdir):
     run = subprocess.Popen([*command, "--no-capture", "-v"], cwd=workdir,
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, start_new_session=True)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while when and when not in run.stdout.readline():
         if time.monotonic() > deadline:
             return f"{when} never appeared"

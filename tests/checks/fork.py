@@ -57,7 +57,7 @@ class Cache:
 
 
 def wait_for(what, condition):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         if time.monotonic() > deadline:
             sys.exit(f"failed: {what} never came")
