@@ -4,14 +4,15 @@
 
 usage: repeat.py KTESTS SAMPLE [RUNS]
 
-RUNS is how often each test runs on the host as it is, and again beside four busy loops and another
-run, while QEMU's main loop is woken thousands of times per second (plugin/noise.c). Without RUNS,
-each test runs twice, and only some of them beside a load.
+RUNS is how often each test runs on the host as it is, two at a time, and again beside four busy
+loops and another run, eight at a time, while QEMU's main loop is woken thousands of times per
+second (plugin/noise.c). Without RUNS, each test runs twice, and only some of them beside a load.
 What a run prints, the kernel's log with its time stamps among it, the result with steps, workers
 and metrics, and a snapshot of the machine must be equal. Machines are forked, and booted for each
 run. Templates are those of the cache, made again from nothing, and those of another binary.
 """
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -91,22 +92,26 @@ def load(ktests):
 def same(ktests, tests, runs, *options):
     """Traces of the tests, each the same in all runs."""
     quiet = {test: trace(ktests, test, "--seed", "7", *options) for test in tests}
-    for _ in range(runs - 1):
-        compare(ktests, quiet, *options)
     if not runs:
-        compare(ktests, quiet, "-v", *options, env=NOISE)
+        compare(ktests, quiet, 1, 1, "-v", *options, env=NOISE)
+    else:
+        compare(ktests, quiet, runs - 1, 2, *options)
     loaded = {test: text for test, text in quiet.items() if runs or test in LOADED_TESTS}
     with load(ktests) if loaded else contextlib.nullcontext():
-        for _ in range(max(runs, 1)):
-            compare(ktests, loaded, "-v", *options, env=NOISE)
+        compare(ktests, loaded, runs or 1, 8 if runs else 1, "-v", *options, env=NOISE)
     return quiet
 
 
-def compare(ktests, wanted, *options, env=None):
-    for test, text in wanted.items():
-        again = trace(ktests, test, "--seed", "7", *options, env=env)
-        check_quietly(again == text, f"{test} repeats ({' '.join(options)})",
-                      first_difference(text, again))
+def compare(ktests, wanted, runs, at_a_time, *options, env=None):
+    """Each test has the wanted trace @runs times more. The budget lets so many run at a time."""
+    def once(test):
+        again = trace(ktests, test, "--seed", "7", "-j", "16", *options, env=env)
+        check_quietly(again == wanted[test], f"{test} repeats ({' '.join(options)})",
+                      first_difference(wanted[test], again))
+
+    with concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
+        for done in [pool.submit(once, test) for _ in range(runs) for test in wanted]:
+            done.result()
 
 
 def in_new_cache(ktests, wanted):
