@@ -74,13 +74,29 @@ static int error_post(struct kt_ctx *ctx)
 	return check_error(ctx, "SCX_EXIT_ERROR_BPF", KT_SCX_EXIT_ERROR_BPF);
 }
 
+/* Captures on request have nothing to do with the error: they are served before and after it. */
+static int requests_post(struct kt_ctx *ctx)
+{
+	struct kt_view before = kt_snapshot(ctx, "before"), after = kt_snapshot(ctx, "after");
+	struct kt_view claimed = kt_snapshot(ctx, "exit-claimed");
+	uint64_t clocks[3];
+
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(before, "runqueues.0.clock"), &clocks[0]));
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(claimed, "runqueues.0.clock"), &clocks[1]));
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(after, "runqueues.0.clock"), &clocks[2]));
+	KT_EXPECT(ctx, clocks[0] < clocks[1] && clocks[1] < clocks[2]);
+	return error_post(ctx);
+}
+
 KTEST(freeze_at_error, .summary = "the machine stands when a scheduler reports an error of its own",
       .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .duration_ms = 400,
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF },
       .steps = KT_STEPS({ MIXED(3), .hold = KT_HOLD_MS(50) },
-			{ KT_OPS(TELL("error", 7), KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)),
-			  .hold = KT_HOLD_MS(50) }),
-      .post_vm = error_post);
+			{ KT_OPS(KT_CAPTURE_SNAPSHOT("before"), TELL("error", 7),
+				 KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)),
+			  .hold = KT_HOLD_MS(50) },
+			{ KT_OPS(KT_CAPTURE_SNAPSHOT("after")) }),
+      .post_vm = requests_post);
 
 static int stall_post(struct kt_ctx *ctx)
 {
