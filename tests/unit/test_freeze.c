@@ -26,7 +26,7 @@ Test(rendezvous, every_set_of_arrivals)
 	struct kt_rendezvous rendezvous;
 
 	for (unsigned int arrived = 0; arrived < 16; arrived++) {
-		kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 4, 100);
+		kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 4, 100, UINT64_MAX);
 		for (unsigned int i = 0; i < 4; i++)
 			if (arrived >> i & 1)
 				kt_rendezvous_arrive(&rendezvous, i);
@@ -39,12 +39,23 @@ Test(rendezvous, every_set_of_arrivals)
 	}
 }
 
+Test(rendezvous, its_owner_may_be_less_patient)
+{
+	struct kt_rendezvous rendezvous;
+
+	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_THAW, 1, 100, 150);
+	cr_assert(eq(int, kt_rendezvous_judge(&rendezvous, 149), KT_RENDEZVOUS_WAITING));
+	cr_assert(eq(int, kt_rendezvous_judge(&rendezvous, 150), KT_RENDEZVOUS_LATE));
+	kt_rendezvous_arrive(&rendezvous, 0);
+	cr_assert(eq(int, kt_rendezvous_judge(&rendezvous, 150), KT_RENDEZVOUS_COMPLETE));
+}
+
 Test(rendezvous, the_missing_are_named)
 {
 	struct kt_rendezvous rendezvous;
 	char text[80], small[12];
 
-	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 4, 0);
+	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 4, 0, UINT64_MAX);
 	cr_assert(eq(str, (char *)kt_rendezvous_describe(&rendezvous, text, sizeof(text)),
 		     "vCPU 0, 1, 2 and 3 of 4 did not park"));
 	(void)kt_rendezvous_describe(&rendezvous, small, sizeof(small));
@@ -55,14 +66,14 @@ Test(rendezvous, the_missing_are_named)
 	kt_rendezvous_arrive(&rendezvous, 4);
 	cr_assert(eq(str, (char *)kt_rendezvous_describe(&rendezvous, text, sizeof(text)),
 		     "vCPU 1 and 2 of 4 did not park"));
-	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_THAW, 200, 0);
+	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_THAW, 200, 0, UINT64_MAX);
 	for (unsigned int i = 0; i < 200; i++)
 		if (i != 130)
 			kt_rendezvous_arrive(&rendezvous, i);
 	cr_assert(eq(str, (char *)kt_rendezvous_describe(&rendezvous, text, sizeof(text)),
 		     "vCPU 130 of 200 did not run again"));
 	cr_assert(eq(u64, rendezvous.deadline_ns, KT_RENDEZVOUS_NS));
-	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 100000, 0);
+	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 100000, 0, UINT64_MAX);
 	kt_rendezvous_arrive(&rendezvous, 99999);
 	cr_assert(eq(u32, rendezvous.n_vcpus, KT_RENDEZVOUS_VCPUS_MAX));
 }
