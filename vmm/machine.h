@@ -261,10 +261,13 @@ int kt_machine_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct
  */
 int kt_machine_port_write(struct kt_machine *machine, const struct iovec *parts, size_t n);
 
-/* Stops all vCPUs. Returns 0 when every vCPU is out of guest code. */
+/*
+ * Stops all vCPUs. Returns 0 when every vCPU is out of guest code. -ETIMEDOUT, at @deadline_ns or
+ * after 30 s: the text names those that are not. A machine in which one is missing is ended.
+ */
 int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 
-/* Lets a paused machine run. */
+/* Lets a paused machine run. It has the same bound. */
 int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 
 /*

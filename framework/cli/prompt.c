@@ -8,6 +8,7 @@
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "vmm/freeze/rendezvous.h"
 
 /*
  * The prompt needs nothing of the guest but its RAM, so it also answers when the guest hangs. While
@@ -18,7 +19,7 @@
  * carriage return.
  */
 
-#define PAUSE_LIMIT_NS (5 * KT_NSEC_PER_SEC)
+#define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
 
 static const char prompt_text[] = "inspect> ";
 

@@ -15,6 +15,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "vmm/freeze/freeze.h"
+#include "vmm/freeze/rendezvous.h"
 #include "wire/json.h"
 #include "wire/watch_op.h"
 
@@ -26,7 +27,7 @@
  * Hits are kept in the outcome as JSON, which the runner and .post_vm get.
  */
 
-#define PAUSE_LIMIT_NS (5 * KT_NSEC_PER_SEC)
+#define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
 #define POLL_NS        (100 * KT_NSEC_PER_MSEC)
 #define HITS_MAX       1000u
 

@@ -11,6 +11,7 @@
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "vmm/freeze/rendezvous.h"
 #include "vmm/kernel_access.h"
 #include "wire/kernel_op.h"
 
@@ -20,7 +21,7 @@
  * batch stops the machine, once for all of it.
  */
 
-#define PAUSE_LIMIT_NS (5 * KT_NSEC_PER_SEC)
+#define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
 
 static int give_memory(void *source, struct kt_mem *ret_mem, struct kt_err *reterr)
 {

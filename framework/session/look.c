@@ -5,6 +5,7 @@
 
 #include "framework/session/kernel_memory.h"
 #include "util/clock.h"
+#include "vmm/freeze/rendezvous.h"
 
 /*
  * Values are printed once: at the end of the hold of a step, while its workers live and a scheduler
@@ -12,7 +13,7 @@
  * cannot be shown makes the test an ERROR.
  */
 
-#define PAUSE_LIMIT_NS (5 * KT_NSEC_PER_SEC)
+#define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
 
 static void note_failure(struct kt_session_state *session, const char *text)
 {

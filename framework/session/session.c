@@ -18,6 +18,7 @@
 #include "util/clock.h"
 #include "util/io.h"
 #include "util/signals.h"
+#include "vmm/freeze/rendezvous.h"
 
 /*
  * The process of one attempt. The runner forks it and reads its report; it owns the event loop and,
@@ -29,7 +30,7 @@
  * merges its error into the outcome and goes on.
  */
 
-#define PAUSE_LIMIT_NS  (5 * KT_NSEC_PER_SEC) /* for QEMU to answer */
+#define PAUSE_LIMIT_NS  KT_RENDEZVOUS_NS
 #define LAST_EVENTS_MAX 1000                  /* that are taken from a machine that stands */
 
 void kt_session_report(int report_fd, const char *kind, const char *text)

@@ -13,6 +13,7 @@
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "vmm/freeze/rendezvous.h"
 #include "vmm/snapshot/view.h"
 #include "wire/json.h"
 
@@ -25,7 +26,7 @@
  * needed last is kept too, because views of one report follow each other.
  */
 
-#define PAUSE_LIMIT_NS (5 * KT_NSEC_PER_SEC)
+#define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
 
 /* What each vCPU was at; NULL: @reterr says why that is not known. To be freed. */
 static struct kt_registers *read_registers(struct kt_session_state *session, unsigned int n,

@@ -19,7 +19,6 @@
 
 KT_SCHEDULER(freeze_fault, .object = FIXTURE("fault"));
 KT_SCHEDULER(freeze_starves, .object = FIXTURE("fault"), .args = KT_ARGS("starve_ms=100000"));
-KT_SCHEDULER(freeze_other, .object = FIXTURE("fifo"));
 
 #define MIXED(n)            KT_SETUP({ .name = "w", .work = KT_WORK(KT_MIXED, .workers = (n)) })
 #define SPINNERS(n)         KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = (n)) })
@@ -74,13 +73,29 @@ static int error_post(struct kt_ctx *ctx)
 	return check_error(ctx, "SCX_EXIT_ERROR_BPF", KT_SCX_EXIT_ERROR_BPF);
 }
 
+/* Captures on request have nothing to do with the error: they are served before and after it. */
+static int requests_post(struct kt_ctx *ctx)
+{
+	struct kt_view before = kt_snapshot(ctx, "before"), after = kt_snapshot(ctx, "after");
+	struct kt_view claimed = kt_snapshot(ctx, "exit-claimed");
+	uint64_t clocks[3];
+
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(before, "runqueues.0.clock"), &clocks[0]));
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(claimed, "runqueues.0.clock"), &clocks[1]));
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(after, "runqueues.0.clock"), &clocks[2]));
+	KT_EXPECT(ctx, clocks[0] < clocks[1] && clocks[1] < clocks[2]);
+	return error_post(ctx);
+}
+
 KTEST(freeze_at_error, .summary = "the machine stands when a scheduler reports an error of its own",
       .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .duration_ms = 400,
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF },
       .steps = KT_STEPS({ MIXED(3), .hold = KT_HOLD_MS(50) },
-			{ KT_OPS(TELL("error", 7), KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)),
-			  .hold = KT_HOLD_MS(50) }),
-      .post_vm = error_post);
+			{ KT_OPS(KT_CAPTURE_SNAPSHOT("before"), TELL("error", 7),
+				 KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)),
+			  .hold = KT_HOLD_MS(50) },
+			{ KT_OPS(KT_CAPTURE_SNAPSHOT("after")) }),
+      .post_vm = requests_post);
 
 static int stall_post(struct kt_ctx *ctx)
 {
@@ -135,34 +150,6 @@ KTEST(freeze_at_half, .summary = "a starved task is captured at half of the watc
       .scheduler = KT_SCHEDULER_REF(freeze_starves), TWO_CPUS, .watchdog_ms = 1000,
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL }, .run = early_run,
       .post_vm = early_post);
-
-/* A detach is no error, nor is what comes after it at the same address. */
-static int swap_post(struct kt_ctx *ctx)
-{
-	if (kt_vm_failed(ctx))
-		return 0;
-	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-claimed"), 1);
-	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-missed"), 0);
-	return check_error(ctx, "SCX_EXIT_ERROR_BPF", KT_SCX_EXIT_ERROR_BPF);
-}
-
-static int swap_run(struct kt_ctx *ctx)
-{
-	for (int i = 0; i < 5; i++) {
-		KT_ASSERT_OK(ctx,
-			     kt_apply(ctx, KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(freeze_other))));
-		KT_ASSERT_OK(ctx,
-			     kt_apply(ctx, KT_REPLACE_SCHEDULER(KT_SCHEDULER_REF(freeze_fault))));
-	}
-	KT_ASSERT_OK(ctx, kt_apply(ctx, TELL("error", 7)));
-	return kt_apply(ctx, KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS));
-}
-
-KTEST(freeze_after_swaps,
-      .summary = "ten replacements, and then the error of the last is the only hit",
-      .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .timeout_ms = 120000,
-      .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_BPF }, .run = swap_run,
-      .schedulers = KT_SCHEDULERS(KT_SCHEDULER_REF(freeze_other)), .post_vm = swap_post);
 
 /* ---- Watches ---- */
 

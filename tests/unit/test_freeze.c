@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The decisions of the freeze coordinator, over all of their transitions. */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -27,7 +26,7 @@ Test(rendezvous, every_set_of_arrivals)
 	struct kt_rendezvous rendezvous;
 
 	for (unsigned int arrived = 0; arrived < 16; arrived++) {
-		kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 4, 100);
+		kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 4, 100, UINT64_MAX);
 		for (unsigned int i = 0; i < 4; i++)
 			if (arrived >> i & 1)
 				kt_rendezvous_arrive(&rendezvous, i);
@@ -40,12 +39,23 @@ Test(rendezvous, every_set_of_arrivals)
 	}
 }
 
+Test(rendezvous, its_owner_may_be_less_patient)
+{
+	struct kt_rendezvous rendezvous;
+
+	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_THAW, 1, 100, 150);
+	cr_assert(eq(int, kt_rendezvous_judge(&rendezvous, 149), KT_RENDEZVOUS_WAITING));
+	cr_assert(eq(int, kt_rendezvous_judge(&rendezvous, 150), KT_RENDEZVOUS_LATE));
+	kt_rendezvous_arrive(&rendezvous, 0);
+	cr_assert(eq(int, kt_rendezvous_judge(&rendezvous, 150), KT_RENDEZVOUS_COMPLETE));
+}
+
 Test(rendezvous, the_missing_are_named)
 {
 	struct kt_rendezvous rendezvous;
 	char text[80], small[12];
 
-	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 4, 0);
+	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 4, 0, UINT64_MAX);
 	cr_assert(eq(str, (char *)kt_rendezvous_describe(&rendezvous, text, sizeof(text)),
 		     "vCPU 0, 1, 2 and 3 of 4 did not park"));
 	(void)kt_rendezvous_describe(&rendezvous, small, sizeof(small));
@@ -56,14 +66,14 @@ Test(rendezvous, the_missing_are_named)
 	kt_rendezvous_arrive(&rendezvous, 4);
 	cr_assert(eq(str, (char *)kt_rendezvous_describe(&rendezvous, text, sizeof(text)),
 		     "vCPU 1 and 2 of 4 did not park"));
-	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_THAW, 200, 0);
+	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_THAW, 200, 0, UINT64_MAX);
 	for (unsigned int i = 0; i < 200; i++)
 		if (i != 130)
 			kt_rendezvous_arrive(&rendezvous, i);
 	cr_assert(eq(str, (char *)kt_rendezvous_describe(&rendezvous, text, sizeof(text)),
 		     "vCPU 130 of 200 did not run again"));
 	cr_assert(eq(u64, rendezvous.deadline_ns, KT_RENDEZVOUS_NS));
-	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 100000, 0);
+	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 100000, 0, UINT64_MAX);
 	kt_rendezvous_arrive(&rendezvous, 99999);
 	cr_assert(eq(u32, rendezvous.n_vcpus, KT_RENDEZVOUS_VCPUS_MAX));
 }
@@ -147,26 +157,20 @@ Test(exit_watch, no_address_is_armed_without_its_scheduler)
 						   KT_EXIT_REBIND };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(ticks); i++) {
-		bool was_armed = ticks[i] != KT_EXIT_PUBLISH;
-		uint64_t address = was_armed ? A + 8 : 0, sched = was_armed ? A : 0;
-		struct kt_exit_slot slot = { address, sched };
-		struct kt_exit_store stores[2];
-		size_t n;
+		bool armed = ticks[i] != KT_EXIT_PUBLISH, sched = armed;
+		enum kt_exit_store stores[2];
+		size_t n = kt_exit_plan(ticks[i], stores);
 
-		kt_exit_slot_plan(ticks[i], B + 8, B, stores, &n);
 		cr_assert(eq(sz, n, ticks[i] == KT_EXIT_HOLD ? 0 : 2));
 		for (size_t j = 0; j < n; j++) {
-			*(stores[j].what == KT_EXIT_STORE_ADDRESS ? &address : &sched) =
-				stores[j].value;
-			cr_assert(sched || !address, "tick %zu, store %zu", i, j);
+			if (stores[j] == KT_EXIT_SET_ADDRESS || stores[j] == KT_EXIT_CLEAR_ADDRESS)
+				armed = stores[j] == KT_EXIT_SET_ADDRESS;
+			else
+				sched = stores[j] == KT_EXIT_SET_SCHED;
+			cr_assert(sched || !armed, "tick %zu, store %zu", i, j);
 		}
-		kt_exit_slot_apply(&slot, ticks[i], B + 8, B);
-		cr_assert(eq(u64, atomic_load(&slot.address), address));
-		cr_assert(eq(u64, atomic_load(&slot.sched), sched));
-		cr_assert(eq(u64, address,
-			     ticks[i] == KT_EXIT_HOLD      ? A + 8
-			     : ticks[i] == KT_EXIT_PUBLISH ? B + 8
-							   : 0));
+		cr_assert(eq(int, armed, ticks[i] == KT_EXIT_HOLD || ticks[i] == KT_EXIT_PUBLISH));
+		cr_assert(eq(int, sched, armed), "tick %zu", i);
 	}
 }
 
@@ -295,46 +299,6 @@ Test(captures, an_error_without_a_capture)
 	kt_dual_took(&failed, kt_dual_on(&failed, KT_DUAL_WAITS), KT_CAPTURE_WHOLE);
 	kt_dual_took(&failed, kt_dual_on(&failed, KT_DUAL_CLAIMED), KT_CAPTURE_NONE);
 	cr_assert(eq(int, kt_dual_schema(&failed), KT_DUAL_SCHEMA_EARLY_ONLY_LATE_SUPPRESSED));
-}
-
-Test(captures, one_is_in_flight)
-{
-	struct kt_captures captures = { 0 };
-
-	cr_assert(eq(int, kt_captures_ask(&captures, false), KT_CAPTURES_START));
-	cr_assert(eq(int, kt_captures_ask(&captures, false), KT_CAPTURES_WAIT));
-	cr_assert(eq(int, kt_captures_ask(&captures, true), KT_CAPTURES_WAIT));
-	cr_assert(eq(int, kt_captures_ask(&captures, true), KT_CAPTURES_REFUSE));
-	cr_assert(eq(int, kt_captures_end(&captures), KT_CAPTURES_ERROR), "the error first");
-	cr_assert(eq(int, kt_captures_ask(&captures, true), KT_CAPTURES_WAIT));
-	cr_assert(eq(int, kt_captures_end(&captures), KT_CAPTURES_ERROR));
-	cr_assert(eq(int, kt_captures_end(&captures), KT_CAPTURES_FIRST));
-	cr_assert(captures.in_flight);
-	cr_assert(eq(int, kt_captures_end(&captures), KT_CAPTURES_IDLE));
-	cr_assert(eq(int, kt_captures_ask(&captures, true), KT_CAPTURES_START));
-}
-
-Test(captures, few_wait)
-{
-	struct kt_captures captures = { 0 };
-
-	(void)kt_captures_ask(&captures, false);
-	for (unsigned int i = 0; i < KT_CAPTURES_WAITING_MAX; i++)
-		cr_assert(eq(int, kt_captures_ask(&captures, false), KT_CAPTURES_WAIT));
-	cr_assert(eq(int, kt_captures_ask(&captures, false), KT_CAPTURES_REFUSE));
-	cr_assert(eq(int, kt_captures_ask(&captures, true), KT_CAPTURES_WAIT));
-}
-
-/* Requests have nothing to do with the error: after it they are served as before. */
-Test(captures, requests_are_served_after_the_error)
-{
-	struct kt_captures captures = { 0 };
-	struct kt_dual dual = { 0 };
-
-	kt_dual_took(&dual, kt_dual_on(&dual, KT_DUAL_CLAIMED), KT_CAPTURE_WHOLE);
-	cr_assert(eq(int, dual.state, KT_DUAL_DONE));
-	cr_assert(eq(int, kt_captures_ask(&captures, false), KT_CAPTURES_START));
-	cr_assert(eq(int, kt_captures_end(&captures), KT_CAPTURES_IDLE));
 }
 
 Test(captures, a_watch_is_limited_and_counted)

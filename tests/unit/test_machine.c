@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -138,6 +140,88 @@ Test(machine, one_killed_from_outside_says_so)
 	(void)signal(SIGPIPE, SIG_IGN); /* as framework/cli/main.c does */
 	cr_assert(lt(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err), 0));
 	cr_assert(ne(str, err.text, ""));
+	vm_close(&vm);
+}
+
+/* ---- the rendezvous of vCPUs ---- */
+
+/* The thread of QEMU with this name; 0: there is none. */
+static pid_t thread_of(pid_t pid, const char *name)
+{
+	KT_FREE char *dir_path = kt_format("/proc/%d/task", (int)pid);
+	DIR *dir = opendir(dir_path);
+	pid_t found = 0;
+
+	for (struct dirent *ent; dir && !found && (ent = readdir(dir));) {
+		KT_FREE char *path = kt_format("%s/%s/comm", dir_path, ent->d_name), *text = NULL;
+
+		if (kt_file_read(path, 64, &text, NULL) == 0 && !strncmp(text, name, strlen(name)))
+			found = (pid_t)atoi(ent->d_name);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return found;
+}
+
+/* Two vCPUs with a thread each, which count. */
+static void start_two(struct vm *vm)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+
+	config.topology.cores = 2;
+	vm_start(vm, &config);
+	await_counter_above(vm, 0, "after its start");
+}
+
+static void check_given_up(struct vm *vm, int r, const struct kt_err *err, const char *text)
+{
+	KT_FREE char *detail = kt_format("QEMU was ended: %s", text);
+
+	cr_assert(eq(int, r, -ETIMEDOUT));
+	cr_assert(eq(str, (char *)err->text, (char *)text));
+	await_exit(vm);
+	cr_assert(eq(int, (int)vm->exit.reason, KT_EXIT_VMM_ERROR));
+	cr_assert(eq(str, vm->exit.detail, detail));
+}
+
+#define IMPATIENCE (300 * KT_NSEC_PER_MSEC)
+
+/* A tracer keeps the thread of one vCPU from everything, so that it does not leave guest code. */
+Test(machine, a_vcpu_that_does_not_park_is_named)
+{
+	struct kt_err err = KT_ERR_NULL;
+	uint64_t began_ns;
+	struct vm vm;
+	pid_t thread;
+	int r;
+
+	start_two(&vm);
+	thread = thread_of(only_child(), "CPU 0/");
+	cr_assert(gt(int, thread, 0), "QEMU names its threads");
+	if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) < 0)
+		cr_skip_test("nobody can be traced here");
+	cr_assert(zero(long, ptrace(PTRACE_INTERRUPT, thread, NULL, NULL)));
+	cr_assert(eq(int, waitpid(thread, NULL, __WALL), thread));
+	began_ns = kt_now_ns();
+	r = kt_machine_pause(vm.machine, began_ns + IMPATIENCE, &err);
+	cr_assert(ge(u64, kt_now_ns() - began_ns, IMPATIENCE));
+	(void)waitpid(thread, NULL, __WALL); /* or its process would not end */
+	check_given_up(&vm, r, &err, "vCPU 0 of 2 did not park");
+	vm_close(&vm);
+}
+
+Test(machine, a_thaw_has_a_bound_too)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+	int r;
+
+	start_two(&vm);
+	cr_assert(zero(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err)), "%s",
+		  err.text);
+	cr_assert(zero(int, kill(only_child(), SIGSTOP)));
+	r = kt_machine_resume(vm.machine, kt_now_ns() + IMPATIENCE, &err);
+	check_given_up(&vm, r, &err, "vCPU 0 and 1 of 2 did not run again");
 	vm_close(&vm);
 }
 

@@ -69,35 +69,6 @@ const char *kt_dual_schema_name(enum kt_dual_schema schema)
 	return names[schema];
 }
 
-enum kt_captures_answer kt_captures_ask(struct kt_captures *captures, bool is_error)
-{
-	if (!captures->in_flight) {
-		captures->in_flight = true;
-		return KT_CAPTURES_START;
-	}
-	if (is_error ? captures->error_waits : captures->n_waiting == KT_CAPTURES_WAITING_MAX)
-		return KT_CAPTURES_REFUSE;
-	if (is_error)
-		captures->error_waits = true;
-	else
-		captures->n_waiting++;
-	return KT_CAPTURES_WAIT;
-}
-
-enum kt_captures_next kt_captures_end(struct kt_captures *captures)
-{
-	if (captures->error_waits) {
-		captures->error_waits = false;
-		return KT_CAPTURES_ERROR;
-	}
-	if (captures->n_waiting) {
-		captures->n_waiting--;
-		return KT_CAPTURES_FIRST;
-	}
-	captures->in_flight = false;
-	return KT_CAPTURES_IDLE;
-}
-
 bool kt_watch_limit_take(struct kt_watch_limit *limit, uint64_t now_ns)
 {
 	bool rests = limit->n_taken && now_ns - limit->last_ns < limit->interval_ns;

@@ -3,6 +3,10 @@
 /*
  * Decisions about captures: which is taken, when, and what they amount to at the end. Nothing here
  * captures; the owner does what a function says and tells what came of it.
+ *
+ * One capture is in flight at a time, whoever wants it: the thread that owns the machine takes it
+ * from begin to end while no vCPU runs, so nothing can ask for another one meanwhile. Captures on
+ * request have no state here: they are taken before an error, and after it, all the same.
  */
 
 #include <stdbool.h>
@@ -70,36 +74,6 @@ enum kt_dual_schema kt_dual_schema(const struct kt_dual *dual);
 
 /* "none", "single", "dual", "late-degraded", "early-degraded", ... */
 const char *kt_dual_schema_name(enum kt_dual_schema schema);
-
-/* ---- One at a time ----
- *
- * One capture is in flight. What is asked for meanwhile waits: the error first, then requests in
- * their order. Requests do not depend on the error: they are served before it and after it.
- */
-#define KT_CAPTURES_WAITING_MAX 16u
-
-struct kt_captures {
-	bool in_flight;
-	bool error_waits;
-	unsigned int n_waiting; /* requests, without the error */
-};
-
-enum kt_captures_answer {
-	KT_CAPTURES_START, /* it is in flight from now on */
-	KT_CAPTURES_WAIT,
-	KT_CAPTURES_REFUSE, /* too many wait, or the error waits already */
-};
-
-enum kt_captures_next {
-	KT_CAPTURES_IDLE,  /* nothing waits */
-	KT_CAPTURES_ERROR, /* the error is in flight from now on */
-	KT_CAPTURES_FIRST, /* the request that has waited longest is */
-};
-
-enum kt_captures_answer kt_captures_ask(struct kt_captures *captures, bool is_error);
-
-/* The capture in flight is over. */
-enum kt_captures_next kt_captures_end(struct kt_captures *captures);
 
 /* ---- The captures of a watch ---- */
 struct kt_watch_limit {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmm/freeze/exit_watch.h"
 
-#include <stdatomic.h>
-
 enum kt_exit_tick kt_exit_tick_decide(uint64_t last, uint64_t seen)
 {
 	if (last == seen)
@@ -40,30 +38,22 @@ enum kt_exit_tick kt_exit_tick_decide_all(const uint64_t *last, size_t n_last, b
 	return kt_exit_tick_decide(n_gone ? 1 : 0, n_new ? 2 : 0);
 }
 
-void kt_exit_slot_plan(enum kt_exit_tick tick, uint64_t address, uint64_t sched,
-		       struct kt_exit_store stores[2], size_t *ret_n)
+size_t kt_exit_plan(enum kt_exit_tick tick, enum kt_exit_store ret_stores[2])
 {
-	*ret_n = tick == KT_EXIT_HOLD ? 0 : 2;
-	if (tick == KT_EXIT_PUBLISH) {
-		stores[0] = (struct kt_exit_store){ KT_EXIT_STORE_SCHED, sched };
-		stores[1] = (struct kt_exit_store){ KT_EXIT_STORE_ADDRESS, address };
-	} else if (tick != KT_EXIT_HOLD) {
-		stores[0] = (struct kt_exit_store){ KT_EXIT_STORE_ADDRESS, 0 };
-		stores[1] = (struct kt_exit_store){ KT_EXIT_STORE_SCHED, 0 };
+	switch (tick) {
+	case KT_EXIT_PUBLISH:
+		ret_stores[0] = KT_EXIT_SET_SCHED;
+		ret_stores[1] = KT_EXIT_SET_ADDRESS;
+		return 2;
+	case KT_EXIT_DISARM:
+	case KT_EXIT_REBIND:
+		ret_stores[0] = KT_EXIT_CLEAR_ADDRESS;
+		ret_stores[1] = KT_EXIT_CLEAR_SCHED;
+		return 2;
+	case KT_EXIT_HOLD:
+		break;
 	}
-}
-
-void kt_exit_slot_apply(struct kt_exit_slot *slot, enum kt_exit_tick tick, uint64_t address,
-			uint64_t sched)
-{
-	struct kt_exit_store stores[2];
-	size_t n;
-
-	kt_exit_slot_plan(tick, address, sched, stores, &n);
-	for (size_t i = 0; i < n; i++)
-		atomic_store_explicit(stores[i].what == KT_EXIT_STORE_ADDRESS ? &slot->address
-									      : &slot->sched,
-				      stores[i].value, memory_order_release);
+	return 0;
 }
 
 enum kt_exit_hit kt_exit_track_hit(struct kt_exit_track *track, const struct kt_exit_kinds *kinds,

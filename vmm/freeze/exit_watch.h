@@ -34,28 +34,19 @@ enum kt_exit_tick kt_exit_tick_decide_all(const uint64_t *last, size_t n_last, b
 					  const uint64_t *seen, size_t n_seen, bool *ret_new);
 
 /*
- * What vCPUs read of a watch: the address that they arm, and the scheduler by which a hit is
- * judged. A hit without a scheduler is nobody's. Both are changed one after the other, each with
- * release semantics, in the order that leaves no armed address without its scheduler: an address is
- * published last, and cleared first.
+ * A watch on a scheduler has two parts: the address that the machine has armed, and the scheduler
+ * by which a hit there is judged. They are changed one after the other, in the order that leaves no
+ * armed address without its scheduler: an address is published last, and cleared first.
  */
-struct kt_exit_slot {
-	_Atomic uint64_t address;
-	_Atomic uint64_t sched;
+enum kt_exit_store {
+	KT_EXIT_SET_SCHED,     /* a hit is judged by this scheduler from now on */
+	KT_EXIT_SET_ADDRESS,   /* the machine arms the address of its exit_kind */
+	KT_EXIT_CLEAR_ADDRESS, /* the machine disarms it */
+	KT_EXIT_CLEAR_SCHED,   /* a hit is nobody's from now on */
 };
 
-struct kt_exit_store {
-	enum { KT_EXIT_STORE_ADDRESS, KT_EXIT_STORE_SCHED } what;
-	uint64_t value;
-};
-
-/* The stores of a tick, in their order; *@ret_n of at most 2. */
-void kt_exit_slot_plan(enum kt_exit_tick tick, uint64_t address, uint64_t sched,
-		       struct kt_exit_store stores[2], size_t *ret_n);
-
-/* Makes the stores of the plan. */
-void kt_exit_slot_apply(struct kt_exit_slot *slot, enum kt_exit_tick tick, uint64_t address,
-			uint64_t sched);
+/* The stores by which a scheduler is published, or disarmed; returns how many, at most 2. */
+size_t kt_exit_plan(enum kt_exit_tick tick, enum kt_exit_store ret_stores[2]);
 
 /* Values of the kernel's enum scx_exit_kind, which its types tell. */
 struct kt_exit_kinds {

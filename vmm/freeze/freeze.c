@@ -66,7 +66,6 @@ struct kt_freeze {
 	size_t n_exits;
 	struct watch *watches; /* owned */
 	size_t n_watches;
-	struct kt_captures captures;
 	uint64_t n_stale;
 	struct kt_err err; /* of the latest failure at a hit */
 };
@@ -133,20 +132,6 @@ static uint64_t guest_time_ns(struct kt_inspect *inspect)
 	return latest_ns;
 }
 
-/* Captures that others have in flight refuse this one, which cannot wait: the machine runs on. */
-static enum kt_capture_quality tell(struct kt_freeze *freeze, struct kt_freeze_event *event,
-				    bool is_error)
-{
-	bool starts = kt_captures_ask(&freeze->captures, is_error) == KT_CAPTURES_START;
-	enum kt_capture_quality quality;
-
-	event->captures &= starts;
-	quality = freeze->config.hit(freeze->config.data, event);
-	while (starts && kt_captures_end(&freeze->captures) != KT_CAPTURES_IDLE)
-		;
-	return event->captures ? quality : KT_CAPTURE_NONE;
-}
-
 static void tell_of_exit(struct kt_freeze *freeze, struct exit *exit, struct kt_inspect *inspect,
 			 enum kt_freeze_reason reason, uint64_t value, unsigned int vcpu)
 {
@@ -165,7 +150,7 @@ static void tell_of_exit(struct kt_freeze *freeze, struct exit *exit, struct kt_
 	if (reason != KT_FREEZE_EARLY)
 		event.kind = kt_inspect_enum_name(inspect, "enum scx_exit_kind", exit->track.kind);
 	if (event.captures)
-		kt_dual_took(&exit->dual, act, tell(freeze, &event, true));
+		kt_dual_took(&exit->dual, act, freeze->config.hit(freeze->config.data, &event));
 }
 
 /* ---- Schedulers ---- */
@@ -199,8 +184,43 @@ static int arm(struct kt_freeze *freeze, const struct kt_watch *watch, enum use 
 static int disarm(struct kt_freeze *freeze, unsigned int number, uint64_t deadline_ns,
 		  struct kt_err *reterr)
 {
-	freeze->slots[number].use = UNUSED;
-	return kt_machine_unwatch(freeze->config.machine, number, deadline_ns, reterr);
+	int r = kt_machine_unwatch(freeze->config.machine, number, deadline_ns, reterr);
+
+	if (r == 0)
+		freeze->slots[number].use = UNUSED;
+	return r;
+}
+
+/* Makes the stores of a tick for one scheduler, whose exit_kind is at @address. */
+static int make_stores(struct kt_freeze *freeze, struct exit *exit, enum kt_exit_tick tick,
+		       uint64_t sched, uint64_t address, uint64_t deadline_ns,
+		       struct kt_err *reterr)
+{
+	const struct kt_watch watch = { .address = address, .len = sizeof(uint32_t) };
+	enum kt_exit_store stores[2];
+	size_t n = kt_exit_plan(tick, stores);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		switch (stores[i]) {
+		case KT_EXIT_SET_SCHED:
+			exit->track.sched = sched;
+			break;
+		case KT_EXIT_SET_ADDRESS:
+			r = arm(freeze, &watch, EXIT, (size_t)(exit - freeze->exits), &exit->number,
+				deadline_ns, reterr);
+			exit->armed = r == 0;
+			break;
+		case KT_EXIT_CLEAR_ADDRESS:
+			exit->armed = false;
+			r = disarm(freeze, exit->number, deadline_ns, reterr);
+			break;
+		case KT_EXIT_CLEAR_SCHED:
+			exit->track.sched = 0;
+			break;
+		}
+	}
+	return r;
 }
 
 /* An error that is there already can only be reported: the write that told it is over. */
@@ -208,7 +228,6 @@ static int publish(struct kt_freeze *freeze, struct kt_inspect *inspect,
 		   const struct kt_scx_sched *sched, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	struct exit *exit = &freeze->exits[freeze->n_exits];
-	struct kt_watch watch = { .len = sizeof(uint32_t) };
 	struct kt_member member;
 	int r;
 
@@ -218,14 +237,12 @@ static int publish(struct kt_freeze *freeze, struct kt_inspect *inspect,
 	r = kt_inspect_member(inspect, "struct scx_sched", "exit_kind", &member, reterr);
 	if (r < 0)
 		return r;
-	*exit = (struct exit){ .track = { .sched = sched->kva },
-			       .dual = { .wants_early = freeze->config.wants_early } };
+	*exit = (struct exit){ .dual = { .wants_early = freeze->config.wants_early } };
 	(void)snprintf(exit->name, sizeof(exit->name), "%s", sched->name);
-	watch.address = sched->kva + member.offset;
-	r = arm(freeze, &watch, EXIT, freeze->n_exits, &exit->number, deadline_ns, reterr);
+	r = make_stores(freeze, exit, KT_EXIT_PUBLISH, sched->kva, sched->kva + member.offset,
+			deadline_ns, reterr);
 	if (r < 0)
 		return r;
-	exit->armed = true;
 	freeze->n_exits++;
 	if (kt_exit_track_hit(&exit->track, &freeze->kinds, true, sched->exit_kind) ==
 	    KT_EXIT_CLAIMED)
@@ -250,9 +267,8 @@ static size_t list_armed(const struct kt_freeze *freeze, uint64_t *ret_scheds, s
 static int withdraw(struct kt_freeze *freeze, struct exit *exit, uint64_t deadline_ns,
 		    struct kt_err *reterr)
 {
-	exit->armed = false;
 	(void)kt_dual_on(&exit->dual, KT_DUAL_ENDED);
-	return disarm(freeze, exit->number, deadline_ns, reterr);
+	return make_stores(freeze, exit, KT_EXIT_DISARM, 0, 0, deadline_ns, reterr);
 }
 
 /* Errors of schedulers that are watched, whose hits were missed. */
@@ -568,7 +584,7 @@ static void on_watch(struct kt_freeze *freeze, size_t index, struct kt_inspect *
 	watch->n_unmet = stop->n_unmet;
 	event.captures = kt_watch_limit_take(&watch->limit, event.time_ns);
 	if (event.captures)
-		(void)tell(freeze, &event, false);
+		(void)freeze->config.hit(freeze->config.data, &event);
 }
 
 void kt_freeze_on_stopped(struct kt_freeze *freeze, const struct kt_machine_stop *stop)

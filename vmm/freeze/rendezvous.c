@@ -6,12 +6,12 @@
 #include "util/cleanup.h"
 
 void kt_rendezvous_begin(struct kt_rendezvous *rendezvous, enum kt_rendezvous_kind kind,
-			 unsigned int n_vcpus, uint64_t now_ns)
+			 unsigned int n_vcpus, uint64_t now_ns, uint64_t deadline_ns)
 {
 	*rendezvous = (struct kt_rendezvous){
 		.kind = kind,
 		.n_vcpus = KT_MIN(n_vcpus, KT_RENDEZVOUS_VCPUS_MAX),
-		.deadline_ns = now_ns + KT_RENDEZVOUS_NS,
+		.deadline_ns = KT_MIN(deadline_ns, now_ns + KT_RENDEZVOUS_NS),
 	};
 }
 

@@ -34,9 +34,9 @@ struct kt_rendezvous {
 	uint64_t arrived[KT_RENDEZVOUS_VCPUS_MAX / 64]; /* a bit for each vCPU */
 };
 
-/* Nobody has arrived yet; the bound counts from @now_ns. */
+/* Nobody has arrived yet; the bound counts from @now_ns, and is @deadline_ns at the latest. */
 void kt_rendezvous_begin(struct kt_rendezvous *rendezvous, enum kt_rendezvous_kind kind,
-			 unsigned int n_vcpus, uint64_t now_ns);
+			 unsigned int n_vcpus, uint64_t now_ns, uint64_t deadline_ns);
 
 /* @vcpu has arrived. One that does not exist, or that has arrived before, changes nothing. */
 void kt_rendezvous_arrive(struct kt_rendezvous *rendezvous, unsigned int vcpu);

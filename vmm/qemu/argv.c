@@ -118,6 +118,8 @@ static void add_virtual_time(struct args *args, const struct kt_machine_config *
 static void add_machine(struct args *args, const struct kt_machine_config *config)
 {
 	add(args, "-nodefaults");
+	add(args, "-name");
+	add(args, "ktest,debug-threads=on"); /* vcpus.c knows the threads by their names */
 	add(args, "-no-user-config");
 	add(args, "-no-reboot");
 	if (config->keep)

@@ -64,7 +64,7 @@ struct qemu {
 	bool powered_off;         /* kt_machine_power_off() was called */
 	bool keep;                /* the process stays when the guest has ended */
 	bool has_ended;           /* it has, and the owner was told */
-	char given_up[256];       /* why look_after() has killed QEMU; "": it has not */
+	char given_up[256];       /* why stop.c has killed QEMU; "": it has not */
 };
 
 static inline struct qemu *kt_qemu_of(struct kt_machine *machine)
