@@ -55,6 +55,7 @@ static json_t *take(const struct kt_registers *registers)
 		.reason = "request",
 		.elapsed_ns = 5,
 		.step = -1,
+		.vcpu = -1,
 		.registers = registers,
 		.n_registers = registers ? 1 : 0,
 		.no_registers = "nobody tells",
@@ -584,7 +585,9 @@ Test(snapshot_view, each_fault_says_what_there_is, .init = parse_report, .fini =
 
 Test(snapshot_view, a_report_that_is_none, .init = parse_report, .fini = free_report)
 {
-	const struct kt_snapshot_moment moment = { .name = "p", .reason = "request", .step = -1 };
+	const struct kt_snapshot_moment moment = {
+		.name = "p", .reason = "request", .step = -1, .vcpu = -1
+	};
 	struct kt_snapshot_step step = ACTIVE;
 	struct kt_snapshot_sample sample;
 	KT_JSON json_t *placeholder = kt_snapshot_placeholder(&moment, "no kernel");
