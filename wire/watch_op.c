@@ -8,7 +8,7 @@
 /* A payload is a record of fixed length, followed by the texts without a NUL. */
 struct request_record {
 	uint32_t id, op, on_access, compare, len, name_len, path_len, unused;
-	uint64_t number, interval_ns, n_max;
+	uint64_t number, interval_ns, n_max, elapsed_ns;
 };
 
 struct reply_record {
@@ -16,7 +16,7 @@ struct reply_record {
 	int32_t result;
 };
 
-_Static_assert(sizeof(struct request_record) == 56 && sizeof(struct reply_record) == 8,
+_Static_assert(sizeof(struct request_record) == 64 && sizeof(struct reply_record) == 8,
 	       "wire format");
 
 /* Makes a payload of a record and two texts. */
@@ -49,6 +49,7 @@ int kt_wop_request_encode(const struct kt_wop_request *request, void **ret_data,
 		.number = request->number,
 		.interval_ns = request->interval_ns,
 		.n_max = request->n_max,
+		.elapsed_ns = request->elapsed_ns,
 	};
 
 	return join(&record, sizeof(record), request->name, request->path, ret_data, ret_len);
@@ -90,6 +91,7 @@ int kt_wop_request_decode(const void *data, size_t len, struct kt_wop_request *r
 		.number = record.number,
 		.interval_ns = record.interval_ns,
 		.n_max = record.n_max,
+		.elapsed_ns = record.elapsed_ns,
 	};
 	memcpy(ret_request->name, texts, record.name_len);
 	memcpy(ret_request->path, texts + record.name_len, record.path_len);

@@ -34,6 +34,7 @@ struct kt_wop_request {
 	uint64_t number;      /* that values are compared with */
 	uint64_t interval_ns; /* between captures */
 	uint64_t n_max;       /* captures in all */
+	uint64_t elapsed_ns;  /* since the test began: the host counts on from here */
 	char name[KT_WOP_NAME_MAX + 1];
 	char path[KT_WOP_PATH_MAX + 1];
 };

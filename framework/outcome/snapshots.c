@@ -14,8 +14,8 @@
 /*
  * The file is a sequence of records, a header and a text. Records are appended; a later one
  * replaces an earlier one with the same name, and one without a text removes it. When more than
- * half of the file is dead, the live records are moved together. A session that is killed while it
- * does that leaves whole records, and perhaps a part of one.
+ * half of the file is dead, the live records are moved together, in a mapping of it. A session that
+ * is killed while it does that leaves whole records, and perhaps a part of one.
  */
 
 #define MAGIC    0x4e53544bu /* "KTSN" */
@@ -103,22 +103,42 @@ static int append(struct kt_snapshots *snapshots, const char *name, const char *
 	return r;
 }
 
-/* Moves the records together; the entries are in the order of their offsets. */
+/* Moves the records to the beginning of the file, which is mapped at @map. Returns their end. */
+static uint64_t move_together(struct kt_snapshots *snapshots, char *map)
+{
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < snapshots->n; i++) {
+		struct kt_snapshot_entry *entry = &snapshots->at[i];
+		size_t len = sizeof(struct header) + entry->len;
+
+		memmove(map + end, map + entry->offset - sizeof(struct header), len);
+		entry->offset = end + sizeof(struct header);
+		end += len;
+	}
+	return end;
+}
+
+/*
+ * Moves the records together; the entries are in the order of their offsets. Nothing can fail once
+ * the first record has moved: after a failure, all is as it was.
+ */
 static int compact(struct kt_snapshots *snapshots)
 {
-	struct kt_snapshots old = *snapshots;
+	size_t len = (size_t)snapshots->len;
+	char *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, snapshots->fd, 0);
+	uint64_t end;
 
-	snapshots->len = snapshots->dead = 0;
-	for (size_t i = 0; i < old.n; i++) {
-		KT_FREE char *text = kt_snapshots_text(&old, &old.at[i]);
-		int r = text ? append(snapshots, old.at[i].name, text, old.at[i].len,
-				      &snapshots->at[i].offset)
-			     : -ENOMEM;
-
-		if (r < 0)
-			return r;
-	}
-	return ftruncate(snapshots->fd, (off_t)snapshots->len) < 0 ? -errno : 0;
+	if (map == MAP_FAILED)
+		return -errno;
+	end = move_together(snapshots, map);
+	/* Whoever scans the file stops there, even if it cannot be cut. */
+	memset(map + end, 0, KT_MIN(sizeof(struct header), len - (size_t)end));
+	(void)munmap(map, len);
+	snapshots->len = end;
+	snapshots->dead = 0;
+	(void)ftruncate(snapshots->fd, (off_t)end);
+	return 0;
 }
 
 /* Makes room for another name. */
@@ -158,8 +178,9 @@ int kt_snapshots_put(struct kt_snapshots *snapshots, const char *name, const cha
 	if (r == 0) {
 		*ret_replaced = forget_name(snapshots, name);
 		remember(snapshots, name, offset, (uint32_t)len);
+		/* The text is kept, also if the others need more room than they should for now. */
 		if (snapshots->dead > DEAD_MAX && snapshots->dead > snapshots->len / 2)
-			r = compact(snapshots);
+			(void)compact(snapshots);
 	}
 	return r < 0 ? kt_err_set(reterr, r, "snapshots: %m") : 0;
 }

@@ -75,8 +75,9 @@ static enum kt_capture_quality take_snapshot(struct kt_session_state *session,
 	const struct kt_snapshot_moment moment = {
 		.name = name,
 		.reason = kt_freeze_reason_name(event->reason),
-		.elapsed_ns = -1,
+		.elapsed_ns = kt_session_elapsed_ns(session, event->time_ns),
 		.step = session->step,
+		.vcpu = (int)event->vcpu,
 	};
 	struct kt_err err = KT_ERR_NULL;
 	int r;
@@ -186,6 +187,7 @@ static int serve_standing(struct kt_session_state *session, const struct kt_wop_
 
 	if (r < 0)
 		return r;
+	kt_session_note_time(session, request->elapsed_ns);
 	r = serve(session, request, reterr);
 	(void)kt_machine_resume(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
 	return r;

@@ -14,6 +14,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "vmm/freeze/rendezvous.h"
+#include "vmm/inspect/runqueues.h"
 #include "vmm/snapshot/view.h"
 #include "wire/json.h"
 
@@ -98,6 +99,45 @@ int kt_session_take_snapshot(struct kt_session_state *session,
 	return r ?: r2;
 }
 
+/* ---- Time ---- */
+
+/* The latest clock of a run queue; 0: unknown. */
+static uint64_t latest_clock_ns(struct kt_inspect *inspect)
+{
+	unsigned int n_cpus = kt_inspect_facts(inspect)->n_cpus;
+	uint64_t latest_ns = 0;
+	struct kt_runqueues rqs;
+	struct kt_runqueue rq;
+
+	if (kt_runqueues_init(&rqs, inspect, NULL) == 0) {
+		for (unsigned int cpu = 0; cpu < n_cpus; cpu++)
+			if (kt_runqueues_read(&rqs, cpu, &rq, NULL) == 0)
+				latest_ns = KT_MAX(latest_ns, rq.clock);
+	}
+	kt_runqueues_deinit(&rqs);
+	return latest_ns;
+}
+
+void kt_session_note_time(struct kt_session_state *session, uint64_t elapsed_ns)
+{
+	struct kt_inspect *inspect;
+	uint64_t clock_ns;
+
+	if (kt_session_inspect(session, &inspect, NULL) < 0)
+		return;
+	kt_inspect_refresh(inspect);
+	clock_ns = latest_clock_ns(inspect);
+	if (clock_ns > elapsed_ns)
+		session->clock_zero_ns = clock_ns - elapsed_ns;
+}
+
+int64_t kt_session_elapsed_ns(const struct kt_session_state *session, uint64_t clock_ns)
+{
+	if (!session->clock_zero_ns || clock_ns < session->clock_zero_ns)
+		return -1;
+	return (int64_t)(clock_ns - session->clock_zero_ns);
+}
+
 /* ---- Requests ---- */
 
 static void refuse(struct kt_snapshot_reply *reply, int code, const char *text)
@@ -115,6 +155,7 @@ static void capture(struct kt_session_state *session, const struct kt_snapshot_r
 		.reason = request->periodic ? "periodic" : "request",
 		.elapsed_ns = request->elapsed_ns,
 		.step = request->step,
+		.vcpu = -1,
 		.no_registers = stands ? "the guest waits in a host call, in which QEMU does not "
 					 "tell the registers"
 				       : NULL,

@@ -18,6 +18,18 @@ int kt_session_take_snapshot(struct kt_session_state *session,
 			     const struct kt_snapshot_moment *moment, bool evict,
 			     bool *ret_replaced, struct kt_err *reterr);
 
+/*
+ * The guest stands still, and says that its test has run for @elapsed_ns. The clocks of the run
+ * queues, which stand in its memory, go on from there.
+ */
+void kt_session_note_time(struct kt_session_state *session, uint64_t elapsed_ns);
+
+/*
+ * Since the test began, when the latest clock of a run queue is @clock_ns. Clocks are behind by up
+ * to a tick. -1: unknown.
+ */
+int64_t kt_session_elapsed_ns(const struct kt_session_state *session, uint64_t clock_ns);
+
 /* Serves SNRQ; a malformed one ends the session. */
 void kt_session_on_snapshot_request(struct kt_session_state *session, const struct kt_frame *frame);
 

@@ -28,9 +28,10 @@ struct kt_session_state {
 	json_t *viewed;
 	char viewed_name[KT_SNAPSHOT_NAME_MAX + 1];
 	uint64_t viewed_offset;
-	bool looked;     /* look.h: values were printed */
-	size_t n_unseen; /* paths that could not be */
-	bool kept;       /* capsule.h: a capsule was written, or could not be */
+	uint64_t clock_zero_ns; /* of run queues, when the test began; 0: unknown */
+	bool looked;            /* look.h: values were printed */
+	size_t n_unseen;        /* paths that could not be */
+	bool kept;              /* capsule.h: a capsule was written, or could not be */
 	struct kt_source signals;
 	struct kt_source go; /* fd -1: the test begins as soon as the guest is ready */
 

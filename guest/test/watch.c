@@ -47,6 +47,7 @@ static int ask(struct kt_ctx *ctx, struct kt_wop_request *request, struct kt_err
 	if (!ctx->kernel.port)
 		return kt_err_set(reterr, -ENOTSUP, "there is no machine that could be watched");
 	(void)pthread_mutex_lock(&ctx->kernel.lock);
+	request->elapsed_ns = kt_elapsed_ns(ctx);
 	r = ask_locked(&ctx->kernel, request, &reply, reterr);
 	(void)pthread_mutex_unlock(&ctx->kernel.lock);
 	if (r < 0 || reply.result == 0)

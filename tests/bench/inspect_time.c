@@ -31,7 +31,7 @@ static int by_size(const void *a, const void *b)
 static int take_snapshot(struct kt_inspect *inspect, json_t **ret_json, struct kt_err *reterr)
 {
 	const struct kt_snapshot_moment moment = {
-		.name = "bench", .reason = "request", .elapsed_ns = -1, .step = -1
+		.name = "bench", .reason = "request", .elapsed_ns = -1, .step = -1, .vcpu = -1
 	};
 	int r = kt_snapshot_take(inspect, &moment, ret_json, reterr);
 

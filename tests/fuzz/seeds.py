@@ -224,8 +224,8 @@ def host_tools():
                     b"T05thread:02;watch:ffffffff83007a00;"]),
     )
     text = b"hits" + b"jiffies_64"
-    put("watch_op", "watch", struct.pack("<8I3Q", 1, 2, 1, 6, 0, 4, 10, 0, 7, 50, 16) + text)
-    put("watch_op", "unwatch", struct.pack("<8I3Q", 2, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0) + b"hits")
+    put("watch_op", "watch", struct.pack("<8I4Q", 1, 2, 1, 6, 0, 4, 10, 0, 7, 50, 16, 9) + text)
+    put("watch_op", "unwatch", struct.pack("<8I4Q", 2, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 9) + b"hits")
     put("watch_op", "reply", struct.pack("<Ii", 1, -2) + b"no watch has the name")
     put("gdb", "refused", b"\xff".join([b"E22", b"", b"T05thread:01;", b"OK"]))
     put("gdb", "raw", b"\xff".join([b"!+$E01#a6", b"!$O", b"!K#9a$OK#9a"]))
@@ -391,6 +391,38 @@ def put_chains():
                                      for word in range(1100, 1400, 10)))
 
 
+def stories():
+    """Reports at which a scheduler errs: when it is claimed, told, and before."""
+    task = {"pid": 7, "comm": "spin", "class": "ext", "cpu": 0, "cpus": "0x1", "on_rq": True,
+            "runnable_for": 90, "address": "0x7", "exec_ns": 500,
+            "scx": {"sched": "0xa", "dsq": "0xd", "ops_state": "SCX_OPSS_NONE",
+                    "flags": ["SCX_TASK_QUEUED"]}}
+    hog = {"pid": 8, "comm": "hog", "class": "rt", "cpu": 0, "address": "0x8", "exec_ns": 900}
+    sched = {"name": "f", "address": "0xa", "exit_kind": "SCX_EXIT_ERROR_STALL",
+             "watchdog_timeout": 100, "exit_info": {"kind": "SCX_EXIT_NONE", "msg": ""}}
+    queue = {"kind": "user", "id": 1, "address": "0xd", "nr": 1, "tasks": [{"pid": 7}]}
+    claimed = {"name": "exit-claimed", "vcpu": 0, "kernel": {"jiffy_ns": 4000000},
+               "scx": {"schedulers": [sched], "queues": [queue]}, "tasks": [task, hog],
+               "runqueues": [{"cpu": 0, "online": 1, "clock": 5000}],
+               "cpus": [{"cpu": 0, "mode": "kernel", "task": hog, "stack": [
+                   "scx_claim_exit+0x1", "0x1004", "? x+0x1", "scx_tick+0x2"]}],
+               "programs": [{"name": "f_tick", "code": "0x1000", "code_len": 64}]}
+    info = {"kind": "SCX_EXIT_ERROR", "reason": "r", "exit_cpu": 0,
+            "msg": "target CPU 3 not allowed for spin[7]"}
+    told = {"scx": {"schedulers": [{**sched, "exit_kind": "SCX_EXIT_DONE", "exit_info": info}]}}
+    before = {"name": "half-watchdog", "runqueues": [{"cpu": 0, "clock": 1000}],
+              "tasks": [{**hog, "exec_ns": 100}]}
+    put("story", "claimed", compact(claimed))
+    put("story", "whole", "\0".join(map(compact, (claimed, told, before))))
+    put("story", "text", compact({
+        "scheduler": "f", "kind": "k", "reason": "r", "message": "m", "cpu": 0, "found_in": ["a"],
+        "culprit": {"pid": 1, "comm": "c", "cpu": 0, "waited_jiffies": 3, "cause": "rt",
+                    "queue": {"kind": "local", "cpu": 0, "nr": 1, "place": 0}},
+        "waiting": [{"pid": 2, "comm": "d", "waited_ns": 5}], "more_waiting": 1,
+        "cpus": [{"cpu": 0, "class": "idle", "ran": [{"pid": 1, "ns": 4}]}],
+        "since": {"snapshot": "s", "ns": 5}}))
+
+
 def snapshots():
     """Requests for snapshots and views, and changes to a stack and its tables."""
     def step(kind, text="", value="", number=0):
@@ -419,6 +451,8 @@ def snapshots():
     put("snapshot", "reply", compact({
         "id": 7, "result": 0, "replaced": False, "error": "", "samples": [
             {"name": "x", "elapsed": 5, "fault": 0, "number": -1, "real": 0.5, "text": "t"}]}))
+
+    stories()
 
     def change(area, at, value):
         return struct.pack("<HQ", area << 14 | at, value)

@@ -380,6 +380,7 @@ static const struct kt_wop_request asked = {
 	.number = UINT64_MAX,
 	.interval_ns = 5,
 	.n_max = 6,
+	.elapsed_ns = 8,
 	.name = "errors",
 	.path = "scx_root->exit_kind",
 };

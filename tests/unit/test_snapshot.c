@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "framework/outcome/snapshots.h"
@@ -54,6 +55,7 @@ static json_t *take(const struct kt_registers *registers)
 		.reason = "request",
 		.elapsed_ns = 5,
 		.step = -1,
+		.vcpu = -1,
 		.registers = registers,
 		.n_registers = registers ? 1 : 0,
 		.no_registers = "nobody tells",
@@ -341,6 +343,49 @@ Test(snapshot_file, what_was_replaced_takes_no_room, .init = open_store, .fini =
 	expect_stored(&other, "keep", "kept");
 }
 
+/* Sets the address space that this process may have, so that it can map nothing more. */
+static void limit_memory(bool limited)
+{
+	static struct rlimit before;
+	struct rlimit limit;
+
+	if (limited)
+		cr_assert(zero(int, getrlimit(RLIMIT_AS, &before)));
+	limit = (struct rlimit){ limited ? 1 << 20 : before.rlim_cur, before.rlim_max };
+	cr_assert(zero(int, setrlimit(RLIMIT_AS, &limit)));
+}
+
+/* Records that cannot be moved together stay where they are, and live. */
+Test(snapshot_file, what_cannot_be_moved_stays, .init = open_store, .fini = close_store)
+{
+	struct kt_snapshots other = { .fd = store.fd };
+	bool replaced = false;
+	size_t len = 1 << 20;
+	char *text = malloc(len + 1);
+	int r = 0;
+
+	memset(text, 'x', len);
+	text[len] = 0;
+	put("keep", text);
+	put("last", "kept");
+	limit_memory(true);
+	for (int i = 0; r == 0 && i < 20; i++)
+		r = kt_snapshots_put(&store, "a", text, len, false, &replaced, NULL);
+	limit_memory(false);
+	cr_assert(zero(int, r));
+	cr_assert(gt(u64, store.len, 20u << 20));
+	put("b", "more");
+	/* With memory again, they were moved. */
+	cr_assert(lt(u64, store.len, 3u << 20));
+	kt_snapshots_scan(&other);
+	cr_assert(eq(sz, other.n, 4));
+	expect_stored(&other, "keep", text);
+	expect_stored(&other, "last", "kept");
+	expect_stored(&other, "a", text);
+	expect_stored(&other, "b", "more");
+	free(text);
+}
+
 Test(snapshot_file, bad_texts_are_refused, .init = open_store, .fini = close_store)
 {
 	bool replaced;
@@ -540,7 +585,9 @@ Test(snapshot_view, each_fault_says_what_there_is, .init = parse_report, .fini =
 
 Test(snapshot_view, a_report_that_is_none, .init = parse_report, .fini = free_report)
 {
-	const struct kt_snapshot_moment moment = { .name = "p", .reason = "request", .step = -1 };
+	const struct kt_snapshot_moment moment = {
+		.name = "p", .reason = "request", .step = -1, .vcpu = -1
+	};
 	struct kt_snapshot_step step = ACTIVE;
 	struct kt_snapshot_sample sample;
 	KT_JSON json_t *placeholder = kt_snapshot_placeholder(&moment, "no kernel");

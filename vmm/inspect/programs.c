@@ -13,13 +13,18 @@
  * CPU has counted in a third one.
  */
 
-enum { TYPE, JITED, LEN, STATS, AUX, N_FIELDS };
+enum { TYPE, JITED, LEN, STATS, AUX, CODE, CODE_LEN, N_FIELDS };
 enum { ID, NAME, N_AUX };
 enum { RUNS, NS, MISSES, N_STATS };
 
 static const struct kt_record_field FIELDS[N_FIELDS] = {
-	[TYPE] = { { "type" } },   [JITED] = { { "jited" }, true }, [LEN] = { { "len" }, true },
-	[STATS] = { { "stats" } }, [AUX] = { { "aux" } },
+	[TYPE] = { { "type" } },
+	[JITED] = { { "jited" }, true },
+	[LEN] = { { "len" }, true },
+	[STATS] = { { "stats" } },
+	[AUX] = { { "aux" } },
+	[CODE] = { { "bpf_func" }, true },
+	[CODE_LEN] = { { "jited_len" }, true },
 };
 
 static const struct kt_record_field AUX_FIELDS[N_AUX] = {
@@ -116,6 +121,8 @@ static int read_program(struct kt_programs *programs, uint64_t kva, struct kt_pr
 		.type = kt_record_enumerator(record, TYPE),
 		.jited = kt_record_get(record, JITED),
 		.n_insns = (uint32_t)kt_record_get(record, LEN),
+		.code = kt_record_get(record, CODE),
+		.code_len = (uint32_t)kt_record_get(record, CODE_LEN),
 	};
 	(void)kt_record_text(&programs->aux, NAME, ret->name, sizeof(ret->name));
 	return add_stats(programs, kt_record_get(record, STATS), ret, reterr);
@@ -146,11 +153,12 @@ int kt_programs_next(struct kt_programs *programs, struct kt_program *ret_progra
 static json_t *program_json(const struct kt_program *program)
 {
 	return json_pack(
-		"{s:I, s:o, s:s?, s:b, s:I, s:o, s:o, s:o, s:o}", "id", (json_int_t)program->id,
-		"name", kt_tree_text(program->name), "type", program->type, "jited", program->jited,
-		"instructions", (json_int_t)program->n_insns, "runs",
+		"{s:I, s:o, s:s?, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "id",
+		(json_int_t)program->id, "name", kt_tree_text(program->name), "type", program->type,
+		"jited", program->jited, "instructions", (json_int_t)program->n_insns, "runs",
 		kt_tree_unsigned(program->runs), "ns", kt_tree_unsigned(program->ns), "misses",
-		kt_tree_unsigned(program->misses), "address", kt_tree_address(program->kva));
+		kt_tree_unsigned(program->misses), "address", kt_tree_address(program->kva), "code",
+		kt_tree_address(program->code), "code_len", (json_int_t)program->code_len);
 }
 
 int kt_programs_json(struct kt_walk *walk, const char *unused, json_t **ret_json,

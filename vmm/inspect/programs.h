@@ -20,6 +20,8 @@ struct kt_program {
 	char name[32];
 	bool jited;
 	uint32_t n_insns;
+	uint64_t code;             /* what is executed */
+	uint32_t code_len;         /* its bytes; 0: unknown */
 	uint64_t runs, ns, misses; /* of all CPUs */
 };
 

@@ -31,6 +31,7 @@ enum {
 	EXEC,
 	NVCSW,
 	NIVCSW,
+	CPUS,
 	SCX_FLAGS,
 	SCX_DSQ,
 	SCX_SCHED,
@@ -60,6 +61,7 @@ static const struct kt_record_field FIELDS[N_FIELDS] = {
 	[EXEC] = { { "se.sum_exec_runtime" }, true },
 	[NVCSW] = { { "nvcsw" }, true },
 	[NIVCSW] = { { "nivcsw" }, true },
+	[CPUS] = { { "cpus_mask.bits[0]" }, true },
 	[SCX_FLAGS] = { { "scx.flags" }, true },
 	[SCX_DSQ] = { { "scx.dsq" }, true },
 	[SCX_SCHED] = { { "scx.sched" }, true },
@@ -236,6 +238,7 @@ int kt_tasks_read(struct kt_tasks *tasks, uint64_t kva, struct kt_task *ret_task
 		.prio = (int32_t)kt_record_get(record, PRIO),
 		.exec_ns = kt_record_get(record, EXEC),
 		.switches = kt_record_get(record, NVCSW) + kt_record_get(record, NIVCSW),
+		.cpus = kt_record_get(record, CPUS),
 		.has_scx = kt_record_has(record, SCX_FLAGS),
 	};
 	(void)kt_record_text(record, COMM, ret_task->comm, sizeof(ret_task->comm));
@@ -310,17 +313,19 @@ static json_t *scx_json(struct kt_inspect *inspect, const struct kt_task_scx *sc
 
 json_t *kt_task_json(struct kt_inspect *inspect, const struct kt_task *task)
 {
-	return json_pack("{s:I, s:I, s:o, s:s%, s:I, s:b, s:b, s:o, s:s, s:i, s:o, s:o, s:o, s:o*}",
-			 "pid", (json_int_t)task->pid, "tgid", (json_int_t)task->tgid, "comm",
-			 kt_tree_text(task->comm), "state", &task->state, (size_t)1, "cpu",
-			 (json_int_t)task->cpu, "on_cpu", task->on_cpu, "on_rq", task->on_rq,
-			 "policy",
-			 policy_name(task->policy) ? json_string(policy_name(task->policy))
-						   : json_integer(task->policy),
-			 "class", task->class, "prio", task->prio, "exec_ns",
-			 kt_tree_unsigned(task->exec_ns), "switches",
-			 kt_tree_unsigned(task->switches), "address", kt_tree_address(task->kva),
-			 "scx", task->has_scx ? scx_json(inspect, &task->scx) : NULL);
+	return json_pack(
+		"{s:I, s:I, s:o, s:s%, s:I, s:b, s:b, s:o, s:s, s:i, s:o, s:o, s:o, s:o, "
+		"s:o*}",
+		"pid", (json_int_t)task->pid, "tgid", (json_int_t)task->tgid, "comm",
+		kt_tree_text(task->comm), "state", &task->state, (size_t)1, "cpu",
+		(json_int_t)task->cpu, "on_cpu", task->on_cpu, "on_rq", task->on_rq, "policy",
+		policy_name(task->policy) ? json_string(policy_name(task->policy))
+					  : json_integer(task->policy),
+		"class", task->class, "prio", task->prio, "exec_ns",
+		kt_tree_unsigned(task->exec_ns), "switches", kt_tree_unsigned(task->switches),
+		"cpus", task->cpus ? kt_tree_address(task->cpus) : json_null(), "address",
+		kt_tree_address(task->kva), "scx",
+		task->has_scx ? scx_json(inspect, &task->scx) : NULL);
 }
 
 int kt_tasks_json(struct kt_walk *walk, const char *unused, json_t **ret_json,

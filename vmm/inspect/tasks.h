@@ -40,6 +40,7 @@ struct kt_task {
 	int32_t prio;      /* as the scheduler has it: 120 is nice 0 */
 	uint64_t exec_ns;  /* sum_exec_runtime */
 	uint64_t switches; /* voluntary and not */
+	uint64_t cpus;     /* a bit for each of the first 64 that it may use; 0: unknown */
 	bool has_scx;      /* the kernel has sched_ext */
 	struct kt_task_scx scx;
 };

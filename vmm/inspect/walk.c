@@ -14,6 +14,7 @@
 #include "vmm/inspect/runqueues.h"
 #include "vmm/inspect/scx.h"
 #include "vmm/inspect/tasks.h"
+#include "vmm/inspect/types.h"
 
 /*
  * A word is a function that makes JSON. Each does what it can: what fails inside of it stands in
@@ -44,6 +45,25 @@ void kt_walk_cut(json_t *array, uint64_t n)
 
 /* ---- The kernel itself ---- */
 
+/*
+ * How long a jiffy is: HZ is a constant of the build, but the clock source that counts jiffies
+ * knows (kernel/time/jiffies.c). NULL when it does not.
+ */
+static json_t *jiffy_json(struct kt_inspect *inspect)
+{
+	struct kt_member mult, shift;
+	uint64_t source, factor, bits;
+
+	if (!kt_inspect_has_symbol(inspect, "clocksource_jiffies", &source) ||
+	    !kt_inspect_has_member(inspect, "struct clocksource", "mult", &mult) ||
+	    !kt_inspect_has_member(inspect, "struct clocksource", "shift", &shift) ||
+	    kt_inspect_read_uint(inspect, source + mult.offset, 4, &factor, NULL) < 0 ||
+	    kt_inspect_read_uint(inspect, source + shift.offset, 4, &bits, NULL) < 0 || bits > 31 ||
+	    !(factor >> bits))
+		return NULL;
+	return kt_tree_unsigned(factor >> bits);
+}
+
 static int kernel_json(struct kt_walk *walk, const char *unused, json_t **ret_json,
 		       struct kt_err *reterr)
 {
@@ -53,11 +73,12 @@ static int kernel_json(struct kt_walk *walk, const char *unused, json_t **ret_js
 	(void)unused;
 	if (kt_inspect_has_symbol(walk->inspect, "jiffies_64", &symbol))
 		(void)kt_inspect_read_uint(walk->inspect, symbol, 8, &jiffies, NULL);
-	*ret_json = json_pack(
-		"{s:o, s:s, s:i, s:i, s:o, s:o, s:o}", "release", kt_tree_text(facts->release),
-		"build_id", facts->build_id, "cpus", (int)facts->n_cpus, "levels",
-		(int)facts->levels, "kaslr", kt_tree_address(facts->kaslr), "page_offset",
-		kt_tree_address(facts->page_offset), "jiffies", kt_tree_unsigned(jiffies));
+	*ret_json = json_pack("{s:o, s:s, s:i, s:i, s:o, s:o, s:o, s:o*}", "release",
+			      kt_tree_text(facts->release), "build_id", facts->build_id, "cpus",
+			      (int)facts->n_cpus, "levels", (int)facts->levels, "kaslr",
+			      kt_tree_address(facts->kaslr), "page_offset",
+			      kt_tree_address(facts->page_offset), "jiffies",
+			      kt_tree_unsigned(jiffies), "jiffy_ns", jiffy_json(walk->inspect));
 	return *ret_json ? 0 : kt_err_oom(reterr);
 }
 

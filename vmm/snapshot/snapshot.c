@@ -17,6 +17,7 @@
 #include "vmm/snapshot/nodes.h"
 #include "vmm/snapshot/owners.h"
 #include "vmm/snapshot/stack.h"
+#include "vmm/snapshot/story.h"
 
 /*
  * The parts of a report are made in the order of importance, each by a function of its own: most by
@@ -273,11 +274,12 @@ static const struct {
 
 static json_t *begin_report(const struct kt_snapshot_moment *moment)
 {
-	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:o}", "schema", KT_SNAPSHOT_SCHEMA, "version",
-			 KT_SNAPSHOT_VERSION, "name", kt_tree_text(moment->name), "reason",
-			 kt_tree_text(moment->reason), "elapsed_ns",
+	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "schema", KT_SNAPSHOT_SCHEMA,
+			 "version", KT_SNAPSHOT_VERSION, "name", kt_tree_text(moment->name),
+			 "reason", kt_tree_text(moment->reason), "elapsed_ns",
 			 moment->elapsed_ns >= 0 ? json_integer(moment->elapsed_ns) : json_null(),
-			 "step", moment->step >= 0 ? json_integer(moment->step) : json_null());
+			 "step", moment->step >= 0 ? json_integer(moment->step) : json_null(),
+			 "vcpu", moment->vcpu >= 0 ? json_integer(moment->vcpu) : json_null());
 }
 
 static int add_part(struct taking *taking, size_t i, json_t *report)
@@ -290,6 +292,14 @@ static int add_part(struct taking *taking, size_t i, json_t *report)
 		json = kt_tree_error(&err);
 	}
 	return json_object_set_new(report, PARTS[i].name, json);
+}
+
+/* It is made of all other parts, so that it is there even if they are left out. */
+static int add_story(json_t *report)
+{
+	const struct kt_story_reports reports = { .at = report };
+
+	return json_object_set_new(report, "story", kt_story_make(&reports));
 }
 
 int kt_snapshot_fit(json_t *report, size_t len_max)
@@ -320,6 +330,7 @@ int kt_snapshot_take(struct kt_inspect *inspect, const struct kt_snapshot_moment
 	for (size_t i = 0; r == 0 && i < KT_ARRAY_LEN(PARTS); i++)
 		r = add_part(&taking, i, report);
 	kt_stacks_close(taking.stacks);
+	r = r ?: add_story(report);
 	if (r < 0 || kt_snapshot_fit(report, KT_SNAPSHOT_LEN_MAX) < 0) {
 		json_decref(report);
 		return kt_err_oom(reterr);

@@ -27,6 +27,7 @@ struct kt_snapshot_moment {
 	const char *reason; /* why it was taken: "request", "periodic", ... */
 	int64_t elapsed_ns; /* since the test began; -1: unknown */
 	int step;           /* index from 0; -1: none */
+	int vcpu;           /* whose access has stopped the machine; -1: none has */
 	/* Of each vCPU; NULL: unknown, and @no_registers says why. */
 	const struct kt_registers *registers;
 	size_t n_registers;
