@@ -11,8 +11,8 @@
 #include "util/clock.h"
 #include "wire/hello.h"
 
-#define GUARD_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
-#define PAUSE_TIMEOUT_NS (5 * KT_NSEC_PER_SEC)
+#define GUARD_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
+#define PAUSE_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
 #define LOOK_NS          (KT_NSEC_PER_SEC / 10) /* between looks at a clock that is nearly there */
 #define LOOKS_MAX        1000u /* of a deadline, at least: a machine gets a hundredth of a CPU */
 

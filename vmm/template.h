@@ -74,8 +74,8 @@ int kt_template_find_sibling(const struct kt_template_id *id, struct kt_template
 int kt_template_find_ram(const struct kt_template_id *id, uint64_t ram_hash,
 			 struct kt_template *ret_template, struct kt_err *reterr);
 
-/* How long a restore may take; some 30 ms are usual. */
-#define KT_TEMPLATE_RESTORE_NS (10 * KT_NSEC_PER_SEC)
+/* How long a restore may take; some 30 ms are usual. It is so long because hosts can be starved. */
+#define KT_TEMPLATE_RESTORE_NS (60 * KT_NSEC_PER_SEC)
 
 /*
  * Continues the template's machine, and the numbers of its frames, in the new machine of @link. The

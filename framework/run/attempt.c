@@ -20,7 +20,7 @@
  */
 
 #define STARVED_MAX    10 /* how much longer a start takes on a host with much else to do */
-#define FORK_LIMIT_NS  (30 * KT_NSEC_PER_SEC)
+#define FORK_LIMIT_NS  (90 * KT_NSEC_PER_SEC)
 #define READY_LIMIT_NS (3600 * KT_NSEC_PER_SEC)
 
 /* Runs in the forked process. */

@@ -22,7 +22,7 @@
 #include "framework/setup/setup.h"
 #include "util/loop.h"
 
-#define KT_SESSION_SLACK_NS (15 * KT_NSEC_PER_SEC) /* beyond the session's own deadlines */
+#define KT_SESSION_SLACK_NS (60 * KT_NSEC_PER_SEC) /* beyond the session's own deadlines */
 
 enum kt_suspension {
 	KT_SUSPENSION_NONE,

@@ -26,7 +26,7 @@
  * a directory of the user it is whole, because such a file is meant to go elsewhere.
  */
 
-#define SAVE_LIMIT_NS (10 * KT_NSEC_PER_SEC) /* for QEMU to stop, and again to write its state */
+#define SAVE_LIMIT_NS (60 * KT_NSEC_PER_SEC) /* for QEMU to stop, and again to write its state */
 
 bool kt_session_wants_capsule(const struct kt_session_state *session)
 {

@@ -30,7 +30,7 @@
 
 #define EXITS_MAX     64u  /* schedulers that are watched at a time */
 #define RECORDS_MAX   256u /* that are remembered */
-#define STOP_LIMIT_NS (10 * KT_NSEC_PER_SEC)
+#define STOP_LIMIT_NS (60 * KT_NSEC_PER_SEC)
 #define NAME_LEN      128u
 
 enum use { UNUSED, CHANGES, CHECKS, EXIT, OWNERS };

@@ -19,7 +19,7 @@
  * QEMU has said.
  */
 
-#define REAP_LIMIT_NS (10 * KT_NSEC_PER_SEC)
+#define REAP_LIMIT_NS (60 * KT_NSEC_PER_SEC)
 
 bool kt_qemu_is_gone(int r)
 {

@@ -15,7 +15,7 @@
 #include "util/io.h"
 #include "util/process.h"
 
-#define PROBE_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
+#define PROBE_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
 
 /* The plugin's bytes: vmm/qemu/plugin/embed.sh. */
 extern const uint8_t kt_plugin_begin[], kt_plugin_end[];

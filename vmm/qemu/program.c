@@ -11,7 +11,7 @@
 #include "util/process.h"
 #include "vmm/qemu/qemu.h"
 
-#define VERSION_TIMEOUT_NS (10 * KT_NSEC_PER_SEC)
+#define VERSION_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
 
 /* Which QEMU programs there are, and what a version of QEMU can do. */
 

@@ -24,7 +24,7 @@
  * because its owner would wait for it in vain.
  */
 
-#define STOP_TIMEOUT_NS (10 * KT_NSEC_PER_SEC) /* for handling one stop at a breakpoint */
+#define STOP_TIMEOUT_NS (60 * KT_NSEC_PER_SEC) /* for handling one stop at a breakpoint */
 
 /* Asks why the machine stands, in QEMU's word for it. */
 static int query_status(struct qemu *qemu, uint64_t deadline_ns, char *ret_status, size_t size,
