@@ -23,6 +23,15 @@ static inline uint64_t kt_now_ns(void)
 	return (uint64_t)ts.tv_sec * KT_NSEC_PER_SEC + (uint64_t)ts.tv_nsec - kt_clock_skipped_ns;
 }
 
+/* The date: nanoseconds since 1970-01-01 UTC. */
+static inline uint64_t kt_realtime_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * KT_NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
 /*
  * Sets the clock of this process, and of those that it forks later, back by @ns, for which it was
  * suspended: every deadline moves by as much. The process has one thread, on the host.

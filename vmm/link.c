@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -288,10 +287,7 @@ int kt_link_send(struct kt_link *link, enum kt_message type, const void *payload
 
 int kt_link_make_wake(struct kt_msg_wake *ret_wake)
 {
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	ret_wake->realtime_ns = (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+	ret_wake->realtime_ns = kt_realtime_ns();
 	return getrandom(ret_wake->entropy, sizeof(ret_wake->entropy), 0) ==
 			       (ssize_t)sizeof(ret_wake->entropy)
 		       ? 0

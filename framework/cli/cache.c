@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "framework/cli/exit_status.h"
 #include "util/cache.h"
@@ -171,17 +170,9 @@ static int list(void)
 	return KT_EXIT_STATUS_OK;
 }
 
-static uint64_t realtime_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 static bool is_too_old(const struct entry *entry, const struct kt_options *options)
 {
-	uint64_t now_ns = realtime_ns(), max_ns = options->cache_max_age_ns;
+	uint64_t now_ns = kt_realtime_ns(), max_ns = options->cache_max_age_ns;
 
 	return max_ns && entry->used_ns < now_ns && now_ns - entry->used_ns > max_ns;
 }

@@ -189,9 +189,10 @@ static int write_core(struct opened *opened, struct kt_ram *ram, struct kt_inspe
 
 	if (!stage)
 		return kt_err_oom(reterr);
-	if (fd < 0 || fchmod(fd, 0644) < 0)
+	if (fd < 0)
 		return kt_err_set(reterr, -errno, "'%s': %m", path);
-	r = kt_capsule_read_state(opened->capsule, -1, &vcpus, reterr)
+	r = fchmod(fd, 0644) < 0 ? kt_err_set(reterr, -errno, "'%s': %m", path) : 0;
+	r = r ?: kt_capsule_read_state(opened->capsule, -1, &vcpus, reterr)
 		    ?: kt_core_write(ram, inspect, vcpus, kt_machine_n_vcpus(&info->topology), fd,
 				     reterr);
 	if (r == 0 && rename(stage, path) < 0)
@@ -233,7 +234,7 @@ static int revive(struct opened *opened, const struct kt_options *options)
 	struct kt_err err = KT_ERR_NULL;
 	int status = 0, r;
 
-	r = state_fd < 0 ? kt_err_set(&err, -errno, "%m")
+	r = state_fd < 0 ? kt_err_set(&err, -errno, "memory for the state of devices: %m")
 			 : kt_capsule_read_state(opened->capsule, state_fd, NULL, &err);
 	if (r == 0 && options->gdb)
 		r = kt_revive_gdb(kt_capsule_info(opened->capsule), &image, options, &err);

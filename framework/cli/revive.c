@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "framework/cli/shell.h"
@@ -126,7 +127,20 @@ static void on_signal(void *data, uint32_t events)
 		kt_loop_stop(debug->loop, 0);
 }
 
-/* A path that is given must be free, and fit into an address. */
+/* Whether it is a socket that nobody listens at, as a process leaves it that was killed. */
+static bool is_abandoned(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	KT_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat st;
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	return fd >= 0 && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	       connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
+	       errno == ECONNREFUSED;
+}
+
+/* A path that is given must be free, or an abandoned socket, and fit into an address. */
 static int choose_socket(struct debug *debug, const char *given, char **ret_path,
 			 struct kt_err *reterr)
 {
@@ -137,7 +151,8 @@ static int choose_socket(struct debug *debug, const char *given, char **ret_path
 		if (!debug->dir)
 			return kt_err_oom(reterr);
 		if (!mkdtemp(debug->dir)) {
-			int r = kt_err_set(reterr, -errno, "'%s': %m", debug->dir);
+			int r = kt_err_set(reterr, -errno, "cannot make the directory '%s': %m",
+					   debug->dir);
 
 			free(kt_steal(debug->dir));
 			return r;
@@ -149,6 +164,8 @@ static int choose_socket(struct debug *debug, const char *given, char **ret_path
 	if (strlen(*ret_path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		return kt_err_set(reterr, -ENAMETOOLONG, "'%s' is too long for a socket",
 				  *ret_path);
+	if (is_abandoned(*ret_path))
+		(void)unlink(*ret_path);
 	if (access(*ret_path, F_OK) == 0)
 		return kt_err_set(reterr, -EEXIST, "'%s' is there already", *ret_path);
 	return 0;
@@ -237,7 +254,7 @@ static int serve(struct debug *debug, const struct kt_capsule_info *info,
 	    kt_signals_watch(debug->loop, &debug->signals, signals, KT_ARRAY_LEN(signals)) ?:
 	    kt_machine_new(debug->loop, &machine_events, debug, &debug->machine, reterr);
 	if (r < 0)
-		return r;
+		return reterr->text[0] ? r : kt_err_set(reterr, r, "waiting for signals: %m");
 	config = config_of(info, image, &qemu);
 	r = kt_machine_restore(debug->machine, &config, image, kt_now_ns() + KT_TEMPLATE_RESTORE_NS,
 			       reterr)

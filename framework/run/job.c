@@ -163,6 +163,8 @@ static void on_line(struct kt_job *job, const char *line)
 	} else if (!strcmp(line, KT_SESSION_POST_VM)) {
 		job->in_post_vm = true;
 		kt_job_watch(job, KT_POST_VM_LIMIT_NS);
+	} else if (!strcmp(line, KT_SESSION_CAPSULE)) {
+		kt_job_watch(job, KT_CAPSULE_LIMIT_NS);
 	} else if ((text = after(line, KT_SESSION_OUTCOME))) {
 		job->has_outcome = kt_outcome_decode(text, strlen(text), &job->outcome, NULL) == 0;
 	}

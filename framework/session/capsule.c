@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "framework/session/session.h"
 #include "framework/setup/time.h"
 #include "util/build_id.h"
 #include "util/cache.h"
@@ -20,7 +20,8 @@
  * A capsule is written at one of two moments. When the verdict comes with the guest's result, the
  * guest waits for the answer, and the machine is kept there. A verdict that comes later or without
  * a result, by a limit, a panic or .post_vm, is kept at the end, if the machine is still there.
- * That a capsule cannot be written changes no verdict: the report says why.
+ * That a capsule cannot be written changes no verdict: the report says why. Nor does a slow disk:
+ * the clock of the session leaves the writing out, and the runner has a limit of its own for it.
  *
  * In the cache, a capsule leaves out the pages of its template, whose RAM gets a name beside it. In
  * a directory of the user it is whole, because such a file is meant to go elsewhere.
@@ -57,14 +58,6 @@ static const char *reason_of(const struct kt_result *result)
 	if (result->reason && *result->reason)
 		return result->reason;
 	return result->n_failures && result->failures[0].what ? result->failures[0].what : "";
-}
-
-static uint64_t realtime_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
 static void describe_machine(const struct kt_session_state *session, bool whole,
@@ -110,7 +103,7 @@ static struct kt_capsule_info describe(const struct kt_session_state *session, b
 		.reason = reason_of(&outcome->result),
 		.seed = outcome->seed,
 		.attempt = outcome->attempt,
-		.saved_ns = realtime_ns(),
+		.saved_ns = kt_realtime_ns(),
 	};
 
 	describe_machine(session, whole, &info);
@@ -196,9 +189,12 @@ static void keep(struct kt_session_state *session, const char *moment, bool list
 	struct kt_capsule_info info;
 	struct kt_err err = KT_ERR_NULL;
 	KT_FREE char *dir = NULL;
-	int r = state_fd < 0 ? kt_err_set(&err, -errno, "%m") : find_dir(session, &dir, &err);
+	uint64_t began_ns = kt_now_ns();
+	int r = state_fd < 0 ? kt_err_set(&err, -errno, "memory for the state of devices: %m")
+			     : find_dir(session, &dir, &err);
 
 	session->kept = true;
+	kt_session_report(session->report_fd, KT_SESSION_CAPSULE, "");
 	if (r == 0)
 		info = describe(session, is_whole(session, dir), moment, listens);
 	if (r == 0)
@@ -208,6 +204,7 @@ static void keep(struct kt_session_state *session, const char *moment, bool list
 		    write_capsule(session, dir, &info, state_fd, &err);
 	if (r < 0)
 		session->outcome->no_capsule = strdup(err.text);
+	kt_clock_skip(kt_now_ns() - began_ns);
 }
 
 void kt_session_keep_result(struct kt_session_state *session)

@@ -24,13 +24,16 @@ struct kt_session {
 	uint64_t wanted_ns; /* that time, when go_fd is -1 */
 };
 
-#define KT_POST_VM_LIMIT_NS (60 * KT_NSEC_PER_SEC) /* then the runner ends the session */
+/* Then the runner ends the session. */
+#define KT_POST_VM_LIMIT_NS (60 * KT_NSEC_PER_SEC)
+#define KT_CAPSULE_LIMIT_NS (600 * KT_NSEC_PER_SEC)
 
 /* The beginnings of the lines that a session reports. */
 #define KT_SESSION_PHASE   "phase "   /* followed by the name of the phase that begins */
 #define KT_SESSION_STEP    "step "    /* followed by the index of the step that begins */
 #define KT_SESSION_POST_VM "post_vm"  /* alone: .post_vm begins */
 #define KT_SESSION_PAUSED  "paused"   /* alone: SIGTSTP was obeyed; SIGCONT is waited for */
+#define KT_SESSION_CAPSULE "capsule"  /* alone: a capsule is being written */
 #define KT_SESSION_OUTCOME "outcome " /* followed by kt_outcome_encode(); the last line */
 
 /*

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The failed moment is kept: what a capsule holds is what the guest had, whoever opens it.
 
-usage: capsule.py SAMPLE_KEPT
+usage: capsule.py SAMPLE_KEPT DISK_LIBRARY
 
 A guest gives itself a name that it also prints. The name is then looked for in its capsule: by
 path, in a core, and in a shell of the machine that goes on.
@@ -25,6 +25,7 @@ import xml.etree.ElementTree
 SEED = 7
 ROUNDS = 20
 TIMEOUT_S = 600
+LATE_S = 3  # of disk.c
 PATH = "init_uts_ns.name.nodename"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "ktest"
 STAGE = ".capsule.stage-"
@@ -45,9 +46,9 @@ def call(*command, status=0, stdin="", **options):
     return run.stdout + run.stderr
 
 
-def run_test(sample, test, *options, status=100, capsule="on-fail"):
+def run_test(sample, test, *options, status=100, capsule="on-fail", **more):
     return call(sample, "--exact", test, "--seed", SEED, "--capsule", capsule, *options,
-                status=status)
+                status=status, **more)
 
 
 def name_in(text):
@@ -169,6 +170,19 @@ def check_gdb(sample, capsule, scratch):
     check(run.returncode == 0 and not path.exists(), "a signal ends it, and removes the socket")
     text = call(sample, "open", capsule, f"--gdb={scratch}", status=99)
     check("there already" in text, "a path that is in use is refused", text)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        text = call(sample, "open", capsule, f"--gdb={path}", status=99)
+        check("there already" in text, "and so is a socket at which somebody listens", text)
+    run = subprocess.Popen([sample, "open", capsule, f"--gdb={path}"], stdout=subprocess.PIPE,
+                           text=True)
+    line = run.stdout.readline()
+    while line.startswith("#"):
+        line = run.stdout.readline()
+    run.send_signal(signal.SIGINT)
+    run.wait(30)
+    check(line.startswith("gdb "), "one that a killed process has left is replaced", line)
 
 
 def check_shell(sample, capsule, name):
@@ -250,6 +264,28 @@ def start_large(sample, where):
     return run
 
 
+def check_disk(sample, disk, capsule, scratch):
+    """A disk that is slow changes no verdict and no time; one that refuses leaves no stage."""
+    where, results = scratch / "disk", scratch / "disk-results"
+    slow = dict(os.environ, LD_PRELOAD=str(disk), KTEST_DISK_SLOW=".capsule")
+    began = time.monotonic()
+    text = run_test(sample, "kept_fails", "--capsule-dir", where, "-o", results, env=slow)
+    took_s = time.monotonic() - began
+    attempt = json.loads((results / "kept_fails.json").read_text())["attempts"][0]
+    check(attempt["result"]["verdict"] == "fail" and "capsule" in attempt,
+          "a slow disk changes no verdict", text)
+    check(took_s - sum(attempt["phases_ns"].values()) / 1e9 >= LATE_S,
+          "nor the times of a test", f"{took_s} s of which {attempt['phases_ns']} ns")
+    refuses = dict(os.environ, LD_PRELOAD=str(disk), KTEST_DISK_NO_MODE="1")
+    before = sorted(os.listdir(where))
+    text = run_test(sample, "kept_passes", "--capsule-dir", where, status=0, capsule="always",
+                    env=refuses)
+    check("no capsule: cannot create" in text, "a capsule that gets no mode is an error", text)
+    check(sorted(os.listdir(where)) == before, "and leaves no stage", os.listdir(where))
+    text = call(sample, "open", capsule, "--vmcore", where / "core", status=99, env=refuses)
+    check(sorted(os.listdir(where)) == before, "nor does a core", text)
+
+
 def check_kills(sample, scratch):
     where = scratch / "kills"
     where.mkdir()
@@ -305,11 +341,11 @@ def check_damage(sample, capsule, scratch):
     text = call(sample, "open", damaged, "--inspect", PATH, status=99)
     check("damaged" in text, "a capsule with a wrong bit is refused", text)
     text = call(sample, "open", sample, status=99)
-    check("is no capsule" in text, "and so is another file", text)
+    check("is not a capsule" in text, "and so is another file", text)
 
 
 def main():
-    sample = pathlib.Path(sys.argv[1]).resolve()
+    sample, disk = (pathlib.Path(arg).resolve() for arg in sys.argv[1:3])
     with tempfile.TemporaryDirectory(prefix="ktest-capsule-") as directory:
         scratch = pathlib.Path(directory)
         capsule, name = check_reports(sample, scratch)
@@ -320,6 +356,7 @@ def main():
             check_gdb(sample, capsule, scratch)
             check_shell(sample, capsule, name)
             check_cache(sample, capsule, scratch)
+            check_disk(sample, disk, capsule, scratch)
             check_damage(sample, capsule, scratch)
             check_elsewhere(sample, capsule, name, scratch)
         finally:

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -96,13 +95,10 @@ static bool is_needed(const char *dir, uint64_t ram_hash)
 /* The time of the last change of a file's names, on CLOCK_REALTIME. */
 static bool is_new(const struct stat *st, uint64_t min_age_ns)
 {
-	struct timespec now;
 	uint64_t linked_ns =
 		(uint64_t)st->st_ctim.tv_sec * KT_NSEC_PER_SEC + (uint64_t)st->st_ctim.tv_nsec;
 
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec <
-	       linked_ns + min_age_ns;
+	return kt_realtime_ns() < linked_ns + min_age_ns;
 }
 
 void kt_capsule_drop_bases(const char *dir, uint64_t min_age_ns)

@@ -68,7 +68,7 @@ static int check_header(const struct kt_capsule *capsule, struct kt_err *reterr)
 	struct stat st;
 
 	if (memcmp(header->magic, KT_CAPSULE_MAGIC, sizeof(header->magic)))
-		return kt_err_set(reterr, -EBADMSG, "'%s' is no capsule", capsule->path);
+		return kt_err_set(reterr, -EBADMSG, "'%s' is not a capsule", capsule->path);
 	if (header->version != KT_CAPSULE_VERSION)
 		return kt_err_set(reterr, -ENOTSUP,
 				  "capsule '%s' has version %u of the format, and this program "
@@ -114,7 +114,7 @@ static int load(struct kt_capsule *capsule, struct kt_err *reterr)
 		return kt_err_set(reterr, -errno, "capsule '%s': %m", capsule->path);
 	r = read_at(capsule, &capsule->header, sizeof(capsule->header), 0);
 	if (r == -ENODATA)
-		return kt_err_set(reterr, -EBADMSG, "'%s' is no capsule", capsule->path);
+		return kt_err_set(reterr, -EBADMSG, "'%s' is not a capsule", capsule->path);
 	if (r < 0)
 		return kt_err_set(reterr, r, "capsule '%s': %m", capsule->path);
 	return check_header(capsule, reterr) ?: load_info(capsule, reterr);

@@ -177,14 +177,14 @@ static int put_all(struct writer *writer, struct kt_err *reterr)
 		r = kt_pages_differ(spec->mem, spec->base_fd, on_page, writer, reterr)
 			    ?: flush_chunk(writer);
 	if (r < 0)
-		return reterr && reterr->text[0] ? r : kt_err_set(reterr, r, "%m");
+		return reterr && reterr->text[0] ? r : kt_err_set(reterr, r, "writing it: %m");
 	if (writer->len > spec->max_bytes)
 		return kt_err_set(reterr, -EFBIG,
 				  "it would take %" PRIu64 " KiB, and the limit is %" PRIu64
 				  " KiB (--capsule-max-size)",
 				  (writer->len >> 10) + 1, spec->max_bytes >> 10);
 	r = put_header(writer);
-	return r < 0 ? kt_err_set(reterr, r, "%m") : 0;
+	return r < 0 ? kt_err_set(reterr, r, "writing its header: %m") : 0;
 }
 
 static int fill(int fd, const struct kt_capsule_spec *spec, struct kt_capsule_size *ret_size,
@@ -219,8 +219,14 @@ static int open_stage(const char *path, char **ret_stage, struct kt_err *reterr)
 
 		if (!stage)
 			return kt_err_oom(reterr);
-		if (fd < 0 || fchmod(fd, 0644) < 0)
+		if (fd < 0)
 			return kt_err_set(reterr, -errno, "cannot create '%s': %m", stage);
+		if (fchmod(fd, 0644) < 0) {
+			int r = kt_err_set(reterr, -errno, "cannot create '%s': %m", stage);
+
+			(void)unlink(stage);
+			return r;
+		}
 		(void)flock(fd, LOCK_EX | LOCK_NB);
 		if (fstat(fd, &st) == 0 && !st.st_nlink)
 			continue;
@@ -243,7 +249,7 @@ int kt_capsule_write(const struct kt_capsule_spec *spec, struct kt_capsule_size 
 	if (r == 0 && rename(stage, spec->path) == 0)
 		return 0;
 	if (r == 0)
-		r = kt_err_set(&why, -errno, "%m");
+		r = kt_err_set(&why, -errno, "naming it: %m");
 	(void)unlink(stage);
 	return kt_err_set(reterr, r, "'%s': %s", spec->path, why.text);
 }
