@@ -99,6 +99,7 @@ static bool stdout_is_taken(const struct kt_options *options)
 {
 	return options->tap || options->command == KT_COMMAND_INSPECT ||
 	       (options->junit && !strcmp(options->junit, "-")) ||
+	       (options->html && !strcmp(options->html, "-")) ||
 	       (options->gtest_output && !strcmp(options->gtest_output, "-"));
 }
 
@@ -113,6 +114,8 @@ static int make_reporters(const struct kt_options *options, bool color, struct k
 		r = kt_report_junit_new(options->junit, list_end(list));
 	if (r == 0 && options->gtest_output)
 		r = kt_report_gtest_new(options->gtest_output, list_end(list));
+	if (r == 0 && options->html)
+		r = kt_report_html_new(options->html, list_end(list));
 	if (r == 0 && options->output_dir)
 		r = kt_report_sidecar_new(options->output_dir, list_end(list));
 	return r;

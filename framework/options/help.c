@@ -93,6 +93,7 @@ static const char help[] =
 	"      --tap                TAP on standard output\n"
 	"      --meson              TAP for meson test: exit status 0 once the plan is complete\n"
 	"      --junit FILE         JUnit XML\n"
+	"      --html FILE          a page about the failures\n"
 	"  -o, --output-dir DIR     a JSON file for each test (KTESTS_OUTPUT_DIR)\n"
 	"      --gtest_output=xml:FILE\n"
 	"                           GoogleTest's XML\n"

@@ -54,6 +54,7 @@ enum {
 	OPT_TAP,
 	OPT_MESON,
 	OPT_JUNIT,
+	OPT_HTML,
 	OPT_GTEST_OUTPUT,
 	OPT_GTEST_LIST,
 	OPT_GTEST_FILTER,
@@ -127,6 +128,7 @@ static const struct option long_options[] = {
 	{ "tap", no_argument, NULL, OPT_TAP },
 	{ "meson", no_argument, NULL, OPT_MESON },
 	{ "junit", required_argument, NULL, OPT_JUNIT },
+	{ "html", required_argument, NULL, OPT_HTML },
 	{ "gtest_output", required_argument, NULL, OPT_GTEST_OUTPUT },
 	{ "gtest_list_tests", no_argument, NULL, OPT_GTEST_LIST },
 	{ "gtest_filter", required_argument, NULL, OPT_GTEST_FILTER },
@@ -315,6 +317,8 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 		return set_flag(&o->meson);
 	case OPT_JUNIT:
 		return set_text(&o->junit, text);
+	case OPT_HTML:
+		return set_text(&o->html, text);
 	case OPT_GTEST_OUTPUT:
 		return kt_value_gtest_output(text, &o->gtest_output, reterr);
 	case 'o':

@@ -168,6 +168,7 @@ struct kt_options {
 	bool tap;                          /* TAP on standard output */
 	bool meson; /* the exit status tells whether the plan is complete, not the verdicts */
 	const char *junit;               /* file; "-": standard output */
+	const char *html;                /* likewise */
 	const char *gtest_output;        /* likewise, without the "xml:" before it */
 	const char *output_dir;          /* -o: directory of the sidecar files */
 	enum kt_list_format list_format; /* default: TERSE */

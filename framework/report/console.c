@@ -135,6 +135,8 @@ static void put_details(const struct console *console, const struct kt_outcome *
 	bool passed = outcome->result.verdict == KT_VERDICT_PASS;
 	KT_FREE char *command = NULL;
 
+	if (!passed)
+		kt_report_put_story(console->out, console->reporter.info, outcome);
 	put_failures(console, outcome);
 	if (!console->reporter.info->options->no_capture) {
 		put_capture(console, "stdout", &outcome->out, OUTPUT_LINES);

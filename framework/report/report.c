@@ -171,6 +171,16 @@ char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_ou
 	return text;
 }
 
+char *kt_report_path(const struct kt_run_info *info, const struct kt_outcome *outcome,
+		     const char *dir, const char *ending)
+{
+	if (!dir)
+		return NULL;
+	if (info->options->stress_count == 1)
+		return kt_format("%s/%s.%s", dir, outcome->name, ending);
+	return kt_format("%s/%s@stress-%u.%s", dir, outcome->name, outcome->iteration, ending);
+}
+
 char *kt_report_capsule_text(const struct kt_run_info *info, const struct kt_outcome *outcome)
 {
 	char *text = NULL;

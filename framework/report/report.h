@@ -2,7 +2,8 @@
 #pragma once
 /*
  * Reports: what a run tells its user, in several forms at once. Each form (console text, TAP, JUnit
- * and GoogleTest XML, one JSON file for each test) is written by a reporter in a file of its own.
+ * and GoogleTest XML, a page of HTML, JSON files for each test) is written by a reporter in a file
+ * of its own.
  *
  * A report is not an outcome. An outcome (framework/outcome/outcome.h) is the data about one
  * attempt; reporters read outcomes, never change them, and decide nothing about verdicts.
@@ -85,6 +86,9 @@ int kt_report_tap_new(FILE *out, struct kt_reporter **ret_reporter);
 int kt_report_junit_new(const char *path, struct kt_reporter **ret_reporter);
 int kt_report_gtest_new(const char *path, struct kt_reporter **ret_reporter);
 
+/* A page of HTML about the failures, written to the file @path at the end of the run. */
+int kt_report_html_new(const char *path, struct kt_reporter **ret_reporter);
+
 /* A file DIR/TEST.json for each test, written when the test ends (docs/results.md). */
 int kt_report_sidecar_new(const char *dir, struct kt_reporter **ret_reporter);
 
@@ -104,6 +108,13 @@ void kt_reporters_free(struct kt_reporter *first);
  * What the forms share. The texts are to be freed and are NULL only when out of memory; terminal
  * control of the guest is removed from them.
  */
+
+/*
+ * The path of a file about @outcome in a directory: DIR/NAME.ENDING, or
+ * DIR/NAME@stress-ROUND.ENDING where a test runs several times. NULL too when @dir is.
+ */
+char *kt_report_path(const struct kt_run_info *info, const struct kt_outcome *outcome,
+		     const char *dir, const char *ending);
 
 /* The command line that runs the test of @outcome again, with the attempt's seed and kernel. */
 char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_outcome *outcome);
@@ -133,6 +144,13 @@ void kt_report_put_line(FILE *out, const char *line, size_t len);
 
 /* All of @capture; a NUL is shown as "\\0". */
 char *kt_report_capture_text(const struct kt_capture *capture);
+
+/*
+ * Writes the story of a failure, the names of its snapshots and where the whole report is; nothing
+ * of what there is not.
+ */
+void kt_report_put_story(FILE *out, const struct kt_run_info *info,
+			 const struct kt_outcome *outcome);
 
 /* Writes a table with a row for each group of workers; nothing when there were no workers. */
 void kt_report_put_workers(FILE *out, const struct kt_result *result);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "framework/outcome/story.h"
+#include "framework/report/failure.h"
 #include "framework/report/report.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
@@ -13,7 +17,11 @@
 /*
  * A sidecar is a JSON file for each test, with everything that is known about it, for programs that
  * compare runs. Beside it, files with the same name and another ending hold the output of the
- * test's schedulers, the kernel's dumps of them, and the output of a test that did not pass.
+ * test's schedulers, the kernel's dumps of them, the output of a test that did not pass, and what
+ * explains its failure.
+ *
+ * A directory may have the files of an earlier run. Those of the same name are replaced, and those
+ * that this run does not write are removed, so that all files of a test are of one run.
  *
  * Every file is published by a rename, so a reader never sees half of one. Tests run on after a
  * file could not be written; the first error is kept, nothing more is written, and the end of the
@@ -126,14 +134,10 @@ static json_t *outcome_to_json(const struct kt_run_info *info, const struct kt_o
 			 (int)outcome->attempt, "attempts", attempts_to_json(outcome));
 }
 
-/* DIR/NAME.ENDING; DIR/NAME@stress-ROUND.ENDING where a test runs several times. */
 static char *make_path(const struct sidecar *sidecar, const struct kt_outcome *outcome,
 		       const char *ending)
 {
-	if (sidecar->reporter.info->options->stress_count == 1)
-		return kt_format("%s/%s.%s", sidecar->dir, outcome->name, ending);
-	return kt_format("%s/%s@stress-%u.%s", sidecar->dir, outcome->name, outcome->iteration,
-			 ending);
+	return kt_report_path(sidecar->reporter.info, outcome, sidecar->dir, ending);
 }
 
 static int write_outcome(struct sidecar *sidecar, const struct kt_outcome *outcome)
@@ -147,28 +151,67 @@ static int write_outcome(struct sidecar *sidecar, const struct kt_outcome *outco
 	return kt_file_publish(path, text, strlen(text), &sidecar->err);
 }
 
-/* Writes all bytes of @capture as they are; an empty capture gives no file. */
+/* Writes a file; an empty text means none, and removes one that an earlier run has left. */
+static int write_file(struct sidecar *sidecar, const char *path, const char *text, size_t len)
+{
+	if (!text || !path)
+		return kt_err_oom(&sidecar->err);
+	if (len)
+		return kt_file_publish(path, text, len, &sidecar->err);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return kt_err_set(&sidecar->err, -errno, "'%s', of an earlier run: %m", path);
+	return 0;
+}
+
+/* Writes all bytes of @capture as they are, if it is @wanted. */
 static int write_capture(struct sidecar *sidecar, const struct kt_outcome *outcome,
-			 const struct kt_capture *capture, const char *ending)
+			 const struct kt_capture *capture, const char *ending, bool wanted)
 {
 	size_t len;
 	KT_FREE char *bytes = kt_capture_read(capture, &len);
 	KT_FREE char *path = make_path(sidecar, outcome, ending);
 
-	if (!bytes || !path)
-		return kt_err_oom(&sidecar->err);
-	return len ? kt_file_publish(path, bytes, len, &sidecar->err) : 0;
+	return write_file(sidecar, path, bytes, wanted ? len : 0);
 }
 
 /* What the guest's programs have written, where it may explain something. */
 static int write_output(struct sidecar *sidecar, const struct kt_outcome *outcome)
 {
-	enum kt_verdict verdict = outcome->result.verdict;
+	bool wanted = kt_outcome_is_failure(outcome);
 
-	if (verdict == KT_VERDICT_PASS || verdict == KT_VERDICT_SKIP)
-		return 0;
-	return write_capture(sidecar, outcome, &outcome->out, "stdout")
-		       ?: write_capture(sidecar, outcome, &outcome->err, "stderr");
+	return write_capture(sidecar, outcome, &outcome->out, "stdout", wanted)
+		       ?: write_capture(sidecar, outcome, &outcome->err, "stderr", wanted);
+}
+
+/* What explains the latest attempt that failed, in one file. */
+static int write_failure(struct sidecar *sidecar, const struct kt_outcome *outcome)
+{
+	const struct kt_outcome *failed = kt_report_failed_attempt(outcome);
+	KT_FREE char *text =
+		failed ? kt_report_failure_json(sidecar->reporter.info, failed) : strdup("");
+	KT_FREE char *path = make_path(sidecar, outcome, "failure.json");
+
+	return write_file(sidecar, path, text, text ? strlen(text) : 0);
+}
+
+/* Reports of an earlier run, which had snapshots by other names. Other files are not ours. */
+static int remove_reports(struct sidecar *sidecar, const char *path)
+{
+	DIR *dir = opendir(path);
+	int r = dir || errno == ENOENT ? 0 : -errno;
+
+	for (struct dirent *entry; r == 0 && dir && (entry = readdir(dir));) {
+		size_t len = strlen(entry->d_name);
+
+		if (len > 5 && !strcmp(entry->d_name + len - 5, ".json") &&
+		    unlinkat(dirfd(dir), entry->d_name, 0) < 0)
+			r = -errno;
+	}
+	if (dir)
+		(void)closedir(dir);
+	/* It stays if it holds anything else. */
+	(void)rmdir(path);
+	return r < 0 ? kt_err_set(&sidecar->err, r, "'%s', of an earlier run: %m", path) : 0;
 }
 
 /* DIR/NAME.snapshots/SNAPSHOT.json for each; those of the latest attempt. */
@@ -176,18 +219,15 @@ static int write_snapshots(struct sidecar *sidecar, const struct kt_outcome *out
 {
 	const struct kt_snapshots *snapshots = &outcome->snapshots;
 	KT_FREE char *dir = make_path(sidecar, outcome, "snapshots");
-	int r = 0;
+	int r = dir ? remove_reports(sidecar, dir) : kt_err_oom(&sidecar->err);
 
-	if (!dir)
-		return kt_err_oom(&sidecar->err);
-	if (snapshots->n)
+	if (r == 0 && snapshots->n)
 		r = kt_mkdir_all(dir, &sidecar->err);
 	for (size_t i = 0; r == 0 && i < snapshots->n; i++) {
 		KT_FREE char *text = kt_snapshots_text(snapshots, &snapshots->at[i]);
 		KT_FREE char *path = kt_format("%s/%s.json", dir, snapshots->at[i].name);
 
-		r = text && path ? kt_file_publish(path, text, snapshots->at[i].len, &sidecar->err)
-				 : kt_err_oom(&sidecar->err);
+		r = write_file(sidecar, path, text, snapshots->at[i].len);
 	}
 	return r;
 }
@@ -195,9 +235,9 @@ static int write_snapshots(struct sidecar *sidecar, const struct kt_outcome *out
 static int write_all(struct sidecar *sidecar, const struct kt_outcome *outcome)
 {
 	return write_outcome(sidecar, outcome) ?: write_output(sidecar, outcome)
-		       ?: write_capture(sidecar, outcome, &outcome->scx_log, "scheduler.log")
-		       ?: write_capture(sidecar, outcome, &outcome->scx_dump, "dump")
-		       ?: write_snapshots(sidecar, outcome);
+		       ?: write_capture(sidecar, outcome, &outcome->scx_log, "scheduler.log", true)
+		       ?: write_capture(sidecar, outcome, &outcome->scx_dump, "dump", true)
+		       ?: write_snapshots(sidecar, outcome) ?: write_failure(sidecar, outcome);
 }
 
 static int sidecar_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)

@@ -5,12 +5,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "framework/report/escape.h"
 #include "framework/report/file.h"
 #include "framework/report/report.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
-#include "util/utf8.h"
 
 /*
  * XML reports for CI servers in two dialects: JUnit as Jenkins reads it, and GoogleTest's. They
@@ -41,41 +41,9 @@ struct xml {
 	struct tm began; /* UTC */
 };
 
-/*
- * Writes @text for an element or attribute. XML 1.0 (section 2.2) allows no control characters but
- * tab, newline and carriage return, no surrogates, and neither U+FFFE nor U+FFFF. Control
- * characters are dropped; what is not valid otherwise becomes U+FFFD.
- */
-static void put_escaped_len(FILE *out, const char *text, size_t left)
-{
-	while (left) {
-		const unsigned char *at = (const unsigned char *)text;
-		uint32_t code = 0;
-		size_t n = kt_utf8_len(at, left, &code);
-
-		if (!n || code == 0xfffe || code == 0xffff)
-			(void)fputs(KT_UTF8_REPLACEMENT, out);
-		else if (code == '&')
-			(void)fputs("&amp;", out);
-		else if (code == '<')
-			(void)fputs("&lt;", out);
-		else if (code == '>')
-			(void)fputs("&gt;", out);
-		else if (code == '"')
-			(void)fputs("&quot;", out);
-		else if (code == '\n')
-			(void)fputs("&#10;", out);
-		else if (code >= ' ' || code == '\t')
-			(void)fwrite(text, 1, n, out);
-		n = n ?: 1;
-		text += n;
-		left -= n;
-	}
-}
-
 static void put_escaped(FILE *out, const char *text)
 {
-	put_escaped_len(out, text, strlen(text));
+	kt_report_put_escaped(out, text, strlen(text));
 }
 
 static void put_attribute(FILE *out, const char *name, const char *value)
@@ -109,10 +77,10 @@ static void put_capture(struct xml *xml, const char *element, const struct kt_ca
 	}
 	xml->n_output += len - skipped;
 	(void)fprintf(out, "      <%s>", element);
-	put_escaped_len(out, text, skipped ? OUTPUT_HEAD : len);
+	kt_report_put_escaped(out, text, skipped ? OUTPUT_HEAD : len);
 	if (skipped) {
 		(void)fprintf(out, "&#10;[%zu bytes left out]&#10;", skipped);
-		put_escaped_len(out, text + OUTPUT_HEAD + skipped, OUTPUT_TAIL);
+		kt_report_put_escaped(out, text + OUTPUT_HEAD + skipped, OUTPUT_TAIL);
 	}
 	(void)fprintf(out, "</%s>\n", element);
 }

@@ -14,7 +14,8 @@ static const struct kt_kernel kernel = { .facts = { .release = "6.16" } };
 static const struct kt_test test = { .name = "fuzz", .summary = "a result", .file = "fuzz.c" };
 
 /* The reporters borrow the paths. */
-static struct kt_reporter *make_reporters(FILE *out, const char *junit, const char *gtest)
+static struct kt_reporter *make_reporters(FILE *out, const char *junit, const char *gtest,
+					  const char *html)
 {
 	struct kt_reporter *first = NULL, **last = &first;
 
@@ -25,6 +26,8 @@ static struct kt_reporter *make_reporters(FILE *out, const char *junit, const ch
 	KT_FUZZ_ASSERT(kt_report_junit_new(junit, last) == 0);
 	last = &(*last)->next;
 	KT_FUZZ_ASSERT(kt_report_gtest_new(gtest, last) == 0);
+	last = &(*last)->next;
+	KT_FUZZ_ASSERT(kt_report_html_new(html, last) == 0);
 	last = &(*last)->next;
 	KT_FUZZ_ASSERT(kt_report_sidecar_new(kt_fuzz_dir(), last) == 0);
 	return first;
@@ -53,7 +56,8 @@ static void report(const struct kt_outcome *outcome)
 	FILE *out = open_memstream(&text, &len);
 	KT_FREE char *junit = kt_format("%s/junit.xml", kt_fuzz_dir());
 	KT_FREE char *gtest = kt_format("%s/gtest.xml", kt_fuzz_dir());
-	struct kt_reporter *reporters = make_reporters(out, junit, gtest);
+	KT_FREE char *html = kt_format("%s/page.html", kt_fuzz_dir());
+	struct kt_reporter *reporters = make_reporters(out, junit, gtest, html);
 
 	counts.by_verdict[outcome->result.verdict] = 1;
 	KT_FUZZ_ASSERT(kt_reporters_begin(reporters, &info, NULL) == 0);

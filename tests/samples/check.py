@@ -48,6 +48,19 @@ REPLACEMENTS = [
     (r"workers to start; \d+ have", "workers to start; N have"),
     (r"(periodic_\d{3}) (at )?( *)\d+ ms", r"\1 \2TIME ms"),
     (r"failed to run for \d+\.\d+s", "failed to run for TIME"),
+    # The story: who has the CPUs is a matter of chance, but for a worker that is there to have one.
+    (r"^    found by CPU \d+.*", "    found by CPU N"),
+    (r"^(    CPU \d+: AluHot\[)\d+(\] \(rt\); before: AluHot\[)\d+(\] \(rt\)).*",
+     r"\1PID\2PID\3 MOST OF THE TIME"),
+    (r"^(    CPU \d+: )(?!AluHot).*", r"\1SOMETHING"),
+    (r"^(    before is since the snapshot \S+), \d+ ms", r"\1, TIME"),
+    (r"^(    \w+\[)\d+(\] (has waited|was sent)( for)?)( \d+ ms)?", r"\1PID\2 TIME"),
+    (r"(: (\w|/|:|-)+\[)\d+(\] failed to run)", r"\1PID\3"),
+    (r"(PID\] has waited for TIME on CPU 1, in) the local queue of CPU 1, .*", r"\1 A QUEUE"),
+    (r"(PID\] has waited for TIME on CPU 1, in) queue 0 of the scheduler, .*", r"\1 A QUEUE"),
+    (r"not allowed for \S+\[\d+\]", "not allowed for TASK"),
+    (r"^    \S+\[\w+\] was sent to( TIME)?", "    TASK was sent to"),
+    (r"^    also waiting: .*", "    also waiting: SOMEBODY"),
 ]
 
 # How a line begins that depends on the load of the host.

@@ -118,6 +118,30 @@ Test(story, a_task_that_an_idle_cpu_could_run_is_forgotten)
 	expect_line(story, "CPU 0: idle\nCPU 1: hog[9] (rt)\n");
 }
 
+/* It finds the stall from a task of sched_ext, which has the CPU then. */
+Test(story, the_watchdog_does_not_keep_a_cpu_busy)
+{
+#define WATCHES                                                                                    \
+	"{'cpu': 0, 'task': {'pid': 4, 'comm': 'kworker', 'class': 'ext'}, 'stack': ["             \
+	"'scx_claim_exit+0x1', 'scx_watchdog_workfn+0x2']}"
+	KT_JSON json_t *idle = tell(REPORT(STALL, USER, WATCHES, SPIN("90")));
+	KT_JSON json_t *busy =
+		tell(REPORT(STALL, USER, WATCHES,
+			    SPIN("90") "," TASK("8", "other", "0", "0x1", "0xe", "", "2")));
+	KT_JSON json_t *same =
+		tell(REPORT(STALL, USER, WATCHES,
+			    SPIN("90") "," TASK("8", "other", "0", "0x1", "0xd", "", "9")));
+
+	KT_JSON json_t *woken =
+		tell(REPORT(STALL, USER, WATCHES,
+			    SPIN("90") "," TASK("8", "other", "0", "0x1", "0xe", "", "1")));
+
+	EXPECT(woken, "culprit.cause", "forgotten");
+	EXPECT(idle, "culprit.cause", "forgotten");
+	EXPECT(busy, "culprit.cause", "passed-over");
+	EXPECT(same, "culprit.cause", "forgotten");
+}
+
 Test(story, a_real_time_task_on_every_cpu_is_the_cause)
 {
 	KT_JSON json_t *all =
@@ -137,7 +161,7 @@ Test(story, a_real_time_task_on_every_cpu_is_the_cause)
 	EXPECT(local, "culprit.cause", "rt");
 	EXPECT(local, "culprit.queue.cpu", "1");
 	expect_line(local, "in the local queue of CPU 1");
-	expect_line(local, "real-time tasks have every CPU that it may use");
+	expect_line(local, "real-time tasks have every CPU for it");
 }
 
 Test(story, other_classes_are_told_apart)
@@ -280,19 +304,22 @@ Test(story, the_stack_says_where_the_error_was_found)
 {
 	KT_JSON json_t *story = tell("{" KERNEL ", 'vcpu': 1, 'scx': {" SCHED(
 		"SCX_EXIT_ERROR_BPF",
-		NO_INFO) "}, 'cpus': [{'cpu': 0, 'stack': ['x+0x1']}, {'cpu': 1, 'stack': ["
+		NO_INFO) "}, 'cpus': [{'cpu': 0, 'stack': ['x+0x1']}, {'cpu': 1, 'task': {'pid': "
+			 "5, 'comm': 'a', 'class': 'rt'}, 'stack': ["
 			 "'scx_claim_exit+0x1d', 'scx_exit_bstr+0x63', 'scx_bpf_error_bstr+0x60', "
 			 "'0x1010', '0x9999', '? guess+0x1', 'entry+0x2', 'last+0x1']}], "
 			 "'programs': "
 			 "[{'name': 'fault_tick', 'code': '0x1000', 'code_len': 17}]}");
 
 	EXPECT(story, "cpu", "1");
+	EXPECT(story, "running.pid", "5");
 	EXPECT(story, "found_in.0", "scx_bpf_error_bstr");
 	EXPECT(story, "found_in.1", "fault_tick");
 	EXPECT(story, "found_in.2", "0x9999");
 	EXPECT(story, "found_in.3", "entry");
 	EXPECT(story, "found_in.4", "none");
-	expect_line(story, "found by CPU 1 in scx_bpf_error_bstr < fault_tick < 0x9999 < entry\n");
+	expect_line(story, "found by CPU 1, which ran a[5] (rt), in scx_bpf_error_bstr < "
+			   "fault_tick < 0x9999 < entry\n");
 }
 
 Test(story, what_ran_since_an_earlier_snapshot)

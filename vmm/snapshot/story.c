@@ -21,6 +21,7 @@
  */
 
 #define ITEMS_MAX 1024u
+#define MOMENT    2   /* jiffies: tasks that the tick has woken wait for less */
 #define MASK_CPUS 64u /* whose bits are in a report */
 
 struct teller {
@@ -249,6 +250,19 @@ static json_t *task_json(const struct teller *teller, const json_t *report, cons
 
 /* ---- Why it waited ---- */
 
+/*
+ * The CPU that claimed the error. What the kernel notes as the CPU of a stall is that of the task.
+ * -1: unknown.
+ */
+static json_int_t found_by(const struct teller *teller)
+{
+	const json_t *at = teller->reports->at;
+
+	if (!strcmp(text_of(at, "reason"), "exit-claimed") && number_of(at, "vcpu", -1) >= 0)
+		return number_of(at, "vcpu", -1);
+	return number_of(exit_info(teller), "exit_cpu", -1);
+}
+
 static const json_t *cpu_of(const json_t *report, json_int_t number)
 {
 	const json_t *cpus = json_object_get(report, "cpus");
@@ -284,10 +298,46 @@ static bool is_online(const json_t *report, json_int_t cpu)
 /* Classes that the kernel picks tasks from before sched_ext, but for "fair", which it may. */
 static const char *const ABOVE[] = { "stop", "dl", "rt", "fair" };
 
+/* Whether a CPU runs the watchdog, and nothing of sched_ext waits there but for @task's queue. */
+static bool only_watches(const json_t *report, const json_t *cpu, const json_t *task)
+{
+	const json_t *stack = json_object_get(cpu, "stack"),
+		     *tasks = json_object_get(report, "tasks");
+	const char *queue = text_of(json_object_get(task, "scx"), "dsq");
+	bool watches = false;
+
+	for (size_t i = 0; i < count(stack); i++)
+		watches |= !strncmp(json_string_value(json_array_get(stack, i)) ?: "",
+				    "scx_watchdog_workfn+", 20);
+	for (size_t i = 0; watches && i < count(tasks); i++) {
+		const json_t *other = json_array_get(tasks, i);
+
+		if (number_of(other, "runnable_for", -1) >= MOMENT &&
+		    number_of(other, "cpu", -1) == number_of(cpu, "cpu", -1) && other != task &&
+		    strcmp(text_of(json_object_get(other, "scx"), "dsq"), queue))
+			return false;
+	}
+	return watches;
+}
+
 /* The CPUs on which a task could run, by what is on them. */
 struct chances {
 	unsigned int n, idle, ext, above[KT_ARRAY_LEN(ABOVE)];
 };
+
+/* The watchdog's own task was not there before: a CPU that runs it had nothing to do. */
+static void add_chance(struct chances *chances, const json_t *report, const json_t *cpu,
+		       const json_t *task)
+{
+	const char *class = text_of(json_object_get(cpu, "task"), "class");
+	bool watches = !strcmp(class, "ext") && only_watches(report, cpu, task);
+
+	chances->n++;
+	chances->idle += watches || !strcmp(class, "idle");
+	chances->ext += !watches && !strcmp(class, "ext");
+	for (size_t i = 0; i < KT_ARRAY_LEN(ABOVE); i++)
+		chances->above[i] += !strcmp(class, ABOVE[i]);
+}
 
 static struct chances find_chances(const json_t *report, const json_t *task, const json_t *queue)
 {
@@ -297,15 +347,9 @@ static struct chances find_chances(const json_t *report, const json_t *task, con
 	for (size_t i = 0; i < count(cpus); i++) {
 		const json_t *cpu = json_array_get(cpus, i);
 		json_int_t number = number_of(cpu, "cpu", -1);
-		const char *class = text_of(json_object_get(cpu, "task"), "class");
 
-		if (!may_run(task, queue, number) || !is_online(report, number))
-			continue;
-		chances.n++;
-		chances.idle += !strcmp(class, "idle");
-		chances.ext += !strcmp(class, "ext");
-		for (size_t j = 0; j < KT_ARRAY_LEN(ABOVE); j++)
-			chances.above[j] += !strcmp(class, ABOVE[j]);
+		if (may_run(task, queue, number) && is_online(report, number))
+			add_chance(&chances, report, cpu, task);
 	}
 	return chances;
 }
@@ -486,12 +530,16 @@ static json_t *cpus_json(const struct kt_story_reports *reports)
 
 /* ---- Where the error was found ---- */
 
-/* The CPU, by what the kernel noted, else by the write that claimed the error; -1: unknown. */
-static json_int_t found_by(const struct teller *teller)
+/* The task on the CPU that found it: a scheduler's program runs in the midst of a task. */
+static json_t *running_json(const struct teller *teller)
 {
-	json_int_t noted = number_of(exit_info(teller), "exit_cpu", -1);
+	const json_t *cpu = cpu_of(teller->reports->at, found_by(teller));
+	const json_t *task = json_object_get(cpu, "task");
 
-	return noted >= 0 ? noted : number_of(teller->reports->at, "vcpu", -1);
+	if (!task || !*kind_of(teller))
+		return json_null();
+	return json_pack("{s:I, s:o, s:o}", "pid", number_of(task, "pid", -1), "comm",
+			 short_member(task, "comm"), "class", short_member(task, "class"));
 }
 
 /* Functions that make an exit of whatever has called them. */
@@ -606,16 +654,16 @@ static json_t *tell(const struct teller *teller)
 	json_int_t patience = teller->patience;
 	bool known = patience > 0 && teller->jiffy_ns && patience < INT64_MAX / teller->jiffy_ns;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}",
-			 "scheduler", short_member(teller->sched, "name"), "kind",
-			 short_text(kind_of(teller)), "reason",
-			 short_member(exit_info(teller), "reason"), "message",
-			 short_member(exit_info(teller), "msg"), "cpu", nullable(found_by(teller)),
-			 "found_in", found_in(teller), "watchdog_ns",
-			 known ? json_integer(patience * teller->jiffy_ns) : json_null(), "culprit",
-			 find_culprit(teller, waiting, n), "waiting",
-			 waiting_json(teller, waiting, n), "more_waiting", (json_int_t)more, "cpus",
-			 cpus_json(teller->reports), "since", since_json(teller->reports));
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "scheduler",
+		short_member(teller->sched, "name"), "kind", short_text(kind_of(teller)), "reason",
+		short_member(exit_info(teller), "reason"), "message",
+		short_member(exit_info(teller), "msg"), "cpu", nullable(found_by(teller)),
+		"running", running_json(teller), "found_in", found_in(teller), "watchdog_ns",
+		known ? json_integer(patience * teller->jiffy_ns) : json_null(), "culprit",
+		find_culprit(teller, waiting, n), "waiting", waiting_json(teller, waiting, n),
+		"more_waiting", (json_int_t)more, "cpus", cpus_json(teller->reports), "since",
+		since_json(teller->reports));
 }
 
 json_t *kt_story_make(const struct kt_story_reports *reports)

@@ -97,14 +97,34 @@ static void put_scheduler(FILE *out, const json_t *story)
 	(void)fputc('\n', out);
 }
 
+static void put_task(FILE *out, const json_t *task)
+{
+	const char *class = text_of(task, "class");
+
+	if (!strcmp(class, "idle")) {
+		(void)fputs("idle", out);
+		return;
+	}
+	put_name(out, task);
+	(void)fputs(*class ? " (" : "", out);
+	put_text(out, class, WORD_LEN);
+	(void)fputs(*class ? ")" : "", out);
+}
+
 static void put_found(FILE *out, const json_t *story)
 {
 	const json_t *frames = json_object_get(story, "found_in");
+	const json_t *running = json_object_get(story, "running");
 	size_t n = KT_MIN(json_array_size(frames), (size_t)KT_STORY_FRAMES);
 
 	if (number_of(story, "cpu") < 0 || !*text_of(story, "kind"))
 		return;
 	(void)fprintf(out, "found by CPU %" JSON_INTEGER_FORMAT, number_of(story, "cpu"));
+	if (json_is_object(running)) {
+		(void)fputs(", which ran ", out);
+		put_task(out, running);
+		(void)fputs(n ? "," : "", out);
+	}
 	for (size_t i = 0; i < n; i++) {
 		(void)fputs(i ? " < " : " in ", out);
 		put_text(out, json_string_value(json_array_get(frames, i)) ?: "", KT_STORY_TEXT);
@@ -153,13 +173,12 @@ static void put_cause(FILE *out, const json_t *culprit)
 	static const struct {
 		const char *cause, *text;
 	} CAUSES[] = {
-		{ "forgotten", "the scheduler forgot it: a CPU that it may use idles" },
+		{ "forgotten", "the scheduler forgot it: a CPU for it has nothing else to do" },
 		{ "passed-over", "the scheduler passed it over: its CPUs run other tasks" },
-		{ "stop", "the kernel's stop task has every CPU that it may use" },
-		{ "dl", "deadline tasks have every CPU that it may use" },
-		{ "rt",
-		  "real-time tasks have every CPU that it may use: the scheduler cannot help" },
-		{ "fair", "tasks of the fair class have every CPU that it may use" },
+		{ "stop", "not the scheduler's doing: the kernel's stop task has the CPU" },
+		{ "dl", "not the scheduler's doing: deadline tasks have every CPU for it" },
+		{ "rt", "not the scheduler's doing: real-time tasks have every CPU for it" },
+		{ "fair", "not the scheduler's doing: fair tasks have every CPU for it" },
 	};
 	const char *cause = text_of(culprit, "cause");
 
@@ -225,20 +244,6 @@ static void put_others(FILE *out, const json_t *story)
 }
 
 /* ---- CPUs ---- */
-
-static void put_task(FILE *out, const json_t *task)
-{
-	const char *class = text_of(task, "class");
-
-	if (!strcmp(class, "idle")) {
-		(void)fputs("idle", out);
-		return;
-	}
-	put_name(out, task);
-	(void)fputs(*class ? " (" : "", out);
-	put_text(out, class, WORD_LEN);
-	(void)fputs(*class ? ")" : "", out);
-}
 
 static void put_ran(FILE *out, const json_t *ran)
 {
