@@ -225,9 +225,12 @@ static void add_task(struct types *types)
 	either = btf__add_union(btf, NULL, 4);
 	(void)btf__add_field(btf, "sticky_cpu", types->s32, 0, 0);
 	(void)btf__add_field(btf, "word", types->u32, 0, 0);
-	scx = btf__add_struct(btf, "sched_ext_entity", 16);
+	scx = btf__add_struct(btf, "sched_ext_entity", 40);
 	(void)btf__add_field(btf, "dsq_vtime", types->u64, 0, 0);
 	(void)btf__add_field(btf, "", either, 64, 0);
+	(void)btf__add_field(btf, "dsq", types->pointer, (TINY_TASK_DSQ - TINY_TASK_SCX) * 8, 0);
+	(void)btf__add_field(btf, "runnable_node", types->list,
+			     (TINY_TASK_RUNNABLE - TINY_TASK_SCX) * 8, 0);
 	types->task_pointer = btf__add_ptr(btf, (int)btf__type_cnt(btf) + 1);
 	types->task = btf__add_struct(btf, "task_struct", TINY_TASK_LEN);
 	add_task_field(types, "pid", pid, TINY_TASK_PID);
@@ -245,6 +248,12 @@ static void add_task(struct types *types)
 	add_task_field(types, "table", table, TINY_TASK_TABLE);
 	add_task_field(types, "tasks", types->list, TINY_TASK_TASKS);
 	(void)btf__add_field(btf, "sched_span", types->u64, TINY_TASK_SPAN * 8 + 6, 60);
+	add_task_field(types, "start_time", types->u64, TINY_TASK_START);
+	add_task_field(types, "exit_state", types->s32, TINY_TASK_EXIT);
+	add_task_field(types, "flags", types->u32, TINY_TASK_FLAGS);
+	add_task_field(types, "on_rq", types->s32, TINY_TASK_ON_RQ);
+	add_task_field(types, "on_cpu", types->s32, TINY_TASK_ON_CPU);
+	add_task_field(types, "sched_class", types->pointer, TINY_TASK_CLASS);
 }
 
 static void add_scx(struct types *types)

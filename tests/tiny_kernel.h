@@ -87,7 +87,6 @@ void tiny_map(struct tiny_kernel *kernel, uint64_t kva, uint64_t gpa, unsigned i
 #define TINY_TASK_BITS     24u /* sched_flag_a:1 at bit 0, sched_level:5 at bit 1 (signed) */
 #define TINY_TASK_STATE    32u /* enum tiny_state */
 #define TINY_TASK_PARENT   40u
-#define TINY_TASK_SCX      48u  /* dsq_vtime, then a union of sticky_cpu and word */
 #define TINY_TASK_USAGE    64u  /* atomic_t */
 #define TINY_TASK_LINKS    72u  /* pid_links[2] */
 #define TINY_TASK_MASK     104u /* struct cpumask */
@@ -95,6 +94,15 @@ void tiny_map(struct tiny_kernel *kernel, uint64_t kva, uint64_t gpa, unsigned i
 #define TINY_TASK_TABLE    120u /* int [2][3] */
 #define TINY_TASK_TASKS    144u /* struct list_head */
 #define TINY_TASK_SPAN     160u /* sched_span:60 from bit 6 on, in nine bytes */
+#define TINY_TASK_START    176u /* start_time */
+#define TINY_TASK_EXIT     184u /* exit_state */
+#define TINY_TASK_FLAGS    188u
+#define TINY_TASK_ON_RQ    192u
+#define TINY_TASK_ON_CPU   196u
+#define TINY_TASK_CLASS    200u /* sched_class, a pointer */
+#define TINY_TASK_SCX      208u /* dsq_vtime, then a union of sticky_cpu and word */
+#define TINY_TASK_DSQ      224u /* scx.dsq, a pointer */
+#define TINY_TASK_RUNNABLE 232u /* scx.runnable_node */
 #define TINY_SCHED_KIND    0u   /* atomic_t exit_kind */
 #define TINY_SCHED_NAME    8u   /* ops.name */
 #define TINY_SCHED_PCPU    72u  /* pointer to per-CPU struct scx_sched_pcpu */

@@ -4,6 +4,7 @@
  * forms of kallsyms, four and five levels of page tables, KASLR, the cache; what a hostile guest
  * may hold.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -434,6 +435,67 @@ Test(inspect_cache, a_guest_that_lies_about_its_build_id_does_not_get_anothers_s
 	cr_assert(not(opens_cached(&liar, dir)));
 	tiny_kernel_deinit(&first);
 	tiny_kernel_deinit(&liar);
+	cr_assert(zero(int, kt_remove_all(dir)));
+}
+
+static struct btf *one_more_type(void)
+{
+	struct btf *btf = tiny_btf();
+
+	(void)btf__add_int(btf, "one_more", 4, 0);
+	return btf;
+}
+
+Test(inspect_cache, the_same_symbols_do_not_prove_the_same_types)
+{
+	const struct tiny_options other = { .btf = one_more_type };
+	KT_FREE char *dir = new_dir();
+	struct tiny_kernel first, liar;
+
+	tiny_kernel_init(&first, NULL);
+	tiny_kernel_init(&liar, &other);
+	cr_assert(not(opens_cached(&first, dir)));
+	cr_assert(not(opens_cached(&liar, dir)));
+	tiny_kernel_deinit(&first);
+	tiny_kernel_deinit(&liar);
+	cr_assert(zero(int, kt_remove_all(dir)));
+}
+
+/* The kernels of @dir, and whether that of the tiny kernel is one of them. */
+static size_t count_kept(const char *dir, bool *ret_has_tiny)
+{
+	DIR *stream = opendir(dir);
+	struct dirent *entry;
+	size_t n = 0;
+
+	*ret_has_tiny = false;
+	while (stream && (entry = readdir(stream))) {
+		n += strstr(entry->d_name, ".kernel") != NULL;
+		*ret_has_tiny |= !strcmp(entry->d_name, TINY_BUILD_ID ".kernel");
+	}
+	if (stream)
+		(void)closedir(stream);
+	return n;
+}
+
+Test(inspect_cache, kernels_that_are_not_used_go)
+{
+	KT_FREE char *dir = new_dir();
+	struct tiny_kernel kernel;
+	bool has_tiny;
+
+	for (int i = 0; i < 12; i++) {
+		const struct timespec old[2] = { { .tv_sec = 1000 + i }, { .tv_sec = 1000 + i } };
+		KT_FREE char *path = kt_format("%s/%040d.kernel", dir, i);
+
+		cr_assert(zero(int, kt_file_publish(path, "x", 1, NULL)));
+		cr_assert(zero(int, utimensat(AT_FDCWD, path, old, 0)));
+	}
+	tiny_kernel_init(&kernel, NULL);
+	cr_assert(not(opens_cached(&kernel, dir)));
+	cr_assert(eq(sz, count_kept(dir, &has_tiny), 8));
+	cr_assert(has_tiny);
+	tiny_kernel_deinit(&kernel);
 	cr_assert(zero(int, kt_remove_all(dir)));
 }
 

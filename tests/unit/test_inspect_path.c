@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Values of a guest's kernel: found by their paths, written, and shown. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -356,10 +357,15 @@ Test(inspect_scalar, a_value_that_does_not_fit_is_refused)
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_place place;
 	struct view view;
+	char path[64];
 
 	open_view(&view, NULL);
 	cr_assert(eq(int, store(&view, "task(1).sched_flag_a", 2, &err), -ERANGE));
 	cr_assert(eq(int, store(&view, "task(1).sched_level", (uint64_t)-17, &err), -ERANGE));
+	(void)snprintf(path, sizeof(path), "*(_Bool *)0x%" PRIx64,
+		       tiny_symbol(&view.kernel, "jiffies_64"));
+	cr_assert(eq(int, store(&view, path, 2, &err), -ERANGE));
+	cr_assert(zero(int, store(&view, path, 1, &err)), "%s", err.text);
 	cr_assert(eq(int, store(&view, "task(1).pid", UINT64_C(1) << 32, &err), -ERANGE));
 	cr_assert(strstr(err.text, "32 bits of pid_t") != NULL, "%s", err.text);
 	cr_assert(
@@ -412,8 +418,13 @@ Test(inspect_render, values_become_text_for_people)
 		{ "task(1).usage", "2" },
 		{ "task(1).mask", "CPUs 0-1" },
 		{ "task(1).table", "[[0, 10, 20], [30, 40, 50]]" },
-		{ "task(1).scx", "{ dsq_vtime = 1234605616436508552, sticky_cpu = -1, "
-				 "word = 4294967295 }" },
+		{ "task(1).scx", "{\n"
+				 "\tdsq_vtime = 1234605616436508552\n"
+				 "\tsticky_cpu = -1\n"
+				 "\tword = 4294967295\n"
+				 "\tdsq = NULL\n"
+				 "\trunnable_node = { next = NULL, prev = NULL }\n"
+				 "}" },
 		{ "init_task.parent", "NULL" },
 		{ "task(1).sched_level", "-3" },
 		{ "scx_root->ops", "{ name = \"simple\" }" },

@@ -211,6 +211,21 @@ Test(kernel_access, each_target_leads_to_its_memory)
 	close_view(&view);
 }
 
+Test(kernel_access, the_direct_map_has_two_ends)
+{
+	struct kt_kop_item item = { KT_KOP_DIRECT, KT_KOP_U64, .number = 42 };
+	struct view view;
+
+	open_view(&view);
+	item.address = view.kernel.page_offset - 8;
+	cr_assert(eq(int, access_one(&view, true, true, item, NULL, "of the direct map"), -EFAULT));
+	item.address = view.kernel.page_offset + TINY_RAM_LEN;
+	cr_assert(eq(int, access_one(&view, true, true, item, NULL, "of the direct map"), -EFAULT));
+	item.address -= 8;
+	cr_assert(zero(int, access_one(&view, true, true, item, NULL, NULL)));
+	close_view(&view);
+}
+
 Test(kernel_access, the_type_of_a_place_says_how_wide_it_is)
 {
 	uint8_t bytes[KT_KOP_WRITE_MAX] = { 0 };

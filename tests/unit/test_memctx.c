@@ -2,6 +2,7 @@
 /* The memory context that heals itself, on a kernel that never ran (tests/tiny_kernel.h). */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -138,16 +139,71 @@ Test(memctx, the_first_attempts_can_be_made_to_fail)
 	end(&guest);
 }
 
-Test(memctx, each_retry_waits_longer)
+Test(memctx, each_retry_waits_longer_up_to_a_bound)
 {
-	uint64_t began_ns = kt_now_ns();
+	uint64_t before_ns, due_ns = 5 * KT_NSEC_PER_MSEC, gap_ns = 0;
 	struct guest guest;
 
-	begin(&guest, NULL, true, 4);
+	begin(&guest, NULL, true, 9);
 	put_ram(&guest);
-	step(&guest, 5);
-	/* 5 + 10 + 20 + 40 ms */
-	cr_assert(ge(u64, kt_now_ns() - began_ns, 75 * KT_NSEC_PER_MSEC));
+	step(&guest, 1);
+	for (unsigned int i = 0; i < 9; i++) {
+		before_ns = kt_now_ns();
+		step(&guest, 1);
+		gap_ns = kt_now_ns() - before_ns;
+		/* The timer was armed before the first of the two moments. */
+		cr_assert(ge(u64, gap_ns + KT_NSEC_PER_MSEC, due_ns), "retry %u", i);
+		due_ns = KT_MIN(due_ns * 2, 500 * KT_NSEC_PER_MSEC);
+	}
+	cr_assert(lt(u64, gap_ns, 1200 * KT_NSEC_PER_MSEC), "without a bound it were 1280 ms");
+	cr_assert(eq(u32, guest.published, 1));
+	end(&guest);
+}
+
+Test(memctx, an_owner_who_knows_better_ends_the_waiting)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct guest guest;
+
+	begin(&guest, NULL, true, 1);
+	put_ram(&guest);
+	step(&guest, 1);
+	cr_assert(kt_memctx_is_waiting(guest.memctx));
+	cr_assert(zero(int, kt_memctx_try(guest.memctx, &err)), "%s", err.text);
+	cr_assert(not(kt_memctx_is_waiting(guest.memctx)));
+	cr_assert(
+		eq(int, kt_loop_step(guest.loop, kt_now_ns() + 20 * KT_NSEC_PER_MSEC), -ETIMEDOUT));
+	end(&guest);
+}
+
+/* How often the guest's RAM is mapped into this process. */
+static unsigned int count_mappings(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	unsigned int n = 0;
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file))
+		n += strstr(line, "/memfd:ram") != NULL;
+	if (file)
+		(void)fclose(file);
+	return n;
+}
+
+Test(memctx, an_attempt_that_fails_gives_everything_back)
+{
+	const struct tiny_options booting = { .booting = true };
+	struct guest guest;
+
+	begin(&guest, &booting, false, 0);
+	put_ram(&guest);
+	for (int i = 0; i < 3; i++)
+		cr_assert(eq(int, kt_memctx_try(guest.memctx, NULL), -EAGAIN));
+	cr_assert(zero(u32, count_mappings()));
+	tiny_kernel_finish_boot(&guest.kernel);
+	put_ram(&guest);
+	cr_assert(zero(int, kt_memctx_try(guest.memctx, NULL)));
+	cr_assert(eq(u32, count_mappings(), 1));
 	end(&guest);
 }
 
@@ -209,6 +265,7 @@ Test(memctx, the_ram_is_handed_out_for_reading_only)
 	cr_assert(eq(int, kt_memctx_ram_fd(guest.memctx, &fd, &err), -EAGAIN));
 	cr_assert(zero(int, kt_memctx_try(guest.memctx, &err)), "%s", err.text);
 	cr_assert(zero(int, kt_memctx_ram_fd(guest.memctx, &fd, &err)), "%s", err.text);
+	cr_assert(eq(int, fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY));
 	cr_assert(eq(ptr, mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED));
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	again = open(path, O_RDWR | O_CLOEXEC);
