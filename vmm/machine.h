@@ -271,9 +271,10 @@ int kt_machine_pause(struct kt_machine *machine, uint64_t deadline_ns, struct kt
 int kt_machine_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr);
 
 /*
- * Reads the registers of the vCPU with this number, from 0, of a machine that stands still. The
- * machine is paused meanwhile if it is not: if the guest waits in a host call, who reads several
- * vCPUs pauses the machine first, once. -ERANGE: there is no such vCPU.
+ * Reads the registers of the vCPU with this number, from 0, of a machine that stands still, which
+ * it does, too, while the guest waits for an answer in a host call (KT_HOSTCALL_ASK). The machine
+ * is paused meanwhile if it runs; who reads several vCPUs pauses it first, once. -ERANGE: there is
+ * no such vCPU.
  */
 int kt_machine_registers(struct kt_machine *machine, unsigned int vcpu,
 			 struct kt_registers *ret_registers, uint64_t deadline_ns,

@@ -19,9 +19,9 @@
 #include "wire/json.h"
 
 /*
- * A request by a host call finds the vCPUs standing still already. They cannot tell their registers
- * there, and must not be paused for that: of many runs with one seed in which they were, one went
- * another way. Where no host calls are served, the machine is paused.
+ * A request by a host call finds the vCPUs standing still already, and their registers told. They
+ * must not be paused for that: of many runs with one seed in which they were, one went another way.
+ * Where no host calls are served, the machine is paused.
  *
  * A report is kept as text, because its tree takes ten times the memory. The tree that a view has
  * needed last is kept too, because views of one report follow each other.
@@ -156,9 +156,6 @@ static void capture(struct kt_session_state *session, const struct kt_snapshot_r
 		.elapsed_ns = request->elapsed_ns,
 		.step = request->step,
 		.vcpu = -1,
-		.no_registers = stands ? "the guest waits in a host call, in which QEMU does not "
-					 "tell the registers"
-				       : NULL,
 	};
 	struct kt_machine *machine = session->link ? kt_link_machine(session->link) : NULL;
 	struct kt_err err = KT_ERR_NULL;

@@ -66,6 +66,12 @@ static void call(struct kt_qemu_cpu *cpu, void (*fn)(struct kt_qemu_cpu *cpu, ui
 	fn(cpu, data);
 }
 
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn)
+{
+	(void)insn;
+	return 0;
+}
+
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn)
 {
 	(void)insn;
@@ -135,7 +141,8 @@ static void ring(const uint8_t *sent, size_t n_sent)
 	KT_FUZZ_ASSERT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
 	(void)send(ends[1], sent, KT_MIN(n_sent, (size_t)65536), MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)close(ends[1]);
-	kt_bell_init(&(struct kt_bell_fds){ .port = ends[0], .stand = -1, .alarm = -1 });
+	kt_bell_init(
+		&(struct kt_bell_fds){ .port = ends[0], .stand = -1, .alarm = -1, .where = -1 });
 	guest.on_bell(0, 0, 0, NULL);
 	(void)close(ends[0]);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Replacements of one scheduler by another under load, with the exit watch armed: six here, and a
+ * Replacements of one scheduler by another under load, with the exit watch armed: four here, and a
  * hundred in tests/checks/swaps.py, which take minutes. Some of them are made by an error, and the
  * machine stands at each error and at no other moment.
  */
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #ifndef N_SWAPS
-#define N_SWAPS 6
+#define N_SWAPS 4
 #endif
 #define EVERY    4u /* swaps, one is made by an error */
 #define N_ERRORS ((N_SWAPS + EVERY - 1) / EVERY)

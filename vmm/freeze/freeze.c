@@ -10,8 +10,8 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "vmm/freeze/exit_watch.h"
+#include "vmm/freeze/spot.h"
 #include "vmm/freeze/waiting.h"
-#include "vmm/inspect/path.h"
 #include "vmm/inspect/record.h"
 #include "vmm/inspect/scx.h"
 
@@ -430,42 +430,6 @@ static unsigned int owners_max(const struct kt_freeze *freeze)
 	return max > KT_FREEZE_RESERVED ? max - KT_FREEZE_RESERVED : max ? max - 1 : 0;
 }
 
-/*
- * Finds the address, and for a condition sign and bits. The type must be that of a number then. A
- * symbol without a type can be watched if the length is given.
- */
-static int find_place(struct kt_inspect *inspect, const struct kt_freeze_spec *spec,
-		      struct kt_watch *watch, struct kt_err *reterr)
-{
-	struct kt_place place;
-	int r;
-
-	if (spec->len && kt_inspect_has_symbol(inspect, spec->path, &watch->address) &&
-	    !kt_inspect_is_per_cpu(inspect, watch->address))
-		return 0;
-	r = kt_inspect_resolve(inspect, spec->path, &place, reterr);
-	if (r < 0)
-		return r;
-	if (place.computed)
-		return kt_err_set(reterr, -EINVAL, "'%s' is a value, which has no address",
-				  spec->path);
-	watch->address = place.kva;
-	if (spec->len)
-		return 0;
-	if (place.size > UINT32_MAX || !place.size)
-		return kt_err_set(reterr, -EINVAL, "'%s' has %" PRIu64 " bytes", spec->path,
-				  place.size);
-	watch->len = (uint32_t)place.size;
-	watch->when.is_signed = kt_place_is_signed(&place);
-	watch->when.bit_shift = place.bit_shift;
-	watch->when.bit_size = place.bit_size;
-	if (spec->when.compare != KT_WATCH_ALWAYS && !kt_place_is_scalar(&place))
-		return kt_err_set(reterr, -EINVAL,
-				  "'%s' is not a number: a condition needs one, or a .len",
-				  spec->path);
-	return 0;
-}
-
 /* Appends an entry that is not armed yet. */
 static int add_watch(struct kt_freeze *freeze, const struct kt_freeze_spec *spec,
 		     struct kt_err *reterr)
@@ -499,8 +463,9 @@ int kt_freeze_watch(struct kt_freeze *freeze, const struct kt_freeze_spec *spec,
 	if (count_armed(freeze) >= owners_max(freeze))
 		return kt_err_set(reterr, -ENOSPC, "this machine can have %u watches at a time",
 				  owners_max(freeze));
-	r = find_kernel(freeze, &inspect, reterr) ?: find_place(inspect, spec, &watch, reterr)
-						  ?: add_watch(freeze, spec, reterr);
+	r = find_kernel(freeze, &inspect, reterr)
+		    ?: kt_spot_find(inspect, spec->path, &watch, reterr)
+		    ?: add_watch(freeze, spec, reterr);
 	if (r < 0)
 		return r;
 	added = &freeze->watches[freeze->n_watches - 1];

@@ -70,7 +70,7 @@ bool kt_freeze_is_due(struct kt_freeze *freeze);
 /* What an owner wants watched. */
 struct kt_freeze_spec {
 	const char *name; /* copied */
-	const char *path; /* as in vmm/inspect/path.h */
+	const char *path; /* as in spot.h */
 	uint32_t len;     /* bytes; 0: as the type of the path says */
 	enum kt_watch_kind kind;
 	struct kt_watch_condition when; /* sign and bits are taken from the type */

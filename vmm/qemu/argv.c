@@ -152,8 +152,8 @@ static void add_host_calls(struct args *args, const struct kt_qemu_fds *fds)
 	add(args, "-global");
 	add(args, "migration.store-global-state=off");
 	add(args, "-plugin");
-	add(args, "/proc/self/fd/%d,port=%d,stand=%d,alarm=%d%s", fds->plugin, fds->port,
-	    fds->stand, fds->alarm, fds->conflicts ? ",conflicts=on" : "");
+	add(args, "/proc/self/fd/%d,port=%d,stand=%d,alarm=%d,where=%d%s", fds->plugin, fds->port,
+	    fds->stand, fds->alarm, fds->where, fds->conflicts ? ",conflicts=on" : "");
 	add(args, "-chardev");
 	add(args, "file,id=console,path=/proc/self/fd/%d", fds->console);
 }

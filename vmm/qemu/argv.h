@@ -16,6 +16,7 @@ struct kt_qemu_fds {
 	int plugin;         /* file of the plugin; -1: no host calls */
 	int stand;          /* eventfd that tells the plugin to let the machine stand */
 	int alarm;          /* pipe by which the plugin says that the guest's limit is reached */
+	int where;          /* file of struct kt_whereabouts, by which it tells registers */
 	int ram;            /* the RAM file */
 	bool ram_is_shared; /* the guest writes to the file; else copy-on-write */
 };

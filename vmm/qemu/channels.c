@@ -220,6 +220,22 @@ static int open_gdb(struct qemu *qemu, struct kt_qemu_far_ends *far)
 	return r;
 }
 
+static int open_where(struct qemu *qemu, struct kt_qemu_far_ends *far)
+{
+	size_t len = kt_whereabouts_len(qemu->n_vcpus);
+	void *map;
+
+	far->fds.where = qemu->where_fd = memfd_create("ktest-where", MFD_CLOEXEC);
+	if (qemu->where_fd < 0 || ftruncate(qemu->where_fd, (off_t)len) < 0)
+		return -errno;
+	map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, qemu->where_fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	qemu->where = map;
+	qemu->where->n_vcpus = qemu->n_vcpus;
+	return 0;
+}
+
 /* QEMU opens the console's file anew, so that each side has a file position of its own. */
 static int open_host_calls(struct qemu *qemu, const struct kt_machine_config *config,
 			   struct kt_qemu_far_ends *far)
@@ -238,7 +254,7 @@ static int open_host_calls(struct qemu *qemu, const struct kt_machine_config *co
 	(void)fcntl(alarm[0], F_SETFL, O_NONBLOCK);
 	qemu->alarm.fd = alarm[0];
 	far->fds.alarm = alarm[1];
-	return 0;
+	return open_where(qemu, far);
 }
 
 int kt_qemu_open_channels(struct qemu *qemu, const struct kt_machine_config *config,
@@ -313,5 +329,9 @@ void kt_qemu_close_channels(struct qemu *qemu)
 	qemu->alarm.fd = kt_close(qemu->alarm.fd);
 	qemu->stand_fd = kt_close(qemu->stand_fd);
 	qemu->plugin_fd = kt_close(qemu->plugin_fd);
+	qemu->where_fd = kt_close(qemu->where_fd);
+	if (qemu->where)
+		(void)munmap(qemu->where, kt_whereabouts_len(qemu->n_vcpus));
+	qemu->where = NULL;
 	kt_buffer_deinit(&qemu->unsent);
 }

@@ -38,6 +38,17 @@ static int stand_end(struct qemu *qemu, bool paused, int r, uint64_t deadline_ns
 	return r ?: resumed;
 }
 
+/* Whether the guest waits in a host call, where the plugin has told the registers. */
+static bool tell_place(const struct qemu *qemu, unsigned int vcpu, struct kt_registers *ret)
+{
+	if (!qemu->where || qemu->paused || qemu->at_watch || vcpu >= qemu->n_vcpus ||
+	    !__atomic_load_n(&qemu->where->stands, __ATOMIC_ACQUIRE))
+		return false;
+	*ret = (struct kt_registers){ 0 };
+	kt_registers_decode(qemu->where->registers[vcpu], ret);
+	return true;
+}
+
 int kt_qemu_registers(struct kt_machine *machine, unsigned int vcpu,
 		      struct kt_registers *ret_registers, uint64_t deadline_ns,
 		      struct kt_err *reterr)
@@ -46,6 +57,8 @@ int kt_qemu_registers(struct kt_machine *machine, unsigned int vcpu,
 	bool paused = false;
 	int r;
 
+	if (tell_place(qemu, vcpu, ret_registers))
+		return 0;
 	if (!qemu->gdb || vcpu >= qemu->n_vcpus)
 		return kt_err_set(reterr, -ERANGE, "there is no vCPU %u: the machine has %u", vcpu,
 				  qemu->n_vcpus);

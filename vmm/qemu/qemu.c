@@ -128,9 +128,9 @@ static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		 struct kt_err *reterr)
 {
 	char **argv = kt_qemu_argv(purpose, config, &far->fds);
-	const int keep[] = { far->fds.qmp,   far->fds.console, far->fds.port,
-			     far->fds.ram,   far->fds.gdb,     far->fds.plugin,
-			     far->fds.stand, far->fds.alarm,   config->initramfs_fd };
+	const int keep[] = { far->fds.qmp,   far->fds.console,    far->fds.port,  far->fds.ram,
+			     far->fds.gdb,   far->fds.plugin,     far->fds.stand, far->fds.alarm,
+			     far->fds.where, config->initramfs_fd };
 	struct kt_process_spec spec = {
 		.argv = (const char *const *)argv,
 		.in = -1,
@@ -160,6 +160,7 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 			 .plugin = -1,
 			 .stand = -1,
 			 .alarm = -1,
+			 .where = -1,
 			 .ram = qemu->ram_fd,
 			 .ram_is_shared = qemu->ram_is_shared },
 		.output = -1,
@@ -348,7 +349,7 @@ int kt_qemu_new(struct kt_loop *loop, const struct kt_machine_events *events, vo
 	qemu->process = qemu->qmp_source = KT_SOURCE_NULL;
 	qemu->console = qemu->port = qemu->output = qemu->alarm =
 		(struct channel){ .source = KT_SOURCE_NULL, .fd = -1 };
-	qemu->pidfd = qemu->ram_fd = qemu->stand_fd = qemu->plugin_fd = -1;
+	qemu->pidfd = qemu->ram_fd = qemu->stand_fd = qemu->plugin_fd = qemu->where_fd = -1;
 	*ret_machine = &qemu->machine;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "vmm/qemu/gdb.h"
 #include "vmm/qemu/qmp.h"
 #include "vmm/qemu/stale.h"
+#include "vmm/qemu/whereabouts.h"
 #include "vmm/steal.h"
 
 struct channel {
@@ -48,6 +49,8 @@ struct qemu {
 	struct channel alarm; /* host calls: a byte says that the guest's limit is reached */
 	int stand_fd;         /* host calls: eventfd; readable while the machine has to stand */
 	int plugin_fd;
+	int where_fd;                 /* host calls: the file of @where */
+	struct kt_whereabouts *where; /* host calls: a map of it; owned */
 	enum kt_time time;
 	struct channel output; /* standard output and error of QEMU */
 	int ram_fd;            /* of the RAM file; a duplicate that is owned */

@@ -46,6 +46,7 @@ void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
 						      struct qemu_plugin_tb *tb));
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *dest, size_t len);
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
@@ -67,6 +68,12 @@ uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *hwaddr);
 struct kt_qemu_cpu;
 struct kt_qemu_timer {
 	uint64_t opaque[32]; /* QEMUTimer has 56 bytes in QEMU 10.0 */
+};
+
+/* GLib's GByteArray, into which QEMU reads registers. */
+struct kt_glib_bytes {
+	uint8_t *data;
+	unsigned int len;
 };
 
 /* How QEMU takes a lock, and waits for a condition with a lock that it holds. */
@@ -93,6 +100,10 @@ struct kt_qemu_api {
 	/* Reads or writes guest memory by virtual address; 0, or -1 when a page is missing. */
 	int (*cpu_memory_rw_debug)(struct kt_qemu_cpu *cpu, uint64_t addr, void *buf, size_t len,
 				   bool is_write);
+	/* Appends the register of this number, as the gdbstub tells it; returns its length. */
+	int (*gdb_read_register)(struct kt_qemu_cpu *cpu, struct kt_glib_bytes *array, int number);
+	struct kt_glib_bytes *(*g_byte_array_new)(void);
+	uint8_t *(*g_byte_array_free)(struct kt_glib_bytes *array, int free_data);
 	/* False as soon as a stop has begun. */
 	bool (*runstate_is_running)(void);
 	/* The big lock. A stop holds it until all vCPUs are told to leave guest code. */

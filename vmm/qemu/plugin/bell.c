@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "vmm/qemu/plugin/limit.h"
+#include "vmm/qemu/plugin/place.h"
 #include "vmm/qemu/plugin/stand.h"
 #include "vmm/qemu/plugin/turns.h"
 #include "wire/hostcall.h"
@@ -34,6 +35,7 @@ void kt_bell_init(const struct kt_bell_fds *fds)
 	bell.fds = *fds;
 	kt_stand_init(fds->stand);
 	kt_limit_init(fds->alarm);
+	kt_place_init(fds->where);
 }
 
 static int copy(uint64_t address, void *buf, size_t len, bool is_write)
@@ -83,9 +85,15 @@ static int serve_send(const struct kt_hostcall *call)
 	return copy(call->address, bell.bytes, call->len, false) ?: send_all(bell.bytes, call->len);
 }
 
-static int serve_ask(const struct kt_hostcall *call)
+/* The host may look where the vCPUs are as soon as it has the question. */
+static int serve_ask(const struct kt_hostcall *call, uint64_t bell_at)
 {
-	return serve_send(call) ?: kt_stand_wait(bell.fds.port);
+	int r;
+
+	kt_place_tell(bell_at);
+	r = serve_send(call) ?: kt_stand_wait(bell.fds.port);
+	kt_place_hide();
+	return r;
 }
 
 /* The memory is tried before bytes are taken from the host, which could not be given back. */
@@ -125,7 +133,7 @@ static int poll_host(struct kt_hostcall *call)
 	return 0;
 }
 
-static int serve(struct kt_hostcall *call)
+static int serve(struct kt_hostcall *call, uint64_t bell_at)
 {
 	if (call->len > KT_HOSTCALL_LEN_MAX)
 		return -EMSGSIZE;
@@ -137,7 +145,7 @@ static int serve(struct kt_hostcall *call)
 	case KT_HOSTCALL_RECEIVE:
 		return serve_receive(call);
 	case KT_HOSTCALL_ASK:
-		return serve_ask(call);
+		return serve_ask(call, bell_at);
 	case KT_HOSTCALL_SEED:
 		return serve_seed(call);
 	case KT_HOSTCALL_LIMIT:
@@ -156,10 +164,9 @@ static void on_bell(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t addr
 
 	(void)vcpu;
 	(void)info;
-	(void)data;
 	if (copy(address, &call, sizeof(call), false) < 0)
 		return;
-	call.result = serve(&call);
+	call.result = serve(&call, (uintptr_t)data);
 	(void)copy(address, &call, sizeof(call), true);
 }
 
@@ -176,5 +183,6 @@ void kt_bell_on_translate(struct qemu_plugin_insn *insn)
 	    qemu_plugin_insn_data(insn, insn_bytes, sizeof(insn_bytes)) != sizeof(insn_bytes) ||
 	    memcmp(insn_bytes, &wanted, sizeof(wanted)))
 		return;
-	qemu_plugin_register_vcpu_mem_cb(insn, on_bell, KT_CB_NO_REGS, KT_MEM_RW_W, NULL);
+	qemu_plugin_register_vcpu_mem_cb(insn, on_bell, KT_CB_R_REGS, KT_MEM_RW_W,
+					 (void *)(uintptr_t)qemu_plugin_insn_vaddr(insn));
 }

@@ -9,6 +9,7 @@ struct kt_bell_fds {
 	int port;  /* stream socket of the bulk port */
 	int stand; /* eventfd; readable while the host wants the machine to stand */
 	int alarm; /* pipe: gets a byte when the limit of KT_HOSTCALL_LIMIT is reached */
+	int where; /* file of struct kt_whereabouts; -1: the host does not look */
 };
 
 /* Serves requests through @fds, which stay open as long as QEMU runs. */

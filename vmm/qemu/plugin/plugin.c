@@ -48,12 +48,13 @@ static void parse(const char *argument, struct kt_bell_fds *fds)
 {
 	(void)(sscanf(argument, "port=%d", &fds->port) == 1 ||
 	       sscanf(argument, "stand=%d", &fds->stand) == 1 ||
-	       sscanf(argument, "alarm=%d", &fds->alarm) == 1);
+	       sscanf(argument, "alarm=%d", &fds->alarm) == 1 ||
+	       sscanf(argument, "where=%d", &fds->where) == 1);
 }
 
 int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *info, int argc, char **argv)
 {
-	struct kt_bell_fds fds = { -1, -1, -1 };
+	struct kt_bell_fds fds = { -1, -1, -1, -1 };
 	const char *missing = kt_api_find();
 
 	(void)info;
