@@ -78,9 +78,15 @@ def check_starved(directory, root):
     check(story["snapshots"] == ["half-watchdog", "exit-claimed", "exit-told"]
           and story["since"]["snapshot"] == "half-watchdog"
           and all("ran" in cpu for cpu in story["cpus"]), "what ran since half of the time")
-    check(set(failure["snapshots"]) == set(story["snapshots"])
-          and all(report["schema"] == "ktest-snapshot" and report["elapsed_ns"] > 0
-                  for report in failure["snapshots"].values()), "the snapshots are in it, whole")
+    reports = [failure["snapshots"][name] for name in story["snapshots"]]
+    check(len(failure["snapshots"]) == 3
+          and all(report["schema"] == "ktest-snapshot" for report in reports),
+          "the snapshots are in it, whole")
+    times = [report["elapsed_ns"] for report in reports]
+    check(times == sorted(times) and times[0] >= 500000000
+          and times[1] - times[0] == story["since"]["ns"]
+          and times[2] <= failure["result"]["duration_ns"],
+          "they say when in the test they were taken")
     check(failure["story_lines"][0].startswith("scheduler fault: runnable task stall"),
           "the story as text")
 
@@ -95,8 +101,9 @@ def check_others(directory):
           and taken["cpus"][1]["ran"][0]["class"] == "rt",
           "a real-time task has the CPU: that is the cause, and it ran")
     forbidden = story("story_cpu_is_forbidden")
-    check(forbidden["culprit"]["target_cpu"] == 0 and forbidden["culprit"]["cpu"] == 1
-          and forbidden["culprit"]["named"] and forbidden["cpu"] == 1,
+    # A worker, or a thread of the kernel that is bound to the other CPU.
+    check(forbidden["culprit"]["target_cpu"] == 1 - forbidden["culprit"]["cpu"]
+          and forbidden["culprit"]["named"] and forbidden["cpu"] in (0, 1),
           "a task that was sent to a CPU it may not use")
     killed = story("story_program_is_killed")
     check(killed["kind"] == "SCX_EXIT_UNREG" and killed["snapshots"] == []

@@ -55,11 +55,11 @@ REPLACEMENTS = [
     (r"^(    CPU \d+: )(?!AluHot).*", r"\1SOMETHING"),
     (r"^(    before is since the snapshot \S+), \d+ ms", r"\1, TIME"),
     (r"^(    \w+\[)\d+(\] (has waited|was sent)( for)?)( \d+ ms)?", r"\1PID\2 TIME"),
-    (r"(: (\w|/|:|-)+\[)\d+(\] failed to run)", r"\1PID\3"),
+    (r"(\w\[)\d+(\] failed to run)", r"\1PID\2"),
     (r"(PID\] has waited for TIME on CPU 1, in) the local queue of CPU 1, .*", r"\1 A QUEUE"),
     (r"(PID\] has waited for TIME on CPU 1, in) queue 0 of the scheduler, .*", r"\1 A QUEUE"),
-    (r"not allowed for \S+\[\d+\]", "not allowed for TASK"),
-    (r"^    \S+\[\w+\] was sent to( TIME)?", "    TASK was sent to"),
+    (r"target CPU \d not allowed for \S+\[\d+\]", "target CPU N not allowed for TASK"),
+    (r"^    \S+\[\w+\] was sent to.*", "    TASK was sent to CPU N, and is on CPU N"),
     (r"^    also waiting: .*", "    also waiting: SOMEBODY"),
 ]
 

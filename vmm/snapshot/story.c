@@ -545,9 +545,9 @@ static json_t *running_json(const struct teller *teller)
 /* Functions that make an exit of whatever has called them. */
 static bool is_messenger(const char *frame)
 {
-	static const char *const NAMES[] = { "scx_claim_exit+", "scx_vexit+",  "scx_exit+",
-					     "__scx_exit+",     "scx_error+",  "scx_verror+",
-					     "scx_exit_bstr+",  "__scx_error+" };
+	static const char *const NAMES[] = { "scx_claim_exit+", "scx_vexit+",   "scx_exit+",
+					     "__scx_exit+",     "scx_error+",   "scx_verror+",
+					     "scx_exit_bstr+",  "scx_kf_exit+", "__scx_error+" };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(NAMES); i++)
 		if (!strncmp(frame, NAMES[i], strlen(NAMES[i])))
