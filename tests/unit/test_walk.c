@@ -511,6 +511,7 @@ static void expect_cut(const char *word, const struct kt_walk_limits *limits, si
 Test(walk_all, lists_are_cut_at_their_limits, .init = begin, .fini = end)
 {
 	struct kt_walk_limits limits = KT_WALK_LIMITS_DEFAULT;
+	json_t *rqs;
 
 	limits.maps = 1;
 	limits.programs = 0;
@@ -518,6 +519,10 @@ Test(walk_all, lists_are_cut_at_their_limits, .init = begin, .fini = end)
 	expect_cut("maps", &limits, 1);
 	expect_cut("programs", &limits, 0);
 	expect_cut("tasks", &limits, 3);
+	limits.queued = 0;
+	rqs = look("runqueues", &limits);
+	cr_assert(is(at(rqs, "0.scx.runnable.0.truncated"), JSON_TRUE));
+	json_decref(rqs);
 }
 
 Test(walk_all, everything_is_there, .init = begin, .fini = end)
