@@ -107,6 +107,7 @@ Test(walk_tasks, all_have_their_names_and_states, .init = begin, .fini = end)
 		expect_string(task, "scx.state", "SCX_TASK_ENABLED");
 		expect_string(task, "scx.ops_state", "SCX_OPSS_QUEUED");
 		cr_assert(eq(i64, number(task, "scx.dsq_vtime"), 100 + i));
+		cr_assert(eq(i64, number(task, "switches"), 10 * i + 5));
 		cr_assert(eq(sz, json_array_size(at(task, "scx.flags")), i < 2));
 	}
 	expect_string(tasks, "0.scx.flags.0", "SCX_TASK_QUEUED");
