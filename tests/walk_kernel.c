@@ -144,6 +144,8 @@ static void add_tasks(struct types *types)
 		     { "policy", types->u32, AT(task, policy) },
 		     { "cpu", types->u32, AT(task, cpu) },
 		     { "sched_class", types->pointer, AT(task, sched_class) },
+		     { "nvcsw", types->u64, AT(task, nvcsw) },
+		     { "nivcsw", types->u64, AT(task, nivcsw) },
 		     { "pid_links", types->links, AT(task, links) }, { "scx", scx, AT(task, scx) });
 }
 
@@ -318,6 +320,8 @@ static void write_tasks(struct walk_kernel *kernel)
 		(void)snprintf(task->comm, sizeof(task->comm), "task-%u", i + 1);
 		task->state = STATES[i];
 		task->policy = 7;
+		task->nvcsw = 10 * i;
+		task->nivcsw = 5;
 		task->sched_class = symbol(kernel, "ext_sched_class");
 		task->scx.flags = WALK_STATE_ENABLED | (i < 2);
 		task->scx.dsq_vtime = 100 + i;

@@ -34,7 +34,7 @@ struct walk_task {
 	uint32_t pid, tgid;
 	char comm[16];
 	uint32_t state, exit_state, policy, cpu;
-	uint64_t sched_class;
+	uint64_t sched_class, nvcsw, nivcsw;
 	struct walk_list links[2];
 	struct walk_scx_entity scx;
 };

@@ -24,6 +24,7 @@
 #include "util/io.h"
 #include "vmm/inspect/path.h"
 #include "vmm/inspect/render.h"
+#include "vmm/kernel_access.h"
 
 #define OPENS 15u
 #define READS 1000u
@@ -139,6 +140,29 @@ static void bench_batch(struct kt_inspect *inspect)
 	report("inspect_batch_64_us", us, READS);
 }
 
+/* A cold batch as a test makes it, without the stop of the machine: each path is looked up. */
+static void bench_access(struct kt_inspect *inspect)
+{
+	static double us[READS];
+	struct kt_kop_item items[BATCH];
+	const struct kt_kop_request request = { .cold = true, .n = BATCH, .items = items };
+
+	for (size_t i = 0; i < BATCH; i++)
+		items[i] = (struct kt_kop_item){ KT_KOP_PER_CPU_FIELD, KT_KOP_U32,
+						 .name = "runqueues", .field = "nr_running" };
+	for (size_t i = 0; i < READS; i++) {
+		uint64_t began_ns = kt_now_ns();
+		struct kt_kop_reply reply;
+
+		must(kt_kop_reply_new(&request, &reply));
+		kt_kernel_access_serve(inspect, true, &request, &reply);
+		must(reply.answers[BATCH - 1].result);
+		kt_kop_reply_deinit(&reply);
+		us[i] = since(began_ns);
+	}
+	report("inspect_access_64_us", us, READS);
+}
+
 static void bench_render(struct kt_inspect *inspect)
 {
 	static double us[READS];
@@ -193,6 +217,7 @@ static void bench(void)
 	bench_path(inspect, "inspect_task_us", "task(1).scx.dsq_vtime");
 	bench_place(inspect);
 	bench_batch(inspect);
+	bench_access(inspect);
 	bench_render(inspect);
 	inspect = kt_inspect_close(inspect);
 }

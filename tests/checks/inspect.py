@@ -46,8 +46,8 @@ echo "@switches $($b awk '/^voluntary/ {print $2}' /proc/$pid/status)"
 echo "@version $($b cat /proc/version)"
 echo "@cmdline $($b cat /proc/cmdline)"
 $b awk '/^processor/ {cpu = $3} /^apicid/ {print "@cpu " cpu " " $3}' /proc/cpuinfo
-for s in init_task jiffies_64 runqueues schedule _text _end
-do echo "@symbol $($b grep " $s$" /proc/kallsyms)"; done
+$b grep -E ' (init_task|jiffies_64|runqueues|schedule|_text|_end)$' /proc/kallsyms |
+	$b sed 's/^/@symbol /'
 echo "@end"
 while :; do $b sleep 1000; done
 """

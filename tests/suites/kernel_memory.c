@@ -396,7 +396,7 @@ static int kernel_task_run(struct kt_ctx *ctx)
 }
 
 KTEST(kernel_task, .summary = "a task's field is written only if nothing sorted depends on it",
-      .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .scheduler = KT_SCHEDULER_REF(vtime_),
+      .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .scheduler = KT_SCHEDULER_REF(clock_),
       .run = kernel_task_run);
 
 #define HOUR_NS UINT64_C(3600000000000)

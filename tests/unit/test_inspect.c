@@ -21,6 +21,7 @@
 #include "vmm/inspect/near.h"
 #include "vmm/inspect/path.h"
 #include "vmm/inspect/render.h"
+#include "vmm/inspect/store.h"
 #include "vmm/inspect/types.h"
 
 UNIT_SUITE(inspect_open);
@@ -458,6 +459,26 @@ Test(inspect_cache, the_same_symbols_do_not_prove_the_same_types)
 	cr_assert(not(opens_cached(&liar, dir)));
 	tiny_kernel_deinit(&first);
 	tiny_kernel_deinit(&liar);
+	cr_assert(zero(int, kt_remove_all(dir)));
+}
+
+Test(inspect_cache, a_file_under_the_name_of_another_kernel_is_not_taken)
+{
+	const char *const other = "ffff2233445566778899aabbccddeeff00112233";
+	KT_FREE char *dir = new_dir(), *from = kt_format("%s/" TINY_BUILD_ID ".kernel", dir);
+	KT_FREE char *to = kt_format("%s/%s.kernel", dir, other);
+	struct kt_store store = KT_STORE_NULL;
+	struct kt_symbols symbols;
+	struct tiny_kernel kernel;
+	struct kt_types types;
+
+	tiny_kernel_init(&kernel, NULL);
+	cr_assert(not(opens_cached(&kernel, dir)));
+	cr_assert(zero(int, kt_store_load(dir, TINY_BUILD_ID, &store, &symbols, &types)));
+	kt_store_close(&store);
+	cr_assert(zero(int, rename(from, to)));
+	cr_assert(eq(int, kt_store_load(dir, other, &store, &symbols, &types), -ENOENT));
+	tiny_kernel_deinit(&kernel);
 	cr_assert(zero(int, kt_remove_all(dir)));
 }
 

@@ -405,12 +405,26 @@ static char *render_json(struct view *view, const char *path, const struct kt_re
 	return text;
 }
 
+/* A path, and how its value is shown. */
+struct shown {
+	const char *path;
+	const char *text;
+};
+
+static void expect_shown(struct view *view, const struct shown *values, size_t n,
+			 char *(*show)(struct view *view, const char *path,
+				       const struct kt_render_limits *limits))
+{
+	for (size_t i = 0; i < n; i++) {
+		KT_FREE char *text = show(view, values[i].path, NULL);
+
+		cr_assert(eq(str, text, (char *)values[i].text), "%s", values[i].path);
+	}
+}
+
 Test(inspect_render, values_become_text_for_people)
 {
-	static const struct {
-		const char *path;
-		const char *text;
-	} VALUES[] = {
+	static const struct shown VALUES[] = {
 		{ "jiffies_64", "4294937296" },
 		{ "task(1).comm", "\"init\"" },
 		{ "task(1).name", "\"a name\"" },
@@ -433,20 +447,13 @@ Test(inspect_render, values_become_text_for_people)
 	struct view view;
 
 	open_view(&view, NULL);
-	for (size_t i = 0; i < KT_ARRAY_LEN(VALUES); i++) {
-		KT_FREE char *text = render(&view, VALUES[i].path, NULL);
-
-		cr_assert(eq(str, text, (char *)VALUES[i].text));
-	}
+	expect_shown(&view, VALUES, KT_ARRAY_LEN(VALUES), render);
 	close_view(&view);
 }
 
 Test(inspect_render, values_become_json)
 {
-	static const struct {
-		const char *path;
-		const char *text;
-	} VALUES[] = {
+	static const struct shown VALUES[] = {
 		{ "jiffies_64", "4294937296" },
 		{ "task(1).comm", "\"init\"" },
 		{ "task(1).name", "\"a name\"" },
@@ -461,11 +468,7 @@ Test(inspect_render, values_become_json)
 	struct view view;
 
 	open_view(&view, NULL);
-	for (size_t i = 0; i < KT_ARRAY_LEN(VALUES); i++) {
-		KT_FREE char *text = render_json(&view, VALUES[i].path, NULL);
-
-		cr_assert(eq(str, text, (char *)VALUES[i].text));
-	}
+	expect_shown(&view, VALUES, KT_ARRAY_LEN(VALUES), render_json);
 	tiny_set(&view.kernel, tiny_symbol(&view.kernel, "jiffies_64"), UINT64_MAX, 8);
 	{
 		KT_FREE char *text = render_json(&view, "jiffies_64", NULL);

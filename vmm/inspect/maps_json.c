@@ -210,31 +210,38 @@ static json_t *map_json(struct kt_walk *walk, struct kt_maps *maps, const struct
 	return json;
 }
 
-int kt_maps_json(struct kt_walk *walk, const char *unused, json_t **ret_json, struct kt_err *reterr)
-{
+/* What is shown, and the one that it has come to. */
+struct listing {
 	struct kt_maps *maps;
 	struct kt_map map;
+};
+
+static int next_map(void *data, struct kt_err *reterr)
+{
+	struct listing *listing = data;
+
+	return kt_maps_next(listing->maps, &listing->map, reterr);
+}
+
+static json_t *listed_json(struct kt_walk *walk, void *data)
+{
+	const struct listing *listing = data;
+
+	return map_json(walk, listing->maps, &listing->map);
+}
+
+int kt_maps_json(struct kt_walk *walk, const char *unused, json_t **ret_json, struct kt_err *reterr)
+{
+	struct listing listing;
+	const struct kt_walk_source source = { next_map, listed_json, &listing };
 	json_t *array;
-	int r = kt_maps_open(walk->inspect, &maps, reterr);
+	int r = kt_maps_open(walk->inspect, &listing.maps, reterr);
 
 	(void)unused;
 	if (r < 0)
 		return r;
-	array = json_array();
-	for (unsigned int n = 0; array; n++) {
-		struct kt_err err = KT_ERR_NULL;
-
-		r = kt_maps_next(maps, &map, &err);
-		if (!r)
-			break;
-		if (n == walk->limits.maps || kt_walk_is_late(walk)) {
-			kt_walk_cut(array, 0);
-			break;
-		}
-		(void)json_array_append_new(array, r > 0 ? map_json(walk, maps, &map)
-							 : kt_tree_error(&err));
-	}
-	kt_maps_close(maps);
+	array = kt_walk_array(walk, &source, walk->limits.maps);
+	kt_maps_close(listing.maps);
 	if (!array)
 		return kt_err_oom(reterr);
 	*ret_json = array;

@@ -150,8 +150,24 @@ int kt_programs_next(struct kt_programs *programs, struct kt_program *ret_progra
 	return 1;
 }
 
-static json_t *program_json(const struct kt_program *program)
+/* What is shown, and the one that it has come to. */
+struct listing {
+	struct kt_programs *programs;
+	struct kt_program program;
+};
+
+static int next_program(void *data, struct kt_err *reterr)
 {
+	struct listing *listing = data;
+
+	return kt_programs_next(listing->programs, &listing->program, reterr);
+}
+
+static json_t *program_json(struct kt_walk *walk, void *data)
+{
+	const struct kt_program *program = &((struct listing *)data)->program;
+
+	(void)walk;
 	return json_pack(
 		"{s:I, s:o, s:s?, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "id",
 		(json_int_t)program->id, "name", kt_tree_text(program->name), "type", program->type,
@@ -164,29 +180,16 @@ static json_t *program_json(const struct kt_program *program)
 int kt_programs_json(struct kt_walk *walk, const char *unused, json_t **ret_json,
 		     struct kt_err *reterr)
 {
-	struct kt_programs *programs;
-	struct kt_program program;
+	struct listing listing;
+	const struct kt_walk_source source = { next_program, program_json, &listing };
 	json_t *array;
-	int r = kt_programs_open(walk->inspect, &programs, reterr);
+	int r = kt_programs_open(walk->inspect, &listing.programs, reterr);
 
 	(void)unused;
 	if (r < 0)
 		return r;
-	array = json_array();
-	for (unsigned int n = 0; array; n++) {
-		struct kt_err err = KT_ERR_NULL;
-
-		r = kt_programs_next(programs, &program, &err);
-		if (!r)
-			break;
-		if (n == walk->limits.programs || kt_walk_is_late(walk)) {
-			kt_walk_cut(array, 0);
-			break;
-		}
-		(void)json_array_append_new(array,
-					    r > 0 ? program_json(&program) : kt_tree_error(&err));
-	}
-	kt_programs_close(programs);
+	array = kt_walk_array(walk, &source, walk->limits.programs);
+	kt_programs_close(listing.programs);
 	if (!array)
 		return kt_err_oom(reterr);
 	*ret_json = array;

@@ -328,38 +328,39 @@ json_t *kt_task_json(struct kt_inspect *inspect, const struct kt_task *task)
 		task->has_scx ? scx_json(inspect, &task->scx) : NULL);
 }
 
+/* What is shown, and the one that it has come to. */
+struct listing {
+	struct kt_tasks *tasks;
+	struct kt_task task;
+};
+
+static int next_task(void *data, struct kt_err *reterr)
+{
+	struct listing *listing = data;
+
+	return kt_tasks_next(listing->tasks, &listing->task, reterr);
+}
+
+static json_t *listed_json(struct kt_walk *walk, void *data)
+{
+	return kt_task_json(walk->inspect, &((struct listing *)data)->task);
+}
+
 int kt_tasks_json(struct kt_walk *walk, const char *unused, json_t **ret_json,
 		  struct kt_err *reterr)
 {
-	struct kt_err err = KT_ERR_NULL;
-	json_t *array = json_array();
-	struct kt_tasks *tasks;
-	struct kt_task task;
-	unsigned int n = 0;
-	int r;
+	struct listing listing;
+	const struct kt_walk_source source = { next_task, listed_json, &listing };
+	json_t *array;
+	int r = kt_tasks_open(walk->inspect, &listing.tasks, reterr);
 
 	(void)unused;
-	r = array ? kt_tasks_open(walk->inspect, &tasks, reterr) : kt_err_oom(reterr);
-	if (r < 0) {
-		json_decref(array);
+	if (r < 0)
 		return r;
-	}
-	while ((r = kt_tasks_next(tasks, &task, &err))) {
-		if (n++ == walk->limits.tasks || kt_walk_is_late(walk)) {
-			kt_walk_cut(array, 0);
-			break;
-		}
-		if (json_array_append_new(array, r > 0 ? kt_task_json(walk->inspect, &task)
-						       : kt_tree_error(&err)) < 0)
-			r = -ENOMEM;
-		if (r == -ENOMEM)
-			break;
-	}
-	kt_tasks_close(tasks);
-	if (r == -ENOMEM) {
-		json_decref(array);
+	array = kt_walk_array(walk, &source, walk->limits.tasks);
+	kt_tasks_close(listing.tasks);
+	if (!array)
 		return kt_err_oom(reterr);
-	}
 	*ret_json = array;
 	return 0;
 }

@@ -43,6 +43,29 @@ void kt_walk_cut(json_t *array, uint64_t n)
 		array, json_pack("{s:o}", "truncated", n ? kt_tree_unsigned(n) : json_true()));
 }
 
+json_t *kt_walk_array(struct kt_walk *walk, const struct kt_walk_source *source, unsigned int limit)
+{
+	json_t *array = json_array();
+
+	for (unsigned int n = 0; array; n++) {
+		struct kt_err err = KT_ERR_NULL;
+		int r = source->next(source->data, &err);
+
+		if (!r)
+			break;
+		if (n == limit || kt_walk_is_late(walk)) {
+			kt_walk_cut(array, 0);
+			break;
+		}
+		if (json_array_append_new(array, r > 0 ? source->json(walk, source->data)
+						       : kt_tree_error(&err)) == 0)
+			continue;
+		json_decref(array);
+		return NULL;
+	}
+	return array;
+}
+
 /* ---- The kernel itself ---- */
 
 /*

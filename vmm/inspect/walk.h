@@ -57,6 +57,22 @@ bool kt_walk_is_late(const struct kt_walk *walk);
 /* Appends {"truncated": @n} to an array; true in place of 0. */
 void kt_walk_cut(json_t *array, uint64_t n);
 
+/* Things of a kind, one after the other. */
+struct kt_walk_source {
+	/* Goes to the next one. 1: there is one; 0: there is none; below: it cannot be read. */
+	int (*next)(void *data, struct kt_err *reterr);
+	/* Shows the one that next() has gone to. */
+	json_t *(*json)(struct kt_walk *walk, void *data);
+	void *data;
+};
+
+/*
+ * An array of the things, cut at @limit and when the time is up. One that cannot be read is an
+ * error in its place. NULL: out of memory.
+ */
+json_t *kt_walk_array(struct kt_walk *walk, const struct kt_walk_source *source,
+		      unsigned int limit);
+
 /* A word, which may have one argument. *@ret_json has one reference. */
 struct kt_walk_word {
 	const char *name;

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line and the environment. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "framework/kernel/index.h"
+#include "framework/options/options.h"
+#include "tests/unit/leaks.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/io.h"
+
+UNIT_SUITE(options);
+
+#define PARSE(options, err, ...)                                                                   \
+	kt_options_parse((int)KT_ARRAY_LEN(((char *[]){ "ktests", __VA_ARGS__ })),                 \
+			 (char *[]){ "ktests", __VA_ARGS__, NULL }, options, err)
+
+Test(options, what_is_given_is_there)
+{
+	struct kt_options o;
+
+	cr_assert(eq(int,
+		     PARSE(&o, NULL, "-t", "a", "b", "--skip=c", "--exact", "-j", "7", "--timeout",
+			   "1.5s", "--max-fail=2", "-k", "7.0", "--tap", "--status-level", "all"),
+		     0));
+	cr_assert(eq(int, (int)o.command, KT_COMMAND_RUN));
+	cr_assert(eq(sz, o.tests.n, 2));
+	cr_assert(eq(str, (char *)o.tests.at[1], "b"));
+	cr_assert(eq(sz, o.skips.n, 1));
+	cr_assert(o.exact && o.tap);
+	cr_assert(eq(u32, o.budget_vcpus, 7));
+	cr_assert(eq(u64, o.timeout_ns, 1500000000));
+	cr_assert(eq(u32, o.max_fail, 2));
+	cr_assert(eq(int, (int)o.status_level, KT_STATUS_ALL));
+	kt_options_deinit(&o);
+}
+
+Test(options, commands)
+{
+	static const struct {
+		char *words[4];
+		enum kt_command command;
+	} cases[] = {
+		{ { "list" }, KT_COMMAND_LIST },
+		{ { "-l" }, KT_COMMAND_LIST },
+		{ { "run" }, KT_COMMAND_RUN },
+		{ { "shell" }, KT_COMMAND_SHELL },
+		{ { "kernel", "fetch" }, KT_COMMAND_KERNEL_FETCH },
+		{ { "kernel", "fetch", "6.16" }, KT_COMMAND_KERNEL_FETCH },
+		{ { "kernel", "path" }, KT_COMMAND_KERNEL_PATH },
+		{ { "--help" }, KT_COMMAND_HELP },
+		{ { "cache", "list" }, KT_COMMAND_CACHE_LIST },
+		{ { "cache", "prune", "--max-age=7d" }, KT_COMMAND_CACHE_PRUNE },
+		{ { "--", "kernel" }, KT_COMMAND_RUN },
+		{ { "open", "a" }, KT_COMMAND_OPEN },
+		{ { "open", "a", "--gdb=b" }, KT_COMMAND_OPEN },
+		{ { "open", "a", "--vmcore=b" }, KT_COMMAND_OPEN },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		char *argv[6] = { "ktests" };
+		struct kt_options o;
+		int n = 1;
+
+		while (cases[i].words[n - 1]) {
+			argv[n] = cases[i].words[n - 1];
+			n++;
+		}
+		cr_assert(eq(int, kt_options_parse(n, argv, &o, NULL), 0), "case %zu", i);
+		cr_assert(eq(int, (int)o.command, (int)cases[i].command), "case %zu", i);
+		kt_options_deinit(&o);
+	}
+}
+
+Test(options, what_is_looked_at_in_a_capsule)
+{
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE(&o, NULL, "open", "a.capsule", "--inspect", "x", "y", "z")));
+	cr_assert(eq(sz, o.tests.n, 1));
+	cr_assert(eq(str, (char *)o.tests.at[0], "a.capsule"));
+	cr_assert(eq(sz, o.paths.n, 3));
+	kt_options_deinit(&o);
+	cr_assert(eq(int, PARSE(&o, NULL, "open", "a", "--inspect", "x", "--gdb"), -EINVAL));
+	cr_assert(eq(int, PARSE(&o, NULL, "open", "a", "--vmcore", "x", "--shell"), -EINVAL));
+}
+
+Test(options, bad_ones_are_named)
+{
+	static char *const cases[][3] = {
+		{ "--frobnicate" },
+		{ "-x" },
+		{ "--timeout", "soon" },
+		{ "--timeout", "0" },
+		{ "-j", "0" },
+		{ "-j", "many" },
+		{ "--format", "xml" },
+		{ "--accel", "hvf" },
+		{ "--max-fail", "-1" },
+		{ "--stress-count", "0" },
+		{ "--gtest_output", "json:x" },
+		{ "--color", "green" },
+		{ "-t" },
+		{ "kernel" },
+		{ "kernel", "eat" },
+		{ "kernel", "list", "7" },
+		{ "--exec", "true" },
+		{ "--tap", "--no-capture" },
+		{ "--timeout-multiplier", "nan" },
+		{ "--timeout-multiplier", "-2" },
+		{ "--capsule", "sometimes" },
+		{ "--capsule-dir", "a" },
+		{ "--capsule-max-size", "much" },
+		{ "open" },
+		{ "--shell" },
+		{ "--gdb" },
+		{ "--inspect", "jiffies_64" },
+		{ "open", "a", "--exec=b" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		char *argv[5] = { "ktests", cases[i][0], cases[i][1], cases[i][2] };
+		struct kt_err err = KT_ERR_NULL;
+		struct kt_options o;
+		int n = 1;
+
+		while (argv[n])
+			n++;
+		cr_assert(eq(int, kt_options_parse(n, argv, &o, &err), -EINVAL), "case %zu", i);
+		cr_assert(err.text[0] != '\0', "case %zu", i);
+	}
+}
+
+Test(options, the_command_line_overrides_the_environment)
+{
+	struct kt_options o;
+	struct kt_err err = KT_ERR_NULL;
+
+	(void)setenv("KTESTS_KERNEL", "6.16", 1);
+	(void)setenv("KTESTS_ACCEL", "tcg", 1);
+	cr_assert(eq(int, PARSE(&o, NULL, "-k", "7.0"), 0));
+	cr_assert(eq(str, (char *)o.kernels.at[0], "7.0"));
+	cr_assert(eq(int, (int)o.accel, KT_ACCEL_CHOICE_TCG));
+	kt_options_deinit(&o);
+	(void)setenv("KTESTS_ACCEL", "magic", 1);
+	cr_assert(eq(int, PARSE(&o, &err, "-v"), -EINVAL));
+	cr_assert(strstr(err.text, "KTESTS_ACCEL") != NULL, "%s", err.text);
+}
+
+/* Removes the variables that the tests themselves may run with, such as those of a CI. */
+#define PARSE_ALONE(options, err, ...) ((void)clearenv(), PARSE(options, err, __VA_ARGS__))
+
+Test(options, what_is_not_given_has_defaults)
+{
+	struct kt_options o, other;
+
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "-v")));
+	cr_assert(eq(int, (int)o.boot, KT_BOOT_FORK));
+	cr_assert(eq(u64, o.template_cache_bytes, UINT64_C(4) << 30));
+	cr_assert(zero(u32, o.memory_budget_mib));
+	cr_assert(eq(u32, o.pool, 2));
+	cr_assert(zero(u32, o.retries));
+	cr_assert(not(o.flaky_fails || o.shuffle || o.shard_auto));
+	cr_assert(eq(u32, o.stress_count, 1));
+	cr_assert(zero(u64, o.stress_duration_ns));
+	cr_assert(zero(u64, o.global_timeout_ns));
+	cr_assert(eq(u32, o.shard.total, 1));
+	cr_assert(zero(int, PARSE_ALONE(&other, NULL, "-v")));
+	cr_assert(ne(u64, o.seed, other.seed), "each run draws a seed");
+	kt_options_deinit(&o);
+	kt_options_deinit(&other);
+}
+
+Test(options, machines_and_the_budget)
+{
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--boot", "cold", "--template-cache-size", "512M",
+					"--memory-budget=3G", "--pool", "0")));
+	cr_assert(eq(int, (int)o.boot, KT_BOOT_COLD));
+	cr_assert(eq(u64, o.template_cache_bytes, UINT64_C(512) << 20));
+	cr_assert(eq(u32, o.memory_budget_mib, 3072));
+	cr_assert(zero(u32, o.pool));
+	kt_options_deinit(&o);
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--boot", "cold", "--boot", "fork", "--pool=7")));
+	cr_assert(eq(int, (int)o.boot, KT_BOOT_FORK), "the last one counts");
+	cr_assert(eq(u32, o.pool, 7));
+	kt_options_deinit(&o);
+}
+
+Test(options, what_is_run_again)
+{
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--retries", "3", "--flaky-result", "fail",
+					"--stress-count", "infinite", "--global-timeout", "10m",
+					"--shuffle", "--seed", "18446744073709551615")));
+	cr_assert(eq(u32, o.retries, 3));
+	cr_assert(o.flaky_fails && o.shuffle);
+	cr_assert(zero(u32, o.stress_count));
+	cr_assert(eq(u64, o.global_timeout_ns, 600 * KT_NSEC_PER_SEC));
+	cr_assert(eq(u64, o.seed, UINT64_MAX));
+	kt_options_deinit(&o);
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--flaky-result=fail", "--flaky-result=pass",
+					"--stress-count", "5", "--stress-duration", "2s")));
+	cr_assert(not(o.flaky_fails));
+	cr_assert(eq(u32, o.stress_count, 5));
+	cr_assert(eq(u64, o.stress_duration_ns, 2 * KT_NSEC_PER_SEC));
+	kt_options_deinit(&o);
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--stress-duration", "500ms")));
+	cr_assert(zero(u32, o.stress_count), "for so long, whatever the number");
+	cr_assert(eq(u64, o.stress_duration_ns, 500 * KT_NSEC_PER_MSEC));
+	kt_options_deinit(&o);
+}
+
+/* The shard as text, "hash:2/5". Frees the options. */
+static char *shard_text(struct kt_options *o)
+{
+	static char text[32];
+
+	(void)snprintf(text, sizeof(text), "%s:%u/%u", kt_partition_name(o->shard.partition),
+		       o->shard.index, o->shard.total);
+	kt_options_deinit(o);
+	return text;
+}
+
+Test(options, shards)
+{
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--shard", "2/5")));
+	cr_assert(eq(str, shard_text(&o), "slice:2/5"));
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--partition", "hash:2/5")));
+	cr_assert(eq(str, shard_text(&o), "hash:2/5"));
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--partition=count:1/3")));
+	cr_assert(eq(str, shard_text(&o), "count:1/3"));
+}
+
+/*
+ * A job of a CI must not silently drop tests. The variables of Bazel and GoogleTest are a request.
+ */
+Test(options, engines_count_when_asked_for)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_options o;
+
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "--shard", "auto"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "--shard auto"), NULL), "%s", err.text);
+	(void)setenv("CIRCLECI", "true", 1);
+	(void)setenv("CIRCLE_NODE_INDEX", "1", 1);
+	(void)setenv("CIRCLE_NODE_TOTAL", "5", 1);
+	cr_assert(zero(int, PARSE(&o, NULL, "-v")));
+	cr_assert(eq(str, shard_text(&o), "slice:1/1"));
+	cr_assert(zero(int, PARSE(&o, NULL, "--shard", "auto")));
+	cr_assert(eq(str, shard_text(&o), "slice:2/5"));
+	(void)setenv("TEST_SHARD_INDEX", "2", 1);
+	(void)setenv("TEST_TOTAL_SHARDS", "3", 1);
+	cr_assert(zero(int, PARSE(&o, NULL, "-v")));
+	cr_assert(eq(str, shard_text(&o), "slice:3/3"));
+	cr_assert(zero(int, PARSE(&o, NULL, "--shard", "1/2")));
+	cr_assert(eq(str, shard_text(&o), "slice:1/2"));
+	(void)unsetenv("TEST_TOTAL_SHARDS");
+	cr_assert(eq(int, PARSE(&o, &err, "-v"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "TEST_SHARD_INDEX=2"), NULL), "%s", err.text);
+}
+
+Test(options, retries_of_the_environment)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_options o;
+
+	(void)clearenv();
+	(void)setenv("KTESTS_RETRIES", "5", 1);
+	cr_assert(zero(int, PARSE(&o, NULL, "-v")));
+	cr_assert(eq(u32, o.retries, 5));
+	kt_options_deinit(&o);
+	cr_assert(zero(int, PARSE(&o, NULL, "--retries", "0")));
+	cr_assert(zero(u32, o.retries));
+	kt_options_deinit(&o);
+	(void)setenv("KTESTS_RETRIES", "often", 1);
+	cr_assert(eq(int, PARSE(&o, &err, "-v"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "KTESTS_RETRIES"), NULL), "%s", err.text);
+	cr_assert(ne(ptr, strstr(err.text, "'often'"), NULL), "%s", err.text);
+}
+
+Test(options, the_shard_of_the_environment)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_options o;
+
+	(void)clearenv();
+	(void)setenv("KTESTS_SHARD", "2/5", 1);
+	cr_assert(zero(int, PARSE(&o, NULL, "-v")));
+	cr_assert(eq(str, shard_text(&o), "slice:2/5"));
+	cr_assert(zero(int, PARSE(&o, NULL, "--shard", "1/3")));
+	cr_assert(eq(str, shard_text(&o), "slice:1/3"));
+	cr_assert(zero(int, PARSE(&o, NULL, "--partition", "hash:1/3")));
+	cr_assert(eq(str, shard_text(&o), "hash:1/3"));
+	(void)setenv("KTESTS_SHARD", "auto", 1);
+	cr_assert(eq(int, PARSE(&o, NULL, "-v"), -EINVAL), "there is no engine");
+	cr_assert(zero(int, PARSE(&o, NULL, "--shard", "1/3")));
+	cr_assert(eq(str, shard_text(&o), "slice:1/3"));
+	(void)setenv("KTESTS_SHARD", "6/5", 1);
+	cr_assert(eq(int, PARSE(&o, &err, "-v"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "KTESTS_SHARD"), NULL), "%s", err.text);
+	cr_assert(ne(ptr, strstr(err.text, "'6/5'"), NULL), "%s", err.text);
+}
+
+Test(options, a_bad_value_is_named_with_its_option)
+{
+	static char *const cases[][2] = {
+		{ "--boot", "warm" },
+		{ "--template-cache-size", "much" },
+		{ "--template-cache-size", "-1G" },
+		{ "--memory-budget", "4X" },
+		{ "--memory-budget", "63M" },
+		{ "--pool", "65" },
+		{ "--pool", "-1" },
+		{ "--retries", "1001" },
+		{ "--retries", "many" },
+		{ "--flaky-result", "skip" },
+		{ "--stress-count", "0" },
+		{ "--stress-count", "endless" },
+		{ "--stress-duration", "0" },
+		{ "--stress-duration", "2 weeks" },
+		{ "--global-timeout", "0s" },
+		{ "--global-timeout", "never" },
+		{ "--seed", "0x1" },
+		{ "--seed", "18446744073709551616" },
+		{ "--partition", "time:1/2" },
+		{ "--shard", "6/5" },
+		{ "--shard", "automatic" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		/* Shards are also parsed where they are not an option. */
+		bool plain = !strcmp(cases[i][0], "--partition") || !strcmp(cases[i][0], "--shard");
+		KT_FREE char *named =
+			kt_format("%s '%s'", cases[i][0] + (plain ? 2 : 0), cases[i][1]);
+		struct kt_err err = KT_ERR_NULL;
+		struct kt_options o;
+
+		cr_assert(eq(int, PARSE_ALONE(&o, &err, cases[i][0], cases[i][1]), -EINVAL), "%s",
+			  named);
+		cr_assert(ne(ptr, strstr(err.text, named), NULL), "%s: %s", named, err.text);
+	}
+}
+
+Test(options, the_cache)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "cache", "prune")));
+	cr_assert(eq(u64, o.cache_max_age_ns, UINT64_C(30) * 86400 * KT_NSEC_PER_SEC));
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "cache", "prune", "--max-size", "2G")));
+	cr_assert(zero(u64, o.cache_max_age_ns));
+	cr_assert(eq(u64, o.cache_max_bytes, UINT64_C(2) << 30));
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "cache", "eat"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "cache 'eat'"), NULL), "%s", err.text);
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "cache", "list", "--max-age", "old"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "--max-age 'old'"), NULL), "%s", err.text);
+}
+
+Test(options, templates)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "template", "list")));
+	cr_assert(eq(int, (int)o.command, KT_COMMAND_TEMPLATE_LIST));
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "template", "clear")));
+	cr_assert(eq(int, (int)o.command, KT_COMMAND_TEMPLATE_CLEAR));
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "template"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "template:"), NULL), "%s", err.text);
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "template", "eat"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "template 'eat'"), NULL), "%s", err.text);
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "template", "list", "more"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "template list: 'more'"), NULL), "%s", err.text);
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--", "template", "list")), "names of tests");
+	cr_assert(eq(int, (int)o.command, KT_COMMAND_RUN));
+	cr_assert(eq(sz, o.tests.n, 2));
+	kt_options_deinit(&o);
+}
