@@ -28,6 +28,7 @@
  */
 
 #define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
+#define TIMES_MAX      1000u
 
 /* What each vCPU was at; NULL: @reterr says why that is not known. To be freed. */
 static struct kt_registers *read_registers(struct kt_session_state *session, unsigned int n,
@@ -146,6 +147,25 @@ static void refuse(struct kt_snapshot_reply *reply, int code, const char *text)
 	(void)snprintf(reply->error, sizeof(reply->error) - 8, "%s", text);
 }
 
+/*
+ * Keeps how long a capture has taken in real time, for tests/bench: until all vCPUs stood, until it
+ * was made, and until they ran again.
+ */
+static void note_times(struct kt_session_state *session, const uint64_t at_ns[4])
+{
+	json_t *freeze = session->outcome->freeze;
+
+	if (!freeze)
+		session->outcome->freeze = freeze = json_pack("{sb s[]}", "repeatable", 0, "hits");
+	if (freeze && !json_object_get(freeze, "captures_ns"))
+		(void)json_object_set_new(freeze, "captures_ns", json_array());
+	if (json_array_size(json_object_get(freeze, "captures_ns")) < TIMES_MAX)
+		(void)json_array_append_new(json_object_get(freeze, "captures_ns"),
+					    json_pack("[III]", (json_int_t)(at_ns[1] - at_ns[0]),
+						      (json_int_t)(at_ns[2] - at_ns[1]),
+						      (json_int_t)(at_ns[3] - at_ns[2])));
+}
+
 static void capture(struct kt_session_state *session, const struct kt_snapshot_request *request,
 		    struct kt_snapshot_reply *reply)
 {
@@ -160,14 +180,20 @@ static void capture(struct kt_session_state *session, const struct kt_snapshot_r
 	struct kt_machine *machine = session->link ? kt_link_machine(session->link) : NULL;
 	struct kt_err err = KT_ERR_NULL;
 	int r = machine ? 0 : kt_err_set(&err, -ENXIO, "there is no machine any more");
+	uint64_t at_ns[4] = { kt_now_ns() };
 
 	if (r == 0 && !stands)
-		r = kt_machine_pause(machine, kt_now_ns() + PAUSE_LIMIT_NS, &err);
+		r = kt_machine_pause(machine, at_ns[0] + PAUSE_LIMIT_NS, &err);
+	at_ns[1] = kt_now_ns();
 	if (r == 0)
 		r = kt_session_take_snapshot(session, &moment, false, &reply->replaced, &err);
+	at_ns[2] = kt_now_ns();
 	/* A machine that cannot go on has ended, which the loop finds out. */
 	if (machine && !stands)
-		(void)kt_machine_resume(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+		(void)kt_machine_resume(machine, at_ns[2] + PAUSE_LIMIT_NS, NULL);
+	at_ns[3] = kt_now_ns();
+	if (r == 0 && !stands)
+		note_times(session, at_ns);
 	if (r < 0)
 		refuse(reply, r, err.text);
 }

@@ -41,6 +41,7 @@ def first_instructions(output):
 class Bench:
     def __init__(self, ktests, sample, quick):
         self.ktests, self.sample, self.quick = ktests, sample, quick
+        self.freezes = None
 
     def times(self, n):
         return 3 if self.quick else n
@@ -144,6 +145,28 @@ class Bench:
         return statistics.median((entries[1]["enabled_ns"] - entries[1]["asked_ns"]) / 1e6
                                  for entries in self.scheduler_entries("scx_restart")), None
 
+    def freeze_ms(self, part):
+        """Milliseconds of a part of each capture of eight vCPUs in real time: median."""
+        if not self.freezes:
+            with tempfile.TemporaryDirectory() as directory:
+                run(self.ktests, "--exact", "freeze_hundred_times", "--output-dir", directory)
+                result = json.loads(
+                    pathlib.Path(directory, "freeze_hundred_times.json").read_text())
+            self.freezes = result["attempts"][0]["freeze"]["captures_ns"]
+        return statistics.median(times[part] for times in self.freezes) / 1e6
+
+    def freeze_rendezvous_ms(self):
+        """from the order to stop until eight vCPUs stand still: median"""
+        return self.freeze_ms(0), 1
+
+    def freeze_capture_ms(self):
+        """a snapshot of the machine while they do: median"""
+        return self.freeze_ms(1), 20
+
+    def freeze_thaw_ms(self):
+        """from the order to go on until they may run: median"""
+        return self.freeze_ms(2), 1
+
     def inspect_us(self, figure):
         """Microseconds of bench-inspect on the RAM of the newest template."""
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
@@ -184,7 +207,7 @@ def main():
     arguments = parser.parse_args()
     bench = Bench(arguments.ktests, arguments.sample, arguments.quick)
     figures = [name for name, member in vars(Bench).items() if callable(member) and member.__doc__
-               and name not in ("scheduler_entries", "inspect_us")]
+               and name not in ("scheduler_entries", "inspect_us", "freeze_ms")]
     for program, test in ((bench.ktests, "trivial"), (bench.sample, "warning_is_expected")):
         # With that many attempts, the template is made for exactly this binary.
         run(program, "--exact", test, "--stress-count", "20")

@@ -115,6 +115,19 @@ def drgn_name(core, address):
     return run.stdout.strip()
 
 
+def crash_name(core, vmlinux):
+    """The guest's name as crash(8) reads it; a reason in brackets where it cannot be asked."""
+    if not shutil.which("crash"):
+        return "(crash is not installed)"
+    if not vmlinux:
+        return "(there is no vmlinux with symbols: set VMLINUX)"
+    run = subprocess.run(["crash", "-s", vmlinux, core], input="sys\nquit\n", capture_output=True,
+                         text=True, timeout=TIMEOUT_S)
+    found = re.search(r"NODENAME: (\S+)", run.stdout)
+    check(found, "crash opens the core", run.stdout + run.stderr)
+    return found.group(1)
+
+
 def check_core(sample, capsule, name, scratch):
     core = scratch / "core"
     call(sample, "open", capsule, "--vmcore", core)
@@ -131,6 +144,11 @@ def check_core(sample, capsule, name, scratch):
         print("   drgn is not installed", flush=True)
     else:
         check(seen == f"{found['kernel']['release']} {name}", "drgn reads it, too", seen)
+    seen = crash_name(core, os.environ.get("VMLINUX"))
+    if seen.startswith("("):
+        print(f"   {seen[1:-1]}", flush=True)
+    else:
+        check(seen == name, "crash reads it, too", seen)
     core.unlink()
 
 
@@ -208,6 +226,20 @@ def check_moments(sample, scratch):
         check(value_in(sample, capsule) == name, "and has the guest's name")
         text = call(sample, "open", capsule, "--shell", status=99)
         check(f"no shell: {moment}" in text, "--shell says why there is none", text)
+
+
+def check_middle(sample, scratch):
+    """A step fails while workers run."""
+    where = scratch / "middle"
+    text = run_test(sample, "kept_in_the_middle", "--capsule-dir", where)
+    check("no_such_symbol" in text, "a step fails", text)
+    capsule = where / f"kept_in_the_middle.{SEED}.capsule"
+    shown = json.loads(call(sample, "open", capsule, "--format", "json", "--inspect", "runqueues",
+                            "task(1).comm"))
+    check(shown["task(1).comm"] == "ktest-init" and len(shown["runqueues"]) == 2,
+          "what its machine was at can be inspected", shown)
+    text = call(sample, "open", capsule, "--shell", "--exec", "cat /proc/uptime; exit 5", status=5)
+    check(re.search(r"^\d+\.\d+ \d+\.\d+", text, re.M), "and continued in a shell", text)
 
 
 def check_choice(sample, scratch):
@@ -362,6 +394,7 @@ def main():
         finally:
             capsule.unlink()
         check_choice(sample, scratch)
+        check_middle(sample, scratch)
         check_moments(sample, scratch)
         check_kills(sample, scratch)
 

@@ -81,3 +81,10 @@ static int large_run(struct kt_ctx *ctx)
 
 KTEST(kept_large, .summary = "it fails with much memory in use", .timeout_ms = 60000,
       .run = large_run);
+
+/* A step fails while workers run. */
+KTEST(kept_in_the_middle, .summary = "its second step fails", .duration_ms = 200,
+      .backdrop = { KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = 2) }) },
+      .steps = KT_STEPS({ .hold = KT_HOLD_MS(50) },
+			{ KT_OPS(KT_WATCH("no_such_symbol", .name = "nowhere")),
+			  .hold = KT_HOLD_MS(50) }));

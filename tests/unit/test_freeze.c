@@ -64,6 +64,7 @@ Test(rendezvous, the_missing_are_named)
 	kt_rendezvous_arrive(&rendezvous, 3);
 	kt_rendezvous_arrive(&rendezvous, 3);
 	kt_rendezvous_arrive(&rendezvous, 4);
+	cr_assert(eq(u64, rendezvous.arrived[0], 0x9), "there is no vCPU 4");
 	cr_assert(eq(str, (char *)kt_rendezvous_describe(&rendezvous, text, sizeof(text)),
 		     "vCPU 1 and 2 of 4 did not park"));
 	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_THAW, 200, 0, UINT64_MAX);
@@ -313,6 +314,8 @@ Test(captures, a_watch_is_limited_and_counted)
 	cr_assert(eq(u64, limit.n_taken, 3));
 	cr_assert(eq(u64, limit.n_left_out, 997));
 	cr_assert(eq(u64, limit.last_ns, 1200));
+	limit = (struct kt_watch_limit){ .interval_ns = 100, .n_max = 2 };
+	cr_assert(kt_watch_limit_take(&limit, 1), "no hit was before the first");
 	limit = (struct kt_watch_limit){ .n_max = 2 };
 	cr_assert(kt_watch_limit_take(&limit, 0), "a first hit at the guest's first moment");
 	cr_assert(kt_watch_limit_take(&limit, 0), "without a limit of the rate");

@@ -463,9 +463,10 @@ int kt_freeze_watch(struct kt_freeze *freeze, const struct kt_freeze_spec *spec,
 	if (count_armed(freeze) >= owners_max(freeze))
 		return kt_err_set(reterr, -ENOSPC, "this machine can have %u watches at a time",
 				  owners_max(freeze));
-	r = find_kernel(freeze, &inspect, reterr)
-		    ?: kt_spot_find(inspect, spec->path, &watch, reterr)
-		    ?: add_watch(freeze, spec, reterr);
+	r = find_kernel(freeze, &inspect, reterr);
+	if (r == 0)
+		r = kt_spot_find(inspect, spec->path, &watch, reterr)
+			    ?: add_watch(freeze, spec, reterr);
 	if (r < 0)
 		return r;
 	added = &freeze->watches[freeze->n_watches - 1];
