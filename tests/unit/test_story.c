@@ -278,7 +278,8 @@ Test(story, the_kernels_message_names_the_culprit)
 Test(story, a_message_can_lie)
 {
 	static const char *const messages[] = {
-		"spin[8]", "pin[7]x", "[7]", "spin[]", "spin[99999999999999999999]", "spin[7", "",
+		"spin[8]", "pink[7]", "pin[7]x", "[7]", "spin[]", "spin[99999999999999999999]",
+		"spin[7",  "",
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(messages); i++) {

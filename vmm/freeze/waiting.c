@@ -65,5 +65,6 @@ int kt_waiting_find(struct kt_inspect *inspect, uint64_t sched, uint32_t *ret_pi
 		longest = age;
 		*ret_pid = task.pid;
 	}
-	return longest > timeout / 2;
+	/* Exactly half counts: the kernel checks at every half, and would err at the next check. */
+	return longest && longest >= timeout / 2;
 }

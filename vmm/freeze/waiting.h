@@ -7,8 +7,8 @@
 #include "vmm/inspect/inspect.h"
 
 /*
- * Looks for a task of the scheduler @sched that has been runnable for more than half of the
- * watchdog's time, but not for all of it: the kernel is about to report that itself. 1 with its
+ * Looks for a task of the scheduler @sched that has been runnable for half of the watchdog's time
+ * or longer, but not for more than all of it: the kernel is about to report that itself. 1 with its
  * *@ret_pid, 0, or a negative errno.
  */
 int kt_waiting_find(struct kt_inspect *inspect, uint64_t sched, uint32_t *ret_pid,
