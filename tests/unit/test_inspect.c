@@ -625,6 +625,30 @@ Test(inspect_hostile, types_that_are_none_are_refused)
 	tiny_kernel_deinit(&kernel);
 }
 
+/* Types that would end far behind the image: no memory is taken for them. */
+Test(inspect_hostile, types_of_an_absurd_length_are_refused)
+{
+	struct tiny_kernel kernel;
+	struct kt_inspect *inspect;
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_place place;
+	uint64_t offsets;
+	int32_t offset;
+	size_t i = 0;
+
+	tiny_kernel_init(&kernel, NULL);
+	while (strcmp(kernel.symbols[i].name, "__stop_BTF") != 0)
+		i++;
+	offsets = tiny_symbol(&kernel, "kallsyms_offsets");
+	memcpy(&offset, tiny_at(&kernel, offsets + 4 * i), 4);
+	tiny_set(&kernel, offsets + 4 * i, (uint32_t)(offset + (65 << 20)), 4);
+	cr_assert(zero(int, kt_inspect_open(kernel.ram, NULL, &inspect, &err)), "%s", err.text);
+	cr_assert(eq(int, kt_inspect_resolve(inspect, "jiffies_64", &place, &err), -EPROTO));
+	cr_assert(strstr(err.text, "their size") != NULL, "%s", err.text);
+	inspect = kt_inspect_close(inspect);
+	tiny_kernel_deinit(&kernel);
+}
+
 /* A struct that contains itself as an anonymous member, and a typedef of itself. */
 static uint32_t add_endless(struct btf *btf)
 {
