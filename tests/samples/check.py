@@ -60,11 +60,10 @@ REPLACEMENTS = [
     (r"(PID\] has waited for TIME on CPU 1, in) queue 0 of the scheduler, .*", r"\1 A QUEUE"),
     (r"target CPU \d not allowed for \S+\[\d+\]", "target CPU N not allowed for TASK"),
     (r"^    \S+\[\w+\] was sent to.*", "    TASK was sent to CPU N, and is on CPU N"),
-    (r"^    also waiting: .*", "    also waiting: SOMEBODY"),
 ]
 
-# How a line begins that depends on the load of the host.
-IGNORED = "warning: waiting for CPUs or memory that another run uses"
+# How lines begin that depend on the load of the host, and on which template there was.
+IGNORED = ("warning: waiting for CPUs or memory that another run uses", "    also waiting: ")
 
 # Headings of blocks that contain the kernel's text.
 KERNEL_TEXT = re.compile(r"  (dump of \d+ lines, the first of them|console|console, last lines|"
