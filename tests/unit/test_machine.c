@@ -198,6 +198,7 @@ Test(machine, a_vcpu_that_does_not_park_is_named)
 	began_ns = kt_now_ns();
 	r = kt_machine_pause(vm.machine, began_ns + IMPATIENCE, &err);
 	cr_assert(ge(u64, kt_now_ns() - began_ns, IMPATIENCE));
+	cr_assert(eq(str, err.text, "vCPU 0 of 2 did not park"));
 	(void)waitpid(thread, NULL, __WALL); /* or its process would not end */
 	check_given_up(&vm, r, &err, "vCPU 0 of 2 did not park");
 	vm_close(&vm);
