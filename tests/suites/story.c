@@ -87,7 +87,7 @@ static int starved_run(struct kt_ctx *ctx)
 	EXPECT_TEXT(claimed, "culprit.queue.kind", "user");
 	EXPECT_NUMBER(claimed, "culprit.queue.id", STARVED);
 	EXPECT_NUMBER(claimed, "culprit.queue.nr", 1);
-	EXPECT_TEXT(claimed, "culprit.cause", "forgotten");
+	/* Its cause depends on what has just come to CPU 1; sample story_task_is_starved has it. */
 	EXPECT_TEXT(claimed, "found_in.0", "scx_watchdog_workfn");
 	EXPECT_NUMBER(claimed, "watchdog_ns", 1000000000);
 	/* The kernel names the same task. */

@@ -142,6 +142,36 @@ Test(story, the_watchdog_does_not_keep_a_cpu_busy)
 	EXPECT(same, "culprit.cause", "forgotten");
 }
 
+/* What is on the CPU when the error is found may just have come there. */
+Test(story, what_ran_before_tells_whether_a_cpu_had_time)
+{
+#define CLOCK(ns)   "'runqueues': [{'cpu': 0, 'clock': " ns "}]"
+#define HOG(ns)     "{'pid': 8, 'comm': 'x', 'cpu': 0, 'address': '0x8', 'exec_ns': " ns "}"
+#define BEFORE(old) "{'name': 'half-watchdog', " CLOCK("100") ", 'tasks': [" old "]}"
+#define AFTER(ns)                                                                                  \
+	"{" KERNEL ", " CLOCK("1100") ", 'scx': {" STALL ", 'queues': [" USER                     \
+		"]}, 'cpus': [" CPU("0", "8", "x", "ext") "], 'tasks': [" HOG(ns) "," SPIN(        \
+			"90") "]}"
+	static const struct {
+		const char *before, *after, *cause;
+	} cases[] = {
+		{ BEFORE(HOG("7")), AFTER("507"), "passed-over" }, /* for half of the time */
+		{ BEFORE(HOG("7")), AFTER("506"), "forgotten" },
+		{ BEFORE(HOG("7")), AFTER("7"), "forgotten" },
+		{ BEFORE("{}"), AFTER("507"), "passed-over" }, /* it has begun since */
+		{ BEFORE("{}"), AFTER("20"), "forgotten" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_JSON json_t *before = parse(cases[i].before), *after = parse(cases[i].after);
+		const struct kt_story_reports reports = { .before = before, .at = after };
+		KT_JSON json_t *story = kt_story_make(&reports);
+
+		cr_expect(eq(str, (char *)at(story, "culprit.cause"), (char *)cases[i].cause),
+			  "%zu", i);
+	}
+}
+
 Test(story, a_real_time_task_on_every_cpu_is_the_cause)
 {
 	KT_JSON json_t *all =

@@ -16,8 +16,8 @@
  *
  * The culprit is the task that the kernel's message names, if there is such a task, and otherwise
  * the one that has waited longest. Why it waited follows from what the CPUs run on which it could:
- * a class above sched_ext has them, other tasks of the scheduler do, or one of them idles, and then
- * the scheduler has forgotten the task.
+ * a class above sched_ext has them, other tasks of the scheduler do, or one of them has time, and
+ * then the scheduler has forgotten the task.
  */
 
 #define ITEMS_MAX 1024u
@@ -295,6 +295,87 @@ static bool is_online(const json_t *report, json_int_t cpu)
 	return true;
 }
 
+/* ---- What ran ---- */
+
+struct ran {
+	const json_t *task;
+	json_int_t ns;
+};
+
+/*
+ * Whether what @task ran since the earlier report is known: it is the same task there, or the
+ * report lists all tasks, and it has begun since.
+ */
+static bool is_known_since(const json_t *before, const json_t *task, const json_t *old)
+{
+	if (old)
+		return !strcmp(text_of(old, "address"), text_of(task, "address"));
+	return before && count(json_object_get(before, "tasks")) < ITEMS_MAX;
+}
+
+/* The tasks whose last CPU is @cpu, by what they ran since the earlier report. */
+static size_t find_ran(const struct kt_story_reports *reports, json_int_t cpu, struct ran *ret_ran)
+{
+	const json_t *tasks = json_object_get(reports->at, "tasks");
+	size_t n = 0;
+
+	for (size_t i = 0; i < count(tasks); i++) {
+		const json_t *task = json_array_get(tasks, i), *old;
+		size_t at = n;
+		json_int_t ns;
+
+		if (number_of(task, "cpu", -1) != cpu)
+			continue;
+		old = find_task(reports->before, number_of(task, "pid", -1));
+		if (!is_known_since(reports->before, task, old))
+			continue;
+		ns = natural_of(task, "exec_ns") - natural_of(old, "exec_ns");
+		if (ns <= 0)
+			continue;
+		while (at && ret_ran[at - 1].ns < ns)
+			at--;
+		if (at == KT_STORY_RAN)
+			continue;
+		n = KT_MIN(n + 1, (size_t)KT_STORY_RAN);
+		memmove(&ret_ran[at + 1], &ret_ran[at], (n - at - 1) * sizeof(ret_ran[0]));
+		ret_ran[at] = (struct ran){ task, ns };
+	}
+	return n;
+}
+
+/* The latest clock of a run queue; 0: unknown. */
+static json_int_t clock_of(const json_t *report)
+{
+	const json_t *rqs = json_object_get(report, "runqueues");
+	json_int_t latest = 0;
+
+	for (size_t i = 0; i < count(rqs); i++)
+		latest = KT_MAX(latest, natural_of(json_array_get(rqs, i), "clock"));
+	return latest;
+}
+
+/* Between the two reports; -1: unknown. */
+static json_int_t since_ns(const struct kt_story_reports *reports)
+{
+	json_int_t then = clock_of(reports->before), now = clock_of(reports->at);
+
+	return reports->before && now >= then ? now - then : -1;
+}
+
+/* Whether the CPU had nothing to run for more than half of the time since the earlier report. */
+static bool was_idle(const struct kt_story_reports *reports, json_int_t cpu)
+{
+	struct ran ran[KT_STORY_RAN];
+	size_t n = find_ran(reports, cpu, ran);
+	json_int_t since = since_ns(reports), ns = 0;
+
+	for (size_t i = 0; i < n; i++)
+		ns += ran[i].ns;
+	return since > 0 && ns < since / 2;
+}
+
+/* ---- Why it waited ---- */
+
 /* Classes that the kernel picks tasks from before sched_ext, but for "fair", which it may. */
 static const char *const ABOVE[] = { "stop", "dl", "rt", "fair" };
 
@@ -325,22 +406,37 @@ struct chances {
 	unsigned int n, idle, ext, above[KT_ARRAY_LEN(ABOVE)];
 };
 
-/* The watchdog's own task was not there before: a CPU that runs it had nothing to do. */
-static void add_chance(struct chances *chances, const json_t *report, const json_t *cpu,
-		       const json_t *task)
+/*
+ * What is on a CPU now may just have come. An earlier report tells what was there before. Without
+ * it, only the watchdog's own task is known to have come just now.
+ */
+static bool had_time(const struct kt_story_reports *reports, const json_t *cpu, const json_t *task)
 {
 	const char *class = text_of(json_object_get(cpu, "task"), "class");
-	bool watches = !strcmp(class, "ext") && only_watches(report, cpu, task);
+
+	return !strcmp(class, "idle") || was_idle(reports, number_of(cpu, "cpu", -1)) ||
+	       (!strcmp(class, "ext") && only_watches(reports->at ?: reports->told, cpu, task));
+}
+
+static void add_chance(struct chances *chances, const struct kt_story_reports *reports,
+		       const json_t *cpu, const json_t *task)
+{
+	const char *class = text_of(json_object_get(cpu, "task"), "class");
 
 	chances->n++;
-	chances->idle += watches || !strcmp(class, "idle");
-	chances->ext += !watches && !strcmp(class, "ext");
+	if (had_time(reports, cpu, task)) {
+		chances->idle++;
+		return;
+	}
+	chances->ext += !strcmp(class, "ext");
 	for (size_t i = 0; i < KT_ARRAY_LEN(ABOVE); i++)
 		chances->above[i] += !strcmp(class, ABOVE[i]);
 }
 
-static struct chances find_chances(const json_t *report, const json_t *task, const json_t *queue)
+static struct chances find_chances(const struct kt_story_reports *reports, const json_t *task,
+				   const json_t *queue)
 {
+	const json_t *report = reports->at ?: reports->told;
 	const json_t *cpus = json_object_get(report, "cpus");
 	struct chances chances = { .n = 0 };
 
@@ -349,7 +445,7 @@ static struct chances find_chances(const json_t *report, const json_t *task, con
 		json_int_t number = number_of(cpu, "cpu", -1);
 
 		if (may_run(task, queue, number) && is_online(report, number))
-			add_chance(&chances, report, cpu, task);
+			add_chance(&chances, reports, cpu, task);
 	}
 	return chances;
 }
@@ -429,7 +525,7 @@ static json_t *culprit_json(const struct teller *teller, const json_t *task, boo
 	const json_t *report = teller->reports->at ?: teller->reports->told;
 	json_t *json = task_json(teller, report, task);
 	const json_t *queue = find_queue(report, text_of(json_object_get(task, "scx"), "dsq"));
-	struct chances chances = find_chances(report, task, queue);
+	struct chances chances = find_chances(teller->reports, task, queue);
 	const char *cause = waited(teller, task) >= 0 ? cause_of(&chances) : NULL;
 
 	if (!json)
@@ -454,40 +550,7 @@ static json_t *find_culprit(const struct teller *teller, const json_t *const *wa
 	return n ? culprit_json(teller, waiting[0], false) : json_null();
 }
 
-/* ---- What ran ---- */
-
-struct ran {
-	const json_t *task;
-	json_int_t ns;
-};
-
-/* The tasks whose last CPU is @cpu, by what they ran since the earlier report. */
-static size_t find_ran(const struct kt_story_reports *reports, json_int_t cpu, struct ran *ret_ran)
-{
-	const json_t *tasks = json_object_get(reports->at, "tasks");
-	size_t n = 0;
-
-	for (size_t i = 0; i < count(tasks); i++) {
-		const json_t *task = json_array_get(tasks, i), *old;
-		size_t at = n;
-		json_int_t ns;
-
-		if (number_of(task, "cpu", -1) != cpu)
-			continue;
-		old = find_task(reports->before, number_of(task, "pid", -1));
-		ns = natural_of(task, "exec_ns") - natural_of(old, "exec_ns");
-		if (!old || strcmp(text_of(old, "address"), text_of(task, "address")) || ns <= 0)
-			continue;
-		while (at && ret_ran[at - 1].ns < ns)
-			at--;
-		if (at == KT_STORY_RAN)
-			continue;
-		n = KT_MIN(n + 1, (size_t)KT_STORY_RAN);
-		memmove(&ret_ran[at + 1], &ret_ran[at], (n - at - 1) * sizeof(ret_ran[0]));
-		ret_ran[at] = (struct ran){ task, ns };
-	}
-	return n;
-}
+/* ---- The CPUs ---- */
 
 static json_t *ran_json(const struct kt_story_reports *reports, json_int_t cpu)
 {
@@ -621,25 +684,13 @@ static json_t *waiting_json(const struct teller *teller, const json_t *const *ta
 	return array;
 }
 
-/* The latest clock of a run queue; 0: unknown. */
-static json_int_t clock_of(const json_t *report)
-{
-	const json_t *rqs = json_object_get(report, "runqueues");
-	json_int_t latest = 0;
-
-	for (size_t i = 0; i < count(rqs); i++)
-		latest = KT_MAX(latest, natural_of(json_array_get(rqs, i), "clock"));
-	return latest;
-}
-
 static json_t *since_json(const struct kt_story_reports *reports)
 {
-	json_int_t then = clock_of(reports->before), now = clock_of(reports->at);
+	json_int_t ns = since_ns(reports);
 
-	if (!reports->before || now < then)
-		return json_null();
-	return json_pack("{s:o, s:I}", "snapshot", short_member(reports->before, "name"), "ns",
-			 now - then);
+	return ns < 0 ? json_null()
+		      : json_pack("{s:o, s:I}", "snapshot", short_member(reports->before, "name"),
+				  "ns", ns);
 }
 
 static json_t *nullable(json_int_t number)
