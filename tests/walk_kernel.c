@@ -74,6 +74,7 @@ static void add_base(struct types *types)
 	types->u8 = btf__add_int(btf, "unsigned char", 1, 0);
 	types->u32 = btf__add_int(btf, "unsigned int", 4, 0);
 	types->u64 = btf__add_int(btf, "long unsigned int", 8, 0);
+	(void)btf__add_typedef(btf, "u64", types->u64); /* that of jiffies_64 */
 	types->pointer = btf__add_ptr(btf, 0);
 	types->text16 =
 		btf__add_array(btf, types->u32, btf__add_int(btf, "char", 1, BTF_INT_SIGNED), 16);
@@ -146,7 +147,9 @@ static void add_tasks(struct types *types)
 		     { "sched_class", types->pointer, AT(task, sched_class) },
 		     { "nvcsw", types->u64, AT(task, nvcsw) },
 		     { "nivcsw", types->u64, AT(task, nivcsw) },
-		     { "pid_links", types->links, AT(task, links) }, { "scx", scx, AT(task, scx) });
+		     { "pid_links", types->links, AT(task, links) }, { "scx", scx, AT(task, scx) },
+		     { "on_rq", types->u32, AT(task, on_rq) },
+		     { "on_cpu", types->u32, AT(task, on_cpu) });
 }
 
 static void add_scx(struct types *types)
@@ -175,7 +178,8 @@ static void add_scx(struct types *types)
 		{ "level", types->u32, AT(sched, level) },
 		{ "dsq_hash", btf__find_by_name(types->btf, "rhashtable"), AT(sched, dsq_hash) },
 		{ "all", types->list, AT(sched, all) }, { "pcpu", types->pointer, AT(sched, pcpu) },
-		{ "global_dsqs", types->pointer, AT(sched, global_dsqs) });
+		{ "global_dsqs", types->pointer, AT(sched, global_dsqs) },
+		{ "watchdog_timeout", types->u64, AT(sched, watchdog_timeout) });
 	stats = STRUCT(types, "scx_event_stats", 16, { "SCX_EV_ONE", types->u64, 0 },
 		       { "SCX_EV_TWO", types->u64, 8 });
 	(void)STRUCT(types, "scx_sched_pcpu", 24, { "event_stats", stats, 8 });

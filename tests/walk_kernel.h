@@ -37,6 +37,7 @@ struct walk_task {
 	uint64_t sched_class, nvcsw, nivcsw;
 	struct walk_list links[2];
 	struct walk_scx_entity scx;
+	uint32_t on_rq, on_cpu;
 };
 
 struct walk_rq {
@@ -52,7 +53,7 @@ struct walk_sched {
 	uint32_t exit_kind, level;
 	uint64_t dsq_hash; /* struct rhashtable: tbl */
 	struct walk_list all;
-	uint64_t pcpu, global_dsqs;
+	uint64_t pcpu, global_dsqs, watchdog_timeout;
 };
 
 struct walk_map {
