@@ -208,6 +208,9 @@ def main():
     bench = Bench(arguments.ktests, arguments.sample, arguments.quick)
     figures = [name for name, member in vars(Bench).items() if callable(member) and member.__doc__
                and name not in ("scheduler_entries", "inspect_us", "freeze_ms")]
+    unknown = sorted(set(arguments.figures) - set(figures))
+    if unknown:
+        parser.error(f"there is no figure {', '.join(unknown)}; there are: {', '.join(figures)}")
     for program, test in ((bench.ktests, "trivial"), (bench.sample, "warning_is_expected")):
         # With that many attempts, the template is made for exactly this binary.
         run(program, "--exact", test, "--stress-count", "20")
