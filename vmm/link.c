@@ -8,10 +8,10 @@
 
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "vmm/rendezvous.h"
 #include "wire/hello.h"
 
 #define GUARD_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
-#define PAUSE_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
 #define LOOK_NS          (KT_NSEC_PER_SEC / 10) /* between looks at a clock that is nearly there */
 #define LOOKS_MAX        1000u /* of a deadline, at least: a machine gets a hundredth of a CPU */
 
@@ -68,7 +68,7 @@ static void end_machine(struct kt_link *link)
 					      .detail = "the guest powered off" };
 
 	if (link->keep &&
-	    kt_machine_pause(link->machine, kt_now_ns() + PAUSE_TIMEOUT_NS, NULL) == 0)
+	    kt_machine_pause(link->machine, kt_now_ns() + KT_RENDEZVOUS_NS, NULL) == 0)
 		link->events->exited(link->data, &exit);
 	else
 		kt_machine_power_off(link->machine);

@@ -41,6 +41,12 @@ int kt_json_get_hex(const json_t *object, const char *name, uint64_t *ret_value)
 int kt_json_get_int(const json_t *object, const char *name, int64_t min, int64_t max,
 		    int64_t *ret_value);
 
+/* The text of a string member, which @object owns; "" when it is missing or has another type. */
+static inline const char *kt_json_str(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name)) ?: "";
+}
+
 /* Copies a string member to @to, which has @room bytes; -ENAMETOOLONG when it does not fit. */
 int kt_json_get_text(const json_t *object, const char *name, char *to, size_t room);
 

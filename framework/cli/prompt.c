@@ -8,7 +8,7 @@
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "vmm/freeze/rendezvous.h"
+#include "vmm/rendezvous.h"
 
 /*
  * The prompt needs nothing of the guest but its RAM, so it also answers when the guest hangs. While
@@ -18,8 +18,6 @@
  * The terminal edits the lines. Bytes that were typed before it did (in raw mode) end a line by a
  * carriage return.
  */
-
-#define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
 
 static const char prompt_text[] = "inspect> ";
 
@@ -95,12 +93,12 @@ static void answer(struct kt_prompt *prompt, const char *path)
 {
 	struct kt_machine *machine = kt_link_machine(prompt->link);
 	struct kt_err err = KT_ERR_NULL;
-	int r = kt_machine_pause(machine, kt_now_ns() + PAUSE_LIMIT_NS, &err);
+	int r = kt_machine_pause(machine, kt_now_ns() + KT_RENDEZVOUS_NS, &err);
 
 	if (r == 0) {
 		r = print(prompt, path, &err);
 		/* A machine that cannot go on has ended, which the loop finds out. */
-		(void)kt_machine_resume(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+		(void)kt_machine_resume(machine, kt_now_ns() + KT_RENDEZVOUS_NS, NULL);
 	}
 	if (r < 0)
 		(void)printf("%s\n", err.text);

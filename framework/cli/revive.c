@@ -127,7 +127,7 @@ static void on_signal(void *data, uint32_t events)
 		kt_loop_stop(debug->loop, 0);
 }
 
-/* Whether it is a socket that nobody listens at, as a process leaves it that was killed. */
+/* Whether no process listens on the socket: a process that is killed leaves its socket behind. */
 static bool is_abandoned(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };

@@ -138,6 +138,13 @@ static bool host_explains(const struct kt_failure *failure, uint64_t stolen_ns, 
 	       (double)stolen_ns / (double)run_ns >= failure->excess_share;
 }
 
+bool kt_outcome_is_failure(const struct kt_outcome *outcome)
+{
+	enum kt_verdict verdict = outcome->result.verdict;
+
+	return verdict != KT_VERDICT_PASS && verdict != KT_VERDICT_SKIP;
+}
+
 void kt_outcome_judge_host(struct kt_outcome *outcome, uint64_t stolen_ns, uint64_t run_ns)
 {
 	struct kt_result *result = &outcome->result;

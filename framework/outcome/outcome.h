@@ -81,6 +81,9 @@ int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, stru
 /* Frees the result and the captures, but not @previous. */
 void kt_outcome_deinit(struct kt_outcome *outcome);
 
+/* Whether reports tell what went wrong: the verdict is neither PASS nor SKIP. */
+bool kt_outcome_is_failure(const struct kt_outcome *outcome);
+
 /*
  * Decides whether a slow host explains the failure of a test. The host has run other things for
  * @stolen_ns of the @run_ns that the test took. If every failure is of a limit that was missed by

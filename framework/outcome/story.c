@@ -8,26 +8,21 @@
 #include "wire/json.h"
 
 /*
- * The hits of the freeze coordinator say which snapshot was taken for what. The last error counts:
- * a test may have ended a scheduler on purpose before. What was captured at half of the watchdog's
- * time, or else the snapshot before, tells what has run since.
+ * The hits of the freeze coordinator say why each snapshot was taken. The last error counts: before
+ * it, a test may have ended a scheduler on purpose. The snapshot at half of the watchdog's time, or
+ * else the one before the error, tells what has run since.
  *
- * The end that the guest has reported is the only trace of a scheduler that went without an error,
- * such as one whose program was killed.
+ * A scheduler that went without an error, such as one whose program was killed, has no snapshots.
+ * The guest reports its end, and that is all that the story has.
  */
 
 struct sources {
 	const char *at, *told, *before; /* names; NULL: none */
 };
 
-static const char *text_of(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name)) ?: "";
-}
-
 static bool is_reason(const json_t *hit, const char *reason)
 {
-	return !strcmp(text_of(hit, "reason"), reason);
+	return !strcmp(kt_json_str(hit, "reason"), reason);
 }
 
 /* The hit at which the last error was claimed, or found too late; SIZE_MAX: none. */
@@ -50,7 +45,8 @@ static const char *find_hit(const json_t *hits, size_t i, int by, const char *re
 	for (; i < json_array_size(hits); i += (size_t)by) {
 		const json_t *hit = json_array_get(hits, i);
 
-		if (is_reason(hit, reason) && !strcmp(text_of(hit, "name"), text_of(of, "name")))
+		if (is_reason(hit, reason) &&
+		    !strcmp(kt_json_str(hit, "name"), kt_json_str(of, "name")))
 			return json_string_value(json_object_get(hit, "snapshot"));
 	}
 	return NULL;
@@ -132,14 +128,14 @@ static json_t *add_end(json_t *story, const json_t *end)
 			"scheduler", "kind", "reason", "message", "cpu", "running", "found_in",
 			"watchdog_ns", "culprit", "waiting", "more_waiting", 0, "cpus", "since");
 	/* The end of another scheduler is not this one's. */
-	if (*text_of(story, "scheduler") &&
-	    strcmp(text_of(story, "scheduler"), text_of(end, "ops")))
+	if (*kt_json_str(story, "scheduler") &&
+	    strcmp(kt_json_str(story, "scheduler"), kt_json_str(end, "ops")))
 		return story;
 	add_text(story, "scheduler",
-		 *text_of(end, "ops") ? text_of(end, "ops") : text_of(end, "name"));
-	add_text(story, "kind", text_of(exit, "kind"));
-	add_text(story, "reason", text_of(exit, "reason"));
-	add_text(story, "message", text_of(exit, "message"));
+		 *kt_json_str(end, "ops") ? kt_json_str(end, "ops") : kt_json_str(end, "name"));
+	add_text(story, "kind", kt_json_str(exit, "kind"));
+	add_text(story, "reason", kt_json_str(exit, "reason"));
+	add_text(story, "message", kt_json_str(exit, "message"));
 	return story;
 }
 
@@ -172,11 +168,4 @@ json_t *kt_outcome_story(const struct kt_outcome *outcome)
 		json_boolean(json_is_true(json_object_get(outcome->freeze, "repeatable"))));
 	(void)json_object_set_new(story, "snapshots", names_of(&sources));
 	return story;
-}
-
-bool kt_outcome_is_failure(const struct kt_outcome *outcome)
-{
-	enum kt_verdict verdict = outcome->result.verdict;
-
-	return verdict != KT_VERDICT_PASS && verdict != KT_VERDICT_SKIP;
 }

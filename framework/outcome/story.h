@@ -14,9 +14,6 @@
  * and "snapshots", the names of those that it is made of, an array. JSON's null when neither the
  * snapshots nor the guest know of a scheduler's end. NULL: out of memory.
  *
- * What the guest says of the end counts where no snapshot says it.
+ * The end that the guest reports fills in what no snapshot has.
  */
 json_t *kt_outcome_story(const struct kt_outcome *outcome);
-
-/* Whether reports tell what went wrong: the verdict is neither PASS nor SKIP. */
-bool kt_outcome_is_failure(const struct kt_outcome *outcome);

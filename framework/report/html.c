@@ -57,11 +57,6 @@ static void put_element(FILE *out, const char *element, const char *text)
 
 /* ---- Values of JSON ---- */
 
-static const char *text_of(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name)) ?: "";
-}
-
 static void put_value(FILE *out, const json_t *value)
 {
 	KT_FREE char *text = NULL;
@@ -77,7 +72,7 @@ static void put_value(FILE *out, const json_t *value)
 /* "comm[pid]" */
 static void put_task(FILE *out, const json_t *task)
 {
-	put_text(out, text_of(task, "comm"));
+	put_text(out, kt_json_str(task, "comm"));
 	if (json_is_integer(json_object_get(task, "pid")))
 		(void)fprintf(out, "[%" JSON_INTEGER_FORMAT "]",
 			      json_integer_value(json_object_get(task, "pid")));
@@ -92,7 +87,7 @@ static void put_frames(FILE *out, const json_t *stack)
 		put_value(out, json_array_get(stack, i));
 	}
 	if (!json_is_array(stack))
-		put_text(out, text_of(stack, "error"));
+		put_text(out, kt_json_str(stack, "error"));
 }
 
 /* ---- Tables ---- */
@@ -158,7 +153,7 @@ static void put_cpu_task(FILE *out, const json_t *cpu)
 
 static void put_cpu_class(FILE *out, const json_t *cpu)
 {
-	put_text(out, text_of(json_object_get(cpu, "task"), "class"));
+	put_text(out, kt_json_str(json_object_get(cpu, "task"), "class"));
 }
 
 static void put_stack(FILE *out, const json_t *row)
@@ -181,9 +176,9 @@ static void put_exit(FILE *out, const json_t *sched)
 {
 	const json_t *info = json_object_get(sched, "exit_info");
 
-	put_text(out, text_of(sched, "exit_kind"));
+	put_text(out, kt_json_str(sched, "exit_kind"));
 	(void)fputs("<br>", out);
-	put_text(out, text_of(info, "msg"));
+	put_text(out, kt_json_str(info, "msg"));
 }
 
 static bool has_tasks(const json_t *queue)
@@ -225,7 +220,7 @@ static void put_snapshot(FILE *out, const struct kt_snapshots *snapshots,
 	(void)fputs("<details><summary>snapshot ", out);
 	put_text(out, entry->name);
 	(void)fputs("</summary>\n", out);
-	put_element(out, "p", text_of(report, "error"));
+	put_element(out, "p", kt_json_str(report, "error"));
 	put_table(out, "CPUs", cpu_columns, json_object_get(report, "cpus"), NULL);
 	put_table(out, "Schedulers", sched_columns, json_object_get(scx, "schedulers"), NULL);
 	put_table(out, "Queues with tasks", queue_columns, json_object_get(scx, "queues"),

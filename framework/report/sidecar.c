@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "framework/outcome/story.h"
 #include "framework/report/failure.h"
 #include "framework/report/report.h"
 #include "guest/test/test.h"

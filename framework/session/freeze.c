@@ -15,7 +15,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "vmm/freeze/freeze.h"
-#include "vmm/freeze/rendezvous.h"
+#include "vmm/rendezvous.h"
 #include "wire/json.h"
 #include "wire/watch_op.h"
 
@@ -27,9 +27,8 @@
  * Hits are kept in the outcome as JSON, which the runner and .post_vm get.
  */
 
-#define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
-#define POLL_NS        (100 * KT_NSEC_PER_MSEC)
-#define HITS_MAX       1000u
+#define POLL_NS  (100 * KT_NSEC_PER_MSEC)
+#define HITS_MAX 1000u
 
 static int give_kernel(void *data, struct kt_inspect **ret_inspect, struct kt_err *reterr)
 {
@@ -117,9 +116,9 @@ static void on_poll(void *data)
 	if (!machine || session->phase != KT_PHASE_RUN)
 		return;
 	if (kt_freeze_is_due(session->freeze) &&
-	    kt_machine_pause(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL) == 0) {
-		(void)kt_freeze_tick(session->freeze, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
-		(void)kt_machine_resume(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+	    kt_machine_pause(machine, kt_now_ns() + KT_RENDEZVOUS_NS, NULL) == 0) {
+		(void)kt_freeze_tick(session->freeze, kt_now_ns() + KT_RENDEZVOUS_NS, NULL);
+		(void)kt_machine_resume(machine, kt_now_ns() + KT_RENDEZVOUS_NS, NULL);
 	}
 	kt_timer_arm(session->loop, &session->freeze_timer, kt_now_ns() + POLL_NS);
 }
@@ -152,7 +151,7 @@ static int make_freeze(struct kt_session_state *session, struct kt_err *reterr)
 static int serve(struct kt_session_state *session, const struct kt_wop_request *request,
 		 struct kt_err *reterr)
 {
-	uint64_t deadline_ns = kt_now_ns() + PAUSE_LIMIT_NS;
+	uint64_t deadline_ns = kt_now_ns() + KT_RENDEZVOUS_NS;
 	const struct kt_freeze_spec spec = {
 		.name = request->name,
 		.path = request->path,
@@ -183,13 +182,13 @@ static int serve_standing(struct kt_session_state *session, const struct kt_wop_
 {
 	struct kt_machine *machine = kt_link_machine(session->link);
 	int r = make_freeze(session, reterr)
-			?: kt_machine_pause(machine, kt_now_ns() + PAUSE_LIMIT_NS, reterr);
+			?: kt_machine_pause(machine, kt_now_ns() + KT_RENDEZVOUS_NS, reterr);
 
 	if (r < 0)
 		return r;
 	kt_session_note_time(session, request->elapsed_ns);
 	r = serve(session, request, reterr);
-	(void)kt_machine_resume(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+	(void)kt_machine_resume(machine, kt_now_ns() + KT_RENDEZVOUS_NS, NULL);
 	return r;
 }
 
@@ -243,11 +242,6 @@ void kt_session_end_freeze(struct kt_session_state *session)
 
 /* ---- .post_vm ---- */
 
-static const char *text_of(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name)) ?: "";
-}
-
 static uint64_t number_of(const json_t *object, const char *name)
 {
 	return (uint64_t)json_integer_value(json_object_get(object, name));
@@ -256,9 +250,9 @@ static uint64_t number_of(const json_t *object, const char *name)
 static struct kt_freeze_hit hit_of(const json_t *json)
 {
 	return (struct kt_freeze_hit){
-		.reason = text_of(json, "reason"),
-		.name = text_of(json, "name"),
-		.kind = text_of(json, "kind"),
+		.reason = kt_json_str(json, "reason"),
+		.name = kt_json_str(json, "name"),
+		.kind = kt_json_str(json, "kind"),
 		.value = number_of(json, "value"),
 		.vcpu = (unsigned int)number_of(json, "vcpu"),
 		.step = (int)number_of(json, "step"),
@@ -269,7 +263,7 @@ static struct kt_freeze_hit hit_of(const json_t *json)
 static struct kt_freeze_watch_view watch_of(const json_t *json)
 {
 	return (struct kt_freeze_watch_view){
-		.name = text_of(json, "name"),
+		.name = kt_json_str(json, "name"),
 		.count = { .hits = number_of(json, "hits"),
 			   .unmet = number_of(json, "unmet"),
 			   .captures = number_of(json, "captures"),

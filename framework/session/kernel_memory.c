@@ -11,8 +11,8 @@
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "vmm/freeze/rendezvous.h"
 #include "vmm/kernel_access.h"
+#include "vmm/rendezvous.h"
 #include "wire/kernel_op.h"
 
 /*
@@ -20,8 +20,6 @@
  * first asked. A request by a host call finds the vCPUs standing still already. Otherwise a cold
  * batch stops the machine, once for all of it.
  */
-
-#define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
 
 static int give_memory(void *source, struct kt_mem *ret_mem, struct kt_err *reterr)
 {
@@ -95,7 +93,7 @@ static void serve(struct kt_session_state *session, const struct kt_kop_request 
 	int r = kt_session_inspect(session, &inspect, &err);
 
 	if (r == 0 && pause)
-		r = kt_machine_pause(machine, kt_now_ns() + PAUSE_LIMIT_NS, &err);
+		r = kt_machine_pause(machine, kt_now_ns() + KT_RENDEZVOUS_NS, &err);
 	if (r < 0) {
 		fail_all(reply, r, err.text);
 		return;
@@ -103,7 +101,7 @@ static void serve(struct kt_session_state *session, const struct kt_kop_request 
 	kt_kernel_access_serve(inspect, stands || pause, request, reply);
 	/* A machine that cannot go on has ended, which the loop finds out. */
 	if (pause)
-		(void)kt_machine_resume(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+		(void)kt_machine_resume(machine, kt_now_ns() + KT_RENDEZVOUS_NS, NULL);
 }
 
 static int answer(struct kt_session_state *session, const struct kt_kop_request *request)

@@ -5,15 +5,13 @@
 
 #include "framework/session/kernel_memory.h"
 #include "util/clock.h"
-#include "vmm/freeze/rendezvous.h"
+#include "vmm/rendezvous.h"
 
 /*
  * Values are printed once: at the end of the hold of a step, while its workers live and a scheduler
  * is attached, or else when the guest has sent its result. The vCPUs stand still meanwhile. What
  * cannot be shown makes the test an ERROR.
  */
-
-#define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
 
 static void note_failure(struct kt_session_state *session, const char *text)
 {
@@ -28,7 +26,7 @@ static void look(struct kt_session_state *session)
 	int r;
 
 	session->looked = true;
-	r = kt_machine_pause(machine, kt_now_ns() + PAUSE_LIMIT_NS, &err)
+	r = kt_machine_pause(machine, kt_now_ns() + KT_RENDEZVOUS_NS, &err)
 		    ?: kt_session_inspect(session, &inspect, &err);
 	if (r == 0) {
 		kt_inspect_refresh(inspect);
@@ -38,7 +36,7 @@ static void look(struct kt_session_state *session)
 		(void)fprintf(stderr, "ktests: %s\n", err.text);
 		session->n_unseen = 1;
 	}
-	(void)kt_machine_resume(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+	(void)kt_machine_resume(machine, kt_now_ns() + KT_RENDEZVOUS_NS, NULL);
 }
 
 /* The step that is asked for, by default the last one. */

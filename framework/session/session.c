@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "framework/outcome/advice.h"
-#include "framework/session/freeze.h"
 #include "framework/session/capsule.h"
+#include "framework/session/freeze.h"
 #include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
@@ -18,7 +18,7 @@
 #include "util/clock.h"
 #include "util/io.h"
 #include "util/signals.h"
-#include "vmm/freeze/rendezvous.h"
+#include "vmm/rendezvous.h"
 
 /*
  * The process of one attempt. The runner forks it and reads its report; it owns the event loop and,
@@ -30,8 +30,7 @@
  * merges its error into the outcome and goes on.
  */
 
-#define PAUSE_LIMIT_NS  KT_RENDEZVOUS_NS
-#define LAST_EVENTS_MAX 1000                  /* that are taken from a machine that stands */
+#define LAST_EVENTS_MAX 1000 /* that are taken from a machine that stands */
 
 void kt_session_report(int report_fd, const char *kind, const char *text)
 {
@@ -68,11 +67,11 @@ static int pause_machine(const struct kt_session_state *session)
 	uint64_t began_ns = kt_now_ns();
 	int signal;
 
-	(void)kt_machine_pause(machine, began_ns + PAUSE_LIMIT_NS, NULL);
+	(void)kt_machine_pause(machine, began_ns + KT_RENDEZVOUS_NS, NULL);
 	kt_session_report(session->report_fd, KT_SESSION_PAUSED, "");
 	signal = wait_continue(session);
 	kt_clock_skip(kt_now_ns() - began_ns);
-	(void)kt_machine_resume(machine, kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+	(void)kt_machine_resume(machine, kt_now_ns() + KT_RENDEZVOUS_NS, NULL);
 	return signal;
 }
 
@@ -204,7 +203,8 @@ static void still_machine(struct kt_session_state *session)
 	    !(session->outcome->test->post_vm || kt_session_wants_capsule(session)))
 		return;
 	kt_link_await_nothing(session->link);
-	(void)kt_machine_pause(kt_link_machine(session->link), kt_now_ns() + PAUSE_LIMIT_NS, NULL);
+	(void)kt_machine_pause(kt_link_machine(session->link), kt_now_ns() + KT_RENDEZVOUS_NS,
+			       NULL);
 	for (int i = 0; i < LAST_EVENTS_MAX; i++) {
 		if (kt_loop_step(session->loop, kt_now_ns()) < 0)
 			break;

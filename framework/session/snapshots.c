@@ -13,8 +13,8 @@
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "vmm/freeze/rendezvous.h"
 #include "vmm/inspect/runqueues.h"
+#include "vmm/rendezvous.h"
 #include "vmm/snapshot/view.h"
 #include "wire/json.h"
 
@@ -27,15 +27,14 @@
  * needed last is kept too, because views of one report follow each other.
  */
 
-#define PAUSE_LIMIT_NS KT_RENDEZVOUS_NS
-#define TIMES_MAX      1000u
+#define TIMES_MAX 1000u
 
 /* What each vCPU was at; NULL: @reterr says why that is not known. To be freed. */
 static struct kt_registers *read_registers(struct kt_session_state *session, unsigned int n,
 					   struct kt_err *reterr)
 {
 	KT_FREE struct kt_registers *registers = calloc(n, sizeof(*registers));
-	uint64_t deadline_ns = kt_now_ns() + PAUSE_LIMIT_NS;
+	uint64_t deadline_ns = kt_now_ns() + KT_RENDEZVOUS_NS;
 
 	if (!registers)
 		(void)kt_err_oom(reterr);
@@ -183,14 +182,14 @@ static void capture(struct kt_session_state *session, const struct kt_snapshot_r
 	uint64_t at_ns[4] = { kt_now_ns() };
 
 	if (r == 0 && !stands)
-		r = kt_machine_pause(machine, at_ns[0] + PAUSE_LIMIT_NS, &err);
+		r = kt_machine_pause(machine, at_ns[0] + KT_RENDEZVOUS_NS, &err);
 	at_ns[1] = kt_now_ns();
 	if (r == 0)
 		r = kt_session_take_snapshot(session, &moment, false, &reply->replaced, &err);
 	at_ns[2] = kt_now_ns();
 	/* A machine that cannot go on has ended, which the loop finds out. */
 	if (machine && !stands)
-		(void)kt_machine_resume(machine, at_ns[2] + PAUSE_LIMIT_NS, NULL);
+		(void)kt_machine_resume(machine, at_ns[2] + KT_RENDEZVOUS_NS, NULL);
 	at_ns[3] = kt_now_ns();
 	if (r == 0 && !stands)
 		note_times(session, at_ns);

@@ -8,7 +8,7 @@
 #include "util/cleanup.h"
 #include "vmm/freeze/captures.h"
 #include "vmm/freeze/exit_watch.h"
-#include "vmm/freeze/rendezvous.h"
+#include "vmm/rendezvous.h"
 #include "vmm/watch.h"
 #include "wire/watch_op.h"
 

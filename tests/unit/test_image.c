@@ -462,6 +462,26 @@ static char *bzimage_of(const char *payload, uint32_t size)
 	return write_temp(image, len + 2048);
 }
 
+/* What compresses @from to @packed is read, and refused when it is cut off. */
+static void check_compressed(const char *command, const char *packed, const char *text,
+			     uint32_t len)
+{
+	KT_FREE char *back = NULL, *out = kt_format("%s.out", packed);
+	struct kt_err err = KT_ERR_NULL;
+	char *image = bzimage_of(packed, len);
+	size_t n;
+
+	cr_expect(zero(int, kt_kernel_extract(image, out, &err)), "%s: %s", command, err.text);
+	cr_expect(zero(int, kt_file_read(out, SIZE_MAX, &back, &n)));
+	cr_expect(back && n == len && !memcmp(back, text, len), "%s", command);
+	cr_expect(zero(int, truncate(packed, 3000)));
+	(void)unlink(image);
+	image = bzimage_of(packed, len);
+	cr_expect(lt(int, kt_kernel_extract(image, out, &err), 0), "%s", command);
+	(void)unlink(image);
+	(void)unlink(out);
+}
+
 /* 9 MiB are more than one block of lz4. */
 Test(kernel_image, every_compression_of_the_kernels_build_is_read)
 {
@@ -476,36 +496,23 @@ Test(kernel_image, every_compression_of_the_kernels_build_is_read)
 	};
 	const uint32_t len = 9u << 20;
 	KT_FREE char *text = malloc(len);
-	char from[64], packed[72], out[72];
+	const char *missing = NULL;
+	char from[64], packed[72];
 
 	for (uint32_t i = 0; i < len; i++)
 		text[i] = (char)(i % 251 * (i >> 12));
 	(void)strcpy(from, write_temp(text, len));
 	(void)sprintf(packed, "%s.packed", from);
-	(void)sprintf(out, "%s.out", from);
 	for (size_t i = 0; i < KT_ARRAY_LEN(commands); i++) {
-		struct kt_err err = KT_ERR_NULL;
-		KT_FREE char *back = NULL;
-		char *image;
-		size_t n;
-
-		if (!compress(commands[i], from, packed))
-			cr_skip_test("cannot compress with: %s", commands[i]);
-		image = bzimage_of(packed, len);
-		cr_assert(zero(int, kt_kernel_extract(image, out, &err)), "%s: %s", commands[i],
-			  err.text);
-		cr_assert(zero(int, kt_file_read(out, SIZE_MAX, &back, &n)));
-		cr_assert(n == len && !memcmp(back, text, len), "%s", commands[i]);
-		/* And a stream that is cut off is damaged. */
-		cr_assert(zero(int, truncate(packed, 3000)));
-		(void)unlink(image);
-		image = bzimage_of(packed, len);
-		cr_assert(lt(int, kt_kernel_extract(image, out, &err), 0), "%s", commands[i]);
-		(void)unlink(image);
+		if (compress(commands[i], from, packed))
+			check_compressed(commands[i], packed, text, len);
+		else
+			missing = missing ?: commands[i];
 	}
 	(void)unlink(from);
 	(void)unlink(packed);
-	(void)unlink(out);
+	if (missing)
+		cr_skip_test("the others are read, but this cannot compress: %s", missing);
 }
 
 Test(kernel_image, an_ordinary_program_is_no_kernel)

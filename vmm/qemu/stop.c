@@ -10,12 +10,12 @@
 
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "vmm/freeze/rendezvous.h"
 #include "vmm/qemu/channels.h"
 #include "vmm/qemu/debug.h"
 #include "vmm/qemu/ending.h"
 #include "vmm/qemu/state.h"
 #include "vmm/qemu/vcpus.h"
+#include "vmm/rendezvous.h"
 
 /*
  * The machine stops for one of six reasons: the owner pauses it, it is saved, it ends, it hits a

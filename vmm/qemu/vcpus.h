@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "vmm/freeze/rendezvous.h"
+#include "vmm/rendezvous.h"
 
 /*
  * Tells @rendezvous which vCPUs of the QEMU with this process ID have left guest code: those whose

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "util/cleanup.h"
+#include "wire/json.h"
 
 /*
  * Reports are searched as they are, without a model of them: a member that is missing, or of
@@ -34,11 +35,6 @@ struct teller {
 };
 
 /* ---- Members ---- */
-
-static const char *text_of(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name)) ?: "";
-}
 
 static json_int_t number_of(const json_t *object, const char *name, json_int_t otherwise)
 {
@@ -72,15 +68,15 @@ static json_t *short_text(const char *text)
 
 static json_t *short_member(const json_t *object, const char *name)
 {
-	return short_text(text_of(object, name));
+	return short_text(kt_json_str(object, name));
 }
 
 /* ---- The scheduler ---- */
 
 static bool has_erred(const json_t *sched)
 {
-	const char *kind = text_of(json_object_get(sched, "exit_info"), "kind");
-	const char *claimed = text_of(sched, "exit_kind");
+	const char *kind = kt_json_str(json_object_get(sched, "exit_info"), "kind");
+	const char *claimed = kt_json_str(sched, "exit_kind");
 
 	return (*kind && strcmp(kind, "SCX_EXIT_NONE")) ||
 	       (*claimed && strcmp(claimed, "SCX_EXIT_NONE") && strcmp(claimed, "SCX_EXIT_DONE"));
@@ -106,8 +102,8 @@ static const json_t *exit_info(const struct teller *teller)
 /* The kind of the exit, wherever it is: SCX_EXIT_DONE says only that the text is complete. */
 static const char *kind_of(const struct teller *teller)
 {
-	const char *kind = text_of(exit_info(teller), "kind");
-	const char *claimed = text_of(teller->sched, "exit_kind");
+	const char *kind = kt_json_str(exit_info(teller), "kind");
+	const char *claimed = kt_json_str(teller->sched, "exit_kind");
 
 	if (*kind && strcmp(kind, "SCX_EXIT_NONE"))
 		return kind;
@@ -118,9 +114,9 @@ static const char *kind_of(const struct teller *teller)
 
 static bool belongs(const struct teller *teller, const json_t *task)
 {
-	const char *sched = text_of(json_object_get(task, "scx"), "sched");
+	const char *sched = kt_json_str(json_object_get(task, "scx"), "sched");
 
-	return !*sched || !strcmp(sched, text_of(teller->sched, "address"));
+	return !*sched || !strcmp(sched, kt_json_str(teller->sched, "address"));
 }
 
 /* What the kernel counts as waiting has this flag; a kernel whose types lack it has none. */
@@ -170,7 +166,7 @@ static const json_t *named_task(const json_t *report, const char *message)
 	for (const char *at = strchr(message, '['); at; at = strchr(at + 1, '[')) {
 		json_int_t pid = bracketed(at);
 		const json_t *task = pid >= 0 ? find_task(report, pid) : NULL;
-		const char *comm = text_of(task, "comm");
+		const char *comm = kt_json_str(task, "comm");
 		size_t len = strlen(comm);
 
 		if (len && len <= (size_t)(at - message) && !memcmp(at - len, comm, len))
@@ -196,7 +192,7 @@ static const json_t *find_queue(const json_t *report, const char *address)
 	const json_t *queues = json_object_get(json_object_get(report, "scx"), "queues");
 
 	for (size_t i = 0; *address && i < count(queues); i++)
-		if (!strcmp(text_of(json_array_get(queues, i), "address"), address))
+		if (!strcmp(kt_json_str(json_array_get(queues, i), "address"), address))
 			return json_array_get(queues, i);
 	return NULL;
 }
@@ -204,7 +200,7 @@ static const json_t *find_queue(const json_t *report, const char *address)
 /* Where a task is that no queue has: the program has it, or the kernel moves it. */
 static const char *unqueued(const json_t *task)
 {
-	const char *state = text_of(json_object_get(task, "scx"), "ops_state");
+	const char *state = kt_json_str(json_object_get(task, "scx"), "ops_state");
 
 	if (json_is_true(json_object_get(task, "on_cpu")))
 		return "running";
@@ -216,7 +212,7 @@ static const char *unqueued(const json_t *task)
 /* {"kind", "id", "cpu", "nr", "place"} */
 static json_t *queue_json(const json_t *report, const json_t *task)
 {
-	const json_t *queue = find_queue(report, text_of(json_object_get(task, "scx"), "dsq"));
+	const json_t *queue = find_queue(report, kt_json_str(json_object_get(task, "scx"), "dsq"));
 	size_t place = queue ? place_in(queue, number_of(task, "pid", -1)) : SIZE_MAX;
 	const json_t *id = json_object_get(queue, "id");
 
@@ -258,7 +254,7 @@ static json_int_t found_by(const struct teller *teller)
 {
 	const json_t *at = teller->reports->at;
 
-	if (!strcmp(text_of(at, "reason"), "exit-claimed") && number_of(at, "vcpu", -1) >= 0)
+	if (!strcmp(kt_json_str(at, "reason"), "exit-claimed") && number_of(at, "vcpu", -1) >= 0)
 		return number_of(at, "vcpu", -1);
 	return number_of(exit_info(teller), "exit_cpu", -1);
 }
@@ -276,7 +272,7 @@ static const json_t *cpu_of(const json_t *report, json_int_t number)
 /* A queue of a CPU leads to that alone, whatever the task may use. */
 static bool may_run(const json_t *task, const json_t *queue, json_int_t cpu)
 {
-	const char *mask = text_of(task, "cpus");
+	const char *mask = kt_json_str(task, "cpus");
 
 	if (json_is_integer(json_object_get(queue, "cpu")))
 		return number_of(queue, "cpu", -1) == cpu;
@@ -309,7 +305,7 @@ struct ran {
 static bool is_known_since(const json_t *before, const json_t *task, const json_t *old)
 {
 	if (old)
-		return !strcmp(text_of(old, "address"), text_of(task, "address"));
+		return !strcmp(kt_json_str(old, "address"), kt_json_str(task, "address"));
 	return before && count(json_object_get(before, "tasks")) < ITEMS_MAX;
 }
 
@@ -384,7 +380,7 @@ static bool only_watches(const json_t *report, const json_t *cpu, const json_t *
 {
 	const json_t *stack = json_object_get(cpu, "stack"),
 		     *tasks = json_object_get(report, "tasks");
-	const char *queue = text_of(json_object_get(task, "scx"), "dsq");
+	const char *queue = kt_json_str(json_object_get(task, "scx"), "dsq");
 	bool watches = false;
 
 	for (size_t i = 0; i < count(stack); i++)
@@ -395,7 +391,7 @@ static bool only_watches(const json_t *report, const json_t *cpu, const json_t *
 
 		if (number_of(other, "runnable_for", -1) >= MOMENT &&
 		    number_of(other, "cpu", -1) == number_of(cpu, "cpu", -1) && other != task &&
-		    strcmp(text_of(json_object_get(other, "scx"), "dsq"), queue))
+		    strcmp(kt_json_str(json_object_get(other, "scx"), "dsq"), queue))
 			return false;
 	}
 	return watches;
@@ -412,7 +408,7 @@ struct chances {
  */
 static bool had_time(const struct kt_story_reports *reports, const json_t *cpu, const json_t *task)
 {
-	const char *class = text_of(json_object_get(cpu, "task"), "class");
+	const char *class = kt_json_str(json_object_get(cpu, "task"), "class");
 
 	return !strcmp(class, "idle") || was_idle(reports, number_of(cpu, "cpu", -1)) ||
 	       (!strcmp(class, "ext") && only_watches(reports->at ?: reports->told, cpu, task));
@@ -421,7 +417,7 @@ static bool had_time(const struct kt_story_reports *reports, const json_t *cpu, 
 static void add_chance(struct chances *chances, const struct kt_story_reports *reports,
 		       const json_t *cpu, const json_t *task)
 {
-	const char *class = text_of(json_object_get(cpu, "task"), "class");
+	const char *class = kt_json_str(json_object_get(cpu, "task"), "class");
 
 	chances->n++;
 	if (had_time(reports, cpu, task)) {
@@ -524,7 +520,7 @@ static json_t *culprit_json(const struct teller *teller, const json_t *task, boo
 {
 	const json_t *report = teller->reports->at ?: teller->reports->told;
 	json_t *json = task_json(teller, report, task);
-	const json_t *queue = find_queue(report, text_of(json_object_get(task, "scx"), "dsq"));
+	const json_t *queue = find_queue(report, kt_json_str(json_object_get(task, "scx"), "dsq"));
 	struct chances chances = find_chances(teller->reports, task, queue);
 	const char *cause = waited(teller, task) >= 0 ? cause_of(&chances) : NULL;
 
@@ -532,7 +528,7 @@ static json_t *culprit_json(const struct teller *teller, const json_t *task, boo
 		return NULL;
 	(void)json_object_set_new(json, "named", json_boolean(named));
 	(void)json_object_set_new(json, "target_cpu",
-				  named ? target_of(text_of(exit_info(teller), "msg"))
+				  named ? target_of(kt_json_str(exit_info(teller), "msg"))
 					: json_null());
 	(void)json_object_set_new(json, "cause", cause ? json_string(cause) : json_null());
 	return json;
@@ -541,7 +537,7 @@ static json_t *culprit_json(const struct teller *teller, const json_t *task, boo
 static json_t *find_culprit(const struct teller *teller, const json_t *const *waiting, size_t n)
 {
 	const struct kt_story_reports *reports = teller->reports;
-	const char *message = text_of(exit_info(teller), "msg");
+	const char *message = kt_json_str(exit_info(teller), "msg");
 	const json_t *named =
 		named_task(reports->at, message) ?: named_task(reports->told, message);
 
@@ -626,10 +622,10 @@ static const char *program_at(const json_t *report, const char *frame)
 
 	for (size_t i = 0; !strncmp(frame, "0x", 2) && i < count(programs); i++) {
 		const json_t *program = json_array_get(programs, i);
-		uint64_t code = strtoull(text_of(program, "code"), NULL, 16);
+		uint64_t code = strtoull(kt_json_str(program, "code"), NULL, 16);
 
 		if (ip >= code && ip - code < (uint64_t)natural_of(program, "code_len"))
-			return text_of(program, "name");
+			return kt_json_str(program, "name");
 	}
 	return NULL;
 }

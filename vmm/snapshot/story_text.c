@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "util/cleanup.h"
+#include "wire/json.h"
 #include "util/clock.h"
 #include "vmm/snapshot/story.h"
 
@@ -18,11 +19,6 @@
 #define CPUS_SHOWN   16u
 #define OTHERS_SHOWN 3u
 #define WORD_LEN     64u /* bytes that are shown of a name */
-
-static const char *text_of(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name)) ?: "";
-}
 
 static json_int_t number_of(const json_t *object, const char *name)
 {
@@ -45,7 +41,7 @@ static void put_text(FILE *out, const char *text, size_t max)
 
 static void put_name(FILE *out, const json_t *task)
 {
-	const char *comm = text_of(task, "comm");
+	const char *comm = kt_json_str(task, "comm");
 	size_t cut = KT_MIN(strlen(comm), (size_t)WORD_LEN);
 
 	while (cut && ((unsigned char)comm[cut] & 0xc0) == 0x80)
@@ -73,11 +69,11 @@ static void put_wait(FILE *out, const json_t *task)
 
 static void put_scheduler(FILE *out, const json_t *story)
 {
-	const char *kind = text_of(story, "kind"), *message = text_of(story, "message");
-	const char *reason = text_of(story, "reason");
+	const char *kind = kt_json_str(story, "kind"), *message = kt_json_str(story, "message");
+	const char *reason = kt_json_str(story, "reason");
 
 	(void)fputs("scheduler ", out);
-	put_text(out, text_of(story, "scheduler"), KT_STORY_TEXT);
+	put_text(out, kt_json_str(story, "scheduler"), KT_STORY_TEXT);
 	if (!*kind)
 		(void)fputs(" has reported no error", out);
 	else if (*reason) {
@@ -99,7 +95,7 @@ static void put_scheduler(FILE *out, const json_t *story)
 
 static void put_task(FILE *out, const json_t *task)
 {
-	const char *class = text_of(task, "class");
+	const char *class = kt_json_str(task, "class");
 
 	if (!strcmp(class, "idle")) {
 		(void)fputs("idle", out);
@@ -117,7 +113,7 @@ static void put_found(FILE *out, const json_t *story)
 	const json_t *running = json_object_get(story, "running");
 	size_t n = KT_MIN(json_array_size(frames), (size_t)KT_STORY_FRAMES);
 
-	if (number_of(story, "cpu") < 0 || !*text_of(story, "kind"))
+	if (number_of(story, "cpu") < 0 || !*kt_json_str(story, "kind"))
 		return;
 	(void)fprintf(out, "found by CPU %" JSON_INTEGER_FORMAT, number_of(story, "cpu"));
 	if (json_is_object(running)) {
@@ -137,7 +133,7 @@ static void put_found(FILE *out, const json_t *story)
 static void put_queue(FILE *out, const json_t *queue)
 {
 	const json_t *id = json_object_get(queue, "id");
-	const char *kind = text_of(queue, "kind");
+	const char *kind = kt_json_str(queue, "kind");
 
 	if (!strcmp(kind, "local"))
 		(void)fprintf(out, "in the local queue of CPU %" JSON_INTEGER_FORMAT,
@@ -180,7 +176,7 @@ static void put_cause(FILE *out, const json_t *culprit)
 		{ "rt", "not the scheduler's doing: real-time tasks have every CPU for it" },
 		{ "fair", "not the scheduler's doing: fair tasks have every CPU for it" },
 	};
-	const char *cause = text_of(culprit, "cause");
+	const char *cause = kt_json_str(culprit, "cause");
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(CAUSES); i++)
 		if (!strcmp(cause, CAUSES[i].cause))
@@ -282,7 +278,7 @@ static void put_since(FILE *out, const json_t *story)
 	if (!json_is_object(since))
 		return;
 	(void)fputs("before is since the snapshot ", out);
-	put_text(out, text_of(since, "snapshot"), WORD_LEN);
+	put_text(out, kt_json_str(since, "snapshot"), WORD_LEN);
 	(void)fputs(", ", out);
 	put_ms(out, number_of(since, "ns"));
 	(void)fputs(" earlier\n", out);

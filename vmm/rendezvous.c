@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vmm/freeze/rendezvous.h"
+#include "vmm/rendezvous.h"
 
 #include <stdio.h>
 
