@@ -125,6 +125,16 @@ def main():
         check(left_behind("leftover_children") == 2 and left_behind("idle_halt") == 0,
               "-o: how many processes a test has left behind")
 
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run([ktests, "--exact", "-o", directory, "freeze_hundred_times"],
+                       capture_output=True, timeout=600)
+        attempt = json.loads(pathlib.Path(f"{directory}/freeze_hundred_times.json").read_text()
+                             )["attempts"][0]
+        stood_ns = sum(capture for _, capture, _ in attempt["freeze"]["captures_ns"])
+        hidden_ns = attempt["phases_ns"]["run"] - attempt["result"]["duration_ns"]
+        check(len(attempt["freeze"]["captures_ns"]) == 101 and hidden_ns >= stood_ns,
+              "-o: a guest that stood still a hundred times has not seen that time pass")
+
     def listing(*args):
         return subprocess.run([ktests, *args], check=True, capture_output=True, text=True).stdout
 
