@@ -318,6 +318,15 @@ def check_disk(sample, disk, capsule, scratch):
     check(sorted(os.listdir(where)) == before, "nor does a core", text)
 
 
+def await_end(pids):
+    """A session dies with its runner, but not at the same instant."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids):
+        if time.monotonic() > deadline:
+            check(False, f"the sessions {pids} end")
+        time.sleep(0.001)
+
+
 def check_kills(sample, scratch):
     where = scratch / "kills"
     where.mkdir()
@@ -333,9 +342,11 @@ def check_kills(sample, scratch):
     for i in range(ROUNDS):
         run = start_large(sample, where)
         time.sleep(rng.random() * 1.5 * took_s)
+        sessions = [int(pid) for task in pathlib.Path(f"/proc/{run.pid}/task").glob("*/children")
+                    for pid in task.read_text().split()]
         run.kill()
         run.wait()
-        time.sleep(0.1)  # the session dies with its runner, but not at the same instant
+        await_end(sessions)
         if capsule.exists():
             whole += 1
             check(value_in(sample, capsule).startswith("kept-"), f"round {i}: it is whole")

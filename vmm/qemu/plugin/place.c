@@ -9,11 +9,9 @@
 #include "vmm/qemu/plugin/api.h"
 #include "vmm/qemu/whereabouts.h"
 
-#define N_REGISTERS  33 /* of the gdbstub, up to efer */
-#define RIP          16 /* their numbers; all before RFLAGS have 8 bytes */
-#define RFLAGS       17
-#define STATUS_FLAGS 0x8d5u /* CF, PF, AF, ZF, SF and OF */
-#define PAGE_MASK    UINT64_C(0xfff)
+#define N_REGISTERS 33 /* of the gdbstub, up to efer */
+#define RIP         16 /* its number; it has 8 bytes, as all before */
+#define PAGE_MASK   UINT64_C(0xfff)
 
 static struct kt_whereabouts *where;
 
@@ -43,20 +41,17 @@ static void read_all(struct kt_qemu_cpu *cpu, uint8_t bytes[KT_GDB_REGISTERS_LEN
 
 /*
  * Of the vCPU that executes the block with the bell, QEMU knows where the block begins, or an
- * instruction before the bell, and keeps the status flags in pieces. A block that is mapped at
- * several addresses was translated at one of them: only the place in the page counts.
+ * instruction before the bell. It keeps the status flags elsewhere meanwhile: they are 0. A block
+ * that is mapped at several addresses was translated at one of them: only the place in the page
+ * counts.
  */
 static void correct(uint8_t bytes[KT_GDB_REGISTERS_LEN], uint64_t bell)
 {
-	uint32_t flags;
 	uint64_t rip;
 
 	memcpy(&rip, bytes + RIP * sizeof(rip), sizeof(rip));
 	rip += (bell - rip) & PAGE_MASK;
 	memcpy(bytes + RIP * sizeof(rip), &rip, sizeof(rip));
-	memcpy(&flags, bytes + RFLAGS * sizeof(rip), sizeof(flags));
-	flags &= ~STATUS_FLAGS;
-	memcpy(bytes + RFLAGS * sizeof(rip), &flags, sizeof(flags));
 }
 
 void kt_place_tell(uint64_t bell)
