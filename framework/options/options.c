@@ -595,6 +595,37 @@ static int check_capsule(const struct kt_options *o, struct kt_err *reterr)
 	return 0;
 }
 
+static bool is_stdout(const char *path)
+{
+	return path && !strcmp(path, "-");
+}
+
+/* Two that write there would mix what they write. */
+static int check_stdout(const struct kt_options *o, struct kt_err *reterr)
+{
+	const struct {
+		const char *option;
+		bool wants;
+	} writers[] = {
+		{ "--tap", o->tap },
+		{ "--no-capture", o->no_capture },
+		{ "--junit -", is_stdout(o->junit) },
+		{ "--html -", is_stdout(o->html) },
+		{ "--gtest_output=xml:-", is_stdout(o->gtest_output) },
+	};
+	const char *first = NULL;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(writers); i++) {
+		if (writers[i].wants && first)
+			return kt_err_set(reterr, -EINVAL,
+					  "%s and %s both want standard output; choose one", first,
+					  writers[i].option);
+		if (writers[i].wants)
+			first = writers[i].option;
+	}
+	return 0;
+}
+
 static int check(const struct kt_options *o, struct kt_err *reterr)
 {
 	bool looks = o->command == KT_COMMAND_INSPECT || o->command == KT_COMMAND_OPEN;
@@ -624,10 +655,7 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 	if (o->time == KT_TIME_CHOICE_REAL && (o->explore || o->policy_given))
 		return kt_err_set(reterr, -EINVAL,
 				  "--explore and --policy need virtual time, not --time real");
-	if (o->tap && o->no_capture)
-		return kt_err_set(reterr, -EINVAL,
-				  "--tap and --no-capture both want standard output; choose one");
-	return check_capsule(o, reterr);
+	return check_stdout(o, reterr) ?: check_capsule(o, reterr);
 }
 
 /*

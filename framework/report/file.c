@@ -16,7 +16,7 @@
 /* Either @fd is written through, or @path is replaced. */
 struct kt_report_file {
 	int fd;     /* -1: @path is replaced */
-	char *path; /* owned; without symbolic links; NULL: @fd */
+	char *path; /* owned; without symbolic links if it is replaced */
 };
 
 /* Paths that stand for a descriptor of this process: what lies behind it is shared with others. */
@@ -32,6 +32,9 @@ static bool is_descriptor(const char *path)
  */
 static int open_through(struct kt_report_file *file, const char *path, struct kt_err *reterr)
 {
+	file->path = strdup(path);
+	if (!file->path)
+		return kt_err_oom(reterr);
 	file->fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (file->fd < 0)
 		return errno == ENXIO ? kt_err_set(reterr, -ENXIO, "'%s': nothing reads it", path)
@@ -81,8 +84,13 @@ static int open_file(struct kt_report_file *file, const char *path, struct kt_er
 {
 	struct stat st;
 
+	if (!*path)
+		return kt_err_set(reterr, -EINVAL, "a report needs a path; '-' is standard output");
 	if (!strcmp(path, "-")) {
+		file->path = strdup("standard output");
 		file->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (!file->path)
+			return kt_err_oom(reterr);
 		return file->fd < 0 ? kt_err_set(reterr, -errno, "standard output: %m") : 0;
 	}
 	if (stat(path, &st) == 0) {
@@ -115,10 +123,10 @@ int kt_report_file_write(const struct kt_report_file *file, const char *text, si
 {
 	int r;
 
-	if (file->path)
+	if (file->fd < 0)
 		return kt_file_publish(file->path, text, len, reterr);
 	r = kt_write_full(file->fd, text, len);
-	return r < 0 ? kt_err_set(reterr, r, "writing a report: %m") : 0;
+	return r < 0 ? kt_err_set(reterr, r, "writing a report to '%s': %m", file->path) : 0;
 }
 
 struct kt_report_file *kt_report_file_free(struct kt_report_file *file)

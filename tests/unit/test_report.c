@@ -94,6 +94,18 @@ Test(report_file, a_device_stays_a_device)
 	cr_assert(eq(int, write_report("/dev/full", "no room"), -ENOSPC));
 }
 
+Test(report_file, an_error_names_the_file)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_report_file *file;
+
+	cr_assert(zero(int, kt_report_file_open("/dev/full", &file, &err)));
+	cr_assert(eq(int, kt_report_file_write(file, "x", 1, &err), -ENOSPC));
+	cr_assert(strstr(err.text, "'/dev/full': No space left") != NULL, "%s", err.text);
+	(void)kt_report_file_free(file);
+	cr_assert(eq(int, kt_report_file_open("", &file, &err), -EINVAL));
+}
+
 Test(report_file, a_fifo_is_written_through)
 {
 	struct place place = place_new();
