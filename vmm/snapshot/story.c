@@ -82,16 +82,81 @@ static bool has_erred(const json_t *sched)
 	       (*claimed && strcmp(claimed, "SCX_EXIT_NONE") && strcmp(claimed, "SCX_EXIT_DONE"));
 }
 
-/* The scheduler that has erred; else the root, which is the first. */
+/* What the kernel counts as waiting has this flag; a kernel whose types lack it has none. */
+static bool is_queued(const json_t *task)
+{
+	const json_t *flags = json_object_get(json_object_get(task, "scx"), "flags");
+
+	for (size_t i = 0; i < count(flags); i++)
+		if (!strcmp(json_string_value(json_array_get(flags, i)) ?: "", "SCX_TASK_QUEUED"))
+			return true;
+	return !json_array_size(flags);
+}
+
+static const json_t *schedulers_of(const json_t *report)
+{
+	return json_object_get(json_object_get(report, "scx"), "schedulers");
+}
+
+static const json_t *sched_at(const json_t *report, const char *address)
+{
+	const json_t *scheds = schedulers_of(report);
+
+	for (size_t i = 0; *address && i < count(scheds); i++)
+		if (!strcmp(kt_json_str(json_array_get(scheds, i), "address"), address))
+			return json_array_get(scheds, i);
+	return NULL;
+}
+
+/* In jiffies; 0: unknown. Since Linux 7.1, each scheduler has its own. */
+static json_int_t patience_of(const json_t *report, const json_t *sched)
+{
+	const json_t *scx = json_object_get(report, "scx");
+	json_int_t jiffies =
+		number_of(sched, "watchdog_timeout", number_of(scx, "watchdog_timeout", 0));
+
+	return KT_MAX(jiffies, 0);
+}
+
+/* The scheduler of the task that has waited longest, if that is half of its watchdog's time. */
+static const json_t *find_late(const json_t *report)
+{
+	const json_t *tasks = json_object_get(report, "tasks"), *late = NULL;
+	json_int_t longest = 0;
+
+	for (size_t i = 0; i < count(tasks); i++) {
+		const json_t *task = json_array_get(tasks, i), *sched;
+		json_int_t age = number_of(task, "runnable_for", -1);
+
+		if (age <= longest || !is_queued(task))
+			continue;
+		sched = sched_at(report, kt_json_str(json_object_get(task, "scx"), "sched"));
+		if (!sched || age < patience_of(report, sched) / 2)
+			continue;
+		longest = age;
+		late = sched;
+	}
+	return late;
+}
+
+/* The scheduler that has erred; else one that makes a task wait; else the root, the first. */
 static const json_t *find_sched(const json_t *report)
 {
-	const json_t *scheds = json_object_get(json_object_get(report, "scx"), "schedulers");
-	const json_t *first = json_array_get(scheds, 0);
+	const json_t *scheds = schedulers_of(report), *first = json_array_get(scheds, 0), *late;
 
 	for (size_t i = 0; i < count(scheds); i++)
 		if (has_erred(json_array_get(scheds, i)))
 			return json_array_get(scheds, i);
+	late = find_late(report);
+	if (late)
+		return late;
 	return json_is_object(first) && json_object_get(first, "name") ? first : NULL;
+}
+
+/* The same scheduler where its message is complete. By then, others may have erred, too. */
+static const json_t *find_told(const json_t *told, const json_t *sched)
+{
+	return sched_at(told, kt_json_str(sched, "address")) ?: find_sched(told);
 }
 
 static const json_t *exit_info(const struct teller *teller)
@@ -117,17 +182,6 @@ static bool belongs(const struct teller *teller, const json_t *task)
 	const char *sched = kt_json_str(json_object_get(task, "scx"), "sched");
 
 	return !*sched || !strcmp(sched, kt_json_str(teller->sched, "address"));
-}
-
-/* What the kernel counts as waiting has this flag; a kernel whose types lack it has none. */
-static bool is_queued(const json_t *task)
-{
-	const json_t *flags = json_object_get(json_object_get(task, "scx"), "flags");
-
-	for (size_t i = 0; i < count(flags); i++)
-		if (!strcmp(json_string_value(json_array_get(flags, i)) ?: "", "SCX_TASK_QUEUED"))
-			return true;
-	return !json_array_size(flags);
 }
 
 /* How many jiffies a task has waited; -1: it does not. */
@@ -662,14 +716,6 @@ static json_t *found_in(const struct teller *teller)
 
 /* ---- All ---- */
 
-/* Since Linux 7.1, each scheduler has its own. */
-static json_int_t watchdog_of(const struct teller *teller)
-{
-	const json_t *scx = json_object_get(teller->reports->at ?: teller->reports->told, "scx");
-
-	return number_of(teller->sched, "watchdog_timeout", number_of(scx, "watchdog_timeout", 0));
-}
-
 static json_t *waiting_json(const struct teller *teller, const json_t *const *tasks, size_t n)
 {
 	json_t *array = json_array();
@@ -720,15 +766,14 @@ json_t *kt_story_make(const struct kt_story_reports *reports)
 	struct teller teller = {
 		.reports = reports,
 		.sched = find_sched(first),
-		.told = find_sched(reports->told),
 		.jiffy_ns = KT_MAX(number_of(kernel, "jiffy_ns", 0), 0),
 	};
 
-	teller.told = teller.told ?: teller.sched;
+	teller.told = find_told(reports->told, teller.sched) ?: teller.sched;
 	teller.sched = teller.sched ?: teller.told;
 	if (!teller.sched)
 		return json_null();
-	teller.patience = KT_MAX(watchdog_of(&teller), 0);
+	teller.patience = patience_of(first, teller.sched);
 	teller.stalled = strstr(kind_of(&teller), "STALL") != NULL;
 	return tell(&teller);
 }
