@@ -205,11 +205,14 @@ Test(exit_watch, a_detach_is_no_error)
 {
 	struct kt_exit_track track = { .sched = A };
 
-	cr_assert(eq(int, hit(&track, UNREG), KT_EXIT_NOTHING));
+	cr_assert(eq(int, hit(&track, UNREG), KT_EXIT_LEAVES));
 	cr_assert(eq(int, hit(&track, DONE), KT_EXIT_NOTHING));
-	cr_assert(eq(int, hit(&track, ERROR - 1), KT_EXIT_NOTHING));
+	cr_assert(eq(int, hit(&track, 0), KT_EXIT_NOTHING));
+	cr_assert(eq(int, hit(&track, ERROR - 1), KT_EXIT_LEAVES));
 	cr_assert(zero(u32, track.kind));
 	cr_assert(eq(int, hit(&track, ERROR), KT_EXIT_CLAIMED), "the first of the errors is one");
+	cr_assert(eq(int, hit(&track, UNREG), KT_EXIT_NOTHING),
+		  "behind an error it is nothing new");
 }
 
 Test(exit_watch, a_hit_on_a_scheduler_that_is_gone_reads_nothing_stale)
@@ -217,6 +220,7 @@ Test(exit_watch, a_hit_on_a_scheduler_that_is_gone_reads_nothing_stale)
 	struct kt_exit_track track = { .sched = A };
 
 	cr_assert(eq(int, kt_exit_track_hit(&track, &kinds, false, STALL), KT_EXIT_STALE));
+	cr_assert(eq(int, kt_exit_track_hit(&track, &kinds, false, UNREG), KT_EXIT_STALE));
 	cr_assert(zero(u32, track.kind));
 	cr_assert(eq(int, hit(&track, STALL), KT_EXIT_CLAIMED));
 	cr_assert(eq(int, kt_exit_track_hit(&track, &kinds, false, DONE), KT_EXIT_STALE));

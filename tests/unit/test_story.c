@@ -322,6 +322,35 @@ Test(story, the_message_is_that_of_the_same_scheduler)
 	EXPECT(story, "message", "of the child");
 }
 
+Test(story, a_killed_program_is_the_culprit)
+{
+#define KILLED(reason, stack)                                                                      \
+	"{'kernel': {'jiffy_ns': 4000000}, 'name': 'k', 'reason': '" reason "', 'vcpu': 1, "       \
+	"'scx': {" SCHED("SCX_EXIT_UNREG", NO_INFO) "}, 'cpus': [" CPU(                            \
+		"0", "9", "hog",                                                                   \
+		"rt") ", {'cpu': 1, 'task': {'pid': 8, 'comm': 'loader', 'class': 'ext'}, "        \
+		      "'stack': [" stack                                                           \
+		      "]}], 'tasks': [" SPIN(                                                      \
+			      "90") ", {'pid': 8, 'comm': 'loader', 'class': 'ext', 'cpu': 1, "    \
+				    "'on_cpu': true, 'runnable_for': null}]}"
+	KT_JSON json_t *story =
+		tell(KILLED("program-killed", "'scx_disable+0x1', 'bpf_scx_unreg+0x2'"));
+	KT_JSON json_t *claimed = tell(KILLED("exit-claimed", "'bpf_scx_unreg+0x2'"));
+
+	EXPECT(story, "kind", "SCX_EXIT_UNREG");
+	EXPECT(story, "cpu", "1");
+	EXPECT(story, "running.pid", "8");
+	EXPECT(story, "found_in.0", "bpf_scx_unreg");
+	EXPECT(story, "culprit.pid", "8");
+	EXPECT(story, "culprit.cpu", "1");
+	EXPECT(story, "culprit.cause", "killed");
+	EXPECT(story, "culprit.named", "false");
+	expect_line(story, "loader[8] is the scheduler's program, and was killed on CPU 1\n");
+	expect_line(story, "also waiting: spin[7] 360 ms\n");
+	/* Any other report is of a task that waits. */
+	EXPECT(claimed, "culprit.pid", "7");
+}
+
 Test(story, the_kernels_message_names_the_culprit)
 {
 	KT_JSON json_t *claimed = parse(

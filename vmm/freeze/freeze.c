@@ -79,8 +79,8 @@ struct kt_freeze {
 
 static const char *const reason_names[] = {
 	[KT_FREEZE_CLAIMED] = "exit-claimed", [KT_FREEZE_TOLD] = "exit-told",
-	[KT_FREEZE_MISSED] = "exit-missed",   [KT_FREEZE_EARLY] = "half-watchdog",
-	[KT_FREEZE_WATCH] = "watch",
+	[KT_FREEZE_MISSED] = "exit-missed",   [KT_FREEZE_KILLED] = "program-killed",
+	[KT_FREEZE_EARLY] = "half-watchdog",  [KT_FREEZE_WATCH] = "watch",
 };
 
 const char *kt_freeze_reason_name(enum kt_freeze_reason reason)
@@ -155,7 +155,9 @@ static void tell_of_exit(struct kt_freeze *freeze, struct exit *exit, struct kt_
 	};
 
 	if (reason != KT_FREEZE_EARLY)
-		event.kind = kt_inspect_enum_name(inspect, "enum scx_exit_kind", exit->track.kind);
+		event.kind =
+			kt_inspect_enum_name(inspect, "enum scx_exit_kind",
+					     reason == KT_FREEZE_KILLED ? value : exit->track.kind);
 	if (event.captures)
 		kt_dual_took(&exit->dual, act, freeze->config.hit(freeze->config.data, &event));
 }
@@ -549,6 +551,19 @@ static bool lives(struct kt_inspect *inspect, uint64_t kva)
 	return false;
 }
 
+/*
+ * Whether the task on a CPU dies of a signal. The last reference to a scheduler goes with its
+ * program then, in the midst of that task's end. The low bits of an exit code are the signal.
+ */
+static bool dies_of_signal(struct kt_inspect *inspect, unsigned int cpu)
+{
+	uint64_t code = 0;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "runqueues[cpu %u].curr->signal->group_exit_code", cpu);
+	return kt_inspect_value(inspect, path, &code, NULL) == 0 && code & 0x7f;
+}
+
 static void on_exit_kind(struct kt_freeze *freeze, struct exit *exit, struct kt_inspect *inspect,
 			 const struct kt_machine_stop *stop)
 {
@@ -557,6 +572,10 @@ static void on_exit_kind(struct kt_freeze *freeze, struct exit *exit, struct kt_
 	switch (kt_exit_track_hit(&exit->track, &freeze->kinds, lives(inspect, exit->track.sched),
 				  value)) {
 	case KT_EXIT_NOTHING:
+		break;
+	case KT_EXIT_LEAVES:
+		if (dies_of_signal(inspect, stop->vcpu))
+			tell_of_exit(freeze, exit, inspect, KT_FREEZE_KILLED, value, stop->vcpu);
 		break;
 	case KT_EXIT_CLAIMED:
 		tell_of_exit(freeze, exit, inspect, KT_FREEZE_CLAIMED, value, stop->vcpu);

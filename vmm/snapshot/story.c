@@ -15,12 +15,13 @@
  * another type, is one that is not known. Of every array, the first ITEMS_MAX elements count, so
  * that the time is bounded, too.
  *
- * The culprit is the task that the kernel's message names, if there is such a task, and otherwise
- * the one that has waited longest. Why it waited follows from what the CPUs run on which it could:
- * a class above sched_ext has them, other tasks of the scheduler do, or one of them has time, and
- * then the scheduler has forgotten the task.
+ * The culprit is the scheduler's program, if that was killed; else the task that the message of the
+ * kernel names, if there is such a task; else the one that has waited longest. Why that is, is told
+ * by what the CPUs run on which it could: a class above sched_ext has them, other tasks of the
+ * scheduler do, or one of them has time, and then the scheduler has forgotten the task.
  */
 
+#define KILLED    "program-killed" /* the reason of a report, of vmm/freeze/ */
 #define ITEMS_MAX 1024u
 #define MOMENT    2   /* jiffies: tasks that the tick has woken wait for less */
 #define MASK_CPUS 64u /* whose bits are in a report */
@@ -307,8 +308,10 @@ static json_t *task_json(const struct teller *teller, const json_t *report, cons
 static json_int_t found_by(const struct teller *teller)
 {
 	const json_t *at = teller->reports->at;
+	const char *reason = kt_json_str(at, "reason");
 
-	if (!strcmp(kt_json_str(at, "reason"), "exit-claimed") && number_of(at, "vcpu", -1) >= 0)
+	if ((!strcmp(reason, "exit-claimed") || !strcmp(reason, KILLED)) &&
+	    number_of(at, "vcpu", -1) >= 0)
 		return number_of(at, "vcpu", -1);
 	return number_of(exit_info(teller), "exit_cpu", -1);
 }
@@ -569,6 +572,16 @@ static size_t find_waiting(const struct teller *teller, const json_t **ret_tasks
 	return n || !teller->stalled ? n : list_waiting(teller, 0, ret_tasks, ret_more);
 }
 
+/* The scheduler's program, whose end has taken it along; NULL: it was not killed. */
+static const json_t *killed_task(const struct teller *teller)
+{
+	const json_t *at = teller->reports->at, *cpu = cpu_of(at, found_by(teller));
+
+	if (strcmp(kt_json_str(at, "reason"), KILLED))
+		return NULL;
+	return find_task(at, number_of(json_object_get(cpu, "task"), "pid", -1));
+}
+
 /* @task as it was when the error was claimed; what moved it since is not its story. */
 static json_t *culprit_json(const struct teller *teller, const json_t *task, bool named)
 {
@@ -576,7 +589,9 @@ static json_t *culprit_json(const struct teller *teller, const json_t *task, boo
 	json_t *json = task_json(teller, report, task);
 	const json_t *queue = find_queue(report, kt_json_str(json_object_get(task, "scx"), "dsq"));
 	struct chances chances = find_chances(teller->reports, task, queue);
-	const char *cause = waited(teller, task) >= 0 ? cause_of(&chances) : NULL;
+	const char *cause = task == killed_task(teller) ? "killed"
+			    : waited(teller, task) >= 0 ? cause_of(&chances)
+							: NULL;
 
 	if (!json)
 		return NULL;
@@ -590,11 +605,14 @@ static json_t *culprit_json(const struct teller *teller, const json_t *task, boo
 
 static json_t *find_culprit(const struct teller *teller, const json_t *const *waiting, size_t n)
 {
+	const json_t *killed = killed_task(teller);
 	const struct kt_story_reports *reports = teller->reports;
 	const char *message = kt_json_str(exit_info(teller), "msg");
 	const json_t *named =
 		named_task(reports->at, message) ?: named_task(reports->told, message);
 
+	if (killed)
+		return culprit_json(teller, killed, false);
 	if (named)
 		return culprit_json(teller, named, true);
 	return n ? culprit_json(teller, waiting[0], false) : json_null();
@@ -660,7 +678,8 @@ static bool is_messenger(const char *frame)
 {
 	static const char *const NAMES[] = { "scx_claim_exit+", "scx_vexit+",   "scx_exit+",
 					     "__scx_exit+",     "scx_error+",   "scx_verror+",
-					     "scx_exit_bstr+",  "scx_kf_exit+", "__scx_error+" };
+					     "scx_exit_bstr+",  "scx_kf_exit+", "__scx_error+",
+					     "scx_disable+" };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(NAMES); i++)
 		if (!strncmp(frame, NAMES[i], strlen(NAMES[i])))
@@ -699,7 +718,7 @@ static json_t *found_in(const struct teller *teller)
 	const json_t *report = teller->reports->at;
 	const json_t *stack = json_object_get(cpu_of(report, found_by(teller)), "stack");
 	json_t *array = json_array();
-	bool claims = false;
+	bool claims = killed_task(teller);
 
 	for (size_t i = 0; i < count(stack); i++) {
 		const char *frame = json_string_value(json_array_get(stack, i)) ?: "";
