@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/suites/look.h"
 #include "wire/hostcall.h"
 
 KT_SCHEDULER(snapshot_global, .object = FIXTURE("global"));
@@ -83,6 +84,47 @@ static int snapshot_machine_run(struct kt_ctx *ctx)
 
 KTEST(snapshot_machine, .summary = "a report agrees with what the guest knows of itself",
       .run = snapshot_machine_run);
+
+/* Pages of a node by its meminfo: "Node 1 MemTotal:  252928 kB". */
+static uint64_t node_pages(unsigned int node, const char *name)
+{
+	char text[LOOK_LEN];
+	const char *at = strstr(look(text, "/sys/devices/system/node/node%u/meminfo", node), name);
+
+	return at ? strtoull(at + strlen(name), NULL, 10) * 1024 / (uint64_t)sysconf(_SC_PAGESIZE)
+		  : 0;
+}
+
+static int snapshot_nodes_run(struct kt_ctx *ctx)
+{
+	struct kt_view nodes = kt_view_get(kt_snapshot(ctx, "now"), "nodes");
+	uint64_t n = 0;
+
+	KT_ASSERT_OK(ctx, kt_capture(ctx, "now"));
+	KT_ASSERT_OK(ctx, kt_as_count(nodes, &n));
+	KT_ASSERT_EQ(ctx, n, 2);
+	for (unsigned int i = 0; i < n; i++) {
+		struct kt_view node = kt_view_at(nodes, i);
+		uint64_t total = node_pages(i, "MemTotal:"), managed = 0, present = 0,
+			 free_pages = 0;
+
+		KT_ASSERT_GT(ctx, total, 0);
+		KT_ASSERT_LT(ctx, total, (uint64_t)sysconf(_SC_PHYS_PAGES));
+		KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(node, "managed"), &managed));
+		KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(node, "present"), &present));
+		KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(node, "free"), &free_pages));
+		KT_EXPECT_EQ(ctx, managed, total);
+		KT_EXPECT_GE(ctx, present, managed);
+		KT_EXPECT_LE(ctx, free_pages, managed);
+		/* What has happened between the snapshot and the look at it is little. */
+		KT_EXPECT_LT(ctx, labs((long)free_pages - (long)node_pages(i, "MemFree:")), 2048);
+	}
+	return 0;
+}
+
+KTEST(snapshot_nodes, .summary = "each NUMA node has the pages that the guest counts there",
+      .topology = { .numa_nodes = 2, .llcs = 2, .cores = 1, .threads = 1 },
+      .run = snapshot_nodes_run);
 
 /* Whether an element of a stack begins with a function's name. */
 static bool has_frame(struct kt_view stack, const char *function)
