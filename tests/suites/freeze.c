@@ -174,6 +174,36 @@ KTEST(freeze_at_half, .summary = "a starved task is captured at half of the watc
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL }, .run = early_run,
       .post_vm = early_post);
 
+/*
+ * What the host writes is no access that a watch sees. In real time, the schedulers are looked at
+ * all the same: an error whose write was missed is found within a tenth of a second.
+ */
+static int missed_run(struct kt_ctx *ctx)
+{
+	KT_ASSERT_OK(ctx, kt_kernel_write(ctx, "scx_root->exit_kind.counter", KT_SCX_EXIT_ERROR));
+	KT_ASSERT_OK(ctx, kt_hold_ms(ctx, 1000));
+	return kt_kernel_write(ctx, "scx_root->exit_kind.counter", 0);
+}
+
+static int missed_post(struct kt_ctx *ctx)
+{
+	const struct kt_freeze_hit *hit = find_hit(ctx, "exit-missed");
+
+	if (kt_vm_failed(ctx))
+		return 0;
+	KT_ASSERT(ctx, hit);
+	KT_EXPECT_STREQ(ctx, hit->name, "fault");
+	KT_EXPECT_STREQ(ctx, hit->kind, "SCX_EXIT_ERROR");
+	KT_EXPECT_EQ(ctx, hit->value, KT_SCX_EXIT_ERROR);
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-missed"), 1);
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-claimed"), 0);
+	return 0;
+}
+
+KTEST(freeze_missed, .summary = "an error whose claim was not seen is found all the same",
+      .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .time = KT_REAL_TIME,
+      .run = missed_run, .post_vm = missed_post);
+
 /* ---- Watches ---- */
 
 static int global_post(struct kt_ctx *ctx)
