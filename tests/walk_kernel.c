@@ -133,7 +133,7 @@ static void add_trees(struct types *types)
 		     { "buckets", types->array, offsetof(struct walk_table, buckets) });
 }
 
-static void add_tasks(struct types *types)
+static void add_tasks(struct types *types, enum walk_form form)
 {
 	int node, scx;
 
@@ -149,6 +149,9 @@ static void add_tasks(struct types *types)
 		     { "dsq_list", node, AT(scx_entity, node) },
 		     { "runnable_node", types->list, AT(scx_entity, runnable_node) },
 		     { "runnable_at", types->u64, AT(scx_entity, runnable_at) });
+	if (form != WALK_OLD)
+		(void)btf__add_field(types->btf, "sched", types->pointer, AT(scx_entity, sched) * 8,
+				     0);
 	(void)STRUCT(types, "task_struct", sizeof(struct walk_task),
 		     { "pid", types->u32, AT(task, pid) }, { "tgid", types->u32, AT(task, tgid) },
 		     { "comm", types->text16, AT(task, comm) },
@@ -277,7 +280,7 @@ static struct btf *make_btf(enum walk_form form)
 	add_enums(&types);
 	add_states(&types, form);
 	add_trees(&types);
-	add_tasks(&types);
+	add_tasks(&types, form);
 	add_scx(&types, form);
 	add_programs(&types);
 	add_map(&types);

@@ -28,6 +28,7 @@ struct walk_scx_entity {
 	uint32_t node_flags, node_priv;
 	struct walk_list runnable_node;
 	uint64_t runnable_at;
+	uint64_t sched; /* not of an old kernel */
 };
 
 struct walk_task {

@@ -87,6 +87,18 @@ Test(waiting, who_runs_or_sleeps_does_not_wait, .init = make_kernel, .fini = fre
 	cr_expect(eq(u32, find(), 0), "it is in no queue");
 }
 
+/* Each scheduler has its own tasks, since there is more than one at a time. */
+Test(waiting, tasks_of_another_scheduler_do_not_count, .init = make_kernel, .fini = free_kernel)
+{
+	let_wait(1, 90);
+	let_wait(2, 60);
+	task_of(1)->scx.sched = kernel.scheds[1];
+	task_of(2)->scx.sched = kernel.scheds[0];
+	cr_expect(eq(u32, find(), 2));
+	task_of(2)->scx.sched = kernel.scheds[1];
+	cr_expect(zero(u32, find()));
+}
+
 /* The value of jiffies_64, from now on, at which somebody will have waited for half of the time. */
 static uint64_t until(void)
 {
