@@ -167,7 +167,7 @@ static void add_tasks(struct types *types, enum walk_form form)
 		     { "on_cpu", types->u32, AT(task, on_cpu) });
 }
 
-/* How a scheduler refers to its global queues: from Linux 7.3 on by a struct of each NUMA node. */
+/* How a scheduler refers to its global queues: from Linux 7.1 on by a struct of each NUMA node. */
 static const char *add_global(struct types *types, enum walk_form form, int dsq)
 {
 	if (form != WALK_NEW)

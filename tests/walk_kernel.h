@@ -57,7 +57,10 @@ struct walk_sched {
 	uint64_t pcpu, global_dsqs, watchdog_timeout;
 };
 
-/* From Linux 7.3 on, pointers lead to such a struct, in which the queue is not the first member. */
+/*
+ * From Linux 7.1 on, pointers lead to such a struct. The queue is its only member there; here it is
+ * not the first, so that a walk that does not ask where it lies finds nothing.
+ */
 struct walk_pnode {
 	uint64_t pad[3];
 	struct walk_dsq global_dsq;
@@ -111,9 +114,9 @@ enum { WALK_ARRAY, WALK_PER_CPU, WALK_HASH, WALK_STORAGE, WALK_SECTION, WALK_MAP
 
 /* What moved from kernel to kernel. */
 enum walk_form {
-	WALK_OLD,    /* to 7.0: states of tasks have an enum of their own */
-	WALK_MIDDLE, /* 7.1: states of tasks are among the flags */
-	WALK_NEW,    /* 7.3: the same, and global queues are in a struct of their NUMA node */
+	WALK_OLD,    /* to 7.0: states of tasks have an enum, pointers lead to global queues */
+	WALK_MIDDLE, /* states of tasks are among the flags, pointers lead to global queues */
+	WALK_NEW,    /* from 7.1 on: the same, with a struct of each NUMA node */
 };
 
 struct walk_kernel {

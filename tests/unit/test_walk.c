@@ -280,7 +280,7 @@ static void begin_new(void)
 	walk_kernel_init_as(&kernel, WALK_NEW);
 }
 
-/* From Linux 7.3 on, it is a member of a struct of the NUMA node. */
+/* From Linux 7.1 on, it is a member of a struct of the NUMA node. */
 Test(walk_scx, a_global_queue_may_lie_in_a_struct, .init = begin_new, .fini = end)
 {
 	json_t *scx = look("scx", NULL);
