@@ -24,8 +24,9 @@ import sys
 import tempfile
 
 TIMEOUT_S = 300
-# The last two stop at watches while both vCPUs are busy.
-TESTS = ("repeat_1", "repeat_2", "repeat_4", "repeat_8", "freeze_at_half", "snapshot_exit")
+# The last three stop at watches while both vCPUs are busy.
+TESTS = ("repeat_1", "repeat_2", "repeat_4", "repeat_8", "freeze_at_half", "freeze_at_stall",
+         "snapshot_exit")
 LOADED_TESTS = ("repeat_4", "freeze_at_half")  # without RUNS
 COLD_TESTS = ("repeat_2",)  # a boot with more vCPUs takes half a minute
 NOISE = {**os.environ, "KTEST_PLUGIN_NOISE": "1"}
