@@ -18,8 +18,16 @@
 #define PER_CPU  512u /* of data behind the run queue in the memory of a CPU */
 
 static const char *const VARIABLES[] = {
-	"map_idr",         "prog_idr",         "scx_sched_all",        "nr_node_ids",
-	"ext_sched_class", "fair_sched_class", "scx_enable_state_var", NULL
+	"map_idr",
+	"prog_idr",
+	"scx_sched_all",
+	"nr_node_ids",
+	"ext_sched_class",
+	"fair_sched_class",
+	"scx_enable_state_var",
+	"scx_watchdog_timestamp",
+	"scx_watchdog_work",
+	NULL,
 };
 
 #define AT(type, member) offsetof(struct walk_##type, member)
@@ -105,7 +113,9 @@ static void add_states(struct types *types, enum walk_form form)
 
 static void add_enums(struct types *types)
 {
-	ENUM(types, "scx_exit_kind", 2, LIST(0, 1024), "SCX_EXIT_NONE", "SCX_EXIT_ERROR");
+	ENUM(types, "scx_exit_kind", 3, LIST(0, 1, 1024), "SCX_EXIT_NONE", "SCX_EXIT_DONE",
+	     "SCX_EXIT_ERROR");
+	ENUM(types, "work_flags", 2, LIST(1, 4), "WORK_STRUCT_PENDING", "WORK_STRUCT_PWQ");
 	ENUM(types, "scx_ops_state", 3, LIST(0, 2, 2), "SCX_OPSS_NONE", "SCX_OPSS_QUEUED",
 	     "SCX_OPSS_QSEQ_SHIFT");
 	ENUM(types, "scx_dsq_lnode_flags", 1, LIST(1), "SCX_DSQ_LNODE_ITER_CURSOR");
@@ -179,7 +189,7 @@ static const char *add_global(struct types *types, enum walk_form form, int dsq)
 
 static void add_scx(struct types *types, enum walk_form form)
 {
-	int dsq, scx, ops, stats;
+	int dsq, scx, rq, var, ops, stats;
 	const char *global;
 
 	dsq = STRUCT(types, "scx_dispatch_q", sizeof(struct walk_dsq),
@@ -191,12 +201,15 @@ static void add_scx(struct types *types, enum walk_form form)
 		{ "nr_running", types->u32, 0 }, { "flags", types->u32, 4 },
 		{ "local_dsq", dsq, AT(rq, local_dsq) - AT(rq, scx_nr_running) },
 		{ "runnable_list", types->list, AT(rq, runnable_list) - AT(rq, scx_nr_running) });
-	(void)STRUCT(
-		types, "rq", sizeof(struct walk_rq),
-		{ "nr_running", types->u32, AT(rq, nr_running) },
-		{ "online", types->u32, AT(rq, online) }, { "curr", types->pointer, AT(rq, curr) },
-		{ "idle", types->pointer, AT(rq, idle) }, { "clock", types->u64, AT(rq, clock) },
-		{ "scx", scx, AT(rq, scx_nr_running) });
+	rq = STRUCT(types, "rq", sizeof(struct walk_rq),
+		    { "nr_running", types->u32, AT(rq, nr_running) },
+		    { "online", types->u32, AT(rq, online) },
+		    { "curr", types->pointer, AT(rq, curr) },
+		    { "idle", types->pointer, AT(rq, idle) },
+		    { "clock", types->u64, AT(rq, clock) }, { "scx", scx, AT(rq, scx_nr_running) });
+	var = btf__add_var(types->btf, "runqueues", BTF_VAR_GLOBAL_ALLOCATED, rq);
+	(void)btf__add_datasec(types->btf, ".data..percpu", PER_CPU);
+	(void)btf__add_datasec_var_info(types->btf, var, 0, sizeof(struct walk_rq));
 	global = add_global(types, form, dsq);
 	ops = STRUCT(types, "sched_ext_ops", 32, { "name", types->text32, 0 });
 	(void)STRUCT(
