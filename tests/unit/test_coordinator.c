@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "tests/unit/walk_view.h"
+#include "util/clock.h"
 #include "vmm/freeze/freeze.h"
 
 UNIT_SUITE(coordinator);
@@ -37,8 +38,8 @@ static int add_watch(struct kt_machine *base, const struct kt_watch *watch,
 	unsigned int i = 0;
 
 	(void)base;
-	(void)deadline_ns;
 	(void)reterr;
+	cr_assert(gt(u64, deadline_ns, kt_now_ns()));
 	while (machine.armed[i])
 		i++;
 	cr_assert(lt(u32, i, KT_WATCHES_MAX));
@@ -52,8 +53,8 @@ static int remove_watch(struct kt_machine *base, unsigned int number, uint64_t d
 			struct kt_err *reterr)
 {
 	(void)base;
-	(void)deadline_ns;
 	(void)reterr;
+	cr_assert(gt(u64, deadline_ns, kt_now_ns()));
 	cr_assert(machine.armed[number]);
 	machine.armed[number] = false;
 	return 0;
@@ -238,6 +239,31 @@ Test(coordinator, who_has_gone_is_not_watched, .init = begin_with_many, .fini = 
 	cr_assert(eq(u32, n_armed(), 5));
 }
 
+/* The only scheduler is replaced by another one: first it is disarmed, then that is watched. */
+Test(coordinator, a_successor_is_watched_instead, .init = begin_with_many, .fini = finish)
+{
+	uint64_t all = tiny_symbol(&kernel.tiny, "scx_sched_all");
+
+	walk_list_init(&kernel, all);
+	walk_list_add(&kernel, kernel.scheds[0] + offsetof(struct walk_sched, all), all);
+	tick();
+	cr_assert(watch_at(exit_kind_of(0)) && !watch_at(exit_kind_of(1)));
+	walk_list_init(&kernel, all);
+	walk_list_add(&kernel, kernel.scheds[1] + offsetof(struct walk_sched, all), all);
+	set(tiny_symbol(&kernel.tiny, "scx_root"), kernel.scheds[1]);
+	cr_assert(kt_freeze_is_due(freeze));
+	stop_at(watch_of("scx_root"), 0);
+	cr_assert(watch_at(exit_kind_of(1)) && !watch_at(exit_kind_of(0)));
+	cr_assert(eq(u32, n_armed(), 5));
+	cr_assert(not(kt_freeze_is_due(freeze)));
+	/* The last one goes. */
+	walk_list_init(&kernel, all);
+	set(tiny_symbol(&kernel.tiny, "scx_root"), 0);
+	stop_at(watch_of("scx_root"), 0);
+	cr_assert(eq(u32, n_armed(), 4));
+	cr_assert(zero(sz, n_hits));
+}
+
 Test(coordinator, an_error_that_is_there_already_was_missed, .init = begin_with_many,
      .fini = finish)
 {
@@ -316,6 +342,7 @@ Test(coordinator, the_tick_is_watched_only_while_the_watchdog_waits, .init = beg
 	stop_at(watch_of("jiffies_64"), NOW + 50);
 	cr_assert(eq(u64, watch_of("jiffies_64")->when.number, NOW + 100));
 	stop_at(watch_of("scx_watchdog_work"), 0); /* a worker has it */
+	stop_at(watch_of("scx_watchdog_work"), PENDING);
 	cr_assert(watch_of("jiffies_64") == NULL);
 	cr_assert(zero(sz, n_hits));
 	cr_assert(eq(u32, n_armed(), 6));
@@ -324,6 +351,7 @@ Test(coordinator, the_tick_is_watched_only_while_the_watchdog_waits, .init = beg
 /* A machine with few watches has them for its owner: the schedulers and their tasks are polled. */
 Test(coordinator, few_watches_are_kept, .init = begin_with_few, .fini = finish)
 {
+	cr_assert(not(kt_freeze_is_due(freeze)), "nobody has asked for it");
 	tick();
 	cr_assert(eq(u32, n_armed(), WALK_SCHEDS));
 	let_wait(2, 1, 49);
