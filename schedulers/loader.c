@@ -181,6 +181,21 @@ static int find_variable(const struct load *load, const char *path, struct bpf_m
 
 /* ---- what it is told ------------------------------------------------------------------------- */
 
+#define OPS_PREFIX "ops."
+
+/* Finds a variable, or by "ops.MEMBER" a member of the scheduler's struct_ops. */
+static int find_place(const struct load *load, const char *path, struct bpf_map **ret_map,
+		      struct kt_field *ret_field, struct kt_err *reterr)
+{
+	size_t len = strlen(OPS_PREFIX);
+
+	if (strncmp(path, OPS_PREFIX, len))
+		return find_variable(load, path, ret_map, ret_field, reterr);
+	*ret_map = load->ops;
+	return kt_field_find(bpf_object__btf(load->object), bpf_map__btf_value_type_id(load->ops),
+			     path + len, ret_field, reterr);
+}
+
 /* Takes "NAME=VALUE". The value replaces the initial one, before the object is loaded. */
 static int set_variable(const struct load *load, const char *assignment, struct kt_err *reterr)
 {
@@ -195,7 +210,7 @@ static int set_variable(const struct load *load, const char *assignment, struct 
 		return kt_err_oom(reterr);
 	if (!assignment[len] || !len)
 		return kt_err_set(reterr, -EINVAL, "'%s' is not VARIABLE=VALUE", assignment);
-	r = find_variable(load, name, &map, &field, reterr);
+	r = find_place(load, name, &map, &field, reterr);
 	if (r < 0)
 		return r;
 	data = bpf_map__initial_value(map, &room);
@@ -614,6 +629,39 @@ static int prepare_to_wait(struct load *load, struct kt_err *reterr)
 	return load->watch < 0 ? load->watch : 0;
 }
 
+/* Whether it is to have the tasks of a cgroup, below the scheduler that is there. */
+static bool is_sub(const struct load *load)
+{
+	struct kt_field field;
+	uint64_t cgroup = 0;
+	size_t room;
+	void *data;
+
+	return ops_member(load, "sub_cgroup_id", &field, &data, &room, NULL) == 0 &&
+	       kt_field_get(&field, data, room, &cgroup, NULL) == 0 && cgroup > 1;
+}
+
+/* The kernel shows the root scheduler. The end of another one is what its exit callback notes. */
+static bool has_gone(const struct load *load)
+{
+	return kt_scx_has_gone() || (is_sub(load) && read_number(load, "uei.kind"));
+}
+
+/* The name of what is attached now; "": it has gone already. */
+static void attached_name(const struct load *load, char *name, size_t room)
+{
+	struct kt_field field;
+	size_t len;
+	void *data;
+
+	*name = '\0';
+	if (!is_sub(load))
+		kt_scx_ops(name, room);
+	else if (!has_gone(load) && ops_member(load, "name", &field, &data, &len, NULL) == 0)
+		(void)snprintf(name, room, "%.*s", (int)(field.bits / 8),
+			       (const char *)data + field.bit_offset / 8);
+}
+
 /*
  * Waits for SIGTERM or SIGINT, or until the kernel disables the scheduler. Has no deadline by
  * design.
@@ -625,7 +673,7 @@ static void wait_for_end(const struct load *load)
 		{ .fd = load->watch, .events = POLLIN },
 	};
 
-	while (!kt_scx_has_gone()) {
+	while (!has_gone(load)) {
 		(void)kt_poll(fds, KT_ARRAY_LEN(fds), UINT64_MAX);
 		if (fds[0].revents)
 			return;
@@ -661,7 +709,7 @@ static enum kt_loader_status run(struct load *load)
 		(void)report_exit(load);
 		return refuse(load, &err);
 	}
-	kt_scx_ops(name, sizeof(name));
+	attached_name(load, name, sizeof(name));
 	/* Attaching also succeeds if the init callback fails; no scheduler is there then. */
 	if (*name) {
 		(void)fprintf(stderr, "scheduler %s is attached\n", name);

@@ -18,9 +18,19 @@
 #define PER_CPU  512u /* of data behind the run queue in the memory of a CPU */
 
 static const char *const VARIABLES[] = {
-	"map_idr",         "prog_idr",         "scx_sched_all",        "nr_node_ids",
-	"ext_sched_class", "fair_sched_class", "scx_enable_state_var", NULL
+	"map_idr",
+	"prog_idr",
+	"scx_sched_all",
+	"nr_node_ids",
+	"ext_sched_class",
+	"fair_sched_class",
+	"scx_enable_state_var",
+	"scx_watchdog_timestamp",
+	"scx_watchdog_work",
+	NULL,
 };
+
+#define AT(type, member) offsetof(struct walk_##type, member)
 
 /* ---- Types ---- */
 
@@ -86,12 +96,26 @@ static void add_base(struct types *types)
 	types->links = btf__add_array(btf, types->u32, node, 2);
 }
 
-static void add_enums(struct types *types)
+/* Until Linux 7.0, the states of a task have an enum of their own, of numbers from 0 on. */
+static void add_states(struct types *types, enum walk_form form)
 {
-	ENUM(types, "scx_exit_kind", 2, LIST(0, 1024), "SCX_EXIT_NONE", "SCX_EXIT_ERROR");
+	if (form == WALK_OLD) {
+		ENUM(types, "scx_ent_flags", 4, LIST(1, 8, 8, 0x300), "SCX_TASK_QUEUED",
+		     "SCX_TASK_DEQD_FOR_SLEEP", "SCX_TASK_STATE_SHIFT", "SCX_TASK_STATE_MASK");
+		ENUM(types, "scx_task_state", 4, LIST(0, 1, 2, 3), "SCX_TASK_NONE", "SCX_TASK_INIT",
+		     "SCX_TASK_READY", "SCX_TASK_ENABLED");
+		return;
+	}
 	ENUM(types, "scx_ent_flags", 6, LIST(1, 8, 8, 0x700, 0, 0x400), "SCX_TASK_QUEUED",
 	     "SCX_TASK_DEQD_FOR_SLEEP", "SCX_TASK_STATE_SHIFT", "SCX_TASK_STATE_MASK",
 	     "SCX_TASK_NONE", "SCX_TASK_ENABLED");
+}
+
+static void add_enums(struct types *types)
+{
+	ENUM(types, "scx_exit_kind", 3, LIST(0, 1, 1024), "SCX_EXIT_NONE", "SCX_EXIT_DONE",
+	     "SCX_EXIT_ERROR");
+	ENUM(types, "work_flags", 2, LIST(1, 4), "WORK_STRUCT_PENDING", "WORK_STRUCT_PWQ");
 	ENUM(types, "scx_ops_state", 3, LIST(0, 2, 2), "SCX_OPSS_NONE", "SCX_OPSS_QUEUED",
 	     "SCX_OPSS_QSEQ_SHIFT");
 	ENUM(types, "scx_dsq_lnode_flags", 1, LIST(1), "SCX_DSQ_LNODE_ITER_CURSOR");
@@ -119,9 +143,7 @@ static void add_trees(struct types *types)
 		     { "buckets", types->array, offsetof(struct walk_table, buckets) });
 }
 
-#define AT(type, member) offsetof(struct walk_##type, member)
-
-static void add_tasks(struct types *types)
+static void add_tasks(struct types *types, enum walk_form form)
 {
 	int node, scx;
 
@@ -137,6 +159,9 @@ static void add_tasks(struct types *types)
 		     { "dsq_list", node, AT(scx_entity, node) },
 		     { "runnable_node", types->list, AT(scx_entity, runnable_node) },
 		     { "runnable_at", types->u64, AT(scx_entity, runnable_at) });
+	if (form != WALK_OLD)
+		(void)btf__add_field(types->btf, "sched", types->pointer, AT(scx_entity, sched) * 8,
+				     0);
 	(void)STRUCT(types, "task_struct", sizeof(struct walk_task),
 		     { "pid", types->u32, AT(task, pid) }, { "tgid", types->u32, AT(task, tgid) },
 		     { "comm", types->text16, AT(task, comm) },
@@ -152,9 +177,20 @@ static void add_tasks(struct types *types)
 		     { "on_cpu", types->u32, AT(task, on_cpu) });
 }
 
-static void add_scx(struct types *types)
+/* How a scheduler refers to its global queues: from Linux 7.1 on by a struct of each NUMA node. */
+static const char *add_global(struct types *types, enum walk_form form, int dsq)
 {
-	int dsq, scx, ops, stats;
+	if (form != WALK_NEW)
+		return "global_dsqs";
+	(void)STRUCT(types, "scx_sched_pnode", sizeof(struct walk_pnode),
+		     { "global_dsq", dsq, AT(pnode, global_dsq) });
+	return "pnode";
+}
+
+static void add_scx(struct types *types, enum walk_form form)
+{
+	int dsq, scx, rq, var, ops, stats;
+	const char *global;
 
 	dsq = STRUCT(types, "scx_dispatch_q", sizeof(struct walk_dsq),
 		     { "list", types->list, AT(dsq, list) }, { "id", types->u64, AT(dsq, id) },
@@ -165,12 +201,16 @@ static void add_scx(struct types *types)
 		{ "nr_running", types->u32, 0 }, { "flags", types->u32, 4 },
 		{ "local_dsq", dsq, AT(rq, local_dsq) - AT(rq, scx_nr_running) },
 		{ "runnable_list", types->list, AT(rq, runnable_list) - AT(rq, scx_nr_running) });
-	(void)STRUCT(
-		types, "rq", sizeof(struct walk_rq),
-		{ "nr_running", types->u32, AT(rq, nr_running) },
-		{ "online", types->u32, AT(rq, online) }, { "curr", types->pointer, AT(rq, curr) },
-		{ "idle", types->pointer, AT(rq, idle) }, { "clock", types->u64, AT(rq, clock) },
-		{ "scx", scx, AT(rq, scx_nr_running) });
+	rq = STRUCT(types, "rq", sizeof(struct walk_rq),
+		    { "nr_running", types->u32, AT(rq, nr_running) },
+		    { "online", types->u32, AT(rq, online) },
+		    { "curr", types->pointer, AT(rq, curr) },
+		    { "idle", types->pointer, AT(rq, idle) },
+		    { "clock", types->u64, AT(rq, clock) }, { "scx", scx, AT(rq, scx_nr_running) });
+	var = btf__add_var(types->btf, "runqueues", BTF_VAR_GLOBAL_ALLOCATED, rq);
+	(void)btf__add_datasec(types->btf, ".data..percpu", PER_CPU);
+	(void)btf__add_datasec_var_info(types->btf, var, 0, sizeof(struct walk_rq));
+	global = add_global(types, form, dsq);
 	ops = STRUCT(types, "sched_ext_ops", 32, { "name", types->text32, 0 });
 	(void)STRUCT(
 		types, "scx_sched", sizeof(struct walk_sched), { "ops", ops, 0 },
@@ -178,7 +218,7 @@ static void add_scx(struct types *types)
 		{ "level", types->u32, AT(sched, level) },
 		{ "dsq_hash", btf__find_by_name(types->btf, "rhashtable"), AT(sched, dsq_hash) },
 		{ "all", types->list, AT(sched, all) }, { "pcpu", types->pointer, AT(sched, pcpu) },
-		{ "global_dsqs", types->pointer, AT(sched, global_dsqs) },
+		{ global, types->pointer, AT(sched, global_dsqs) },
 		{ "watchdog_timeout", types->u64, AT(sched, watchdog_timeout) });
 	stats = STRUCT(types, "scx_event_stats", 16, { "SCX_EV_ONE", types->u64, 0 },
 		       { "SCX_EV_TWO", types->u64, 8 });
@@ -245,19 +285,35 @@ static void add_map_contents(struct types *types)
 	(void)STRUCT(types, "bpf_local_storage", 16, { "owner", types->pointer, 8 });
 }
 
-static struct btf *kernel_btf(void)
+static struct btf *make_btf(enum walk_form form)
 {
 	struct types types = { .btf = btf__new_empty() };
 
 	add_base(&types);
 	add_enums(&types);
+	add_states(&types, form);
 	add_trees(&types);
-	add_tasks(&types);
-	add_scx(&types);
+	add_tasks(&types, form);
+	add_scx(&types, form);
 	add_programs(&types);
 	add_map(&types);
 	add_map_contents(&types);
 	return types.btf;
+}
+
+static struct btf *old_btf(void)
+{
+	return make_btf(WALK_OLD);
+}
+
+static struct btf *middle_btf(void)
+{
+	return make_btf(WALK_MIDDLE);
+}
+
+static struct btf *new_btf(void)
+{
+	return make_btf(WALK_NEW);
 }
 
 /* ---- Objects ---- */
@@ -327,7 +383,9 @@ static void write_tasks(struct walk_kernel *kernel)
 		task->nvcsw = 10 * i;
 		task->nivcsw = 5;
 		task->sched_class = symbol(kernel, "ext_sched_class");
-		task->scx.flags = WALK_STATE_ENABLED | (i < 2);
+		task->scx.flags =
+			(kernel->form == WALK_OLD ? WALK_OLD_STATE_ENABLED : WALK_STATE_ENABLED) |
+			(i < 2);
 		task->scx.dsq_vtime = 100 + i;
 		task->scx.ops_state = 7 << 2 | 2;
 		set(kernel, pid + 8, kernel->tasks[i] + AT(task, links));
@@ -393,12 +451,13 @@ static void write_table(struct walk_kernel *kernel)
 static void write_scheds(struct walk_kernel *kernel)
 {
 	uint64_t all = symbol(kernel, "scx_sched_all"), global = walk_alloc(kernel, 8);
-	uint64_t dsq = walk_alloc(kernel, sizeof(struct walk_dsq));
+	uint64_t pnode = walk_alloc(kernel, sizeof(struct walk_pnode));
+	uint64_t dsq = pnode + AT(pnode, global_dsq);
 
 	walk_list_init(kernel, all);
 	walk_list_init(kernel, dsq + AT(dsq, list));
 	walk_at(kernel, walk_dsq, dsq)->id = UINT64_C(1) << 63 | 1;
-	set(kernel, global, dsq);
+	set(kernel, global, kernel->form == WALK_NEW ? pnode : dsq);
 	for (unsigned int i = 0; i < WALK_SCHEDS; i++) {
 		uint64_t table = walk_alloc(kernel, sizeof(struct walk_table));
 		struct walk_sched *sched;
@@ -547,13 +606,15 @@ static void write_storage(struct walk_kernel *kernel)
 	walk_at(kernel, walk_storage_element, kva)->data = 2222;
 }
 
-void walk_kernel_init(struct walk_kernel *kernel)
+void walk_kernel_init_as(struct walk_kernel *kernel, enum walk_form form)
 {
-	static const struct tiny_options OPTIONS = { .btf = kernel_btf, .variables = VARIABLES };
+	static struct btf *(*const BTF[])(
+		void) = { [WALK_OLD] = old_btf, [WALK_MIDDLE] = middle_btf, [WALK_NEW] = new_btf };
+	const struct tiny_options options = { .btf = BTF[form], .variables = VARIABLES };
 	struct kt_err err = KT_ERR_NULL;
 
-	*kernel = (struct walk_kernel){ .inspect = NULL };
-	tiny_kernel_init(&kernel->tiny, &OPTIONS);
+	*kernel = (struct walk_kernel){ .form = form };
+	tiny_kernel_init(&kernel->tiny, &options);
 	write_tasks(kernel);
 	write_runqueues(kernel);
 	write_queue(kernel);
@@ -569,6 +630,11 @@ void walk_kernel_init(struct walk_kernel *kernel)
 		(void)fprintf(stderr, "walk kernel: %s\n", err.text);
 		abort();
 	}
+}
+
+void walk_kernel_init(struct walk_kernel *kernel)
+{
+	walk_kernel_init_as(kernel, WALK_MIDDLE);
 }
 
 void walk_kernel_deinit(struct walk_kernel *kernel)

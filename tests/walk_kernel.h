@@ -28,6 +28,7 @@ struct walk_scx_entity {
 	uint32_t node_flags, node_priv;
 	struct walk_list runnable_node;
 	uint64_t runnable_at;
+	uint64_t sched; /* not of an old kernel */
 };
 
 struct walk_task {
@@ -54,6 +55,15 @@ struct walk_sched {
 	uint64_t dsq_hash; /* struct rhashtable: tbl */
 	struct walk_list all;
 	uint64_t pcpu, global_dsqs, watchdog_timeout;
+};
+
+/*
+ * From Linux 7.1 on, pointers lead to such a struct. The queue is its only member there; here it is
+ * not the first, so that a walk that does not ask where it lies finds nothing.
+ */
+struct walk_pnode {
+	uint64_t pad[3];
+	struct walk_dsq global_dsq;
 };
 
 struct walk_map {
@@ -102,8 +112,16 @@ struct walk_table {
 
 enum { WALK_ARRAY, WALK_PER_CPU, WALK_HASH, WALK_STORAGE, WALK_SECTION, WALK_MAPS };
 
+/* What moved from kernel to kernel. */
+enum walk_form {
+	WALK_OLD,    /* to 7.0: states of tasks have an enum, pointers lead to global queues */
+	WALK_MIDDLE, /* states of tasks are among the flags, pointers lead to global queues */
+	WALK_NEW,    /* from 7.1 on: the same, with a struct of each NUMA node */
+};
+
 struct walk_kernel {
 	struct tiny_kernel tiny;
+	enum walk_form form;
 	struct kt_inspect *inspect;
 	uint64_t tasks[WALK_TASKS];   /* of pids 1 .. 4 */
 	uint64_t scheds[WALK_SCHEDS]; /* the root, and one below it */
@@ -117,11 +135,13 @@ struct walk_kernel {
 	uint64_t btf; /* struct btf of the maps */
 };
 
-/* Names of map types are those of Linux; states of tasks are in their flags as from 7.1 on. */
-#define WALK_STATE_ENABLED 0x400u
+/* Names of map types are those of Linux. */
+#define WALK_STATE_ENABLED     0x400u
+#define WALK_OLD_STATE_ENABLED 0x300u /* the number 3 behind a shift of 8 */
 
-/* Makes it; a failure ends the process. */
+/* Makes one; a failure ends the process. Without a form, it is WALK_MIDDLE. */
 void walk_kernel_init(struct walk_kernel *kernel);
+void walk_kernel_init_as(struct walk_kernel *kernel, enum walk_form form);
 void walk_kernel_deinit(struct walk_kernel *kernel);
 
 /* Takes memory, and writes its own address into a list head at its beginning if @list. */

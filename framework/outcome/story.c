@@ -12,8 +12,8 @@
  * it, a test may have ended a scheduler on purpose. The snapshot at half of the watchdog's time, or
  * else the one before the error, tells what has run since.
  *
- * A scheduler that went without an error, such as one whose program was killed, has no snapshots.
- * The guest reports its end, and that is all that the story has.
+ * A scheduler that went without an error and was not killed has no snapshots. The guest reports its
+ * end, and that is all that the story has.
  */
 
 struct sources {
@@ -31,7 +31,8 @@ static size_t find_claim(const json_t *hits)
 	for (size_t i = json_array_size(hits); i-- > 0;) {
 		const json_t *hit = json_array_get(hits, i);
 
-		if ((is_reason(hit, "exit-claimed") || is_reason(hit, "exit-missed")) &&
+		if ((is_reason(hit, "exit-claimed") || is_reason(hit, "exit-missed") ||
+		     is_reason(hit, "program-killed")) &&
 		    json_object_get(hit, "snapshot"))
 			return i;
 	}

@@ -81,7 +81,8 @@ struct kt_kernel_watch {
 /**
  * struct kt_freeze_hit - a moment at which the machine stood still
  * @reason:  "watch", or of a scheduler: "exit-claimed" (its error has just been claimed, and its
- *           state is untouched), "exit-told" (the message of the error is complete), "exit-missed"
+ *           state is untouched), "program-killed" (its program dies of a signal, and takes the
+ *           scheduler along), "exit-told" (the message of the error is complete), "exit-missed"
  *           (it had erred before it was watched), "half-watchdog" (a task has waited for half of
  *           the watchdog's time).
  * @name:    of the watch or scheduler.

@@ -18,14 +18,16 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 
 TIMEOUT_S = 300
-# The last two stop at watches while both vCPUs are busy.
-TESTS = ("repeat_1", "repeat_2", "repeat_4", "repeat_8", "freeze_at_half", "snapshot_exit")
+# The last three stop at watches while both vCPUs are busy.
+TESTS = ("repeat_1", "repeat_2", "repeat_4", "repeat_8", "freeze_at_half", "freeze_at_stall",
+         "snapshot_exit")
 LOADED_TESTS = ("repeat_4", "freeze_at_half")  # without RUNS
 COLD_TESTS = ("repeat_2",)  # a boot with more vCPUs takes half a minute
 NOISE = {**os.environ, "KTEST_PLUGIN_NOISE": "1"}
@@ -133,8 +135,10 @@ def with_another_binary(ktests):
     edited = pathlib.Path(ktests).resolve().with_name("ktests-edited")
     try:
         shutil.copy(ktests, edited)
-        # An edit that stripping does not undo: of the tests' summary.
-        edited.write_bytes(edited.read_bytes().replace(b"same in each run", b"SAME in each run"))
+        # An edit that stripping does not undo: of the tests' summary. It is another one each time:
+        # the cache has the template of an earlier run's binary.
+        word = secrets.token_hex(2).encode()
+        edited.write_bytes(edited.read_bytes().replace(b"same in each run", word + b" in each run"))
         first, attempt = run(edited, "repeat_2")
         again = trace(edited, "repeat_2", "--seed", attempt["seed"], "--template",
                       attempt["template"], env=NOISE)

@@ -8,6 +8,7 @@ usage: story.py SOURCE_ROOT STORY_SAMPLE
 
 import html.parser
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -103,8 +104,12 @@ def check_others(directory):
           and forbidden["culprit"]["named"] and forbidden["cpu"] in (0, 1),
           "a task that was sent to a CPU it may not use")
     killed = story("story_program_is_killed")
-    check(killed["kind"] == "SCX_EXIT_UNREG" and killed["snapshots"] == []
-          and killed["culprit"] is None and killed["scheduler"] == "fault",
+    culprit = killed["culprit"]
+    check(killed["kind"] == "SCX_EXIT_UNREG" and killed["scheduler"] == "fault"
+          and killed["snapshots"] == ["program-killed"]
+          and (culprit["comm"], culprit["cause"]) == ("story_fault", "killed")
+          and culprit["cpu"] == killed["cpu"], "a program that was killed, and where")
+    check(killed["reason"] == "unregistered from user space",
           "a scheduler without an error has what the kernel has logged")
 
 
@@ -132,7 +137,8 @@ def check_leftovers(sample, directory):
     check("story_program_is_killed.failure.json" in left
           and not any("of an earlier run" in path.read_text()
                       for path in directory.rglob("story_program_is_killed*") if path.is_file())
-          and "story_program_is_killed.snapshots" not in left,
+          and os.listdir(directory / "story_program_is_killed.snapshots")
+          == ["program-killed.json"],
           "what an earlier run has left is gone")
 
 

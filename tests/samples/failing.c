@@ -605,3 +605,26 @@ static int watch_a_part(struct kt_ctx *ctx)
 }
 FAILING(watch_of_a_part, .summary = "a part of what is watched cannot be watched",
 	.run = watch_a_part);
+
+static int watch_as(struct kt_ctx *ctx, const char *name)
+{
+	return kt_apply(ctx, KT_WATCH("init_uts_ns.name.nodename", .name = name));
+}
+
+/* Names that are in use, and watches that a machine has not, are told where they are asked for. */
+static int watches_run_out(struct kt_ctx *ctx)
+{
+	char name[16];
+
+	for (int i = 0; i < 128; i++) {
+		(void)snprintf(name, sizeof(name), "w%d", i);
+		KT_ASSERT_OK(ctx, watch_as(ctx, name));
+	}
+	(void)watch_as(ctx, "w128");
+	(void)watch_as(ctx, "w7");
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_UNWATCH("w7")));
+	(void)kt_apply(ctx, KT_UNWATCH("w7"));
+	KT_ASSERT_OK(ctx, watch_as(ctx, "w128"));
+	return 0;
+}
+FAILING(watches_run_out, .summary = "a machine has 128 watches at a time", .run = watches_run_out);

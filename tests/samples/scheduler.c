@@ -85,6 +85,31 @@ KTEST(map_number_too_large, .scheduler = KT_SCHEDULER_REF(good),
 KTEST(map_index_too_large, .scheduler = KT_SCHEDULER_REF(good),
       .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP_AT(1, "per_cpu", .key = 4, .field = "word")) }));
 
+/* Each part of a path into a map can be wrong. */
+static int watches_of_maps_run(struct kt_ctx *ctx)
+{
+	static const char *const PATHS[] = {
+		"map(no.such).nr_queued",
+		"map(fault.bss)",
+		"map(fault.bss).nr_queud",
+		"map(fault.bss).nr_queued.low",
+		"map(fault.bss)[0][cpu 0].nr_queued",
+		"map(per_cpu)",
+		"map(per_cpu)[0].word",
+		"map(per_cpu)[4][cpu 0].word",
+		"map(per_cpu)[0][cpu 900].word",
+		"map(per_cpu)[0][cpu 0].wrd",
+		"map(per_cpu)[0][cpu 0].nested.inner[4]",
+		"map(table)[7].word",
+	};
+
+	for (size_t i = 0; i < sizeof(PATHS) / sizeof(PATHS[0]); i++)
+		(void)kt_apply(ctx, KT_WATCH(PATHS[i], .name = "w", .count_only = true));
+	return 0;
+}
+
+KTEST(watches_of_maps, .scheduler = KT_SCHEDULER_REF(good), .run = watches_of_maps_run);
+
 KTEST(map_is_read_only, .scheduler = KT_SCHEDULER_REF(good),
       .steps = KT_STEPS({ KT_OPS(KT_WRITE_BPF_MAP("fault.rodata", "slice_us", 1)) }));
 

@@ -102,13 +102,36 @@ static int stall_post(struct kt_ctx *ctx)
 	return check_error(ctx, "SCX_EXIT_ERROR_STALL", KT_SCX_EXIT_ERROR_STALL);
 }
 
+/*
+ * The watchdog's own task is stalled, too. Its time is over when a tick finds that it has not
+ * checked; half of the time a task has waited before that, to the tick.
+ */
+static int all_stall_post(struct kt_ctx *ctx)
+{
+	struct kt_view story = kt_view_get(kt_snapshot(ctx, "half-watchdog"), "story");
+	const struct kt_freeze_hit *early = find_hit(ctx, "half-watchdog");
+	uint64_t waited_ns = 0, watchdog_ns = 0;
+
+	if (kt_vm_failed(ctx))
+		return 0;
+	KT_ASSERT_EQ(ctx, stall_post(ctx), 0);
+	KT_ASSERT(ctx, early);
+	KT_EXPECT(ctx, early < find_hit(ctx, "exit-claimed"));
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "half-watchdog"), 1);
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(story, "culprit.waited_ns"), &waited_ns));
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(story, "watchdog_ns"), &watchdog_ns));
+	KT_EXPECT_GE(ctx, waited_ns, watchdog_ns / 2);
+	KT_EXPECT_LE(ctx, waited_ns, watchdog_ns / 2 + 50000000);
+	return 0;
+}
+
 KTEST(freeze_at_stall, .summary = "the machine stands when the watchdog finds that nobody runs",
       .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .duration_ms = 400,
       .watchdog_ms = 1000, .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL },
       .steps = KT_STEPS({ SPINNERS(4), .hold = KT_HOLD_MS(50) },
 			{ KT_OPS(TELL("stall", 1), KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)),
 			  .hold = KT_HOLD_MS(50) }),
-      .post_vm = stall_post);
+      .post_vm = all_stall_post);
 
 /* While the watchdog can check, it finds the starved task when half of its time is over, too. */
 static int early_post(struct kt_ctx *ctx)
@@ -150,6 +173,36 @@ KTEST(freeze_at_half, .summary = "a starved task is captured at half of the watc
       .scheduler = KT_SCHEDULER_REF(freeze_starves), TWO_CPUS, .watchdog_ms = 1000,
       .expect_scheduler_exit = { .kind = KT_SCX_EXIT_ERROR_STALL }, .run = early_run,
       .post_vm = early_post);
+
+/*
+ * What the host writes is no access that a watch sees. In real time, the schedulers are looked at
+ * all the same: an error whose write was missed is found within a tenth of a second.
+ */
+static int missed_run(struct kt_ctx *ctx)
+{
+	KT_ASSERT_OK(ctx, kt_kernel_write(ctx, "scx_root->exit_kind.counter", KT_SCX_EXIT_ERROR));
+	KT_ASSERT_OK(ctx, kt_hold_ms(ctx, 1000));
+	return kt_kernel_write(ctx, "scx_root->exit_kind.counter", 0);
+}
+
+static int missed_post(struct kt_ctx *ctx)
+{
+	const struct kt_freeze_hit *hit = find_hit(ctx, "exit-missed");
+
+	if (kt_vm_failed(ctx))
+		return 0;
+	KT_ASSERT(ctx, hit);
+	KT_EXPECT_STREQ(ctx, hit->name, "fault");
+	KT_EXPECT_STREQ(ctx, hit->kind, "SCX_EXIT_ERROR");
+	KT_EXPECT_EQ(ctx, hit->value, KT_SCX_EXIT_ERROR);
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-missed"), 1);
+	KT_EXPECT_EQ(ctx, count_hits(ctx, "exit-claimed"), 0);
+	return 0;
+}
+
+KTEST(freeze_missed, .summary = "an error whose claim was not seen is found all the same",
+      .scheduler = KT_SCHEDULER_REF(freeze_fault), TWO_CPUS, .time = KT_REAL_TIME,
+      .run = missed_run, .post_vm = missed_post);
 
 /* ---- Watches ---- */
 

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/suites/look.h"
 #include "wire/hostcall.h"
 
 KT_SCHEDULER(snapshot_global, .object = FIXTURE("global"));
@@ -83,6 +84,133 @@ static int snapshot_machine_run(struct kt_ctx *ctx)
 
 KTEST(snapshot_machine, .summary = "a report agrees with what the guest knows of itself",
       .run = snapshot_machine_run);
+
+/* Pages of a node by its meminfo: "Node 1 MemTotal:  252928 kB". */
+static uint64_t node_pages(unsigned int node, const char *name)
+{
+	char text[LOOK_LEN];
+	const char *at = strstr(look(text, "/sys/devices/system/node/node%u/meminfo", node), name);
+
+	return at ? strtoull(at + strlen(name), NULL, 10) * 1024 / (uint64_t)sysconf(_SC_PAGESIZE)
+		  : 0;
+}
+
+static int snapshot_nodes_run(struct kt_ctx *ctx)
+{
+	struct kt_view nodes = kt_view_get(kt_snapshot(ctx, "now"), "nodes");
+	uint64_t n = 0;
+
+	KT_ASSERT_OK(ctx, kt_capture(ctx, "now"));
+	KT_ASSERT_OK(ctx, kt_as_count(nodes, &n));
+	KT_ASSERT_EQ(ctx, n, 2);
+	for (unsigned int i = 0; i < n; i++) {
+		struct kt_view node = kt_view_at(nodes, i);
+		uint64_t total = node_pages(i, "MemTotal:"), managed = 0, present = 0,
+			 free_pages = 0;
+
+		KT_ASSERT_GT(ctx, total, 0);
+		KT_ASSERT_LT(ctx, total, (uint64_t)sysconf(_SC_PHYS_PAGES));
+		KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(node, "managed"), &managed));
+		KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(node, "present"), &present));
+		KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(node, "free"), &free_pages));
+		KT_EXPECT_EQ(ctx, managed, total);
+		KT_EXPECT_GE(ctx, present, managed);
+		KT_EXPECT_LE(ctx, free_pages, managed);
+		/* What has happened between the snapshot and the look at it is little. */
+		KT_EXPECT_LT(ctx, labs((long)free_pages - (long)node_pages(i, "MemFree:")), 2048);
+	}
+	return 0;
+}
+
+KTEST(snapshot_nodes, .summary = "each NUMA node has the pages that the guest counts there",
+      .topology = { .numa_nodes = 2, .llcs = 2, .cores = 1, .threads = 1 },
+      .run = snapshot_nodes_run);
+
+/* What /proc has of one CPU: times of /proc/stat in ns, and softirqs. */
+struct cpu_numbers {
+	uint64_t user, system, timers, sched;
+};
+
+/* The column of a CPU in a line of /proc/softirqs, as "TIMER:  17  24". */
+static uint64_t softirqs_of(const char *text, const char *line, unsigned int cpu)
+{
+	char *at = strstr(text, line);
+	uint64_t number = 0;
+
+	at = at ? strchr(at, ':') + 1 : NULL;
+	for (unsigned int i = 0; at && i <= cpu; i++)
+		number = strtoull(at, &at, 10);
+	return number;
+}
+
+static struct cpu_numbers read_numbers(unsigned int cpu)
+{
+	const uint64_t tick_ns = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+	unsigned long long user = 0, nice, system = 0;
+	struct cpu_numbers numbers;
+	char text[LOOK_LEN], name[16];
+	const char *at;
+
+	(void)snprintf(name, sizeof(name), "cpu%u ", cpu);
+	at = strstr(look(text, "/proc/stat"), name);
+	if (at)
+		(void)sscanf(at + strlen(name), "%llu %llu %llu", &user, &nice, &system);
+	numbers = (struct cpu_numbers){ .user = user * tick_ns, .system = system * tick_ns };
+	(void)look(text, "/proc/softirqs");
+	numbers.timers = softirqs_of(text, " TIMER:", cpu);
+	numbers.sched = softirqs_of(text, " SCHED:", cpu);
+	return numbers;
+}
+
+/* A number of the snapshot lies between what the guest has read before and behind it. */
+static int check_between(struct kt_ctx *ctx, struct kt_view cpu, const char *path, uint64_t before,
+			 uint64_t after)
+{
+	uint64_t number = 0;
+
+	KT_ASSERT_OK(ctx, kt_as_u64(kt_view_get(cpu, path), &number));
+	KT_EXPECT_GE(ctx, number, before);
+	KT_EXPECT_LE(ctx, number, after);
+	KT_EXPECT_GT(ctx, number, 0);
+	return 0;
+}
+
+static int snapshot_cpu_time_run(struct kt_ctx *ctx)
+{
+	struct kt_view cpus = kt_view_get(kt_snapshot(ctx, "now"), "cpu_time");
+	struct cpu_numbers before[2], after;
+	const uint64_t tick_ns = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_ADD_CGROUP_DEF("w", .work = KT_WORK(KT_SPIN_WAIT))));
+	KT_ASSERT_OK(ctx, kt_hold_ms(ctx, 200));
+	for (unsigned int i = 0; i < 2; i++)
+		before[i] = read_numbers(i);
+	KT_ASSERT_OK(ctx, kt_capture(ctx, "now"));
+	for (unsigned int i = 0; i < 2; i++) {
+		struct kt_view cpu = kt_view_at(cpus, i);
+
+		after = read_numbers(i);
+		/* /proc rounds times down. */
+		KT_ASSERT_EQ(ctx,
+			     check_between(ctx, cpu, "user", before[i].user, after.user + tick_ns),
+			     0);
+		KT_ASSERT_EQ(
+			ctx,
+			check_between(ctx, cpu, "system", before[i].system, after.system + tick_ns),
+			0);
+		KT_ASSERT_EQ(
+			ctx,
+			check_between(ctx, cpu, "softirqs.timer", before[i].timers, after.timers),
+			0);
+		KT_ASSERT_EQ(
+			ctx,
+			check_between(ctx, cpu, "softirqs.sched", before[i].sched, after.sched), 0);
+	}
+	return 0;
+}
+
+KTEST(snapshot_cpu_time, .summary = "times and softirqs of each CPU are those of /proc",
+      .topology = { .llcs = 1, .cores = 2, .threads = 1 }, .run = snapshot_cpu_time_run);
 
 /* Whether an element of a stack begins with a function's name. */
 static bool has_frame(struct kt_view stack, const char *function)

@@ -16,7 +16,8 @@
 #define TWO_CPUS .topology = { .llcs = 1, .cores = 2, .threads = 1 }
 #define AWAIT_MS 20000
 
-#define NEVER_SERVED 1 /* queues of fault.bpf.c */
+#define QUEUE        0 /* queues of fault.bpf.c */
+#define NEVER_SERVED 1
 #define STARVED      2
 
 KT_SCHEDULER(story_fault, .object = FIXTURE("fault"));
@@ -103,6 +104,25 @@ KTEST(story_starved, .summary = "the story of a starved task: who, how long, in 
 
 /* ---- A stall of all ---- */
 
+/*
+ * The culprit is in the queue that the story says, at that place. Tasks that were queued before the
+ * stall began wait in QUEUE, the others in NEVER_SERVED.
+ */
+static int check_place(struct kt_ctx *ctx, struct kt_view story)
+{
+	struct kt_view queues = kt_view_get(kt_snapshot(ctx, "exit-claimed"), "scx.queues");
+	int64_t id = -1, place = -1, pid = -1;
+	char path[32];
+
+	KT_ASSERT_OK(ctx, kt_as_i64(kt_view_get(story, "culprit.pid"), &pid));
+	KT_ASSERT_OK(ctx, kt_as_i64(kt_view_get(story, "culprit.queue.id"), &id));
+	KT_ASSERT_OK(ctx, kt_as_i64(kt_view_get(story, "culprit.queue.place"), &place));
+	KT_ASSERT(ctx, id == QUEUE || id == NEVER_SERVED);
+	(void)snprintf(path, sizeof(path), "tasks.%d.pid", (int)place);
+	EXPECT_NUMBER(kt_view_find(queues, "id", id), path, pid);
+	return 0;
+}
+
 static int stalled_check(struct kt_ctx *ctx)
 {
 	struct kt_view claimed = story_of(ctx, "exit-claimed");
@@ -111,7 +131,7 @@ static int stalled_check(struct kt_ctx *ctx)
 	EXPECT_TEXT(claimed, "kind", "SCX_EXIT_ERROR_STALL");
 	EXPECT_TEXT(story_of(ctx, "exit-told"), "reason", "runnable task stall");
 	EXPECT_TEXT(claimed, "culprit.queue.kind", "user");
-	EXPECT_NUMBER(claimed, "culprit.queue.id", NEVER_SERVED);
+	KT_ASSERT_EQ(ctx, check_place(ctx, claimed), 0);
 	EXPECT_TEXT(claimed, "culprit.cause", "forgotten");
 	KT_ASSERT_OK(ctx, kt_as_i64(kt_view_get(claimed, "culprit.waited_jiffies"), &jiffies));
 	KT_ASSERT_OK(ctx,
@@ -235,18 +255,47 @@ static pid_t find_process(const char *name)
 	return -1;
 }
 
-/* No error is told where there was none: a killed program takes its scheduler along. */
+/*
+ * A killed program takes its scheduler along: no error is told, as there was none, but who was
+ * killed, and where, while all tasks still are in the scheduler's queues.
+ */
+static int check_killed(struct kt_ctx *ctx, pid_t pid)
+{
+	struct kt_view report = kt_snapshot(ctx, "program-killed"), task;
+	struct kt_view story = kt_view_get(report, "story");
+	int64_t vcpu = -1;
+
+	KT_ASSERT_OK(ctx, kt_as_i64(kt_view_get(report, "vcpu"), &vcpu));
+	EXPECT_TEXT(report, "reason", "program-killed");
+	EXPECT_TEXT(story, "scheduler", "fault");
+	EXPECT_TEXT(story, "kind", "SCX_EXIT_UNREG");
+	EXPECT_NUMBER(story, "cpu", vcpu);
+	EXPECT_NUMBER(story, "running.pid", pid);
+	EXPECT_TEXT(story, "found_in.0", "bpf_scx_unreg");
+	EXPECT_NUMBER(story, "culprit.pid", pid);
+	EXPECT_TEXT(story, "culprit.comm", "story_fault");
+	EXPECT_NUMBER(story, "culprit.cpu", vcpu);
+	EXPECT_TEXT(story, "culprit.queue.kind", "running");
+	EXPECT_TEXT(story, "culprit.cause", "killed");
+	task = kt_view_find_text(kt_view_get(report, "tasks"), "comm", "SpinWait");
+	EXPECT_TEXT(task, "class", "ext");
+	return 0;
+}
+
 static int killed_run(struct kt_ctx *ctx)
 {
 	pid_t pid = find_process("story_fault");
 
 	KT_ASSERT_GT(ctx, pid, 0);
+	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_ADD_CGROUP_DEF(
+						"w", .work = KT_WORK(KT_SPIN_WAIT, .workers = 4))));
 	KT_ASSERT_EQ(ctx, kill(pid, SIGKILL), 0);
 	KT_ASSERT_OK(ctx, kt_apply(ctx, KT_AWAIT_SCHEDULER_EXIT(AWAIT_MS)));
 	KT_ASSERT_EQ(ctx, kt_scheduler_ended(ctx)->kind, KT_SCX_EXIT_UNREG);
 	KT_EXPECT_EQ(ctx,
 		     kt_view_check(kt_snapshot(ctx, "exit-claimed"), KT_VIEW_AS_COUNT, NULL, 0),
 		     KT_VIEW_NO_SNAPSHOT);
+	KT_ASSERT_EQ(ctx, check_killed(ctx, pid), 0);
 	KT_ASSERT_OK(ctx, kt_capture(ctx, "after"));
 	KT_EXPECT_NE(ctx,
 		     kt_view_check(kt_view_get(story_of(ctx, "after"), "scheduler"),

@@ -109,6 +109,22 @@ Test(outcome_story, the_last_error_counts)
 	kt_outcome_deinit(&outcome);
 }
 
+Test(outcome_story, a_killed_program_counts_as_an_error)
+{
+	struct kt_outcome outcome;
+	KT_JSON json_t *story = NULL;
+
+	begin(&outcome);
+	put(&outcome, "exit-claimed", "one", "", 10);
+	put(&outcome, "program-killed", "two", "", 20);
+	hit(&outcome, "exit-claimed", "one", "exit-claimed");
+	hit(&outcome, "program-killed", "two", "program-killed");
+	story = kt_outcome_story(&outcome);
+	cr_expect(eq(str, names_of(story), "exit-claimed,program-killed"));
+	cr_expect(eq(str, (char *)text_at(story, "scheduler"), "two"));
+	kt_outcome_deinit(&outcome);
+}
+
 /* Without one at half of the time, the snapshot before tells what has run since. */
 Test(outcome_story, any_earlier_snapshot_will_do)
 {

@@ -191,6 +191,23 @@ Test(loader, objects_are_checked_without_a_kernel)
 	cr_assert(lt(int, kt_loader_check(&loader, &err), 0));
 }
 
+/* Members of the scheduler's own struct are set as variables are. */
+Test(loader, members_of_the_ops_are_set_by_name)
+{
+	static const char *const good[] = { "ops.sub_cgroup_id=4711", "ops.timeout_ms=5", NULL };
+	static const char *const unknown[] = { "ops.sub_cgroup=4711", NULL };
+	static const char *const too_large[] = { "ops.timeout_ms=4294967296", NULL };
+	struct kt_loader loader = { .object = KT_TEST_OBJECTS "/fault.bpf.o", .variables = good };
+	struct kt_err err = KT_ERR_NULL;
+
+	cr_assert(zero(int, kt_loader_check(&loader, &err)), "%s", err.text);
+	loader.variables = unknown;
+	cr_assert(eq(int, kt_loader_check(&loader, &err), -ENOENT));
+	cr_assert(ne(ptr, strstr(err.text, "sub_cgroup"), NULL), "%s", err.text);
+	loader.variables = too_large;
+	cr_assert(eq(int, kt_loader_check(&loader, &err), -ERANGE));
+}
+
 /* The map has the new length for libbpf, with the names of the object's BTF as they were. */
 Test(loader, an_object_gets_a_longer_section)
 {

@@ -50,16 +50,29 @@ Test(rendezvous, its_owner_may_be_less_patient)
 	cr_assert(eq(int, kt_rendezvous_judge(&rendezvous, 150), KT_RENDEZVOUS_COMPLETE));
 }
 
+/* A text that has too little room is cut, and nothing behind it is touched. */
+static void check_room(const struct kt_rendezvous *rendezvous, const char *whole)
+{
+	char text[80];
+
+	for (size_t room = 1; room <= strlen(whole); room++) {
+		memset(text, '#', sizeof(text));
+		(void)kt_rendezvous_describe(rendezvous, text, room);
+		cr_assert(eq(sz, strlen(text), room - 1), "room for %zu", room);
+		cr_assert(zero(int, strncmp(text, whole, room - 1)), "room for %zu", room);
+		cr_assert(eq(chr, text[room], '#'), "room for %zu", room);
+	}
+}
+
 Test(rendezvous, the_missing_are_named)
 {
 	struct kt_rendezvous rendezvous;
-	char text[80], small[12];
+	char text[80];
 
 	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, 4, 0, UINT64_MAX);
 	cr_assert(eq(str, (char *)kt_rendezvous_describe(&rendezvous, text, sizeof(text)),
 		     "vCPU 0, 1, 2 and 3 of 4 did not park"));
-	(void)kt_rendezvous_describe(&rendezvous, small, sizeof(small));
-	cr_assert(eq(str, small, "vCPU 0, 1, "));
+	check_room(&rendezvous, "vCPU 0, 1, 2 and 3 of 4 did not park");
 	kt_rendezvous_arrive(&rendezvous, 0);
 	kt_rendezvous_arrive(&rendezvous, 3);
 	kt_rendezvous_arrive(&rendezvous, 3);
@@ -117,7 +130,7 @@ static void check_ticks(unsigned int last, unsigned int seen)
 {
 	static const uint64_t all[] = { 10, 20, 30, 40 };
 	uint64_t have[4], want[4];
-	bool gone[4], new[4];
+	bool gone[5], new[5]; /* with one behind the last, which must not be touched */
 	unsigned int n_ticks = 0;
 	enum kt_exit_tick tick;
 
@@ -130,7 +143,9 @@ static void check_ticks(unsigned int last, unsigned int seen)
 			if (seen >> i & 1)
 				want[n_want++] = all[i];
 		}
+		gone[n_have] = new[n_want] = true;
 		tick = kt_exit_tick_decide_all(have, n_have, gone, want, n_want, new);
+		cr_assert(gone[n_have] && new[n_want]);
 		for (size_t i = 0; i < n_have; i++)
 			if (gone[i])
 				last &= ~(1u << (have[i] / 10 - 1));
@@ -205,11 +220,14 @@ Test(exit_watch, a_detach_is_no_error)
 {
 	struct kt_exit_track track = { .sched = A };
 
-	cr_assert(eq(int, hit(&track, UNREG), KT_EXIT_NOTHING));
+	cr_assert(eq(int, hit(&track, UNREG), KT_EXIT_LEAVES));
 	cr_assert(eq(int, hit(&track, DONE), KT_EXIT_NOTHING));
-	cr_assert(eq(int, hit(&track, ERROR - 1), KT_EXIT_NOTHING));
+	cr_assert(eq(int, hit(&track, 0), KT_EXIT_NOTHING));
+	cr_assert(eq(int, hit(&track, ERROR - 1), KT_EXIT_LEAVES));
 	cr_assert(zero(u32, track.kind));
 	cr_assert(eq(int, hit(&track, ERROR), KT_EXIT_CLAIMED), "the first of the errors is one");
+	cr_assert(eq(int, hit(&track, UNREG), KT_EXIT_NOTHING),
+		  "behind an error it is nothing new");
 }
 
 Test(exit_watch, a_hit_on_a_scheduler_that_is_gone_reads_nothing_stale)
@@ -217,6 +235,7 @@ Test(exit_watch, a_hit_on_a_scheduler_that_is_gone_reads_nothing_stale)
 	struct kt_exit_track track = { .sched = A };
 
 	cr_assert(eq(int, kt_exit_track_hit(&track, &kinds, false, STALL), KT_EXIT_STALE));
+	cr_assert(eq(int, kt_exit_track_hit(&track, &kinds, false, UNREG), KT_EXIT_STALE));
 	cr_assert(zero(u32, track.kind));
 	cr_assert(eq(int, hit(&track, STALL), KT_EXIT_CLAIMED));
 	cr_assert(eq(int, kt_exit_track_hit(&track, &kinds, false, DONE), KT_EXIT_STALE));
@@ -349,6 +368,15 @@ Test(watch, every_comparison)
 	}
 }
 
+/* A guest may ask for anything. */
+Test(watch, a_comparison_that_is_none_never_holds)
+{
+	const struct kt_watch watch = { .len = 4, .when = { .compare = KT_WATCH_N_COMPARES } };
+
+	for (uint64_t i = 0; i < 3; i++)
+		cr_assert(not(kt_watch_holds(&watch, i)));
+}
+
 Test(watch, signs_widths_and_bit_fields)
 {
 	struct kt_watch watch = { .len = 4, .when = { KT_WATCH_LT, .is_signed = true } };
@@ -361,6 +389,12 @@ Test(watch, signs_widths_and_bit_fields)
 	cr_assert(not(kt_watch_holds(&watch, 0xffffffff)));
 	watch.len = 8;
 	cr_assert(eq(u64, kt_watch_value(&watch, UINT64_MAX), UINT64_MAX));
+	watch.when.is_signed = true;
+	watch.when.number = (uint64_t)-4;
+	cr_assert(eq(u64, kt_watch_value(&watch, (uint64_t)-5), (uint64_t)-5));
+	cr_assert(kt_watch_holds(&watch, (uint64_t)-5), "-5 < -4");
+	cr_assert(not(kt_watch_holds(&watch, 5)));
+	watch.when.is_signed = false;
 	watch.when.bit_shift = 3;
 	watch.when.bit_size = 2;
 	cr_assert(eq(u64, kt_watch_value(&watch, 0x10), 2));

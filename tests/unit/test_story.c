@@ -149,9 +149,8 @@ Test(story, what_ran_before_tells_whether_a_cpu_had_time)
 #define HOG(ns)     "{'pid': 8, 'comm': 'x', 'cpu': 0, 'address': '0x8', 'exec_ns': " ns "}"
 #define BEFORE(old) "{'name': 'half-watchdog', " CLOCK("100") ", 'tasks': [" old "]}"
 #define AFTER(ns)                                                                                  \
-	"{" KERNEL ", " CLOCK("1100") ", 'scx': {" STALL ", 'queues': [" USER                     \
-		"]}, 'cpus': [" CPU("0", "8", "x", "ext") "], 'tasks': [" HOG(ns) "," SPIN(        \
-			"90") "]}"
+	"{" KERNEL ", " CLOCK("1100") ", 'scx': {" STALL ", 'queues': [" USER "]}, 'cpus': [" CPU( \
+		"0", "8", "x", "ext") "], 'tasks': [" HOG(ns) "," SPIN("90") "]}"
 	static const struct {
 		const char *before, *after, *cause;
 	} cases[] = {
@@ -282,6 +281,76 @@ Test(story, tasks_of_others_do_not_count)
 	      "', 'exit_cpu': 1")
 
 /* The message names it, whoever has waited longer; where it was comes from the first snapshot. */
+/* Nothing of the kind was found yet: the story is of the scheduler that makes a task wait. */
+Test(story, before_an_error_it_is_of_the_scheduler_that_is_late)
+{
+#define FAMILY(kind)                                                                               \
+	"'schedulers': [{'name': 'parent', 'address': '0xa', 'exit_kind': 'SCX_EXIT_NONE', "       \
+	"'watchdog_timeout': 1000}, {'name': 'child', 'address': '0xb', 'exit_kind': '" kind       \
+	"', 'watchdog_timeout': 100}]"
+#define OF_CHILD(age)                                                                              \
+	"{'pid': 8, 'comm': 'late', 'class': 'ext', 'cpu': 0, 'runnable_for': " age                \
+	", 'scx': {'sched': '0xb', 'flags': ['SCX_TASK_QUEUED']}}"
+#define NONE "SCX_EXIT_NONE"
+	KT_JSON json_t *late = tell(REPORT(FAMILY(NONE), "", "", SPIN("60") "," OF_CHILD("50")));
+	KT_JSON json_t *early = tell(REPORT(FAMILY(NONE), "", "", SPIN("60") "," OF_CHILD("49")));
+	KT_JSON json_t *root = tell(REPORT(FAMILY(NONE), "", "", SPIN("600") "," OF_CHILD("50")));
+
+	EXPECT(late, "scheduler", "child");
+	EXPECT(late, "culprit.pid", "8");
+	EXPECT(late, "watchdog_ns", "400000000");
+	EXPECT(early, "scheduler", "parent");
+	EXPECT(early, "culprit", "null");
+	EXPECT(root, "scheduler", "parent");
+	EXPECT(root, "culprit.pid", "7");
+}
+
+/* When the message of the child is complete, its parent may have erred, too. */
+Test(story, the_message_is_that_of_the_same_scheduler)
+{
+	KT_JSON json_t *claimed = parse(REPORT(FAMILY("SCX_EXIT_ERROR"), "", "", ""));
+	KT_JSON json_t *told = parse(
+		"{'scx': {'schedulers': ["
+		"{'name': 'parent', 'address': '0xa', 'exit_info': {'kind': 'SCX_EXIT_ERROR', "
+		"'msg': 'of the parent'}}, {'name': 'child', 'address': '0xb', 'exit_info': "
+		"{'kind': 'SCX_EXIT_ERROR_STALL', 'msg': 'of the child'}}]}}");
+	const struct kt_story_reports reports = { .at = claimed, .told = told };
+	KT_JSON json_t *story = kt_story_make(&reports);
+
+	EXPECT(story, "scheduler", "child");
+	EXPECT(story, "kind", "SCX_EXIT_ERROR_STALL");
+	EXPECT(story, "message", "of the child");
+}
+
+Test(story, a_killed_program_is_the_culprit)
+{
+#define KILLED(reason, stack)                                                                      \
+	"{'kernel': {'jiffy_ns': 4000000}, 'name': 'k', 'reason': '" reason "', 'vcpu': 1, "       \
+	"'scx': {" SCHED("SCX_EXIT_UNREG", NO_INFO) "}, 'cpus': [" CPU(                            \
+		"0", "9", "hog",                                                                   \
+		"rt") ", {'cpu': 1, 'task': {'pid': 8, 'comm': 'loader', 'class': 'ext'}, "        \
+		      "'stack': [" stack                                                           \
+		      "]}], 'tasks': [" SPIN(                                                      \
+			      "90") ", {'pid': 8, 'comm': 'loader', 'class': 'ext', 'cpu': 1, "    \
+				    "'on_cpu': true, 'runnable_for': null}]}"
+	KT_JSON json_t *story =
+		tell(KILLED("program-killed", "'scx_disable+0x1', 'bpf_scx_unreg+0x2'"));
+	KT_JSON json_t *claimed = tell(KILLED("exit-claimed", "'bpf_scx_unreg+0x2'"));
+
+	EXPECT(story, "kind", "SCX_EXIT_UNREG");
+	EXPECT(story, "cpu", "1");
+	EXPECT(story, "running.pid", "8");
+	EXPECT(story, "found_in.0", "bpf_scx_unreg");
+	EXPECT(story, "culprit.pid", "8");
+	EXPECT(story, "culprit.cpu", "1");
+	EXPECT(story, "culprit.cause", "killed");
+	EXPECT(story, "culprit.named", "false");
+	expect_line(story, "loader[8] is the scheduler's program, and was killed on CPU 1\n");
+	expect_line(story, "also waiting: spin[7] 360 ms\n");
+	/* Any other report is of a task that waits. */
+	EXPECT(claimed, "culprit.pid", "7");
+}
+
 Test(story, the_kernels_message_names_the_culprit)
 {
 	KT_JSON json_t *claimed = parse(

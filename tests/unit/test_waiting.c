@@ -57,8 +57,8 @@ Test(waiting, from_half_of_the_time_to_all_of_it, .init = make_kernel, .fini = f
 	static const struct {
 		uint64_t age;
 		bool is_found;
-	} cases[] = { { 0, false }, { 49, false }, { 50, true }, { 51, true },
-		      { 100, true }, { 101, false } };
+	} cases[] = { { 0, false }, { 49, false }, { 50, true },
+		      { 51, true }, { 100, true }, { 101, false } };
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		let_wait(2, cases[i].age);
@@ -85,4 +85,46 @@ Test(waiting, who_runs_or_sleeps_does_not_wait, .init = make_kernel, .fini = fre
 	let_wait(2, 80);
 	task_of(2)->scx.flags = 0;
 	cr_expect(eq(u32, find(), 0), "it is in no queue");
+}
+
+/* Each scheduler has its own tasks, since there is more than one at a time. */
+Test(waiting, tasks_of_another_scheduler_do_not_count, .init = make_kernel, .fini = free_kernel)
+{
+	let_wait(1, 90);
+	let_wait(2, 60);
+	task_of(1)->scx.sched = kernel.scheds[1];
+	task_of(2)->scx.sched = kernel.scheds[0];
+	cr_expect(eq(u32, find(), 2));
+	task_of(2)->scx.sched = kernel.scheds[1];
+	cr_expect(zero(u32, find()));
+}
+
+/* The value of jiffies_64, from now on, at which somebody will have waited for half of the time. */
+static uint64_t until(void)
+{
+	struct kt_err err = KT_ERR_NULL;
+	uint64_t jiffies = 0;
+
+	cr_assert(zero(int, kt_waiting_until(kernel.inspect, kernel.scheds[0], &jiffies, &err)),
+		  "%s", err.text);
+	return jiffies - NOW;
+}
+
+Test(waiting, half_of_the_time_comes_first_for_the_longest, .init = make_kernel,
+     .fini = free_kernel)
+{
+	/* Who begins to wait now is the first. */
+	cr_expect(eq(u64, until(), WATCHDOG / 2));
+	let_wait(1, 10);
+	cr_expect(eq(u64, until(), WATCHDOG / 2 - 10));
+	let_wait(3, 49);
+	cr_expect(eq(u64, until(), 1));
+	/* It is later than now, whoever has waited. */
+	let_wait(3, 50);
+	cr_expect(eq(u64, until(), 1));
+	let_wait(3, 100);
+	cr_expect(eq(u64, until(), 1));
+	/* Of another scheduler, or too late: the kernel tells. */
+	let_wait(3, 101);
+	cr_expect(eq(u64, until(), WATCHDOG / 2 - 10));
 }

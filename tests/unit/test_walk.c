@@ -146,6 +146,28 @@ Test(walk_tasks, flags_are_told_from_numbers, .init = begin, .fini = end)
 	json_decref(tasks);
 }
 
+static void begin_old(void)
+{
+	walk_kernel_init_as(&kernel, WALK_OLD);
+}
+
+/* Until Linux 7.0, a state is a number behind a shift, and has a name in an enum of its own. */
+Test(walk_tasks, states_of_an_old_kernel_have_names, .init = begin_old, .fini = end)
+{
+	json_t *tasks;
+
+	walk_at(&kernel, walk_task, kernel.tasks[2])->scx.flags = 2 << 8;
+	walk_at(&kernel, walk_task, kernel.tasks[3])->scx.flags = 8;
+	tasks = look("tasks", NULL);
+	expect_string(tasks, "0.scx.state", "SCX_TASK_ENABLED");
+	expect_string(tasks, "2.scx.state", "SCX_TASK_READY");
+	expect_string(tasks, "3.scx.state", "SCX_TASK_NONE");
+	cr_assert(eq(sz, json_array_size(at(tasks, "0.scx.flags")), 1));
+	expect_string(tasks, "0.scx.flags.0", "SCX_TASK_QUEUED");
+	expect_string(tasks, "3.scx.flags.0", "SCX_TASK_DEQD_FOR_SLEEP");
+	json_decref(tasks);
+}
+
 Test(walk_tasks, the_limit_is_said, .init = begin, .fini = end)
 {
 	struct kt_walk_limits limits = KT_WALK_LIMITS_DEFAULT;
@@ -250,6 +272,27 @@ Test(walk_scx, queues_have_their_tasks_but_no_cursors, .init = begin, .fini = en
 	cr_assert(eq(i64, number(queues, "3.tasks.0.pid"), 1));
 	cr_assert(eq(i64, number(queues, "3.tasks.1.pid"), 2));
 	cr_assert(eq(i64, number(queues, "3.tasks.1.dsq_vtime"), 101));
+	json_decref(scx);
+}
+
+static void begin_new(void)
+{
+	walk_kernel_init_as(&kernel, WALK_NEW);
+}
+
+/* From Linux 7.1 on, it is a member of a struct of the NUMA node. */
+Test(walk_scx, a_global_queue_may_lie_in_a_struct, .init = begin_new, .fini = end)
+{
+	json_t *scx = look("scx", NULL);
+
+	cr_assert(eq(sz, json_array_size(at(scx, "queues")), 5));
+	for (unsigned int i = 2; i <= 4; i += 2) {
+		const json_t *queue = json_array_get(at(scx, "queues"), i);
+
+		expect_string(queue, "kind", "global");
+		expect_string(queue, "id", "0x8000000000000001");
+		cr_assert(zero(sz, json_array_size(at(queue, "tasks"))));
+	}
 	json_decref(scx);
 }
 

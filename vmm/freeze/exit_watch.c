@@ -65,6 +65,8 @@ enum kt_exit_hit kt_exit_track_hit(struct kt_exit_track *track, const struct kt_
 		track->kind = value;
 		return KT_EXIT_CLAIMED;
 	}
+	if (!track->kind && value > kinds->done)
+		return KT_EXIT_LEAVES;
 	if (track->kind && !track->told && value == kinds->done) {
 		track->told = true;
 		return KT_EXIT_TOLD;

@@ -64,6 +64,7 @@ struct kt_exit_track {
 enum kt_exit_hit {
 	KT_EXIT_NOTHING, /* not an error, or one that is known already */
 	KT_EXIT_CLAIMED, /* an error was claimed: the state of the scheduler is untouched */
+	KT_EXIT_LEAVES,  /* an end that is no error was claimed, as by a detach */
 	KT_EXIT_TOLD,    /* its message is complete, and no task was moved yet */
 	KT_EXIT_STALE,   /* the scheduler is gone: the memory is another's */
 };

@@ -19,11 +19,16 @@
  * Each watch of the machine that is armed here has an entry in @slots, by the machine's number of
  * it: where the kernel keeps its schedulers (scx_root, and scx_sched_all where there are
  * sub-schedulers), the exit_kind of each scheduler, the time stamp that the watchdog writes when it
- * checks, and what the owner wants.
+ * checks, the state of the work that lets it check, and what the owner wants.
  *
  * A write to where schedulers are kept is a tick: the list is read again, and what has changed is
  * armed or disarmed. In a machine whose hits hang on instructions, all of this is repeatable. The
  * machine stands still when a watch is removed, so that the next tick can follow at once.
+ *
+ * The watchdog checks in a task of sched_ext. A scheduler that dispatches nothing starves that one,
+ * too, and no time stamp is written any more. The timer has queued the work then, and nobody takes
+ * it up: meanwhile jiffies_64 is watched, with the condition that a task has waited for half of the
+ * watchdog's time. At any other time, no hit of the tick is worth its milliseconds.
  *
  * A record of a scheduler outlives its watch: it says how the scheduler has ended.
  */
@@ -33,7 +38,7 @@
 #define STOP_LIMIT_NS (60 * KT_NSEC_PER_SEC)
 #define NAME_LEN      128u
 
-enum use { UNUSED, CHANGES, CHECKS, EXIT, OWNERS };
+enum use { UNUSED, CHANGES, CHECKS, WORK, LATE, EXIT, OWNERS };
 
 struct slot {
 	enum use use;
@@ -60,6 +65,8 @@ struct kt_freeze {
 	struct kt_freeze_config config;
 	struct slot slots[KT_WATCHES_MAX];
 	bool began; /* the first tick was made */
+	bool late_armed;
+	unsigned int late_number; /* of the watch of jiffies_64 */
 	bool has_kinds;
 	struct kt_exit_kinds kinds;
 	struct exit exits[RECORDS_MAX];
@@ -72,8 +79,8 @@ struct kt_freeze {
 
 static const char *const reason_names[] = {
 	[KT_FREEZE_CLAIMED] = "exit-claimed", [KT_FREEZE_TOLD] = "exit-told",
-	[KT_FREEZE_MISSED] = "exit-missed",   [KT_FREEZE_EARLY] = "half-watchdog",
-	[KT_FREEZE_WATCH] = "watch",
+	[KT_FREEZE_MISSED] = "exit-missed",   [KT_FREEZE_KILLED] = "program-killed",
+	[KT_FREEZE_EARLY] = "half-watchdog",  [KT_FREEZE_WATCH] = "watch",
 };
 
 const char *kt_freeze_reason_name(enum kt_freeze_reason reason)
@@ -148,7 +155,9 @@ static void tell_of_exit(struct kt_freeze *freeze, struct exit *exit, struct kt_
 	};
 
 	if (reason != KT_FREEZE_EARLY)
-		event.kind = kt_inspect_enum_name(inspect, "enum scx_exit_kind", exit->track.kind);
+		event.kind =
+			kt_inspect_enum_name(inspect, "enum scx_exit_kind",
+					     reason == KT_FREEZE_KILLED ? value : exit->track.kind);
 	if (event.captures)
 		kt_dual_took(&exit->dual, act, freeze->config.hit(freeze->config.data, &event));
 }
@@ -334,6 +343,43 @@ static int tick_once(struct kt_freeze *freeze, struct kt_inspect *inspect,
 	return r;
 }
 
+/* Whether the watches are too few to have the early captures made by hits. */
+static bool is_polled(const struct kt_freeze *freeze)
+{
+	return freeze->config.wants_early && freeze->config.watches_max <= KT_FREEZE_RESERVED;
+}
+
+/* Whether the early capture of a scheduler has still to be made. */
+static bool wants_early(const struct exit *exit)
+{
+	return exit->armed && !exit->track.kind && exit->dual.wants_early &&
+	       exit->dual.state == KT_DUAL_IDLE;
+}
+
+/* Once a task has waited for half of the watchdog's time, that is captured. */
+static void on_check(struct kt_freeze *freeze, struct kt_inspect *inspect, unsigned int vcpu)
+{
+	for (size_t i = 0; i < freeze->n_exits; i++) {
+		struct exit *exit = &freeze->exits[i];
+		uint32_t pid;
+
+		if (wants_early(exit) &&
+		    kt_waiting_find(inspect, exit->track.sched, &pid, &freeze->err) > 0)
+			tell_of_exit(freeze, exit, inspect, KT_FREEZE_EARLY, pid, vcpu);
+	}
+}
+
+static bool somebody_waits(const struct kt_freeze *freeze, struct kt_inspect *inspect)
+{
+	uint32_t pid;
+
+	for (size_t i = 0; i < freeze->n_exits; i++)
+		if (wants_early(&freeze->exits[i]) &&
+		    kt_waiting_find(inspect, freeze->exits[i].track.sched, &pid, NULL) > 0)
+			return true;
+	return false;
+}
+
 bool kt_freeze_is_due(struct kt_freeze *freeze)
 {
 	struct tick tick = { .scheds = NULL };
@@ -343,7 +389,7 @@ bool kt_freeze_is_due(struct kt_freeze *freeze)
 	if (!freeze->has_kinds || find_kernel(freeze, &inspect, NULL) < 0 ||
 	    look(freeze, inspect, &tick, NULL) < 0)
 		return false;
-	due = tick.what != KT_EXIT_HOLD;
+	due = tick.what != KT_EXIT_HOLD || (is_polled(freeze) && somebody_waits(freeze, inspect));
 	for (size_t i = 0; i < tick.n_last; i++) {
 		const struct exit *exit = &freeze->exits[tick.indices[i]];
 
@@ -379,9 +425,12 @@ static int begin(struct kt_freeze *freeze, struct kt_inspect *inspect, uint64_t 
 	r = watch_variable(freeze, inspect, "scx_root", 8, CHANGES, deadline_ns, reterr)
 		    ?: watch_variable(freeze, inspect, "scx_sched_all", 16, CHANGES, deadline_ns,
 				      reterr);
+	/* The first word of a work is its state. */
 	if (r == 0 && freeze->config.wants_early)
 		r = watch_variable(freeze, inspect, "scx_watchdog_timestamp", 8, CHECKS,
-				   deadline_ns, reterr);
+				   deadline_ns, reterr)
+			    ?: watch_variable(freeze, inspect, "scx_watchdog_work", 8, WORK,
+					      deadline_ns, reterr);
 	return r;
 }
 
@@ -400,6 +449,8 @@ int kt_freeze_tick(struct kt_freeze *freeze, uint64_t deadline_ns, struct kt_err
 	do {
 		r = r ?: tick_once(freeze, inspect, &tick, deadline_ns, reterr);
 	} while (r == 0 && tick == KT_EXIT_REBIND);
+	if (r == 0 && is_polled(freeze))
+		on_check(freeze, inspect, 0);
 	return r;
 }
 
@@ -500,6 +551,19 @@ static bool lives(struct kt_inspect *inspect, uint64_t kva)
 	return false;
 }
 
+/*
+ * Whether the task on a CPU dies of a signal. The last reference to a scheduler goes with its
+ * program then, in the midst of that task's end. The low bits of an exit code are the signal.
+ */
+static bool dies_of_signal(struct kt_inspect *inspect, unsigned int cpu)
+{
+	uint64_t code = 0;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "runqueues[cpu %u].curr->signal->group_exit_code", cpu);
+	return kt_inspect_value(inspect, path, &code, NULL) == 0 && code & 0x7f;
+}
+
 static void on_exit_kind(struct kt_freeze *freeze, struct exit *exit, struct kt_inspect *inspect,
 			 const struct kt_machine_stop *stop)
 {
@@ -508,6 +572,10 @@ static void on_exit_kind(struct kt_freeze *freeze, struct exit *exit, struct kt_
 	switch (kt_exit_track_hit(&exit->track, &freeze->kinds, lives(inspect, exit->track.sched),
 				  value)) {
 	case KT_EXIT_NOTHING:
+		break;
+	case KT_EXIT_LEAVES:
+		if (dies_of_signal(inspect, stop->vcpu))
+			tell_of_exit(freeze, exit, inspect, KT_FREEZE_KILLED, value, stop->vcpu);
 		break;
 	case KT_EXIT_CLAIMED:
 		tell_of_exit(freeze, exit, inspect, KT_FREEZE_CLAIMED, value, stop->vcpu);
@@ -522,17 +590,69 @@ static void on_exit_kind(struct kt_freeze *freeze, struct exit *exit, struct kt_
 	}
 }
 
-/* The watchdog is about to check: once a task has waited half of its time, that is captured. */
-static void on_check(struct kt_freeze *freeze, struct kt_inspect *inspect, unsigned int vcpu)
+static void disarm_late(struct kt_freeze *freeze)
 {
-	for (size_t i = 0; i < freeze->n_exits; i++) {
-		struct exit *exit = &freeze->exits[i];
-		uint32_t pid;
+	if (!freeze->late_armed)
+		return;
+	freeze->late_armed = false;
+	(void)disarm(freeze, freeze->late_number, kt_now_ns() + STOP_LIMIT_NS, &freeze->err);
+}
 
-		if (exit->armed && !exit->track.kind && exit->dual.state == KT_DUAL_IDLE &&
-		    kt_waiting_find(inspect, exit->track.sched, &pid, &freeze->err) > 0)
-			tell_of_exit(freeze, exit, inspect, KT_FREEZE_EARLY, pid, vcpu);
+/* The first moment at which an early capture may be due; 0: there is none to be made. */
+static uint64_t find_moment(struct kt_freeze *freeze, struct kt_inspect *inspect)
+{
+	uint64_t first = 0;
+
+	for (size_t i = 0; i < freeze->n_exits; i++) {
+		const struct exit *exit = &freeze->exits[i];
+		uint64_t jiffies;
+
+		if (wants_early(exit) &&
+		    kt_waiting_until(inspect, exit->track.sched, &jiffies, &freeze->err) == 0)
+			first = first ? KT_MIN(first, jiffies) : jiffies;
 	}
+	return first;
+}
+
+static void arm_late(struct kt_freeze *freeze, struct kt_inspect *inspect)
+{
+	struct kt_watch watch = {
+		.len = 8,
+		.when = { .compare = KT_WATCH_GE, .number = find_moment(freeze, inspect) },
+	};
+
+	if (!watch.when.number ||
+	    kt_inspect_symbol(inspect, "jiffies_64", &watch.address, &freeze->err) < 0)
+		return;
+	freeze->late_armed = arm(freeze, &watch, LATE, 0, &freeze->late_number,
+				 kt_now_ns() + STOP_LIMIT_NS, &freeze->err) == 0;
+}
+
+static void on_late(struct kt_freeze *freeze, struct kt_inspect *inspect, unsigned int vcpu)
+{
+	disarm_late(freeze);
+	on_check(freeze, inspect, vcpu);
+	arm_late(freeze, inspect);
+}
+
+/*
+ * Whether the timer has queued the work, and no worker has taken it up (Linux:
+ * kernel/workqueue.c, insert_work() and set_work_pool_and_clear_pending()).
+ */
+static bool is_queued(struct kt_inspect *inspect, uint64_t data)
+{
+	int64_t pending, queue;
+
+	return kt_inspect_has_enumerator(inspect, "WORK_STRUCT_PENDING", &pending) &&
+	       kt_inspect_has_enumerator(inspect, "WORK_STRUCT_PWQ", &queue) &&
+	       !(~data & (uint64_t)(pending | queue));
+}
+
+static void on_work(struct kt_freeze *freeze, struct kt_inspect *inspect, uint64_t data)
+{
+	disarm_late(freeze);
+	if (is_queued(inspect, data))
+		arm_late(freeze, inspect);
 }
 
 static void on_watch(struct kt_freeze *freeze, size_t index, struct kt_inspect *inspect,
@@ -568,6 +688,12 @@ void kt_freeze_on_stopped(struct kt_freeze *freeze, const struct kt_machine_stop
 		break;
 	case CHECKS:
 		on_check(freeze, inspect, stop->vcpu);
+		break;
+	case WORK:
+		on_work(freeze, inspect, stop->value);
+		break;
+	case LATE:
+		on_late(freeze, inspect, stop->vcpu);
 		break;
 	case EXIT:
 		on_exit_kind(freeze, &freeze->exits[slot.index], inspect, stop);

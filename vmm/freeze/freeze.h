@@ -23,11 +23,12 @@ enum kt_freeze_reason {
 	KT_FREEZE_CLAIMED, /* a scheduler's error has just been claimed: its state is untouched */
 	KT_FREEZE_TOLD,    /* the message of the error is complete */
 	KT_FREEZE_MISSED,  /* a scheduler had erred before it was watched */
-	KT_FREEZE_EARLY,   /* a task has waited for half of the watchdog's time */
-	KT_FREEZE_WATCH,   /* a watch of the owner was hit */
+	KT_FREEZE_KILLED, /* the program of a scheduler was killed, and takes the scheduler along */
+	KT_FREEZE_EARLY,  /* a task has waited for half of the watchdog's time */
+	KT_FREEZE_WATCH,  /* a watch of the owner was hit */
 };
 
-/* "exit-claimed", "exit-told", "exit-missed", "half-watchdog", "watch" */
+/* "exit-claimed", "exit-told", "exit-missed", "program-killed", "half-watchdog", "watch" */
 const char *kt_freeze_reason_name(enum kt_freeze_reason reason);
 
 struct kt_freeze_event {

@@ -39,32 +39,73 @@ static void close_tasks(struct kt_tasks **tasks)
 	(void)kt_tasks_close(*tasks);
 }
 
-int kt_waiting_find(struct kt_inspect *inspect, uint64_t sched, uint32_t *ret_pid,
-		    struct kt_err *reterr)
+/* What the tasks of a scheduler wait for, in jiffies. */
+struct wait {
+	uint64_t now, timeout;
+	uint64_t longest; /* 0: nobody waits */
+	uint32_t pid;     /* of the task that has waited longest */
+};
+
+/* A task that has waited for longer than the watchdog lets it is an error that the kernel tells. */
+static void find_longest(struct kt_tasks *tasks, uint64_t sched, int64_t queued, struct wait *wait)
+{
+	struct kt_task task;
+
+	for (unsigned int i = 0; i < TASKS_MAX; i++) {
+		int r = kt_tasks_next(tasks, &task, NULL);
+		uint64_t age;
+
+		if (r == 0 || r == -ENODEV)
+			return;
+		age = wait->now - task.scx.runnable_at;
+		if (r < 0 || !is_waiting(&task, sched, queued) || age > wait->timeout ||
+		    age < wait->longest)
+			continue;
+		wait->longest = age;
+		wait->pid = task.pid;
+	}
+}
+
+static int measure(struct kt_inspect *inspect, uint64_t sched, struct wait *ret,
+		   struct kt_err *reterr)
 {
 	KT_CLEANUP(close_tasks) struct kt_tasks *tasks = NULL;
-	uint64_t jiffies, timeout, longest = 0;
 	int64_t queued = 1;
-	struct kt_task task;
-	int r = read_watchdog(inspect, sched, &timeout, reterr)
-			?: kt_inspect_value(inspect, "jiffies_64", &jiffies, reterr)
-			?: kt_tasks_open(inspect, &tasks, reterr);
+	int r;
 
+	*ret = (struct wait){ .longest = 0 };
+	r = read_watchdog(inspect, sched, &ret->timeout, reterr)
+		    ?: kt_inspect_value(inspect, "jiffies_64", &ret->now, reterr)
+		    ?: kt_tasks_open(inspect, &tasks, reterr);
 	if (r < 0)
 		return r;
 	(void)kt_inspect_has_enumerator(inspect, "SCX_TASK_QUEUED", &queued);
-	for (unsigned int i = 0; i < TASKS_MAX; i++) {
-		uint64_t age;
+	find_longest(tasks, sched, queued, ret);
+	return 0;
+}
 
-		r = kt_tasks_next(tasks, &task, NULL);
-		if (r == 0 || r == -ENODEV)
-			break;
-		age = jiffies - task.scx.runnable_at;
-		if (r < 0 || !is_waiting(&task, sched, queued) || age > timeout || age < longest)
-			continue;
-		longest = age;
-		*ret_pid = task.pid;
-	}
+int kt_waiting_find(struct kt_inspect *inspect, uint64_t sched, uint32_t *ret_pid,
+		    struct kt_err *reterr)
+{
+	struct wait wait;
+	int r = measure(inspect, sched, &wait, reterr);
+
+	if (r < 0)
+		return r;
+	*ret_pid = wait.pid;
 	/* Exactly half counts: the kernel checks at every half, and would err at the next check. */
-	return longest && longest >= timeout / 2;
+	return wait.longest && wait.longest >= wait.timeout / 2;
+}
+
+int kt_waiting_until(struct kt_inspect *inspect, uint64_t sched, uint64_t *ret_jiffies,
+		     struct kt_err *reterr)
+{
+	struct wait wait;
+	int r = measure(inspect, sched, &wait, reterr);
+
+	if (r < 0)
+		return r;
+	*ret_jiffies = wait.now + KT_MAX(wait.timeout / 2 - KT_MIN(wait.longest, wait.timeout / 2),
+					 UINT64_C(1));
+	return 0;
 }

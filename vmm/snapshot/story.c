@@ -15,12 +15,13 @@
  * another type, is one that is not known. Of every array, the first ITEMS_MAX elements count, so
  * that the time is bounded, too.
  *
- * The culprit is the task that the kernel's message names, if there is such a task, and otherwise
- * the one that has waited longest. Why it waited follows from what the CPUs run on which it could:
- * a class above sched_ext has them, other tasks of the scheduler do, or one of them has time, and
- * then the scheduler has forgotten the task.
+ * The culprit is the scheduler's program, if that was killed; else the task that the message of the
+ * kernel names, if there is such a task; else the one that has waited longest. Why that is, is told
+ * by what the CPUs run on which it could: a class above sched_ext has them, other tasks of the
+ * scheduler do, or one of them has time, and then the scheduler has forgotten the task.
  */
 
+#define KILLED    "program-killed" /* the reason of a report, of vmm/freeze/ */
 #define ITEMS_MAX 1024u
 #define MOMENT    2   /* jiffies: tasks that the tick has woken wait for less */
 #define MASK_CPUS 64u /* whose bits are in a report */
@@ -82,16 +83,81 @@ static bool has_erred(const json_t *sched)
 	       (*claimed && strcmp(claimed, "SCX_EXIT_NONE") && strcmp(claimed, "SCX_EXIT_DONE"));
 }
 
-/* The scheduler that has erred; else the root, which is the first. */
+/* What the kernel counts as waiting has this flag; a kernel whose types lack it has none. */
+static bool is_queued(const json_t *task)
+{
+	const json_t *flags = json_object_get(json_object_get(task, "scx"), "flags");
+
+	for (size_t i = 0; i < count(flags); i++)
+		if (!strcmp(json_string_value(json_array_get(flags, i)) ?: "", "SCX_TASK_QUEUED"))
+			return true;
+	return !json_array_size(flags);
+}
+
+static const json_t *schedulers_of(const json_t *report)
+{
+	return json_object_get(json_object_get(report, "scx"), "schedulers");
+}
+
+static const json_t *sched_at(const json_t *report, const char *address)
+{
+	const json_t *scheds = schedulers_of(report);
+
+	for (size_t i = 0; *address && i < count(scheds); i++)
+		if (!strcmp(kt_json_str(json_array_get(scheds, i), "address"), address))
+			return json_array_get(scheds, i);
+	return NULL;
+}
+
+/* In jiffies; 0: unknown. Since Linux 7.1, each scheduler has its own. */
+static json_int_t patience_of(const json_t *report, const json_t *sched)
+{
+	const json_t *scx = json_object_get(report, "scx");
+	json_int_t jiffies =
+		number_of(sched, "watchdog_timeout", number_of(scx, "watchdog_timeout", 0));
+
+	return KT_MAX(jiffies, 0);
+}
+
+/* The scheduler of the task that has waited longest, if that is half of its watchdog's time. */
+static const json_t *find_late(const json_t *report)
+{
+	const json_t *tasks = json_object_get(report, "tasks"), *late = NULL;
+	json_int_t longest = 0;
+
+	for (size_t i = 0; i < count(tasks); i++) {
+		const json_t *task = json_array_get(tasks, i), *sched;
+		json_int_t age = number_of(task, "runnable_for", -1);
+
+		if (age <= longest || !is_queued(task))
+			continue;
+		sched = sched_at(report, kt_json_str(json_object_get(task, "scx"), "sched"));
+		if (!sched || age < patience_of(report, sched) / 2)
+			continue;
+		longest = age;
+		late = sched;
+	}
+	return late;
+}
+
+/* The scheduler that has erred; else one that makes a task wait; else the root, the first. */
 static const json_t *find_sched(const json_t *report)
 {
-	const json_t *scheds = json_object_get(json_object_get(report, "scx"), "schedulers");
-	const json_t *first = json_array_get(scheds, 0);
+	const json_t *scheds = schedulers_of(report), *first = json_array_get(scheds, 0), *late;
 
 	for (size_t i = 0; i < count(scheds); i++)
 		if (has_erred(json_array_get(scheds, i)))
 			return json_array_get(scheds, i);
+	late = find_late(report);
+	if (late)
+		return late;
 	return json_is_object(first) && json_object_get(first, "name") ? first : NULL;
+}
+
+/* The same scheduler where its message is complete. By then, others may have erred, too. */
+static const json_t *find_told(const json_t *told, const json_t *sched)
+{
+	return sched_at(told, kt_json_str(sched, "address")) ?: find_sched(told);
 }
 
 static const json_t *exit_info(const struct teller *teller)
@@ -117,17 +183,6 @@ static bool belongs(const struct teller *teller, const json_t *task)
 	const char *sched = kt_json_str(json_object_get(task, "scx"), "sched");
 
 	return !*sched || !strcmp(sched, kt_json_str(teller->sched, "address"));
-}
-
-/* What the kernel counts as waiting has this flag; a kernel whose types lack it has none. */
-static bool is_queued(const json_t *task)
-{
-	const json_t *flags = json_object_get(json_object_get(task, "scx"), "flags");
-
-	for (size_t i = 0; i < count(flags); i++)
-		if (!strcmp(json_string_value(json_array_get(flags, i)) ?: "", "SCX_TASK_QUEUED"))
-			return true;
-	return !json_array_size(flags);
 }
 
 /* How many jiffies a task has waited; -1: it does not. */
@@ -253,8 +308,10 @@ static json_t *task_json(const struct teller *teller, const json_t *report, cons
 static json_int_t found_by(const struct teller *teller)
 {
 	const json_t *at = teller->reports->at;
+	const char *reason = kt_json_str(at, "reason");
 
-	if (!strcmp(kt_json_str(at, "reason"), "exit-claimed") && number_of(at, "vcpu", -1) >= 0)
+	if ((!strcmp(reason, "exit-claimed") || !strcmp(reason, KILLED)) &&
+	    number_of(at, "vcpu", -1) >= 0)
 		return number_of(at, "vcpu", -1);
 	return number_of(exit_info(teller), "exit_cpu", -1);
 }
@@ -515,6 +572,16 @@ static size_t find_waiting(const struct teller *teller, const json_t **ret_tasks
 	return n || !teller->stalled ? n : list_waiting(teller, 0, ret_tasks, ret_more);
 }
 
+/* The scheduler's program, whose end has taken it along; NULL: it was not killed. */
+static const json_t *killed_task(const struct teller *teller)
+{
+	const json_t *at = teller->reports->at, *cpu = cpu_of(at, found_by(teller));
+
+	if (strcmp(kt_json_str(at, "reason"), KILLED))
+		return NULL;
+	return find_task(at, number_of(json_object_get(cpu, "task"), "pid", -1));
+}
+
 /* @task as it was when the error was claimed; what moved it since is not its story. */
 static json_t *culprit_json(const struct teller *teller, const json_t *task, bool named)
 {
@@ -522,7 +589,9 @@ static json_t *culprit_json(const struct teller *teller, const json_t *task, boo
 	json_t *json = task_json(teller, report, task);
 	const json_t *queue = find_queue(report, kt_json_str(json_object_get(task, "scx"), "dsq"));
 	struct chances chances = find_chances(teller->reports, task, queue);
-	const char *cause = waited(teller, task) >= 0 ? cause_of(&chances) : NULL;
+	const char *cause = task == killed_task(teller) ? "killed"
+			    : waited(teller, task) >= 0 ? cause_of(&chances)
+							: NULL;
 
 	if (!json)
 		return NULL;
@@ -536,11 +605,14 @@ static json_t *culprit_json(const struct teller *teller, const json_t *task, boo
 
 static json_t *find_culprit(const struct teller *teller, const json_t *const *waiting, size_t n)
 {
+	const json_t *killed = killed_task(teller);
 	const struct kt_story_reports *reports = teller->reports;
 	const char *message = kt_json_str(exit_info(teller), "msg");
 	const json_t *named =
 		named_task(reports->at, message) ?: named_task(reports->told, message);
 
+	if (killed)
+		return culprit_json(teller, killed, false);
 	if (named)
 		return culprit_json(teller, named, true);
 	return n ? culprit_json(teller, waiting[0], false) : json_null();
@@ -606,7 +678,8 @@ static bool is_messenger(const char *frame)
 {
 	static const char *const NAMES[] = { "scx_claim_exit+", "scx_vexit+",   "scx_exit+",
 					     "__scx_exit+",     "scx_error+",   "scx_verror+",
-					     "scx_exit_bstr+",  "scx_kf_exit+", "__scx_error+" };
+					     "scx_exit_bstr+",  "scx_kf_exit+", "__scx_error+",
+					     "scx_disable+" };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(NAMES); i++)
 		if (!strncmp(frame, NAMES[i], strlen(NAMES[i])))
@@ -645,7 +718,7 @@ static json_t *found_in(const struct teller *teller)
 	const json_t *report = teller->reports->at;
 	const json_t *stack = json_object_get(cpu_of(report, found_by(teller)), "stack");
 	json_t *array = json_array();
-	bool claims = false;
+	bool claims = killed_task(teller);
 
 	for (size_t i = 0; i < count(stack); i++) {
 		const char *frame = json_string_value(json_array_get(stack, i)) ?: "";
@@ -661,14 +734,6 @@ static json_t *found_in(const struct teller *teller)
 }
 
 /* ---- All ---- */
-
-/* Since Linux 7.1, each scheduler has its own. */
-static json_int_t watchdog_of(const struct teller *teller)
-{
-	const json_t *scx = json_object_get(teller->reports->at ?: teller->reports->told, "scx");
-
-	return number_of(teller->sched, "watchdog_timeout", number_of(scx, "watchdog_timeout", 0));
-}
 
 static json_t *waiting_json(const struct teller *teller, const json_t *const *tasks, size_t n)
 {
@@ -720,15 +785,14 @@ json_t *kt_story_make(const struct kt_story_reports *reports)
 	struct teller teller = {
 		.reports = reports,
 		.sched = find_sched(first),
-		.told = find_sched(reports->told),
 		.jiffy_ns = KT_MAX(number_of(kernel, "jiffy_ns", 0), 0),
 	};
 
-	teller.told = teller.told ?: teller.sched;
+	teller.told = find_told(reports->told, teller.sched) ?: teller.sched;
 	teller.sched = teller.sched ?: teller.told;
 	if (!teller.sched)
 		return json_null();
-	teller.patience = KT_MAX(watchdog_of(&teller), 0);
+	teller.patience = patience_of(first, teller.sched);
 	teller.stalled = strstr(kind_of(&teller), "STALL") != NULL;
 	return tell(&teller);
 }

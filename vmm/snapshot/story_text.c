@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "util/cleanup.h"
-#include "wire/json.h"
 #include "util/clock.h"
 #include "vmm/snapshot/story.h"
+#include "wire/json.h"
 
 /*
  * A story as lines of text: the scheduler, who found the error, the culprit and why it waited, who
@@ -107,13 +107,20 @@ static void put_task(FILE *out, const json_t *task)
 	(void)fputs(*class ? ")" : "", out);
 }
 
+static bool is_killed(const json_t *culprit)
+{
+	return !strcmp(kt_json_str(culprit, "cause"), "killed");
+}
+
+/* That a killed program's end was claimed where it died, is told with the culprit. */
 static void put_found(FILE *out, const json_t *story)
 {
 	const json_t *frames = json_object_get(story, "found_in");
 	const json_t *running = json_object_get(story, "running");
 	size_t n = KT_MIN(json_array_size(frames), (size_t)KT_STORY_FRAMES);
 
-	if (number_of(story, "cpu") < 0 || !*kt_json_str(story, "kind"))
+	if (number_of(story, "cpu") < 0 || !*kt_json_str(story, "kind") ||
+	    is_killed(json_object_get(story, "culprit")))
 		return;
 	(void)fprintf(out, "found by CPU %" JSON_INTEGER_FORMAT, number_of(story, "cpu"));
 	if (json_is_object(running)) {
@@ -190,6 +197,13 @@ static void put_culprit(FILE *out, const json_t *culprit)
 	if (!json_is_object(culprit))
 		return;
 	put_name(out, culprit);
+	if (is_killed(culprit)) {
+		(void)fprintf(out,
+			      " is the scheduler's program, and was killed on CPU "
+			      "%" JSON_INTEGER_FORMAT "\n",
+			      number_of(culprit, "cpu"));
+		return;
+	}
 	if (number_of(culprit, "target_cpu") >= 0)
 		(void)fprintf(out,
 			      " was sent to CPU %" JSON_INTEGER_FORMAT
