@@ -21,6 +21,7 @@
 #include "util/clock.h"
 #include "util/io.h"
 #include "vmm/kvm/probe.h"
+#include "vmm/kvm/snapshot.h"
 #include "vmm/qemu/plugin.h"
 #include "wire/json.h"
 
@@ -221,7 +222,6 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 				"--accel kvm is used as asked, but: %s; stock kernels may not boot",
 				kvm->reason);
 		host->accel = KT_ACCEL_KVM;
-		(void)snprintf(host->accel_text, sizeof(host->accel_text), "kvm");
 		return 0;
 	}
 	host->accel = KT_ACCEL_TCG;
@@ -239,10 +239,49 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 	return 0;
 }
 
-/* With --accel tcg, KVM is not measured at all. */
-int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
-		  struct kt_err *reterr)
+/* Another processor or kernel may have other registers than those that a state holds. */
+static unsigned int processor_hash(void)
 {
+	KT_CLOSE int cpu_fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+	char hash[KT_HOST_HASH_LEN + 1], cpuinfo[8192];
+	struct utsname name = { 0 };
+	ssize_t n = cpu_fd < 0 ? 0 : read(cpu_fd, cpuinfo, sizeof(cpuinfo) - 1);
+
+	cpuinfo[KT_MAX(n, 0)] = '\0';
+	(void)uname(&name);
+	kt_host_hash("", name.release, cpuinfo, hash);
+	hash[8] = '\0';
+	return (unsigned int)strtoul(hash, NULL, 16);
+}
+
+/* Sets the virtual machine monitor of @host, whose accelerator is known. */
+static void choose_vmm(enum kt_vmm_choice choice, struct kt_host *host)
+{
+	host->vmm = host->accel == KT_ACCEL_KVM && choice == KT_VMM_CHOICE_KVM ? KT_VMM_KVM
+									       : KT_VMM_QEMU;
+	host->vmm_major = host->vmm == KT_VMM_KVM ? KT_KVM_STATE_VERSION : host->qemu.major;
+	host->vmm_minor = host->vmm == KT_VMM_KVM ? processor_hash() : host->qemu.minor;
+	if (host->accel == KT_ACCEL_KVM)
+		(void)snprintf(host->accel_text, sizeof(host->accel_text), "kvm, vmm: %s",
+			       kt_vmm_name(host->vmm));
+}
+
+/* Without QEMU its path is "", which the native machine does not need. */
+static int find_qemu(const char *name, json_t *cache, struct kt_host *host, bool *changed,
+		     struct kt_err *reterr)
+{
+	int r = kt_qemu_find(name ?: KT_QEMU_DEFAULT, &host->qemu, reterr);
+
+	if (r < 0)
+		host->qemu.path[0] = '\0';
+	return r ?: probe_qemu(cache, &host->qemu, changed, reterr);
+}
+
+/* With --accel tcg, KVM is not measured at all. */
+int kt_host_probe(enum kt_accel_choice choice, enum kt_vmm_choice vmm, const char *qemu,
+		  struct kt_host *ret_host, struct kt_err *reterr)
+{
+	bool native = vmm == KT_VMM_CHOICE_KVM;
 	KT_FREE char *dir = NULL, *path = NULL;
 	struct kt_kvm_probe kvm = { .usable = false };
 	struct kt_host host = { 0 };
@@ -251,21 +290,21 @@ int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host 
 	bool changed = false;
 	int r;
 
-	r = kt_qemu_find(qemu ?: KT_QEMU_DEFAULT, &host.qemu, reterr);
-	if (r < 0)
-		return r;
+	if (native && choice == KT_ACCEL_CHOICE_AUTO)
+		choice = KT_ACCEL_CHOICE_KVM;
 	(void)kt_cache_path("", &dir, NULL);
 	path = dir ? kt_format("%s/" CACHE_FILE, dir) : NULL;
 	hash_host(host_hash);
 	cache = cache_load(path, host_hash);
 	if (!cache)
 		return kt_err_oom(reterr);
-	r = probe_qemu(cache, &host.qemu, &changed, reterr);
-	if (r < 0)
+	r = find_qemu(qemu, cache, &host, &changed, reterr);
+	if (r < 0 && !native)
 		return r;
 	if (choice != KT_ACCEL_CHOICE_TCG)
 		probe_kvm(cache, &kvm, &changed);
 	r = choose_accel(choice, &kvm, &host, reterr);
+	choose_vmm(vmm, &host);
 	if (r == 0 && host.accel == KT_ACCEL_TCG)
 		host.tsc_mhz = probe_tsc(cache, &changed);
 	if (r == 0 && host.accel == KT_ACCEL_TCG)

@@ -18,9 +18,22 @@ enum kt_accel_choice {
 	KT_ACCEL_CHOICE_KVM, /* with a note if it does not run at hardware speed */
 };
 
+/* Which virtual machine monitor the user asked for. */
+enum kt_vmm_choice {
+	KT_VMM_CHOICE_AUTO, /* the native machine with KVM, QEMU otherwise; the default */
+	KT_VMM_CHOICE_QEMU,
+	KT_VMM_CHOICE_KVM, /* the native machine, and so KVM */
+};
+
 struct kt_host {
-	struct kt_qemu_program qemu; /* found, with its version */
+	struct kt_qemu_program qemu; /* found, with its version; its path is "" if there is none */
 	enum kt_accel accel;         /* the accelerator to use */
+	enum kt_vmm vmm;             /* the virtual machine monitor to use */
+	/*
+	 * Its version: QEMU's, or that of the native machine's state and of the host's processor
+	 * and kernel. Another one may not understand a state.
+	 */
+	unsigned int vmm_major, vmm_minor;
 	unsigned int tsc_mhz;        /* of the host's TSC, which TCG shows to guests; 0 with KVM */
 	bool repeatable;             /* machines with virtual time can serve host calls */
 	bool tcg_single_thread;      /* this QEMU is safe only with one thread for all vCPUs */
@@ -32,10 +45,11 @@ struct kt_host {
  * Finds QEMU and chooses the accelerator. @qemu is a path or a name in PATH; NULL: KT_QEMU_DEFAULT.
  * What is slow to measure (KVM's and the TSC's speed, QEMU's version) is kept in the cache until
  * kt_host_hash() or the program changes. Returns 0, -ENOENT when there is no QEMU, -ENODEV when
- * @choice is KVM and /dev/kvm cannot be opened, or another negative errno.
+ * @choice is KVM and /dev/kvm cannot be opened, or another negative errno. The native machine needs
+ * no QEMU.
  */
-int kt_host_probe(enum kt_accel_choice choice, const char *qemu, struct kt_host *ret_host,
-		  struct kt_err *reterr);
+int kt_host_probe(enum kt_accel_choice choice, enum kt_vmm_choice vmm, const char *qemu,
+		  struct kt_host *ret_host, struct kt_err *reterr);
 
 #define KT_HOST_HASH_LEN 32u /* hexadecimal digits */
 

@@ -188,8 +188,8 @@ static const struct kt_machine_events machine_events = {
 	.exited = on_exited,
 };
 
-int kt_link_new(struct kt_loop *loop, const struct kt_link_events *events, void *data,
-		struct kt_link **ret_link, struct kt_err *reterr)
+int kt_link_new(struct kt_loop *loop, enum kt_vmm vmm, const struct kt_link_events *events,
+		void *data, struct kt_link **ret_link, struct kt_err *reterr)
 {
 	struct kt_link *link = calloc(1, sizeof(*link));
 	int r;
@@ -200,7 +200,7 @@ int kt_link_new(struct kt_loop *loop, const struct kt_link_events *events, void 
 	link->data = data;
 	link->loop = loop;
 	link->deadline = (struct kt_timer){ .fn = on_deadline, .data = link };
-	r = kt_machine_new(loop, &machine_events, link, &link->machine, reterr);
+	r = kt_machine_new(loop, vmm, &machine_events, link, &link->machine, reterr);
 	if (r < 0) {
 		free(link);
 		return r;

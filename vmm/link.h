@@ -47,8 +47,8 @@ struct kt_link_position {
  * Makes a link and its machine, which is not started. @loop, @events and @data are borrowed for the
  * life of the link. Returns 0 or -ENOMEM.
  */
-int kt_link_new(struct kt_loop *loop, const struct kt_link_events *events, void *data,
-		struct kt_link **ret_link, struct kt_err *reterr);
+int kt_link_new(struct kt_loop *loop, enum kt_vmm vmm, const struct kt_link_events *events,
+		void *data, struct kt_link **ret_link, struct kt_err *reterr);
 
 /* Destroys the machine too. NULL is allowed. Returns NULL, to be stored back. */
 struct kt_link *kt_link_free(struct kt_link *link);

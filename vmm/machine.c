@@ -2,6 +2,7 @@
 #include "vmm/machine.h"
 
 #include "util/cleanup.h"
+#include "vmm/kvm/machine.h"
 #include "vmm/qemu/qemu.h"
 
 /* Forwards each operation to the backend; the only file that chooses one. */
@@ -13,9 +14,18 @@ const char *kt_accel_name(enum kt_accel accel)
 	return names[accel];
 }
 
-int kt_machine_new(struct kt_loop *loop, const struct kt_machine_events *events, void *data,
-		   struct kt_machine **ret_machine, struct kt_err *reterr)
+const char *kt_vmm_name(enum kt_vmm vmm)
 {
+	static const char *const names[] = { [KT_VMM_QEMU] = "qemu", [KT_VMM_KVM] = "kvm" };
+
+	return names[vmm];
+}
+
+int kt_machine_new(struct kt_loop *loop, enum kt_vmm vmm, const struct kt_machine_events *events,
+		   void *data, struct kt_machine **ret_machine, struct kt_err *reterr)
+{
+	if (vmm == KT_VMM_KVM)
+		return kt_kvm_new(loop, events, data, ret_machine, reterr);
 	return kt_qemu_new(loop, events, data, ret_machine, reterr);
 }
 

@@ -4,8 +4,8 @@
  * A virtual machine: configured, started or restored, driven by one event loop, destroyed in any
  * state.
  *
- * This is the contract that backends implement (vmm/qemu). No file above vmm/ knows which backend
- * runs.
+ * This is the contract that backends implement (vmm/qemu, vmm/kvm). No file above vmm/ knows which
+ * backend runs.
  *
  * Life of a machine: kt_machine_new(), then once kt_machine_start() or kt_machine_restore(), then
  * any other operation, then kt_machine_destroy(). Operations that can wait take @deadline_ns, a
@@ -34,6 +34,15 @@ enum kt_accel {
 
 /* Returns "tcg" or "kvm". */
 const char *kt_accel_name(enum kt_accel accel);
+
+/* Which virtual machine monitor runs a machine. */
+enum kt_vmm {
+	KT_VMM_QEMU, /* a QEMU child */
+	KT_VMM_KVM,  /* this process, on /dev/kvm: KT_ACCEL_KVM and real time only */
+};
+
+/* Returns "qemu" or "kvm". */
+const char *kt_vmm_name(enum kt_vmm vmm);
 
 /* Whose time the guest's clocks show. */
 enum kt_time {
@@ -69,7 +78,8 @@ struct kt_machine_config {
 	struct kt_machine_topology topology;
 	unsigned int memory_mib; /* the guest's RAM, at least 1 per NUMA node */
 	enum kt_accel accel;
-	const char *qemu; /* path of the QEMU program */
+	enum kt_vmm vmm;  /* as kt_machine_new() was given */
+	const char *qemu; /* path of the QEMU program; not used by KT_VMM_KVM */
 	enum kt_time time;
 	/* Virtual time only: an instruction takes 2^insn_shift ns, 0..10. */
 	unsigned int insn_shift;
@@ -195,11 +205,11 @@ struct kt_machine {
 };
 
 /*
- * Makes a machine of the host's backend; nothing runs yet. @loop, @events and @data are borrowed
- * for the life of the machine. Returns 0 or -ENOMEM.
+ * Makes a machine of the backend @vmm; nothing runs yet. @loop, @events and @data are borrowed for
+ * the life of the machine. Returns 0 or -ENOMEM.
  */
-int kt_machine_new(struct kt_loop *loop, const struct kt_machine_events *events, void *data,
-		   struct kt_machine **ret_machine, struct kt_err *reterr);
+int kt_machine_new(struct kt_loop *loop, enum kt_vmm vmm, const struct kt_machine_events *events,
+		   void *data, struct kt_machine **ret_machine, struct kt_err *reterr);
 
 /*
  * Boots the kernel of @config and returns without waiting for the guest. After a failure the

@@ -208,6 +208,20 @@ int kt_mem_find_in_process(struct kt_mem *mem, pid_t pid, int ram_fd, uint64_t r
 	return r;
 }
 
+int kt_mem_of_map(struct kt_mem *mem, pid_t pid, const void *host, int ram_fd, uint64_t ram_len,
+		  struct kt_err *reterr)
+{
+	struct kt_mem_layout layout = kt_mem_layout(ram_len);
+	int r;
+
+	*mem = KT_MEM_NULL;
+	mem->pid = pid;
+	r = keep_file(mem, ram_fd, reterr);
+	if (r == 0)
+		(void)add_piece(mem, &layout, 0, ram_len, (uint64_t)(uintptr_t)host);
+	return r;
+}
+
 void kt_mem_deinit(struct kt_mem *mem)
 {
 	if (mem->mapping)

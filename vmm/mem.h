@@ -67,6 +67,13 @@ int kt_mem_map_file(struct kt_mem *mem, int ram_fd, uint64_t ram_len, struct kt_
 int kt_mem_find_in_process(struct kt_mem *mem, pid_t pid, int ram_fd, uint64_t ram_len,
 			   struct kt_err *reterr);
 
+/*
+ * The RAM is a private map of the file @ram_fd, at @host in the process @pid, which may be this
+ * one. 0 or a negative errno.
+ */
+int kt_mem_of_map(struct kt_mem *mem, pid_t pid, const void *host, int ram_fd, uint64_t ram_len,
+		  struct kt_err *reterr);
+
 /* Unmaps what kt_mem_map_file() mapped; @mem is KT_MEM_NULL then. */
 void kt_mem_deinit(struct kt_mem *mem);
 

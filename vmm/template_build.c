@@ -184,7 +184,8 @@ static int run(struct builder *builder)
 	r = kt_loop_new(&builder->loop);
 	if (r < 0)
 		return kt_err_set(builder->reterr, r, "event loop: %m");
-	r = kt_link_new(builder->loop, &link_events, builder, &builder->link, builder->reterr);
+	r = kt_link_new(builder->loop, builder->build->machine.vmm, &link_events, builder,
+			&builder->link, builder->reterr);
 	if (r == 0)
 		r = open_stage(builder, "ram", &builder->ram_fd, builder->reterr);
 	if (r == 0)

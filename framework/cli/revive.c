@@ -46,6 +46,7 @@ static struct kt_machine_config config_of(const struct kt_capsule_info *info,
 		.topology = info->topology,
 		.memory_mib = info->memory_mib,
 		.accel = info->accel,
+		.vmm = info->vmm,
 		.qemu = qemu->path,
 		.time = info->time,
 		.insn_shift = info->insn_shift,
@@ -62,7 +63,7 @@ static int find_qemu(const struct kt_capsule_info *info, const struct kt_options
 		     struct kt_qemu_program *ret_qemu, struct kt_err *reterr)
 {
 	struct kt_host host;
-	int r = kt_host_probe(options->accel, options->qemu, &host, reterr);
+	int r = kt_host_probe(options->accel, options->vmm, options->qemu, &host, reterr);
 
 	if (r < 0)
 		return r;
@@ -252,7 +253,7 @@ static int serve(struct debug *debug, const struct kt_capsule_info *info,
 	    choose_socket(debug, options->gdb_socket, &path, reterr) ?:
 	    kt_loop_new(&debug->loop) ?:
 	    kt_signals_watch(debug->loop, &debug->signals, signals, KT_ARRAY_LEN(signals)) ?:
-	    kt_machine_new(debug->loop, &machine_events, debug, &debug->machine, reterr);
+	    kt_machine_new(debug->loop, info->vmm, &machine_events, debug, &debug->machine, reterr);
 	if (r < 0)
 		return reterr->text[0] ? r : kt_err_set(reterr, r, "waiting for signals: %m");
 	config = config_of(info, image, &qemu);

@@ -316,7 +316,7 @@ static int watch_signals(struct shell *shell)
 }
 
 /* What every shell needs before its machine. */
-static int prepare(struct shell *shell, struct kt_err *reterr)
+static int prepare(struct shell *shell, enum kt_vmm vmm, struct kt_err *reterr)
 {
 	int r = kt_loop_new(&shell->loop);
 
@@ -325,7 +325,7 @@ static int prepare(struct shell *shell, struct kt_err *reterr)
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot set up the shell: %m");
 	r = kt_capture_init(&shell->console, "ktest-console", reterr)
-		    ?: kt_link_new(shell->loop, &link_events, shell, &shell->link, reterr);
+		    ?: kt_link_new(shell->loop, vmm, &link_events, shell, &shell->link, reterr);
 	shell->prompt.options = shell->options;
 	shell->prompt.terminal = &shell->terminal;
 	shell->prompt.link = shell->link;
@@ -370,7 +370,7 @@ static int start(struct shell *shell, const struct kt_test *test, struct kt_err 
 
 	if (fault)
 		return kt_err_set(reterr, -EINVAL, "%s", fault);
-	r = prepare(shell, reterr);
+	r = prepare(shell, shell->setup->host.vmm, reterr);
 	if (r < 0)
 		return r;
 	kt_link_await(shell->link, "boot", kt_setup_boot_limit_ns(shell->setup, test));
@@ -451,7 +451,7 @@ static int reopen(struct shell *shell, const struct kt_shell_capsule *capsule,
 {
 	uint64_t deadline_ns = kt_now_ns() + KT_TEMPLATE_RESTORE_NS;
 	struct kt_machine *machine;
-	int r = prepare(shell, reterr);
+	int r = prepare(shell, capsule->config->vmm, reterr);
 
 	if (r < 0)
 		return r;

@@ -26,6 +26,7 @@ static const char help[] =
 	"                           NAME[VERSION]\n"
 	"      --append ARGUMENTS   added to the kernel command line\n"
 	"      --accel auto|kvm|tcg accelerator (KTESTS_ACCEL)\n"
+	"      --vmm auto|kvm|qemu virtual machine monitor with KVM (KTESTS_VMM)\n"
 	"      --time auto|real|virtual\n"
 	"                           whose time guests show: the host's, or under TCG their\n"
 	"                           own (KTESTS_TIME)\n"

@@ -41,6 +41,7 @@ enum {
 	OPT_FORMAT,
 	OPT_APPEND,
 	OPT_ACCEL,
+	OPT_VMM,
 	OPT_TIME,
 	OPT_QEMU,
 	OPT_TIMEOUT,
@@ -112,6 +113,7 @@ static const struct option long_options[] = {
 	{ "kernel", required_argument, NULL, 'k' },
 	{ "append", required_argument, NULL, OPT_APPEND },
 	{ "accel", required_argument, NULL, OPT_ACCEL },
+	{ "vmm", required_argument, NULL, OPT_VMM },
 	{ "time", required_argument, NULL, OPT_TIME },
 	{ "qemu", required_argument, NULL, OPT_QEMU },
 	{ "test-threads", required_argument, NULL, 'j' },
@@ -187,6 +189,13 @@ static const struct kt_word accel_words[] = {
 	{ "auto", KT_ACCEL_CHOICE_AUTO },
 	{ "kvm", KT_ACCEL_CHOICE_KVM },
 	{ "tcg", KT_ACCEL_CHOICE_TCG },
+	{ 0 },
+};
+
+static const struct kt_word vmm_words[] = {
+	{ "auto", KT_VMM_CHOICE_AUTO },
+	{ "kvm", KT_VMM_CHOICE_KVM },
+	{ "qemu", KT_VMM_CHOICE_QEMU },
 	{ 0 },
 };
 
@@ -481,6 +490,10 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 		r = kt_value_word("--accel", accel_words, text, &value, reterr);
 		o->accel = (enum kt_accel_choice)value;
 		return r;
+	case OPT_VMM:
+		r = kt_value_word("--vmm", vmm_words, text, &value, reterr);
+		o->vmm = (enum kt_vmm_choice)value;
+		return r;
 	case OPT_TIME:
 		r = kt_value_word("--time", time_words, text, &value, reterr);
 		o->time = (enum kt_time_choice)value;
@@ -523,10 +536,10 @@ static int apply_environment(struct kt_options *o, struct kt_err *reterr)
 		const char *name;
 		int option;
 	} variables[] = {
-		{ "KTESTS_KERNEL", 'k' },          { "KTESTS_ACCEL", OPT_ACCEL },
-		{ "KTESTS_TIME", OPT_TIME },       { "KTESTS_TEST_THREADS", 'j' },
-		{ "KTESTS_RETRIES", OPT_RETRIES }, { "KTESTS_SHARD", OPT_SHARD },
-		{ "KTESTS_OUTPUT_DIR", 'o' },
+		{ "KTESTS_KERNEL", 'k' },       { "KTESTS_ACCEL", OPT_ACCEL },
+		{ "KTESTS_VMM", OPT_VMM },      { "KTESTS_TIME", OPT_TIME },
+		{ "KTESTS_TEST_THREADS", 'j' }, { "KTESTS_RETRIES", OPT_RETRIES },
+		{ "KTESTS_SHARD", OPT_SHARD },  { "KTESTS_OUTPUT_DIR", 'o' },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(variables); i++) {

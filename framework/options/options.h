@@ -126,6 +126,7 @@ struct kt_options {
 	uint64_t template_cache_bytes; /* of the disk; default 4 GiB */
 	enum kt_time_choice time;      /* default: AUTO */
 	enum kt_accel_choice accel;    /* default: AUTO */
+	enum kt_vmm_choice vmm;        /* default: AUTO */
 
 	/* running */
 	unsigned int budget_vcpus; /* -j: vCPUs at once, 1..4096; default: CPUs of the host */

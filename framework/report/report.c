@@ -124,6 +124,8 @@ static void put_options(FILE *out, const struct kt_options *options, const char 
 		put_option(out, "--append", options->append);
 	if (options->accel == KT_ACCEL_CHOICE_TCG || options->accel == KT_ACCEL_CHOICE_KVM)
 		put_option(out, "--accel", options->accel == KT_ACCEL_CHOICE_TCG ? "tcg" : "kvm");
+	if (options->vmm != KT_VMM_CHOICE_AUTO)
+		put_option(out, "--vmm", options->vmm == KT_VMM_CHOICE_KVM ? "kvm" : "qemu");
 	if (options->time != KT_TIME_CHOICE_AUTO)
 		put_option(out, "--time",
 			   options->time == KT_TIME_CHOICE_REAL ? "real" : "virtual");

@@ -73,14 +73,15 @@ static void describe_machine(const struct kt_session_state *session, bool whole,
 	info->topology = machine.topology;
 	info->memory_mib = machine.memory_mib;
 	info->accel = machine.accel;
+	info->vmm = machine.vmm;
 	info->time = machine.time;
 	info->insn_shift = machine.insn_shift;
 	info->host_calls = machine.host_calls;
 	info->conflicts = machine.conflicts;
 	info->tcg_single_thread = machine.tcg_single_thread;
 	info->qemu = machine.qemu;
-	info->vmm_major = setup->host.qemu.major;
-	info->vmm_minor = setup->host.qemu.minor;
+	info->vmm_major = setup->host.vmm_major;
+	info->vmm_minor = setup->host.vmm_minor;
 	if (!whole) {
 		info->template_machine = session->template_id.machine;
 		info->template_program = session->template_id.program;

@@ -166,7 +166,8 @@ static void drive(struct kt_session_state *session)
 {
 	uint64_t send_ns = kt_setup_send_limit_ns(session->setup, session->packages);
 	struct kt_err err = KT_ERR_NULL;
-	int r = kt_link_new(session->loop, &link_events, session, &session->link, &err);
+	int r = kt_link_new(session->loop, session->setup->host.vmm, &link_events, session,
+			    &session->link, &err);
 
 	if (r == 0 && session->setup->look)
 		r = kt_session_attach(session, &err);

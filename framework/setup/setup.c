@@ -77,7 +77,7 @@ static int set_up_templates(struct kt_setup *setup)
 
 	if (setup->options->boot == KT_BOOT_COLD)
 		return 0;
-	if (!kt_qemu_can_save(&setup->host.qemu)) {
+	if (setup->host.vmm == KT_VMM_QEMU && !kt_qemu_can_save(&setup->host.qemu)) {
 		add_note(setup,
 			 "QEMU %u.%u cannot save machines (8.2 or newer can): each test boots its "
 			 "own",
@@ -276,7 +276,7 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 	int r;
 
 	setup->options = options;
-	r = kt_host_probe(options->accel, options->qemu, &setup->host, reterr);
+	r = kt_host_probe(options->accel, options->vmm, options->qemu, &setup->host, reterr);
 	if (r < 0)
 		return r;
 	if (options->time == KT_TIME_CHOICE_VIRTUAL && setup->host.accel != KT_ACCEL_TCG)
@@ -355,6 +355,7 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 		.topology = kt_setup_topology(test),
 		.memory_mib = kt_test_memory_mib(test),
 		.accel = setup->host.accel,
+		.vmm = setup->host.vmm,
 		.qemu = setup->host.qemu.path,
 		.tcg_single_thread = setup->host.tcg_single_thread,
 		.ram_fd = -1,
@@ -403,8 +404,8 @@ char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel
 		.machine = &machine,
 		.kernel_release = kernel->facts.release,
 		.kernel_build_id = kernel->facts.build_id,
-		.vmm_major = setup->host.qemu.major,
-		.vmm_minor = setup->host.qemu.minor,
+		.vmm_major = setup->host.vmm_major,
+		.vmm_minor = setup->host.vmm_minor,
 	};
 
 	return kt_template_machine_text(&key);

@@ -129,7 +129,7 @@ static int start(struct boot *boot, const char *kernel, struct kt_err *reterr)
 	/* QEMU wants some file; the kernel takes zeros for an empty archive. */
 	if (config.initramfs_fd < 0 || ftruncate(config.initramfs_fd, 4096) < 0)
 		return -ENOMEM;
-	r = r ?: kt_machine_new(boot->loop, &events, boot, &boot->machine, reterr);
+	r = r ?: kt_machine_new(boot->loop, KT_VMM_QEMU, &events, boot, &boot->machine, reterr);
 	boot->began_ns = kt_now_ns();
 	r = r ?: kt_machine_start(boot->machine, &config, reterr);
 	(void)close(config.initramfs_fd);

@@ -638,9 +638,73 @@ def objects():
         put("vmlinux", "odd-btf-header", vmlinux.read_bytes())
 
 
+def scribble(ring, place, offset, data):
+    """Bytes for a place of a ring: 0 its table, 1 its avail ring, 2 its used ring, 3 a buffer."""
+    return struct.pack("<BHB", ring - 2 + 4 * place, offset, len(data)) + data
+
+
+def one_request(ring, data, flags=0):
+    """A buffer of a ring, made available as its descriptor 0."""
+    gpa = 0x10000 + 0x4000 * ring + 0x3000
+    return (
+        scribble(ring, 3, 0, data)
+        + scribble(ring, 0, 0, struct.pack("<QIHH", gpa, max(len(data), 16), flags, 0))
+        + scribble(ring, 1, 0, struct.pack("<HHH", 0, 1, 0))
+        + scribble(ring, 2, 0, b"")
+    )
+
+
+def kvm_devices():
+    """The devices of the KVM machine: rings, accesses to PCI, a table of MSI-X, and a state."""
+    control = struct.pack("<IHH", 1, 6, 1)  # the port is open
+    put("kvm_queue", "open-write-read",
+        one_request(3, control) + one_request(5, b"hello") + one_request(4, b"", 2))
+    put("kvm_queue", "loop", scribble(5, 0, 0, struct.pack("<QIHH", 0x27000, 8, 1, 0))
+        + scribble(5, 1, 0, struct.pack("<HHH", 0, 1, 0)))
+    put("kvm_queue", "indirect",
+        scribble(5, 3, 0, struct.pack("<QIHHQIHH", 0x27800, 8, 1, 1, 0x27900, 8, 0, 0))
+        + scribble(5, 0, 0, struct.pack("<QIHH", 0x27000, 32, 4, 0))
+        + scribble(5, 1, 0, struct.pack("<HHH", 0, 1, 0)))
+
+    def access(kind, width, address, value=0):
+        return struct.pack("<BBIQ", kind, width, address, value)
+
+    put("kvm_pci", "ports", access(0, 2, 0, 0x80000810) + access(0, 2, 4, 0xffffffff)
+        + access(4, 2, 4))
+    put("kvm_pci", "move", access(1, 2, 0x8010, 0xc0000000) + access(1, 2, 0x8014, 1))
+    put("kvm_pci", "queue", b"".join([
+        access(2, 0, 20, 1), access(2, 0, 20, 3), access(2, 2, 8, 1), access(2, 2, 12, 1),
+        access(2, 0, 20, 11), access(2, 1, 22, 5), access(2, 3, 32, 0x10000),
+        access(2, 3, 40, 0x11000), access(2, 3, 48, 0x12000), access(2, 1, 28, 1),
+        access(2, 0, 20, 15), access(2, 1, 0x3014, 5)]))
+    put("kvm_pci", "window", access(1, 2, 0x808c, 18) + access(1, 2, 0x8090, 2)
+        + access(5, 1, 0x8094))
+    put("kvm_msix", "raise", b"".join(struct.pack("<BHQ", *step) for step in [
+        (2, 0x8000, 0), (1, 16, 0xfee01000), (1, 24, 0x4021), (3, 1, 0), (2, 0xc000, 0), (3, 1, 0),
+        (2, 0x8000, 0)]))
+    put("kvm_disk", "read", bytes([15, 0xc0, 0x80, 0x80]) + struct.pack("<IIQ", 0, 0, 3))
+    put("kvm_disk", "write", bytes([15, 0x40, 0x40, 0x80]) + struct.pack("<IIQ", 1, 0, 14) + b"abc")
+    put("kvm_disk", "beyond", bytes([15, 0x41, 0x40, 0x80]) + struct.pack("<IIQ", 1, 0, 15))
+    writes = [(3, 0x83), (0, 1), (1, 0), (3, 3), (2, 7), (4, 0x1b), (1, 2), (4, 0x0b), (0, 65)]
+    sends = b"".join(bytes([1, port, value]) for port, value in writes)
+    put("kvm_serial", "send", b"\0" + sends + bytes([0, 2, 0, 0, 5, 0]))
+    put("kvm_serial", "state", b"\1" + bytes([2, 3, 11, 0, 7, 1, 0, 1]) + sends)
+    config = bytearray(256)
+    config[4] = 6
+    struct.pack_into("<I", config, 0x10, 0xc0100000)
+    struct.pack_into("<H", config, 0x9a, 0x8000)
+    entries = b"".join(struct.pack("<QIIII", 0xfee00000, i, 0, 0, 0) for i in range(7))
+    queues = b"".join(
+        struct.pack("<QQQHHHHII", gpa, gpa + 0x1000, gpa + 0x2000, 128, i + 1, 0, 0, 1, 0)
+        for i, gpa in enumerate(range(0x10000, 0x28000, 0x4000)))
+    state = (struct.pack("<IIQIIHHBBxxII", 1000, 1, 1 << 32 | 2, 0, 0, 0, 0, 15, 0, 6, 7)
+             + config + entries.ljust(384, b"\0") + queues.ljust(320, b"\0"))
+    put("kvm_state", "console", state + struct.pack("<IIIIQ", 24, 1, 7, 1, 3) + b"abc")
+
+
 def main():
     for make in (frames, host_calls, messages, host_tools, texts, impossible_types, kernel_ops,
-                 snapshots, inspection, ldcache, bzimage, objects):
+                 snapshots, inspection, ldcache, bzimage, objects, kvm_devices):
         make()
 
 

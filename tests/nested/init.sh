@@ -68,5 +68,14 @@ cat /cache/ktest/host.json; echo
 runs "a trivial test, forked" --accel kvm --exact trivial
 runs "freezing and a scheduler, forked" --accel kvm --exact cgroup_freeze scx_fifo
 killed_runner
+runs "a trivial test, booted by the native machine" --vmm kvm --exact trivial --boot cold \
+	> /tmp/native.log
+cat /tmp/native.log
+grep -q "accel: kvm, vmm: kvm," /tmp/native.log
+verdict $? "the first line names the native machine"
+mv "$(command -v qemu-system-x86_64)" /tmp/qemu
+runs "a trivial test, forked 10 times by the native machine, without QEMU" --vmm kvm \
+	--exact trivial --stress-count 10
+mv /tmp/qemu /usr/bin/qemu-system-x86_64
 echo "nested: end"
 poweroff -f

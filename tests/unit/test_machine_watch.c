@@ -64,7 +64,8 @@ static void start_watched(struct vm *vm, struct kt_machine_config *config, bool 
 	config->topology.cores = 2;
 	*vm = (struct vm){ .mem = KT_MEM_NULL };
 	cr_assert(zero(int, kt_loop_new(&vm->loop)));
-	cr_assert(zero(int, kt_machine_new(vm->loop, &watched_events, vm, &vm->machine, NULL)));
+	cr_assert(zero(int, kt_machine_new(vm->loop, KT_VMM_QEMU, &watched_events, vm, &vm->machine,
+					   NULL)));
 	cr_assert(zero(int, kt_machine_start(vm->machine, config, &err)), "%s", err.text);
 	vm_find_memory(vm);
 	await_counter_above(vm, 0, "after its start");

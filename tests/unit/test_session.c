@@ -195,8 +195,8 @@ static void run_script(struct kt_outcome *outcome, const void *bye, size_t bye_l
 	session.phase_began_ns = session.run_began_ns = session.wanted_ns = kt_now_ns();
 	session.report_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	cr_assert(zero(int, kt_loop_new(&session.loop)));
-	cr_assert(zero(int,
-		       kt_link_new(session.loop, &session_events, &session, &session.link, &err)));
+	cr_assert(zero(int, kt_link_new(session.loop, KT_VMM_QEMU, &session_events, &session,
+					&session.link, &err)));
 	cr_assert(zero(int, kt_machine_start(kt_link_machine(session.link), &config, &err)), "%s",
 		  err.text);
 	cr_assert(zero(int, kt_loop_run(session.loop)));

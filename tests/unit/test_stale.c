@@ -442,7 +442,7 @@ Test(stale, a_fork_is_guarded_from_its_first_instruction)
 
 	vm = (struct vm){ .mem = KT_MEM_NULL };
 	cr_assert(zero(int, kt_loop_new(&vm.loop)));
-	cr_assert(zero(int, kt_link_new(vm.loop, &link_events, &vm, &link, NULL)));
+	cr_assert(zero(int, kt_link_new(vm.loop, KT_VMM_QEMU, &link_events, &vm, &link, NULL)));
 	vm.machine = kt_link_machine(link);
 	cr_assert(zero(int, kt_template_restore(&template, link, &config, kt_now_ns() + VM_PATIENCE,
 						&err)),

@@ -197,7 +197,8 @@ static inline void vm_open(struct vm *vm)
 {
 	*vm = (struct vm){ .mem = KT_MEM_NULL };
 	cr_assert(zero(int, kt_loop_new(&vm->loop)));
-	cr_assert(zero(int, kt_machine_new(vm->loop, &vm_events, vm, &vm->machine, NULL)));
+	cr_assert(zero(int,
+		       kt_machine_new(vm->loop, KT_VMM_QEMU, &vm_events, vm, &vm->machine, NULL)));
 }
 
 static inline void vm_close(struct vm *vm)

@@ -18,6 +18,7 @@ struct kt_capsule_info {
 	struct kt_machine_topology topology;
 	unsigned int memory_mib;
 	enum kt_accel accel;
+	enum kt_vmm vmm;
 	enum kt_time time;
 	unsigned int insn_shift;
 	bool host_calls, conflicts, tcg_single_thread;

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The native machine with a guest of a few bytes, on this host's KVM. That may be one that emulates
+ * the guest's kernel mode, which can do all of this; it sees no watches.
+ */
+#include <fcntl.h>
+
+#include "tests/unit/leaks.h"
+#include "tests/unit/tiny_guest.h"
+
+UNIT_SUITE(kvm_machine);
+
+/* movw $0x600, %dx; movb $0x34, %al; outb %al, %dx; jmp .: the sleep control register */
+#define SLEEPS "\x66\xba\x00\x06\xb0\x34\xee\xeb\xfe"
+/* movw $0x604, %dx; movb $1, %al; outb %al, %dx; jmp .: the reset register */
+#define RESETS "\x66\xba\x04\x06\xb0\x01\xee\xeb\xfe"
+/* movw $0x3f8, %dx; movb $'k', %al; outb %al, %dx, and then as SLEEPS */
+#define SPEAKS "\x66\xba\xf8\x03\xb0\x6b\xee" SLEEPS
+
+static struct kt_machine_config native_config(const void *code, size_t len, int ram_fd)
+{
+	struct kt_machine_config config;
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		cr_skip_test("/dev/kvm cannot be opened");
+	(void)close(fd);
+	config = tiny_guest_config(code, len, ram_fd);
+	config.accel = KT_ACCEL_KVM;
+	config.vmm = KT_VMM_KVM;
+	return config;
+}
+
+#define NATIVE_CONFIG(code, ram_fd) native_config(code, sizeof(code), ram_fd)
+
+static void open_native(struct vm *vm)
+{
+	*vm = (struct vm){ .mem = KT_MEM_NULL };
+	cr_assert(zero(int, kt_loop_new(&vm->loop)));
+	cr_assert(zero(int,
+		       kt_machine_new(vm->loop, KT_VMM_KVM, &vm_events, vm, &vm->machine, NULL)));
+}
+
+static void start_native(struct vm *vm, const struct kt_machine_config *config)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	open_native(vm);
+	cr_assert(zero(int, kt_machine_start(vm->machine, config, &err)), "%s", err.text);
+	vm_find_memory(vm);
+}
+
+static void check_end(const struct kt_machine_config *config, enum kt_exit_reason reason,
+		      const char *console)
+{
+	struct vm vm;
+
+	start_native(&vm, config);
+	await_exit(&vm);
+	cr_assert(eq(int, (int)vm.exit.reason, (int)reason), "%s", vm.exit.detail);
+	cr_assert(eq(str, vm.console, (char *)console));
+	vm_close(&vm);
+}
+
+Test(kvm_machine, it_ends_as_its_guest_asks)
+{
+	struct kt_machine_config config = NATIVE_CONFIG(SLEEPS, -1);
+
+	check_end(&config, KT_EXIT_SHUTDOWN, "");
+	config = NATIVE_CONFIG(RESETS, -1);
+	check_end(&config, KT_EXIT_RESET, "");
+	config = NATIVE_CONFIG(SPEAKS, -1);
+	check_end(&config, KT_EXIT_SHUTDOWN, "k");
+}
+
+Test(kvm_machine, a_paused_one_stands_and_goes_on)
+{
+	struct kt_machine_config config = NATIVE_CONFIG(TINY_GUEST_COUNTS, -1);
+	struct kt_registers registers;
+	struct kt_err err = KT_ERR_NULL;
+	uint32_t counter;
+	struct vm vm;
+
+	start_native(&vm, &config);
+	await_counter_above(&vm, 0, "after its start");
+	for (unsigned int i = 0; i < 20; i++) {
+		cr_assert(zero(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err)),
+			  "%s", err.text);
+		counter = peek(&vm, TINY_GUEST_COUNTER);
+		let_pass(&vm, KT_NSEC_PER_MSEC);
+		cr_assert(eq(u32, peek(&vm, TINY_GUEST_COUNTER), counter), "it stands");
+		cr_assert(zero(int, kt_machine_registers(vm.machine, 0, &registers,
+							 kt_now_ns() + VM_PATIENCE, &err)));
+		cr_assert(ge(u64, registers.rip, TINY_GUEST_ENTRY + 10));
+		cr_assert(le(u64, registers.rip, TINY_GUEST_ENTRY + 16));
+		cr_assert(zero(int, kt_machine_resume(vm.machine, kt_now_ns() + VM_PATIENCE, &err)),
+			  "%s", err.text);
+		await_counter_above(&vm, counter, "after a pause");
+	}
+	vm_close(&vm);
+}
+
+Test(kvm_machine, copies_of_a_saved_one_go_on_where_it_stood)
+{
+	struct kt_machine_image image = { .ram_fd = new_memfd(), .state_fd = new_memfd() };
+	struct kt_machine_config config = NATIVE_CONFIG(TINY_GUEST_COUNTS, image.ram_fd);
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm, copies[2];
+	uint32_t counter;
+
+	start_native(&vm, &config);
+	await_counter_above(&vm, 0, "after its start");
+	cr_assert(zero(int, kt_machine_save(vm.machine, image.state_fd, kt_now_ns() + VM_PATIENCE,
+					    &err)),
+		  "%s", err.text);
+	vm_close(&vm);
+	counter = peek_file(image.ram_fd, TINY_GUEST_COUNTER);
+	config.ram_fd = -1;
+	for (unsigned int i = 0; i < 2; i++) {
+		open_native(&copies[i]);
+		cr_assert(zero(int, kt_machine_restore(copies[i].machine, &config, &image,
+						       kt_now_ns() + VM_PATIENCE, &err)),
+			  "%s", err.text);
+		vm_find_memory(&copies[i]);
+		await_counter_above(&copies[i], counter, "in a copy");
+		cr_assert(eq(u32, peek(&copies[i], TINY_GUEST_WORD), TINY_GUEST_MAGIC));
+	}
+	cr_assert(eq(u32, peek_file(image.ram_fd, TINY_GUEST_COUNTER), counter), "the image stays");
+	vm_close(&copies[0]);
+	vm_close(&copies[1]);
+	close_image(&image);
+}
+
+Test(kvm_machine, one_that_was_not_started_can_be_destroyed)
+{
+	struct vm vm;
+
+	open_native(&vm);
+	vm_close(&vm);
+}

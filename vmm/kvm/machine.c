@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/kvm/machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "vmm/kvm/acpi.h"
+#include "vmm/kvm/boot.h"
+#include "vmm/kvm/cpuid.h"
+#include "vmm/kvm/image.h"
+#include "vmm/kvm/map.h"
+#include "vmm/kvm/state.h"
+#include "vmm/kvm/stop.h"
+
+/*
+ * The session's thread owns the machine and runs its event loop; each vCPU has a thread (vcpu.c).
+ * The threads of the vCPUs meet the devices under the device lock. What they have for the session,
+ * output of the serial port, a watch that was hit, the end of the machine, they leave in struct kvm
+ * and ring a bell: every callback to the session is made in its loop, without the lock.
+ *
+ * stop.c has how the machine stands and goes on, image.c how it is saved.
+ */
+
+#define GSI_CONSOLE KT_KVM_GSI_MSI
+
+/* ---- What vCPUs and devices call, in any thread ---- */
+
+static void ring(struct kvm *kvm)
+{
+	uint64_t one = 1;
+
+	(void)!write(kvm->bell.fd, &one, sizeof(one));
+}
+
+void kt_kvm_end(struct kvm *kvm, enum kt_exit_reason reason, const char *detail)
+{
+	if (kvm->has_exit)
+		return;
+	kvm->has_exit = true;
+	kvm->exit.reason = reason;
+	(void)snprintf(kvm->exit.detail, sizeof(kvm->exit.detail), "%s", detail);
+	ring(kvm);
+}
+
+static void on_access(void *data, bool is_memory, uint64_t at, uint8_t *bytes, unsigned int len,
+		      bool is_write)
+{
+	struct kvm *kvm = data;
+	const struct kt_kvm_bus *bus = is_memory ? &kvm->memory : &kvm->ports;
+
+	(void)pthread_mutex_lock(&kvm->lock);
+	if (is_write)
+		kt_kvm_bus_write(bus, at, bytes, len);
+	else
+		kt_kvm_bus_read(bus, at, bytes, len);
+	(void)pthread_mutex_unlock(&kvm->lock);
+}
+
+static void on_hit(void *data)
+{
+	ring(data);
+}
+
+static void on_vcpu_ended(void *data, unsigned int vcpu, bool is_triple_fault, const char *why)
+{
+	struct kvm *kvm = data;
+	char text[256];
+
+	(void)snprintf(text, sizeof(text), "%svCPU %u: %s",
+		       is_triple_fault ? "the guest reset itself: " : "", vcpu, why);
+	(void)pthread_mutex_lock(&kvm->lock);
+	kt_kvm_end(kvm, is_triple_fault ? KT_EXIT_RESET : KT_EXIT_VMM_ERROR, text);
+	(void)pthread_mutex_unlock(&kvm->lock);
+}
+
+static const struct kt_kvm_crew_ops crew_ops = {
+	.access = on_access,
+	.hit = on_hit,
+	.ended = on_vcpu_ended,
+};
+
+static void on_power(void *data, enum kt_kvm_power power)
+{
+	if (power == KT_KVM_POWER_OFF)
+		kt_kvm_end(data, KT_EXIT_SHUTDOWN, "the guest powered off");
+	else
+		kt_kvm_end(data, KT_EXIT_RESET, "the guest reset itself (a panic or a reboot)");
+	kt_kvm_crew_kick(&((struct kvm *)data)->crew);
+}
+
+static void on_serial_interrupt(void *data)
+{
+	kt_kvm_vm_pulse(&((struct kvm *)data)->vm, KT_KVM_IRQ_SERIAL);
+}
+
+static void on_serial_written(void *data)
+{
+	ring(data);
+}
+
+static int host_route(void *data, unsigned int gsi, const struct kt_kvm_msi *msi)
+{
+	return kt_kvm_vm_route(&((struct kvm *)data)->vm, gsi, msi);
+}
+
+static int host_raise(void *data, unsigned int gsi)
+{
+	return kt_kvm_vm_raise(&((struct kvm *)data)->vm, gsi);
+}
+
+static int host_notify(void *data, uint64_t gpa, int eventfd)
+{
+	return kt_kvm_vm_notify(&((struct kvm *)data)->vm, gpa, eventfd, true);
+}
+
+static int host_unnotify(void *data, uint64_t gpa, int eventfd)
+{
+	return kt_kvm_vm_notify(&((struct kvm *)data)->vm, gpa, eventfd, false);
+}
+
+/* A guest without its port is a guest that says nothing any more. */
+static void host_broken(void *data, const char *text)
+{
+	kt_kvm_end(data, KT_EXIT_VMM_ERROR, text);
+}
+
+static const struct kt_kvm_host_ops host_ops = {
+	.route = host_route,
+	.raise = host_raise,
+	.notify = host_notify,
+	.unnotify = host_unnotify,
+	.broken = host_broken,
+};
+
+/* ---- In the loop ---- */
+
+static void on_port(void *data, const uint8_t *bytes, size_t len)
+{
+	struct kvm *kvm = data;
+
+	kvm->machine.events->port(kvm->machine.data, bytes, len);
+}
+
+/* The buffer is exchanged, so that the session is called without the lock. */
+static void deliver_serial(struct kvm *kvm)
+{
+	struct kt_buffer output;
+
+	(void)pthread_mutex_lock(&kvm->lock);
+	output = kvm->serial.output;
+	kvm->serial.output = KT_BUFFER_NULL;
+	(void)pthread_mutex_unlock(&kvm->lock);
+	if (output.len)
+		kvm->machine.events->console(kvm->machine.data, (const uint8_t *)output.data,
+					     output.len);
+	kt_buffer_deinit(&output);
+}
+
+static bool has_exit(struct kvm *kvm)
+{
+	bool ret;
+
+	(void)pthread_mutex_lock(&kvm->lock);
+	ret = kvm->has_exit;
+	(void)pthread_mutex_unlock(&kvm->lock);
+	return ret;
+}
+
+/* The machine stands until it is destroyed, so that it can be looked at. */
+static void tell_end(struct kvm *kvm)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	if (kvm->has_ended || !has_exit(kvm))
+		return;
+	kvm->has_ended = true;
+	/* One that did not park in time has ended the machine, and is not waited for again. */
+	if (!kvm->is_stuck && kt_kvm_stand(kvm, KT_NSEC_NEVER, &err) < 0)
+		(void)snprintf(kvm->exit.detail, sizeof(kvm->exit.detail), "%s", err.text);
+	kt_kvm_console_drain(&kvm->console);
+	deliver_serial(kvm);
+	kvm->machine.events->exited(kvm->machine.data, &kvm->exit);
+}
+
+static void on_bell(void *data, uint32_t events)
+{
+	struct kvm *kvm = data;
+	uint64_t count;
+
+	(void)events;
+	(void)!read(kvm->bell.fd, &count, sizeof(count));
+	deliver_serial(kvm);
+	kt_kvm_look_after(kvm);
+	tell_end(kvm);
+}
+
+/* ---- Making a machine ---- */
+
+static int open_ram(struct kvm *kvm, int fd, bool shared, unsigned int mib, struct kt_err *reterr)
+{
+	kvm->ram_len = (uint64_t)mib << 20;
+	kvm->ram_is_shared = shared;
+	kvm->ram_fd = fd < 0 ? memfd_create("ktest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING)
+			     : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (kvm->ram_fd < 0)
+		return kt_err_set(reterr, -errno, "RAM file: %m");
+	return 0;
+}
+
+static int map_ram(struct kvm *kvm, const struct kt_machine_config *config, struct kt_err *reterr)
+{
+	int flags = kvm->ram_is_shared ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
+	void *map = mmap(NULL, kvm->ram_len, PROT_READ | PROT_WRITE, flags, kvm->ram_fd, 0);
+
+	if (map == MAP_FAILED)
+		return kt_err_set(reterr, -errno, "cannot map the guest's RAM: %m");
+	kvm->map = map;
+	if (kt_kvm_ram_init(&kvm->ram, map, config->memory_mib, config->topology.numa_nodes) < 0)
+		return kt_err_set(reterr, -E2BIG, "%u MiB of RAM in %u nodes", config->memory_mib,
+				  config->topology.numa_nodes);
+	return 0;
+}
+
+static int add_devices(struct kvm *kvm, struct kt_err *reterr)
+{
+	int r;
+
+	kvm->host = (struct kt_kvm_host){
+		.ram = &kvm->ram,
+		.loop = kvm->machine.loop,
+		.lock = &kvm->lock,
+		.ops = &host_ops,
+		.data = kvm,
+	};
+	kvm->serial.interrupt = on_serial_interrupt;
+	kvm->serial.written = on_serial_written;
+	kvm->power.wanted = on_power;
+	kvm->serial.data = kvm->power.data = kvm;
+	r = kt_kvm_serial_init(&kvm->serial, &kvm->ports)
+		    ?: kt_kvm_power_init(&kvm->power, &kvm->ports)
+		    ?: kt_kvm_pci_init(&kvm->pci, &kvm->ports, &kvm->memory);
+	if (r == 0) {
+		kvm->has_console = true;
+		r = kt_kvm_console_init(&kvm->console, on_port, kvm, &kvm->host, GSI_CONSOLE,
+					&kvm->pci, &kvm->memory);
+	}
+	return r < 0 ? kt_err_set(reterr, r, "cannot make the devices: %m") : 0;
+}
+
+static int set_cpuid(struct kvm *kvm, const struct kt_machine_topology *topology,
+		     struct kt_err *reterr)
+{
+	const size_t max = kvm->vm.supported->nent + KT_KVM_CPUID_MORE;
+	KT_FREE struct kvm_cpuid2 *cpuid =
+		calloc(1, sizeof(*cpuid) + max * sizeof(cpuid->entries[0]));
+
+	if (!cpuid)
+		return kt_err_oom(reterr);
+	for (unsigned int i = 0; i < kvm->crew.n; i++) {
+		if (kt_kvm_cpuid(kvm->vm.supported, topology, i, cpuid, max) < 0)
+			return kt_err_set(reterr, -E2BIG, "vCPU %u: too many leaves of CPUID", i);
+		if (ioctl(kvm->crew.at[i].fd, KVM_SET_CPUID2, cpuid) < 0)
+			return kt_err_set(reterr, -errno, "vCPU %u: KVM_SET_CPUID2: %m", i);
+	}
+	return 0;
+}
+
+static int make_crew(struct kvm *kvm, const struct kt_machine_topology *topology,
+		     struct kt_err *reterr)
+{
+	unsigned int n = kt_machine_n_vcpus(topology);
+	KT_FREE uint32_t *ids = calloc(n, sizeof(*ids));
+
+	if (!ids)
+		return kt_err_oom(reterr);
+	for (unsigned int i = 0; i < n; i++)
+		ids[i] = kt_kvm_apic_id(topology, i);
+	kvm->has_crew = true;
+	return kt_kvm_crew_init(&kvm->crew, &kvm->vm, ids, n, &crew_ops, kvm, reterr);
+}
+
+/* Everything but what is in the RAM and in the vCPUs. */
+static int make(struct kvm *kvm, const struct kt_machine_config *config, struct kt_err *reterr)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int r;
+
+	kvm->bell = (struct kt_source){ .fd = fd, .events = EPOLLIN, .fn = on_bell, .data = kvm };
+	if (fd < 0)
+		return kt_err_set(reterr, -errno, "eventfd: %m");
+	r = kt_loop_add(kvm->machine.loop, &kvm->bell);
+	if (r < 0)
+		return kt_err_set(reterr, r, "cannot watch a virtual machine: %m");
+	return map_ram(kvm, config, reterr) ?: kt_kvm_vm_init(&kvm->vm, reterr)
+	       ?: kt_kvm_vm_set_ram(&kvm->vm, &kvm->ram, reterr)
+	       ?: make_crew(kvm, &config->topology, reterr)
+	       ?: set_cpuid(kvm, &config->topology, reterr) ?: add_devices(kvm, reterr);
+}
+
+/* ---- The local APIC and MSRs of a vCPU that begins ---- */
+
+#define LAPIC_LVT0   0x350u
+#define LAPIC_LVT1   0x360u
+#define LVT_EXTINT   0x700u
+#define LVT_NMI      0x400u
+#define MSR_MISC     0x1a0u /* IA32_MISC_ENABLE */
+#define MISC_STRINGS 0x1u
+#define MSR_MTRR     0x2ffu /* IA32_MTRR_DEF_TYPE */
+#define MTRR_ON_WB   0x806u
+
+static int set_lapic(const struct kt_kvm_vcpu *vcpu, struct kt_err *reterr)
+{
+	const uint32_t extint = LVT_EXTINT, nmi = LVT_NMI;
+	struct kvm_lapic_state lapic;
+
+	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) < 0)
+		return kt_err_set(reterr, -errno, "KVM_GET_LAPIC: %m");
+	memcpy(lapic.regs + LAPIC_LVT0, &extint, sizeof(extint));
+	memcpy(lapic.regs + LAPIC_LVT1, &nmi, sizeof(nmi));
+	if (ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic) < 0)
+		return kt_err_set(reterr, -errno, "KVM_SET_LAPIC: %m");
+	return 0;
+}
+
+/* A processor that lacks one of them keeps its default. */
+static void set_msr(const struct kt_kvm_vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msr = { .head.nmsrs = 1, .entry = { .index = index, .data = value } };
+
+	(void)ioctl(vcpu->fd, KVM_SET_MSRS, &msr);
+}
+
+static int begin_vcpus(struct kvm *kvm, const struct kt_kvm_entry *entry, struct kt_err *reterr)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < kvm->crew.n; i++) {
+		r = set_lapic(&kvm->crew.at[i], reterr);
+		set_msr(&kvm->crew.at[i], MSR_MISC, MISC_STRINGS);
+		set_msr(&kvm->crew.at[i], MSR_MTRR, MTRR_ON_WB);
+	}
+	return r ?: kt_kvm_boot_set_registers(kvm->crew.at[0].fd, entry, &kvm->ram, reterr);
+}
+
+static int check_config(const struct kt_machine_config *config, struct kt_err *reterr)
+{
+	if (config->accel != KT_ACCEL_KVM || config->time != KT_TIME_REAL)
+		return kt_err_set(reterr, -EINVAL, "the machine of KVM has real time only");
+	return 0;
+}
+
+static int kvm_start(struct kt_machine *machine, const struct kt_machine_config *config,
+		     struct kt_err *reterr)
+{
+	struct kt_kvm_boot boot = {
+		.kernel = config->kernel,
+		.initramfs_fd = config->initramfs_fd,
+		.cmdline = config->cmdline,
+	};
+	struct kvm *kvm = kt_kvm_of(machine);
+	struct kt_kvm_entry entry;
+	int r = check_config(config, reterr)
+			?: open_ram(kvm, config->ram_fd, true, config->memory_mib, reterr);
+
+	if (r < 0)
+		return r;
+	if (ftruncate(kvm->ram_fd, (off_t)kvm->ram_len) < 0)
+		return kt_err_set(reterr, -errno, "cannot make the guest's RAM: %m");
+	r = make(kvm, config, reterr)
+		    ?: kt_kvm_acpi_build(&kvm->ram, &config->topology, &boot.rsdp, reterr)
+		    ?: kt_kvm_boot_load(&boot, &kvm->ram, &entry, reterr)
+		    ?: begin_vcpus(kvm, &entry, reterr) ?: kt_kvm_crew_start(&kvm->crew, reterr);
+	if (r == 0) {
+		kvm->runs = true;
+		kt_kvm_crew_go(&kvm->crew);
+	}
+	return r;
+}
+
+static int kvm_restore(struct kt_machine *machine, const struct kt_machine_config *config,
+		       const struct kt_machine_image *image, uint64_t deadline_ns,
+		       struct kt_err *reterr)
+{
+	struct kvm *kvm = kt_kvm_of(machine);
+	bool shared = config->ram_fd >= 0;
+	int r = check_config(config, reterr)
+			?: open_ram(kvm, shared ? config->ram_fd : image->ram_fd, shared,
+				    config->memory_mib, reterr);
+
+	r = r ?: make(kvm, config, reterr) ?: kt_kvm_image_load(kvm, image->state_fd, reterr)
+	      ?: kt_kvm_crew_start(&kvm->crew, reterr);
+	if (r < 0)
+		return r;
+	kvm->paused = true;
+	return image->devices_only ? 0 : machine->ops->resume(machine, deadline_ns, reterr);
+}
+
+/* ---- Operations ---- */
+
+static int kvm_serve_gdb(struct kt_machine *machine, const char *path, uint64_t deadline_ns,
+			 struct kt_err *reterr)
+{
+	(void)machine;
+	(void)deadline_ns;
+	return kt_err_set(reterr, -EOPNOTSUPP,
+			  "'%s': the machine of KVM serves no gdb; QEMU's does (--vmm qemu)", path);
+}
+
+/* KVM translates nothing that could become stale. */
+static int kvm_guard(struct kt_machine *machine, const struct kt_hello *hello, uint64_t deadline_ns,
+		     struct kt_err *reterr)
+{
+	(void)machine;
+	(void)hello;
+	(void)deadline_ns;
+	(void)reterr;
+	return 0;
+}
+
+static int kvm_memory(struct kt_machine *machine, struct kt_mem *ret_mem, struct kt_err *reterr)
+{
+	struct kvm *kvm = kt_kvm_of(machine);
+	int r = kvm->ram_is_shared ? kt_mem_map_file(ret_mem, kvm->ram_fd, kvm->ram_len, reterr)
+				   : -EPERM;
+
+	if (r != -EPERM)
+		return r;
+	return kt_mem_of_map(ret_mem, getpid(), kvm->map, kvm->ram_fd, kvm->ram_len, reterr);
+}
+
+static int kvm_port_write(struct kt_machine *machine, const struct iovec *parts, size_t n)
+{
+	struct kvm *kvm = kt_kvm_of(machine);
+
+	return kvm->has_console && !kvm->has_ended ? kt_kvm_console_write(&kvm->console, parts, n)
+						   : 0;
+}
+
+static void kvm_power_off(struct kt_machine *machine)
+{
+	struct kvm *kvm = kt_kvm_of(machine);
+
+	(void)pthread_mutex_lock(&kvm->lock);
+	kt_kvm_end(kvm, KT_EXIT_SHUTDOWN, "the guest powered off");
+	(void)pthread_mutex_unlock(&kvm->lock);
+	kt_kvm_crew_kick(&kvm->crew);
+}
+
+static uint64_t kvm_clock_ns(struct kt_machine *machine)
+{
+	const struct kvm *kvm = kt_kvm_of(machine);
+
+	return kvm->has_crew && !kvm->has_ended ? kt_now_ns() : 0;
+}
+
+static void kvm_mark_steal(struct kt_machine *machine)
+{
+	struct kvm *kvm = kt_kvm_of(machine);
+
+	kt_steal_deinit(&kvm->steal);
+	kt_steal_read(&kvm->steal, getpid());
+}
+
+static uint64_t kvm_stolen_ns(struct kt_machine *machine)
+{
+	KT_CLEANUP(kt_steal_deinit) struct kt_steal now = KT_STEAL_NULL;
+
+	kt_steal_read(&now, getpid());
+	return kt_steal_between(&kt_kvm_of(machine)->steal, &now);
+}
+
+/* The threads go first: then nobody calls into what is freed. */
+static void kvm_destroy(struct kt_machine *machine)
+{
+	struct kvm *kvm = kt_kvm_of(machine);
+	int bell = kvm->bell.fd;
+
+	if (kvm->has_crew)
+		kt_kvm_crew_deinit(&kvm->crew);
+	kt_loop_remove(machine->loop, &kvm->bell);
+	(void)kt_close(bell);
+	if (kvm->has_console)
+		kt_kvm_console_deinit(&kvm->console);
+	kt_kvm_serial_deinit(&kvm->serial);
+	kt_kvm_vm_deinit(&kvm->vm);
+	if (kvm->map)
+		(void)munmap(kvm->map, kvm->ram_len);
+	(void)kt_close(kvm->ram_fd);
+	kt_steal_deinit(&kvm->steal);
+	(void)pthread_mutex_destroy(&kvm->lock);
+	free(kvm);
+}
+
+static const struct kt_machine_ops kvm_ops = {
+	.name = "kvm",
+	.start = kvm_start,
+	.restore = kvm_restore,
+	.save = kt_kvm_save,
+	.save_devices = kt_kvm_save_devices,
+	.serve_gdb = kvm_serve_gdb,
+	.guard = kvm_guard,
+	.memory = kvm_memory,
+	.port_write = kvm_port_write,
+	.pause = kt_kvm_pause,
+	.resume = kt_kvm_resume,
+	.registers = kt_kvm_registers,
+	.watch = kt_kvm_watch,
+	.unwatch = kt_kvm_unwatch,
+	.power_off = kvm_power_off,
+	.clock_ns = kvm_clock_ns,
+	.mark_steal = kvm_mark_steal,
+	.stolen_ns = kvm_stolen_ns,
+	.destroy = kvm_destroy,
+};
+
+int kt_kvm_new(struct kt_loop *loop, const struct kt_machine_events *events, void *data,
+	       struct kt_machine **ret_machine, struct kt_err *reterr)
+{
+	struct kvm *kvm = calloc(1, sizeof(*kvm));
+
+	if (!kvm)
+		return kt_err_oom(reterr);
+	kvm->machine = (struct kt_machine){
+		.ops = &kvm_ops,
+		.loop = loop,
+		.events = events,
+		.data = data,
+	};
+	(void)pthread_mutex_init(&kvm->lock, NULL);
+	kvm->bell = KT_SOURCE_NULL;
+	kvm->ram_fd = kvm->vm.fd = kvm->vm.kvm_fd = -1;
+	for (unsigned int i = 0; i < KT_KVM_MSI_MAX; i++)
+		kvm->vm.irqfds[i] = -1;
+	*ret_machine = &kvm->machine;
+	return 0;
+}
