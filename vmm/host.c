@@ -257,8 +257,9 @@ static unsigned int processor_hash(void)
 /* Sets the virtual machine monitor of @host, whose accelerator is known. */
 static void choose_vmm(enum kt_vmm_choice choice, struct kt_host *host)
 {
-	host->vmm = host->accel == KT_ACCEL_KVM && choice == KT_VMM_CHOICE_KVM ? KT_VMM_KVM
-									       : KT_VMM_QEMU;
+	bool native = host->accel == KT_ACCEL_KVM && choice != KT_VMM_CHOICE_QEMU;
+
+	host->vmm = native ? KT_VMM_KVM : KT_VMM_QEMU;
 	host->vmm_major = host->vmm == KT_VMM_KVM ? KT_KVM_STATE_VERSION : host->qemu.major;
 	host->vmm_minor = host->vmm == KT_VMM_KVM ? processor_hash() : host->qemu.minor;
 	if (host->accel == KT_ACCEL_KVM)
@@ -281,16 +282,18 @@ static int find_qemu(const char *name, json_t *cache, struct kt_host *host, bool
 int kt_host_probe(enum kt_accel_choice choice, enum kt_vmm_choice vmm, const char *qemu,
 		  struct kt_host *ret_host, struct kt_err *reterr)
 {
-	bool native = vmm == KT_VMM_CHOICE_KVM;
 	KT_FREE char *dir = NULL, *path = NULL;
 	struct kt_kvm_probe kvm = { .usable = false };
 	struct kt_host host = { 0 };
 	char host_hash[KT_HOST_HASH_LEN + 1];
 	KT_JSON json_t *cache = NULL;
+	struct kt_err no_qemu = KT_ERR_NULL;
 	bool changed = false;
-	int r;
+	int found, r;
 
-	if (native && choice == KT_ACCEL_CHOICE_AUTO)
+	if (vmm == KT_VMM_CHOICE_KVM && choice == KT_ACCEL_CHOICE_TCG)
+		return kt_err_set(reterr, -EINVAL, "--vmm kvm needs KVM, not --accel tcg");
+	if (vmm == KT_VMM_CHOICE_KVM)
 		choice = KT_ACCEL_CHOICE_KVM;
 	(void)kt_cache_path("", &dir, NULL);
 	path = dir ? kt_format("%s/" CACHE_FILE, dir) : NULL;
@@ -298,13 +301,16 @@ int kt_host_probe(enum kt_accel_choice choice, enum kt_vmm_choice vmm, const cha
 	cache = cache_load(path, host_hash);
 	if (!cache)
 		return kt_err_oom(reterr);
-	r = find_qemu(qemu, cache, &host, &changed, reterr);
-	if (r < 0 && !native)
-		return r;
+	found = find_qemu(qemu, cache, &host, &changed, &no_qemu);
 	if (choice != KT_ACCEL_CHOICE_TCG)
 		probe_kvm(cache, &kvm, &changed);
 	r = choose_accel(choice, &kvm, &host, reterr);
-	choose_vmm(vmm, &host);
+	if (r == 0)
+		choose_vmm(vmm, &host);
+	if (r == 0 && found < 0 && host.vmm == KT_VMM_QEMU)
+		r = kt_err_set(reterr, found, "%s%s%s", no_qemu.text,
+			       *kvm.reason ? "; the native machine needs none, but: " : "",
+			       kvm.reason);
 	if (r == 0 && host.accel == KT_ACCEL_TCG)
 		host.tsc_mhz = probe_tsc(cache, &changed);
 	if (r == 0 && host.accel == KT_ACCEL_TCG)

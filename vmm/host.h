@@ -44,9 +44,9 @@ struct kt_host {
 /*
  * Finds QEMU and chooses the accelerator. @qemu is a path or a name in PATH; NULL: KT_QEMU_DEFAULT.
  * What is slow to measure (KVM's and the TSC's speed, QEMU's version) is kept in the cache until
- * kt_host_hash() or the program changes. Returns 0, -ENOENT when there is no QEMU, -ENODEV when
- * @choice is KVM and /dev/kvm cannot be opened, or another negative errno. The native machine needs
- * no QEMU.
+ * kt_host_hash() or the program changes. Returns 0, -ENOENT when QEMU is needed and not there,
+ * -EINVAL when the choices contradict each other, -ENODEV when @choice is KVM and /dev/kvm cannot
+ * be opened, or another negative errno. The native machine needs no QEMU.
  */
 int kt_host_probe(enum kt_accel_choice choice, enum kt_vmm_choice vmm, const char *qemu,
 		  struct kt_host *ret_host, struct kt_err *reterr);

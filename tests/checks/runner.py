@@ -217,11 +217,28 @@ def measured_once(ktests, directory):
                "--boot-timeout", "5s", env=env)
     check("accel: kvm," in done.stdout and "--accel kvm is used as asked, but: kvm as remembered"
           in done.stdout, "--accel kvm is obeyed with a warning", done)
+    vmm(ktests, env)
     (cache / "host.json").write_text(json.dumps(false | {"host": "0" * 32}))
     done = run(ktests, "--exact", "trivial", env=env)
     again = json.loads((cache / "host.json").read_text())
     check("kvm as remembered" not in done.stdout and again["host"] == true["host"],
           "what was measured on another host is measured again", done)
+
+
+def vmm(ktests, env):
+    """Which virtual machine monitor is taken, on a host whose KVM is known not to be real."""
+    limits = ("--exact", "trivial", "--timeout", "5s", "--boot-timeout", "5s")
+    done = run(ktests, *limits, "--accel", "kvm", "--vmm", "qemu", env=env)
+    check("accel: kvm, vmm: qemu," in done.stdout, "--vmm qemu", done)
+    no_qemu = env | {"PATH": "/nonexistent"}
+    done = run(ktests, *limits, "--vmm", "kvm", env=no_qemu)
+    check("accel: kvm, vmm: kvm," in done.stdout, "--vmm kvm needs no QEMU", done)
+    done = run(ktests, *limits, env=no_qemu)
+    check(done.returncode == 99 and "qemu-system-x86" in done.stderr
+          and "kvm as remembered" in done.stderr, "neither QEMU nor KVM", done)
+    done = run(ktests, *limits, "--vmm", "kvm", "--accel", "tcg", env=env)
+    check(done.returncode == 99 and "--vmm kvm needs KVM" in done.stderr,
+          "choices that contradict each other", done)
 
 
 def unprivileged(ktests, directory):

@@ -106,8 +106,8 @@ static void access_memory(struct kt_kvm_vcpu *vcpu)
 
 static void end(struct kt_kvm_vcpu *vcpu, bool is_triple_fault, const char *why)
 {
-	vcpu->crew->ops->ended(vcpu->crew->data, vcpu->number, is_triple_fault, why);
 	kt_kvm_crew_kick(vcpu->crew);
+	vcpu->crew->ops->ended(vcpu->crew->data, vcpu->number, is_triple_fault, why);
 }
 
 static void end_strangely(struct kt_kvm_vcpu *vcpu)
@@ -150,8 +150,9 @@ static void handle_exit(struct kt_kvm_vcpu *vcpu)
 		break;
 	case KVM_EXIT_DEBUG:
 		vcpu->hits |= vcpu->run->debug.arch.dr6 & 0xf;
-		crew->ops->hit(crew->data);
+		/* The owner looks whether the crew has to stand when it hears of the hit. */
 		kt_kvm_crew_kick(crew);
+		crew->ops->hit(crew->data);
 		break;
 	case KVM_EXIT_SHUTDOWN:
 		end(vcpu, true, "triple fault");
