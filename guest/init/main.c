@@ -189,7 +189,7 @@ static int settle(struct guest *guest, struct kt_err *reterr)
 	int r;
 
 	kt_settle();
-	r = kt_port_send(guest->port, KT_MSG_SETTLED, NULL, 0);
+	r = kt_port_send_and_stand(guest->port, KT_MSG_SETTLED);
 	return r < 0 ? kt_err_set(reterr, r, "sending SETD: %m") : 0;
 }
 

@@ -196,6 +196,8 @@ static int ask_locked(struct kt_port *port, enum kt_message type, const void *pa
 	if (port->fd >= 0)
 		return send_locked(port, type, payload, len);
 	kt_frame_seal(&port->tx, type, payload, (uint32_t)len, header);
+	if (!len)
+		return kt_hostcall_ask(header, sizeof(header));
 	r = kt_hostcall_send(header, sizeof(header));
 	return r < 0 ? r : kt_hostcall_ask(payload, len);
 }
@@ -208,6 +210,16 @@ int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload
 		return -EMSGSIZE;
 	(void)pthread_mutex_lock(&port->send_lock);
 	r = send_locked(port, type, payload, len);
+	(void)pthread_mutex_unlock(&port->send_lock);
+	return r;
+}
+
+int kt_port_send_and_stand(struct kt_port *port, enum kt_message type)
+{
+	int r;
+
+	(void)pthread_mutex_lock(&port->send_lock);
+	r = ask_locked(port, type, NULL, 0);
 	(void)pthread_mutex_unlock(&port->send_lock);
 	return r;
 }

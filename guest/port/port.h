@@ -44,6 +44,13 @@ int kt_port_adopt(int fd, struct kt_port_position position, struct kt_port **ret
 int kt_port_send(struct kt_port *port, enum kt_message type, const void *payload, size_t len);
 
 /*
+ * kt_port_send() of a frame without payload, after which the host saves the machine, or sends
+ * something. With host calls no guest code runs before that: the point at which the machine is
+ * saved does not depend on how quick the host is.
+ */
+int kt_port_send_and_stand(struct kt_port *port, enum kt_message type);
+
+/*
  * Sends a frame of the type @ask that the host answers by one of the type @answer, and receives
  * that; for the thread that receives. With host calls, no guest code runs before the host has
  * answered. Errors are those of both, and -EPROTO for a frame of another type.
