@@ -9,7 +9,7 @@
 #define NEVER_SERVED 1 /* tasks in it wait until the watchdog finds them */
 
 /* Faults, 0 at first; tests set them. */
-u32 stall; /* what is queued from now on is not dispatched */
+u32 stall; /* not 0: tasks that are queued now are never dispatched */
 u32 error; /* calls scx_bpf_error() with this number in the message */
 
 u64 nr_queued; /* how often a task was queued normally */

@@ -23,7 +23,7 @@ u32 scx_bpf_nr_cids(void) __ksym;
 u64 children[CHILDREN]; /* cgroups with a scheduler of their own, by their IDs; 0: none */
 u64 nr_queued;          /* how often a task was queued */
 u64 nr_given;           /* how often a child had the CPU for its tasks */
-u32 turns[CPUS];        /* of each CPU; the children come first in odd ones */
+u32 turns[CPUS];        /* a counter for each CPU: at an odd number its children come first */
 
 static struct scx_cmask *all_cpus; /* as kfuncs take it */
 

@@ -17,7 +17,7 @@
 #define KVM_GUEST_RAM_LEN   (1u << 20)
 #define KVM_GUEST_GSIS      64u
 #define KVM_GUEST_RINGS     8u
-#define KVM_GUEST_RING_GPA  0x10000u /* of ring 0; the next ones follow */
+#define KVM_GUEST_RING_GPA  0x10000u /* where ring 0 begins; the other rings follow */
 #define KVM_GUEST_RING_STEP 0x4000u  /* descriptors, avail and used ring, and a page of buffers */
 
 #define KVM_BAR_COMMON 0x0000u /* the structures in the BAR, which the test takes as given */
@@ -42,7 +42,8 @@ struct kvm_guest {
 	struct kt_kvm_bus ports, memory;
 	struct kt_kvm_pci pci;
 	struct kt_kvm_host host;
-	unsigned int n_routes, raised[KVM_GUEST_GSIS]; /* what the devices asked for */
+	unsigned int n_routes;               /* calls of route() */
+	unsigned int raised[KVM_GUEST_GSIS]; /* calls of raise(), by GSI */
 	struct kt_kvm_msi routes[KVM_GUEST_GSIS];
 	int n_notifications; /* descriptors that are registered now */
 	uint64_t last_notified;

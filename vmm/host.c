@@ -69,21 +69,27 @@ void kt_host_hash(const char *boot_id, const char *kernel, const char *cpuinfo,
 		       hash.low64);
 }
 
-/* A container that moves to another machine keeps its boot_id, not its processor. */
-static void hash_host(char ret_hex[static KT_HOST_HASH_LEN + 1])
+static void hash_host(const char *boot_id, char ret_hex[static KT_HOST_HASH_LEN + 1])
 {
 	KT_CLOSE int cpu_fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
-	KT_FREE char *boot_id = NULL;
 	struct utsname name = { 0 };
 	char kernel[sizeof(name.release) + sizeof(name.version) + 1];
 	char cpuinfo[8192]; /* a processor needs a third of it; the others are the same */
 	ssize_t n = cpu_fd < 0 ? 0 : read(cpu_fd, cpuinfo, sizeof(cpuinfo) - 1);
 
 	cpuinfo[KT_MAX(n, 0)] = '\0';
-	(void)kt_file_read("/proc/sys/kernel/random/boot_id", 64, &boot_id, NULL);
 	(void)uname(&name);
 	(void)snprintf(kernel, sizeof(kernel), "%s %s", name.release, name.version);
-	kt_host_hash(boot_id ?: "", kernel, cpuinfo, ret_hex);
+	kt_host_hash(boot_id, kernel, cpuinfo, ret_hex);
+}
+
+/* A container that moves to another machine keeps its boot_id, not its processor. */
+static void hash_boot(char ret_hex[static KT_HOST_HASH_LEN + 1])
+{
+	KT_FREE char *boot_id = NULL;
+
+	(void)kt_file_read("/proc/sys/kernel/random/boot_id", 64, &boot_id, NULL);
+	hash_host(boot_id ?: "", ret_hex);
 }
 
 /* Loads the cache. Returns an empty one when there is none, or when it is of another host. */
@@ -239,17 +245,15 @@ static int choose_accel(enum kt_accel_choice choice, const struct kt_kvm_probe *
 	return 0;
 }
 
-/* Another processor or kernel may have other registers than those that a state holds. */
-static unsigned int processor_hash(void)
+/*
+ * Another processor or kernel may have other registers than those that a state holds. The number is
+ * the same after the host has booted again.
+ */
+static unsigned int processor_number(void)
 {
-	KT_CLOSE int cpu_fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
-	char hash[KT_HOST_HASH_LEN + 1], cpuinfo[8192];
-	struct utsname name = { 0 };
-	ssize_t n = cpu_fd < 0 ? 0 : read(cpu_fd, cpuinfo, sizeof(cpuinfo) - 1);
+	char hash[KT_HOST_HASH_LEN + 1];
 
-	cpuinfo[KT_MAX(n, 0)] = '\0';
-	(void)uname(&name);
-	kt_host_hash("", name.release, cpuinfo, hash);
+	hash_host("", hash);
 	hash[8] = '\0';
 	return (unsigned int)strtoul(hash, NULL, 16);
 }
@@ -261,7 +265,7 @@ static void choose_vmm(enum kt_vmm_choice choice, struct kt_host *host)
 
 	host->vmm = native ? KT_VMM_KVM : KT_VMM_QEMU;
 	host->vmm_major = host->vmm == KT_VMM_KVM ? KT_KVM_STATE_VERSION : host->qemu.major;
-	host->vmm_minor = host->vmm == KT_VMM_KVM ? processor_hash() : host->qemu.minor;
+	host->vmm_minor = host->vmm == KT_VMM_KVM ? processor_number() : host->qemu.minor;
 	if (host->accel == KT_ACCEL_KVM)
 		(void)snprintf(host->accel_text, sizeof(host->accel_text), "kvm, vmm: %s",
 			       kt_vmm_name(host->vmm));
@@ -297,7 +301,7 @@ int kt_host_probe(enum kt_accel_choice choice, enum kt_vmm_choice vmm, const cha
 		choice = KT_ACCEL_CHOICE_KVM;
 	(void)kt_cache_path("", &dir, NULL);
 	path = dir ? kt_format("%s/" CACHE_FILE, dir) : NULL;
-	hash_host(host_hash);
+	hash_boot(host_hash);
 	cache = cache_load(path, host_hash);
 	if (!cache)
 		return kt_err_oom(reterr);

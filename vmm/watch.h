@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "util/err.h"
+
 #define KT_WATCHES_MAX 200u /* of any machine */
 
 enum kt_watch_kind {
@@ -44,3 +46,16 @@ bool kt_watch_holds(const struct kt_watch *watch, uint64_t raw);
 
 /* What the condition takes of @raw; a signed value is extended to 64 bits. */
 uint64_t kt_watch_value(const struct kt_watch *watch, uint64_t raw);
+
+/* Whether both watch the same memory for the same kind of accesses. */
+bool kt_watch_is_same(const struct kt_watch *a, const struct kt_watch *b);
+
+/* Whether the watch is possible at all: 0, or -EINVAL with a text. */
+int kt_watch_check(const struct kt_watch *watch, struct kt_err *reterr);
+
+/*
+ * Whether a machine that has @other can have @watch, too: 0 if they are the same or apart, -EBUSY
+ * with a text if they share a part of their bytes.
+ */
+int kt_watch_beside(const struct kt_watch *watch, const struct kt_watch *other,
+		    struct kt_err *reterr);

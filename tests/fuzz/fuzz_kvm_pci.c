@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses of a guest to the PCI bus: the configuration space through ports and memory, and the BAR
- * of the console with its registers and its MSI-X table. The input is a list of accesses.
+ * The input is a list of accesses to the PCI bus: to the configuration space, through ports and
+ * memory, and to the BAR of the console, which has its registers and its MSI-X table.
  */
 #include <string.h>
 
@@ -45,7 +45,7 @@ static void access_bus(struct kvm_guest *guest, const uint8_t *input)
 	(void)pthread_mutex_unlock(&guest->lock);
 }
 
-/* What no guest can change, and what must hold whatever it writes. */
+/* A guest can change neither the identity of the device nor the window of its BAR. */
 static void check(struct kvm_guest *guest, const struct kt_kvm_console *console)
 {
 	const struct kt_kvm_virtio *virtio = &console->virtio;

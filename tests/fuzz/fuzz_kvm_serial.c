@@ -36,7 +36,7 @@ static void access_port(struct kt_kvm_serial *serial, const struct kt_kvm_bus *p
 		KT_FUZZ_ASSERT((uint8_t)serial->output.data[before] == input[2]);
 }
 
-/* What is saved can be taken over, and is the same then. */
+/* A port that takes over a saved state saves the same state. */
 static void check_state(const struct kt_kvm_serial *serial)
 {
 	struct kt_buffer first = KT_BUFFER_NULL, second = KT_BUFFER_NULL;

@@ -44,8 +44,8 @@ until_true() {
 }
 
 killed_runner() {
-	"$SAMPLE" --accel kvm --vmm "$VMM" --exact hangs --boot-timeout 200s --timeout 300s --no-capture \
-		> /tmp/sample.log 2>&1 &
+	"$SAMPLE" --accel kvm --vmm "$VMM" --exact hangs --boot-timeout 200s --timeout 300s \
+		--no-capture > /tmp/sample.log 2>&1 &
 	until_true 250 sample_hangs
 	verdict $? "a runner that will be killed has a machine"
 	[ "$(processes | wc -l)" -ge $([ "$VMM" = kvm ] && echo 2 || echo 3) ]

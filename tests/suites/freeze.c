@@ -175,8 +175,8 @@ KTEST(freeze_at_half, .summary = "a starved task is captured at half of the watc
       .post_vm = early_post);
 
 /*
- * What the host writes is no access that a watch sees. In real time, the schedulers are looked at
- * all the same: an error whose write was missed is found within a tenth of a second.
+ * A watch does not see what the host writes. In real time the session looks at the schedulers ten
+ * times per second, too, and so finds an error whose write no watch has seen.
  */
 static int missed_run(struct kt_ctx *ctx)
 {

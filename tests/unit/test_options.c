@@ -99,6 +99,7 @@ Test(options, bad_ones_are_named)
 		{ "-j", "many" },
 		{ "--format", "xml" },
 		{ "--accel", "hvf" },
+		{ "--vmm", "xen" },
 		{ "--max-fail", "-1" },
 		{ "--stress-count", "0" },
 		{ "--gtest_output", "json:x" },
@@ -145,7 +146,12 @@ Test(options, the_command_line_overrides_the_environment)
 
 	(void)setenv("KTESTS_KERNEL", "6.16", 1);
 	(void)setenv("KTESTS_ACCEL", "tcg", 1);
+	(void)setenv("KTESTS_VMM", "kvm", 1);
+	cr_assert(eq(int, PARSE(&o, NULL, "-k", "7.0", "--vmm", "qemu"), 0));
+	cr_assert(eq(int, (int)o.vmm, KT_VMM_CHOICE_QEMU));
+	kt_options_deinit(&o);
 	cr_assert(eq(int, PARSE(&o, NULL, "-k", "7.0"), 0));
+	cr_assert(eq(int, (int)o.vmm, KT_VMM_CHOICE_KVM));
 	cr_assert(eq(str, (char *)o.kernels.at[0], "7.0"));
 	cr_assert(eq(int, (int)o.accel, KT_ACCEL_CHOICE_TCG));
 	kt_options_deinit(&o);

@@ -160,11 +160,6 @@ static void work(void *data, unsigned int queue)
 		kt_kvm_virtio_kick(&blk->virtio, queue); /* for the rest */
 }
 
-static void reset(void *data)
-{
-	(void)data;
-}
-
 /* Nothing of a request outlives a round; the size of the disk must be the same. */
 static int save(void *data, struct kt_buffer *state)
 {
@@ -197,7 +192,6 @@ static const struct kt_kvm_virtio_ops ops = {
 	.queue_size = QUEUE_SIZE,
 	.config = get_config,
 	.work = work,
-	.reset = reset,
 	.save = save,
 	.load = load,
 };

@@ -16,6 +16,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "vmm/kvm/map.h"
+#include "vmm/kvm/msr.h"
 #include "vmm/mem.h"
 
 /*
@@ -418,8 +419,8 @@ static void set_segments(struct kvm_sregs *sregs, bool is_64bit)
 	sregs->efer = EFER_LME | EFER_LMA;
 }
 
-int kt_kvm_boot_set_registers(int vcpu_fd, const struct kt_kvm_entry *entry,
-			      const struct kt_kvm_ram *ram, struct kt_err *reterr)
+static int set_registers(int vcpu_fd, const struct kt_kvm_entry *entry,
+			 const struct kt_kvm_ram *ram, struct kt_err *reterr)
 {
 	struct kvm_regs regs = {
 		.rip = entry->rip,
@@ -440,4 +441,42 @@ int kt_kvm_boot_set_registers(int vcpu_fd, const struct kt_kvm_entry *entry,
 	if (ioctl(vcpu_fd, KVM_SET_REGS, &regs) < 0)
 		return kt_err_set(reterr, -errno, "KVM_SET_REGS: %m");
 	return 0;
+}
+
+/* ---- Local APICs ---- */
+
+#define LAPIC_LVT0      0x350u
+#define LAPIC_LVT1      0x360u
+#define LVT_EXTINT      0x700u
+#define LVT_NMI         0x400u
+#define MISC_STRINGS    0x1u   /* fast string instructions */
+#define MTRR_WRITE_BACK 0x806u /* on: memory is cached, unless a page says otherwise */
+
+/* As firmware leaves it: LINT0 is the PIC's interrupt, LINT1 the NMI. */
+static int set_lapic(int vcpu_fd, struct kt_err *reterr)
+{
+	const uint32_t extint = LVT_EXTINT, nmi = LVT_NMI;
+	struct kvm_lapic_state lapic;
+
+	if (ioctl(vcpu_fd, KVM_GET_LAPIC, &lapic) < 0)
+		return kt_err_set(reterr, -errno, "KVM_GET_LAPIC: %m");
+	memcpy(lapic.regs + LAPIC_LVT0, &extint, sizeof(extint));
+	memcpy(lapic.regs + LAPIC_LVT1, &nmi, sizeof(nmi));
+	if (ioctl(vcpu_fd, KVM_SET_LAPIC, &lapic) < 0)
+		return kt_err_set(reterr, -errno, "KVM_SET_LAPIC: %m");
+	return 0;
+}
+
+/* A processor that lacks one of the two MSRs keeps its default. */
+int kt_kvm_boot_set_vcpus(const struct kt_kvm_crew *crew, const struct kt_kvm_entry *entry,
+			  const struct kt_kvm_ram *ram, struct kt_err *reterr)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < crew->n; i++) {
+		r = set_lapic(crew->at[i].fd, reterr);
+		(void)kt_kvm_msr_set(crew->at[i].fd, KT_KVM_MSR_MISC_ENABLE, MISC_STRINGS);
+		(void)kt_kvm_msr_set(crew->at[i].fd, KT_KVM_MSR_MTRR_DEF_TYPE, MTRR_WRITE_BACK);
+	}
+	return r ?: set_registers(crew->at[0].fd, entry, ram, reterr);
 }

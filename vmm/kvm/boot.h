@@ -10,6 +10,7 @@
 
 #include "util/err.h"
 #include "vmm/kvm/ram.h"
+#include "vmm/kvm/vcpu.h"
 
 /* Where and how the first vCPU begins. */
 struct kt_kvm_entry {
@@ -30,6 +31,9 @@ struct kt_kvm_boot {
 int kt_kvm_boot_load(const struct kt_kvm_boot *boot, const struct kt_kvm_ram *ram,
 		     struct kt_kvm_entry *ret_entry, struct kt_err *reterr);
 
-/* Sets the registers of the first vCPU, as the boot protocol of the kernel asks for. */
-int kt_kvm_boot_set_registers(int vcpu_fd, const struct kt_kvm_entry *entry,
-			      const struct kt_kvm_ram *ram, struct kt_err *reterr);
+/*
+ * Sets what vCPUs begin with: the local APICs, and the registers of the first one, as the boot
+ * protocol of the kernel asks for. The others wait for INIT and SIPI.
+ */
+int kt_kvm_boot_set_vcpus(const struct kt_kvm_crew *crew, const struct kt_kvm_entry *entry,
+			  const struct kt_kvm_ram *ram, struct kt_err *reterr);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/ioctl.h>
 
+#include "vmm/kvm/msr.h"
+
 /*
  * A guest's counter is the host's plus an offset. One offset is set for all vCPUs, by the attribute
  * KVM_VCPU_TSC_OFFSET (Linux 5.16; Documentation/virt/kvm/devices/vcpu.rst): counters that are
@@ -13,37 +15,12 @@
  * Writing the same value again does so with the new offset.
  */
 
-#define MSR_TSC          0x10u
-#define MSR_TSC_DEADLINE 0x6e0u
-
-struct one_msr {
-	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
-};
-
-static int get_msr(int fd, uint32_t index, uint64_t *ret)
-{
-	struct one_msr msr = { .head.nmsrs = 1, .entry.index = index };
-
-	if (ioctl(fd, KVM_GET_MSRS, &msr) != 1)
-		return -EIO;
-	*ret = msr.entry.data;
-	return 0;
-}
-
-static int set_msr(int fd, uint32_t index, uint64_t value)
-{
-	struct one_msr msr = { .head.nmsrs = 1, .entry = { .index = index, .data = value } };
-
-	return ioctl(fd, KVM_SET_MSRS, &msr) == 1 ? 0 : -EIO;
-}
-
 int kt_kvm_clock_read(const struct kt_kvm_crew *crew, struct kt_kvm_clock *ret_clock,
 		      struct kt_err *reterr)
 {
 	struct kvm_clock_data data;
 
-	if (get_msr(crew->at[0].fd, MSR_TSC, &ret_clock->tsc) < 0)
+	if (kt_kvm_msr_get(crew->at[0].fd, KT_KVM_MSR_TSC, &ret_clock->tsc) < 0)
 		return kt_err_set(reterr, -EIO, "the guest's time stamp counter cannot be read");
 	if (ioctl(crew->vm->fd, KVM_GET_CLOCK, &data) < 0)
 		return kt_err_set(reterr, -errno, "KVM_GET_CLOCK: %m");
@@ -66,7 +43,8 @@ static int set_tsc(const struct kt_kvm_crew *crew, uint64_t tsc)
 	struct kvm_device_attr attribute = offset_attribute(&offset);
 	int fd = crew->at[0].fd;
 
-	if (ioctl(fd, KVM_GET_DEVICE_ATTR, &attribute) < 0 || get_msr(fd, MSR_TSC, &now) < 0)
+	if (ioctl(fd, KVM_GET_DEVICE_ATTR, &attribute) < 0 ||
+	    kt_kvm_msr_get(fd, KT_KVM_MSR_TSC, &now) < 0)
 		return -EIO;
 	offset += tsc - now;
 	for (unsigned int i = 0; i < crew->n; i++) {
@@ -81,8 +59,8 @@ static void renew_timer(int fd)
 {
 	uint64_t deadline;
 
-	if (get_msr(fd, MSR_TSC_DEADLINE, &deadline) == 0 && deadline)
-		(void)set_msr(fd, MSR_TSC_DEADLINE, deadline);
+	if (kt_kvm_msr_get(fd, KT_KVM_MSR_TSC_DEADLINE, &deadline) == 0 && deadline)
+		(void)kt_kvm_msr_set(fd, KT_KVM_MSR_TSC_DEADLINE, deadline);
 }
 
 int kt_kvm_clock_set(const struct kt_kvm_crew *crew, const struct kt_kvm_clock *clock,

@@ -301,58 +301,13 @@ static int make(struct kvm *kvm, const struct kt_machine_config *config, struct 
 	r = kt_loop_add(kvm->machine.loop, &kvm->bell);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot watch a virtual machine: %m");
-	return map_ram(kvm, config, reterr) ?: kt_kvm_vm_init(&kvm->vm, reterr)
-	       ?: kt_kvm_vm_set_ram(&kvm->vm, &kvm->ram, reterr)
+	r = map_ram(kvm, config, reterr);
+	if (r < 0)
+		return r;
+	kvm->has_vm = true;
+	return kt_kvm_vm_init(&kvm->vm, reterr) ?: kt_kvm_vm_set_ram(&kvm->vm, &kvm->ram, reterr)
 	       ?: make_crew(kvm, &config->topology, reterr)
 	       ?: set_cpuid(kvm, &config->topology, reterr) ?: add_devices(kvm, reterr);
-}
-
-/* ---- The local APIC and MSRs of a vCPU that begins ---- */
-
-#define LAPIC_LVT0   0x350u
-#define LAPIC_LVT1   0x360u
-#define LVT_EXTINT   0x700u
-#define LVT_NMI      0x400u
-#define MSR_MISC     0x1a0u /* IA32_MISC_ENABLE */
-#define MISC_STRINGS 0x1u
-#define MSR_MTRR     0x2ffu /* IA32_MTRR_DEF_TYPE */
-#define MTRR_ON_WB   0x806u
-
-static int set_lapic(const struct kt_kvm_vcpu *vcpu, struct kt_err *reterr)
-{
-	const uint32_t extint = LVT_EXTINT, nmi = LVT_NMI;
-	struct kvm_lapic_state lapic;
-
-	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) < 0)
-		return kt_err_set(reterr, -errno, "KVM_GET_LAPIC: %m");
-	memcpy(lapic.regs + LAPIC_LVT0, &extint, sizeof(extint));
-	memcpy(lapic.regs + LAPIC_LVT1, &nmi, sizeof(nmi));
-	if (ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic) < 0)
-		return kt_err_set(reterr, -errno, "KVM_SET_LAPIC: %m");
-	return 0;
-}
-
-/* A processor that lacks one of them keeps its default. */
-static void set_msr(const struct kt_kvm_vcpu *vcpu, uint32_t index, uint64_t value)
-{
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msr = { .head.nmsrs = 1, .entry = { .index = index, .data = value } };
-
-	(void)ioctl(vcpu->fd, KVM_SET_MSRS, &msr);
-}
-
-static int begin_vcpus(struct kvm *kvm, const struct kt_kvm_entry *entry, struct kt_err *reterr)
-{
-	int r = 0;
-
-	for (unsigned int i = 0; r == 0 && i < kvm->crew.n; i++) {
-		r = set_lapic(&kvm->crew.at[i], reterr);
-		set_msr(&kvm->crew.at[i], MSR_MISC, MISC_STRINGS);
-		set_msr(&kvm->crew.at[i], MSR_MTRR, MTRR_ON_WB);
-	}
-	return r ?: kt_kvm_boot_set_registers(kvm->crew.at[0].fd, entry, &kvm->ram, reterr);
 }
 
 static int check_config(const struct kt_machine_config *config, struct kt_err *reterr)
@@ -382,7 +337,8 @@ static int kvm_start(struct kt_machine *machine, const struct kt_machine_config 
 	r = make(kvm, config, reterr)
 		    ?: kt_kvm_acpi_build(&kvm->ram, &config->topology, &boot.rsdp, reterr)
 		    ?: kt_kvm_boot_load(&boot, &kvm->ram, &entry, reterr)
-		    ?: begin_vcpus(kvm, &entry, reterr) ?: kt_kvm_crew_start(&kvm->crew, reterr);
+		    ?: kt_kvm_boot_set_vcpus(&kvm->crew, &entry, &kvm->ram, reterr)
+		    ?: kt_kvm_crew_start(&kvm->crew, reterr);
 	if (r == 0) {
 		kvm->runs = true;
 		kt_kvm_crew_go(&kvm->crew);
@@ -495,7 +451,8 @@ static void kvm_destroy(struct kt_machine *machine)
 	if (kvm->has_console)
 		kt_kvm_console_deinit(&kvm->console);
 	kt_kvm_serial_deinit(&kvm->serial);
-	kt_kvm_vm_deinit(&kvm->vm);
+	if (kvm->has_vm)
+		kt_kvm_vm_deinit(&kvm->vm);
 	if (kvm->map)
 		(void)munmap(kvm->map, kvm->ram_len);
 	(void)kt_close(kvm->ram_fd);
@@ -541,9 +498,7 @@ int kt_kvm_new(struct kt_loop *loop, const struct kt_machine_events *events, voi
 	};
 	(void)pthread_mutex_init(&kvm->lock, NULL);
 	kvm->bell = KT_SOURCE_NULL;
-	kvm->ram_fd = kvm->vm.fd = kvm->vm.kvm_fd = -1;
-	for (unsigned int i = 0; i < KT_KVM_MSI_MAX; i++)
-		kvm->vm.irqfds[i] = -1;
+	kvm->ram_fd = -1;
 	*ret_machine = &kvm->machine;
 	return 0;
 }

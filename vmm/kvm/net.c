@@ -78,28 +78,6 @@ static void work(void *data, unsigned int queue)
 		kt_kvm_virtio_kick(&net->virtio, QUEUE_OUT); /* for the rest */
 }
 
-static void reset(void *data)
-{
-	(void)data;
-}
-
-/* A frame does not outlive a round: there is nothing to save. */
-static int save(void *data, struct kt_buffer *state)
-{
-	(void)data;
-	(void)state;
-	return 0;
-}
-
-static int load(void *data, const uint8_t *state, size_t len, struct kt_err *reterr)
-{
-	(void)data;
-	(void)state;
-	return len ? kt_err_set(reterr, -EINVAL, "the saved network card has %zu bytes too many",
-				len)
-		   : 0;
-}
-
 static const struct kt_kvm_virtio_ops ops = {
 	.name = "network",
 	.type = VIRTIO_ID_NET,
@@ -109,9 +87,6 @@ static const struct kt_kvm_virtio_ops ops = {
 	.queue_size = QUEUE_SIZE,
 	.config = get_config,
 	.work = work,
-	.reset = reset,
-	.save = save,
-	.load = load,
 };
 
 int kt_kvm_net_init(struct kt_kvm_net *net, const struct kt_kvm_host *host, unsigned int gsi,

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "util/cleanup.h"
+#include "vmm/kvm/msr.h"
 
 /*
  * A state is a header and sections {u32 name, u32 version, u64 length}, each followed by its bytes.
@@ -24,8 +25,6 @@
 
 #define STATE_MAGIC UINT64_C(0x004d564b54534554) /* "TESTKVM" */
 
-#define MSR_TSC          0x10u
-#define MSR_TSC_DEADLINE 0x6e0u
 #define MSRS_MAX         1024u
 #define LVTT_OFFSET      0x320u /* of the local APIC's timer */
 #define LVTT_DEADLINE    0x40000u
@@ -134,10 +133,11 @@ static struct kvm_msrs *list_msrs(int kvm_fd)
 		list->nmsrs = 0;
 	msrs->nmsrs = 0;
 	for (uint32_t i = 0; i < list->nmsrs; i++) {
-		if (list->indices[i] != MSR_TSC && list->indices[i] != MSR_TSC_DEADLINE)
+		if (list->indices[i] != KT_KVM_MSR_TSC &&
+		    list->indices[i] != KT_KVM_MSR_TSC_DEADLINE)
 			msrs->entries[msrs->nmsrs++].index = list->indices[i];
 	}
-	msrs->entries[msrs->nmsrs++].index = MSR_TSC_DEADLINE; /* the last one */
+	msrs->entries[msrs->nmsrs++].index = KT_KVM_MSR_TSC_DEADLINE; /* the last one */
 	return msrs;
 }
 
@@ -157,19 +157,14 @@ static void read_msrs(int fd, struct kvm_msrs *msrs)
 
 static void mend_deadline(int fd, const struct kvm_lapic_state *lapic, struct kvm_msrs *msrs)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} tsc = { .head.nmsrs = 1, .entry.index = MSR_TSC };
 	struct kvm_msr_entry *last = msrs->entries + msrs->nmsrs - 1;
 	uint32_t lvtt;
 
 	memcpy(&lvtt, lapic->regs + LVTT_OFFSET, sizeof(lvtt));
-	if (last < msrs->entries || last->index != MSR_TSC_DEADLINE || last->data ||
+	if (last < msrs->entries || last->index != KT_KVM_MSR_TSC_DEADLINE || last->data ||
 	    !(lvtt & LVTT_DEADLINE))
 		return;
-	if (ioctl(fd, KVM_GET_MSRS, &tsc) == 1)
-		last->data = tsc.entry.data;
+	(void)kt_kvm_msr_get(fd, KT_KVM_MSR_TSC, (uint64_t *)&last->data);
 }
 
 static int get_vcpu(const struct kt_kvm_vcpu *vcpu, struct saved_vcpu *saved, void *xsave,

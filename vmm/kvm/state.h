@@ -22,6 +22,7 @@
 struct kvm {
 	struct kt_machine machine;
 	struct kt_kvm_vm vm;
+	bool has_vm;
 	struct kt_kvm_crew crew;
 	bool has_crew;
 	struct kt_kvm_watches watches;

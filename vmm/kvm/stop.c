@@ -6,6 +6,7 @@
 
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "vmm/kvm/msr.h"
 #include "vmm/mem.h"
 
 /*
@@ -169,40 +170,34 @@ int kt_kvm_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_er
 	return r < 0 ? give_up(kvm, r, reterr ? reterr->text : "it cannot go on") : 0;
 }
 
-/* Does @fn while the machine stands. */
-#define STANDING(machine, call)                                                                    \
-	({                                                                                         \
-		struct kvm *kvm_ = kt_kvm_of(machine);                                             \
-		bool pauses_ = !kvm_->paused && !kvm_->at_watch && !kvm_->has_ended;               \
-		int result_ = pauses_ ? kt_kvm_pause(machine, deadline_ns, reterr) : 0;            \
-		if (result_ == 0) {                                                                \
-			int resumed_;                                                              \
-			result_ = (call);                                                          \
-			resumed_ = pauses_ ? kt_kvm_resume(machine, deadline_ns,                   \
-							   result_ < 0 ? NULL : reterr)            \
-					   : 0;                                                    \
-			result_ = result_ ?: resumed_;                                             \
-		}                                                                                  \
-		result_;                                                                           \
-	})
-
-static uint64_t kernel_gs_base(int fd)
+/* Makes the machine stand; *@ret_paused says whether stand_end() lets it go again. */
+static int stand_begin(struct kvm *kvm, bool *ret_paused, uint64_t deadline_ns,
+		       struct kt_err *reterr)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msr = { .head.nmsrs = 1, .entry.index = 0xc0000102 };
+	*ret_paused = !kvm->paused && !kvm->at_watch && !kvm->has_ended;
+	return *ret_paused ? kt_kvm_pause(&kvm->machine, deadline_ns, reterr) : 0;
+}
 
-	return ioctl(fd, KVM_GET_MSRS, &msr) == 1 ? msr.entry.data : 0;
+/* @r: what came of the work. The first error counts. */
+static int stand_end(struct kvm *kvm, bool paused, int r, uint64_t deadline_ns,
+		     struct kt_err *reterr)
+{
+	int resumed = 0;
+
+	if (paused)
+		resumed = kt_kvm_resume(&kvm->machine, deadline_ns, r < 0 ? NULL : reterr);
+	return r ?: resumed;
 }
 
 static int get_registers(int fd, struct kt_registers *ret, struct kt_err *reterr)
 {
+	uint64_t kernel_gs_base = 0;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 
 	if (ioctl(fd, KVM_GET_REGS, &regs) < 0 || ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
 		return kt_err_set(reterr, -errno, "the registers cannot be read: %m");
+	(void)kt_kvm_msr_get(fd, KT_KVM_MSR_KERNEL_GS_BASE, &kernel_gs_base);
 	*ret = (struct kt_registers){
 		.rax = regs.rax,
 		.rbx = regs.rbx,
@@ -230,7 +225,7 @@ static int get_registers(int fd, struct kt_registers *ret, struct kt_err *reterr
 		.gs = sregs.gs.selector,
 		.fs_base = sregs.fs.base,
 		.gs_base = sregs.gs.base,
-		.kernel_gs_base = kernel_gs_base(fd),
+		.kernel_gs_base = kernel_gs_base,
 		.cr0 = sregs.cr0,
 		.cr2 = sregs.cr2,
 		.cr3 = sregs.cr3,
@@ -245,26 +240,41 @@ int kt_kvm_registers(struct kt_machine *machine, unsigned int vcpu,
 		     struct kt_err *reterr)
 {
 	struct kvm *kvm = kt_kvm_of(machine);
+	bool paused;
+	int r;
 
 	if (!kvm->has_crew || vcpu >= kvm->crew.n)
 		return kt_err_set(reterr, -ERANGE, "there is no vCPU %u: the machine has %u", vcpu,
 				  kvm->crew.n);
-	return STANDING(machine, get_registers(kvm->crew.at[vcpu].fd, ret_registers, reterr));
+	r = stand_begin(kvm, &paused, deadline_ns, reterr);
+	if (r < 0)
+		return r;
+	r = get_registers(kvm->crew.at[vcpu].fd, ret_registers, reterr);
+	return stand_end(kvm, paused, r, deadline_ns, reterr);
 }
 
 int kt_kvm_watch(struct kt_machine *machine, const struct kt_watch *watch, unsigned int *ret_number,
 		 uint64_t deadline_ns, struct kt_err *reterr)
 {
 	struct kvm *kvm = kt_kvm_of(machine);
+	bool paused;
+	int r = stand_begin(kvm, &paused, deadline_ns, reterr);
 
-	return STANDING(machine,
-			kt_kvm_watches_add(&kvm->watches, &kvm->crew, watch, ret_number, reterr));
+	if (r < 0)
+		return r;
+	r = kt_kvm_watches_add(&kvm->watches, &kvm->crew, watch, ret_number, reterr);
+	return stand_end(kvm, paused, r, deadline_ns, reterr);
 }
 
 int kt_kvm_unwatch(struct kt_machine *machine, unsigned int number, uint64_t deadline_ns,
 		   struct kt_err *reterr)
 {
 	struct kvm *kvm = kt_kvm_of(machine);
+	bool paused;
+	int r = stand_begin(kvm, &paused, deadline_ns, reterr);
 
-	return STANDING(machine, kt_kvm_watches_remove(&kvm->watches, &kvm->crew, number, reterr));
+	if (r < 0)
+		return r;
+	r = kt_kvm_watches_remove(&kvm->watches, &kvm->crew, number, reterr);
+	return stand_end(kvm, paused, r, deadline_ns, reterr);
 }

@@ -172,7 +172,8 @@ static void reset(struct kt_kvm_virtio *virtio)
 	virtio->config_vector = KT_KVM_NO_VECTOR;
 	virtio->isr = 0;
 	reset_queues(virtio);
-	virtio->ops->reset(virtio->data);
+	if (virtio->ops->reset)
+		virtio->ops->reset(virtio->data);
 }
 
 static bool features_are_good(const struct kt_kvm_virtio *virtio)
@@ -683,7 +684,7 @@ int kt_kvm_virtio_save(const struct kt_kvm_virtio *virtio, struct kt_buffer *sta
 	save_entries(&virtio->msix, &saved);
 	save_queues(virtio, &saved);
 	r = kt_buffer_append(state, &saved, sizeof(saved));
-	return r < 0 ? r : virtio->ops->save(virtio->data, state);
+	return r < 0 || !virtio->ops->save ? r : virtio->ops->save(virtio->data, state);
 }
 
 /* Returns -EINVAL. */
@@ -781,7 +782,9 @@ int kt_kvm_virtio_load(struct kt_kvm_virtio *virtio, const uint8_t *state, size_
 	if (r == 0)
 		r = load_saved(virtio, &saved, reterr);
 	virtio->stopped = true;
-	return r
-		       ?: virtio->ops->load(virtio->data, state + sizeof(saved),
-					    len - sizeof(saved), reterr);
+	state += sizeof(saved);
+	len -= sizeof(saved);
+	if (r < 0 || virtio->ops->load)
+		return r ?: virtio->ops->load(virtio->data, state, len, reterr);
+	return len ? wrong(virtio, reterr, "too many bytes", len) : 0;
 }

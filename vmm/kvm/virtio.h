@@ -43,9 +43,9 @@ struct kt_kvm_virtio_ops {
 	void (*work)(void *data, unsigned int queue);
 	/* Called after work() without the lock, for callbacks to the session. May be NULL. */
 	void (*deliver)(void *data);
-	/* The guest has reset the device. With the lock held. */
+	/* The guest has reset the device. With the lock held. May be NULL. */
 	void (*reset)(void *data);
-	/* Append what the device itself has to a saved state, and take it over. */
+	/* Append what the device itself has to a saved state, and take it over. NULL: nothing. */
 	int (*save)(void *data, struct kt_buffer *state);
 	int (*load)(void *data, const uint8_t *state, size_t len, struct kt_err *reterr);
 };

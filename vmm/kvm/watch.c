@@ -19,28 +19,6 @@
 #define DR7_ON_WRITE  1u
 #define DR7_ON_ACCESS 3u
 
-static bool is_same(const struct kt_watch *a, const struct kt_watch *b)
-{
-	return a->address == b->address && a->len == b->len && a->kind == b->kind;
-}
-
-static bool overlaps(const struct kt_watch *a, const struct kt_watch *b)
-{
-	return a->address <= b->address + (b->len - 1) && b->address <= a->address + (a->len - 1);
-}
-
-static int check(const struct kt_watch *watch, struct kt_err *reterr)
-{
-	if (!watch->len || watch->address + (watch->len - 1) < watch->address)
-		return kt_err_set(reterr, -EINVAL,
-				  "%" PRIu32 " bytes at 0x%" PRIx64 " cannot be watched",
-				  watch->len, watch->address);
-	if (watch->when.compare != KT_WATCH_ALWAYS && watch->len > sizeof(uint64_t))
-		return kt_err_set(reterr, -EINVAL,
-				  "a condition is on at most 8 bytes, not on %" PRIu32, watch->len);
-	return 0;
-}
-
 static uint32_t length_code(uint32_t len)
 {
 	switch (len) {
@@ -124,14 +102,10 @@ static int place(struct kt_kvm_watches *watches, const struct kt_watch *watch,
 
 		if (!other->used)
 			number = i;
-		else if (is_same(watch, &other->watch))
+		else if (kt_watch_beside(watch, &other->watch, reterr) < 0)
+			return -EBUSY;
+		else if (kt_watch_is_same(watch, &other->watch))
 			registers = other->registers;
-		else if (overlaps(watch, &other->watch))
-			return kt_err_set(reterr, -EBUSY,
-					  "another watch has a part of its %" PRIu32
-					  " bytes: the same bytes can be watched again, in the "
-					  "same kind of accesses, but not a part of them",
-					  watch->len);
 	}
 	if (number == KT_KVM_DEBUG_REGISTERS)
 		return kt_err_set(reterr, -ENOSPC, "this machine can have %u watches at a time",
@@ -154,7 +128,7 @@ int kt_kvm_watches_add(struct kt_kvm_watches *watches, const struct kt_kvm_crew 
 		       struct kt_err *reterr)
 {
 	struct kt_kvm_watches old = *watches;
-	int r = check(watch, reterr) ?: place(watches, watch, ret_number, reterr);
+	int r = kt_watch_check(watch, reterr) ?: place(watches, watch, ret_number, reterr);
 
 	if (r == 0)
 		r = arm(watches, crew, reterr);

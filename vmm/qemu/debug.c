@@ -77,30 +77,6 @@ static enum kt_gdb_stop stop_of(const struct kt_watch *watch)
 	return watch->kind == KT_WATCH_ON_WRITE ? KT_GDB_ON_WRITE : KT_GDB_ON_ACCESS;
 }
 
-static bool is_same(const struct kt_watch *a, const struct kt_watch *b)
-{
-	return a->address == b->address && a->len == b->len && a->kind == b->kind;
-}
-
-static bool overlaps(const struct kt_watch *a, const struct kt_watch *b)
-{
-	return a->address <= b->address + (b->len - 1) && b->address <= a->address + (a->len - 1);
-}
-
-static int check(const struct kt_watch *watch, struct kt_err *reterr)
-{
-	bool has_value = watch->len <= sizeof(uint64_t);
-
-	if (!watch->len || watch->address + (watch->len - 1) < watch->address)
-		return kt_err_set(reterr, -EINVAL,
-				  "%" PRIu32 " bytes at 0x%" PRIx64 " cannot be watched",
-				  watch->len, watch->address);
-	if (watch->when.compare != KT_WATCH_ALWAYS && !has_value)
-		return kt_err_set(reterr, -EINVAL,
-				  "a condition is on at most 8 bytes, not on %" PRIu32, watch->len);
-	return 0;
-}
-
 /* Finds a free number; *@ret_is_set: the stub watches the memory already. */
 static int place(const struct qemu *qemu, const struct kt_watch *watch, unsigned int *ret_number,
 		 bool *ret_is_set, struct kt_err *reterr)
@@ -113,14 +89,10 @@ static int place(const struct qemu *qemu, const struct kt_watch *watch, unsigned
 
 		if (!qemu->watches[i].used)
 			number = i;
-		else if (is_same(watch, other))
-			*ret_is_set = true;
-		else if (overlaps(watch, other))
-			return kt_err_set(reterr, -EBUSY,
-					  "another watch has a part of its %" PRIu32
-					  " bytes: the same bytes can be watched again, in the "
-					  "same kind of accesses, but not a part of them",
-					  watch->len);
+		else if (kt_watch_beside(watch, other, reterr) < 0)
+			return -EBUSY;
+		else
+			*ret_is_set |= kt_watch_is_same(watch, other);
 	}
 	if (number == qemu->watches_max)
 		return kt_err_set(reterr, -ENOSPC, "this machine can have %u watches at a time",
@@ -135,7 +107,7 @@ static unsigned int count_same(const struct qemu *qemu, const struct kt_watch *w
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < qemu->watches_max; i++)
-		n += qemu->watches[i].used && is_same(watch, &qemu->watches[i].watch);
+		n += qemu->watches[i].used && kt_watch_is_same(watch, &qemu->watches[i].watch);
 	return n;
 }
 
@@ -145,7 +117,7 @@ int kt_qemu_watch(struct kt_machine *machine, const struct kt_watch *watch,
 	struct qemu *qemu = kt_qemu_of(machine);
 	bool is_set = false, paused = false;
 	unsigned int number = 0;
-	int r = check(watch, reterr) ?: place(qemu, watch, &number, &is_set, reterr)
+	int r = kt_watch_check(watch, reterr) ?: place(qemu, watch, &number, &is_set, reterr)
 					?: stand_begin(qemu, &paused, deadline_ns, reterr);
 
 	if (r < 0)
