@@ -700,6 +700,27 @@ def kvm_devices():
     state = (struct.pack("<IIQIIHHBBxxII", 1000, 1, 1 << 32 | 2, 0, 0, 0, 0, 15, 0, 6, 7)
              + config + entries.ljust(384, b"\0") + queues.ljust(320, b"\0"))
     put("kvm_state", "console", state + struct.pack("<IIIIQ", 24, 1, 7, 1, 3) + b"abc")
+    kvm_kernels()
+
+
+def kvm_kernels():
+    """A vmlinux of two program headers, a bzImage, and a state of two sections."""
+    note = struct.pack("<III4sI", 4, 4, 18, b"Xen\0", 0x1000000)
+    head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, 0x1000000, 64, 0, 0, 64, 56,
+                       2, 0, 0, 0)
+    load = struct.pack("<IIQQQQQQ", 1, 5, 176, 0, 0x1000000, len(note), 4096, 4096)
+    notes = struct.pack("<IIQQQQQQ", 4, 4, 176, 0, 0, len(note), len(note), 4)
+    put("kvm_boot", "vmlinux", head + load + notes + note)
+    setup = bytearray(1024)
+    setup[0x1f1] = 1
+    setup[0x201] = 0x6a
+    struct.pack_into("<4sH", setup, 0x202, b"HdrS", 0x20f)
+    setup[0x211] = 1
+    struct.pack_into("<H", setup, 0x236, 1)
+    struct.pack_into("<QI", setup, 0x258, 0x1000000, 0x10000)
+    put("kvm_boot", "bzimage", bytes(setup) + bytes(64))
+    put("kvm_image", "state", b"TESTKVM\0" + struct.pack("<4sIQ", b"CLCK", 1, 16) + bytes(16)
+        + struct.pack("<4sIQ", b"PCI ", 1, 4) + bytes(4))
 
 
 def main():
