@@ -11,6 +11,7 @@ mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
 . /env
+stty -echo # of the bytes that nested.py sends
 
 # verdict STATUS WHAT
 verdict() {
