@@ -12,12 +12,14 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 
+N_LAST_LINES = 30  # of each stream of a test that failed
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class Counts:
     def __init__(self):
         self.passed, self.skipped, self.failed = 0, 0, []
+        self.outputs = []
 
     def add_case(self, suite, case):
         name = f"{suite}/{case.get('name')}"
@@ -25,8 +27,16 @@ class Counts:
             self.skipped += 1
         elif case.find("failure") is not None or case.find("error") is not None:
             self.failed.append(name)
+            self.outputs.append((name, last_lines(case)))
         else:
             self.passed += 1
+
+
+def last_lines(case):
+    """What a test case wrote last, for whoever sees only the end of this program's output."""
+    return [line
+            for tag in ("failure", "error", "system-out", "system-err")
+            for line in (case.findtext(tag) or "").splitlines()[-N_LAST_LINES:]]
 
 
 def meson_test(build, counts, *args):
@@ -73,6 +83,8 @@ def main():
     meson_test("build-sanitize", counts, "--suite", "unit", "--suite", "fuzz")
     check_leaks("build-sanitize", counts)
     fuzz(counts)
+    for name, lines in counts.outputs:
+        print(f"--- {name} ends with:", *lines, sep="\n")
     for name in counts.failed:
         print(f"failed: {name}")
     print(f"{counts.passed} passed, {len(counts.failed)} failed, {counts.skipped} skipped")

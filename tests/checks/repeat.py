@@ -114,6 +114,8 @@ def compare(ktests, wanted, runs, at_a_time, *options, env=None):
     with concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
         for done in [pool.submit(once, test) for _ in range(runs) for test in wanted]:
             done.result()
+    print(f"ok: {runs} more of each of {', '.join(wanted)}: the same ({' '.join(options)})",
+          flush=True)
 
 
 def in_new_cache(ktests, wanted):
