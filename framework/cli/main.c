@@ -11,6 +11,7 @@
 #include <ktest.h>
 
 #include "framework/cli/cache.h"
+#include "framework/cli/doctor.h"
 #include "framework/cli/exit_status.h"
 #include "framework/cli/inspect.h"
 #include "framework/cli/kernel.h"
@@ -415,6 +416,8 @@ static int dispatch(const char *program, const struct kt_options *options)
 	case KT_COMMAND_VERSION:
 		(void)printf("ktest " KT_VERSION "\n");
 		return KT_EXIT_STATUS_OK;
+	case KT_COMMAND_DOCTOR:
+		return kt_doctor_command(options);
 	case KT_COMMAND_KERNEL_FETCH:
 	case KT_COMMAND_KERNEL_LIST:
 	case KT_COMMAND_KERNEL_PATH:

@@ -652,6 +652,8 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 				  "inspect: either --vmcore FILE or -t TEST must be given");
 	if (o->command == KT_COMMAND_INSPECT && o->tests.n > 1)
 		return kt_err_set(reterr, -EINVAL, "inspect takes one test");
+	if (o->command == KT_COMMAND_DOCTOR && o->tests.n)
+		return kt_err_set(reterr, -EINVAL, "doctor: '%s' is too much", o->tests.at[0]);
 	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))
 		return kt_err_set(reterr, -EINVAL, "--step goes with 'inspect -t TEST'");
 	if (!looks && o->vmcore)

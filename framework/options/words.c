@@ -113,6 +113,7 @@ int kt_words_apply(struct kt_options *o, char **words, int n, struct kt_err *ret
 		{ "load", KT_COMMAND_LOAD },
 		{ "inspect", KT_COMMAND_INSPECT },
 		{ "open", KT_COMMAND_OPEN },
+		{ "doctor", KT_COMMAND_DOCTOR },
 		{ 0 },
 	};
 

@@ -27,6 +27,7 @@ import sys
 import tempfile
 
 FAULTS = ("racy_wakeup", "racy_locks", "racy_counter", "racy_slot")
+FAILURE = ".failure.json"
 POLICIES = ("random", "pct", "conflict")
 
 
@@ -59,6 +60,14 @@ def measure(arguments, fault, policy):
     }
 
 
+def without_iteration(path):
+    """The text of a file of a run. That of a failure says which run of the test it was."""
+    text = path.read_text(errors="replace")
+    if path.name.endswith(FAILURE):
+        text = json.dumps({**json.loads(text), "iteration": None})
+    return text
+
+
 def run_into(directory, arguments, fault, policy, *options):
     """[(verdict, seed, everything that the run has left)] of an exploration or a stress run"""
     subprocess.run([arguments.sample, "--exact", "-t", fault, "--policy", policy, "-o", directory,
@@ -66,10 +75,12 @@ def run_into(directory, arguments, fault, policy, *options):
                    stdout=subprocess.DEVNULL, check=False)
     runs = []
     for path in pathlib.Path(directory).glob("*.json"):
+        if path.name.endswith(FAILURE):
+            continue
         report = json.loads(path.read_text())
         attempt = report["attempts"][-1]
         left = [json.dumps(attempt["result"], sort_keys=True)]
-        left += [other.suffix + other.read_text(errors="replace")
+        left += [other.suffix + without_iteration(other)
                  for other in sorted(path.parent.glob(path.name.removesuffix("json") + "*"))
                  if other != path]
         runs.append((report["verdict"], attempt["seed"], "\n".join(left)))
