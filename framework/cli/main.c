@@ -16,6 +16,7 @@
 #include "framework/cli/inspect.h"
 #include "framework/cli/kernel.h"
 #include "framework/cli/list.h"
+#include "framework/cli/new.h"
 #include "framework/cli/open.h"
 #include "framework/cli/shell.h"
 #include "framework/cli/template.h"
@@ -416,6 +417,8 @@ static int dispatch(const char *program, const struct kt_options *options)
 	case KT_COMMAND_VERSION:
 		(void)printf("ktest " KT_VERSION "\n");
 		return KT_EXIT_STATUS_OK;
+	case KT_COMMAND_NEW:
+		return kt_new_command(options->tests.at[0]);
 	case KT_COMMAND_DOCTOR:
 		return kt_doctor_command(options);
 	case KT_COMMAND_KERNEL_FETCH:

@@ -137,6 +137,7 @@ void kt_options_help(const char *program, FILE *out)
 		      "       %1$s open CAPSULE [--inspect PATH]... | --gdb[=SOCKET] | --shell | "
 		      "--vmcore FILE\n"
 		      "       %1$s doctor\n"
+		      "       %1$s new DIR\n"
 		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
 		      "       %1$s template list | clear\n"
 		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",

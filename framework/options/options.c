@@ -654,6 +654,8 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL, "inspect takes one test");
 	if (o->command == KT_COMMAND_DOCTOR && o->tests.n)
 		return kt_err_set(reterr, -EINVAL, "doctor: '%s' is too much", o->tests.at[0]);
+	if (o->command == KT_COMMAND_NEW && o->tests.n != 1)
+		return kt_err_set(reterr, -EINVAL, "new: one directory must follow");
 	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))
 		return kt_err_set(reterr, -EINVAL, "--step goes with 'inspect -t TEST'");
 	if (!looks && o->vmcore)

@@ -26,6 +26,7 @@ enum kt_command {
 	KT_COMMAND_INSPECT,  /* paths are what to look at */
 	KT_COMMAND_OPEN,     /* tests[0] is the capsule; paths are what to look at */
 	KT_COMMAND_DOCTOR,
+	KT_COMMAND_NEW, /* tests[0] is the directory */
 	KT_COMMAND_KERNEL_FETCH,
 	KT_COMMAND_KERNEL_LIST,
 	KT_COMMAND_KERNEL_PATH,

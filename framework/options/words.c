@@ -114,6 +114,7 @@ int kt_words_apply(struct kt_options *o, char **words, int n, struct kt_err *ret
 		{ "inspect", KT_COMMAND_INSPECT },
 		{ "open", KT_COMMAND_OPEN },
 		{ "doctor", KT_COMMAND_DOCTOR },
+		{ "new", KT_COMMAND_NEW },
 		{ 0 },
 	};
 

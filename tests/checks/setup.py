@@ -25,7 +25,7 @@ def main():
         programs = directory / "bin"
         programs.mkdir()
         for program in ("bash", "dirname", "readlink", "gcc", "g++", "clang", "llvm-strip",
-                        "bpftool", "ninja", "python3", "mkdir", "touch"):
+                        "bpftool", "make", "ninja", "python3", "mkdir", "touch"):
             os.symlink(shutil.which(program), programs / program)
         (programs / "pkg-config").write_text(
             '#!/bin/bash\n[[ "$*" != *criterion* ]] && exec /usr/bin/pkg-config "$@"\nexit 1\n')

@@ -17,7 +17,7 @@
 
 #define PROBE_TIMEOUT_NS (60 * KT_NSEC_PER_SEC)
 
-/* The plugin's bytes: vmm/qemu/plugin/embed.sh. */
+/* The plugin's bytes: util/embed.sh. */
 extern const uint8_t kt_plugin_begin[], kt_plugin_end[];
 
 int kt_plugin_open(int *ret_fd)
