@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The examples in README.md and docs/*.md are true. The C code of each page is compiled as one
-program and its tests run; ./ktests commands must succeed; links must lead to files.
+program and its tests run; ./ktests commands must succeed; links must lead to files; output is that
+of a sample.
 
 usage: docs.py SOURCE_ROOT KTESTS PREFIX_DIR
 
@@ -14,6 +15,9 @@ import re
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "samples"))
+import check  # pylint: disable=wrong-import-position
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
@@ -67,6 +71,28 @@ def check_commands(page, ktests, faults):
     return n
 
 
+def check_console(page, root, faults):
+    """What a failure looks like: each line is one of the sample's golden file, in its order."""
+    for block in blocks(page, "console"):
+        command, *lines = block.splitlines()
+        name = command.split()[-1]
+        golden = (root / f"tests/samples/golden/{name}.txt").read_text()
+        left = iter(re.sub(r"rerun: \S+", "rerun: PROGRAM", golden).splitlines())
+        shown = check.normalize(re.sub(r"rerun: \S+", "rerun: PROGRAM", "\n".join(lines)))
+        for line in shown.splitlines():
+            if line not in left:
+                faults.append(f"{page.name}: {name} does not say '{line}' there")
+                break
+
+
+def check_index(root, faults):
+    """The index names every page."""
+    named = set(LINK.findall((root / "docs/README.md").read_text()))
+    for page in sorted((root / "docs").glob("*.md")):
+        if page.name not in named | {"README.md"}:
+            faults.append(f"docs/README.md: {page.name} is missing")
+
+
 def check_links(page, faults):
     for target in LINK.findall(page.read_text()):
         if "://" not in target and not (page.parent / target).exists():
@@ -78,8 +104,10 @@ def main():
     pages = [root / name
              for name in ("README.md", "CONTRIBUTING.md")] + sorted((root / "docs").glob("*.md"))
     faults, n_tests, n_commands = [], 0, 0
+    check_index(root, faults)
     for page in pages:
         check_links(page, faults)
+        check_console(page, root, faults)
         n_tests += check_c(page, prefix, faults)
         n_commands += check_commands(page, ktests, faults)
     print("\n".join(faults)
