@@ -67,6 +67,7 @@ enum kt_work_type {
 	/* files: guest/worker/work/file.c */
 	KT_IO_SYNC_WRITE, /* writes and syncs */
 	KT_IO_RAND_READ,  /* reads at random places */
+	KT_IO_CONVOY,     /* writes in order, reads at random places, syncs */
 
 	KT_CUSTOM, /* .custom: a function of the test */
 	KT_N_WORK_TYPES,
@@ -271,8 +272,8 @@ struct kt_custom; /* a worker, as its .custom function sees it; see ktest/custom
  * @interval_us: time between two deadlines or attempts, in microseconds.
  * @period_ms:   time between two moves to another node or cgroup, in milliseconds, at most
  *               1 000 000.
- * @kib:         size of a buffer, file or set of matrices, in KiB. KT_NUMA_SWEEP and
- *               KT_IO_RAND_READ need at least 4; fan-outs take at most 1 048 576.
+ * @kib:         size of a buffer, file or set of matrices, in KiB. KT_NUMA_SWEEP,
+ *               KT_IO_RAND_READ and KT_IO_CONVOY need at least 4; fan-outs take at most 1 048 576.
  * @stride:      bytes from one access to the next, at most the size of the buffer.
  * @touches:     pages that are written, or cache lines that are read, per iteration or round. For
  *               KT_PAGE_FAULT_CHURN at most the pages that @kib has.

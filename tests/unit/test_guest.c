@@ -542,6 +542,7 @@ Test(worktype, faults_are_named)
 		{ { .type = KT_NUMA_SWEEP, .nodes = "" }, ".nodes" },
 		{ { .type = KT_NUMA_SWEEP, .kib = 3 }, ".kib" },
 		{ { .type = KT_IO_RAND_READ, .kib = 3 }, ".kib" },
+		{ { .type = KT_IO_CONVOY, .kib = 3 }, ".kib" },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
