@@ -19,7 +19,7 @@
 #define SEC        (1000 * MSEC)
 #define CPUS_MAX   8
 #define ROUNDS     50
-#define FOUR_CPUS  .topology = { .llcs = 1, .cores = 2, .threads = 2 }
+#define TWO_CPUS   .topology = { .llcs = 1, .cores = 2, .threads = 1 }
 #define CLOCK_FILE "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 static uint64_t now_ns(clockid_t clock)
@@ -80,7 +80,7 @@ static int clocks_run(struct kt_ctx *ctx)
 	return 0;
 }
 
-KTEST(machine_clocks, .summary = "no clock goes back when a task goes through the CPUs", FOUR_CPUS,
+KTEST(machine_clocks, .summary = "no clock goes back when a task goes through the CPUs", TWO_CPUS,
       .run = clocks_run);
 
 /* ---- timers ---------------------------------------------------------------------------------- */
@@ -133,7 +133,7 @@ static int timers_run(struct kt_ctx *ctx)
 	return r;
 }
 
-KTEST(machine_timers, .summary = "a timer fires on each CPU", FOUR_CPUS, .run = timers_run);
+KTEST(machine_timers, .summary = "a timer fires on each CPU", TWO_CPUS, .run = timers_run);
 
 /* ---- what the kernel says -------------------------------------------------------------------- */
 
@@ -190,5 +190,5 @@ static int log_run(struct kt_ctx *ctx)
 }
 
 KTEST(machine_time_is_trusted,
-      .summary = "the clock source stays, and the kernel complains of none", FOUR_CPUS,
+      .summary = "the clock source stays, and the kernel complains of none", TWO_CPUS,
       .run = log_run);
