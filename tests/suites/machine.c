@@ -2,7 +2,7 @@
 /*
  * What time and interrupts are like in a machine, forked or booted, of each monitor: the clocks of
  * all CPUs are one, each CPU has a timer, and the kernel has found nothing wrong with either.
- * tests/nested/init.sh runs these on KVM.
+ * tests/nested/init.sh runs these in the native machine.
  */
 #include <fcntl.h>
 #include <inttypes.h>
