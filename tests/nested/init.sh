@@ -77,8 +77,9 @@ cat /tmp/native.log
 grep -q "accel: kvm, vmm: kvm," /tmp/native.log
 verdict $? "the native machine is the default with KVM"
 runs "a trivial test, forked 10 times by the native machine" --exact trivial --stress-count 10
-runs "freezing, a scheduler and a snapshot in the native machine" \
-	--exact cgroup_freeze scx_fifo snapshot_exit
+runs "freezing, a scheduler, a snapshot, clocks and timers in the native machine" \
+	--exact cgroup_freeze scx_fifo snapshot_exit \
+	machine_clocks machine_timers machine_time_is_trusted
 VMM=kvm killed_runner
 echo "nested: end"
 poweroff -f

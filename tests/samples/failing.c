@@ -628,3 +628,13 @@ static int watches_run_out(struct kt_ctx *ctx)
 	return 0;
 }
 FAILING(watches_run_out, .summary = "a machine has 128 watches at a time", .run = watches_run_out);
+
+/* The kernel empties its interrupt table and traps: no handler is found, nor one for that fault. */
+static int triple_fault(struct kt_ctx *ctx)
+{
+	int fd = open("/sys/kernel/reboot/type", O_WRONLY);
+
+	KT_ASSERT_OK(ctx, write(fd, "triple", 6));
+	return reboot_guest(ctx);
+}
+FAILING(triple_faults, .summary = "the guest ends in a triple fault", .run = triple_fault);
