@@ -20,7 +20,7 @@ static void add(struct kt_samples *samples, const char *verdict, int iterations)
 		"\"cpu_ns\":50},{\"iterations\":%d,\"group\":0,\"wall_ns\":100,\"cpu_ns\":40,"
 		"\"wake_p99_ns\":9000}],\"steps\":[{\"cgroups\":[{\"iterations\":%d}]}],"
 		"\"payloads\":[{\"name\":\"p\",\"metrics\":{\"x.y\":1.5}},{\"name\":\"p\","
-		"\"metrics\":{\"x.y\":2.5}}]}}}]}",
+		"\"metrics\":{\"x.y\":2.5,\"x.z\":1e300}}]}}}]}",
 		verdict, iterations, 2 * iterations, iterations);
 
 	cr_assert(zero(int, kt_samples_add(samples, NULL, NULL, text, strlen(text), NULL)));
@@ -66,6 +66,7 @@ Test(compare, a_result_becomes_numbers)
 	cr_expect(eq(dbl, value_of(&samples, "wake_p99_us"), 9));
 	cr_expect(eq(dbl, value_of(&samples, "step.0.iterations"), 1000));
 	cr_expect(eq(dbl, value_of(&samples, "p.x.y"), 2), "the mean of two payloads");
+	cr_expect(eq(sz, samples.n, 12), "1e300 is no number to compute with");
 }
 
 Test(compare, what_did_not_pass_measures_nothing)
