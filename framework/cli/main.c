@@ -11,6 +11,7 @@
 #include <ktest.h>
 
 #include "framework/cli/cache.h"
+#include "framework/cli/compare.h"
 #include "framework/cli/doctor.h"
 #include "framework/cli/exit_status.h"
 #include "framework/cli/inspect.h"
@@ -421,6 +422,8 @@ static int dispatch(const char *program, const struct kt_options *options)
 		return kt_new_command(options->tests.at[0]);
 	case KT_COMMAND_DOCTOR:
 		return kt_doctor_command(options);
+	case KT_COMMAND_COMPARE:
+		return kt_compare_command(program, options);
 	case KT_COMMAND_KERNEL_FETCH:
 	case KT_COMMAND_KERNEL_LIST:
 	case KT_COMMAND_KERNEL_PATH:

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The text of --help. */
+/*
+ * The text of --help. The four places in which an option appears must agree (options.c); this one
+ * is for people: it states defaults, and what an option goes with.
+ */
 #include <stdio.h>
 
 #include "framework/options/options.h"
@@ -116,13 +119,21 @@ static const char help[] =
 	"      --shell              let the machine run, and give a shell; --exec: one command\n"
 	"      --vmcore FILE        write an ELF core for crash and drgn\n"
 	"\n"
+	"Comparing results (docs/results.md#comparing):\n"
+	"      --gate METRIC=higher|lower|none[:ABSOLUTE[:PERCENT%]]\n"
+	"                           which direction is better, and what change counts\n"
+	"                           (repeatable)\n"
+	"      --html FILE          the comparison as a page\n"
+	"  -v, --verbose            also metrics that are the same\n"
+	"\n"
 	"Cache:\n"
 	"      --max-age DURATION   prune what was not used for so long (default 30d,\n"
 	"                           without --max-size)\n"
 	"      --max-size SIZE      prune the least recently used until the rest is not larger\n"
 	"\n"
 	"Exit status: 0 passed, 2 usage, 4 no test selected, 77 all skipped, 99 harness error,\n"
-	"100 a test failed, 105 host setup, 110 report not written, 128+N ended by signal N.\n";
+	"100 a test failed or a metric got worse, 105 host setup, 110 report not written,\n"
+	"128+N ended by signal N.\n";
 
 void kt_options_help(const char *program, FILE *out)
 {
@@ -138,6 +149,7 @@ void kt_options_help(const char *program, FILE *out)
 		      "--vmcore FILE\n"
 		      "       %1$s doctor\n"
 		      "       %1$s new DIR\n"
+		      "       %1$s compare A B [--gate METRIC=BETTER]... [--html FILE]\n"
 		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
 		      "       %1$s template list | clear\n"
 		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",

@@ -97,6 +97,7 @@ enum {
 	OPT_INSPECT,
 	OPT_GDB,
 	OPT_SHELL,
+	OPT_GATE,
 	OPT_VERSION,
 };
 
@@ -173,6 +174,7 @@ static const struct option long_options[] = {
 	{ "inspect", required_argument, NULL, OPT_INSPECT },
 	{ "gdb", optional_argument, NULL, OPT_GDB },
 	{ "shell", no_argument, NULL, OPT_SHELL },
+	{ "gate", required_argument, NULL, OPT_GATE },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -523,6 +525,8 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 		return kt_value_bytes("--max-size", text, &o->cache_max_bytes, reterr);
 	case OPT_VERIFY:
 		return set_flag(&o->verify);
+	case OPT_GATE:
+		return kt_strings_add(&o->gates, text, reterr);
 	case OPT_IGNORED:
 		return 0; /* --ignored: runners made for Rust's libtest pass it */
 	}
@@ -656,6 +660,11 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL, "doctor: '%s' is too much", o->tests.at[0]);
 	if (o->command == KT_COMMAND_NEW && o->tests.n != 1)
 		return kt_err_set(reterr, -EINVAL, "new: one directory must follow");
+	if (o->command == KT_COMMAND_COMPARE && o->tests.n != 2)
+		return kt_err_set(reterr, -EINVAL,
+				  "compare: two directories of results must follow, A and B");
+	if (o->command != KT_COMMAND_COMPARE && o->gates.n)
+		return kt_err_set(reterr, -EINVAL, "--gate goes with the command 'compare'");
 	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))
 		return kt_err_set(reterr, -EINVAL, "--step goes with 'inspect -t TEST'");
 	if (!looks && o->vmcore)
@@ -749,6 +758,7 @@ void kt_options_deinit(struct kt_options *options)
 	free(options->skips.at);
 	free(options->kernels.at);
 	free(options->paths.at);
-	options->tests = options->skips = options->kernels = options->paths =
+	free(options->gates.at);
+	options->tests = options->skips = options->kernels = options->paths = options->gates =
 		(struct kt_strings){ NULL, 0 };
 }

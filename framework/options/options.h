@@ -26,7 +26,8 @@ enum kt_command {
 	KT_COMMAND_INSPECT,  /* paths are what to look at */
 	KT_COMMAND_OPEN,     /* tests[0] is the capsule; paths are what to look at */
 	KT_COMMAND_DOCTOR,
-	KT_COMMAND_NEW, /* tests[0] is the directory */
+	KT_COMMAND_NEW,     /* tests[0] is the directory */
+	KT_COMMAND_COMPARE, /* tests[0] and tests[1] are results */
 	KT_COMMAND_KERNEL_FETCH,
 	KT_COMMAND_KERNEL_LIST,
 	KT_COMMAND_KERNEL_PATH,
@@ -194,6 +195,9 @@ struct kt_options {
 	unsigned int step;     /* of the test, at whose end is looked */
 	unsigned int depth;    /* of structs in each other, 1..32; 0: the renderer's default */
 	unsigned int pointers; /* that are followed in a row, 0..32 */
+
+	/* ktests compare; also @html and @verbose */
+	struct kt_strings gates; /* --gate, not parsed; none: the built-in ones */
 
 	/* ktests cache prune */
 	uint64_t cache_max_age_ns; /* since the last use; 0: any */

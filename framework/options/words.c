@@ -115,6 +115,7 @@ int kt_words_apply(struct kt_options *o, char **words, int n, struct kt_err *ret
 		{ "open", KT_COMMAND_OPEN },
 		{ "doctor", KT_COMMAND_DOCTOR },
 		{ "new", KT_COMMAND_NEW },
+		{ "compare", KT_COMMAND_COMPARE },
 		{ 0 },
 	};
 

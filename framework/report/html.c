@@ -14,15 +14,17 @@
 #include "wire/json.h"
 
 /*
- * A page for people: the failures of a run with their stories, steps, snapshots and output. It is
- * one file that loads nothing, and its policy allows nothing to be loaded: all text of a guest
- * passes put_text(), and no script or style of it could run if it did not.
+ * A page for people: the tests of a run, those that failed first, and the failures with their
+ * stories, steps, snapshots and output. It is one file that loads nothing, and its policy allows
+ * nothing to be loaded: all text of a guest passes put_text(), and no script of it could run if it
+ * did not. The only script that the policy allows, by its hash, is that of the filter.
  *
  * Sections are collected in memory, because the totals that the page begins with are known at the
  * end. What a page holds is bounded: a run may have no end.
  */
 
 #define PAGE_MAX    ((size_t)64 << 20) /* bytes of all sections */
+#define LIST_MAX    ((size_t)8 << 20)  /* bytes of a list of tests */
 #define OUTPUT_TAIL ((size_t)32 << 10) /* bytes of an output that are shown, its last ones */
 #define TEXT_MAX    2000u              /* bytes of a text in a table */
 #define ROWS_MAX    64u                /* of a table */
@@ -33,10 +35,14 @@ struct html {
 	struct kt_reporter reporter;
 	const char *path; /* borrowed from the options */
 	struct kt_report_file *file;
-	char *sections; /* belongs to @out until html_free() */
+	char *rows[2]; /* of the tests: those that failed, and the others; belong to @tables */
+	size_t rows_len[2];
+	FILE *tables[2]; /* memory streams into @rows */
+	char *sections;  /* belongs to @out until html_free() */
 	size_t sections_len;
 	FILE *out;           /* a memory stream into @sections */
 	unsigned int n_left; /* failures for which there was no room */
+	unsigned int n_unseen; /* tests for which there was no room */
 };
 
 static void put_text(FILE *out, const char *text)
@@ -308,13 +314,36 @@ static void put_capture(FILE *out, const char *title, const struct kt_capture *c
 	(void)fputs("</pre></details>\n", out);
 }
 
+/* The table of the report for people, as it is. */
+static void put_workers(FILE *out, const struct kt_result *result)
+{
+	KT_FREE char *text = NULL;
+	size_t len;
+	FILE *table = open_memstream(&text, &len);
+
+	if (!table)
+		return;
+	kt_report_put_workers(table, result);
+	if (!fclose(table))
+		put_lines(out, "Workers", text);
+}
+
+/* A click selects the whole command, to be copied. */
+static void put_rerun(FILE *out, const char *command)
+{
+	(void)fputs("<h3>Run it again</h3>\n<pre class=\"rerun\">", out);
+	kt_report_put_escaped(out, command, strlen(command));
+	(void)fputs("</pre>\n", out);
+}
+
 static void put_commands(FILE *out, const struct kt_run_info *info,
 			 const struct kt_outcome *outcome)
 {
 	KT_FREE char *rerun = kt_report_rerun_command(info, outcome);
 	KT_FREE char *capsule = kt_report_capsule_text(info, outcome);
 
-	put_lines(out, "Run it again", rerun);
+	if (rerun)
+		put_rerun(out, rerun);
 	put_lines(out, "Capsule", capsule);
 }
 
@@ -322,7 +351,9 @@ static void put_failure(FILE *out, const struct kt_run_info *info, const struct 
 {
 	const json_t *steps = json_object_get(outcome->result.scenario, "steps");
 
-	(void)fputs("<section>\n<h2>", out);
+	(void)fputs("<section data-name=\"", out);
+	put_text(out, outcome->name);
+	(void)fputs("\">\n<h2>", out);
 	put_text(out, outcome->name);
 	(void)fprintf(out, ": %s</h2>\n<p>", kt_verdict_name(outcome->result.verdict));
 	put_text(out, outcome->test->summary ?: "");
@@ -337,6 +368,7 @@ static void put_failure(FILE *out, const struct kt_run_info *info, const struct 
 	put_failures(out, outcome);
 	put_commands(out, info, outcome);
 	put_table(out, "Steps", step_columns, steps, NULL);
+	put_workers(out, &outcome->result);
 	put_snapshots(out, &outcome->snapshots);
 	put_capture(out, "standard output", &outcome->out);
 	put_capture(out, "standard error", &outcome->err);
@@ -356,9 +388,30 @@ static int html_begin(struct kt_reporter *reporter, const struct kt_run_info *in
 
 	(void)info;
 	html->out = open_memstream(&html->sections, &html->sections_len);
-	if (!html->out)
+	for (int i = 0; i < 2; i++)
+		html->tables[i] = open_memstream(&html->rows[i], &html->rows_len[i]);
+	if (!html->out || !html->tables[0] || !html->tables[1])
 		return kt_err_oom(reterr);
 	return kt_report_file_open(html->path, &html->file, reterr);
+}
+
+/* A row of the list of all tests. */
+static void put_test(struct html *html, const struct kt_outcome *outcome)
+{
+	int i = !kt_outcome_is_failure(outcome);
+	FILE *out = html->tables[i];
+
+	if (fflush(out) || html->rows_len[i] > LIST_MAX) {
+		html->n_unseen++;
+		return;
+	}
+	(void)fputs("<tr data-name=\"", out);
+	put_text(out, outcome->name);
+	(void)fprintf(out, "\"><td class=\"%1$s\">%1$s</td><td>",
+		      kt_verdict_name(outcome->result.verdict));
+	put_text(out, outcome->name);
+	(void)fprintf(out, "</td><td>%u</td><td>%u</td><td>%.3f s</td></tr>\n", outcome->iteration,
+		      outcome->attempt, (double)outcome->total_ns / KT_NSEC_PER_SEC);
 }
 
 static int html_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
@@ -366,6 +419,7 @@ static int html_outcome(struct kt_reporter *reporter, const struct kt_outcome *o
 	struct html *html = (struct html *)reporter;
 	const struct kt_outcome *failed = kt_report_failed_attempt(outcome);
 
+	put_test(html, outcome);
 	if (!failed)
 		return 0;
 	if (fflush(html->out) || html->sections_len > PAGE_MAX)
@@ -378,12 +432,37 @@ static int html_outcome(struct kt_reporter *reporter, const struct kt_outcome *o
 static const char HEAD[] =
 	"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
 	"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-	"'unsafe-inline'\">\n<meta name=\"viewport\" content=\"width=device-width\">\n"
+	"'unsafe-inline'; script-src "
+	"'sha256-JOUY1ZrXSKFZZ9dRLC4nI3PW4DRpZLd03O08h2uz2j4='\">\n<meta name=\"viewport\" "
+	"content=\"width=device-width\">\n"
 	"<title>ktest</title>\n<style>body{font:15px sans-serif;margin:2em;max-width:75em}"
 	"pre{background:#f4f4f4;padding:.6em;overflow:auto}table{border-collapse:collapse}"
 	"th,td{border:1px solid #bbb;padding:.2em .5em;text-align:left;vertical-align:top;"
 	"font-size:13px}summary{cursor:pointer;margin:.4em 0}section{border-top:2px solid #888;"
-	"margin-top:2em}</style></head>\n<body>\n";
+	"margin-top:2em}.rerun{user-select:all}td.pass{color:#070}td.fail,td.error{color:#b00}"
+	"</style></head>\n<body>\n";
+
+/* The filter begins with what follows a '#' in the address. page.py checks the hash above. */
+static const char FILTER[] = "<p><input id=\"filter\" placeholder=\"part of a test's name\"></p>\n";
+static const char SCRIPT[] =
+	"<script>const f=document.getElementById(\"filter\"),g=()=>{"
+	"for(const e of document.querySelectorAll(\"[data-name]\"))"
+	"e.hidden=!e.dataset.name.includes(f.value)};f.addEventListener(\"input\",g);"
+	"f.value=decodeURIComponent(location.hash.slice(1));g()</script>\n";
+
+/* The list of tests stands between the totals and the failures. */
+static void put_list(const struct html *html, FILE *out)
+{
+	(void)fputs(FILTER, out);
+	(void)fputs("<details open><summary>tests</summary>\n<table><tr><th>verdict</th>"
+		    "<th>test</th><th>run</th><th>attempt</th><th>time</th></tr>\n",
+		    out);
+	for (int i = 0; i < 2; i++)
+		(void)fputs(html->rows_len[i] ? html->rows[i] : "", out);
+	(void)fputs("</table></details>\n", out);
+	if (html->n_unseen)
+		(void)fprintf(out, "<p>%u more tests had no room.</p>\n", html->n_unseen);
+}
 
 static void put_page(const struct html *html, FILE *out, const struct kt_counts *counts)
 {
@@ -402,9 +481,11 @@ static void put_page(const struct html *html, FILE *out, const struct kt_counts 
 	put_text(out, info->host->accel_text);
 	(void)fprintf(out, ", %s time, seed %" PRIu64 ", %.1f s</p>\n", kt_time_name(info->time),
 		      info->options->seed, (double)counts->elapsed_ns / KT_NSEC_PER_SEC);
+	put_list(html, out);
 	(void)fputs(html->sections_len ? html->sections : "<p>Nothing failed.</p>\n", out);
 	if (html->n_left)
 		(void)fprintf(out, "<p>%u more failures had no room.</p>\n", html->n_left);
+	(void)fputs(SCRIPT, out);
 	(void)fputs("</body></html>\n", out);
 }
 
@@ -416,7 +497,7 @@ static int html_end(struct kt_reporter *reporter, const struct kt_counts *counts
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	if (!out || fflush(html->out)) {
+	if (!out || fflush(html->out) || fflush(html->tables[0]) || fflush(html->tables[1])) {
 		kt_fclosep(&out);
 		return kt_err_oom(reterr);
 	}
@@ -431,6 +512,10 @@ static void html_free(struct kt_reporter *reporter)
 	struct html *html = (struct html *)reporter;
 
 	kt_fclosep(&html->out);
+	for (int i = 0; i < 2; i++) {
+		kt_fclosep(&html->tables[i]);
+		free(html->rows[i]);
+	}
 	free(html->sections);
 	html->file = kt_report_file_free(html->file);
 	free(html);

@@ -29,7 +29,7 @@ FLOORS = {
     "framework": [
         ["cli"],
         ["run"],
-        ["declaration", "session"],
+        ["compare", "declaration", "session"],
         ["setup", "select", "report"],
         ["image", "kernel", "options", "outcome"],
     ],

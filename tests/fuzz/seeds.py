@@ -173,6 +173,8 @@ def messages():
     put("result", "whole", header + compact(RESULT).encode())
     put("result", "inconclusive", header + compact({**RESULT, "verdict": "inconclusive"}).encode())
     put("outcome", "whole", compact(OUTCOME))
+    put("results", "whole", compact({"version": 1, "test": "t", "verdict": "pass",
+                                     "attempts": [{"result": RESULT}]}))
     put(
         "report",
         "whole",
