@@ -218,3 +218,10 @@ unsigned int kt_cpu_list_count(const struct kt_cpu_list *list)
 		n += (unsigned int)__builtin_popcountll(list->bits[i]);
 	return n;
 }
+
+bool kt_ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), of_end = strlen(end);
+
+	return len >= of_end && !strcmp(text + len - of_end, end);
+}

@@ -5,6 +5,7 @@
  * sign. Each returns 0, -EINVAL for a malformed text or -ERANGE for a value that is out of range.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* An unsigned decimal number in @min..@max. */
@@ -21,6 +22,9 @@ int kt_parse_duration(const char *text, uint64_t *ret_ns);
  * of 1024. "4G", "4GB" and "4GiB" are the same.
  */
 int kt_parse_size(const char *text, uint64_t *ret_bytes);
+
+/* Whether @text ends with @end. */
+bool kt_ends_with(const char *text, const char *end);
 
 #define KT_CPUS_MAX 1024 /* a list can name the CPUs 0..1023 */
 

@@ -135,10 +135,12 @@ static enum kt_exit_status show(const struct kt_options *options,
 				const struct kt_comparison *comparison, struct kt_err *reterr)
 {
 	FILE *out = options->html && !strcmp(options->html, "-") ? stderr : stdout;
+	int r;
 
 	kt_comparison_put_text(out, comparison, options->verbose);
-	if (kt_report_flush(out) < 0) {
-		(void)kt_err_set(reterr, -errno, "standard output: %m");
+	r = kt_report_flush(out);
+	if (r < 0) {
+		(void)kt_err_set(reterr, r, "standard output: %s", strerror(-r));
 		return KT_EXIT_STATUS_REPORT;
 	}
 	if (options->html && write_page(options->html, comparison, reterr) < 0)
@@ -169,18 +171,17 @@ static enum kt_exit_status compare(const struct kt_options *options, struct kt_e
 	comparison.a = options->tests.at[0];
 	comparison.b = options->tests.at[1];
 	if (a.n_else + b.n_else)
-		(void)fprintf(stderr, "warning: %u other JSON files are no results\n",
+		(void)fprintf(stderr, "warning: %u JSON files that hold no results are left out\n",
 			      a.n_else + b.n_else);
 	return show(options, &comparison, reterr);
 }
 
-enum kt_exit_status kt_compare_command(const char *program, const struct kt_options *options)
+enum kt_exit_status kt_compare_command(const struct kt_options *options)
 {
-	const char *slash = strrchr(program, '/');
 	struct kt_err err = KT_ERR_NULL;
 	enum kt_exit_status status = compare(options, &err);
 
 	if (*err.text)
-		(void)fprintf(stderr, "%s: %s\n", slash ? slash + 1 : program, err.text);
+		(void)fprintf(stderr, "ktests: %s\n", err.text);
 	return status;
 }

@@ -10,4 +10,4 @@
  * two have nothing in common; _USAGE for a gate that is none; _HARNESS for results that cannot be
  * read; _REPORT for a page that cannot be written.
  */
-enum kt_exit_status kt_compare_command(const char *program, const struct kt_options *options);
+enum kt_exit_status kt_compare_command(const struct kt_options *options);

@@ -18,9 +18,8 @@
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/memory.h"
 #include "vmm/host.h"
-
-#define PROC_FILE_MAX 65536u /* bytes */
 
 /* Below these a note says so. Each is what a few ordinary tests need at once. */
 #define LOW_MEMORY_MIB      1024u
@@ -62,60 +61,19 @@ __attribute__((format(printf, 5, 6))) static void found(struct examination *exam
 	exam->n[grade]++;
 }
 
-/* The number behind @key in /proc/meminfo, in MiB; 0 if it is not there. */
-static uint64_t meminfo_mib(const char *key)
-{
-	KT_FREE char *text = NULL;
-	const char *at;
-
-	if (kt_file_read("/proc/meminfo", PROC_FILE_MAX, &text, NULL) < 0)
-		return 0;
-	at = strstr(text, key);
-	return at ? strtoull(at + strlen(key), NULL, 10) >> 10 : 0;
-}
-
 static void examine_host(struct examination *exam)
 {
-	uint64_t total = meminfo_mib("MemTotal:"), free_mib = meminfo_mib("MemAvailable:");
+	uint64_t host = kt_meminfo_mib("MemTotal:"), usable = kt_memory_mib();
+	uint64_t free_mib = KT_MIN(kt_meminfo_mib("MemAvailable:"), usable);
 	bool low = free_mib < LOW_MEMORY_MIB;
+	KT_FREE char *limit =
+		usable < host ? kt_format("; cgroups limit this to %" PRIu64 " MiB", usable) : NULL;
 
 	found(exam, low ? NOTE : OK, "host",
 	      low ? "end other programs, or run fewer machines at once: --memory-budget 512M, -j 1"
 		  : NULL,
-	      "%u CPUs; %" PRIu64 " MiB of memory, %" PRIu64 " MiB of them available",
-	      kt_online_cpus(), total, free_mib);
-}
-
-/* The limit in @file of this process's cgroup; UINT64_MAX when there is none that can be read. */
-static uint64_t cgroup_limit(const char *file)
-{
-	KT_FREE char *cgroups = NULL, *path = NULL, *text = NULL;
-	const char *at;
-
-	if (kt_file_read("/proc/self/cgroup", PROC_FILE_MAX, &cgroups, NULL) < 0)
-		return UINT64_MAX;
-	at = strstr(cgroups, "0::/");
-	if (!at)
-		return UINT64_MAX;
-	at += strlen("0::");
-	path = kt_format("/sys/fs/cgroup%.*s/%s", (int)strcspn(at, "\n"), at, file);
-	if (!path || kt_file_read(path, PROC_FILE_MAX, &text, NULL) < 0 || !strncmp(text, "max", 3))
-		return UINT64_MAX;
-	return strtoull(text, NULL, 10);
-}
-
-/* A container's limits are not in /proc/meminfo. The kernel kills machines that exceed them. */
-static void examine_cgroup(struct examination *exam)
-{
-	uint64_t mib = cgroup_limit("memory.max") >> 20;
-	KT_FREE char *mend =
-		kt_format("--memory-budget %" PRIu64 "M (KTESTS_MEMORY_BUDGET)", mib / 4 * 3);
-
-	if (mib < meminfo_mib("MemTotal:"))
-		found(exam, NOTE, "cgroup", mend,
-		      "this cgroup has %" PRIu64 " MiB, less than the host, from whose memory the "
-		      "budget is computed",
-		      mib);
+	      "%u CPUs; %" PRIu64 " MiB of memory, %" PRIu64 " MiB of them available%s",
+	      kt_online_cpus(), host, free_mib, limit ?: "");
 }
 
 static void examine_kvm(struct examination *exam, const struct kt_host *host)
@@ -123,12 +81,11 @@ static void examine_kvm(struct examination *exam, const struct kt_host *host)
 	const char *mend = NULL;
 
 	exam->tcg = host->accel == KT_ACCEL_TCG;
+	/* What other reasons want done, they say themselves. */
 	if (access("/dev/kvm", F_OK) < 0)
 		mend = "modprobe kvm_intel or kvm_amd, and virtualisation enabled in the firmware; "
 		       "in a virtual machine, its host must allow nesting; in a container, "
 		       "--device /dev/kvm";
-	else if (access("/dev/kvm", R_OK | W_OK) < 0)
-		mend = "usermod -aG kvm USER, or a udev rule; then log in again";
 	if (exam->tcg)
 		found(exam, NOTE, "KVM", mend,
 		      "%s: machines are emulated, ten times slower, but in virtual time",
@@ -159,7 +116,6 @@ static void examine_qemu(struct examination *exam, const struct kt_host *host)
 		found(exam, OK, "plugin", NULL, "QEMU loads it: one seed is one run");
 }
 
-/* Returns false when there is neither QEMU nor KVM. */
 static void examine_machines(struct examination *exam, const struct kt_options *options)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -225,8 +181,10 @@ static void examine_kernels(struct examination *exam, const struct kt_options *o
 	}
 	if (spec)
 		examine_facts(exam, kernel.facts.release, &kernel.facts, " (asked for)");
-	if (kt_kernel_list(&releases, &err) < 0)
+	if (kt_kernel_list(&releases, &err) < 0) {
+		found(exam, NOTE, "kernel", NULL, "%s", err.text);
 		return;
+	}
 	for (char **at = releases; *at; at++)
 		examine_release(exam, *at, spec ? "" : kernel.facts.release);
 	kt_kernel_list_free(releases);
@@ -283,7 +241,6 @@ enum kt_exit_status kt_doctor_command(const struct kt_options *options)
 	struct examination exam = { .tcg = false };
 
 	examine_host(&exam);
-	examine_cgroup(&exam);
 	examine_machines(&exam, options);
 	examine_kernels(&exam, options);
 	examine_cache(&exam);

@@ -423,7 +423,7 @@ static int dispatch(const char *program, const struct kt_options *options)
 	case KT_COMMAND_DOCTOR:
 		return kt_doctor_command(options);
 	case KT_COMMAND_COMPARE:
-		return kt_compare_command(program, options);
+		return kt_compare_command(options);
 	case KT_COMMAND_KERNEL_FETCH:
 	case KT_COMMAND_KERNEL_LIST:
 	case KT_COMMAND_KERNEL_PATH:

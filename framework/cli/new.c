@@ -44,18 +44,34 @@ static int check_absent(int dir_fd, const char *dir, struct kt_err *reterr)
 	return 0;
 }
 
+/* Creates the file; one that cannot be written whole is removed. */
+static int write_file(int dir_fd, size_t i)
+{
+	KT_CLOSE int fd =
+		openat(dir_fd, files[i].name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = kt_write_full(fd, files[i].begin, (size_t)(files[i].end - files[i].begin));
+	if (r < 0)
+		(void)unlinkat(dir_fd, files[i].name, 0);
+	return r;
+}
+
+/* All or none: after a failure, the files before it are removed. */
 static int write_files(int dir_fd, const char *dir, struct kt_err *reterr)
 {
 	for (size_t i = 0; i < KT_ARRAY_LEN(files); i++) {
-		KT_CLOSE int fd = openat(dir_fd, files[i].name,
-					 O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		int r = fd < 0 ? -errno
-			       : kt_write_full(fd, files[i].begin,
-					       (size_t)(files[i].end - files[i].begin));
+		int r = write_file(dir_fd, i);
 
-		if (r < 0)
-			return kt_err_set(reterr, r, "new: cannot write '%s/%s': %s", dir,
-					  files[i].name, strerror(-r));
+		if (r == 0)
+			continue;
+		(void)kt_err_set(reterr, r, "new: cannot write '%s/%s': %s", dir, files[i].name,
+				 strerror(-r));
+		while (i--)
+			(void)unlinkat(dir_fd, files[i].name, 0);
+		return r;
 	}
 	return 0;
 }

@@ -3,14 +3,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Both sides are sorted in the same way, so one walk along them finds what belongs together. */
-
-static int order(const struct kt_sample *left, const struct kt_sample *right)
-{
-	return strcmp(left->test, right->test) ?: strcmp(left->metric, right->metric);
-}
 
 /* Takes the samples of the row from *@at on, and returns how many. */
 static size_t take(const struct kt_samples *samples, size_t at, const struct kt_sample *first,
@@ -18,7 +12,7 @@ static size_t take(const struct kt_samples *samples, size_t at, const struct kt_
 {
 	size_t n = 0;
 
-	for (; at + n < samples->n && !order(&samples->at[at + n], first); n++)
+	for (; at + n < samples->n && !kt_sample_order(&samples->at[at + n], first); n++)
 		kt_series_add(series, samples->at[at + n].value);
 	return n;
 }
@@ -43,8 +37,8 @@ int kt_compare(const struct kt_samples *a, const struct kt_samples *b, const str
 		return -ENOMEM;
 	while (at_a < a->n || at_b < b->n) {
 		struct kt_compare_row *row = &comparison.rows[comparison.n++];
-		bool from_a =
-			at_b == b->n || (at_a < a->n && order(&a->at[at_a], &b->at[at_b]) <= 0);
+		bool from_a = at_b == b->n ||
+			      (at_a < a->n && kt_sample_order(&a->at[at_a], &b->at[at_b]) <= 0);
 		const struct kt_sample *first = from_a ? &a->at[at_a] : &b->at[at_b];
 
 		row->test = first->test;

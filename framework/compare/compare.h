@@ -20,8 +20,8 @@ struct kt_comparison {
 	struct kt_compare_row *rows; /* by test and metric */
 	size_t n;
 	size_t n_common;                      /* rows with values on both sides */
-	unsigned int by_change[KT_N_CHANGES]; /* of them */
-	const char *a, *b;                    /* what was compared, in words; borrowed */
+	unsigned int by_change[KT_N_CHANGES]; /* rows on both sides, by their change */
+	const char *a, *b;                    /* names of the two sides, for people; borrowed */
 	const struct kt_samples *in_a, *in_b; /* borrowed */
 };
 
@@ -37,8 +37,8 @@ int kt_compare(const struct kt_samples *a, const struct kt_samples *b, const str
 void kt_comparison_deinit(struct kt_comparison *comparison);
 
 /*
- * Writes the rows that changed, and all others too if @all. The second is a page of HTML that loads
- * nothing.
+ * Write the comparison: as text with the rows that changed, and with the others if @all; and as a
+ * page of HTML with all rows, which loads nothing.
  */
 void kt_comparison_put_text(FILE *out, const struct kt_comparison *comparison, bool all);
 void kt_comparison_put_html(FILE *out, const struct kt_comparison *comparison);

@@ -20,7 +20,7 @@ struct kt_gate {
 	bool unseen;           /* a value above 0 is worse by itself where A has none but 0 */
 };
 
-#define KT_GATE_RELATIVE 0.1 /* of a metric without a gate of its own */
+#define KT_GATE_RELATIVE 0.1 /* the default of @relative */
 
 #define KT_METRIC_FAILED "failed" /* 1 for a run that failed, 0 for one that passed */
 

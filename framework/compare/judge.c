@@ -23,7 +23,7 @@ const char *kt_change_name(enum kt_change change)
 	return names[change];
 }
 
-/* Of Student's t, the bound that chance passes in 5 % of all cases, on both sides together. */
+/* The quantile of Student's t-distribution for a two-sided test on the level of 5 %. */
 static double critical_t(double freedom)
 {
 	static const double by_freedom[] = {
@@ -58,8 +58,9 @@ static bool differs_by_welch(const struct kt_series *a, const struct kt_series *
 }
 
 /*
- * Of all ways to deal the values to the two sides, two leave the ranges apart: more than 40 ways
- * make that less likely than 5 %.
+ * If only chance decides, each of the ways in which the values can be divided between the two sides
+ * is equally likely, and in two of them the ranges are apart. With more than 40 ways, that happens
+ * in less than 5 % of cases.
  */
 static bool differs_by_range(const struct kt_series *a, const struct kt_series *b)
 {

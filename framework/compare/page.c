@@ -16,7 +16,7 @@ static const char head[] =
 	"'unsafe-inline'\">\n<meta name=\"viewport\" content=\"width=device-width\">\n"
 	"<title>ktests compare</title>\n<style>body{font:15px sans-serif;margin:2em}"
 	"table{border-collapse:collapse}th,td{border:1px solid #bbb;padding:.2em .5em;"
-	"text-align:left;font-size:13px}td.n{text-align:right}tr.worse{background:#fdd}"
+	"text-align:left;font-size:13px}td.n{text-align:right}tr.WORSE{background:#fdd}"
 	"tr.better{background:#dfd}tr.unclear{color:#666}</style></head>\n<body>\n";
 
 static void put_text(FILE *out, const char *text)
@@ -50,10 +50,9 @@ static void put_share(FILE *out, const struct kt_compare_row *row)
 
 static void put_row(FILE *out, const struct kt_compare_row *row)
 {
-	static const char *const classes[] = { "same", "unclear", "differs", "better", "worse" };
 	bool common = row->a.n && row->b.n;
 
-	(void)fprintf(out, "<tr class=\"%s\"><td>%s</td><td>", classes[row->change],
+	(void)fprintf(out, "<tr class=\"%s\"><td>%s</td><td>", kt_change_name(row->change),
 		      common     ? kt_change_name(row->change)
 		      : row->a.n ? "only in A"
 				 : "only in B");

@@ -14,6 +14,7 @@
 #include "framework/outcome/capture.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/parse.h"
 #include "wire/json.h"
 
 /*
@@ -339,13 +340,6 @@ bool kt_samples_is_test(const char *path)
 	return !is_directory(path) && !(dir && is_directory(dir));
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text), of_end = strlen(end);
-
-	return len >= of_end && !strcmp(text + len - of_end, end);
-}
-
 static int parse_source(const char *path, struct source *source)
 {
 	const char *label = strrchr(path, '['), *slash = strrchr(path, '/');
@@ -353,13 +347,13 @@ static int parse_source(const char *path, struct source *source)
 
 	if (is_directory(path)) {
 		source->dir = strdup(path);
-	} else if (label && ends_with(path, "]") && !kt_samples_is_test(path)) {
+	} else if (label && kt_ends_with(path, "]") && !kt_samples_is_test(path)) {
 		source->dir = strndup(path, (size_t)(label - path));
 		source->kernel = strndup(label + 1, (size_t)(path + len - label) - 2);
 	} else {
 		source->dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 		source->test = strdup(slash ? slash + 1 : path);
-		if (source->test && ends_with(source->test, ".json"))
+		if (source->test && kt_ends_with(source->test, ".json"))
 			source->test[strlen(source->test) - 5] = '\0';
 	}
 	return source->dir && (source->test || source->kernel || is_directory(path)) ? 0 : -ENOMEM;
@@ -370,7 +364,7 @@ static bool is_wanted(const struct source *source, const char *file)
 {
 	size_t len = source->test ? strlen(source->test) : 0;
 
-	if (!ends_with(file, ".json") || ends_with(file, ".failure.json"))
+	if (!kt_ends_with(file, ".json") || kt_ends_with(file, ".failure.json"))
 		return false;
 	if (!len)
 		return true;
@@ -387,9 +381,12 @@ static int read_one(struct kt_samples *samples, const struct source *source, con
 
 	if (!path)
 		return kt_err_oom(reterr);
+	if (!kt_file_readable(path))
+		return kt_err_set(reterr, -EINVAL, "'%s' is no regular file that can be read",
+				  path);
 	r = kt_file_read(path, FILE_MAX, &text, &len);
 	if (r < 0)
-		return kt_err_set(reterr, r, "'%s': %m", path);
+		return kt_err_set(reterr, r, "'%s': %s", path, strerror(-r));
 	r = kt_samples_add(samples, source->kernel, name, text, len, reterr);
 	if (r == -ENODATA && !source->test) {
 		samples->n_else++;
@@ -432,18 +429,16 @@ int kt_samples_read(struct kt_samples *samples, const char *path, const char *na
 
 /* ---- order ---------------------------------------------------------------------------------- */
 
-static int by_name(const void *a, const void *b)
+int kt_sample_order(const struct kt_sample *left, const struct kt_sample *right)
+{
+	return strcmp(left->test, right->test) ?: strcmp(left->metric, right->metric);
+}
+
+static int by_name_and_run(const void *a, const void *b)
 {
 	const struct kt_sample *left = a, *right = b;
 
-	return strcmp(left->test, right->test)
-		       ?: strcmp(left->metric, right->metric)
-		       ?: (left->run > right->run) - (left->run < right->run);
-}
-
-static bool are_of_one_run(const struct kt_sample *left, const struct kt_sample *right)
-{
-	return !by_name(left, right);
+	return kt_sample_order(left, right) ?: (left->run > right->run) - (left->run < right->run);
 }
 
 void kt_samples_sort(struct kt_samples *samples)
@@ -451,11 +446,11 @@ void kt_samples_sort(struct kt_samples *samples)
 	size_t kept = 0, n = 0;
 
 	if (samples->n)
-		qsort(samples->at, samples->n, sizeof(*samples->at), by_name);
+		qsort(samples->at, samples->n, sizeof(*samples->at), by_name_and_run);
 	for (size_t i = 0; i < samples->n; i++) {
 		struct kt_sample *last = kept ? &samples->at[kept - 1] : NULL;
 
-		if (!last || !are_of_one_run(last, &samples->at[i])) {
+		if (!last || by_name_and_run(last, &samples->at[i])) {
 			samples->at[kept++] = samples->at[i];
 			n = 1;
 			continue;

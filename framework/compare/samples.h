@@ -52,6 +52,9 @@ int kt_samples_add(struct kt_samples *samples, const char *kernel, const char *n
 int kt_samples_read(struct kt_samples *samples, const char *path, const char *name,
 		    struct kt_err *reterr);
 
+/* The order of samples by test and metric, as of strcmp(3). */
+int kt_sample_order(const struct kt_sample *left, const struct kt_sample *right);
+
 /* Whether @path is one test and not a directory. */
 bool kt_samples_is_test(const char *path);
 

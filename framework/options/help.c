@@ -46,7 +46,7 @@ static const char help[] =
 	"Running:\n"
 	"  -j, --test-threads N     virtual CPUs that may run at once (KTESTS_TEST_THREADS)\n"
 	"      --memory-budget SIZE memory of machines that may run at once (default 3/4\n"
-	"                           of the host's)\n"
+	"                           of what the host has, or cgroups allow)\n"
 	"      --pool N             machines made ready ahead when CPUs are idle (default 2)\n"
 	"      --timeout DURATION   limit of each test, instead of its own\n"
 	"      --boot-timeout DURATION\n"

@@ -12,6 +12,7 @@
 
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/memory.h"
 
 static void append(struct kt_err *err, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -54,14 +55,10 @@ static void advise_host_files(struct kt_err *err)
 
 static void advise_memory(struct kt_err *err)
 {
-	KT_FREE char *text = NULL;
-	const char *at = kt_file_read("/proc/meminfo", 65536, &text, NULL) == 0
-				 ? strstr(text, "MemAvailable:")
-				 : NULL;
+	uint64_t mib = kt_meminfo_mib("MemAvailable:");
 
-	if (at)
-		append(err, "; the host has %llu MiB of memory available",
-		       strtoull(at + strlen("MemAvailable:"), NULL, 10) >> 10);
+	if (mib)
+		append(err, "; the host has %" PRIu64 " MiB of memory available", mib);
 	append(err, "; run fewer machines at once (--memory-budget SIZE, -j N)");
 }
 

@@ -10,12 +10,12 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/memory.h"
 #include "util/process.h"
 
 /*
@@ -79,11 +79,9 @@ static int slots_init(struct slots *slots, off_t base, unsigned int n)
 
 static unsigned int default_mib(void)
 {
-	struct sysinfo info;
+	uint64_t mib = kt_memory_mib();
 
-	if (sysinfo(&info) < 0)
-		return 4096;
-	return (unsigned int)((uint64_t)info.totalram * info.mem_unit / 4 * 3 >> 20);
+	return mib ? (unsigned int)(mib / 4 * 3) : 4096;
 }
 
 /* F_OFD_SETLK fails at once if another holds the byte. Returns 0 or a negative errno. */

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """What the suite costs in real and in virtual time, under TCG: docs/performance.md has its table.
 
-usage: modes.py KTESTS [ROUNDS]
+usage: modes.py KTESTS [ROUNDS [NAME...]]
 
-The whole suite runs ROUNDS times (default 1) in each of the two, by turns, after a run that makes
-the templates. The table has the sums of the times of those tests that ran in both, in seconds of
-the host, by the first word of their names; the least of the rounds.
+The whole suite, or the tests whose names have a NAME, runs ROUNDS times (default 1) in each of the
+two, by turns, after a run that makes the templates. The table has the sums of the times of those
+tests that ran in both, in seconds of the host, by the first word of their names; the least of the
+rounds.
 """
 
 import collections
@@ -24,11 +25,11 @@ GROUPS = {"step": "op", "scenario": "op", "snapshot": "freeze", "story": "freeze
 ALONE = ("cgroup", "scx", "op", "work", "payload", "kernel", "freeze", "repeat")
 
 
-def suite(ktests, mode, report):
+def suite(ktests, mode, report, names):
     """The seconds of a run of the suite, and those of each of its tests that was not skipped."""
     began = time.monotonic()
     done = subprocess.run([ktests, "--time", mode, "--junit", report, "--status-level", "none",
-                           "--seed", "1"],
+                           "--seed", "1", *names],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if not pathlib.Path(report).exists():
         sys.exit(f"{ktests} --time {mode}: exit status {done.returncode}\n{done.stderr}")
@@ -57,12 +58,12 @@ def table(times):
         yield f"| `{name}` | {len(tests)} | {sums[0]:.1f} | {sums[1]:.1f} |"
 
 
-def main(ktests, rounds="1"):
+def main(ktests, rounds="1", *names):
     walls, times = collections.defaultdict(list), collections.defaultdict(dict)
     with tempfile.TemporaryDirectory() as directory:
         for number in range(int(rounds) + 1):
             for mode in MODES:
-                wall, tests = suite(ktests, mode, str(pathlib.Path(directory) / "junit.xml"))
+                wall, tests = suite(ktests, mode, f"{directory}/junit.xml", names)
                 if number == 0:
                     continue
                 walls[mode].append(wall)

@@ -8,6 +8,7 @@ usage: compare.py KTESTS PAYLOAD_SAMPLE
 """
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def main():
               and "only in B: different iterations" in run.stdout,
               "tests that one side alone has", run)
         run = compare(a / "other.json", b)
-        check(run.returncode == 99 or run.returncode == 4, "nothing in common", run)
+        check(run.returncode == 4 and "have no metric" in run.stderr, "nothing in common", run)
 
         kernels = here / "kernels"
         write(kernels, "steady[6.12]", [1000])
@@ -105,17 +106,23 @@ def main():
         page = here / "page.html"
         run = compare(a, b, "--html", page)
         text = page.read_text()
-        check('<tr class="worse">' in text and "<script" not in text, "the page", run)
+        check('<tr class="WORSE">' in text and "<script" not in text, "the page", run)
         check(compare(a, b, "--html", here / "none/page.html").returncode == 110,
               "a page that cannot be written")
 
         (a / "trace.json").write_text('{"traceEvents": []}')
         run = compare(a, a)
-        check(run.returncode == 0 and "2 other JSON files" in run.stderr, "other JSON files", run)
+        check(run.returncode == 0 and "2 JSON files that hold no results" in run.stderr,
+              "other JSON files", run)
         (a / "bad.json").write_text('{"version": 9, "test": "x"}')
         run = compare(a, b)
         check(run.returncode == 99 and "bad.json': member 'version' is not 1" in run.stderr,
               "a damaged file is named", run)
+        (a / "bad.json").unlink()
+        os.mkfifo(a / "pipe.json")
+        run = compare(a, b)
+        check(run.returncode == 99 and "pipe.json' is no regular file" in run.stderr,
+              "a pipe is not waited for", run)
         check(compare(a).returncode == 2, "one side is missing")
         check(compare(a, b, "--gate", "x=up").returncode == 2, "a wrong gate")
         check(compare(here / "none", b).returncode == 99, "no directory")

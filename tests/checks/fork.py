@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 
+import own_cache
+
 TIMEOUT_S = 600
 
 
@@ -28,12 +30,8 @@ class Cache:
     """A cache that contains only the host's kernels."""
 
     def __init__(self, path):
-        kernels = pathlib.Path(os.environ.get("XDG_CACHE_HOME")
-                               or pathlib.Path.home() / ".cache") / "ktest/kernels"
         self.path = pathlib.Path(path)
-        (self.path / "ktest").mkdir(parents=True)
-        (self.path / "ktest/kernels").symlink_to(kernels)
-        self.env = dict(os.environ, XDG_CACHE_HOME=str(self.path))
+        self.env = {**os.environ, **own_cache.make(path)}
 
     def start(self, *command):
         return subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL,

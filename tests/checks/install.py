@@ -8,7 +8,9 @@ usage: install.py BUILD_DIR PREFIX_DIR
 
 import os
 import pathlib
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,20 @@ def refused(ktest, project):
             or (project / "tests.c").read_text() != "mine" or (project / "Makefile").exists()):
         sys.exit(f"failed: new beside a file of the user's: {done.returncode} {done.stderr}")
     print("ok: new does not write where a file is")
+
+
+def full(ktest, directory):
+    """A disk that is full in the middle of a file."""
+    def no_room():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+
+    done = subprocess.run([ktest, "new", directory], text=True, capture_output=True,
+                          preexec_fn=no_room)
+    if done.returncode != 99 or "cannot write" not in done.stderr or os.listdir(directory):
+        sys.exit(f"failed: new without room: {done.returncode} {done.stderr}"
+                 f"{os.listdir(directory)}")
+    print("ok: new leaves nothing where there is no room")
 
 
 def main():
@@ -58,6 +74,7 @@ def main():
         run("make", "-C", project, "tests", flags,
             env=dict(os.environ, PKG_CONFIG_PATH=str(build / "meson-uninstalled")))
         refused(ktest, pathlib.Path(project))
+        full(ktest, f"{directory}/full")
     print(f"{header.relative_to(prefix)} and {pkgconfig.relative_to(prefix)} are installed")
 
 

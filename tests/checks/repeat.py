@@ -24,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 
+import own_cache
+
 TIMEOUT_S = 300
 # The last three stop at watches while both vCPUs are busy.
 TESTS = ("repeat_1", "repeat_2", "repeat_4", "repeat_8", "freeze_at_half", "freeze_at_stall",
@@ -120,12 +122,9 @@ def compare(ktests, wanted, runs, at_a_time, *options, env=None):
 
 def in_new_cache(ktests, wanted):
     """A template that is made again for more tests, without what was in the cache but kernels."""
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     with tempfile.TemporaryDirectory() as new:
-        (pathlib.Path(new) / "ktest").mkdir()
-        (pathlib.Path(new) / "ktest/kernels").symlink_to(cache / "ktest/kernels")
         again = trace(ktests, "repeat_2", "-t", "trivial", "--seed", "7",
-                      env={**NOISE, "XDG_CACHE_HOME": new})
+                      env={**NOISE, **own_cache.make(new)})
     check_quietly(again == wanted, "a new template repeats", first_difference(wanted, again))
     check(True, "a template that was made again repeats")
 

@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 
+import own_cache
+
 TIMEOUT_S = 600
 
 
@@ -53,15 +55,6 @@ def on_terminal(*command):
         text += piece
     os.waitpid(pid, 0)
     return text.decode(errors="replace")
-
-
-def own_cache(directory):
-    """An environment with an empty cache, in which no other run takes part of the budget."""
-    kernels = pathlib.Path(os.environ.get("XDG_CACHE_HOME")
-                           or pathlib.Path.home() / ".cache") / "ktest/kernels"
-    (directory / "ktest").mkdir(parents=True)
-    (directory / "ktest/kernels").symlink_to(kernels)
-    return {"XDG_CACHE_HOME": str(directory)}
 
 
 def output(ktests, sample):
@@ -118,7 +111,7 @@ def again(sample, directory):
     check(seed and f"seed {seed[1]}," in done.stdout.splitlines()[0],
           "the command to rerun it has the seed", done)
     # These count the host's time, in which waiting for other runs is included.
-    alone = own_cache(directory / "alone")
+    alone = own_cache.make(directory / "alone")
     run(sample, "--exact", "hangs", "warning_is_expected", "--timeout", "1500ms", env=alone)
     done = run(sample, "--exact", "warning_is_expected", "--stress-duration", "5s", env=alone)
     runs = int(re.search(r"(\d+) passed", done.stdout)[1])
@@ -212,7 +205,7 @@ def measured_once(ktests, directory):
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("skipped: how KVM is chosen needs /dev/kvm")
         return
-    env = own_cache(directory / "measured")
+    env = own_cache.make(directory / "measured")
     cache = directory / "measured/ktest"
     run(ktests, "--exact", "trivial", env=env)
     true = json.loads((cache / "host.json").read_text())

@@ -122,9 +122,10 @@ static int sleep_on(struct kt_ctx *ctx, unsigned int cpu)
 static int timers_run(struct kt_ctx *ctx)
 {
 	unsigned long long before[CPUS_MAX], after[CPUS_MAX];
-	int r = timer_interrupts(ctx, before);
+	int r;
 
 	KT_ASSERT_LE(ctx, kt_topology_cpus(kt_topology(ctx)), CPUS_MAX);
+	r = timer_interrupts(ctx, before);
 	for (unsigned int cpu = 0; r == 0 && cpu < kt_topology_cpus(kt_topology(ctx)); cpu++)
 		r = sleep_on(ctx, cpu);
 	r = r ?: timer_interrupts(ctx, after);

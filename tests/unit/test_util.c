@@ -13,6 +13,7 @@
 #include "util/clock.h"
 #include "util/io.h"
 #include "util/loop.h"
+#include "util/memory.h"
 #include "util/parse.h"
 #include "util/process.h"
 
@@ -22,6 +23,7 @@ UNIT_SUITE(cache);
 UNIT_SUITE(loop);
 UNIT_SUITE(io);
 UNIT_SUITE(process);
+UNIT_SUITE(memory);
 
 Test(parse, durations)
 {
@@ -365,4 +367,50 @@ Test(process, dies_with_its_parent)
 	cr_assert(eq(int, kill(pid, SIGKILL), 0));
 	waiting = (struct pollfd){ .fd = pidfd, .events = POLLIN };
 	cr_assert(eq(int, kt_poll(&waiting, 1, kt_now_ns() + 5 * KT_NSEC_PER_SEC), 1));
+}
+
+Test(parse, ends)
+{
+	cr_assert(kt_ends_with("a.json", ".json"));
+	cr_assert(kt_ends_with(".json", ".json"));
+	cr_assert(kt_ends_with("a", ""));
+	cr_assert_not(kt_ends_with("json", ".json"));
+	cr_assert_not(kt_ends_with("a.json5", ".json"));
+}
+
+static void write_limit(const char *root, const char *cgroup, const char *text)
+{
+	KT_FREE char *dir = kt_format("%s%s", root, cgroup);
+	KT_FREE char *path = kt_format("%s/memory.max", dir);
+
+	cr_assert_eq(kt_mkdir_all(dir, NULL), 0);
+	cr_assert_eq(kt_file_publish(path, text, strlen(text), NULL), 0);
+}
+
+Test(memory, the_least_limit_of_all_cgroups_above_counts)
+{
+	char root[] = "/tmp/ktest-cgroup-XXXXXX";
+
+	cr_assert_not_null(mkdtemp(root));
+	cr_assert_eq(kt_cgroup_least(root, "/a/b", "memory.max"), UINT64_MAX, "there is no file");
+	write_limit(root, "/a/b", "max\n");
+	cr_assert_eq(kt_cgroup_least(root, "/a/b", "memory.max"), UINT64_MAX);
+	write_limit(root, "/a", "5000\n");
+	cr_assert_eq(kt_cgroup_least(root, "/a/b", "memory.max"), 5000);
+	write_limit(root, "/a/b", "7000\n");
+	cr_assert_eq(kt_cgroup_least(root, "/a/b", "memory.max"), 5000);
+	write_limit(root, "", "300\n"); /* the root of a container's name space has one */
+	cr_assert_eq(kt_cgroup_least(root, "/a/b", "memory.max"), 300);
+	cr_assert_eq(kt_cgroup_least(root, "/", "memory.max"), 300);
+	cr_assert_eq(kt_remove_all(root), 0);
+}
+
+Test(memory, no_process_has_more_than_the_host)
+{
+	uint64_t host = kt_meminfo_mib("MemTotal:");
+
+	cr_assert_gt(host, 0);
+	cr_assert_gt(kt_memory_mib(), 0);
+	cr_assert_leq(kt_memory_mib(), host);
+	cr_assert_eq(kt_meminfo_mib("NoSuchKey:"), 0);
 }

@@ -13,6 +13,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/parse.h"
 #include "vmm/capsule/capsule.h"
 #include "vmm/capsule/writer.h"
 #include "vmm/ramfile.h"
@@ -54,13 +55,6 @@ bool kt_capsule_is_base(const char *name)
 	       !strcmp(name + 16, SUFFIX);
 }
 
-static bool has_suffix(const char *name, const char *suffix)
-{
-	size_t len = strlen(name), n = strlen(suffix);
-
-	return len > n && !strcmp(name + len - n, suffix);
-}
-
 /* Whether the capsule at @path needs it. */
 static bool needs(const char *path, uint64_t ram_hash)
 {
@@ -84,7 +78,7 @@ static bool is_needed(const char *dir, uint64_t ram_hash)
 	for (struct dirent *ent; !found && (ent = readdir(stream));) {
 		KT_FREE char *path = kt_format("%s/%s", dir, ent->d_name);
 
-		if (has_suffix(ent->d_name, KT_CAPSULE_SUFFIX))
+		if (kt_ends_with(ent->d_name, KT_CAPSULE_SUFFIX))
 			found = !path || needs(path, ram_hash);
 	}
 	if (stream)

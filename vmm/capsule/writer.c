@@ -17,6 +17,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/parse.h"
 #include "vmm/capsule/base.h"
 #include "vmm/capsule/format.h"
 #include "vmm/capsule/pages.h"
@@ -291,13 +292,6 @@ struct entry {
 	uint64_t saved_ns;
 };
 
-static bool has_suffix(const char *name)
-{
-	size_t len = strlen(name), n = strlen(KT_CAPSULE_SUFFIX);
-
-	return len > n && !strcmp(name + len - n, KT_CAPSULE_SUFFIX);
-}
-
 static void add_entry(const char *dir, const char *name, struct entry **entries, size_t *n)
 {
 	struct entry *grown = reallocarray(*entries, *n + 1, sizeof(*grown));
@@ -330,7 +324,7 @@ void kt_capsule_prune(const char *dir, uint64_t max_bytes)
 	size_t n = 0;
 
 	for (struct dirent *ent; stream && (ent = readdir(stream));) {
-		if (has_suffix(ent->d_name))
+		if (kt_ends_with(ent->d_name, KT_CAPSULE_SUFFIX))
 			add_entry(dir, ent->d_name, &entries, &n);
 	}
 	if (stream)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "util/cleanup.h"
+#include "util/parse.h"
 #include "vmm/inspect/state.h"
 #include "vmm/inspect/types_index.h"
 #include "wire/json.h"
@@ -198,13 +199,6 @@ static const char *enumerator_at(const struct btf *btf, uint32_t id, size_t i, i
 						: btf_enum(type)[i].name_off);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t n = strlen(text), m = strlen(end);
-
-	return n >= m && !strcmp(text + n - m, end);
-}
-
 /* The bits of an enum that together are numbers. */
 static uint64_t masked_bits(const struct btf *btf, uint32_t id)
 {
@@ -213,7 +207,7 @@ static uint64_t masked_bits(const struct btf *btf, uint32_t id)
 	int64_t value;
 
 	for (size_t i = 0; (name = enumerator_at(btf, id, i, &value)); i++) {
-		if (ends_with(name, "_MASK"))
+		if (kt_ends_with(name, "_MASK"))
 			bits |= (uint64_t)value;
 	}
 	return bits;
@@ -235,8 +229,8 @@ json_t *kt_tree_flags(struct kt_inspect *inspect, const char *type, uint64_t val
 		/* A 32-bit enum with its highest bit set is negative. */
 		uint64_t wide = bit < 0 ? (uint32_t)bit : (uint64_t)bit;
 
-		if (!wide || wide & (wide - 1) || !(value & wide) || ends_with(name, "_SHIFT") ||
-		    ends_with(name, "_BITS"))
+		if (!wide || wide & (wide - 1) || !(value & wide) || kt_ends_with(name, "_SHIFT") ||
+		    kt_ends_with(name, "_BITS"))
 			continue;
 		(void)json_array_append_new(names, kt_tree_text(name));
 	}
