@@ -320,9 +320,9 @@ void kt_machine_mark_steal(struct kt_machine *machine);
 void kt_machine_power_off(struct kt_machine *machine);
 
 /*
- * The clock by which the machine's owner is patient, in ns: CLOCK_MONOTONIC, or the CPU time that
- * the machine has used if its time is virtual. 0 before the start and after the end. A host that
- * gives it no CPU is then no reason to end it.
+ * The clock by which the machine's owner is patient, in ns: CLOCK_MONOTONIC without what the host
+ * has stolen from the machine, or the CPU time that it has used if its time is virtual. 0 before
+ * the start and after the end. A host that gives it no CPU is no reason to end it.
  */
 uint64_t kt_machine_clock_ns(struct kt_machine *machine);
 

@@ -419,7 +419,7 @@ static uint64_t kvm_clock_ns(struct kt_machine *machine)
 {
 	const struct kvm *kvm = kt_kvm_of(machine);
 
-	return kvm->has_crew && !kvm->has_ended ? kt_now_ns() : 0;
+	return kvm->has_crew && !kvm->has_ended ? kt_now_ns() - kt_steal_total_ns(getpid()) : 0;
 }
 
 static void kvm_mark_steal(struct kt_machine *machine)

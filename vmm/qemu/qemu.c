@@ -266,7 +266,7 @@ static uint64_t qemu_clock_ns(struct kt_machine *machine)
 	if (qemu->pid <= 0)
 		return 0;
 	if (qemu->time == KT_TIME_REAL)
-		return kt_now_ns();
+		return kt_now_ns() - kt_steal_total_ns(qemu->pid);
 	if (clock_getcpuclockid(qemu->pid, &clock) != 0 || clock_gettime(clock, &now) < 0)
 		return 0;
 	return (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
