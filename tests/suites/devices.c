@@ -14,6 +14,9 @@
 #define BLOCK_LEN 4096
 #define SECTORS   (BLOCK_LEN / 512) /* of a block; the kernel counts these */
 
+/* All tests share a machine, and so a template. */
+#define DEVICES .disk_mib = DISK_MIB, .net = true
+
 static char block[BLOCK_LEN] __attribute__((aligned(BLOCK_LEN)));
 
 /* What the kernel counts of the disk (Documentation/block/stat.rst). */
@@ -88,7 +91,7 @@ static int disk_run(struct kt_ctx *ctx)
 	return 0;
 }
 
-KTEST(disk, .summary = "what is written to the disk is read back from it", .disk_mib = DISK_MIB,
+KTEST(disk, .summary = "what is written to the disk is read back from it", DEVICES,
       .run = disk_run);
 
 static int no_devices_run(struct kt_ctx *ctx)
@@ -103,9 +106,10 @@ KTEST(no_devices, .summary = "a machine has no disk and no cards unless its test
 
 /* The work is alone on the disk, and begins with a disk that nobody has used. */
 #define ON_DISK(type, ...)                                                                         \
-	.disk_mib = DISK_MIB, .duration_ms = 200,                                                  \
-	.steps = KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(type, __VA_ARGS__) }),         \
-			    .hold = KT_HOLD_FRAC(1.0) })
+	DEVICES,                                                                                   \
+		.duration_ms = 200,                                                                \
+		.steps = KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(type, __VA_ARGS__) }), \
+				    .hold = KT_HOLD_FRAC(1.0) })
 
 static int sync_write_check(struct kt_ctx *ctx)
 {
@@ -207,9 +211,10 @@ static unsigned long long n_received(void)
 }
 
 #define ON_NET(type, ...)                                                                          \
-	.net = true, .duration_ms = 200,                                                           \
-	.steps = KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(type, __VA_ARGS__) }),         \
-			    .hold = KT_HOLD_FRAC(1.0) })
+	DEVICES,                                                                                   \
+		.duration_ms = 200,                                                                \
+		.steps = KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(type, __VA_ARGS__) }), \
+				    .hold = KT_HOLD_FRAC(1.0) })
 
 static int traffic_check(struct kt_ctx *ctx)
 {
@@ -242,13 +247,3 @@ static int wake_check(struct kt_ctx *ctx)
 
 KTEST(net_irq_wake, .summary = "each frame of IrqWake wakes its worker by an interrupt",
       ON_NET(KT_IRQ_WAKE, .workers = 1, .interval_us = 2000), .check = wake_check);
-
-/* For tests/checks/repeat.py: both devices are busy at once. */
-KTEST(repeat_devices, .summary = "runs with disk and network are equal for one seed",
-      .disk_mib = DISK_MIB, .net = true, .duration_ms = 100,
-      .steps = KT_STEPS({ KT_SETUP({ .name = "disk",
-				     .work = KT_WORK(KT_IO_CONVOY, .workers = 2, .kib = 512) },
-				   { .name = "write", .work = KT_WORK(KT_IO_SYNC_WRITE) },
-				   { .name = "net", .work = KT_WORK(KT_NET_TRAFFIC) },
-				   { .name = "wake", .work = KT_WORK(KT_IRQ_WAKE) }),
-			  .hold = KT_HOLD_FRAC(1.0) }));
