@@ -128,9 +128,9 @@ static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		 struct kt_err *reterr)
 {
 	char **argv = kt_qemu_argv(purpose, config, &far->fds);
-	const int keep[] = { far->fds.qmp,   far->fds.console,    far->fds.port,  far->fds.ram,
-			     far->fds.gdb,   far->fds.plugin,     far->fds.stand, far->fds.alarm,
-			     far->fds.where, config->initramfs_fd };
+	const int keep[] = { far->fds.qmp,   far->fds.console, far->fds.port,       far->fds.ram,
+			     far->fds.gdb,   far->fds.plugin,  far->fds.stand,      far->fds.alarm,
+			     far->fds.where, far->fds.disk,    config->initramfs_fd };
 	struct kt_process_spec spec = {
 		.argv = (const char *const *)argv,
 		.in = -1,
@@ -161,6 +161,7 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 			 .stand = -1,
 			 .alarm = -1,
 			 .where = -1,
+			 .disk = -1,
 			 .ram = qemu->ram_fd,
 			 .ram_is_shared = qemu->ram_is_shared },
 		.output = -1,
