@@ -80,6 +80,7 @@ struct kt_machine_config {
 	enum kt_accel accel;
 	enum kt_vmm vmm;  /* as kt_machine_new() was given */
 	const char *qemu; /* path of the QEMU program; not used by KT_VMM_KVM */
+	bool qemu_sandbox; /* this QEMU can refuse itself system calls, and does */
 	enum kt_time time;
 	/* Virtual time only: an instruction takes 2^insn_shift ns, 0..10. */
 	unsigned int insn_shift;
