@@ -335,7 +335,8 @@ uint64_t kt_machine_clock_ns(struct kt_machine *machine);
 uint64_t kt_machine_stolen_ns(struct kt_machine *machine);
 
 /*
- * Kills the machine, whatever it does, and frees it; exited() is not called any more. NULL is
- * allowed. Returns NULL, to be stored back.
+ * Kills the machine, whatever it does, and frees it; exited() is not called any more. If the host's
+ * kernel does not let go of it within 30 s, the console tells so, and its memory goes with this
+ * process. NULL is allowed. Returns NULL, to be stored back.
  */
 struct kt_machine *kt_machine_destroy(struct kt_machine *machine);
