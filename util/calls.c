@@ -54,8 +54,16 @@
 	LOAD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0), ERROR(EPERM),    \
 		LOAD(nr), UNLESS(BPF_JGE, X32_BIT, 1), ERROR(EPERM)
 
+/* Where host[] has the jump that leaves out SOCKETS. */
+#define AT_SOCKETS 6
+
+#define SOCKETS                                                                                    \
+	REFUSE_UNLESS(socket, 0, BPF_JEQ, AF_UNIX), REFUSE_UNLESS(socketpair, 0, BPF_JEQ, AF_UNIX)
+
 static struct sock_filter host[] = {
 	BEGIN,
+	BPF_STMT(BPF_JMP | BPF_JA, 0),
+	SOCKETS,
 	/* Mounts, namespaces. clone3() has its flags in memory: the C library uses clone() then. */
 	REFUSE(mount),
 	REFUSE(umount2),
@@ -125,13 +133,6 @@ static struct sock_filter host[] = {
 	RETURN(SECCOMP_RET_ALLOW),
 };
 
-static struct sock_filter sockets[] = {
-	BEGIN,
-	REFUSE_UNLESS(socket, 0, BPF_JEQ, AF_UNIX),
-	REFUSE_UNLESS(socketpair, 0, BPF_JEQ, AF_UNIX),
-	RETURN(SECCOMP_RET_ALLOW),
-};
-
 static struct sock_filter programs[] = {
 	BEGIN,
 	REFUSE(execve),
@@ -163,9 +164,10 @@ static int install(struct sock_filter *filter, size_t n, struct kt_err *reterr)
 
 int kt_calls_refuse_host(bool network, struct kt_err *reterr)
 {
-	int r = install(host, KT_ARRAY_LEN(host), reterr);
+	static const struct sock_filter left_out[] = { SOCKETS };
 
-	return r < 0 || network ? r : install(sockets, KT_ARRAY_LEN(sockets), reterr);
+	host[AT_SOCKETS].k = network ? KT_ARRAY_LEN(left_out) : 0;
+	return install(host, KT_ARRAY_LEN(host), reterr);
 }
 
 int kt_calls_refuse_programs(struct kt_err *reterr)
