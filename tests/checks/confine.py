@@ -47,6 +47,22 @@ def faults_of(pid, lines, parts):
     return faults
 
 
+def qemu_faults(pid, lines):
+    """A QEMU that can refuse itself system calls does, beyond the filter that it has inherited."""
+    if not lines["Name"].startswith("qemu"):
+        return []
+    command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    program = os.readlink(f"/proc/{pid}/exe")
+    can = subprocess.run([program, "-sandbox", "on,spawn=deny", "-version"],
+                         stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if can.returncode:
+        print("this QEMU has no -sandbox", flush=True)
+        return []
+    if b"-sandbox" not in command:
+        return ["it has no -sandbox"]
+    return ["-sandbox adds no filter"] if int(lines.get("Seccomp_filters", 2)) < 2 else []
+
+
 def held_parts(ktests):
     """The parts that the host allows, as `ktests doctor` tells them."""
     told = subprocess.run([ktests, "doctor"], stdin=subprocess.DEVNULL, capture_output=True,
@@ -73,7 +89,8 @@ def main(ktests, sample):
     for pid in descendants(run.pid):
         lines = status(pid)
         seen += [lines["Name"]]
-        faults += [f"{lines['Name']}: {fault}" for fault in faults_of(pid, lines, parts)]
+        faults += [f"{lines['Name']}: {fault}" for fault in
+                   faults_of(pid, lines, parts) + qemu_faults(pid, lines)]
     run.terminate()
     run.wait(timeout=60)
     print(f"seen: {', '.join(seen)}", flush=True)
