@@ -229,6 +229,25 @@ Test(confine, a_named_descriptor_is_opened_for_writing, .init = begin, .fini = e
 	(void)close(needs.writable_fd);
 }
 
+static int opens_file_and_device(void)
+{
+	if (open(old, O_WRONLY | O_CLOEXEC) < 0)
+		return 1;
+	return open("/dev/zero", O_RDWR | O_CLOEXEC) < 0 ? 2 : 0;
+}
+
+/* As /dev/kvm is: a rule for a file must not have the rights of a directory. */
+Test(confine, a_named_file_and_device_are_written, .init = begin, .fini = end)
+{
+	const char *paths[] = { old, "/dev/zero" };
+
+	need(KT_CONFINE_FILES);
+	cr_assert(eq(int, run(opens_file_and_device, true), 1));
+	needs.writable = paths;
+	needs.n_writable = KT_ARRAY_LEN(paths);
+	cr_assert(zero(int, run(opens_file_and_device, true)));
+}
+
 static int cannot_signal(void)
 {
 	return kill(getppid(), 0) < 0 && errno == EPERM ? 0 : 1;
