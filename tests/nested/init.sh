@@ -44,6 +44,20 @@ until_true() {
 	done
 }
 
+# Of what was seen, all but the runner have no capabilities and a filter of system calls.
+all_are_confined() {
+	local comm status n=0
+	for comm in $(processes); do
+		status=${comm%comm}status
+		if grep -qE '^CapPrm:[[:space:]]*0+$' "$status" &&
+				grep -qE '^NoNewPrivs:[[:space:]]*1' "$status" &&
+				grep -qE '^Seccomp:[[:space:]]*2' "$status"; then
+			n=$((n + 1))
+		fi
+	done
+	[ "$n" = $(($(processes | wc -l) - 1)) ]
+}
+
 killed_runner() {
 	"$SAMPLE" --accel kvm --vmm "$VMM" --exact hangs --boot-timeout 200s --timeout 300s \
 		--no-capture > /tmp/sample.log 2>&1 &
@@ -51,6 +65,8 @@ killed_runner() {
 	verdict $? "a runner that will be killed has a machine"
 	[ "$(processes | wc -l)" -ge $([ "$VMM" = kvm ] && echo 2 || echo 3) ]
 	verdict $? "runner and session, and QEMU, are seen ($VMM)"
+	all_are_confined
+	verdict $? "all but the runner are confined ($VMM)"
 	kill -9 $!
 	wait $!
 	until_true 10 no_processes
@@ -66,6 +82,7 @@ cat /tmp/cold.log
 grep -q "accel: kvm, vmm: qemu," /tmp/cold.log
 verdict $? "KVM is measured and found real"
 cat /cache/ktest/host.json; echo
+"$KTESTS" doctor | grep confine
 runs "a trivial test, forked" --vmm qemu --accel kvm --exact trivial
 runs "freezing and a scheduler, forked" --vmm qemu --accel kvm --exact cgroup_freeze scx_fifo
 VMM=qemu killed_runner
@@ -78,7 +95,7 @@ grep -q "accel: kvm, vmm: kvm," /tmp/native.log
 verdict $? "the native machine is the default with KVM"
 runs "a trivial test, forked 10 times by the native machine" --exact trivial --stress-count 10
 runs "freezing, a scheduler, a snapshot, clocks and timers in the native machine" \
-	--exact cgroup_freeze scx_fifo snapshot_exit \
+	--exact cgroup_freeze scx_fifo snapshot_exit snapshot_machine \
 	machine_clocks machine_timers machine_time_is_trusted
 runs "the disk and the cards, and the work on them" -t disk -t net_
 VMM=kvm killed_runner

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "util/cleanup.h"
+#include "vmm/qemu/qemu.h"
 #include "wire/message.h"
 
 #define VIRTUAL_EPOCH "2026-01-01T00:00:00" /* UTC; when a machine with virtual time boots */
@@ -125,6 +126,10 @@ static void add_machine(struct args *args, const struct kt_machine_config *confi
 	add(args, "-no-reboot");
 	if (config->keep)
 		add(args, "-no-shutdown");
+	if (config->qemu_sandbox) {
+		add(args, "-sandbox");
+		add(args, "%s", KT_QEMU_SANDBOX);
+	}
 	add(args, "-display");
 	add(args, "none");
 	/* Devices that are not used are off: each costs time to set up, to probe and to save. */
