@@ -286,6 +286,8 @@ int kt_session_main(const struct kt_session *spec)
 	kt_session_forget_snapshots(&session);
 	kt_session_keep_end(&session);
 	kt_session_forget_kernel(&session);
+	if (session.link)
+		outcome->machine = kt_machine_figures(kt_link_machine(session.link));
 	session.link = kt_link_free(session.link);
 	text = kt_outcome_encode(outcome);
 	if (text)
