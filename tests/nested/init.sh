@@ -5,7 +5,7 @@
 # line "nested: ok|failed: WHAT", and the last line is "nested: end". tests/nested/nested.py has set
 # in /env: KTESTS, SAMPLE, MODULES, PARTS (functions below, part_NAME), FORKS (how many machines
 # part_forks makes), STORM (how many runners part_storm kills), TOPOLOGIES (a test of each topology
-# of the suite), and SUITE (arguments that select tests).
+# of the suite), SUITE (arguments that select tests), and UNITS (unit tests).
 set -o pipefail
 export PATH=/usr/bin:/bin HOME=/root XDG_CACHE_HOME=/cache
 /bin/busybox mkdir -p /proc /sys /dev /tmp /root
@@ -121,6 +121,20 @@ contract() {
 }
 
 # ---- what only the native machine is asked ------------------------------------------------------
+
+# What it does with a guest of a few bytes. Leaks are looked for by a thread that ptrace()s others.
+part_unit() {
+	local unit
+	mkdir -p /dev/shm
+	mount -t tmpfs none /dev/shm
+	for unit in $UNITS; do
+		"$unit" --tap=- 2>&1 | tee /tmp/unit.log
+		verdict $? "$unit"
+		! grep -q "^ok .*# SKIP" /tmp/unit.log
+		verdict $? "none of its tests was skipped"
+	done
+	umount /dev/shm
+}
 
 native() {
 	local what=$1

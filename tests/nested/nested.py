@@ -13,6 +13,7 @@ A line of JSON tells each figure of the part "forks", as in tests/bench.
 """
 
 import argparse
+import collections
 import itertools
 import json
 import lzma
@@ -32,7 +33,7 @@ from initramfs import Initramfs
 
 SKIPPED = 77
 MEMORY_MIB = 6144
-PARTS = ("qemu", "native", "forks", "storm")
+PARTS = ("qemu", "native", "unit", "forks", "storm")
 CPU_LIMIT_S = 1200  # four times what the machine needs; a busy host takes none of it
 DEADLINE_S = 3000  # for a machine that does nothing any more
 BOOT_PER_FORK = 50  # at least
@@ -91,7 +92,7 @@ def environment(arguments, modules):
     values = {
         "KTESTS": arguments.ktests, "SAMPLE": arguments.sample, "MODULES": " ".join(modules),
         "PARTS": " ".join(arguments.part or PARTS), "FORKS": arguments.forks,
-        "STORM": arguments.storm, "SUITE": arguments.suite,
+        "STORM": arguments.storm, "SUITE": arguments.suite, "UNITS": " ".join(arguments.unit),
         "TOPOLOGIES": " ".join(topologies(arguments.ktests)),
     }
     return "".join(f'{name}="{value}"\n' for name, value in values.items())
@@ -101,7 +102,8 @@ def make_initramfs(kernel, arguments):
     initramfs = Initramfs()
     initramfs.add("/bin/busybox", pathlib.Path(shutil.which("busybox")).read_bytes())
     initramfs.add("/init", (pathlib.Path(__file__).parent / "init.sh").read_bytes())
-    for program in (shutil.which(QEMU), arguments.ktests, arguments.sample):
+    arguments.unit = [unit for unit in arguments.unit if os.path.exists(unit)]
+    for program in (shutil.which(QEMU), arguments.ktests, arguments.sample, *arguments.unit):
         initramfs.add_program(program)
     for path in (*FIRMWARE, "/etc/ld.so.cache", arguments.schedulers):
         initramfs.add_host(path)
@@ -170,15 +172,30 @@ def median_ms(lines, phase):
     return statistics.median(times) if times else None
 
 
+def median_group(lines, group):
+    """Of what each fork has counted in a group: {"port": 12, ...}."""
+    values = collections.defaultdict(list)
+    for line in lines:
+        found = re.search(rf"\b{group}:((?: \w+ \d+)+)", line)
+        if found and " state " in line:  # those that were booted have none
+            for name, value in re.findall(r"(\w+) (\d+)", found[1]):
+                values[name].append(int(value))
+    return {name: statistics.median(some) for name, some in values.items()}
+
+
 def judge_forks(lines):
     """Prints the figures of the part "forks", and returns what is wrong with them."""
     lines = list(lines_of("forks", lines))
     boot, fork = median_ms(lines, "boot"), median_ms(lines, "fork")
     if not boot or not fork:
         return ["nested: failed: no boot, or no fork, was measured"]
-    for figure, value in (("nested_boot_ms", boot), ("nested_fork_ms", fork),
-                          ("nested_boots_per_fork", boot / fork)):
-        print(json.dumps({"figure": figure, "value": round(value, 2)}))
+    exits, parts = median_group(lines, "exits"), median_group(lines, "parts_us")
+    for figure, value in (("nested_boot_ms", round(boot)), ("nested_fork_ms", round(fork, 1)),
+                          ("nested_boots_per_fork", round(boot / fork)),
+                          ("nested_fork_exits", exits), ("nested_fork_parts_us", parts)):
+        print(json.dumps({"figure": figure, "value": value}))
+    if not exits or not parts:
+        return ["nested: failed: the forks have not counted their exits, or not timed their parts"]
     if boot < BOOT_PER_FORK * fork:
         return [f"nested: failed: a boot takes {boot:.0f} ms, a fork {fork:.1f} ms: more than "
                 f"1/{BOOT_PER_FORK} of it"]
@@ -206,6 +223,8 @@ def parse_arguments():
     parser.add_argument("--forks", type=int, default=50)
     parser.add_argument("--storm", type=int, default=5, help="how many runners are killed")
     parser.add_argument("--suite", default="", help="arguments of ktests, for the part suite")
+    parser.add_argument("--unit", action="append", default=[], type=os.path.realpath,
+                        help="a program of unit tests, for the part unit; may be missing")
     parser.add_argument("--cpu-limit", type=int, default=CPU_LIMIT_S, help="seconds")
     for name in ("ktests", "sample", "schedulers"):
         parser.add_argument(name, type=os.path.realpath)
