@@ -205,5 +205,6 @@ Test(kvm_machine, one_that_was_not_started_can_be_destroyed)
 	struct vm vm;
 
 	open_native(&vm);
+	cr_assert(zero(ptr, kt_machine_figures(vm.machine)));
 	vm_close(&vm);
 }

@@ -459,6 +459,8 @@ static json_t *kvm_figures(struct kt_machine *machine)
 	const struct kvm *kvm = kt_kvm_of(machine);
 	uint64_t exits[KT_KVM_N_EXITS];
 
+	if (!kvm->has_crew)
+		return NULL;
 	kt_kvm_crew_exits(&kvm->crew, exits);
 	return kt_kvm_figures(exits, &kvm->laps);
 }
