@@ -152,6 +152,11 @@ uint64_t kt_machine_stolen_ns(struct kt_machine *machine)
 	return machine->ops->stolen_ns(machine);
 }
 
+json_t *kt_machine_figures(struct kt_machine *machine)
+{
+	return machine->ops->figures ? machine->ops->figures(machine) : NULL;
+}
+
 struct kt_machine *kt_machine_destroy(struct kt_machine *machine)
 {
 	if (machine)

@@ -15,6 +15,7 @@
  * each other.
  */
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -212,6 +213,7 @@ struct kt_machine_ops {
 	uint64_t (*clock_ns)(struct kt_machine *machine);
 	void (*mark_steal)(struct kt_machine *machine);
 	uint64_t (*stolen_ns)(struct kt_machine *machine);
+	json_t *(*figures)(struct kt_machine *machine); /* NULL: it counts nothing */
 	void (*destroy)(struct kt_machine *machine);
 };
 
@@ -320,7 +322,8 @@ unsigned int kt_machine_watches_max(enum kt_accel accel);
  *
  * The machine is paused meanwhile if it runs. *@ret_number names the watch until it is removed.
  * -ENOSPC: it has as many as it can have. -EBUSY: a part of the memory is watched already; the same
- * memory can be watched more than once, in the same kind of accesses.
+ * memory can be watched more than once, in the same kind of accesses. -EOPNOTSUPP: this backend
+ * could not even watch it alone; a test that needs it is skipped.
  */
 int kt_machine_watch(struct kt_machine *machine, const struct kt_watch *watch,
 		     unsigned int *ret_number, uint64_t deadline_ns, struct kt_err *reterr);
@@ -351,6 +354,13 @@ uint64_t kt_machine_clock_ns(struct kt_machine *machine);
  * host's kernel does not count.
  */
 uint64_t kt_machine_stolen_ns(struct kt_machine *machine);
+
+/*
+ * What the backend has counted about this machine so far, for people and benchmarks: an object of
+ * groups, each an object of integers whose unit the group's name ends with. docs/results.md has the
+ * names. To be released; NULL: nothing is counted, or there is no memory.
+ */
+json_t *kt_machine_figures(struct kt_machine *machine);
 
 /*
  * Kills the machine, whatever it does, and frees it; exited() is not called any more. If the host's

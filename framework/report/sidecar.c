@@ -93,12 +93,13 @@ static json_t *attempt_to_json(const struct kt_outcome *outcome)
 	json_t *template =
 		outcome->template_ram ? json_sprintf("%016" PRIx64, outcome->template_ram) : NULL;
 
-	return json_pack("{si so so* si so so so* ss* ss* sO*}", "attempt", (int)outcome->attempt,
-			 "seed", json_sprintf("%" PRIu64, outcome->seed), "template", template,
-			 "total_ms", (int)(outcome->total_ns / 1000000), "phases_ns",
-			 phases_to_json(outcome), "result", kt_result_to_json(&outcome->result),
-			 "snapshots", snapshots_to_json(outcome), "capsule", outcome->capsule,
-			 "no_capsule", outcome->no_capsule, "freeze", outcome->freeze);
+	return json_pack(
+		"{si so so* si so so so* ss* ss* sO* sO*}", "attempt", (int)outcome->attempt,
+		"seed", json_sprintf("%" PRIu64, outcome->seed), "template", template, "total_ms",
+		(int)(outcome->total_ns / 1000000), "phases_ns", phases_to_json(outcome), "result",
+		kt_result_to_json(&outcome->result), "snapshots", snapshots_to_json(outcome),
+		"capsule", outcome->capsule, "no_capsule", outcome->no_capsule, "freeze",
+		outcome->freeze, "machine", outcome->machine);
 }
 
 /* The attempts are linked from the latest to the first; the array is in the order of time. */

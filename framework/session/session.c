@@ -28,8 +28,8 @@
  * fork) until the guest is ready, run until RSLT, teardown until the machine is gone. phase.c holds
  * the phases and what ends them early, protocol.c the conversation with the guest.
  *
- * The outcome is reported in every case, and .post_vm runs in every case: a session that fails
- * merges its error into the outcome and goes on.
+ * The outcome is reported in every case, and .post_vm runs unless the test was skipped: a session
+ * that fails merges its error into the outcome and goes on.
  */
 
 #define LAST_EVENTS_MAX 1000 /* that are taken from a machine that stands */
@@ -220,7 +220,10 @@ static void still_machine(struct kt_session_state *session)
 	}
 }
 
-/* Calls the test's .post_vm, on the host and whatever the verdict is so far. */
+/*
+ * Calls the test's .post_vm, on the host and whatever the verdict is so far. Only a test that does
+ * not apply, as to a machine that lacks something, has left nothing to look at.
+ */
 static void run_post_vm(struct kt_session_state *session)
 {
 	struct kt_outcome *outcome = session->outcome;
@@ -229,7 +232,7 @@ static void run_post_vm(struct kt_session_state *session)
 	struct kt_vm_view view;
 	struct kt_ctx ctx;
 
-	if (!outcome->test->post_vm)
+	if (!outcome->test->post_vm || outcome->result.verdict == KT_VERDICT_SKIP)
 		return;
 	out = kt_capture_text(&outcome->out);
 	err = kt_capture_text(&outcome->err);
@@ -294,6 +297,8 @@ int kt_session_main(const struct kt_session *spec)
 	kt_session_forget_snapshots(&session);
 	kt_session_keep_end(&session);
 	kt_session_forget_kernel(&session);
+	if (session.link)
+		outcome->machine = kt_machine_figures(kt_link_machine(session.link));
 	session.link = kt_link_free(session.link);
 	text = kt_outcome_encode(outcome);
 	if (text)

@@ -70,8 +70,8 @@ struct kt_scheduler; /* see ktest/scheduler.h */
  *               fails the test.
  * @check:       runs in the guest after the steps or @run, and after @checks, if the steps or
  *               @run succeeded. Returns as @run does. NULL: nothing to check.
- * @post_vm:     runs on the host after the guest has ended, whatever the verdict is; its machine
- *               stands still meanwhile. Returns as @run does, within 60 s. NULL: nothing to do.
+ * @post_vm:     runs on the host after the guest has ended, unless the test was skipped; its
+ *               machine stands still meanwhile. Returns as @run does, within 60 s. NULL: nothing.
  * @scheduler:   KT_SCHEDULER_REF(): is attached before the scenario begins, and detached after
  *               @check. NULL (the default): the kernel's own scheduler.
  * @schedulers:  KT_SCHEDULERS(): those that the test's functions attach. The ones that steps

@@ -211,6 +211,8 @@ static void on_bell(void *data, uint32_t events)
 
 /* ---- Making a machine ---- */
 
+#define LAP(part, r) kt_kvm_lap(&kvm->laps, KT_KVM_PART_##part, r)
+
 static int open_ram(struct kvm *kvm, int fd, bool shared, unsigned int mib, struct kt_err *reterr)
 {
 	kvm->ram_len = (uint64_t)mib << 20;
@@ -337,13 +339,18 @@ static int make(struct kvm *kvm, const struct kt_machine_config *config, struct 
 	r = kt_loop_add(kvm->machine.loop, &kvm->bell);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot watch a virtual machine: %m");
-	r = map_ram(kvm, config, reterr);
+	kt_kvm_laps_begin(&kvm->laps);
+	r = LAP(RAM, map_ram(kvm, config, reterr));
 	if (r < 0)
 		return r;
 	kvm->has_vm = true;
-	return kt_kvm_vm_init(&kvm->vm, reterr) ?: kt_kvm_vm_set_ram(&kvm->vm, &kvm->ram, reterr)
-	       ?: make_crew(kvm, &config->topology, reterr)
-	       ?: set_cpuid(kvm, &config->topology, reterr) ?: add_devices(kvm, config, reterr);
+	r = LAP(VM,
+		kt_kvm_vm_init(&kvm->vm, reterr) ?: kt_kvm_vm_set_ram(&kvm->vm, &kvm->ram, reterr));
+	if (r < 0)
+		return r;
+	return LAP(VCPUS, make_crew(kvm, &config->topology, reterr)
+				  ?: set_cpuid(kvm, &config->topology, reterr))
+		       ?: LAP(DEVICES, add_devices(kvm, config, reterr));
 }
 
 static int check_config(const struct kt_machine_config *config, struct kt_err *reterr)
@@ -353,16 +360,25 @@ static int check_config(const struct kt_machine_config *config, struct kt_err *r
 	return 0;
 }
 
-static int kvm_start(struct kt_machine *machine, const struct kt_machine_config *config,
-		     struct kt_err *reterr)
+static int load_kernel(struct kvm *kvm, const struct kt_machine_config *config,
+		       struct kt_err *reterr)
 {
 	struct kt_kvm_boot boot = {
 		.kernel = config->kernel,
 		.initramfs_fd = config->initramfs_fd,
 		.cmdline = config->cmdline,
 	};
-	struct kvm *kvm = kt_kvm_of(machine);
 	struct kt_kvm_entry entry;
+
+	return kt_kvm_acpi_build(&kvm->ram, &config->topology, &boot.rsdp, reterr)
+	       ?: kt_kvm_boot_load(&boot, &kvm->ram, &entry, reterr)
+	       ?: kt_kvm_boot_set_vcpus(&kvm->crew, &entry, &kvm->ram, reterr);
+}
+
+static int kvm_start(struct kt_machine *machine, const struct kt_machine_config *config,
+		     struct kt_err *reterr)
+{
+	struct kvm *kvm = kt_kvm_of(machine);
 	int r = check_config(config, reterr)
 			?: open_ram(kvm, config->ram_fd, true, config->memory_mib, reterr);
 
@@ -371,10 +387,8 @@ static int kvm_start(struct kt_machine *machine, const struct kt_machine_config 
 	if (ftruncate(kvm->ram_fd, (off_t)kvm->ram_len) < 0)
 		return kt_err_set(reterr, -errno, "cannot make the guest's RAM: %m");
 	r = make(kvm, config, reterr)
-		    ?: kt_kvm_acpi_build(&kvm->ram, &config->topology, &boot.rsdp, reterr)
-		    ?: kt_kvm_boot_load(&boot, &kvm->ram, &entry, reterr)
-		    ?: kt_kvm_boot_set_vcpus(&kvm->crew, &entry, &kvm->ram, reterr)
-		    ?: kt_kvm_crew_start(&kvm->crew, reterr);
+		    ?: LAP(LOAD, load_kernel(kvm, config, reterr))
+		    ?: LAP(THREADS, kt_kvm_crew_start(&kvm->crew, reterr));
 	if (r == 0) {
 		kvm->runs = true;
 		kt_kvm_crew_go(&kvm->crew);
@@ -392,12 +406,14 @@ static int kvm_restore(struct kt_machine *machine, const struct kt_machine_confi
 			?: open_ram(kvm, shared ? config->ram_fd : image->ram_fd, shared,
 				    config->memory_mib, reterr);
 
-	r = r ?: make(kvm, config, reterr) ?: kt_kvm_image_load(kvm, image->state_fd, reterr)
+	r = r ?: make(kvm, config, reterr)
+	      ?: LAP(STATE, kt_kvm_image_load(kvm, image->state_fd, reterr))
 	      ?: kt_kvm_crew_start(&kvm->crew, reterr);
 	if (r < 0)
 		return r;
 	kvm->paused = true;
-	return image->devices_only ? 0 : machine->ops->resume(machine, deadline_ns, reterr);
+	r = image->devices_only ? 0 : machine->ops->resume(machine, deadline_ns, reterr);
+	return LAP(THREADS, r);
 }
 
 /* ---- Operations ---- */
@@ -498,6 +514,17 @@ static bool end_crew(struct kvm *kvm)
 	return false;
 }
 
+static json_t *kvm_figures(struct kt_machine *machine)
+{
+	const struct kvm *kvm = kt_kvm_of(machine);
+	uint64_t exits[KT_KVM_N_EXITS];
+
+	if (!kvm->has_crew)
+		return NULL;
+	kt_kvm_crew_exits(&kvm->crew, exits);
+	return kt_kvm_figures(exits, &kvm->laps);
+}
+
 /* The threads go first: then nobody calls into what is freed. */
 static void kvm_destroy(struct kt_machine *machine)
 {
@@ -546,6 +573,7 @@ static const struct kt_machine_ops kvm_ops = {
 	.clock_ns = kvm_clock_ns,
 	.mark_steal = kvm_mark_steal,
 	.stolen_ns = kvm_stolen_ns,
+	.figures = kvm_figures,
 	.destroy = kvm_destroy,
 };
 

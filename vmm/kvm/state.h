@@ -11,6 +11,7 @@
 #include "vmm/kvm/bus.h"
 #include "vmm/kvm/clock.h"
 #include "vmm/kvm/console.h"
+#include "vmm/kvm/figures.h"
 #include "vmm/kvm/msi.h"
 #include "vmm/kvm/net.h"
 #include "vmm/kvm/pci.h"
@@ -33,6 +34,7 @@ struct kvm {
 	struct kt_kvm_watches watches;
 	struct kt_kvm_clock clock; /* while the machine stands */
 	struct kt_steal steal;     /* at the last mark_steal() */
+	struct kt_kvm_laps laps;   /* of its making */
 
 	int ram_fd;         /* of the RAM file; a duplicate that is owned */
 	void *map;          /* of the RAM in this process; NULL: none */

@@ -165,19 +165,28 @@ static void handle_exit(struct kt_kvm_vcpu *vcpu)
 	}
 }
 
+static void count_exit(struct kt_kvm_vcpu *vcpu, enum kt_kvm_exit why)
+{
+	__atomic_store_n(&vcpu->exits[why], vcpu->exits[why] + 1, __ATOMIC_RELAXED);
+}
+
 /* Enters the guest once. */
 static void run_once(struct kt_kvm_vcpu *vcpu)
 {
 	char why[160];
+	int r, error;
 
 	vcpu->accesses = false;
-	if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+	r = ioctl(vcpu->fd, KVM_RUN, 0);
+	error = errno;
+	count_exit(vcpu, kt_kvm_exit_of(r, error, vcpu->run));
+	if (r == 0) {
 		handle_exit(vcpu);
 		return;
 	}
-	if (errno == EINTR || errno == EAGAIN)
+	if (error == EINTR || error == EAGAIN)
 		return;
-	(void)snprintf(why, sizeof(why), "KVM_RUN: %s", strerror(errno));
+	(void)snprintf(why, sizeof(why), "KVM_RUN: %s", strerror(error));
 	end(vcpu, false, why);
 }
 
@@ -342,6 +351,16 @@ void kt_kvm_crew_go(struct kt_kvm_crew *crew)
 	__atomic_store_n(&crew->stands, false, __ATOMIC_RELEASE);
 	(void)pthread_cond_broadcast(&crew->changed);
 	(void)pthread_mutex_unlock(&crew->lock);
+}
+
+void kt_kvm_crew_exits(const struct kt_kvm_crew *crew, uint64_t ret_exits[KT_KVM_N_EXITS])
+{
+	for (int why = 0; why < KT_KVM_N_EXITS; why++) {
+		ret_exits[why] = 0;
+		for (unsigned int i = 0; i < crew->n; i++)
+			ret_exits[why] +=
+				__atomic_load_n(&crew->at[i].exits[why], __ATOMIC_RELAXED);
+	}
 }
 
 static void quit(struct kt_kvm_crew *crew)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "util/err.h"
+#include "vmm/kvm/figures.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/rendezvous.h"
 
@@ -29,6 +30,7 @@ struct kt_kvm_vcpu {
 	bool gone;     /* likewise: its thread uses nothing of ours any more */
 	bool accesses; /* KVM has not completed the last access: only its own thread looks */
 	uint32_t hits; /* debug registers that were hit: set by the thread, taken at a stand */
+	uint64_t exits[KT_KVM_N_EXITS]; /* so far; written by its thread only */
 };
 
 /* Called in the thread of a vCPU. */
@@ -79,6 +81,9 @@ void kt_kvm_crew_kick(struct kt_kvm_crew *crew);
  * text names those that do not stand.
  */
 int kt_kvm_crew_stand(struct kt_kvm_crew *crew, uint64_t deadline_ns, struct kt_err *reterr);
+
+/* Adds up why the vCPUs have left KVM_RUN so far; from any thread. */
+void kt_kvm_crew_exits(const struct kt_kvm_crew *crew, uint64_t ret_exits[KT_KVM_N_EXITS]);
 
 /* Lets a crew that stands go. */
 void kt_kvm_crew_go(struct kt_kvm_crew *crew);
