@@ -84,6 +84,7 @@ enum {
 	OPT_MIPS,
 	OPT_PARTITION,
 	OPT_SHARD,
+	OPT_TIMINGS,
 	OPT_WORK_TYPE,
 	OPT_VERIFY,
 	OPT_VMCORE,
@@ -160,6 +161,7 @@ static const struct option long_options[] = {
 	{ "mips", required_argument, NULL, OPT_MIPS },
 	{ "partition", required_argument, NULL, OPT_PARTITION },
 	{ "shard", required_argument, NULL, OPT_SHARD },
+	{ "timings", required_argument, NULL, OPT_TIMINGS },
 	{ "work-type", required_argument, NULL, OPT_WORK_TYPE },
 	{ "output-dir", required_argument, NULL, 'o' },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
@@ -276,10 +278,12 @@ static int parse_shard(struct kt_options *o, const char *text, struct kt_err *re
 /* Replaces an earlier --shard, as a later option replaces an earlier one of the same name. */
 static int parse_partition(struct kt_options *o, const char *text, struct kt_err *reterr)
 {
-	int r = kt_shard_parse_partition(text, &o->shard, reterr);
+	struct kt_shard shard = o->shard;
+	int r = kt_shard_parse_partition(text, &shard, reterr);
 
 	o->shard_given = true;
-	o->shard_auto = false;
+	o->shard_auto = !shard.total;
+	o->shard = shard.total ? shard : (struct kt_shard){ shard.partition, 1, 1 };
 	return r < 0 ? kt_err_prefix(reterr, r, "--partition '%s'", text) : 0;
 }
 
@@ -513,6 +517,8 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 		return parse_partition(o, text, reterr);
 	case OPT_SHARD:
 		return parse_shard(o, text, reterr);
+	case OPT_TIMINGS:
+		return set_text(&o->timings, text);
 	case OPT_EXEC:
 		return set_text(&o->exec, text);
 	case OPT_MIRROR:
@@ -663,6 +669,12 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 	if (o->command == KT_COMMAND_COMPARE && o->tests.n != 2)
 		return kt_err_set(reterr, -EINVAL,
 				  "compare: two directories of results must follow, A and B");
+	if (o->command == KT_COMMAND_MERGE && !o->tests.n)
+		return kt_err_set(reterr, -EINVAL,
+				  "merge: directories with the results of shards must follow");
+	if ((o->shard.partition == KT_PARTITION_TIME) != !!o->timings)
+		return kt_err_set(reterr, -EINVAL,
+				  "--partition time:M/N and --timings FILE go with each other");
 	if (o->command != KT_COMMAND_COMPARE && o->gates.n)
 		return kt_err_set(reterr, -EINVAL, "--gate goes with the command 'compare'");
 	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))

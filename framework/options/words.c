@@ -106,17 +106,12 @@ static int take_names(struct kt_options *o, char **words, int n, struct kt_err *
 int kt_words_apply(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
 	static const struct kt_word commands[] = {
-		{ "run", KT_COMMAND_RUN },
-		{ "list", KT_COMMAND_LIST },
-		{ "shell", KT_COMMAND_SHELL },
-		{ "verifier", KT_COMMAND_VERIFIER },
-		{ "load", KT_COMMAND_LOAD },
-		{ "inspect", KT_COMMAND_INSPECT },
-		{ "open", KT_COMMAND_OPEN },
-		{ "doctor", KT_COMMAND_DOCTOR },
-		{ "new", KT_COMMAND_NEW },
-		{ "compare", KT_COMMAND_COMPARE },
-		{ 0 },
+		{ "run", KT_COMMAND_RUN },     { "list", KT_COMMAND_LIST },
+		{ "shell", KT_COMMAND_SHELL }, { "verifier", KT_COMMAND_VERIFIER },
+		{ "load", KT_COMMAND_LOAD },   { "inspect", KT_COMMAND_INSPECT },
+		{ "open", KT_COMMAND_OPEN },   { "doctor", KT_COMMAND_DOCTOR },
+		{ "new", KT_COMMAND_NEW },     { "compare", KT_COMMAND_COMPARE },
+		{ "merge", KT_COMMAND_MERGE }, { 0 },
 	};
 
 	if (o->command == KT_COMMAND_HELP) /* --help explains all commands at once */
