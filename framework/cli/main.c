@@ -153,6 +153,7 @@ static int make_head(const struct kt_options *options, const struct kt_selection
 		.kernel = "",
 		.accel = "",
 		.time = "",
+		.retries = options->retries,
 		.seed = options->seed,
 		.complete = true,
 	};

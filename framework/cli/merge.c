@@ -50,6 +50,7 @@ static void describe(struct merging *merging, const char *program)
 
 	merging->run = *merging->options;
 	merging->run.stress_count = head->rounds;
+	merging->run.retries = head->retries;
 	merging->run.seed = head->seed;
 	merging->info = (struct kt_run_info){
 		.program = program,

@@ -91,7 +91,7 @@ static int read_attempt(struct kt_merged *merged, const json_t *json, struct kt_
 	return kt_result_from_json(json_object_get(json, "result"), &outcome->result, reterr);
 }
 
-/* The last attempt has captures, and refers to the earlier ones. */
+/* Each refers to the one before. */
 static int read_attempts(struct kt_merged *merged, struct kt_err *reterr)
 {
 	const json_t *attempts = json_object_get(merged->json, "attempts");
@@ -108,12 +108,24 @@ static int read_attempts(struct kt_merged *merged, struct kt_err *reterr)
 
 		*outcome = KT_OUTCOME_NULL;
 		merged->n_attempts++;
-		if (i + 1 == n)
-			r = kt_outcome_init(outcome, &merged->test, reterr);
-		r = r ?: read_attempt(merged, json_array_get(attempts, i), outcome, reterr);
+		r = read_attempt(merged, json_array_get(attempts, i), outcome, reterr);
 		outcome->previous = i ? outcome - 1 : NULL;
 	}
 	return r ?: read_steps(merged, json_object_get(json_array_get(attempts, n - 1), "result"));
+}
+
+/* Each is a file in memory: only those that are used have one. */
+static int init_captures(struct kt_outcome *outcome, struct kt_err *reterr)
+{
+	struct kt_capture *captures[] = { &outcome->out,   &outcome->err,     &outcome->console,
+					  &outcome->dmesg, &outcome->scx_log, &outcome->scx_dump };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < KT_ARRAY_LEN(captures); i++) {
+		if (captures[i]->fd < 0)
+			r = kt_capture_init(captures[i], "ktest-merged", reterr);
+	}
+	return r;
 }
 
 /* Of a test that has no such file, the capture stays empty. */
@@ -130,16 +142,32 @@ static int load_capture(const struct kt_merged *merged, const char *ending,
 	return r < 0 || !len ? r : kt_capture_append(capture, text, len);
 }
 
-static int load_captures(struct kt_merged *merged)
+/* What the guest has written is that of the latest attempt that failed. */
+static int load_output(struct kt_merged *merged, struct kt_err *reterr)
 {
-	struct kt_outcome *outcome = &merged->attempts[merged->n_attempts - 1];
+	size_t i = merged->n_attempts;
 
-	return load_capture(merged, "stdout", &outcome->out)
-		       ?: load_capture(merged, "stderr", &outcome->err)
-		       ?: load_capture(merged, "console", &outcome->console)
-		       ?: load_capture(merged, "dmesg", &outcome->dmesg)
-		       ?: load_capture(merged, "scheduler.log", &outcome->scx_log)
-		       ?: load_capture(merged, "dump", &outcome->scx_dump);
+	while (i && !kt_outcome_is_failure(&merged->attempts[i - 1]))
+		i--;
+	if (!i)
+		return 0;
+	return init_captures(&merged->attempts[i - 1], reterr)
+		       ?: load_capture(merged, "stdout", &merged->attempts[i - 1].out)
+		       ?: load_capture(merged, "stderr", &merged->attempts[i - 1].err)
+		       ?: load_capture(merged, "console", &merged->attempts[i - 1].console)
+		       ?: load_capture(merged, "dmesg", &merged->attempts[i - 1].dmesg);
+}
+
+/* What schedulers have printed is that of the last attempt. */
+static int load_captures(struct kt_merged *merged, struct kt_err *reterr)
+{
+	struct kt_outcome *last = &merged->attempts[merged->n_attempts - 1];
+
+	return init_captures(last, reterr)
+		       ?: load_capture(merged, "scheduler.log", &last->scx_log)
+		       ?: load_capture(merged, "dump", &last->scx_dump)
+		       ?: kt_snapshots_init(&last->snapshots, reterr)
+		       ?: load_output(merged, reterr);
 }
 
 /* One that is gone, or whose name leads elsewhere, is not shown. */
@@ -242,7 +270,7 @@ int kt_merged_read(struct kt_merged *merged, const struct kt_merge_shard *shard,
 		return kt_err_oom(reterr);
 	r = read_json(merged, path, reterr) ?: check_result(merged, result, reterr);
 	if (r == 0)
-		r = load_captures(merged) ?: load_snapshots(merged, reterr);
+		r = load_captures(merged, reterr) ?: load_snapshots(merged, reterr);
 	return r < 0 ? kt_err_prefix(reterr, r, "'%s'", path) : 0;
 }
 

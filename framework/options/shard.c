@@ -54,14 +54,14 @@ int kt_shard_parse_partition(const char *text, struct kt_shard *ret_shard, struc
 {
 	for (size_t i = 0; i < KT_ARRAY_LEN(partition_names); i++) {
 		size_t len = strlen(partition_names[i]);
-		int r;
+		int r = 0;
 
 		if (strncmp(text, partition_names[i], len) || text[len] != ':')
 			continue;
-		*ret_shard = (struct kt_shard){ .index = 0 };
-		r = strcmp(text + len + 1, "auto")
-			    ? kt_shard_parse(text + len + 1, ret_shard, reterr)
-			    : 0;
+		if (strcmp(text + len + 1, "auto") != 0)
+			r = kt_shard_parse(text + len + 1, ret_shard, reterr);
+		else
+			*ret_shard = (struct kt_shard){ .index = 0 };
 		if (r == 0)
 			ret_shard->partition = (enum kt_partition)i;
 		return r;

@@ -184,15 +184,16 @@ static int write_capture(struct sidecar *sidecar, const struct kt_outcome *outco
 	return write_file(sidecar, path, bytes, wanted ? len : 0);
 }
 
-/* What the guest has written, where it may explain something. */
+/* What the guest has written, where it may explain something: in the latest attempt that failed. */
 static int write_output(struct sidecar *sidecar, const struct kt_outcome *outcome)
 {
-	bool wanted = kt_outcome_is_failure(outcome);
+	const struct kt_outcome *failed = kt_report_failed_attempt(outcome),
+				*of = failed ?: outcome;
 
-	return write_capture(sidecar, outcome, &outcome->out, "stdout", wanted)
-		       ?: write_capture(sidecar, outcome, &outcome->err, "stderr", wanted)
-		       ?: write_capture(sidecar, outcome, &outcome->console, "console", wanted)
-		       ?: write_capture(sidecar, outcome, &outcome->dmesg, "dmesg", wanted);
+	return write_capture(sidecar, outcome, &of->out, "stdout", failed)
+		       ?: write_capture(sidecar, outcome, &of->err, "stderr", failed)
+		       ?: write_capture(sidecar, outcome, &of->console, "console", failed)
+		       ?: write_capture(sidecar, outcome, &of->dmesg, "dmesg", failed);
 }
 
 /* What explains the latest attempt that failed, in one file. */

@@ -77,7 +77,7 @@ static json_t *names_to_json(const char *const *names, size_t n)
 static json_t *record_to_json(const struct kt_shard_head *head, json_t *results)
 {
 	return json_pack(
-		"{ss si ss ss si si ss so so so so so si ss ss ss ss so sb sI sO}", "schema",
+		"{ss si ss ss si si ss so so so so so si ss ss ss ss si so sb sI sO}", "schema",
 		SCHEMA, "version", VERSION, "run", head->run, "program", head->program, "shard",
 		(int)head->index, "of", (int)head->total, "partition", head->partition, "timings",
 		json_sprintf("%016" PRIx64, head->timings), "hash",
@@ -86,9 +86,9 @@ static json_t *record_to_json(const struct kt_shard_head *head, json_t *results)
 		names_to_json(head->selected, head->n_selected), "kernels",
 		names_to_json(head->labels, head->n_labels), "rounds", (int)head->rounds, "host",
 		head->host, "kernel", head->kernel, "accel", head->accel, "time", head->time,
-		"seed", json_sprintf("%" PRIu64, head->seed), "complete", head->complete,
-		"elapsed_ms", (json_int_t)KT_MIN(head->elapsed_ms, (uint64_t)MS_MAX), "results",
-		results);
+		"retries", (int)head->retries, "seed", json_sprintf("%" PRIu64, head->seed),
+		"complete", head->complete, "elapsed_ms",
+		(json_int_t)KT_MIN(head->elapsed_ms, (uint64_t)MS_MAX), "results", results);
 }
 
 int kt_shard_record_write(const char *dir, const char *name, const struct kt_shard_head *head,
@@ -266,6 +266,7 @@ static void read_head(struct reader *reader, struct kt_shard_head *head)
 		.kernel = get_text(reader, "kernel"),
 		.accel = get_text(reader, "accel"),
 		.time = get_text(reader, "time"),
+		.retries = (unsigned int)get_int(reader, "retries", 0, 1000),
 		.seed = get_u64(reader, "seed", 10),
 		.elapsed_ms = (uint64_t)get_int(reader, "elapsed_ms", 0, MS_MAX),
 	};

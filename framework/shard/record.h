@@ -35,6 +35,7 @@ struct kt_shard_head {
 	size_t n_labels;           /* 0: there is one kernel */
 	unsigned int rounds;       /* of each test; 0: as many as there was time for */
 	const char *host, *kernel, *accel, *time; /* "": no machine was needed */
+	unsigned int retries;                     /* of --retries */
 	uint64_t seed;
 	bool complete; /* the run of the shard did not end early */
 	uint64_t elapsed_ms;
