@@ -123,7 +123,7 @@ static void compare_numbers(struct kt_merge *merge)
 /* The shards are sorted, and of one division. */
 static void find_lost(struct kt_merge *merge)
 {
-	unsigned int total = merge->shards[0].record.head.total;
+	unsigned int total = merge->shards[0].record.head.total, n = 0;
 	size_t at = 0;
 
 	for (unsigned int index = 1; index <= total; index++) {
@@ -131,11 +131,13 @@ static void find_lost(struct kt_merge *merge)
 
 		for (; at < merge->n && merge->shards[at].record.head.index == index; at++)
 			found = true;
-		if (!found)
+		if (!found && n++ < NAMES_MAX)
 			kt_merge_fault(merge,
 				       "shard %u of %u is lost: no shard-%u-of-%u.json is there",
 				       index, total, index, total);
 	}
+	if (n > NAMES_MAX)
+		kt_merge_fault(merge, "and %u more shards are lost", n - NAMES_MAX);
 }
 
 /* The first shard is compared with all: it is the one that knows its kernels. */

@@ -49,6 +49,15 @@ class Runs:
         return self.ktests("--exact", *[word for name in names for word in ("-t", name)], "--seed",
                            "7", "--retries", "2", *arguments, **more)
 
+    def killed(self, *arguments):
+        """A run without end that is killed after its first test."""
+        with subprocess.Popen([self.program, *map(str, arguments), "--stress-count", "infinite"],
+                              stdout=subprocess.PIPE, text=True,
+                              env=dict(os.environ, KTESTS_RUN_ID="r1")) as process:
+            while "(run 1)" not in process.stdout.readline():
+                pass
+            process.kill()
+
     def shards(self, directory, **more):
         """A run in N shards, each with a directory of its own."""
         return [self.tests("--shard", f"{m}/{N}", "-o", directory / str(m), **more)
@@ -152,7 +161,9 @@ def runs_again(runs):
     record = json.loads((a / "1/shard-1-of-3.json").read_text())
     runs.ktests("--exact", "-t", record["selected"][0], "--seed", "8", "-o", a / "1")
     runs.refused(a, "is of another run than the record", "seed 8")
-    run = runs.tests("--shard", f"1/{N}", "-o", a / "1")
+    runs.killed("--exact", "-t", PASSING[0], "--shard", f"1/{N}", "-o", a / "1")
+    runs.refused(a, "shard 1 of 3 is lost")
+    runs.tests("--shard", f"1/{N}", "-o", a / "1")
     run = runs.ktests("merge", a)
     check(run.returncode == 100, "a shard that runs again replaces what it has left", run)
 
