@@ -128,7 +128,7 @@ int kt_machine_open_disk(const struct kt_machine_config *config, int *ret_fd);
  * of them changes it.
  */
 struct kt_machine_image {
-	int ram_fd;   /* the RAM file of the machine that was saved; open for reading and writing */
+	int ram_fd;   /* the RAM file of the machine that was saved; for writing if it can be */
 	int state_fd; /* everything else, as kt_machine_save() wrote it; open for reading */
 	/*
 	 * kt_machine_save_devices() wrote the state. The machine is then restored paused, and needs
