@@ -65,6 +65,9 @@ enum {
 	OPT_MAX_AGE,
 	OPT_MAX_SIZE,
 	OPT_IGNORED,
+	OPT_RUN_IGNORED,
+	OPT_SKIP_FILE,
+	OPT_NO_TESTS,
 	OPT_BOOT,
 	OPT_TEMPLATE,
 	OPT_TEMPLATE_CACHE_SIZE,
@@ -109,6 +112,10 @@ static const struct option long_options[] = {
 	{ "test", required_argument, NULL, 't' },
 	{ "exact", no_argument, NULL, OPT_EXACT },
 	{ "skip", required_argument, NULL, OPT_SKIP },
+	{ "skip-file", required_argument, NULL, OPT_SKIP_FILE },
+	{ "filterset", required_argument, NULL, 'E' },
+	{ "run-ignored", required_argument, NULL, OPT_RUN_IGNORED },
+	{ "no-tests", required_argument, NULL, OPT_NO_TESTS },
 	{ "list", no_argument, NULL, 'l' },
 	{ "format", required_argument, NULL, OPT_FORMAT },
 	{ "kernel", required_argument, NULL, 'k' },
@@ -184,6 +191,20 @@ static const struct kt_word format_words[] = {
 	{ "terse", KT_LIST_TERSE },
 	{ "names", KT_LIST_NAMES },
 	{ "json", KT_LIST_JSON },
+	{ 0 },
+};
+
+static const struct kt_word ignored_words[] = {
+	{ "default", KT_IGNORED_SKIP },
+	{ "only", KT_IGNORED_ONLY },
+	{ "all", KT_IGNORED_ALL },
+	{ 0 },
+};
+
+static const struct kt_word no_tests_words[] = {
+	{ "fail", KT_NO_TESTS_FAIL },
+	{ "warn", KT_NO_TESTS_WARN },
+	{ "pass", KT_NO_TESTS_PASS },
 	{ 0 },
 };
 
@@ -463,6 +484,30 @@ static int apply_inspect(struct kt_options *o, int option, const char *text, str
 	return apply_capsule(o, option, text, reterr);
 }
 
+static int apply_choice(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
+{
+	int value = 0, r;
+
+	switch (option) {
+	case 'E':
+		return kt_strings_add(&o->filters, text, reterr);
+	case OPT_SKIP_FILE:
+		return kt_strings_add(&o->skip_files, text, reterr);
+	case OPT_RUN_IGNORED:
+		r = kt_value_word("--run-ignored", ignored_words, text, &value, reterr);
+		o->ignored = (enum kt_ignored_choice)value;
+		return r;
+	case OPT_IGNORED: /* of Rust's libtest */
+		o->ignored = KT_IGNORED_ONLY;
+		return 0;
+	case OPT_NO_TESTS:
+		r = kt_value_word("--no-tests", no_tests_words, text, &value, reterr);
+		o->no_tests = (enum kt_no_tests_choice)value;
+		return r;
+	}
+	return apply_inspect(o, option, text, reterr);
+}
+
 /*
  * Applies one option, whose letter or OPT_ value is @option, with its value @text (NULL without
  * one).
@@ -527,10 +572,8 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 		return set_flag(&o->verify);
 	case OPT_GATE:
 		return kt_strings_add(&o->gates, text, reterr);
-	case OPT_IGNORED:
-		return 0; /* --ignored: runners made for Rust's libtest pass it */
 	}
-	return apply_inspect(o, option, text, reterr);
+	return apply_choice(o, option, text, reterr);
 }
 
 /* Applies the KTESTS_* variables. An empty variable counts as unset. */
@@ -567,7 +610,7 @@ static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_e
 	 * The leading colon makes getopt_long(3) tell a missing value (':') from an unknown option
 	 * ('?').
 	 */
-	while ((option = getopt_long(argc, argv, ":t:lk:j:o:vh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":t:E:lk:j:o:vh", long_options, NULL)) != -1) {
 		const char *given = argv[optind - 1];
 		int r;
 
@@ -756,9 +799,12 @@ void kt_options_deinit(struct kt_options *options)
 {
 	free(options->tests.at);
 	free(options->skips.at);
+	free(options->skip_files.at);
+	free(options->filters.at);
 	free(options->kernels.at);
 	free(options->paths.at);
 	free(options->gates.at);
+	options->skip_files = options->filters = (struct kt_strings){ NULL, 0 };
 	options->tests = options->skips = options->kernels = options->paths = options->gates =
 		(struct kt_strings){ NULL, 0 };
 }

@@ -96,6 +96,20 @@ enum kt_color_choice {
 	KT_COLOR_NEVER,
 };
 
+/* Which tests run that declare .disabled. */
+enum kt_ignored_choice {
+	KT_IGNORED_SKIP, /* none: they are reported as SKIP */
+	KT_IGNORED_ONLY, /* they, and no others */
+	KT_IGNORED_ALL,  /* they as all others */
+};
+
+/* What it means that no test is selected. */
+enum kt_no_tests_choice {
+	KT_NO_TESTS_FAIL, /* exit status 4 */
+	KT_NO_TESTS_WARN, /* a warning, and exit status 0 */
+	KT_NO_TESTS_PASS, /* exit status 0 */
+};
+
 /* A growing vector of borrowed strings. */
 struct kt_strings {
 	const char **at; /* owned; NULL while @n is 0 */
@@ -112,8 +126,12 @@ struct kt_options {
 	/* selection */
 	struct kt_strings tests;  /* -t and positional arguments; none: all tests */
 	struct kt_strings skips;  /* --skip */
-	const char *gtest_filter; /* POSITIVE[-NEGATIVE], patterns separated by colons */
-	bool exact;               /* tests and skips are whole names, not substrings */
+	struct kt_strings skip_files;     /* --skip-file */
+	struct kt_strings filters;        /* -E, not parsed (framework/select/filter.h) */
+	const char *gtest_filter;         /* POSITIVE[-NEGATIVE], patterns separated by colons */
+	bool exact;                       /* tests and skips are whole names, not substrings */
+	enum kt_ignored_choice ignored;   /* default: SKIP */
+	enum kt_no_tests_choice no_tests; /* default: FAIL */
 	struct kt_shard shard;    /* default: everything */
 	bool shard_given;         /* then the variables of Bazel and GoogleTest do not count */
 	bool shard_auto;          /* --shard auto: the variables of the CI system decide */

@@ -11,6 +11,7 @@ struct kt_plan {
 	const struct kt_test **tests; /* of one round, in order; owned */
 	size_t n;
 	size_t n_before; /* tests of the selection before the shard was taken */
+	const struct kt_filters *filters; /* of the selection, which must outlive the plan */
 };
 
 /*
@@ -21,6 +22,9 @@ struct kt_plan {
 int kt_plan_init(struct kt_plan *plan, const struct kt_selection *selection,
 		 const struct kt_options *options);
 void kt_plan_deinit(struct kt_plan *plan);
+
+/* Whether @test, which is in the plan, runs on the kernel @release: filters can name kernels. */
+bool kt_plan_has(const struct kt_plan *plan, const struct kt_test *test, const char *release);
 
 /*
  * The seed of an attempt in a round; both count from 1. The first attempts of the first round have

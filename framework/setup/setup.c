@@ -145,6 +145,7 @@ static int set_up_cargo(struct kt_setup *setup, const struct kt_setup_wants *wan
 	}
 	setup->cargo.shared = configs;
 	setup->cargo.n_shared = n;
+	setup->cargo.with_disabled = setup->options->ignored != KT_IGNORED_SKIP;
 	r = r ?: kt_cargo_init(&setup->cargo, wants->tests, wants->n_tests, reterr);
 	setup->cargo.shared = NULL;
 	setup->cargo.n_shared = 0;
@@ -319,7 +320,7 @@ int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr)
 char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			const struct kt_test *test)
 {
-	if (test->disabled)
+	if (test->disabled && setup->options->ignored == KT_IGNORED_SKIP)
 		return kt_format("disabled: %s", test->disabled);
 	return kt_cargo_missing(&setup->cargo, test)
 		       ?: kt_schedulers_obstacle(&setup->cargo, kernel, test);

@@ -182,9 +182,12 @@ Test(plan, exploration_leaves_out_what_no_seed_decides)
 	const struct kt_test real = { .name = "real", .time = KT_REAL_TIME },
 			     any = { .name = "any" };
 	const struct kt_test *tests[] = { &real, &any, &real };
-	struct kt_selection selection = { .tests = tests, .n = 3 };
+	struct kt_left_out left_out[KT_ARRAY_LEN(tests)];
+	struct kt_selection selection = { .tests = tests, .n = 3, .left_out = left_out };
 
 	cr_assert(eq(u32, kt_selection_keep_virtual(&selection), 2));
+	cr_assert(eq(sz, selection.n_left_out, 2));
+	cr_assert(eq(int, left_out[1].cause, KT_CAUSE_REAL_TIME));
 	cr_assert(eq(sz, selection.n, 1));
 	cr_assert(eq(str, (char *)selection.tests[0]->name, "any"));
 }
