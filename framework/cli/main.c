@@ -188,6 +188,7 @@ static int run_plan(const char *program, struct kt_setup *setup,
 	struct kt_run_info info = {
 		.program = program,
 		.options = options,
+		.overrides = setup->overrides,
 		.host = &setup->host,
 		.time = kt_setup_default_time(setup),
 		.kernels_text = kernels,
@@ -274,6 +275,7 @@ static int run(const char *program, const struct kt_options *options,
 	}
 	if (set_up(&setup, options, plan.tests, plan.n, &status, &err) < 0)
 		return fail(program, &err, status);
+	setup.overrides = &selection->overrides;
 	if (!kt_queue_round_len(&plan, &setup))
 		return no_tests(options, "no test matches on these kernels; -E names others");
 	if (options->command == KT_COMMAND_INSPECT)
@@ -360,6 +362,9 @@ static int with_tests(const char *program, const struct kt_options *options)
 	unsigned int n_faults = kt_validate(tests, stderr);
 	int r;
 
+	if (options->project && options->verbose)
+		(void)fprintf(stderr, "options of %s%s%s\n", options->project->path,
+			      options->profile ? ", profile " : "", options->profile ?: "");
 	n_faults += kt_payloads_validate(kt_payload_registry(), stderr);
 	n_faults += kt_schedulers_validate(kt_scheduler_registry(), stderr);
 

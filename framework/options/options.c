@@ -12,11 +12,12 @@
 #include "framework/options/value.h"
 #include "framework/options/words.h"
 #include "util/cleanup.h"
+#include "util/nearest.h"
 
 /*
- * The environment is applied first and the command line after it, through the same function
- * apply(): a variable is nothing but a default for its option. What remains after the options are
- * words (words.c). check() rejects combinations that make no sense.
+ * The project file is applied first, then the environment, and the command line after it, through
+ * the same function apply(): a variable is nothing but a default for its option. What remains after
+ * the options are words (words.c). check() rejects combinations that make no sense.
  *
  * An option appears in four places that must agree: help.c, enum OPT_*, long_options[] and one of
  * the apply functions, which pass an option that is not theirs on to the next one. The values of
@@ -68,6 +69,8 @@ enum {
 	OPT_RUN_IGNORED,
 	OPT_SKIP_FILE,
 	OPT_NO_TESTS,
+	OPT_CONFIG,
+	OPT_PROFILE,
 	OPT_BOOT,
 	OPT_TEMPLATE,
 	OPT_TEMPLATE_CACHE_SIZE,
@@ -182,6 +185,8 @@ static const struct option long_options[] = {
 	{ "gdb", optional_argument, NULL, OPT_GDB },
 	{ "shell", no_argument, NULL, OPT_SHELL },
 	{ "gate", required_argument, NULL, OPT_GATE },
+	{ "config", required_argument, NULL, OPT_CONFIG },
+	{ "profile", required_argument, NULL, OPT_PROFILE },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -384,6 +389,7 @@ static int apply_repeating(struct kt_options *o, int option, const char *text,
 	case OPT_GLOBAL_TIMEOUT:
 		return kt_value_time("--global-timeout", text, &o->global_timeout_ns, reterr);
 	case OPT_RETRIES:
+		o->retries_given = true;
 		return kt_value_number("--retries", text, 0, 1000, &o->retries, reterr);
 	case OPT_FLAKY_RESULT:
 		r = kt_value_word("--flaky-result", flaky_words, text, &value, reterr);
@@ -427,6 +433,7 @@ static int apply_running(struct kt_options *o, int option, const char *text, str
 	case 'j':
 		return kt_value_budget(text, &o->budget_vcpus, reterr);
 	case OPT_TIMEOUT:
+		o->timeout_given = true;
 		return kt_value_time("--timeout", text, &o->timeout_ns, reterr);
 	case OPT_BOOT_TIMEOUT:
 		return kt_value_time("--boot-timeout", text, &o->boot_timeout_ns, reterr);
@@ -500,6 +507,10 @@ static int apply_choice(struct kt_options *o, int option, const char *text, stru
 	case OPT_IGNORED: /* of Rust's libtest */
 		o->ignored = KT_IGNORED_ONLY;
 		return 0;
+	case OPT_CONFIG:
+		return set_text(&o->config, text);
+	case OPT_PROFILE:
+		return set_text(&o->profile, text);
 	case OPT_NO_TESTS:
 		r = kt_value_word("--no-tests", no_tests_words, text, &value, reterr);
 		o->no_tests = (enum kt_no_tests_choice)value;
@@ -576,6 +587,16 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 	return apply_choice(o, option, text, reterr);
 }
 
+/* What comes next replaces the lists so far, as it replaces other values. */
+static void inherit(struct kt_options *o)
+{
+	struct kt_strings *lists[] = { &o->tests,   &o->skips, &o->skip_files, &o->filters,
+				       &o->kernels, &o->paths, &o->gates };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(lists); i++)
+		lists[i]->inherited = true;
+}
+
 /* Applies the KTESTS_* variables. An empty variable counts as unset. */
 static int apply_environment(struct kt_options *o, struct kt_err *reterr)
 {
@@ -583,10 +604,11 @@ static int apply_environment(struct kt_options *o, struct kt_err *reterr)
 		const char *name;
 		int option;
 	} variables[] = {
-		{ "KTESTS_KERNEL", 'k' },       { "KTESTS_ACCEL", OPT_ACCEL },
-		{ "KTESTS_VMM", OPT_VMM },      { "KTESTS_TIME", OPT_TIME },
-		{ "KTESTS_TEST_THREADS", 'j' }, { "KTESTS_RETRIES", OPT_RETRIES },
-		{ "KTESTS_SHARD", OPT_SHARD },  { "KTESTS_OUTPUT_DIR", 'o' },
+		{ "KTESTS_KERNEL", 'k' },        { "KTESTS_ACCEL", OPT_ACCEL },
+		{ "KTESTS_VMM", OPT_VMM },       { "KTESTS_TIME", OPT_TIME },
+		{ "KTESTS_TEST_THREADS", 'j' },  { "KTESTS_RETRIES", OPT_RETRIES },
+		{ "KTESTS_SHARD", OPT_SHARD },   { "KTESTS_OUTPUT_DIR", 'o' },
+		{ "KTESTS_CONFIG", OPT_CONFIG }, { "KTESTS_PROFILE", OPT_PROFILE },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(variables); i++) {
@@ -596,7 +618,7 @@ static int apply_environment(struct kt_options *o, struct kt_err *reterr)
 		if (r < 0)
 			return kt_err_prefix(reterr, r, "%s", variables[i].name);
 	}
-	o->kernel_from_environment = o->kernels.n;
+	inherit(o);
 	return 0;
 }
 
@@ -623,16 +645,98 @@ static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_e
 					  given);
 		if (option == ':')
 			return kt_err_set(reterr, -EINVAL, "option '%s' needs a value", given);
-		/* -k adds to a list, so the kernel from the environment is removed by hand. */
-		if (option == 'k' && o->kernel_from_environment) {
-			o->kernels.n = 0;
-			o->kernel_from_environment = false;
-		}
 		r = apply(o, option, optarg, reterr);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+/* Options that a file cannot have: they are about the file, about one command, or commands. */
+static bool is_for_files(const struct option *option)
+{
+	static const int not_in_files[] = {
+		OPT_CONFIG, OPT_PROFILE, OPT_VERSION,  OPT_GTEST_LIST, OPT_EXEC,     OPT_VMCORE,
+		OPT_STEP,   OPT_DEPTH,   OPT_POINTERS, OPT_INSPECT,    OPT_GDB,      OPT_SHELL,
+		OPT_GATE,   OPT_VERIFY,  OPT_IGNORED,  OPT_MAX_AGE,    OPT_MAX_SIZE, 'h',
+		'l',        't',
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(not_in_files); i++) {
+		if (option->val == not_in_files[i])
+			return false;
+	}
+	return true;
+}
+
+/* The option that a file calls @name. */
+static int find_option(const char *name, const struct option **ret_option, struct kt_err *reterr)
+{
+	struct kt_nearest nearest = KT_NEAREST_NULL;
+
+	for (const struct option *at = long_options; at->name; at++) {
+		if (!is_for_files(at))
+			continue;
+		if (!strcmp(at->name, name)) {
+			*ret_option = at;
+			return 0;
+		}
+		kt_nearest_offer(&nearest, name, at->name);
+	}
+	return kt_err_set(reterr, -EINVAL, "unknown option '%.100s'%s%s%s", name,
+			  nearest.name ? "; did you mean '" : "; --help lists them",
+			  nearest.name ?: "", nearest.name ? "'?" : "");
+}
+
+static int apply_setting(struct kt_options *o, const struct kt_setting *setting,
+			 struct kt_err *reterr)
+{
+	const struct option *option = NULL;
+	int r = find_option(setting->name, &option, reterr);
+
+	if (r < 0)
+		return r;
+	if (option->has_arg == no_argument && setting->text)
+		return kt_err_set(reterr, -EINVAL, "'%s' is true or false", setting->name);
+	if (option->has_arg == required_argument && !setting->text)
+		return kt_err_set(reterr, -EINVAL, "'%s' needs a value", setting->name);
+	return apply(o, option->val, setting->text, reterr);
+}
+
+/* Finds and reads the project file that @given, the environment and command line, ask for. */
+static int load_project(struct kt_options *o, const struct kt_options *given, struct kt_err *reterr)
+{
+	KT_FREE char *found = NULL;
+	const char *path = given->config;
+	int r = 0;
+
+	if (path && !strcmp(path, "none"))
+		path = NULL;
+	else if (!path)
+		r = kt_project_find(&found, reterr);
+	path = path ?: found;
+	if (r == 0 && !path && given->profile)
+		return kt_err_set(reterr, -EINVAL, "--profile '%s': there is no " KT_PROJECT_NAME,
+				  given->profile);
+	return r < 0 || !path ? r : kt_project_load(path, given->profile, &o->project, reterr);
+}
+
+/* The file has the lowest rank, and what it is called has the highest. */
+static int apply_project(struct kt_options *o, int argc, char **argv, struct kt_err *reterr)
+{
+	struct kt_options given = { .command = KT_COMMAND_RUN };
+	int r = apply_environment(&given, reterr) ?: apply_getopt(&given, argc, argv, reterr);
+
+	r = r ?: load_project(o, &given, reterr);
+	kt_options_deinit(&given);
+	for (size_t i = 0; r == 0 && o->project && i < o->project->n_settings; i++) {
+		r = apply_setting(o, &o->project->settings[i], reterr);
+		if (r < 0)
+			return kt_err_prefix(reterr, r, "%s", o->project->path);
+	}
+	o->timeout_given = o->retries_given = false;
+	inherit(o);
+	return r;
 }
 
 /* What goes with a capsule, when one is made and when one is opened. */
@@ -768,7 +872,8 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 	};
 	int r;
 
-	r = apply_environment(&o, reterr) ?: apply_getopt(&o, argc, argv, reterr);
+	r = apply_project(&o, argc, argv, reterr) ?: apply_environment(&o, reterr);
+	r = r ?: apply_getopt(&o, argc, argv, reterr);
 	/* An option like --list has set the command already; then the words are names. */
 	if (r == 0)
 		r = kt_words_apply(&o, argv + optind, argc - optind, reterr);
@@ -804,7 +909,8 @@ void kt_options_deinit(struct kt_options *options)
 	free(options->kernels.at);
 	free(options->paths.at);
 	free(options->gates.at);
-	options->skip_files = options->filters = (struct kt_strings){ NULL, 0 };
+	options->project = kt_project_free(options->project);
+	options->skip_files = options->filters = (struct kt_strings){ .n = 0 };
 	options->tests = options->skips = options->kernels = options->paths = options->gates =
-		(struct kt_strings){ NULL, 0 };
+		(struct kt_strings){ .n = 0 };
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The command line of a test binary. Some options can also be set by KTESTS_* variables, which the
- * command line overrides.
+ * The command line of a test binary. Options can also be set by the project file, and some by
+ * KTESTS_* variables: the command line overrides the variables, and these the file.
  */
 
 #include <stdbool.h>
@@ -12,6 +12,7 @@
 
 #include <ktest/work.h>
 
+#include "framework/options/project.h"
 #include "framework/options/shard.h"
 #include "util/err.h"
 #include "vmm/host.h"
@@ -114,6 +115,7 @@ enum kt_no_tests_choice {
 struct kt_strings {
 	const char **at; /* owned; NULL while @n is 0 */
 	size_t n;
+	bool inherited; /* of a lower rank than what comes next, which replaces all of them */
 };
 
 /*
@@ -122,6 +124,11 @@ struct kt_strings {
  */
 struct kt_options {
 	enum kt_command command; /* default: RUN */
+
+	/* the project file */
+	struct kt_project *project; /* NULL: there is none; owned */
+	const char *config;         /* --config: its path, or "none"; NULL: it is looked for */
+	const char *profile;        /* --profile; NULL: none */
 
 	/* selection */
 	struct kt_strings tests;  /* -t and positional arguments; none: all tests */
@@ -138,7 +145,6 @@ struct kt_options {
 
 	/* machines */
 	struct kt_strings kernels;    /* -k; none: the default kernel */
-	bool kernel_from_environment; /* KTESTS_KERNEL; the first -k replaces it */
 	const char *append;           /* added to the kernel command line */
 	const char *qemu;             /* program; NULL: the default one */
 	enum kt_boot boot;            /* default: FORK */
@@ -152,6 +158,7 @@ struct kt_options {
 	/* running */
 	unsigned int budget_vcpus; /* -j: vCPUs at once, 1..4096; default: CPUs of the host */
 	uint64_t timeout_ns;       /* of each test; 0: as the test declares */
+	bool timeout_given;        /* by the environment or the command line */
 	uint64_t boot_timeout_ns;  /* of each boot; 0: kt_setup_boot_limit_ns() */
 	double timeout_multiplier; /* 0.1..1000; 0: 1 with KVM, 3 with TCG */
 	bool max_fail_given;
@@ -159,6 +166,7 @@ struct kt_options {
 	unsigned int memory_budget_mib; /* at least 64; 0: three quarters of the host's memory */
 	unsigned int pool;              /* machines prepared ahead, 0..64; default 2 */
 	unsigned int retries;           /* attempts after the first, 0..1000; default 0 */
+	bool retries_given;             /* by the environment or the command line */
 	bool flaky_fails;               /* a test that passes in a later attempt fails the run */
 	unsigned int stress_count;      /* runs of each test, at least 1; 0: without end */
 	bool stress_count_given;

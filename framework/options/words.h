@@ -4,7 +4,7 @@
 
 #include "framework/options/options.h"
 
-/* Adds @text, which must outlive @strings. 0 or -ENOMEM. */
+/* Adds @text, which must outlive @strings, or replaces what is inherited. 0 or -ENOMEM. */
 int kt_strings_add(struct kt_strings *strings, const char *text, struct kt_err *reterr);
 
 /*

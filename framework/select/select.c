@@ -114,6 +114,9 @@ int kt_select(const struct kt_test_node *tests, const struct kt_options *options
 		else
 			leave_out(&selection, at->test, cause, detail);
 	}
+	r = kt_overrides_init(&selection.overrides, options, selection.tests, selection.n, reterr);
+	if (r < 0)
+		return r;
 	selection.n_filtered = (unsigned int)selection.n_left_out;
 	*ret_selection = selection;
 	selection = (struct kt_selection){ .n = 0 };
@@ -153,6 +156,7 @@ void kt_selection_deinit(struct kt_selection *selection)
 	free(selection->left_out);
 	kt_filters_deinit(&selection->filters);
 	kt_skip_lines_deinit(&selection->skip_lines);
+	kt_overrides_deinit(&selection->overrides);
 	*selection = (struct kt_selection){ .n = 0 };
 }
 

@@ -9,6 +9,7 @@
 
 #include "framework/options/options.h"
 #include "framework/select/filter.h"
+#include "framework/select/override.h"
 #include "framework/select/skip_file.h"
 
 /* What leaves a test out. A test that several do has the first one of this order. */
@@ -39,6 +40,7 @@ struct kt_selection {
 
 	struct kt_filters filters;       /* of the options; those with kernel() are not decided */
 	struct kt_skip_lines skip_lines; /* what details point into */
+	struct kt_overrides overrides;   /* of @tests */
 };
 
 /*

@@ -415,7 +415,10 @@ char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel
 uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_test *test)
 {
 	uint64_t ms = test->timeout_ms ?: kt_test_duration_ms(test) + DEFAULT_TIMEOUT_MS;
+	const struct kt_override *override = kt_override_of(setup->overrides, test);
 
+	if (override->timeout_ns)
+		return override->timeout_ns;
 	if (setup->options->timeout_ns)
 		return setup->options->timeout_ns;
 	return (uint64_t)((double)ms * kt_setup_multiplier(setup, test)) * KT_NSEC_PER_MSEC;

@@ -80,6 +80,31 @@ def others(ktests, directory):
               and bool(done.stderr) == bool(text), f"--no-tests {choice}", done)
 
 
+def project(ktests, directory):
+    (directory / ".git").mkdir()
+    (directory / "sub").mkdir()
+    (directory / "known").write_text("trivial\n")
+    file = directory / "ktests.json"
+    file.write_text('{"filterset": "test(=trivial) | test(=environment)", "skip-file": "known",'
+                    ' "profiles": {"all": {"skip-file": []}}}')
+    chosen, done = names(ktests, "-v", cwd=directory / "sub")
+    check(chosen == ["environment"] and f"options of {file}\n" in done.stderr,
+          "the project file chooses, from a directory below it too", done)
+    chosen, done = names(ktests, "--profile", "all", cwd=directory)
+    check(chosen == ["environment", "trivial"], "a profile replaces options of the file", done)
+    chosen, done = names(ktests, "-E", "test(=trivial) | test(=disabled)", cwd=directory)
+    check(chosen == ["disabled"], "the command line replaces options of the file", done)
+    chosen, done = names(ktests, "--config", "none", cwd=directory)
+    check(len(chosen) > 100, "--config none", done)
+    chosen, done = names(ktests, "--config", str(file))
+    check(chosen == ["environment"], "--config FILE", done)
+    file.write_text('{"retires": 2}')
+    done = run(ktests, "--list", cwd=directory)
+    check(done.returncode == 2
+          and f"{file}: unknown option 'retires'; did you mean 'retries'?" in done.stderr,
+          "an unknown option of the file is an error", done)
+
+
 def cpu_s(*command):
     """The CPU time that a command takes when nothing disturbs it, and its last run."""
     least = None
@@ -108,6 +133,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         filters(ktests)
         others(ktests, pathlib.Path(directory))
+        project(ktests, pathlib.Path(directory).resolve())
     many(program)
 
 

@@ -283,6 +283,10 @@ def texts():
         "file(cgroup.c) and all() | none()")
     put("filter", "regex", "test(/^cgroup_(freeze|thaw)+$/) | test(~a\\)b)")
     put("filter", "repeats", "test(/((a{99}){99}){99}/)")
+    put("project", "all-members", compact({
+        "retries": 2, "skip": ["a"], "junit": "j.xml", "timeout-multiplier": 1.5, "shuffle": True,
+        "profiles": {"ci": {"retries": 3, "overrides": [{"filter": "all()", "slots": 2}]}},
+        "overrides": [{"filter": "tag(slow)", "timeout": "2m", "retries": 0}]}))
     put("skip_file", "reasons", "# known\n\ncgroup_*  # fails\ntrivial\tslow\r\n")
     put("cpu_list", "stride", "0-15:2/4,20\n")
     put("cpu_list", "duration", "1.5ms")
