@@ -238,10 +238,10 @@ static int prepare_capsules(const struct kt_options *options, struct kt_err *ret
 	return r;
 }
 
-/* The end of a run in which no test is selected. */
+/* The end of a run in which no test is selected; @why may be NULL. */
 static int no_tests(const struct kt_options *options, const char *why)
 {
-	if (options->no_tests != KT_NO_TESTS_PASS)
+	if (why && options->no_tests != KT_NO_TESTS_PASS)
 		(void)fprintf(stderr, "%s%s\n",
 			      options->no_tests == KT_NO_TESTS_WARN ? "warning: " : "", why);
 	return options->no_tests == KT_NO_TESTS_FAIL ? KT_EXIT_STATUS_NO_TESTS : KT_EXIT_STATUS_OK;
@@ -373,7 +373,7 @@ static int with_tests(const char *program, const struct kt_options *options)
 		return fail(program, &err,
 			    r == -ENOMEM ? KT_EXIT_STATUS_HARNESS : KT_EXIT_STATUS_USAGE);
 	if (!tests)
-		return no_tests(options, "the program has no tests");
+		return no_tests(options, NULL); /* kt_validate() has said so */
 	if (options->command == KT_COMMAND_LIST)
 		return list(program, options, &selection, n_faults);
 	if (n_faults) {

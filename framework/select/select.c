@@ -163,7 +163,7 @@ void kt_selection_deinit(struct kt_selection *selection)
 const char *kt_cause_text(enum kt_cause cause)
 {
 	static const char *const texts[KT_N_CAUSES] = {
-		[KT_CAUSE_NAME] = "its name",
+		[KT_CAUSE_NAME] = "name",
 		[KT_CAUSE_GTEST] = "--gtest_filter",
 		[KT_CAUSE_FILTER] = "-E",
 		[KT_CAUSE_SKIP] = "--skip",
