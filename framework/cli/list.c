@@ -95,3 +95,55 @@ int kt_list(const struct kt_selection *selection, enum kt_list_format format, FI
 		return kt_err_set(reterr, -errno, "standard output: %m");
 	return 0;
 }
+
+static void explain(const struct kt_selection *selection, FILE *out)
+{
+	for (size_t i = 0; i < selection->filters.n; i++) {
+		(void)fputs(i ? "or:   " : "-E is ", out);
+		kt_filter_print(selection->filters.at[i], out);
+		(void)fputc('\n', out);
+	}
+	for (size_t i = 0; i < selection->n_left_out; i++) {
+		const struct kt_left_out *one = &selection->left_out[i];
+
+		(void)fprintf(out, "left out: %s by %s%s%s\n", one->test->name,
+			      kt_cause_text(one->cause), one->detail ? ": " : "",
+			      one->detail ?: "");
+	}
+}
+
+/* kernel() is answered for each kernel of a run, and a list has none. */
+static size_t count_undecided(const struct kt_selection *selection)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < selection->n; i++)
+		n += kt_filters_ask(&selection->filters, selection->tests[i], NULL) ==
+		     KT_ANSWER_MAYBE;
+	return n;
+}
+
+void kt_list_left_out(const struct kt_selection *selection, bool verbose, FILE *out)
+{
+	size_t n[KT_N_CAUSES] = { 0 }, n_undecided = count_undecided(selection);
+	const char *separator = ": ";
+
+	if (verbose)
+		explain(selection, out);
+	for (size_t i = 0; i < selection->n_left_out; i++)
+		n[selection->left_out[i].cause]++;
+	if (selection->n_left_out)
+		(void)fprintf(out, "%zu of %zu tests; left out", selection->n,
+			      selection->n + selection->n_left_out);
+	for (int cause = 0; cause < KT_N_CAUSES; cause++) {
+		if (!n[cause])
+			continue;
+		(void)fprintf(out, "%s%zu by %s", separator, n[cause],
+			      kt_cause_text((enum kt_cause)cause));
+		separator = ", ";
+	}
+	if (selection->n_left_out)
+		(void)fputc('\n', out);
+	if (n_undecided)
+		(void)fprintf(out, "kernel() decides on %zu of them when they run\n", n_undecided);
+}

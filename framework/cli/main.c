@@ -29,8 +29,8 @@
 #include "framework/declaration/scheduler.h"
 #include "framework/declaration/validate.h"
 #include "framework/outcome/advice.h"
+#include "framework/run/queue.h"
 #include "framework/run/runner.h"
-#include "framework/select/division.h"
 #include "framework/setup/time.h"
 #include "schedulers/loader.h"
 #include "util/build_id.h"
@@ -215,11 +215,12 @@ static int run_plan(const char *program, struct kt_setup *setup,
 		    const struct kt_selection *selection, const struct kt_plan *plan)
 {
 	const struct kt_options *options = setup->options;
-	unsigned int n = (unsigned int)(plan->n * setup->n_kernels);
+	unsigned int n = kt_queue_round_len(plan, setup);
 	KT_FREE char *kernels = join_releases(setup);
 	struct kt_run_info info = {
 		.program = program,
 		.options = options,
+		.overrides = setup->overrides,
 		.host = &setup->host,
 		.time = kt_setup_default_time(setup),
 		.kernels_text = kernels,
@@ -271,6 +272,15 @@ static int prepare_capsules(const struct kt_options *options, struct kt_err *ret
 	return r;
 }
 
+/* The end of a run in which no test is selected; @why may be NULL. */
+static int no_tests(const struct kt_options *options, const char *why)
+{
+	if (why && options->no_tests != KT_NO_TESTS_PASS)
+		(void)fprintf(stderr, "%s%s\n",
+			      options->no_tests == KT_NO_TESTS_WARN ? "warning: " : "", why);
+	return options->no_tests == KT_NO_TESTS_FAIL ? KT_EXIT_STATUS_NO_TESTS : KT_EXIT_STATUS_OK;
+}
+
 static int run(const char *program, const struct kt_options *options,
 	       const struct kt_selection *selection)
 {
@@ -279,10 +289,8 @@ static int run(const char *program, const struct kt_options *options,
 	struct kt_err err = KT_ERR_NULL;
 	enum kt_exit_status status;
 
-	if (!selection->n) {
-		(void)fprintf(stderr, "no test matches; --list shows the names of all\n");
-		return KT_EXIT_STATUS_NO_TESTS;
-	}
+	if (!selection->n)
+		return no_tests(options, "no test matches; --list shows the names of all");
 	if (options->command == KT_COMMAND_INSPECT && selection->n != 1) {
 		(void)fprintf(stderr,
 			      "'%s' matches %zu tests; inspect -t takes one (--exact helps)\n",
@@ -296,6 +304,9 @@ static int run(const char *program, const struct kt_options *options,
 		return empty_shard(program, options, selection, &plan);
 	if (set_up(&setup, options, plan.tests, plan.n, &status, &err) < 0)
 		return fail(program, &err, status);
+	setup.overrides = &selection->overrides;
+	if (!kt_queue_round_len(&plan, &setup))
+		return no_tests(options, "no test matches on these kernels; -E names others");
 	if (options->command == KT_COMMAND_INSPECT)
 		setup.look = kt_inspect_print;
 	if (options->capsule != KT_CAPSULE_NEVER && prepare_capsules(options, &err) < 0)
@@ -353,6 +364,21 @@ static int shell(const char *program, const struct kt_options *options,
 	return status;
 }
 
+static int list(const char *program, const struct kt_options *options,
+		struct kt_selection *selection, unsigned int n_faults)
+{
+	struct kt_err err = KT_ERR_NULL;
+
+	if (kt_selection_keep_shard(selection, options, &err) < 0)
+		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
+	if (kt_list(selection, options->list_format, stdout, &err) < 0)
+		return fail(program, &err, KT_EXIT_STATUS_REPORT);
+	kt_list_left_out(selection, options->verbose, stderr);
+	if (!selection->n)
+		return no_tests(options, "no test matches");
+	return n_faults ? KT_EXIT_STATUS_USAGE : KT_EXIT_STATUS_OK;
+}
+
 /*
  * Commands about the tests of the binary. All declarations are checked, whatever is selected, so
  * that a fault does not depend on the command line. After a fault nothing runs, but --list still
@@ -364,27 +390,22 @@ static int with_tests(const char *program, const struct kt_options *options)
 	const struct kt_test_node *tests = kt_registry();
 	struct kt_err err = KT_ERR_NULL;
 	unsigned int n_faults = kt_validate(tests, stderr);
+	int r;
 
+	if (options->project && options->verbose)
+		(void)fprintf(stderr, "options of %s%s%s\n", options->project->path,
+			      options->profile ? ", profile " : "", options->profile ?: "");
 	n_faults += kt_payloads_validate(kt_payload_registry(), stderr);
 	n_faults += kt_schedulers_validate(kt_scheduler_registry(), stderr);
 
+	r = kt_select(tests, options, &selection, &err);
+	if (r < 0)
+		return fail(program, &err,
+			    r == -ENOMEM ? KT_EXIT_STATUS_HARNESS : KT_EXIT_STATUS_USAGE);
 	if (!tests)
-		return KT_EXIT_STATUS_NO_TESTS;
-	if (kt_select(tests, options, &selection) < 0) {
-		(void)kt_err_oom(&err);
-		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
-	}
-	if (options->command == KT_COMMAND_LIST) {
-		uint64_t timings;
-
-		if (kt_division_take(selection.tests, &selection.n, options, &timings, &err) < 0)
-			return fail(program, &err, KT_EXIT_STATUS_HARNESS);
-		if (kt_list(&selection, options->list_format, stdout, &err) < 0)
-			return fail(program, &err, KT_EXIT_STATUS_REPORT);
-		if (!selection.n)
-			return KT_EXIT_STATUS_NO_TESTS;
-		return n_faults ? KT_EXIT_STATUS_USAGE : KT_EXIT_STATUS_OK;
-	}
+		return no_tests(options, NULL); /* kt_validate() has said so */
+	if (options->command == KT_COMMAND_LIST)
+		return list(program, options, &selection, n_faults);
 	if (n_faults) {
 		(void)fprintf(stderr, "%u fault%s in the declaration of tests; nothing was run\n",
 			      n_faults, n_faults == 1 ? "" : "s");

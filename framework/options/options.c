@@ -12,12 +12,13 @@
 #include "framework/options/value.h"
 #include "framework/options/words.h"
 #include "util/cleanup.h"
-#include "util/closest.h"
+#include "util/nearest.h"
 
 /*
- * The environment is applied first and the command line after it, through the same rows of the
- * table of options (table.c): a variable is nothing but a default for its option. What remains
- * after the options are words (words.c). check() rejects combinations that make no sense.
+ * The project file is applied first, then the environment, and the command line after it, through
+ * the same rows of the table of options (table.c): a variable is nothing but a default for its
+ * option. What remains after the options are words (words.c). check() rejects combinations that
+ * make no sense.
  *
  * Nothing is printed here, and no string is copied: argv and the environment live as long as the
  * program.
@@ -35,13 +36,11 @@ struct grammar {
 	size_t n;
 	struct option *names; /* owned; ends with an empty one */
 	char letters[128];    /* the colon in front tells a missing argument from a wrong option */
-	bool *inherited;      /* of the rows whose list is from the environment; owned */
 };
 
 static void grammar_deinit(struct grammar *grammar)
 {
 	free(grammar->names);
-	free(grammar->inherited);
 }
 
 static int takes_argument(const struct kt_option *option)
@@ -57,8 +56,7 @@ static int grammar_init(struct grammar *grammar, struct kt_err *reterr)
 
 	grammar->table = kt_option_table(&grammar->n);
 	grammar->names = calloc(grammar->n + 1, sizeof(*grammar->names));
-	grammar->inherited = calloc(grammar->n, sizeof(*grammar->inherited));
-	if (!grammar->names || !grammar->inherited)
+	if (!grammar->names)
 		return kt_err_oom(reterr);
 	grammar->letters[0] = ':';
 	for (size_t i = 0; i < grammar->n; i++) {
@@ -88,6 +86,16 @@ static size_t row_of(const struct grammar *grammar, int option)
 	return i;
 }
 
+/* What comes next replaces the lists so far, as it replaces other values. */
+static void inherit(struct kt_options *o, const struct grammar *grammar)
+{
+	for (size_t i = 0; i < grammar->n; i++) {
+		if (kt_option_is_list(&grammar->table[i]))
+			((struct kt_strings *)((char *)o + grammar->table[i].member))->inherited =
+				true;
+	}
+}
+
 /* Applies the KTESTS_* variables. An empty variable counts as unset. */
 static int apply_environment(struct kt_options *o, struct grammar *grammar, struct kt_err *reterr)
 {
@@ -106,23 +114,22 @@ static int apply_environment(struct kt_options *o, struct grammar *grammar, stru
 		r = kt_option_apply(option, o, text, reterr);
 		if (r < 0)
 			return kt_err_prefix(reterr, r, "%s", name);
-		grammar->inherited[i] = kt_option_is_list(option);
 	}
+	inherit(o, grammar);
 	return 0;
 }
 
-/* What @given, an option that is none, may have been meant to be. */
+/* What @given, an option that is none, may have been meant to be; NULL: nothing is near. */
 static const char *meant(const struct grammar *grammar, const char *given)
 {
 	KT_FREE char *name = strndup(given, strcspn(given, "="));
-	struct kt_closest closest;
+	struct kt_nearest nearest = KT_NEAREST_NULL;
 
-	kt_closest_init(&closest, name ?: given);
 	for (size_t i = 0; i < grammar->n; i++) {
 		if (grammar->table[i].group != KT_OPTIONS_HIDDEN)
-			kt_closest_try(&closest, grammar->table[i].name);
+			kt_nearest_offer(&nearest, name ?: given, grammar->table[i].name);
 	}
-	return closest.name;
+	return nearest.name;
 }
 
 static int refuse(const struct grammar *grammar, int option, const char *given,
@@ -145,17 +152,6 @@ static int refuse(const struct grammar *grammar, int option, const char *given,
 			  given);
 }
 
-/* What the command line says of a list replaces what the environment says. */
-static int apply_row(struct kt_options *o, struct grammar *grammar, size_t i, struct kt_err *reterr)
-{
-	const struct kt_option *option = &grammar->table[i];
-
-	if (grammar->inherited[i])
-		((struct kt_strings *)((char *)o + option->member))->n = 0;
-	grammar->inherited[i] = false;
-	return kt_option_apply(option, o, optarg, reterr);
-}
-
 static int apply_getopt(struct kt_options *o, struct grammar *grammar, int argc, char **argv,
 			struct kt_err *reterr)
 {
@@ -167,17 +163,75 @@ static int apply_getopt(struct kt_options *o, struct grammar *grammar, int argc,
 	       (option = getopt_long(argc, argv, grammar->letters, grammar->names, NULL)) != -1) {
 		if (option == '?' || option == ':')
 			return refuse(grammar, option, argv[optind - 1], reterr);
-		r = apply_row(o, grammar, row_of(grammar, option), reterr);
+		r = kt_option_apply(&grammar->table[row_of(grammar, option)], o, optarg, reterr);
 	}
 	return r;
 }
 
-/* The options of the environment and of the command line; words remain from optind on. */
+static int apply_setting(struct kt_options *o, const struct grammar *grammar,
+			 const struct kt_setting *setting, struct kt_err *reterr)
+{
+	const struct kt_option *option = kt_option_find(setting->name);
+	const char *other;
+
+	if (!option || !kt_option_is_setting(option)) {
+		other = meant(grammar, setting->name);
+		return kt_err_set(reterr, -EINVAL, "unknown option '%.100s'%s%s%s", setting->name,
+				  other ? "; did you mean '" : "; --help lists them", other ?: "",
+				  other ? "'?" : "");
+	}
+	if (takes_argument(option) == no_argument && setting->text)
+		return kt_err_set(reterr, -EINVAL, "'%s' is true or false", setting->name);
+	if (takes_argument(option) == required_argument && !setting->text)
+		return kt_err_set(reterr, -EINVAL, "'%s' needs a value", setting->name);
+	return kt_option_apply(option, o, setting->text, reterr);
+}
+
+/* Finds and reads the project file that @given, the environment and command line, ask for. */
+static int load_project(struct kt_options *o, const struct kt_options *given, struct kt_err *reterr)
+{
+	KT_FREE char *found = NULL;
+	const char *path = given->config;
+	int r = 0;
+
+	if (path && !strcmp(path, "none"))
+		path = NULL;
+	else if (!path)
+		r = kt_project_find(&found, reterr);
+	path = path ?: found;
+	if (r == 0 && !path && given->profile)
+		return kt_err_set(reterr, -EINVAL, "--profile '%s': there is no " KT_PROJECT_NAME,
+				  given->profile);
+	return r < 0 || !path ? r : kt_project_load(path, given->profile, &o->project, reterr);
+}
+
+/* The file has the lowest rank, and what it is called has the highest. */
+static int apply_project(struct kt_options *o, struct grammar *grammar, int argc, char **argv,
+			 struct kt_err *reterr)
+{
+	struct kt_options given = { .command = KT_COMMAND_RUN };
+	int r = apply_environment(&given, grammar, reterr)
+			?: apply_getopt(&given, grammar, argc, argv, reterr);
+
+	r = r ?: load_project(o, &given, reterr);
+	kt_options_deinit(&given);
+	for (size_t i = 0; r == 0 && o->project && i < o->project->n_settings; i++) {
+		r = apply_setting(o, grammar, &o->project->settings[i], reterr);
+		if (r < 0)
+			return kt_err_prefix(reterr, r, "%s", o->project->path);
+	}
+	o->timeout_given = o->retries_given = false;
+	inherit(o, grammar);
+	return r;
+}
+
+/* The options of the file, of the environment and of the command line; words remain from optind. */
 static int apply_all(struct kt_options *o, int argc, char **argv, struct kt_err *reterr)
 {
 	KT_CLEANUP(grammar_deinit) struct grammar grammar = { .names = NULL };
 
 	return grammar_init(&grammar, reterr) ?:
+	       apply_project(o, &grammar, argc, argv, reterr) ?:
 	       apply_environment(o, &grammar, reterr) ?:
 	       apply_getopt(o, &grammar, argc, argv, reterr);
 }
@@ -347,9 +401,13 @@ void kt_options_deinit(struct kt_options *options)
 {
 	free(options->tests.at);
 	free(options->skips.at);
+	free(options->skip_files.at);
+	free(options->filters.at);
 	free(options->kernels.at);
 	free(options->paths.at);
 	free(options->gates.at);
+	options->project = kt_project_free(options->project);
+	options->skip_files = options->filters = (struct kt_strings){ .n = 0 };
 	options->tests = options->skips = options->kernels = options->paths = options->gates =
-		(struct kt_strings){ NULL, 0 };
+		(struct kt_strings){ .n = 0 };
 }

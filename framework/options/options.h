@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The command line of a test binary. Some options can also be set by KTESTS_* variables, which the
- * command line overrides.
+ * The command line of a test binary. Options can also be set by the project file, and some by
+ * KTESTS_* variables: the command line overrides the variables, and these the file.
  */
 
 #include <stdbool.h>
@@ -12,6 +12,7 @@
 
 #include <ktest/work.h>
 
+#include "framework/options/project.h"
 #include "framework/options/shard.h"
 #include "util/err.h"
 #include "vmm/host.h"
@@ -101,10 +102,25 @@ enum kt_color_choice {
 	KT_COLOR_NEVER,
 };
 
+/* Which tests run that declare .disabled. */
+enum kt_ignored_choice {
+	KT_IGNORED_SKIP, /* none: they are reported as SKIP */
+	KT_IGNORED_ONLY, /* they, and no others */
+	KT_IGNORED_ALL,  /* they as all others */
+};
+
+/* What it means that no test is selected. */
+enum kt_no_tests_choice {
+	KT_NO_TESTS_FAIL, /* exit status 4 */
+	KT_NO_TESTS_WARN, /* a warning, and exit status 0 */
+	KT_NO_TESTS_PASS, /* exit status 0 */
+};
+
 /* A growing vector of borrowed strings. */
 struct kt_strings {
 	const char **at; /* owned; NULL while @n is 0 */
 	size_t n;
+	bool inherited; /* of a lower rank than what comes next, which replaces all of them */
 };
 
 /*
@@ -114,11 +130,20 @@ struct kt_strings {
 struct kt_options {
 	enum kt_command command; /* default: RUN */
 
+	/* the project file */
+	struct kt_project *project; /* NULL: there is none; owned */
+	const char *config;         /* --config: its path, or "none"; NULL: it is looked for */
+	const char *profile;        /* --profile; NULL: none */
+
 	/* selection */
 	struct kt_strings tests;  /* -t and positional arguments; none: all tests */
 	struct kt_strings skips;  /* --skip */
-	const char *gtest_filter; /* POSITIVE[-NEGATIVE], patterns separated by colons */
-	bool exact;               /* tests and skips are whole names, not substrings */
+	struct kt_strings skip_files;     /* --skip-file */
+	struct kt_strings filters;        /* -E, not parsed (framework/select/filter.h) */
+	const char *gtest_filter;         /* POSITIVE[-NEGATIVE], patterns separated by colons */
+	bool exact;                       /* tests and skips are whole names, not substrings */
+	enum kt_ignored_choice ignored;   /* default: SKIP */
+	enum kt_no_tests_choice no_tests; /* default: FAIL */
 	struct kt_shard shard;    /* default: everything */
 	bool shard_given;         /* then the variables of Bazel and GoogleTest do not count */
 	bool shard_auto;          /* --shard auto: the variables of the CI system decide */
@@ -139,6 +164,7 @@ struct kt_options {
 	/* running */
 	unsigned int budget_vcpus; /* -j: vCPUs at once, 1..4096; default: CPUs of the host */
 	uint64_t timeout_ns;       /* of each test; 0: as the test declares */
+	bool timeout_given;        /* by the environment or the command line */
 	uint64_t boot_timeout_ns;  /* of each boot; 0: kt_setup_boot_limit_ns() */
 	double timeout_multiplier; /* 0.1..1000; 0: 1 with KVM, 3 with TCG */
 	bool max_fail_given;
@@ -146,6 +172,7 @@ struct kt_options {
 	unsigned int memory_budget_mib; /* at least 64; 0: three quarters of the host's memory */
 	unsigned int pool;              /* machines prepared ahead, 0..64; default 2 */
 	unsigned int retries;           /* attempts after the first, 0..1000; default 0 */
+	bool retries_given;             /* by the environment or the command line */
 	bool flaky_fails;               /* a test that passes in a later attempt fails the run */
 	unsigned int stress_count;      /* runs of each test, at least 1; 0: without end */
 	bool stress_count_given;

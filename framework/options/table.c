@@ -104,13 +104,13 @@ static int set_bytes(const struct kt_option *option, struct kt_options *options,
 			      reterr);
 }
 
-static int ignore(const struct kt_option *option, struct kt_options *options, const char *text,
-		  struct kt_err *reterr)
+/* Stores an enumerator that the row has. */
+static int set_value(const struct kt_option *option, struct kt_options *options, const char *text,
+		     struct kt_err *reterr)
 {
-	(void)option;
-	(void)options;
 	(void)text;
 	(void)reterr;
+	memcpy(member_of(option, options), &option->value, sizeof(option->value));
 	return 0;
 }
 
@@ -250,6 +250,20 @@ static const struct kt_word format_words[] = {
 	{ 0 },
 };
 
+static const struct kt_word ignored_words[] = {
+	{ "default", KT_IGNORED_SKIP },
+	{ "only", KT_IGNORED_ONLY },
+	{ "all", KT_IGNORED_ALL },
+	{ 0 },
+};
+
+static const struct kt_word no_tests_words[] = {
+	{ "fail", KT_NO_TESTS_FAIL },
+	{ "warn", KT_NO_TESTS_WARN },
+	{ "pass", KT_NO_TESTS_PASS },
+	{ 0 },
+};
+
 static const struct kt_word accel_words[] = {
 	{ "auto", KT_ACCEL_CHOICE_AUTO },
 	{ "kvm", KT_ACCEL_CHOICE_KVM },
@@ -332,13 +346,28 @@ const char *kt_turns_policy_name(enum kt_turns_policy policy)
 #define REPORTING .group = KT_OPTIONS_REPORTING
 #define HIDDEN    .group = KT_OPTIONS_HIDDEN
 
-/* clang-format off: two lines an option, so that the table is read as one */
+/* Two lines an option, so that the table is read as one. */
+/* clang-format off */
 static const struct kt_option table[] = {
-	{ "test", 't', SELECTION, LIST("NAME", tests),
+	{ "test", 't', SELECTION, .is_given = true, LIST("NAME", tests),
 	  .help = "tests whose name contains NAME (repeatable)" },
-	{ "exact", SELECTION, FLAG(exact), .help = "names are whole names" },
+	{ "exact", SELECTION, FLAG(exact),
+	  .help = "names are whole names" },
 	{ "skip", SELECTION, .is_variable = true, LIST("NAME", skips),
 	  .help = "leave tests out whose name contains NAME (repeatable)" },
+	{ "skip-file", SELECTION, .is_variable = true, LIST("FILE", skip_files),
+	  .help = "leave tests out that a line of FILE names (repeatable)" },
+	{ "filterset", 'E', SELECTION, LIST("EXPR", filters),
+	  .help = "tests that EXPR chooses, as 'tag(slow) & !test(/^io_/)' (docs/running.md; "
+		  "repeatable: any of them)" },
+	{ "run-ignored", SELECTION, WORD(ignored_words, ignored),
+	  .help = "run tests that are declared disabled: none, only they, all" },
+	{ "config", SELECTION, .is_variable = true, .is_given = true, TEXT("FILE", config),
+	  .help = "the project file (default: ktests.json here or above), or none" },
+	{ "profile", SELECTION, .is_variable = true, .is_given = true, TEXT("PROFILE", profile),
+	  .help = "of the project file" },
+	{ "no-tests", SELECTION, .is_variable = true, WORD(no_tests_words, no_tests),
+	  .help = "when no test is selected (default fail: exit status 4)" },
 	{ "partition", SELECTION, OWN("slice|hash|count|time:M/N|auto", set_partition),
 	  GIVEN(shard_given),
 	  .help = "the M-th of N parts of what is selected" },
@@ -347,7 +376,8 @@ static const struct kt_option table[] = {
 	{ "shard", SELECTION, .is_variable = true, OWN("M/N|auto", set_shard), GIVEN(shard_given),
 	  .help = "slice:M/N; auto takes M and N from the CI's variables; KTESTS_RUN_ID names the "
 		  "whole run" },
-	{ "list", 'l', SELECTION, COMMAND(KT_COMMAND_LIST), .help = "list instead of running" },
+	{ "list", 'l', SELECTION, .is_given = true, COMMAND(KT_COMMAND_LIST),
+	  .help = "list instead of running" },
 	{ "format", SELECTION, WORD(format_words, list_format),
 	  .help = "of the list (default terse); inspect: json or text" },
 
@@ -356,12 +386,14 @@ static const struct kt_option table[] = {
 		  "as NAME[VERSION]" },
 	{ "append", MACHINES, .is_variable = true, TEXT("ARGUMENTS", append),
 	  .help = "added to the kernel command line" },
-	{ "accel", MACHINES, .is_variable = true, WORD(accel_words, accel), .help = "accelerator" },
+	{ "accel", MACHINES, .is_variable = true, WORD(accel_words, accel),
+	  .help = "accelerator" },
 	{ "vmm", MACHINES, .is_variable = true, WORD(vmm_words, vmm),
 	  .help = "virtual machine monitor with KVM" },
 	{ "time", MACHINES, .is_variable = true, WORD(time_words, time),
 	  .help = "whose time guests show: the host's, or under TCG their own" },
-	{ "qemu", MACHINES, .is_variable = true, TEXT("PROGRAM", qemu), .help = "QEMU to use" },
+	{ "qemu", MACHINES, .is_variable = true, TEXT("PROGRAM", qemu),
+	  .help = "QEMU to use" },
 	{ "boot", MACHINES, .is_variable = true, WORD(boot_words, boot),
 	  .help = "restore each machine from a booted template (default), or boot it" },
 	{ "template", MACHINES, OWN("any|own|ID", set_template),
@@ -377,7 +409,7 @@ static const struct kt_option table[] = {
 		  "or cgroups allow)" },
 	{ "pool", RUNNING, .is_variable = true, NUMBER(0, 64, pool),
 	  .help = "machines made ready ahead when CPUs are idle (default 2)" },
-	{ "timeout", RUNNING, .is_variable = true, TIME(timeout_ns),
+	{ "timeout", RUNNING, .is_variable = true, TIME(timeout_ns), GIVEN(timeout_given),
 	  .help = "limit of each test, instead of its own" },
 	{ "boot-timeout", RUNNING, .is_variable = true, TIME(boot_timeout_ns),
 	  .help = "limit of each boot (default 60s, more for more than 4 CPUs)" },
@@ -385,7 +417,7 @@ static const struct kt_option table[] = {
 	  .help = "longer limits for a slow host (default 1 with kvm, 3 with tcg)" },
 	{ "max-fail", RUNNING, .is_variable = true, OWN("N|all", set_max_fail),
 	  GIVEN(max_fail_given), .help = "stop after N failures (default all)" },
-	{ "retries", RUNNING, .is_variable = true, NUMBER(0, 1000, retries),
+	{ "retries", RUNNING, .is_variable = true, NUMBER(0, 1000, retries), GIVEN(retries_given),
 	  .help = "attempts after the first for a test that fails" },
 	{ "flaky-result", RUNNING, .is_variable = true, .words = flaky_words, .apply = set_flaky,
 	  .help = "of a test that passes in a later attempt (default pass)" },
@@ -395,7 +427,8 @@ static const struct kt_option table[] = {
 	  .help = "run all tests over and over for so long" },
 	{ "global-timeout", RUNNING, .is_variable = true, TIME(global_timeout_ns),
 	  .help = "limit of the whole run" },
-	{ "shuffle", RUNNING, FLAG(shuffle), .help = "in random order" },
+	{ "shuffle", RUNNING, FLAG(shuffle),
+	  .help = "in random order" },
 	{ "seed", RUNNING, OWN("N", set_seed), GIVEN(seed_given),
 	  .help = "of the order, and of what is random in tests" },
 	{ "explore", RUNNING, NUMBER(1, STRESS_COUNT_MAX, stress_count), GIVEN(explore),
@@ -435,10 +468,12 @@ static const struct kt_option table[] = {
 	{ "verbose", 'v', REPORTING, FLAG(verbose),
 	  .help = "also show the output of tests that pass, and boot times; compare: also metrics "
 		  "that are the same" },
-	{ "tap", REPORTING, FLAG(tap), .help = "TAP on standard output" },
+	{ "tap", REPORTING, FLAG(tap),
+	  .help = "TAP on standard output" },
 	{ "meson", REPORTING, .apply = set_meson, MEMBER(meson),
 	  .help = "TAP for meson test: exit status 0 once the plan is complete" },
-	{ "junit", REPORTING, TEXT("FILE", junit), .help = "JUnit XML" },
+	{ "junit", REPORTING, TEXT("FILE", junit),
+	  .help = "JUnit XML" },
 	{ "html", REPORTING, TEXT("FILE", html),
 	  .help = "a page about the failures; compare: about the comparison" },
 	{ "output-dir", 'o', REPORTING, .is_variable = true, TEXT("DIR", output_dir),
@@ -482,13 +517,14 @@ static const struct kt_option table[] = {
 	{ "max-size", .group = KT_OPTIONS_CACHE, SIZE(cache_max_bytes),
 	  .help = "prune the least recently used until the rest is not larger" },
 
-	{ "help", 'h', .group = KT_OPTIONS_OTHER, COMMAND(KT_COMMAND_HELP), .help = "this text" },
+	{ "help", 'h', .group = KT_OPTIONS_OTHER, COMMAND(KT_COMMAND_HELP),
+	  .help = "this text" },
 	{ "version", .group = KT_OPTIONS_OTHER, COMMAND(KT_COMMAND_VERSION),
 	  .help = "the version of ktest" },
 
 	/* The spelling of Rust's libtest, what its runners pass, and GoogleTest's options. */
 	{ "nocapture", HIDDEN, FLAG(no_capture) },
-	{ "ignored", HIDDEN, .apply = ignore },
+	{ "ignored", HIDDEN, .apply = set_value, .value = KT_IGNORED_ONLY, MEMBER(ignored) },
 	{ "gtest_list_tests", HIDDEN, .apply = list_for_gtest, .value = KT_COMMAND_LIST },
 	{ "gtest_filter", HIDDEN, TEXT("PATTERNS", gtest_filter) },
 };
@@ -515,6 +551,12 @@ int kt_option_apply(const struct kt_option *option, struct kt_options *options, 
 	if (option->given)
 		*(bool *)((char *)options + option->given) = true;
 	return option->apply(option, options, text, reterr);
+}
+
+bool kt_option_is_setting(const struct kt_option *option)
+{
+	return !option->is_given &&
+	       (option->group <= KT_OPTIONS_REPORTING || option->group == KT_OPTIONS_KERNELS);
 }
 
 bool kt_option_is_list(const struct kt_option *option)

@@ -35,6 +35,7 @@ struct kt_option {
 	const char *name; /* without the dashes */
 	char letter;      /* the short form; 0: none */
 	bool is_variable; /* KTESTS_NAME is its default; empty counts as unset */
+	bool is_given; /* on the command line or in the environment, not by a project file */
 	bool may_lack;    /* the argument may be left out: --name or --name=ARGUMENT */
 	enum kt_option_group group;
 	const char *argument; /* as people read it; NULL: there is none, or @words has it */
@@ -62,6 +63,9 @@ const struct kt_option *kt_option_find(const char *name);
 /* Applies @option with @text, as on the command line. */
 int kt_option_apply(const struct kt_option *option, struct kt_options *options, const char *text,
 		    struct kt_err *reterr);
+
+/* Whether a project file can have the option: it is not about one command, nor about the file. */
+bool kt_option_is_setting(const struct kt_option *option);
 
 /* Whether the option adds to a list each time that it is given. */
 bool kt_option_is_list(const struct kt_option *option);

@@ -13,7 +13,12 @@
 
 int kt_strings_add(struct kt_strings *strings, const char *text, struct kt_err *reterr)
 {
-	const char **grown = reallocarray(strings->at, strings->n + 1, sizeof(*grown));
+	const char **grown;
+
+	if (strings->inherited)
+		strings->n = 0;
+	strings->inherited = false;
+	grown = reallocarray(strings->at, strings->n + 1, sizeof(*grown));
 
 	if (!grown)
 		return kt_err_oom(reterr);

@@ -16,7 +16,7 @@ struct kt_command_row {
 /* All commands, in the order of --help; *@ret_n is their number. */
 const struct kt_command_row *kt_command_table(size_t *ret_n);
 
-/* Adds @text, which must outlive @strings. 0 or -ENOMEM. */
+/* Adds @text, which must outlive @strings, or replaces what is inherited. 0 or -ENOMEM. */
 int kt_strings_add(struct kt_strings *strings, const char *text, struct kt_err *reterr);
 
 /*

@@ -209,6 +209,7 @@ static void put_label(const struct console *console, const struct kt_outcome *ou
 {
 	enum kt_verdict verdict = outcome->result.verdict;
 	bool flaky = outcome->previous && verdict == KT_VERDICT_PASS;
+	const struct kt_run_info *info = console->reporter.info;
 	const char *color = looks[flaky ? KT_VERDICT_SKIP : verdict].color;
 	char label[64];
 
@@ -218,7 +219,9 @@ static void put_label(const struct console *console, const struct kt_outcome *ou
 			       looks[verdict].label);
 	else if (flaky)
 		(void)snprintf(label, sizeof(label), "FLAKY %u/%u", outcome->attempt,
-			       console->reporter.info->options->retries + 1);
+			       kt_override_retries(info->overrides, outcome->test,
+						   info->options->retries) +
+				       1);
 	(void)fprintf(console->out, "%s%12s%s", paint(console, color), label,
 		      paint(console, "\033[0m"));
 }

@@ -116,6 +116,12 @@ static void put_options(FILE *out, const struct kt_options *options, const char 
 {
 	const struct kt_work_ops *work = kt_work_ops((enum kt_work_type)options->work_type);
 
+	if (options->config)
+		put_option(out, "--config", options->config);
+	if (options->profile)
+		put_option(out, "--profile", options->profile);
+	if (options->ignored != KT_IGNORED_SKIP)
+		put_option(out, "--run-ignored", "all");
 	if (options->boot == KT_BOOT_COLD)
 		put_option(out, "--boot", "cold");
 	if (kernel)
@@ -143,7 +149,7 @@ static void put_options(FILE *out, const struct kt_options *options, const char 
 		put_option(out, "--qemu", options->qemu);
 	if (work)
 		put_option(out, "--work-type", work->name);
-	if (options->timeout_ns)
+	if (options->timeout_given)
 		(void)fprintf(out, " --timeout %" PRIu64 "ms", options->timeout_ns / 1000000);
 	if (options->timeout_multiplier > 0)
 		(void)fprintf(out, " --timeout-multiplier %g", options->timeout_multiplier);

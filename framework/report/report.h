@@ -27,6 +27,7 @@
 struct kt_run_info {
 	const char *program; /* the test binary, as it was called */
 	const struct kt_options *options;
+	const struct kt_overrides *overrides; /* of the tests; NULL: none */
 	const struct kt_host *host;
 	enum kt_time time;        /* of machines whose test does not ask for another */
 	const char *kernels_text; /* releases of the kernels, separated by commas */

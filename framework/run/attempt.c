@@ -86,10 +86,12 @@ static bool retry(struct kt_run_job *attempt)
 {
 	struct kt_run *run = attempt->run;
 	struct kt_outcome *outcome = &attempt->job.outcome;
+	unsigned int retries =
+		kt_override_retries(run->setup->overrides, outcome->test, run->options->retries);
 	struct kt_outcome *kept;
 
-	if (outcome->result.verdict <= KT_VERDICT_PASS ||
-	    outcome->attempt > run->options->retries || run->stopping)
+	if (outcome->result.verdict <= KT_VERDICT_PASS || outcome->attempt > retries ||
+	    run->stopping)
 		return false;
 	kt_progress_clear(&run->progress);
 	kt_run_note_fault(run, kt_reporters_retry(run->reporters, outcome));

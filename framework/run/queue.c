@@ -73,10 +73,24 @@ int kt_queue_add_round(struct kt_queue *queue, const struct kt_plan *plan, struc
 
 	queue->rounds++;
 	for (size_t k = 0; k < setup->n_kernels; k++) {
-		for (size_t i = 0; r == 0 && i < plan->n; i++)
-			r = add_item(queue, plan->tests[i], &setup->kernels[k], groups, setup);
+		for (size_t i = 0; r == 0 && i < plan->n; i++) {
+			if (kt_plan_has(plan, plan->tests[i], setup->kernels[k].facts.release))
+				r = add_item(queue, plan->tests[i], &setup->kernels[k], groups,
+					     setup);
+		}
 	}
 	return r;
+}
+
+unsigned int kt_queue_round_len(const struct kt_plan *plan, const struct kt_setup *setup)
+{
+	unsigned int n = 0;
+
+	for (size_t k = 0; k < setup->n_kernels; k++) {
+		for (size_t i = 0; i < plan->n; i++)
+			n += kt_plan_has(plan, plan->tests[i], setup->kernels[k].facts.release);
+	}
+	return n;
 }
 
 void kt_queue_push_front(struct kt_queue *queue, struct kt_item *item)

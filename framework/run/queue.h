@@ -36,9 +36,12 @@ void kt_queue_init(struct kt_queue *queue);
 /* Frees the items that are left, and returns their number. */
 unsigned int kt_queue_deinit(struct kt_queue *queue);
 
+/* The attempts that a round begins with: tests of the plan times kernels, as filters want. */
+unsigned int kt_queue_round_len(const struct kt_plan *plan, const struct kt_setup *setup);
+
 /*
- * Appends a round: every test of the plan on every kernel. Groups that are not in *@groups yet
- * are added there. Returns 0, or -ENOMEM with a part of the round in the queue.
+ * Appends a round: every test of the plan on every kernel that the filters want. Groups that are
+ * not in *@groups yet are added there. Returns 0, or -ENOMEM with a part of the round in the queue.
  */
 int kt_queue_add_round(struct kt_queue *queue, const struct kt_plan *plan, struct kt_group **groups,
 		       const struct kt_setup *setup);

@@ -193,8 +193,7 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 		.setup = setup,
 		.options = setup->options,
 		.schedule = schedule,
-		.n_planned =
-			(unsigned int)(plan->n * setup->n_kernels) * setup->options->stress_count,
+		.n_planned = kt_queue_round_len(plan, setup) * setup->options->stress_count,
 		.reporters = reporters,
 		.signals = KT_SOURCE_NULL,
 		.budget_source = KT_SOURCE_NULL,

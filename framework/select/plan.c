@@ -45,7 +45,7 @@ int kt_plan_init(struct kt_plan *plan, const struct kt_selection *selection,
 {
 	int r;
 
-	*plan = (struct kt_plan){ .n_before = selection->n };
+	*plan = (struct kt_plan){ .n_before = selection->n, .filters = &selection->filters };
 	plan->tests = calloc(selection->n + 1, sizeof(*plan->tests));
 	if (!plan->tests)
 		return kt_err_oom(reterr);
@@ -64,6 +64,11 @@ void kt_plan_deinit(struct kt_plan *plan)
 {
 	free(plan->tests);
 	*plan = (struct kt_plan){ .n = 0 };
+}
+
+bool kt_plan_has(const struct kt_plan *plan, const struct kt_test *test, const char *release)
+{
+	return kt_filters_ask(plan->filters, test, release) == KT_ANSWER_YES;
 }
 
 uint64_t kt_plan_seed(const struct kt_options *options, unsigned int iteration,

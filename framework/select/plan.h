@@ -12,6 +12,7 @@ struct kt_plan {
 	size_t n;
 	size_t n_before; /* tests of the selection before the shard was taken */
 	uint64_t timings; /* a hash of the times by which was divided; 0: it was not by time */
+	const struct kt_filters *filters; /* of the selection, which must outlive the plan */
 };
 
 /*
@@ -22,6 +23,9 @@ struct kt_plan {
 int kt_plan_init(struct kt_plan *plan, const struct kt_selection *selection,
 		 const struct kt_options *options, struct kt_err *reterr);
 void kt_plan_deinit(struct kt_plan *plan);
+
+/* Whether @test, which is in the plan, runs on the kernel @release: filters can name kernels. */
+bool kt_plan_has(const struct kt_plan *plan, const struct kt_test *test, const char *release);
 
 /*
  * The seed of an attempt in a round; both count from 1. The first attempts of the first round have

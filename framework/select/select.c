@@ -6,16 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "framework/select/division.h"
 #include "util/cleanup.h"
 
-/* @exact: the pattern must be the whole name; otherwise it may be any part of the name. */
-static bool matches_any(const struct kt_strings *patterns, const char *name, bool exact)
+/*
+ * The first pattern that matches; NULL: none does. @exact: it must be the whole name; otherwise it
+ * may be any part of the name.
+ */
+static const char *find_name(const struct kt_strings *patterns, const char *name, bool exact)
 {
 	for (size_t i = 0; i < patterns->n; i++) {
 		if (exact ? !strcmp(name, patterns->at[i]) : !!strstr(name, patterns->at[i]))
-			return true;
+			return patterns->at[i];
 	}
-	return false;
+	return NULL;
 }
 
 /*
@@ -50,37 +54,73 @@ static bool gtest_matches(const char *filter, const char *name)
 	return minus == filter || gtest_any(filter, minus ?: end, name);
 }
 
-/* Names and the GoogleTest filter must both match; --skip wins over both. */
-bool kt_select_matches(const struct kt_options *options, const char *name)
+/* The first cause that leaves @test out, in the order of enum kt_cause; KT_N_CAUSES: none does. */
+static enum kt_cause find_cause(const struct kt_selection *selection,
+				const struct kt_options *options, const struct kt_test *test,
+				const char **ret_detail)
 {
-	if (options->tests.n && !matches_any(&options->tests, name, options->exact))
-		return false;
-	if (options->gtest_filter && !gtest_matches(options->gtest_filter, name))
-		return false;
-	return !matches_any(&options->skips, name, options->exact);
+	const struct kt_skip_line *line = kt_skip_lines_find(&selection->skip_lines, test->name);
+	const char *skip = find_name(&options->skips, test->name, options->exact);
+
+	if (options->tests.n && !find_name(&options->tests, test->name, options->exact))
+		return KT_CAUSE_NAME;
+	if (options->gtest_filter && !gtest_matches(options->gtest_filter, test->name))
+		return KT_CAUSE_GTEST;
+	if (kt_filters_ask(&selection->filters, test, NULL) == KT_ANSWER_NO)
+		return KT_CAUSE_FILTER;
+	*ret_detail = skip ?: line ? line->reason : NULL;
+	if (skip)
+		return KT_CAUSE_SKIP;
+	if (line)
+		return KT_CAUSE_SKIP_FILE;
+	if (options->ignored == KT_IGNORED_ONLY && !test->disabled)
+		return KT_CAUSE_IGNORED;
+	return KT_N_CAUSES;
+}
+
+/* kt_select() has made room for every test in both lists. */
+static void leave_out(struct kt_selection *selection, const struct kt_test *test,
+		      enum kt_cause cause, const char *detail)
+{
+	selection->left_out[selection->n_left_out++] = (struct kt_left_out){ test, cause, detail };
+}
+
+static int make_room(struct kt_selection *selection, const struct kt_test_node *tests)
+{
+	size_t n = 0;
+
+	for (const struct kt_test_node *at = tests; at; at = at->next)
+		n++;
+	selection->tests = calloc(n + 1, sizeof(*selection->tests));
+	selection->left_out = calloc(n + 1, sizeof(*selection->left_out));
+	return selection->tests && selection->left_out ? 0 : -ENOMEM;
 }
 
 int kt_select(const struct kt_test_node *tests, const struct kt_options *options,
-	      struct kt_selection *ret_selection)
+	      struct kt_selection *ret_selection, struct kt_err *reterr)
 {
-	struct kt_selection selection = { .n = 0 };
+	KT_CLEANUP(kt_selection_deinit) struct kt_selection selection = { .n = 0 };
+	int r = make_room(&selection, tests) < 0 ? kt_err_oom(reterr) : 0;
 
+	r = r ?: kt_filters_init(&selection.filters, &options->filters, reterr);
+	r = r ?: kt_skip_lines_init(&selection.skip_lines, &options->skip_files, reterr);
+	if (r < 0)
+		return r;
 	for (const struct kt_test_node *at = tests; at; at = at->next) {
-		const struct kt_test **grown;
+		const char *detail = NULL;
+		enum kt_cause cause = find_cause(&selection, options, at->test, &detail);
 
-		if (!kt_select_matches(options, at->test->name)) {
-			selection.n_filtered++;
-			continue;
-		}
-		grown = reallocarray(selection.tests, selection.n + 1, sizeof(*grown));
-		if (!grown) {
-			kt_selection_deinit(&selection);
-			return -ENOMEM;
-		}
-		selection.tests = grown;
-		grown[selection.n++] = at->test;
+		if (cause == KT_N_CAUSES)
+			selection.tests[selection.n++] = at->test;
+		else
+			leave_out(&selection, at->test, cause, detail);
 	}
+	r = kt_overrides_init(&selection.overrides, options, selection.tests, selection.n, reterr);
+	if (r < 0)
+		return r;
+	selection.n_filtered = (unsigned int)selection.n_left_out;
 	*ret_selection = selection;
+	selection = (struct kt_selection){ .n = 0 };
 	return 0;
 }
 
@@ -91,13 +131,56 @@ unsigned int kt_selection_keep_virtual(struct kt_selection *selection)
 	for (size_t i = 0; i < before; i++) {
 		if (selection->tests[i]->time != KT_REAL_TIME)
 			selection->tests[n++] = selection->tests[i];
+		else
+			leave_out(selection, selection->tests[i], KT_CAUSE_REAL_TIME, NULL);
 	}
 	selection->n = n;
 	return (unsigned int)(before - n);
 }
 
+int kt_selection_keep_shard(struct kt_selection *selection, const struct kt_options *options,
+			    struct kt_err *reterr)
+{
+	size_t n = selection->n, kept = 0;
+	KT_FREE const struct kt_test **before = calloc(n + 1, sizeof(*before));
+	uint64_t timings;
+	int r;
+
+	if (!before)
+		return kt_err_oom(reterr);
+	memcpy(before, selection->tests, n * sizeof(*before));
+	r = kt_division_take(selection->tests, &selection->n, options, &timings, reterr);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (kept < selection->n && selection->tests[kept] == before[i])
+			kept++;
+		else
+			leave_out(selection, before[i], KT_CAUSE_SHARD, NULL);
+	}
+	return r;
+}
+
 void kt_selection_deinit(struct kt_selection *selection)
 {
 	free(selection->tests);
+	free(selection->left_out);
+	kt_filters_deinit(&selection->filters);
+	kt_skip_lines_deinit(&selection->skip_lines);
+	kt_overrides_deinit(&selection->overrides);
 	*selection = (struct kt_selection){ .n = 0 };
+}
+
+const char *kt_cause_text(enum kt_cause cause)
+{
+	static const char *const texts[KT_N_CAUSES] = {
+		[KT_CAUSE_NAME] = "name",
+		[KT_CAUSE_GTEST] = "--gtest_filter",
+		[KT_CAUSE_FILTER] = "-E",
+		[KT_CAUSE_SKIP] = "--skip",
+		[KT_CAUSE_SKIP_FILE] = "--skip-file",
+		[KT_CAUSE_IGNORED] = "--run-ignored only",
+		[KT_CAUSE_REAL_TIME] = "--explore",
+		[KT_CAUSE_SHARD] = "the shard",
+	};
+
+	return texts[cause];
 }

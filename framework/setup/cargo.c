@@ -357,7 +357,7 @@ static int add_test(struct kt_cargo *cargo, const struct kt_test *test, struct k
 		return kt_err_oom(reterr);
 	cargo->n_tests++;
 	r = find_all(cargo, own, reterr);
-	if (r == 0 && !own->missing && !test->disabled)
+	if (r == 0 && !own->missing && (!test->disabled || cargo->with_disabled))
 		r = pack_all(cargo, own, &err);
 	if (r < 0 && r != -ENOMEM && err.text[0]) {
 		/* The others run: only this test needs the file. */

@@ -5,6 +5,7 @@
  * host, and which files are packed for it.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "framework/image/image.h"
@@ -40,15 +41,16 @@ struct kt_cargo {
 	size_t n_tests;
 	const struct kt_image_extra *shared; /* packed with every scheduler; borrowed */
 	size_t n_shared;
+	bool with_disabled; /* tests that are disabled run, too, and need their files */
 };
 
 #define KT_CARGO_NULL ((struct kt_cargo){ .n = 0 })
 
 /*
- * Computes the cargo of @tests into @cargo, which must be KT_CARGO_NULL but for @shared, which is
- * used only here. A file that is missing is
- * not an error; a program that is not ELF, and a file that is not regular or cannot be read, is a
- * fault of the tests that use it. Returns 0 or -ENOMEM. kt_cargo_deinit() is due in any case.
+ * Computes the cargo of @tests into @cargo, which must be KT_CARGO_NULL but for @shared and
+ * @with_disabled, which are used only here. A file that is missing is not an error; a program that
+ * is not ELF, and a file that is not regular or cannot be read, is a fault of the tests that use
+ * it. Returns 0 or -ENOMEM. kt_cargo_deinit() is due in any case.
  */
 int kt_cargo_init(struct kt_cargo *cargo, const struct kt_test *const *tests, size_t n_tests,
 		  struct kt_err *reterr);

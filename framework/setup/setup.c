@@ -151,6 +151,7 @@ static int set_up_cargo(struct kt_setup *setup, const struct kt_setup_wants *wan
 	}
 	setup->cargo.shared = configs;
 	setup->cargo.n_shared = n;
+	setup->cargo.with_disabled = setup->options->ignored != KT_IGNORED_SKIP;
 	r = r ?: kt_cargo_init(&setup->cargo, wants->tests, wants->n_tests, reterr);
 	setup->cargo.shared = NULL;
 	setup->cargo.n_shared = 0;
@@ -327,7 +328,7 @@ int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr)
 char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			const struct kt_test *test)
 {
-	if (test->disabled)
+	if (test->disabled && setup->options->ignored == KT_IGNORED_SKIP)
 		return kt_format("disabled: %s", test->disabled);
 	return kt_cargo_missing(&setup->cargo, test)
 		       ?: kt_schedulers_obstacle(&setup->cargo, kernel, test)
@@ -426,7 +427,10 @@ char *kt_setup_machine_text(const struct kt_setup *setup, const struct kt_kernel
 uint64_t kt_setup_run_limit_ns(const struct kt_setup *setup, const struct kt_test *test)
 {
 	uint64_t ms = test->timeout_ms ?: kt_test_duration_ms(test) + DEFAULT_TIMEOUT_MS;
+	const struct kt_override *override = kt_override_of(setup->overrides, test);
 
+	if (override->timeout_ns)
+		return override->timeout_ns;
 	if (setup->options->timeout_ns)
 		return setup->options->timeout_ns;
 	return (uint64_t)((double)ms * kt_setup_multiplier(setup, test)) * KT_NSEC_PER_MSEC;

@@ -22,6 +22,7 @@
 
 struct kt_setup {
 	const struct kt_options *options; /* borrowed */
+	const struct kt_overrides *overrides; /* set by the caller; borrowed; NULL: none */
 	struct kt_host host;
 	struct kt_confinement confinement; /* of the processes that have a machine */
 	struct kt_kernel *kernels; /* every test runs on each of them; owned */

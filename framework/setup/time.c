@@ -71,6 +71,10 @@ uint64_t kt_setup_patience_ns(const struct kt_setup *setup, const struct kt_test
 
 unsigned int kt_setup_threads(const struct kt_setup *setup, const struct kt_test *test)
 {
+	unsigned int slots = kt_override_of(setup->overrides, test)->slots;
+
+	if (slots)
+		return slots;
 	return kt_setup_time(setup, test) == KT_TIME_VIRTUAL ? 1 : kt_test_vcpus(test);
 }
 

@@ -35,10 +35,10 @@ struct kt_scheduler; /* see ktest/scheduler.h */
  * @name:        unique in the binary; letters, digits and underscores. Set by KTEST().
  * @file, @line: where the test is defined. Set by KTEST(); shown with failures.
  * @summary:     one line that says what is true when the test passes. For lists and reports.
- * @tags:        KT_TAGS("slow", "cgroup"). The JSON list (--list --format json) shows them; no
- *               option selects tests by tag yet.
- * @disabled:    the reason why the test does not run; it is reported as SKIP with this reason.
- *               NULL (the default): the test runs.
+ * @tags:        KT_TAGS("slow", "cgroup"). -E 'tag(slow)' chooses tests by them, and the JSON list
+ *               (--list --format json) shows them.
+ * @disabled:    the reason why the test does not run; it is reported as SKIP with this reason,
+ *               unless --run-ignored says otherwise. NULL (the default): the test runs.
  * @topology:    CPUs, caches and NUMA nodes of the machine. A dimension that is 0 comes from
  *               @scheduler's topology; struct kt_topology has the default.
  * @memory_mib:  RAM of the machine in MiB, 64..65536. Default 512.

@@ -110,6 +110,14 @@ def again(sample, directory):
     seed = re.search(r"rerun: .* --seed (\d+)", done.stdout)
     check(seed and f"seed {seed[1]}," in done.stdout.splitlines()[0],
           "the command to rerun it has the seed", done)
+    file = directory / "ktests.json"
+    file.write_text('{"overrides": [{"filter": "test(=flaky)", "retries": 2},'
+                    ' {"filter": "test(=hangs)", "timeout": "1500ms"}]}')
+    done = run(sample, "--exact", "flaky", "run_fails", "hangs", "--config", str(file))
+    check(done.returncode == 100 and "FLAKY 3/3" in done.stdout and "3 run: 1 passed" in done.stdout
+          and done.stdout.count("TRY") == 2, "overrides of retries are for their tests", done)
+    check("no result within 1.5 s" in done.stdout and f"--config {file}" in done.stdout,
+          "overrides of timeouts too, and the command to rerun a test names the file", done)
     # These count the host's time, in which waiting for other runs is included.
     alone = own_cache.make(directory / "alone")
     run(sample, "--exact", "hangs", "warning_is_expected", "--timeout", "1500ms", env=alone)

@@ -288,6 +288,16 @@ def texts():
     put("metrics", "twice", '{"a": 1, "a": 2, "b": {"": [[1]]}}')
     put("tap", "plan", "TAP version 13\n1..3\nok 1 - a # SKIP no\nnot ok 2 # TODO x\nnot ok 3\n")
     put("tap", "nested", "KTAP version 1\n  1..1\n  not ok 1\nok 1\n1..0 # SKIP none\nBail out! x")
+    put("filter", "all-predicates",
+        "test(=a) | tag(slow) & !kernel(6.16) - (scheduler(#f*) + topology(llcs=2)) or not "
+        "file(cgroup.c) and all() | none()")
+    put("filter", "regex", "test(/^cgroup_(freeze|thaw)+$/) | test(~a\\)b)")
+    put("filter", "repeats", "test(/((a{99}){99}){99}/)")
+    put("project", "all-members", compact({
+        "retries": 2, "skip": ["a"], "junit": "j.xml", "timeout-multiplier": 1.5, "shuffle": True,
+        "profiles": {"ci": {"retries": 3, "overrides": [{"filter": "all()", "slots": 2}]}},
+        "overrides": [{"filter": "tag(slow)", "timeout": "2m", "retries": 0}]}))
+    put("skip_file", "reasons", "# known\n\ncgroup_*  # fails\ntrivial\tslow\r\n")
     put("cpu_list", "stride", "0-15:2/4,20\n")
     put("cpu_list", "duration", "1.5ms")
     put("cpu_list", "size", "12MiB")

@@ -185,9 +185,12 @@ Test(plan, exploration_leaves_out_what_no_seed_decides)
 	const struct kt_test real = { .name = "real", .time = KT_REAL_TIME },
 			     any = { .name = "any" };
 	const struct kt_test *tests[] = { &real, &any, &real };
-	struct kt_selection selection = { .tests = tests, .n = 3 };
+	struct kt_left_out left_out[KT_ARRAY_LEN(tests)];
+	struct kt_selection selection = { .tests = tests, .n = 3, .left_out = left_out };
 
 	cr_assert(eq(u32, kt_selection_keep_virtual(&selection), 2));
+	cr_assert(eq(sz, selection.n_left_out, 2));
+	cr_assert(eq(int, left_out[1].cause, KT_CAUSE_REAL_TIME));
 	cr_assert(eq(sz, selection.n, 1));
 	cr_assert(eq(str, (char *)selection.tests[0]->name, "any"));
 }
@@ -407,6 +410,28 @@ Test(queue, every_kernel_has_all_tests_and_groups_of_its_own)
 	fixture_deinit(&fixture);
 }
 
+/* A plan has the tests that run on some kernel, and a round those of each kernel. */
+Test(queue, filters_choose_kernels)
+{
+	const char *text = "test(a) | kernel(7)";
+	const struct kt_strings texts = { .at = &text, .n = 1 };
+	struct queue_fixture fixture;
+	struct kt_filters filters;
+
+	fixture_init(&fixture, "ab", "11");
+	fixture.setup.n_kernels = 2;
+	(void)strcpy(fixture.kernels[0].facts.release, "6.16.12-cloud");
+	(void)strcpy(fixture.kernels[1].facts.release, "7.0.13-cloud");
+	cr_assert(zero(int, kt_filters_init(&filters, &texts, NULL)));
+	fixture.plan.filters = &filters;
+	cr_assert(eq(u32, kt_queue_round_len(&fixture.plan, &fixture.setup), 3));
+	add_round(&fixture);
+	cr_assert(eq(str, queue_word(&fixture.queue), "a1a1b1"));
+	cr_assert(eq(u32, kt_queue_deinit(&fixture.queue), 3));
+	kt_filters_deinit(&filters);
+	fixture_deinit(&fixture);
+}
+
 /* ---- limits of a machine ----------------------------------------------------------------------
  */
 
@@ -439,6 +464,25 @@ Test(limits, a_boot_may_take_longer_with_more_cpus_and_a_slower_accelerator)
 	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), kvm));
 	options.boot_timeout_ns = 7;
 	cr_assert(eq(u64, kt_setup_boot_limit_ns(&setup, &large), 7));
+}
+
+Test(limits, the_project_file_overrides_those_of_some_tests)
+{
+	const struct kt_test slow = machine_of(2, 0), other = machine_of(2, 0);
+	struct kt_test_override override = {
+		.test = &slow,
+		.override = { .timeout_ns = 7, .has_retries = true, .retries = 1, .slots = 9 },
+	};
+	const struct kt_overrides overrides = { .at = &override, .n = 1 };
+	const struct kt_options options = { .timeout_ns = 5 };
+	const struct kt_setup setup = { .options = &options, .overrides = &overrides };
+
+	cr_assert(eq(u64, kt_setup_run_limit_ns(&setup, &slow), 7));
+	cr_assert(eq(u64, kt_setup_run_limit_ns(&setup, &other), 5));
+	cr_assert(eq(uint, kt_setup_threads(&setup, &slow), 9));
+	cr_assert(le(uint, kt_setup_threads(&setup, &other), 2));
+	cr_assert(eq(uint, kt_override_retries(&overrides, &slow, 3), 1));
+	cr_assert(eq(uint, kt_override_retries(&overrides, &other, 3), 3));
 }
 
 Test(limits, time_is_virtual_where_machines_are_emulated_unless_asked_otherwise)
