@@ -48,6 +48,7 @@ struct kt_outcome {
 	struct kt_capture dmesg;       /* kernel log of the test, if it failed */
 	struct kt_capture scx_log;     /* what its schedulers have printed */
 	struct kt_capture scx_dump;    /* what the kernel has dumped about them */
+	json_t *machine; /* what its machine has counted, as kt_machine_figures(); NULL: nothing */
 	json_t *freeze; /* hits of watches, what is known of schedulers; NULL: none was watched */
 	struct kt_capture host;        /* what the session process has printed, from .post_vm too */
 	struct kt_snapshots snapshots; /* of its machine, that it has asked for */

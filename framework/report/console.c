@@ -177,6 +177,29 @@ static void put_phases(const struct console *console, const struct kt_outcome *o
 	(void)fputc('\n', console->out);
 }
 
+/* "    exits: port 812, memory 40; parts_us: ram 20, ..." */
+static void put_machine(const struct console *console, json_t *groups)
+{
+	const char *group, *name, *before = "   ";
+	json_t *members, *value;
+
+	json_object_foreach(groups, group, members)
+	{
+		(void)fprintf(console->out, "%s %s:", before, group);
+		before = ";";
+		json_object_foreach(members, name, value)(void) fprintf(
+			console->out, " %s %" JSON_INTEGER_FORMAT, name, json_integer_value(value));
+	}
+	if (json_object_size(groups))
+		(void)fputc('\n', console->out);
+}
+
+static void put_measures(const struct console *console, const struct kt_outcome *outcome)
+{
+	put_phases(console, outcome);
+	put_machine(console, outcome->machine);
+}
+
 /*
  * "PASS" for a test with one attempt; with several, "TRY 2 FAIL" for each that did not pass, and
  * "FLAKY 2/3" for the one that passed.
@@ -250,7 +273,7 @@ static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome
 	else if (!skipped)
 		put_capsule(console, outcome);
 	if (!skipped && options->verbose)
-		put_phases(console, outcome);
+		put_measures(console, outcome);
 	return kt_report_flush(console->out);
 }
 
