@@ -181,7 +181,7 @@ def main():
     examples = pathlib.Path(sys.argv[1]) / "examples/ci"
     check({path.name for path in examples.iterdir()} == set(ENGINES), "each file has its check")
     for name, engine in ENGINES.items():
-        service = Service(name.split(".", maxsplit=1)[0], sys.argv[2])
+        service = Service(name.split(".", maxsplit=1)[0], os.path.abspath(sys.argv[2]))
         try:
             engine((examples / name).read_text(), service)
         finally:
