@@ -97,6 +97,7 @@ runs "a trivial test, forked 10 times by the native machine" --exact trivial --s
 runs "freezing, a scheduler, a snapshot, clocks and timers in the native machine" \
 	--exact cgroup_freeze scx_fifo snapshot_exit snapshot_machine \
 	machine_clocks machine_timers machine_time_is_trusted
+runs "the disk and the cards, and the work on them" -t disk -t net_
 VMM=kvm killed_runner
 echo "nested: end"
 poweroff -f
