@@ -199,7 +199,7 @@ static int confine(struct builder *builder, struct kt_err *reterr)
 	const char *writable[] = { job->id.dir, NULL, NULL };
 	const struct kt_confine_needs needs = {
 		.writable = writable,
-		.n_writable = job->setup->host.vmm == KT_VMM_KVM ? 3 : 2,
+		.n_writable = job->setup->host.accel == KT_ACCEL_KVM ? 3 : 2,
 		.readable = readable,
 		.n_readable = KT_ARRAY_LEN(readable),
 		.writable_fd = -1,

@@ -32,7 +32,7 @@ int kt_session_confine(const struct kt_session_state *session, struct kt_err *re
 	};
 	int r;
 
-	if (session->setup->host.vmm == KT_VMM_KVM)
+	if (session->setup->host.accel == KT_ACCEL_KVM)
 		writable[needs.n_writable++] = "/dev/kvm";
 	/* Without a cache, nothing is written to it. */
 	if (kt_cache_path("inspect", &inspect, NULL) == 0)
