@@ -2,16 +2,21 @@
 /* The disk and the network cards of a machine, and the work on them. */
 #include <ktest.h>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define DISK_MIB  16
 #define BLOCK_LEN 4096
+#define ETHERTYPE 0x88b5            /* for local experiments */
 #define SECTORS   (BLOCK_LEN / 512) /* of a block; the kernel counts these */
 
 /* All tests share a machine, and so a template. */
@@ -209,6 +214,48 @@ static unsigned long long n_received(void)
 		(void)fclose(file);
 	return n;
 }
+
+static int open_card(const char *name, unsigned int protocol)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons((uint16_t)protocol),
+				  .sll_ifindex = (int)if_nametoindex(name) };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+/* However slow the machine is: each frame is waited for, until the test's own limit. */
+static int cable_run(struct kt_ctx *ctx)
+{
+	const unsigned int n_frames = 10;
+	unsigned long long before = n_interrupts(0) + n_interrupts(1);
+	int out = open_card("eth0", 0), in = open_card("eth1", ETHERTYPE);
+	uint8_t frame[1514] = {
+		2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, ETHERTYPE >> 8, ETHERTYPE & 0xff
+	};
+	uint8_t got[sizeof(frame)];
+
+	KT_ASSERT_GE(ctx, out, 0);
+	KT_ASSERT_GE(ctx, in, 0);
+	for (unsigned int i = 0; i < n_frames; i++) {
+		memset(frame + 14, (int)i + 1, sizeof(frame) - 14);
+		KT_ASSERT_EQ(ctx, write(out, frame, sizeof(frame)), sizeof(frame));
+		KT_ASSERT_EQ(ctx, read(in, got, sizeof(got)), sizeof(got));
+		KT_EXPECT(ctx, !memcmp(frame, got, sizeof(got)));
+	}
+	(void)close(out);
+	(void)close(in);
+	KT_EXPECT_GE(ctx, n_received(), n_frames);
+	KT_EXPECT_GT(ctx, n_interrupts(0) + n_interrupts(1), before);
+	return 0;
+}
+
+KTEST(cable, .summary = "a frame that one card sends arrives unchanged at the other", DEVICES,
+      .run = cable_run);
 
 #define ON_NET(type, ...)                                                                          \
 	DEVICES,                                                                                   \
