@@ -100,25 +100,56 @@ static struct kt_reporter **list_end(struct kt_reporter **list)
 /* Whether a report other than the console's goes to standard output; the console's moves then. */
 static bool stdout_is_taken(const struct kt_options *options)
 {
-	return options->tap || options->command == KT_COMMAND_INSPECT ||
+	return options->tap || (options->ktap && !strcmp(options->ktap, "-")) ||
+	       (options->json && !strcmp(options->json, "-")) ||
+	       options->command == KT_COMMAND_INSPECT ||
 	       (options->junit && !strcmp(options->junit, "-")) ||
+	       (options->trace && !strcmp(options->trace, "-")) ||
 	       (options->html && !strcmp(options->html, "-")) ||
 	       (options->gtest_output && !strcmp(options->gtest_output, "-"));
 }
 
-static int make_reporters(const struct kt_options *options, bool color, struct kt_reporter **list)
+static bool wants_github(const struct kt_options *options)
+{
+	const char *github = getenv("GITHUB_ACTIONS");
+
+	if (options->github != KT_GITHUB_AUTO)
+		return options->github == KT_GITHUB_ON;
+	return github && !strcmp(github, "true");
+}
+
+/* The report for people, and what GitHub puts around it. */
+static int make_console(const struct kt_options *options, bool color,
+			struct kt_reporter **ret_reporter)
 {
 	FILE *out = stdout_is_taken(options) ? stderr : stdout;
-	int r = kt_report_console_new(out, color, list_end(list));
+	struct kt_reporter *console = NULL;
+	int r = kt_report_console_new(out, color, &console);
+
+	if (r == 0 && wants_github(options))
+		r = kt_report_github_new(out, console, getenv("GITHUB_STEP_SUMMARY"), &console);
+	*ret_reporter = console;
+	return r;
+}
+
+static int make_reporters(const struct kt_options *options, bool color, struct kt_reporter **list)
+{
+	int r = make_console(options, color, list_end(list));
 
 	if (r == 0 && options->tap)
 		r = kt_report_tap_new(stdout, list_end(list));
+	if (r == 0 && options->ktap)
+		r = kt_report_ktap_new(options->ktap, list_end(list));
+	if (r == 0 && options->json)
+		r = kt_report_json_new(options->json, list_end(list));
 	if (r == 0 && options->junit)
 		r = kt_report_junit_new(options->junit, list_end(list));
 	if (r == 0 && options->gtest_output)
 		r = kt_report_gtest_new(options->gtest_output, list_end(list));
 	if (r == 0 && options->html)
 		r = kt_report_html_new(options->html, list_end(list));
+	if (r == 0 && options->trace)
+		r = kt_report_trace_new(options->trace, list_end(list));
 	if (r == 0 && options->output_dir)
 		r = kt_report_sidecar_new(options->output_dir, list_end(list));
 	return r;

@@ -56,6 +56,10 @@ enum {
 	OPT_MESON,
 	OPT_JUNIT,
 	OPT_HTML,
+	OPT_GITHUB,
+	OPT_TRACE,
+	OPT_KTAP,
+	OPT_JSON,
 	OPT_GTEST_OUTPUT,
 	OPT_GTEST_LIST,
 	OPT_GTEST_FILTER,
@@ -132,6 +136,10 @@ static const struct option long_options[] = {
 	{ "meson", no_argument, NULL, OPT_MESON },
 	{ "junit", required_argument, NULL, OPT_JUNIT },
 	{ "html", required_argument, NULL, OPT_HTML },
+	{ "github", required_argument, NULL, OPT_GITHUB },
+	{ "ktap", optional_argument, NULL, OPT_KTAP },
+	{ "json", optional_argument, NULL, OPT_JSON },
+	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "gtest_output", required_argument, NULL, OPT_GTEST_OUTPUT },
 	{ "gtest_list_tests", no_argument, NULL, OPT_GTEST_LIST },
 	{ "gtest_filter", required_argument, NULL, OPT_GTEST_FILTER },
@@ -243,6 +251,13 @@ static const struct kt_word color_words[] = {
 	{ 0 },
 };
 
+static const struct kt_word github_words[] = {
+	{ "auto", KT_GITHUB_AUTO },
+	{ "on", KT_GITHUB_ON },
+	{ "off", KT_GITHUB_OFF },
+	{ 0 },
+};
+
 static int parse_template(struct kt_options *o, const char *text, struct kt_err *reterr)
 {
 	int end = 0;
@@ -321,6 +336,16 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 		r = kt_value_word("--color", color_words, text, &value, reterr);
 		o->color = (enum kt_color_choice)value;
 		return r;
+	case OPT_GITHUB:
+		r = kt_value_word("--github", github_words, text, &value, reterr);
+		o->github = (enum kt_github_choice)value;
+		return r;
+	case OPT_TRACE:
+		return set_text(&o->trace, text);
+	case OPT_KTAP:
+		return set_text(&o->ktap, text ?: "-");
+	case OPT_JSON:
+		return set_text(&o->json, text ?: "-");
 	case OPT_TAP:
 		return set_flag(&o->tap);
 	case OPT_MESON:
@@ -626,7 +651,10 @@ static int check_stdout(const struct kt_options *o, struct kt_err *reterr)
 	} writers[] = {
 		{ "--tap", o->tap },
 		{ "--no-capture", o->no_capture },
+		{ "--ktap", is_stdout(o->ktap) },
+		{ "--json", is_stdout(o->json) },
 		{ "--junit -", is_stdout(o->junit) },
+		{ "--trace -", is_stdout(o->trace) },
 		{ "--html -", is_stdout(o->html) },
 		{ "--gtest_output=xml:-", is_stdout(o->gtest_output) },
 	};

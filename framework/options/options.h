@@ -96,6 +96,13 @@ enum kt_color_choice {
 	KT_COLOR_NEVER,
 };
 
+/* Whether the console report is one for GitHub Actions. AUTO: GITHUB_ACTIONS decides. */
+enum kt_github_choice {
+	KT_GITHUB_AUTO,
+	KT_GITHUB_ON,
+	KT_GITHUB_OFF,
+};
+
 /* A growing vector of borrowed strings. */
 struct kt_strings {
 	const char **at; /* owned; NULL while @n is 0 */
@@ -168,11 +175,15 @@ struct kt_options {
 	/* reporting */
 	enum kt_status_level status_level; /* default: PASS */
 	enum kt_color_choice color;        /* default: AUTO */
+	enum kt_github_choice github;      /* default: AUTO */
 	bool verbose;                      /* details of tests that pass, too */
 	bool tap;                          /* TAP on standard output */
 	bool meson; /* the exit status tells whether the plan is complete, not the verdicts */
 	const char *junit;               /* file; "-": standard output */
+	const char *ktap;                /* likewise, KTAP */
+	const char *json;                /* likewise, a line for each event */
 	const char *html;                /* likewise */
+	const char *trace;               /* likewise */
 	const char *gtest_output;        /* likewise, without the "xml:" before it */
 	const char *output_dir;          /* -o: directory of the sidecar files */
 	enum kt_list_format list_format; /* default: TERSE */

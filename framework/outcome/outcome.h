@@ -33,12 +33,15 @@ struct kt_outcome {
 	const struct kt_kernel *kernel; /* of the machine; borrowed */
 	unsigned int iteration;         /* of --stress-count, from 1 */
 	unsigned int attempt;           /* of --retries, from 1 */
+	unsigned int slot;              /* from 0; no two attempts have one at the same time */
+	uint64_t began_ns;              /* CLOCK_MONOTONIC; 0: no machine was begun for it */
 	uint64_t seed;                  /* for --seed: a run with it repeats this attempt */
 	uint64_t template_ram;          /* ram_hash of the machine's template; 0: it was booted */
 	bool template_is_own;           /* the template is that of any run with the seed */
 	unsigned int mips;              /* of the machine in virtual time; 0: it had real time */
 	struct kt_result result;
 	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each phase */
+	uint64_t phase_began_ns[KT_N_PHASES]; /* CLOCK_MONOTONIC; 0: it was not begun */
 	uint64_t total_ns;              /* from start to end of the attempt, without READY */
 	/* From the moment at which the runner wants the machine to the first instruction. */
 	uint64_t begin_ns;             /* 0: the test has not begun */

@@ -44,6 +44,7 @@ struct kt_run_job {
 	struct kt_item *item; /* what an attempt runs; owned; NULL for a template */
 	struct kt_group *group;
 	struct kt_share share; /* what the job holds of the budget */
+	bool is_told;          /* the reports know that its test has begun */
 	bool is_warm;          /* its machine is restored, or being restored, for the pool */
 	bool is_discarded;     /* killed, and made again: in the pool, or a template at a stop */
 };
