@@ -29,6 +29,7 @@
 #define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
 #define DEFAULT_CAPSULE_BYTES        (UINT64_C(256) << 20) /* of one */
 #define DEFAULT_CAPSULE_CACHE_BYTES  (UINT64_C(1) << 30)
+#define DEFAULT_SLOW_NS              UINT64_C(60000000000)
 #define DEFAULT_POOL                 2 /* machines */
 
 /*
@@ -57,6 +58,8 @@ enum {
 	OPT_JUNIT,
 	OPT_HTML,
 	OPT_GITHUB,
+	OPT_SLOW,
+	OPT_SHOW_PROGRESS,
 	OPT_TRACE,
 	OPT_KTAP,
 	OPT_JSON,
@@ -140,6 +143,8 @@ static const struct option long_options[] = {
 	{ "ktap", optional_argument, NULL, OPT_KTAP },
 	{ "json", optional_argument, NULL, OPT_JSON },
 	{ "trace", required_argument, NULL, OPT_TRACE },
+	{ "slow", required_argument, NULL, OPT_SLOW },
+	{ "show-progress", required_argument, NULL, OPT_SHOW_PROGRESS },
 	{ "gtest_output", required_argument, NULL, OPT_GTEST_OUTPUT },
 	{ "gtest_list_tests", no_argument, NULL, OPT_GTEST_LIST },
 	{ "gtest_filter", required_argument, NULL, OPT_GTEST_FILTER },
@@ -251,6 +256,14 @@ static const struct kt_word color_words[] = {
 	{ 0 },
 };
 
+static const struct kt_word progress_words[] = {
+	{ "auto", KT_PROGRESS_AUTO },
+	{ "bar", KT_PROGRESS_BAR },
+	{ "counter", KT_PROGRESS_COUNTER },
+	{ "none", KT_PROGRESS_NONE },
+	{ 0 },
+};
+
 static const struct kt_word github_words[] = {
 	{ "auto", KT_GITHUB_AUTO },
 	{ "on", KT_GITHUB_ON },
@@ -342,6 +355,12 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 		return r;
 	case OPT_TRACE:
 		return set_text(&o->trace, text);
+	case OPT_SLOW:
+		return kt_value_time("--slow", text, &o->slow_ns, reterr);
+	case OPT_SHOW_PROGRESS:
+		r = kt_value_word("--show-progress", progress_words, text, &value, reterr);
+		o->show_progress = (enum kt_progress_choice)value;
+		return r;
 	case OPT_KTAP:
 		return set_text(&o->ktap, text ?: "-");
 	case OPT_JSON:
@@ -748,6 +767,7 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 		.stress_count = 1,
 		.turn_insns = KT_TURN_INSNS,
 		.pct_depth = KT_PCT_DEPTH,
+		.slow_ns = DEFAULT_SLOW_NS,
 		.seed = random_seed(),
 		.status_level = KT_STATUS_PASS,
 	};

@@ -96,6 +96,14 @@ enum kt_color_choice {
 	KT_COLOR_NEVER,
 };
 
+/* How a run tells how far it is. */
+enum kt_progress_choice {
+	KT_PROGRESS_AUTO,    /* BAR, if TERM tells that the terminal can move its cursor */
+	KT_PROGRESS_BAR,     /* at the bottom of the terminal, if standard error is one */
+	KT_PROGRESS_COUNTER, /* a number before each test */
+	KT_PROGRESS_NONE,
+};
+
 /* Whether the console report is one for GitHub Actions. AUTO: GITHUB_ACTIONS decides. */
 enum kt_github_choice {
 	KT_GITHUB_AUTO,
@@ -160,6 +168,7 @@ struct kt_options {
 	unsigned int pct_depth;  /* 1..KT_TURNS_DEPTH_MAX; default 3 */
 	unsigned int pct_length; /* of a run, in instructions; 0: the seed guesses it */
 	unsigned int mips; /* of each busy vCPU in virtual time, 1..1000; 0: as the test says */
+	uint64_t slow_ns;  /* after which a test is called slow; default 60 s */
 	bool shuffle;      /* random order */
 	uint64_t seed;     /* of all random numbers; default: a random one */
 	bool seed_given;   /* then it is that of each round, unless explore */
@@ -175,6 +184,7 @@ struct kt_options {
 	/* reporting */
 	enum kt_status_level status_level; /* default: PASS */
 	enum kt_color_choice color;        /* default: AUTO */
+	enum kt_progress_choice show_progress; /* default: AUTO */
 	enum kt_github_choice github;      /* default: AUTO */
 	bool verbose;                      /* details of tests that pass, too */
 	bool tap;                          /* TAP on standard output */

@@ -376,6 +376,12 @@ static int github_outcome(struct kt_reporter *reporter, const struct kt_outcome 
 	return r ?: kt_report_flush(github->out);
 }
 
+static int github_slow(struct kt_reporter *reporter, const struct kt_outcome *outcome,
+		       uint64_t elapsed_ns)
+{
+	return kt_reporters_slow(((struct github *)reporter)->console, outcome, elapsed_ns);
+}
+
 static int github_retry(struct kt_reporter *reporter, const struct kt_outcome *outcome)
 {
 	return kt_reporters_retry(((struct github *)reporter)->console, outcome);
@@ -418,6 +424,7 @@ static void github_free(struct kt_reporter *reporter)
 
 static const struct kt_reporter_ops github_ops = {
 	.begin = github_begin,
+	.slow = github_slow,
 	.outcome = github_outcome,
 	.retry = github_retry,
 	.end = github_end,

@@ -84,6 +84,18 @@ static int stream_start(struct kt_reporter *reporter, const struct kt_outcome *o
 				   json_sprintf("%" PRIu64, outcome->seed)));
 }
 
+static int stream_slow(struct kt_reporter *reporter, const struct kt_outcome *outcome,
+		       uint64_t elapsed_ns)
+{
+	const struct stream *stream = (struct stream *)reporter;
+
+	return put_event(
+		stream, json_pack("{ss sI ss si si si sI}", "event", "attempt-is-slow", "at_ns",
+				  since(stream, kt_now_ns()), "test", outcome->name, "iteration",
+				  (int)outcome->iteration, "attempt", (int)outcome->attempt, "slot",
+				  (int)outcome->slot, "elapsed_ns", (json_int_t)elapsed_ns));
+}
+
 static json_t *phases_json(const struct kt_outcome *outcome)
 {
 	json_t *phases = json_object();
@@ -158,6 +170,7 @@ static void stream_free(struct kt_reporter *reporter)
 static const struct kt_reporter_ops stream_ops = {
 	.begin = stream_begin,
 	.start = stream_start,
+	.slow = stream_slow,
 	.outcome = stream_outcome,
 	.retry = stream_retry,
 	.end = stream_end,

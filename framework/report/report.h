@@ -60,6 +60,12 @@ struct kt_reporter_ops {
 	 * known. A test that ends without a machine has not begun. NULL: the form does not show it.
 	 */
 	int (*start)(struct kt_reporter *reporter, const struct kt_outcome *outcome);
+	/*
+	 * Called each time that an attempt that runs has taken --slow more; @elapsed_ns in all.
+	 * NULL: the form does not show it.
+	 */
+	int (*slow)(struct kt_reporter *reporter, const struct kt_outcome *outcome,
+		    uint64_t elapsed_ns);
 	/* Called with the last attempt of each test; the earlier ones follow in ->previous. */
 	int (*outcome)(struct kt_reporter *reporter, const struct kt_outcome *outcome);
 	/* Called with each attempt that another one follows. NULL: the form does not show them. */
@@ -119,6 +125,8 @@ int kt_report_sidecar_new(const char *dir, struct kt_reporter **ret_reporter);
 int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info,
 		       struct kt_err *reterr);
 int kt_reporters_start(struct kt_reporter *first, const struct kt_outcome *outcome);
+int kt_reporters_slow(struct kt_reporter *first, const struct kt_outcome *outcome,
+		      uint64_t elapsed_ns);
 int kt_reporters_outcome(struct kt_reporter *first, const struct kt_outcome *outcome);
 int kt_reporters_retry(struct kt_reporter *first, const struct kt_outcome *outcome);
 int kt_reporters_end(struct kt_reporter *first, const struct kt_counts *counts,

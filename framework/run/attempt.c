@@ -41,14 +41,30 @@ static int attempt_entry(struct kt_job *job, int report_fd, int go_fd)
 	return kt_session_main(&session);
 }
 
+/* A run that was stopped and waits for its share has not got its clock right yet. */
+static void on_slow(void *data)
+{
+	struct kt_run_job *attempt = data;
+	struct kt_run *run = attempt->run;
+
+	kt_timer_arm(run->loop, &attempt->slow, kt_now_ns() + run->options->slow_ns);
+	if (run->suspended)
+		return;
+	kt_progress_clear(&run->progress);
+	kt_run_note_fault(run, kt_reporters_slow(run->reporters, &attempt->job.outcome,
+						 kt_now_ns() - attempt->told_ns));
+}
+
 /* Once for each attempt: one that dies before its turn is told when it has ended. */
 static void tell_start(struct kt_run_job *attempt)
 {
 	struct kt_run *run = attempt->run;
 
-	if (attempt->is_told)
+	if (attempt->told_ns)
 		return;
-	attempt->is_told = true;
+	attempt->told_ns = kt_now_ns();
+	attempt->slow = (struct kt_timer){ .fn = on_slow, .data = attempt };
+	kt_timer_arm(run->loop, &attempt->slow, attempt->told_ns + run->options->slow_ns);
 	kt_run_note_fault(run, kt_reporters_start(run->reporters, &attempt->job.outcome));
 }
 
