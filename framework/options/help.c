@@ -106,6 +106,7 @@ static const char help[] =
 	"      --junit FILE         JUnit XML\n"
 	"      --html FILE          a page about the failures\n"
 	"      --trace FILE         the time line of the run, for ui.perfetto.dev\n"
+	"      --trace-sched        with -o: the guest's own trace of its scheduler, of each test\n"
 	"  -o, --output-dir DIR     a JSON file for each test (KTESTS_OUTPUT_DIR)\n"
 	"      --gtest_output=xml:FILE\n"
 	"                           GoogleTest's XML\n"

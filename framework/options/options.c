@@ -58,6 +58,7 @@ enum {
 	OPT_JUNIT,
 	OPT_HTML,
 	OPT_GITHUB,
+	OPT_TRACE_SCHED,
 	OPT_SLOW,
 	OPT_SHOW_PROGRESS,
 	OPT_TRACE,
@@ -145,6 +146,7 @@ static const struct option long_options[] = {
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "slow", required_argument, NULL, OPT_SLOW },
 	{ "show-progress", required_argument, NULL, OPT_SHOW_PROGRESS },
+	{ "trace-sched", no_argument, NULL, OPT_TRACE_SCHED },
 	{ "gtest_output", required_argument, NULL, OPT_GTEST_OUTPUT },
 	{ "gtest_list_tests", no_argument, NULL, OPT_GTEST_LIST },
 	{ "gtest_filter", required_argument, NULL, OPT_GTEST_FILTER },
@@ -361,6 +363,8 @@ static int apply_reporting(struct kt_options *o, int option, const char *text,
 		r = kt_value_word("--show-progress", progress_words, text, &value, reterr);
 		o->show_progress = (enum kt_progress_choice)value;
 		return r;
+	case OPT_TRACE_SCHED:
+		return set_flag(&o->trace_sched);
 	case OPT_KTAP:
 		return set_text(&o->ktap, text ?: "-");
 	case OPT_JSON:
@@ -721,6 +725,8 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL,
 				  "--depth and --pointers go with the commands 'inspect', 'open' "
 				  "and 'shell'");
+	if (o->trace_sched && !o->output_dir)
+		return kt_err_set(reterr, -EINVAL, "--trace-sched goes with -o DIR");
 	if (o->explore && (o->stress_count_given || o->stress_duration_ns))
 		return kt_err_set(reterr, -EINVAL,
 				  "--explore is a stress run with seeds; it does not go with "

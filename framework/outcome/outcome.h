@@ -51,6 +51,7 @@ struct kt_outcome {
 	struct kt_capture dmesg;       /* kernel log of the test, if it failed */
 	struct kt_capture scx_log;     /* what its schedulers have printed */
 	struct kt_capture scx_dump;    /* what the kernel has dumped about them */
+	struct kt_capture trace;       /* of the guest, with --trace-sched: text of ftrace */
 	json_t *freeze; /* hits of watches, what is known of schedulers; NULL: none was watched */
 	struct kt_capture host;        /* what the session process has printed, from .post_vm too */
 	struct kt_snapshots snapshots; /* of its machine, that it has asked for */
@@ -71,6 +72,7 @@ struct kt_outcome {
 		.dmesg = KT_CAPTURE_NULL,                                                          \
 		.scx_log = KT_CAPTURE_NULL,                                                        \
 		.scx_dump = KT_CAPTURE_NULL,                                                       \
+		.trace = KT_CAPTURE_NULL,                                                          \
 		.host = KT_CAPTURE_NULL,                                                           \
 		.snapshots = KT_SNAPSHOTS_NULL,                                                    \
 	})

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Reports for other programs that are written while a run goes on: GitHub's commands, KTAP, JSON.
 
-usage: streams.py SAMPLE
+usage: streams.py SAMPLE KTESTS
 """
 
 import json
@@ -196,13 +196,50 @@ def time_line(sample, directory):
           and max(c["running"] for c in counters) > 0, "trace: counters", str(counters))
 
 
+def guest_trace(ktests, directory):
+    out = pathlib.Path(directory) / "traced"
+    done = run(ktests, "--exact", "cgroup_freeze", "-o", str(out), "--trace-sched")
+    check(done.returncode == 0, "--trace-sched: the test passes", done.stdout)
+    text = (out / "cgroup_freeze.sched.trace").read_text()
+    lines = re.findall(r"^ *(\S.*)-(\d+) +\[(\d+)\] \S+ +(\d+\.\d+): (\w+): (.*)$", text, re.M)
+    check(text.startswith("# tracer: nop\n") and len(lines) > 100, "--trace-sched: text of ftrace",
+          text[:1000])
+    kinds = {kind for _, _, _, _, kind, _ in lines}
+    check({"sched_switch", "sched_waking", "tracing_mark_write"} <= kinds
+          and len({cpu for _, _, cpu, _, _, _ in lines}) > 1,
+          "--trace-sched: switches and wake-ups of all CPUs", str(kinds))
+    marks = [(text[0], float(at)) for _, _, _, at, kind, text in lines
+             if kind == "tracing_mark_write"]
+    result = json.loads((out / "cgroup_freeze.json").read_text())["attempts"][-1]["result"]
+    steps = result["scenario"]["steps"]
+    check([kind for kind, _ in marks] == ["B", "E"] * len(steps), "--trace-sched: a mark for each "
+          "step", str(marks))
+    for i, step in enumerate(steps):
+        marked = marks[2 * i + 1][1] - marks[2 * i][1]
+        held = (step["end_ns"] - step["begin_ns"]) / 1e9
+        check(abs(marked - held) < 0.1 * held + 0.05,
+              f"--trace-sched: step {i} on the clock of the test ({marked:.3f}, {held:.3f} s)")
+    done = run(ktests, "--exact", "cgroup_freeze", "-o", str(out))
+    check(not (out / "cgroup_freeze.sched.trace").exists(), "there is none that was not asked for")
+    done = run(ktests, "--exact", "trivial", "--trace-sched")
+    check(done.returncode == 2 and "-o DIR" in done.stderr, "--trace-sched goes with -o")
+    listed = run(ktests, "--list", "--format", "names").stdout.split()
+    if "scx_fifo" in listed:
+        run(ktests, "--exact", "scx_fifo", "-o", str(out), "--trace-sched")
+        text = (out / "scx_fifo.sched.trace").read_text()
+        check(re.search(r"tracing_mark_write: I\|1\|scheduler enabled: \w+\n", text)
+              and "I|1|scheduler detached:" in text or "I|1|scheduler ended:" in text,
+              "--trace-sched: the scheduler's coming and going")
+
+
 def main():
-    sample = sys.argv[1]
+    sample, ktests = sys.argv[1:]
     with tempfile.TemporaryDirectory() as directory:
         github(sample, directory)
         ktap(sample, directory)
         events(sample, directory)
         time_line(sample, directory)
+        guest_trace(ktests, directory)
 
 
 main()
