@@ -377,9 +377,11 @@ static int with_tests(const char *program, const struct kt_options *options)
 	}
 	if (options->command == KT_COMMAND_LIST) {
 		kt_selection_keep_shard(&selection, &options->shard);
+		if (options->ignored)
+			kt_selection_keep_disabled(&selection);
 		if (kt_list(&selection, options->list_format, stdout, &err) < 0)
 			return fail(program, &err, KT_EXIT_STATUS_REPORT);
-		if (!selection.n)
+		if (!selection.n && !options->ignored)
 			return KT_EXIT_STATUS_NO_TESTS;
 		return n_faults ? KT_EXIT_STATUS_USAGE : KT_EXIT_STATUS_OK;
 	}

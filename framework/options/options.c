@@ -73,6 +73,7 @@ enum {
 	OPT_MAX_AGE,
 	OPT_MAX_SIZE,
 	OPT_IGNORED,
+	OPT_ACCEPTED,
 	OPT_BOOT,
 	OPT_TEMPLATE,
 	OPT_TEMPLATE_CACHE_SIZE,
@@ -156,6 +157,16 @@ static const struct option long_options[] = {
 	{ "max-age", required_argument, NULL, OPT_MAX_AGE },
 	{ "max-size", required_argument, NULL, OPT_MAX_SIZE },
 	{ "ignored", no_argument, NULL, OPT_IGNORED },
+	{ "include-ignored", no_argument, NULL, OPT_ACCEPTED },
+	{ "show-output", no_argument, NULL, 'v' },
+	{ "gtest_repeat", required_argument, NULL, OPT_STRESS_COUNT },
+	{ "gtest_random_seed", required_argument, NULL, OPT_SEED },
+	{ "gtest_shuffle", no_argument, NULL, OPT_SHUFFLE },
+	{ "gtest_color", required_argument, NULL, OPT_ACCEPTED },
+	{ "gtest_brief", required_argument, NULL, OPT_ACCEPTED },
+	{ "gtest_print_time", required_argument, NULL, OPT_ACCEPTED },
+	{ "gtest_catch_exceptions", required_argument, NULL, OPT_ACCEPTED },
+	{ "gtest_also_run_disabled_tests", no_argument, NULL, OPT_ACCEPTED },
 	{ "boot", required_argument, NULL, OPT_BOOT },
 	{ "template", required_argument, NULL, OPT_TEMPLATE },
 	{ "template-cache-size", required_argument, NULL, OPT_TEMPLATE_CACHE_SIZE },
@@ -576,7 +587,9 @@ static int apply(struct kt_options *o, int option, const char *text, struct kt_e
 	case OPT_GATE:
 		return kt_strings_add(&o->gates, text, reterr);
 	case OPT_IGNORED:
-		return 0; /* --ignored: runners made for Rust's libtest pass it */
+		return set_flag(&o->ignored);
+	case OPT_ACCEPTED:
+		return 0; /* runners that are made for libtest or GoogleTest pass it */
 	}
 	return apply_inspect(o, option, text, reterr);
 }

@@ -128,6 +128,7 @@ struct kt_options {
 	struct kt_strings tests;  /* -t and positional arguments; none: all tests */
 	struct kt_strings skips;  /* --skip */
 	const char *gtest_filter; /* POSITIVE[-NEGATIVE], patterns separated by colons */
+	bool ignored;             /* of a list: disabled tests only, as Rust's libtest */
 	bool exact;               /* tests and skips are whole names, not substrings */
 	struct kt_shard shard;    /* default: everything */
 	bool shard_given;         /* then the variables of Bazel and GoogleTest do not count */

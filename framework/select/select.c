@@ -84,6 +84,17 @@ int kt_select(const struct kt_test_node *tests, const struct kt_options *options
 	return 0;
 }
 
+void kt_selection_keep_disabled(struct kt_selection *selection)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < selection->n; i++) {
+		if (selection->tests[i]->disabled)
+			selection->tests[n++] = selection->tests[i];
+	}
+	selection->n = n;
+}
+
 unsigned int kt_selection_keep_virtual(struct kt_selection *selection)
 {
 	size_t n = 0, before = selection->n;

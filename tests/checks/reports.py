@@ -199,6 +199,18 @@ def main():
     check(all(pathlib.Path(test["file"]).suffix == ".c" and test["line"] for test in tests),
           "places")
     check(listing("--gtest_list_tests").split() == ["ktest.", *names], "GoogleTest's list")
+    ignored = listing("--list", "--format", "terse", "--ignored").splitlines()
+    disabled = [test["name"] for test in tests if test.get("disabled")]
+    check(ignored == [f"{name}: test" for name in disabled] and disabled,
+          "a runner for libtest is told which tests are disabled")
+    done = subprocess.run([ktests, "disabled", "--exact", "--nocapture", "--include-ignored"],
+                          capture_output=True, text=True, timeout=600, check=False)
+    check(done.returncode == 77 and "1 skipped" in done.stdout, "and runs them as libtest's")
+    done = subprocess.run([ktests, "--gtest_filter=ktest.trivial", "--gtest_repeat=2",
+                           "--gtest_shuffle", "--gtest_random_seed=7", "--gtest_color=no"],
+                          capture_output=True, text=True, timeout=600, check=False)
+    check(done.returncode == 0 and "2 passed" in done.stdout and "seed 7," in done.stdout,
+          "flags of GoogleTest have their meaning")
     check(listing("--list", "--format=names", "freeze", "--skip", "parent").splitlines()
           == [name for name in names if "freeze" in name and "parent" not in name],
           "lists are filtered")
