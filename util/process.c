@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/steal.h"
 
 /*
  * Children are started with fork(2) and execve(2) by a process that may have other threads and
@@ -131,10 +131,9 @@ int kt_process_spawn(const struct kt_process_spec *spec, pid_t *ret_pid, int *re
  * Reads until end of file. Output beyond OUTPUT_MAX is read and dropped, so that the program does
  * not block on a full pipe.
  */
-static int collect(int fd, uint64_t deadline_ns, char **ret_text)
+static int collect(int fd, pid_t pid, uint64_t deadline_ns, char **ret_text)
 {
 	KT_FREE char *text = malloc(OUTPUT_MAX + 1);
-	struct pollfd waiting = { .fd = fd, .events = POLLIN };
 	size_t len = 0;
 
 	if (!text)
@@ -144,7 +143,7 @@ static int collect(int fd, uint64_t deadline_ns, char **ret_text)
 		bool full = len == OUTPUT_MAX;
 		ssize_t n;
 
-		if (kt_poll(&waiting, 1, deadline_ns) <= 0)
+		if (kt_steal_poll(fd, deadline_ns, pid) <= 0)
 			return -ETIMEDOUT;
 		n = read(fd, full ? drop : text + len, full ? sizeof(drop) : OUTPUT_MAX - len);
 		if (n < 0)
@@ -198,7 +197,7 @@ int kt_process_output(const char *const *argv, uint64_t deadline_ns, char **ret_
 		return r;
 	/* The child holds the only write end then, and end of file comes when it ends. */
 	in = kt_close(in);
-	r = collect(out, deadline_ns, &text);
+	r = collect(out, pid, deadline_ns, &text);
 	if (r < 0)
 		(void)kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -19,7 +19,6 @@
  * of its own, after which the watchdog of the job kills the process group.
  */
 
-#define STARVED_MAX    10 /* how much longer a start takes on a host with much else to do */
 #define FORK_LIMIT_NS  (90 * KT_NSEC_PER_SEC)
 #define READY_LIMIT_NS (3600 * KT_NSEC_PER_SEC)
 
@@ -107,7 +106,8 @@ static void on_phase(struct kt_job *job)
 					  KT_SESSION_SLACK_NS);
 		break;
 	case KT_PHASE_TEARDOWN:
-		kt_job_watch(job, KT_SESSION_SLACK_NS);
+		kt_job_watch(job, kt_setup_hang_limit_ns(run->setup, job->outcome.test,
+							 KT_SESSION_SLACK_NS));
 		/*
 		 * With --max-fail this verdict may be the last one wanted: start nothing before
 		 * it.
@@ -190,10 +190,8 @@ static uint64_t start_limit_ns(const struct kt_run *run, const struct kt_item *i
 			? FORK_LIMIT_NS
 			: kt_setup_boot_limit_ns(run->setup, item->test) + KT_SESSION_SLACK_NS;
 
-	limit_ns += kt_setup_send_limit_ns(run->setup, packages);
-	/* In virtual time the session counts CPU time; this limit is for a session that hangs. */
-	return kt_setup_time(run->setup, item->test) == KT_TIME_VIRTUAL ? limit_ns * STARVED_MAX
-									: limit_ns;
+	return kt_setup_hang_limit_ns(run->setup, item->test,
+				      limit_ns + kt_setup_send_limit_ns(run->setup, packages));
 }
 
 void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share share, bool warm)

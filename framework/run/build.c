@@ -79,6 +79,7 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 	struct kt_err err = KT_ERR_NULL;
 	struct kt_share share = { 0, 0 };
 	struct kt_run_job *build;
+	uint64_t limit_ns;
 	int r;
 
 	/* Without an initramfs there is no guest, however it is started. */
@@ -103,7 +104,7 @@ bool kt_build_start(struct kt_run *run, struct kt_group *group)
 		kt_run_job_free(build);
 		return true;
 	}
-	kt_job_watch(&build->job,
-		     kt_setup_boot_limit_ns(run->setup, group->test) + TEMPLATE_LIMIT_NS);
+	limit_ns = kt_setup_boot_limit_ns(run->setup, group->test) + TEMPLATE_LIMIT_NS;
+	kt_job_watch(&build->job, kt_setup_hang_limit_ns(run->setup, group->test, limit_ns));
 	return true;
 }

@@ -53,6 +53,7 @@ void kt_job_deinit(struct kt_job *job)
 {
 	kt_timer_disarm(job->loop, &job->watchdog);
 	job->go_fd = kt_close(job->go_fd);
+	kt_steal_deinit(&job->steal);
 	kt_buffer_deinit(&job->in);
 	kt_outcome_deinit(&job->outcome);
 }
@@ -124,7 +125,13 @@ static void on_process(void *data, uint32_t events)
 static void on_watchdog(void *data)
 {
 	struct kt_job *job = data;
+	uint64_t left_ns;
 
+	left_ns = kt_left_ns(job->watchdog.due_ns + kt_steal_again(&job->steal, -job->pid));
+	if (left_ns) {
+		kt_job_watch(job, left_ns);
+		return;
+	}
 	job->hung = true;
 	kt_job_signal(job, SIGKILL);
 }

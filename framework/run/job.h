@@ -17,6 +17,7 @@
 #include "framework/outcome/outcome.h"
 #include "util/buffer.h"
 #include "util/loop.h"
+#include "util/steal.h"
 
 struct kt_job;
 
@@ -48,6 +49,7 @@ struct kt_job {
 	struct kt_source process; /* a pidfd; owned */
 	struct kt_source pipe;    /* the read end; owned */
 	struct kt_timer watchdog;
+	struct kt_steal steal; /* of the group, when the watchdog has looked last */
 	struct kt_buffer in; /* the beginning of a line from the pipe */
 };
 
@@ -83,8 +85,9 @@ int kt_job_start(struct kt_job *job, kt_job_entry_fn entry, bool live, bool wait
 void kt_job_go(struct kt_job *job);
 
 /*
- * Kills the process group of the job after @limit_ns, as hung. Each call replaces the deadline of
- * the last. The deadline does not move when the job reports something.
+ * Kills the process group of the job after @limit_ns, as hung; time that the host steals from it
+ * does not count. Each call replaces the deadline of the last. The deadline does not move when the
+ * job reports something.
  */
 void kt_job_watch(struct kt_job *job, uint64_t limit_ns);
 

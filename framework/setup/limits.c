@@ -3,6 +3,7 @@
 
 #include <sys/sysinfo.h>
 
+#include "framework/setup/time.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -20,6 +21,15 @@
 /* Measured with kernels 6.16 and 7.3: per-CPU areas, the stacks of kernel threads and caches. */
 #define CPU_MIB    1u
 #define KERNEL_MIB 1u /* besides */
+
+/* How much longer than on a quiet host what needs no CPU time of its own may take. */
+#define BUSY_HOST 10
+
+uint64_t kt_setup_hang_limit_ns(const struct kt_setup *setup, const struct kt_test *test,
+				uint64_t limit_ns)
+{
+	return kt_setup_time(setup, test) == KT_TIME_VIRTUAL ? limit_ns * BUSY_HOST : limit_ns;
+}
 
 uint64_t kt_setup_boot_limit_ns(const struct kt_setup *setup, const struct kt_test *test)
 {

@@ -11,6 +11,13 @@
 uint64_t kt_setup_boot_limit_ns(const struct kt_setup *setup, const struct kt_test *test);
 
 /*
+ * After how long what should take @limit_ns counts as hung. In virtual time a session has deadlines
+ * of its own, which count the machine's CPU time; this one is in real time, and is generous.
+ */
+uint64_t kt_setup_hang_limit_ns(const struct kt_setup *setup, const struct kt_test *test,
+				uint64_t limit_ns);
+
+/*
  * The least memory in MiB with which @kernel boots the machine of @test and unpacks the initramfs;
  * what the test itself uses comes on top. It is an estimate that is a few MiB above what a boot was
  * measured to need.

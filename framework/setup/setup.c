@@ -44,8 +44,13 @@
  * and does nothing in them. HLT stops it until its next interrupt. Kernels choose HLT by themselves
  * where a processor lists no state for MWAIT, as QEMU 10's does; this chooses it everywhere. A KVM
  * guest halts by itself, and perhaps polls first, which wakes it sooner.
+ *
+ * While it boots, a kernel spins for ten periods of the timer and panics when fewer than five
+ * interrupts have come ("IO-APIC + timer doesn't work!", check_timer() of
+ * arch/x86/kernel/apic/io_apic.c), as on a host that gives QEMU no CPU for so long. A KVM guest
+ * sets no_timer_check by itself (arch/x86/kernel/kvm.c).
  */
-#define CMDLINE_TCG " idle=halt"
+#define CMDLINE_TCG " idle=halt no_timer_check"
 
 #define VIRTUAL_TSC_MHZ 1000u /* in virtual time the TSC counts ns */
 

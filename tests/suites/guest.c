@@ -128,6 +128,20 @@ static int idle_run(struct kt_ctx *ctx)
 	return 0;
 }
 
+/* The check panics on a host that has no time for QEMU, and KVM guests leave it out as well. */
+static int timer_check_run(struct kt_ctx *ctx)
+{
+	char text[LOOK_LEN];
+	bool is_tcg = !strcmp(getenv("KTESTS_ACCEL"), "tcg");
+
+	(void)look(text, "/proc/cmdline");
+	KT_EXPECT_EQ(ctx, strstr(text, " no_timer_check") != NULL, is_tcg);
+	return 0;
+}
+
+KTEST(timer_check, .summary = "a boot does not measure the host's timer", ONE_CPU,
+      .run = timer_check_run);
+
 KTEST(idle_halt, .summary = "an idle CPU halts under TCG, and is left to the kernel under KVM",
       ONE_CPU, .run = idle_run);
 

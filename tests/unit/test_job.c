@@ -2,6 +2,7 @@
 /* Jobs: how they start and end, and that nothing of them is left; time that the host takes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
-#include "vmm/steal.h"
+#include "util/steal.h"
 
 UNIT_SUITE(job);
 UNIT_SUITE(steal);
@@ -131,6 +132,44 @@ Test(job, a_pause_does_not_count)
 	(void)kt_loop_free(loop);
 }
 
+/* Spins beside itself on one CPU: either process waits for the other half of the time. */
+static int shares_a_cpu(struct kt_job *job, int report_fd, int go_fd)
+{
+	uint64_t end_ns = kt_now_ns() + 100 * KT_NSEC_PER_SEC;
+	cpu_set_t first;
+
+	(void)job;
+	(void)report_fd;
+	(void)go_fd;
+	CPU_ZERO(&first);
+	CPU_SET(sched_getcpu(), &first);
+	(void)sched_setaffinity(0, sizeof(first), &first);
+	(void)fork();
+	while (kt_left_ns(end_ns))
+		;
+	return 0;
+}
+
+/* A busy host is not the job's fault: it has its limit in time that the host gave it. */
+Test(job, time_without_a_cpu_does_not_count)
+{
+	const uint64_t limit_ns = 100 * KT_NSEC_PER_MSEC;
+	struct kt_loop *loop;
+	struct kt_job job;
+	uint64_t began_ns = kt_now_ns();
+
+	cr_assert(zero(int, kt_loop_new(&loop)));
+	cr_assert(zero(int,
+		       kt_job_init(&job, loop, &events, &test, "t", &kernel, KT_PHASE_BOOT, NULL)));
+	cr_assert(zero(int, kt_job_start(&job, shares_a_cpu, false, false, NULL)));
+	kt_job_watch(&job, limit_ns);
+	cr_assert(zero(int, kt_loop_run(loop)));
+	cr_assert(job.hung);
+	cr_assert(gt(u64, kt_now_ns() - began_ns, limit_ns * 3 / 2));
+	kt_job_deinit(&job);
+	(void)kt_loop_free(loop);
+}
+
 /* The lowest descriptor that is free: a limit of so many lets no other be opened. */
 static rlim_t next_fd(void)
 {
@@ -213,4 +252,23 @@ Test(steal, this_process_has_threads)
 
 	kt_steal_read(&steal, getpid());
 	cr_assert(ge(sz, steal.n, 1));
+}
+
+/* A process that waits for this one's bytes is not runnable: its deadline is one as any other. */
+Test(steal, a_deadline_moves_by_what_is_stolen_and_no_more)
+{
+	uint64_t began_ns = kt_now_ns();
+	pid_t pid = fork();
+	int ends[2];
+
+	if (pid == 0) {
+		for (;;)
+			(void)pause();
+	}
+	cr_assert(zero(int, pipe2(ends, O_CLOEXEC)));
+	cr_assert(zero(int, kt_steal_poll(ends[0], began_ns + 50 * KT_NSEC_PER_MSEC, pid)));
+	cr_assert(ge(u64, kt_now_ns() - began_ns, 50 * KT_NSEC_PER_MSEC));
+	cr_assert(zero(int, kt_steal_poll(ends[0], 0, pid)));
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "util/loop.h"
+#include "util/steal.h"
 #include "vmm/kvm/bus.h"
 #include "vmm/kvm/clock.h"
 #include "vmm/kvm/console.h"
@@ -17,7 +18,6 @@
 #include "vmm/kvm/vm.h"
 #include "vmm/kvm/watch.h"
 #include "vmm/machine.h"
-#include "vmm/steal.h"
 
 struct kvm {
 	struct kt_machine machine;

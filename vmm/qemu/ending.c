@@ -2,7 +2,6 @@
 #include "vmm/qemu/ending.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/steal.h"
 #include "vmm/qemu/channels.h"
 #include "vmm/qemu/state.h"
 
@@ -81,9 +81,9 @@ void kt_qemu_explain_exit(const struct qemu *qemu, int status, struct kt_machine
 /* Waits until QEMU has ended, and reaps it. False when QEMU does not end. */
 static bool reap(struct qemu *qemu, int *ret_status)
 {
-	struct pollfd waiting = { .fd = qemu->pidfd, .events = POLLIN };
+	uint64_t deadline_ns = kt_now_ns() + REAP_LIMIT_NS;
 
-	if (qemu->pid <= 0 || kt_poll(&waiting, 1, kt_now_ns() + REAP_LIMIT_NS) <= 0)
+	if (qemu->pid <= 0 || kt_steal_poll(qemu->pidfd, deadline_ns, qemu->pid) <= 0)
 		return false;
 	kt_loop_remove(qemu->machine.loop, &qemu->process);
 	while (waitpid(qemu->pid, ret_status, 0) < 0 && errno == EINTR)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/steal.h"
 #include "vmm/qemu/registers.h"
 
 #define PACKET_MAX 4096u /* bytes; of QEMU's: MAX_PACKET_LENGTH */
@@ -27,6 +27,7 @@ struct kt_gdb {
 	char in[2 * PACKET_MAX];     /* received bytes, not yet taken; NUL-terminated */
 	size_t n_in;                 /* number of them */
 	char answer[PACKET_MAX + 1]; /* text of the packet taken last */
+	pid_t pid;                   /* of QEMU; 0: not known */
 };
 
 int kt_gdb_new(int fd, struct kt_gdb **ret_gdb)
@@ -39,6 +40,11 @@ int kt_gdb_new(int fd, struct kt_gdb **ret_gdb)
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 	*ret_gdb = gdb;
 	return 0;
+}
+
+void kt_gdb_set_pid(struct kt_gdb *gdb, pid_t pid)
+{
+	gdb->pid = pid;
 }
 
 struct kt_gdb *kt_gdb_free(struct kt_gdb *gdb)
@@ -100,8 +106,7 @@ static int take_packet(struct kt_gdb *gdb)
 /* Receives more bytes, at least one unless interrupted. */
 static int read_more(struct kt_gdb *gdb, uint64_t deadline_ns)
 {
-	struct pollfd waiting = { .fd = gdb->fd, .events = POLLIN };
-	int r = kt_poll(&waiting, 1, deadline_ns);
+	int r = kt_steal_poll(gdb->fd, deadline_ns, gdb->pid);
 	ssize_t n;
 
 	if (r <= 0)

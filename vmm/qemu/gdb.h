@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "util/err.h"
 #include "vmm/registers.h"
@@ -43,6 +44,9 @@ struct kt_gdb_regs {
  * -ENOMEM; @fd stays the caller's then.
  */
 int kt_gdb_new(int fd, struct kt_gdb **ret_gdb);
+
+/* Tells which process is QEMU: deadlines move by what the host steals from it. */
+void kt_gdb_set_pid(struct kt_gdb *gdb, pid_t pid);
 
 /* Closes the socket. NULL is allowed. Returns NULL, to be stored back. */
 struct kt_gdb *kt_gdb_free(struct kt_gdb *gdb);

@@ -16,6 +16,7 @@
 #include "util/clock.h"
 #include "util/io.h"
 #include "util/process.h"
+#include "util/steal.h"
 #include "vmm/qemu/argv.h"
 #include "vmm/qemu/channels.h"
 #include "vmm/qemu/debug.h"
@@ -25,7 +26,6 @@
 #include "vmm/qemu/qmp.h"
 #include "vmm/qemu/state.h"
 #include "vmm/qemu/stop.h"
-#include "vmm/steal.h"
 
 /*
  * A machine is one QEMU child, which dies with this process. channels.c has what connects both,
@@ -180,6 +180,8 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	kt_qemu_close_far_ends(&far);
 	if (r < 0)
 		return r;
+	kt_qmp_set_pid(qemu->qmp, qemu->pid);
+	kt_gdb_set_pid(qemu->gdb, qemu->pid);
 	r = watch_all(qemu);
 	return r < 0 ? kt_err_set(reterr, r, "cannot watch a virtual machine: %m") : 0;
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +12,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
+#include "util/steal.h"
 
 #define LINE_MAX_LEN (1u << 20) /* bytes of one message */
 #define READ_LEN     16384u     /* bytes for which room is made before a read */
@@ -33,6 +33,7 @@ struct kt_qmp {
 	bool awaited;        /* that command waits for its answer */
 	json_t *answer;      /* to that command, not taken yet; owned */
 	json_t *error;       /* of the first command of kt_qmp_send() that failed; owned */
+	pid_t pid;           /* of QEMU; 0: not known */
 };
 
 int kt_qmp_new(int fd, kt_qmp_event_fn on_event, void *owner, struct kt_qmp **ret_qmp)
@@ -47,6 +48,11 @@ int kt_qmp_new(int fd, kt_qmp_event_fn on_event, void *owner, struct kt_qmp **re
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 	*ret_qmp = qmp;
 	return 0;
+}
+
+void kt_qmp_set_pid(struct kt_qmp *qmp, pid_t pid)
+{
+	qmp->pid = pid;
 }
 
 struct kt_qmp *kt_qmp_free(struct kt_qmp *qmp)
@@ -169,8 +175,7 @@ static int take_answer(struct kt_qmp *qmp, const char *command, json_t **ret_val
 /* Waits for bytes and handles them. -ETIMEDOUT, or -EPIPE when QEMU is gone. */
 static int wait_more(struct kt_qmp *qmp, uint64_t deadline_ns)
 {
-	struct pollfd waiting = { .fd = qmp->fd, .events = POLLIN };
-	int r = kt_poll(&waiting, 1, deadline_ns);
+	int r = kt_steal_poll(qmp->fd, deadline_ns, qmp->pid);
 
 	if (r == 0)
 		return -ETIMEDOUT;

@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "util/err.h"
 
@@ -21,6 +22,9 @@ typedef void (*kt_qmp_event_fn)(void *owner, const char *event, const json_t *da
  * called with @owner. Returns 0 or -ENOMEM; @fd stays the caller's then.
  */
 int kt_qmp_new(int fd, kt_qmp_event_fn on_event, void *owner, struct kt_qmp **ret_qmp);
+
+/* Tells which process is QEMU: deadlines move by what the host steals from it. */
+void kt_qmp_set_pid(struct kt_qmp *qmp, pid_t pid);
 
 /* Closes the socket. NULL is allowed. Returns NULL, to be stored back. */
 struct kt_qmp *kt_qmp_free(struct kt_qmp *qmp);

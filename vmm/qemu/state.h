@@ -7,12 +7,12 @@
 
 #include "util/buffer.h"
 #include "util/loop.h"
+#include "util/steal.h"
 #include "vmm/machine.h"
 #include "vmm/qemu/gdb.h"
 #include "vmm/qemu/qmp.h"
 #include "vmm/qemu/stale.h"
 #include "vmm/qemu/whereabouts.h"
-#include "vmm/steal.h"
 
 struct channel {
 	struct kt_source source;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "vmm/steal.h"
+#include "util/steal.h"
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/io.h"
 
 static void add(struct kt_steal *steal, pid_t tid, uint64_t waited_ns)
@@ -19,12 +22,11 @@ static void add(struct kt_steal *steal, pid_t tid, uint64_t waited_ns)
 	grown[steal->n++] = (struct kt_steal_thread){ tid, waited_ns };
 }
 
-void kt_steal_read(struct kt_steal *steal, pid_t pid)
+static void read_process(struct kt_steal *steal, pid_t pid)
 {
 	KT_FREE char *path = kt_format("/proc/%d/task", (int)pid);
 	DIR *dir = path ? opendir(path) : NULL;
 
-	*steal = KT_STEAL_NULL;
 	if (!dir)
 		return;
 	for (struct dirent *ent; (ent = readdir(dir));) {
@@ -37,6 +39,30 @@ void kt_steal_read(struct kt_steal *steal, pid_t pid)
 			add(steal, (pid_t)atoi(ent->d_name), waited);
 	}
 	(void)closedir(dir);
+}
+
+static void read_group(struct kt_steal *steal, pid_t pgid)
+{
+	DIR *dir = opendir("/proc");
+
+	if (!dir)
+		return;
+	for (struct dirent *ent; (ent = readdir(dir));) {
+		pid_t pid = (pid_t)atoi(ent->d_name);
+
+		if (pid > 0 && getpgid(pid) == pgid)
+			read_process(steal, pid);
+	}
+	(void)closedir(dir);
+}
+
+void kt_steal_read(struct kt_steal *steal, pid_t pid)
+{
+	*steal = KT_STEAL_NULL;
+	if (pid < 0)
+		read_group(steal, -pid);
+	else
+		read_process(steal, pid);
 }
 
 void kt_steal_deinit(struct kt_steal *steal)
@@ -66,4 +92,30 @@ uint64_t kt_steal_between(const struct kt_steal *before, const struct kt_steal *
 		most = KT_MAX(most, now);
 	}
 	return most;
+}
+
+uint64_t kt_steal_again(struct kt_steal *steal, pid_t pid)
+{
+	struct kt_steal now;
+	uint64_t stolen_ns;
+
+	kt_steal_read(&now, pid);
+	stolen_ns = kt_steal_between(steal, &now);
+	kt_steal_deinit(steal);
+	*steal = now;
+	return stolen_ns;
+}
+
+int kt_steal_poll(int fd, uint64_t deadline_ns, pid_t pid)
+{
+	KT_CLEANUP(kt_steal_deinit) struct kt_steal steal = KT_STEAL_NULL;
+	struct pollfd waiting = { .fd = fd, .events = POLLIN };
+	bool moves = pid > 0 && deadline_ns;
+	int r;
+
+	while ((r = kt_poll(&waiting, 1, deadline_ns)) == 0 && moves) {
+		deadline_ns += kt_steal_again(&steal, pid);
+		moves = kt_left_ns(deadline_ns);
+	}
+	return r;
 }
