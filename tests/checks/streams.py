@@ -116,7 +116,7 @@ def ktap(sample, directory):
         check(results.count("\n") == int(plan), "KTAP: the plan of steps is complete")
     done = run(sample, "--exact", "--ktap", "remove_twice")
     check(done.stdout.startswith("KTAP version 1\n") and "Summary" in done.stderr
-          and re.search("^  not ok 1 ", done.stdout, re.M),
+          and re.search("^  not ok 2 again$", done.stdout, re.M),
           "KTAP on standard output", done.stdout)
 
 
