@@ -24,6 +24,7 @@ enum kt_message {
 	KT_MSG_STDERR = KT_FRAME_TYPE('S', 'E', 'R', 'R'),           /* bytes: KT_STDIO_CHUNK_MAX */
 	KT_MSG_SCX_LOG = KT_FRAME_TYPE('S', 'L', 'O', 'G'),          /* a scheduler's output */
 	KT_MSG_SCX_DUMP = KT_FRAME_TYPE('S', 'D', 'M', 'P'),         /* the kernel's dump of it */
+	KT_MSG_TRACE = KT_FRAME_TYPE('T', 'R', 'A', 'C'),            /* text of ftrace */
 	KT_MSG_DMESG = KT_FRAME_TYPE('D', 'M', 'S', 'G'),            /* kernel log text */
 	KT_MSG_RESULT = KT_FRAME_TYPE('R', 'S', 'L', 'T'),           /* wire/result.h */
 	KT_MSG_CRASH = KT_FRAME_TYPE('C', 'R', 'S', 'H'),            /* struct kt_msg_crash */
@@ -31,7 +32,7 @@ enum kt_message {
 	KT_MSG_SETTLED = KT_FRAME_TYPE('S', 'E', 'T', 'D'),          /* empty: SETTLE is done */
 	KT_MSG_WOKE = KT_FRAME_TYPE('W', 'O', 'K', 'E'),             /* empty: WAKE is done */
 	KT_MSG_KERNEL_REQUEST = KT_FRAME_TYPE('K', 'O', 'P', 'Q'),   /* wire/kernel_op.h */
-	KT_MSG_WATCH_REQUEST = KT_FRAME_TYPE('W', 'T', 'R', 'Q'),  /* wire/watch_op.h */
+	KT_MSG_WATCH_REQUEST = KT_FRAME_TYPE('W', 'T', 'R', 'Q'),    /* wire/watch_op.h */
 	KT_MSG_SNAPSHOT_REQUEST = KT_FRAME_TYPE('S', 'N', 'R', 'Q'), /* wire/snapshot.h */
 	KT_MSG_BYE = KT_FRAME_TYPE('B', 'Y', 'E', ' '),              /* struct kt_msg_bye */
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "util/cleanup.h"
+
 /* --color overrides NO_COLOR, which overrides CLICOLOR_FORCE, which overrides isatty(). */
 static bool wants_color(const struct kt_options *options)
 {
@@ -27,10 +29,13 @@ struct kt_reporter **kt_reporters_end_link(struct kt_reporter **list)
 /* Whether a report other than the console's goes to standard output; the console's moves then. */
 static bool stdout_is_taken(const struct kt_options *options)
 {
-	return options->tap || options->command == KT_COMMAND_INSPECT ||
-	       (options->junit && !strcmp(options->junit, "-")) ||
-	       (options->html && !strcmp(options->html, "-")) ||
-	       (options->gtest_output && !strcmp(options->gtest_output, "-"));
+	const char *files[] = { options->ktap, options->json, options->junit, options->trace,
+				options->html, options->gtest_output };
+	bool taken = options->tap || options->command == KT_COMMAND_INSPECT;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(files); i++)
+		taken |= files[i] && !strcmp(files[i], "-");
+	return taken;
 }
 
 FILE *kt_reporters_text_stream(const struct kt_options *options)
@@ -38,19 +43,49 @@ FILE *kt_reporters_text_stream(const struct kt_options *options)
 	return stdout_is_taken(options) ? stderr : stdout;
 }
 
-int kt_reporters_make(const struct kt_options *options, struct kt_reporter **list)
+static bool wants_github(const struct kt_options *options)
+{
+	const char *github = getenv("GITHUB_ACTIONS");
+
+	if (options->github != KT_GITHUB_AUTO)
+		return options->github == KT_GITHUB_ON;
+	return github && !strcmp(github, "true");
+}
+
+/* The report for people, and what GitHub puts around it. */
+static int make_console(const struct kt_options *options, struct kt_reporter **ret_reporter)
 {
 	FILE *out = kt_reporters_text_stream(options);
-	int r = kt_report_console_new(out, wants_color(options), kt_reporters_end_link(list));
+	struct kt_reporter *console = NULL;
+	int r = kt_report_console_new(out, wants_color(options), &console);
+
+	if (r == 0 && wants_github(options))
+		r = kt_report_github_new(out, console, getenv("GITHUB_STEP_SUMMARY"), &console);
+	*ret_reporter = console;
+	return r;
+}
+
+int kt_reporters_make(const struct kt_options *options, struct kt_reporter **list)
+{
+	const struct {
+		const char *path; /* NULL: not wanted */
+		int (*make)(const char *path, struct kt_reporter **ret_reporter);
+	} reports[] = {
+		{ options->ktap, kt_report_ktap_new },
+		{ options->json, kt_report_json_new },
+		{ options->junit, kt_report_junit_new },
+		{ options->gtest_output, kt_report_gtest_new },
+		{ options->html, kt_report_html_new },
+		{ options->trace, kt_report_trace_new },
+	};
+	int r = make_console(options, kt_reporters_end_link(list));
 
 	if (r == 0 && options->tap)
 		r = kt_report_tap_new(stdout, kt_reporters_end_link(list));
-	if (r == 0 && options->junit)
-		r = kt_report_junit_new(options->junit, kt_reporters_end_link(list));
-	if (r == 0 && options->gtest_output)
-		r = kt_report_gtest_new(options->gtest_output, kt_reporters_end_link(list));
-	if (r == 0 && options->html)
-		r = kt_report_html_new(options->html, kt_reporters_end_link(list));
+	for (size_t i = 0; r == 0 && i < KT_ARRAY_LEN(reports); i++) {
+		if (reports[i].path)
+			r = reports[i].make(reports[i].path, kt_reporters_end_link(list));
+	}
 	return r;
 }
 

@@ -27,6 +27,7 @@
 #define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
 #define DEFAULT_CAPSULE_BYTES        (UINT64_C(256) << 20) /* of one */
 #define DEFAULT_CAPSULE_CACHE_BYTES  (UINT64_C(1) << 30)
+#define DEFAULT_SLOW_NS              UINT64_C(60000000000)
 #define DEFAULT_POOL                 2   /* machines */
 #define FIRST_OPTION                 256 /* what getopt_long(3) returns for row 0 of the table */
 
@@ -270,6 +271,9 @@ static int check_stdout(const struct kt_options *o, struct kt_err *reterr)
 	} writers[] = {
 		{ "--tap", o->tap },
 		{ "--no-capture", o->no_capture },
+		{ "--ktap", is_stdout(o->ktap) },
+		{ "--json", is_stdout(o->json) },
+		{ "--trace -", is_stdout(o->trace) },
 		{ "--junit -", is_stdout(o->junit) },
 		{ "--html -", is_stdout(o->html) },
 		{ "--gtest_output=xml:-", is_stdout(o->gtest_output) },
@@ -324,6 +328,8 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL,
 				  "--depth and --pointers go with the commands 'inspect', 'open' "
 				  "and 'shell'");
+	if (o->trace_sched && !o->output_dir)
+		return kt_err_set(reterr, -EINVAL, "--trace-sched goes with -o DIR");
 	if (o->explore && (o->stress_count_given || o->stress_duration_ns))
 		return kt_err_set(reterr, -EINVAL,
 				  "--explore is a stress run with seeds; it does not go with "
@@ -370,6 +376,7 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 		.stress_count = 1,
 		.turn_insns = KT_TURN_INSNS,
 		.pct_depth = KT_PCT_DEPTH,
+		.slow_ns = DEFAULT_SLOW_NS,
 		.seed = random_seed(),
 		.status_level = KT_STATUS_PASS,
 	};

@@ -116,6 +116,21 @@ enum kt_no_tests_choice {
 	KT_NO_TESTS_PASS, /* exit status 0 */
 };
 
+/* How a run tells how far it is. */
+enum kt_progress_choice {
+	KT_PROGRESS_AUTO,    /* BAR, if TERM tells that the terminal can move its cursor */
+	KT_PROGRESS_BAR,     /* at the bottom of the terminal, if standard error is one */
+	KT_PROGRESS_COUNTER, /* a number before each test */
+	KT_PROGRESS_NONE,
+};
+
+/* Whether the console report is one for GitHub Actions. AUTO: GITHUB_ACTIONS decides. */
+enum kt_github_choice {
+	KT_GITHUB_AUTO,
+	KT_GITHUB_ON,
+	KT_GITHUB_OFF,
+};
+
 /* A growing vector of borrowed strings. */
 struct kt_strings {
 	const char **at; /* owned; NULL while @n is 0 */
@@ -185,6 +200,7 @@ struct kt_options {
 	unsigned int pct_depth;  /* 1..KT_TURNS_DEPTH_MAX; default 3 */
 	unsigned int pct_length; /* of a run, in instructions; 0: the seed guesses it */
 	unsigned int mips; /* of each busy vCPU in virtual time, 1..1000; 0: as the test says */
+	uint64_t slow_ns;  /* after which a test is called slow; default 60 s */
 	bool shuffle;      /* random order */
 	uint64_t seed;     /* of all random numbers; default: a random one */
 	bool seed_given;   /* then it is that of each round, unless explore */
@@ -200,12 +216,18 @@ struct kt_options {
 	/* reporting */
 	enum kt_status_level status_level; /* default: PASS */
 	enum kt_color_choice color;        /* default: AUTO */
+	enum kt_progress_choice show_progress; /* default: AUTO */
+	enum kt_github_choice github;      /* default: AUTO */
 	bool verbose;                      /* details of tests that pass, too */
 	bool tap;                          /* TAP on standard output */
 	bool meson; /* the exit status tells whether the plan is complete, not the verdicts */
 	const char *junit;               /* file; "-": standard output */
+	const char *ktap;                /* likewise, KTAP */
+	const char *json;                /* likewise, a line for each event */
 	const char *html;                /* likewise */
+	const char *trace;               /* likewise */
 	const char *gtest_output;        /* likewise, without the "xml:" before it */
+	bool trace_sched;                /* the guest traces its scheduler; goes with output_dir */
 	const char *output_dir;          /* -o: directory of the sidecar files */
 	enum kt_list_format list_format; /* default: TERSE */
 

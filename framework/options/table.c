@@ -114,6 +114,24 @@ static int set_value(const struct kt_option *option, struct kt_options *options,
 	return 0;
 }
 
+/* Taken and not heeded: what runners made for libtest or GoogleTest pass. */
+static int ignore(const struct kt_option *option, struct kt_options *options, const char *text,
+		  struct kt_err *reterr)
+{
+	(void)option;
+	(void)options;
+	(void)text;
+	(void)reterr;
+	return 0;
+}
+
+/* A report that goes to standard output if no file is named. */
+static int set_stream(const struct kt_option *option, struct kt_options *options, const char *text,
+		      struct kt_err *reterr)
+{
+	return set_text(option, options, text ?: "-", reterr);
+}
+
 /* ---- values of one option -------------------------------------------------------------------- */
 
 static int set_template(const struct kt_option *option, struct kt_options *o, const char *text,
@@ -325,6 +343,21 @@ const char *kt_turns_policy_name(enum kt_turns_policy policy)
 	return policy_words[policy].name;
 }
 
+static const struct kt_word progress_words[] = {
+	{ "auto", KT_PROGRESS_AUTO },
+	{ "bar", KT_PROGRESS_BAR },
+	{ "counter", KT_PROGRESS_COUNTER },
+	{ "none", KT_PROGRESS_NONE },
+	{ 0 },
+};
+
+static const struct kt_word github_words[] = {
+	{ "auto", KT_GITHUB_AUTO },
+	{ "on", KT_GITHUB_ON },
+	{ "off", KT_GITHUB_OFF },
+	{ 0 },
+};
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 #define MEMBER(name)        .member = offsetof(struct kt_options, name)
@@ -463,6 +496,13 @@ static const struct kt_option table[] = {
 	  .argument = "LEVEL",
 	  .help = "what is told of tests as they end: none, fail, retry, slow, leak, pass "
 		  "(default), skip, all" },
+	{ "slow", REPORTING, .is_variable = true, TIME(slow_ns),
+	  .help = "a test that takes longer is named while it runs (default 60s)" },
+	{ "show-progress", REPORTING, .is_variable = true, WORD(progress_words, show_progress),
+	  .help = "a bar on a terminal (default), or a number before each test" },
+	{ "github", REPORTING, .is_variable = true, WORD(github_words, github),
+	  .help = "groups, annotations and a summary for GitHub Actions (default auto: where "
+		  "GITHUB_ACTIONS=true)" },
 	{ "color", REPORTING, .is_variable = true, WORD(color_words, color),
 	  .help = "auto: on a terminal, as NO_COLOR and CLICOLOR_FORCE say" },
 	{ "verbose", 'v', REPORTING, FLAG(verbose),
@@ -470,12 +510,20 @@ static const struct kt_option table[] = {
 		  "that are the same" },
 	{ "tap", REPORTING, FLAG(tap),
 	  .help = "TAP on standard output" },
+	{ "ktap", REPORTING, .may_lack = true, OWN("FILE", set_stream), MEMBER(ktap),
+	  .help = "KTAP with the steps of tests, on standard output without FILE" },
+	{ "json", REPORTING, .may_lack = true, OWN("FILE", set_stream), MEMBER(json),
+	  .help = "a line of JSON for each event, likewise (docs/results.md)" },
 	{ "meson", REPORTING, .apply = set_meson, MEMBER(meson),
 	  .help = "TAP for meson test: exit status 0 once the plan is complete" },
 	{ "junit", REPORTING, TEXT("FILE", junit),
 	  .help = "JUnit XML" },
 	{ "html", REPORTING, TEXT("FILE", html),
 	  .help = "a page about the failures; compare: about the comparison" },
+	{ "trace", REPORTING, TEXT("FILE", trace),
+	  .help = "the time line of the run, for ui.perfetto.dev" },
+	{ "trace-sched", REPORTING, FLAG(trace_sched),
+	  .help = "with -o: the guest's own trace of its scheduler, of each test" },
 	{ "output-dir", 'o', REPORTING, .is_variable = true, TEXT("DIR", output_dir),
 	  .help = "a JSON file for each test" },
 	{ "gtest_output", REPORTING, OWN("xml:FILE", set_gtest_output),
@@ -525,8 +573,18 @@ static const struct kt_option table[] = {
 	/* The spelling of Rust's libtest, what its runners pass, and GoogleTest's options. */
 	{ "nocapture", HIDDEN, FLAG(no_capture) },
 	{ "ignored", HIDDEN, .apply = set_value, .value = KT_IGNORED_ONLY, MEMBER(ignored) },
+	{ "include-ignored", HIDDEN, .apply = ignore },
+	{ "show-output", HIDDEN, FLAG(verbose) },
 	{ "gtest_list_tests", HIDDEN, .apply = list_for_gtest, .value = KT_COMMAND_LIST },
 	{ "gtest_filter", HIDDEN, TEXT("PATTERNS", gtest_filter) },
+	{ "gtest_repeat", HIDDEN, OWN("N", set_stress_count), GIVEN(stress_count_given) },
+	{ "gtest_random_seed", HIDDEN, OWN("N", set_seed), GIVEN(seed_given) },
+	{ "gtest_shuffle", HIDDEN, FLAG(shuffle) },
+	{ "gtest_color", HIDDEN, OWN("COLOR", ignore) },
+	{ "gtest_brief", HIDDEN, OWN("N", ignore) },
+	{ "gtest_print_time", HIDDEN, OWN("N", ignore) },
+	{ "gtest_catch_exceptions", HIDDEN, OWN("N", ignore) },
+	{ "gtest_also_run_disabled_tests", HIDDEN, .apply = ignore },
 };
 /* clang-format on */
 

@@ -36,6 +36,7 @@ int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, stru
 	       kt_capture_init(&outcome->dmesg, "ktest-dmesg", reterr) ?:
 	       kt_capture_init(&outcome->scx_log, "ktest-scheduler", reterr) ?:
 	       kt_capture_init(&outcome->scx_dump, "ktest-dump", reterr) ?:
+	       kt_capture_init(&outcome->trace, "ktest-trace", reterr) ?:
 	       kt_capture_init(&outcome->host, "ktest-host", reterr) ?:
 	       kt_snapshots_init(&outcome->snapshots, reterr);
 }
@@ -51,6 +52,7 @@ void kt_outcome_deinit(struct kt_outcome *outcome)
 	kt_capture_deinit(&outcome->dmesg);
 	kt_capture_deinit(&outcome->scx_log);
 	kt_capture_deinit(&outcome->scx_dump);
+	kt_capture_deinit(&outcome->trace);
 	kt_capture_deinit(&outcome->host);
 	kt_snapshots_deinit(&outcome->snapshots);
 	free(kt_steal(outcome->capsule));

@@ -33,12 +33,15 @@ struct kt_outcome {
 	const struct kt_kernel *kernel; /* of the machine; borrowed */
 	unsigned int iteration;         /* of --stress-count, from 1 */
 	unsigned int attempt;           /* of --retries, from 1 */
+	unsigned int slot;              /* from 0; no two attempts have one at the same time */
+	uint64_t began_ns;              /* CLOCK_MONOTONIC; 0: no machine was begun for it */
 	uint64_t seed;                  /* for --seed: a run with it repeats this attempt */
 	uint64_t template_ram;          /* ram_hash of the machine's template; 0: it was booted */
 	bool template_is_own;           /* the template is that of any run with the seed */
 	unsigned int mips;              /* of the machine in virtual time; 0: it had real time */
 	struct kt_result result;
 	uint64_t phase_ns[KT_N_PHASES]; /* time spent in each phase */
+	uint64_t phase_began_ns[KT_N_PHASES]; /* CLOCK_MONOTONIC; 0: it was not begun */
 	uint64_t total_ns;              /* from start to end of the attempt, without READY */
 	/* From the moment at which the runner wants the machine to the first instruction. */
 	uint64_t begin_ns;             /* 0: the test has not begun */
@@ -49,6 +52,7 @@ struct kt_outcome {
 	struct kt_capture scx_log;     /* what its schedulers have printed */
 	struct kt_capture scx_dump;    /* what the kernel has dumped about them */
 	json_t *machine; /* what its machine has counted, as kt_machine_figures(); NULL: nothing */
+	struct kt_capture trace;       /* of the guest, with --trace-sched: text of ftrace */
 	json_t *freeze; /* hits of watches, what is known of schedulers; NULL: none was watched */
 	struct kt_capture host;        /* what the session process has printed, from .post_vm too */
 	struct kt_snapshots snapshots; /* of its machine, that it has asked for */
@@ -70,6 +74,7 @@ struct kt_outcome {
 		.dmesg = KT_CAPTURE_NULL,                                                          \
 		.scx_log = KT_CAPTURE_NULL,                                                        \
 		.scx_dump = KT_CAPTURE_NULL,                                                       \
+		.trace = KT_CAPTURE_NULL,                                                          \
 		.host = KT_CAPTURE_NULL,                                                           \
 		.snapshots = KT_SNAPSHOTS_NULL,                                                    \
 	})

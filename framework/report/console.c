@@ -18,11 +18,17 @@
 
 #define CONSOLE_LINES 20u  /* last lines of the guest's console that are shown */
 #define OUTPUT_LINES  200u /* last lines of every other capture */
+#define FAILURES_MAX  100u /* that the summary repeats */
 
 struct console {
 	struct kt_reporter reporter;
 	FILE *out;
 	bool color;
+	unsigned int n_ended;  /* tests, for --show-progress counter */
+	unsigned int n_failed; /* of them, all that the summary repeats or counts */
+	char *failed;          /* their headings; belongs to @list until console_free() */
+	size_t failed_len;
+	FILE *list; /* a memory stream into @failed */
 };
 
 /* How a verdict is shown, and the lowest --status-level at which it is. */
@@ -204,7 +210,7 @@ static void put_measures(const struct console *console, const struct kt_outcome 
  * "PASS" for a test with one attempt; with several, "TRY 2 FAIL" for each that did not pass, and
  * "FLAKY 2/3" for the one that passed.
  */
-static void put_label(const struct console *console, const struct kt_outcome *outcome,
+static void put_label(const struct console *console, FILE *out, const struct kt_outcome *outcome,
 		      bool is_attempt)
 {
 	enum kt_verdict verdict = outcome->result.verdict;
@@ -222,26 +228,81 @@ static void put_label(const struct console *console, const struct kt_outcome *ou
 			       kt_override_retries(info->overrides, outcome->test,
 						   info->options->retries) +
 				       1);
-	(void)fprintf(console->out, "%s%12s%s", paint(console, color), label,
-		      paint(console, "\033[0m"));
+	(void)fprintf(out, "%s%12s%s", paint(console, color), label, paint(console, "\033[0m"));
 }
 
-static void put_heading(const struct console *console, const struct kt_outcome *outcome,
+/* Which of its runs an attempt is of, where a test has several. */
+static void put_run(const struct console *console, FILE *out, const struct kt_outcome *outcome)
+{
+	unsigned int n = console->reporter.info->options->stress_count;
+
+	if (n > 1)
+		(void)fprintf(out, " (run %u of %u)", outcome->iteration, n);
+	else if (!n)
+		(void)fprintf(out, " (run %u)", outcome->iteration);
+}
+
+static void put_heading(const struct console *console, FILE *out, const struct kt_outcome *outcome,
 			bool is_attempt)
 {
-	const struct kt_options *options = console->reporter.info->options;
-
-	put_label(console, outcome, is_attempt);
-	(void)fprintf(console->out, " [%8.3fs] %s", (double)outcome->total_ns / KT_NSEC_PER_SEC,
+	put_label(console, out, outcome, is_attempt);
+	(void)fprintf(out, " [%8.3fs] %s", (double)outcome->total_ns / KT_NSEC_PER_SEC,
 		      outcome->name);
-	if (options->stress_count > 1)
-		(void)fprintf(console->out, " (run %u of %u)", outcome->iteration,
-			      options->stress_count);
-	else if (!options->stress_count)
-		(void)fprintf(console->out, " (run %u)", outcome->iteration);
+	put_run(console, out, outcome);
 	if (outcome->result.verdict == KT_VERDICT_SKIP)
-		(void)fprintf(console->out, ": %s", outcome->result.reason ?: "no reason given");
-	(void)fputc('\n', console->out);
+		(void)fprintf(out, ": %s", outcome->result.reason ?: "no reason given");
+	(void)fputc('\n', out);
+}
+
+/* "(3/40) " before a heading, with --show-progress counter. */
+static void put_counter(const struct console *console)
+{
+	const struct kt_run_info *info = console->reporter.info;
+
+	if (info->options->show_progress != KT_PROGRESS_COUNTER)
+		return;
+	if (info->n_attempts)
+		(void)fprintf(console->out, "(%u/%u) ", console->n_ended, info->n_attempts);
+	else
+		(void)fprintf(console->out, "(%u) ", console->n_ended);
+}
+
+/* The heading of a failure is shown again at the end. */
+static void keep_failure(struct console *console, const struct kt_outcome *outcome)
+{
+	if (!kt_outcome_is_failure(outcome) || console->n_failed++ >= FAILURES_MAX)
+		return;
+	if (!console->list)
+		console->list = open_memstream(&console->failed, &console->failed_len);
+	if (console->list)
+		put_heading(console, console->list, outcome, false);
+}
+
+/* The phase that has begun last. */
+static const char *phase_of(const struct kt_outcome *outcome)
+{
+	int last = 0;
+
+	for (int i = 1; i < KT_N_PHASES; i++) {
+		if (outcome->phase_began_ns[i] > outcome->phase_began_ns[last])
+			last = i;
+	}
+	return kt_phase_name((enum kt_phase)last);
+}
+
+static int console_slow(struct kt_reporter *reporter, const struct kt_outcome *outcome,
+			uint64_t elapsed_ns)
+{
+	struct console *console = (struct console *)reporter;
+
+	if (reporter->info->options->status_level < KT_STATUS_SLOW)
+		return 0;
+	(void)fprintf(console->out, "%s%12s%s [>%7.3fs] %s", paint(console, "\033[1;33m"), "SLOW",
+		      paint(console, "\033[0m"), (double)elapsed_ns / KT_NSEC_PER_SEC,
+		      outcome->name);
+	put_run(console, console->out, outcome);
+	(void)fprintf(console->out, ": %s\n", phase_of(outcome));
+	return kt_report_flush(console->out);
 }
 
 /* An attempt that another attempt follows. */
@@ -251,7 +312,7 @@ static int console_retry(struct kt_reporter *reporter, const struct kt_outcome *
 
 	if (reporter->info->options->status_level < KT_STATUS_RETRY)
 		return 0;
-	put_heading(console, outcome, true);
+	put_heading(console, console->out, outcome, true);
 	put_details(console, outcome);
 	return kt_report_flush(console->out);
 }
@@ -264,11 +325,14 @@ static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome
 	bool skipped = verdict == KT_VERDICT_SKIP;
 	enum kt_status_level level = looks[verdict].level;
 
+	console->n_ended++;
+	keep_failure(console, outcome);
 	if (outcome->previous) /* where the earlier attempts are shown, the last one is too */
 		level = KT_MIN(level, KT_STATUS_RETRY);
 	if (level > options->status_level)
 		return 0;
-	put_heading(console, outcome, false);
+	put_counter(console);
+	put_heading(console, console->out, outcome, false);
 	if (!skipped && verdict != KT_VERDICT_PASS)
 		put_details(console, outcome);
 	else if (!skipped && options->verbose)
@@ -278,6 +342,17 @@ static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome
 	if (!skipped && options->verbose)
 		put_measures(console, outcome);
 	return kt_report_flush(console->out);
+}
+
+/* A line for each failure of a run of several tests: it may be far above. */
+static void put_failed(const struct console *console, const struct kt_counts *counts)
+{
+	if (counts->total < 2 || !console->list || fflush(console->list) ||
+	    console->reporter.info->options->status_level < KT_STATUS_FAIL)
+		return;
+	(void)fputs(console->failed, console->out);
+	if (console->n_failed > FAILURES_MAX)
+		(void)fprintf(console->out, "%12s %u more\n", "", console->n_failed - FAILURES_MAX);
 }
 
 static int console_end(struct kt_reporter *reporter, const struct kt_counts *counts,
@@ -312,17 +387,23 @@ static int console_end(struct kt_reporter *reporter, const struct kt_counts *cou
 	if (counts->interrupted)
 		(void)fputs("; interrupted", console->out);
 	(void)fputc('\n', console->out);
+	put_failed(console, counts);
 	r = kt_report_flush(console->out);
 	return r < 0 ? kt_err_set(reterr, r, "standard output: %m") : 0;
 }
 
 static void console_free(struct kt_reporter *reporter)
 {
-	free(reporter);
+	struct console *console = (struct console *)reporter;
+
+	kt_fclosep(&console->list);
+	free(console->failed);
+	free(console);
 }
 
 static const struct kt_reporter_ops console_ops = {
 	.begin = console_begin,
+	.slow = console_slow,
 	.outcome = console_outcome,
 	.retry = console_retry,
 	.end = console_end,

@@ -8,6 +8,7 @@
 #include "framework/report/failure.h"
 #include "framework/report/file.h"
 #include "framework/report/report.h"
+#include "framework/report/timeline.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "vmm/snapshot/story.h"
@@ -41,6 +42,7 @@ struct html {
 	char *sections;  /* belongs to @out until html_free() */
 	size_t sections_len;
 	FILE *out;           /* a memory stream into @sections */
+	struct kt_timeline timeline;
 	unsigned int n_left; /* failures for which there was no room */
 	unsigned int n_unseen; /* tests for which there was no room */
 };
@@ -390,7 +392,8 @@ static int html_begin(struct kt_reporter *reporter, const struct kt_run_info *in
 	html->out = open_memstream(&html->sections, &html->sections_len);
 	for (int i = 0; i < 2; i++)
 		html->tables[i] = open_memstream(&html->rows[i], &html->rows_len[i]);
-	if (!html->out || !html->tables[0] || !html->tables[1])
+	if (kt_timeline_init(&html->timeline) < 0 || !html->out || !html->tables[0] ||
+	    !html->tables[1])
 		return kt_err_oom(reterr);
 	return kt_report_file_open(html->path, &html->file, reterr);
 }
@@ -419,6 +422,7 @@ static int html_outcome(struct kt_reporter *reporter, const struct kt_outcome *o
 	struct html *html = (struct html *)reporter;
 	const struct kt_outcome *failed = kt_report_failed_attempt(outcome);
 
+	kt_timeline_add(&html->timeline, outcome);
 	put_test(html, outcome);
 	if (!failed)
 		return 0;
@@ -427,6 +431,12 @@ static int html_outcome(struct kt_reporter *reporter, const struct kt_outcome *o
 	else
 		put_failure(html->out, reporter->info, failed);
 	return ferror(html->out) ? -ENOMEM : 0;
+}
+
+static int html_retry(struct kt_reporter *reporter, const struct kt_outcome *outcome)
+{
+	kt_timeline_add(&((struct html *)reporter)->timeline, outcome);
+	return 0;
 }
 
 static const char HEAD[] =
@@ -440,6 +450,10 @@ static const char HEAD[] =
 	"th,td{border:1px solid #bbb;padding:.2em .5em;text-align:left;vertical-align:top;"
 	"font-size:13px}summary{cursor:pointer;margin:.4em 0}section{border-top:2px solid #888;"
 	"margin-top:2em}.rerun{user-select:all}td.pass{color:#070}td.fail,td.error{color:#b00}"
+	".line{position:relative;background:#f4f4f4}.line i{position:absolute;height:16px;"
+	"overflow:hidden;white-space:nowrap;font:11px/16px sans-serif;background:#fc6;"
+	"box-shadow:inset 1px 0 #fff}.line .pass{background:#9d9}.line .skip{background:#ccc}"
+	".line .fail,.line .error{background:#f99}"
 	"</style></head>\n<body>\n";
 
 /* The filter begins with what follows a '#' in the address. page.py checks the hash above. */
@@ -481,6 +495,7 @@ static void put_page(const struct html *html, FILE *out, const struct kt_counts 
 	put_text(out, info->host->accel_text);
 	(void)fprintf(out, ", %s time, seed %" PRIu64 ", %.1f s</p>\n", kt_time_name(info->time),
 		      info->options->seed, (double)counts->elapsed_ns / KT_NSEC_PER_SEC);
+	kt_timeline_put(&html->timeline, out, counts->elapsed_ns);
 	put_list(html, out);
 	(void)fputs(html->sections_len ? html->sections : "<p>Nothing failed.</p>\n", out);
 	if (html->n_left)
@@ -517,6 +532,7 @@ static void html_free(struct kt_reporter *reporter)
 		free(html->rows[i]);
 	}
 	free(html->sections);
+	kt_timeline_deinit(&html->timeline);
 	html->file = kt_report_file_free(html->file);
 	free(html);
 }
@@ -524,6 +540,7 @@ static void html_free(struct kt_reporter *reporter)
 static const struct kt_reporter_ops html_ops = {
 	.begin = html_begin,
 	.outcome = html_outcome,
+	.retry = html_retry,
 	.end = html_end,
 	.free = html_free,
 };

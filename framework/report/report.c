@@ -31,6 +31,31 @@ int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info
 	return r;
 }
 
+int kt_reporters_start(struct kt_reporter *first, const struct kt_outcome *outcome)
+{
+	int r = 0;
+
+	for (struct kt_reporter *at = first; at; at = at->next) {
+		int r2 = at->ops->start ? at->ops->start(at, outcome) : 0;
+
+		r = r ?: r2;
+	}
+	return r;
+}
+
+int kt_reporters_slow(struct kt_reporter *first, const struct kt_outcome *outcome,
+		      uint64_t elapsed_ns)
+{
+	int r = 0;
+
+	for (struct kt_reporter *at = first; at; at = at->next) {
+		int r2 = at->ops->slow ? at->ops->slow(at, outcome, elapsed_ns) : 0;
+
+		r = r ?: r2;
+	}
+	return r;
+}
+
 int kt_reporters_outcome(struct kt_reporter *first, const struct kt_outcome *outcome)
 {
 	int r = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Reports: what a run tells its user, in several forms at once. Each form (console text, TAP, JUnit
- * and GoogleTest XML, a page of HTML, JSON files for each test) is written by a reporter in a file
- * of its own.
+ * Reports: what a run tells its user, in several forms at once. Each form (console text,
+ * TAP, JUnit and GoogleTest XML, a page of HTML, JSON of the run or of each test, ...) is written
+ * by a reporter in a file of its own.
  *
  * A report is not an outcome. An outcome (framework/outcome/outcome.h) is the data about one
  * attempt; reporters read outcomes, never change them, and decide nothing about verdicts.
@@ -58,6 +58,17 @@ struct kt_reporter_ops {
 	/* Called once, before the first test. */
 	int (*begin)(struct kt_reporter *reporter, const struct kt_run_info *info,
 		     struct kt_err *reterr);
+	/*
+	 * Called when the test of an attempt begins, of which only what the runner has decided is
+	 * known. A test that ends without a machine has not begun. NULL: the form does not show it.
+	 */
+	int (*start)(struct kt_reporter *reporter, const struct kt_outcome *outcome);
+	/*
+	 * Called each time that an attempt that runs has taken --slow more; @elapsed_ns in all.
+	 * NULL: the form does not show it.
+	 */
+	int (*slow)(struct kt_reporter *reporter, const struct kt_outcome *outcome,
+		    uint64_t elapsed_ns);
 	/* Called with the last attempt of each test; the earlier ones follow in ->previous. */
 	int (*outcome)(struct kt_reporter *reporter, const struct kt_outcome *outcome);
 	/* Called with each attempt that another one follows. NULL: the form does not show them. */
@@ -82,8 +93,20 @@ struct kt_reporter {
  */
 int kt_report_console_new(FILE *out, bool color, struct kt_reporter **ret_reporter);
 
+/*
+ * What GitHub Actions shows of a run, on @out: the text of @console, which is taken over, with
+ * groups and annotations, and a table appended to the file @summary_path, which is borrowed; NULL
+ * or empty: none.
+ */
+int kt_report_github_new(FILE *out, struct kt_reporter *console, const char *summary_path,
+			 struct kt_reporter **ret_reporter);
+
 /* Flat TAP version 13, written to @out as tests end. */
 int kt_report_tap_new(FILE *out, struct kt_reporter **ret_reporter);
+
+/* Written to the file @path as tests end: KTAP version 1, and a line of JSON for each event. */
+int kt_report_ktap_new(const char *path, struct kt_reporter **ret_reporter);
+int kt_report_json_new(const char *path, struct kt_reporter **ret_reporter);
 
 /* XML, written to the file @path at the end of the run. "-" is standard output. */
 int kt_report_junit_new(const char *path, struct kt_reporter **ret_reporter);
@@ -91,6 +114,9 @@ int kt_report_gtest_new(const char *path, struct kt_reporter **ret_reporter);
 
 /* A page of HTML about the failures, written to the file @path at the end of the run. */
 int kt_report_html_new(const char *path, struct kt_reporter **ret_reporter);
+
+/* The time line of the run in Chrome's trace format, written to the file @path at its end. */
+int kt_report_trace_new(const char *path, struct kt_reporter **ret_reporter);
 
 /* A file DIR/TEST.json for each test, written when the test ends (docs/results.md). */
 int kt_report_sidecar_new(const char *dir, struct kt_reporter **ret_reporter);
@@ -109,6 +135,9 @@ int kt_report_shard_new(const char *dir, const struct kt_shard_head *head,
  */
 int kt_reporters_begin(struct kt_reporter *first, const struct kt_run_info *info,
 		       struct kt_err *reterr);
+int kt_reporters_start(struct kt_reporter *first, const struct kt_outcome *outcome);
+int kt_reporters_slow(struct kt_reporter *first, const struct kt_outcome *outcome,
+		      uint64_t elapsed_ns);
 int kt_reporters_outcome(struct kt_reporter *first, const struct kt_outcome *outcome);
 int kt_reporters_retry(struct kt_reporter *first, const struct kt_outcome *outcome);
 int kt_reporters_end(struct kt_reporter *first, const struct kt_counts *counts,

@@ -252,6 +252,7 @@ static int write_all(struct sidecar *sidecar, const struct kt_outcome *outcome)
 	return write_outcome(sidecar, outcome) ?: write_output(sidecar, outcome)
 		       ?: write_capture(sidecar, outcome, &outcome->scx_log, "scheduler.log", true)
 		       ?: write_capture(sidecar, outcome, &outcome->scx_dump, "dump", true)
+		       ?: write_capture(sidecar, outcome, &outcome->trace, "sched.trace", true)
 		       ?: write_snapshots(sidecar, outcome) ?: write_failure(sidecar, outcome);
 }
 

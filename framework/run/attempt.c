@@ -40,6 +40,48 @@ static int attempt_entry(struct kt_job *job, int report_fd, int go_fd)
 	return kt_session_main(&session);
 }
 
+/* A run that was stopped and waits for its share has not got its clock right yet. */
+static void on_slow(void *data)
+{
+	struct kt_run_job *attempt = data;
+	struct kt_run *run = attempt->run;
+
+	kt_timer_arm(run->loop, &attempt->slow, kt_now_ns() + run->options->slow_ns);
+	if (run->suspended)
+		return;
+	kt_progress_clear(&run->progress);
+	kt_run_note_fault(run, kt_reporters_slow(run->reporters, &attempt->job.outcome,
+						 kt_now_ns() - attempt->told_ns));
+}
+
+/* Once for each attempt: one that dies before its turn is told when it has ended. */
+static void tell_start(struct kt_run_job *attempt)
+{
+	struct kt_run *run = attempt->run;
+
+	if (attempt->told_ns)
+		return;
+	attempt->told_ns = kt_now_ns();
+	attempt->slow = (struct kt_timer){ .fn = on_slow, .data = attempt };
+	kt_timer_arm(run->loop, &attempt->slow, attempt->told_ns + run->options->slow_ns);
+	kt_run_note_fault(run, kt_reporters_start(run->reporters, &attempt->job.outcome));
+}
+
+/* The lowest number that no other attempt has now. */
+static unsigned int free_slot(const struct kt_run *run, const struct kt_run_job *attempt)
+{
+	unsigned int slot = 0;
+
+	for (const struct kt_run_job *at = run->jobs; at;) {
+		bool taken = at != attempt && at->kind == KT_RUN_JOB_ATTEMPT &&
+			     at->job.outcome.slot == slot;
+
+		slot += taken;
+		at = taken ? run->jobs : at->next;
+	}
+	return slot;
+}
+
 static void give_vcpus(struct kt_run_job *attempt)
 {
 	struct kt_run *run = attempt->run;
@@ -112,7 +154,12 @@ static void on_ended(struct kt_job *job)
 
 	if (attempt->is_discarded) {
 		kt_queue_push_front(&run->queue, kt_steal(attempt->item));
-	} else if (!retry(attempt)) {
+		kt_run_job_free(attempt);
+		run->schedule(run);
+		return;
+	}
+	tell_start(attempt);
+	if (!retry(attempt)) {
 		if (run->timed_out && job->outcome.result.verdict == KT_VERDICT_ERROR)
 			kt_result_set_reason(&job->outcome.result, "stopped by --global-timeout");
 		job->outcome.previous = attempt->item->previous; /* borrowed for the report */
@@ -169,6 +216,7 @@ void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share 
 	attempt->share = share;
 	attempt->is_warm = warm;
 	outcome = &attempt->job.outcome;
+	outcome->slot = free_slot(run, attempt);
 	outcome->iteration = item->iteration;
 	outcome->attempt = item->attempt;
 	if (item->group->state == KT_GROUP_READY) {
@@ -184,4 +232,12 @@ void kt_attempt_start(struct kt_run *run, struct kt_item *item, struct kt_share 
 		return;
 	}
 	kt_job_watch(&attempt->job, start_limit_ns(run, item));
+	if (!warm)
+		tell_start(attempt);
+}
+
+void kt_attempt_go(struct kt_run_job *attempt)
+{
+	kt_job_go(&attempt->job);
+	tell_start(attempt);
 }

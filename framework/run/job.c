@@ -43,6 +43,7 @@ int kt_job_init(struct kt_job *job, struct kt_loop *loop, const struct kt_job_ev
 		.in = KT_BUFFER_NULL,
 	};
 	r = kt_outcome_init(&job->outcome, test, reterr);
+	job->outcome.began_ns = job->began_ns;
 	job->outcome.name = name;
 	job->outcome.kernel = kernel;
 	return r;
@@ -149,6 +150,7 @@ static void set_phase(struct kt_job *job, const char *name)
 		if (!strcmp(name, kt_phase_name((enum kt_phase)i)))
 			job->phase = (enum kt_phase)i;
 	}
+	job->outcome.phase_began_ns[job->phase] = kt_now_ns();
 	job->step = -1;
 	if (job->events->phase)
 		job->events->phase(job);

@@ -34,7 +34,7 @@ bool kt_pool_hand_out(struct kt_run *run)
 					&at->share))
 			return false;
 		at->is_warm = false;
-		kt_job_go(&at->job);
+		kt_attempt_go(at);
 	}
 	return true;
 }

@@ -13,12 +13,20 @@
 #define LINES_MAX 8u  /* tests that are shown; "..." stands for the others */
 #define BAR_WIDTH 24u /* characters */
 
-void kt_progress_init(struct kt_progress *progress, unsigned int total)
+static bool has_cursor(void)
 {
 	const char *terminal = getenv("TERM");
 
+	return terminal && *terminal && strcmp(terminal, "dumb") != 0;
+}
+
+void kt_progress_init(struct kt_progress *progress, enum kt_progress_choice choice,
+		      unsigned int total)
+{
+	bool wanted = choice == KT_PROGRESS_BAR || (choice == KT_PROGRESS_AUTO && has_cursor());
+
 	*progress = (struct kt_progress){
-		.enabled = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb"),
+		.enabled = wanted && isatty(STDERR_FILENO),
 		.total = total,
 	};
 }
@@ -63,6 +71,17 @@ static void put_bar(struct kt_progress *progress, size_t n_running, unsigned int
 	put_line(progress, text, columns);
 }
 
+/* "NAME  PHASE step N  SECONDS s" */
+static void format_line(char *text, size_t room, const struct kt_progress_line *line)
+{
+	char step[24] = "";
+
+	if (line->step >= 0)
+		(void)snprintf(step, sizeof(step), " step %d", line->step);
+	(void)snprintf(text, room, "%s  %s%s  %.1f s", line->name, line->phase, step,
+		       (double)(kt_now_ns() - line->began_ns) / KT_NSEC_PER_SEC);
+}
+
 /* The whole block is drawn anew each time; ten times a second that costs nothing to speak of. */
 void kt_progress_draw(struct kt_progress *progress, const struct kt_progress_line *lines, size_t n)
 {
@@ -74,16 +93,29 @@ void kt_progress_draw(struct kt_progress *progress, const struct kt_progress_lin
 	kt_progress_clear(progress);
 	put_bar(progress, n, columns);
 	for (size_t i = 0; i < KT_MIN(n, (size_t)LINES_MAX); i++) {
-		char text[512], step[24] = "";
+		char text[512] = "             ";
+		size_t indent = strlen(text);
 
-		if (lines[i].step >= 0)
-			(void)snprintf(step, sizeof(step), " step %d", lines[i].step);
-		(void)snprintf(text, sizeof(text), "             %s  %s%s  %.1f s", lines[i].name,
-			       lines[i].phase, step,
-			       (double)(kt_now_ns() - lines[i].began_ns) / KT_NSEC_PER_SEC);
+		format_line(text + indent, sizeof(text) - indent, &lines[i]);
 		put_line(progress, text, columns);
 	}
 	if (n > LINES_MAX)
 		put_line(progress, "             ...", columns);
+	(void)fflush(stderr);
+}
+
+void kt_progress_tell(struct kt_progress *progress, const struct kt_progress_line *lines, size_t n)
+{
+	kt_progress_clear(progress);
+	(void)fprintf(stderr, "%12s %zu now, %u ended", "Running", n, progress->done);
+	if (progress->total)
+		(void)fprintf(stderr, " of %u", progress->total);
+	(void)fprintf(stderr, ", %u failed\n", progress->failed);
+	for (size_t i = 0; i < n; i++) {
+		char text[512];
+
+		format_line(text, sizeof(text), &lines[i]);
+		(void)fprintf(stderr, "             %s\n", text);
+	}
 	(void)fflush(stderr);
 }

@@ -46,6 +46,7 @@ void kt_run_job_free(struct kt_run_job *job)
 	if (!*at)
 		run->jobs_end = at;
 	kt_budget_give(run->budget, job->share.vcpus, job->share.mib, &job->share);
+	kt_timer_disarm(run->loop, &job->slow);
 	kt_item_free(job->item);
 	kt_job_deinit(&job->job);
 	free(job);

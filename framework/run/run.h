@@ -44,6 +44,8 @@ struct kt_run_job {
 	struct kt_item *item; /* what an attempt runs; owned; NULL for a template */
 	struct kt_group *group;
 	struct kt_share share; /* what the job holds of the budget */
+	uint64_t told_ns;      /* when the reports were told that its test begins; 0: not yet */
+	struct kt_timer slow;  /* the next notice that its test is slow */
 	bool is_warm;          /* its machine is restored, or being restored, for the pool */
 	bool is_discarded;     /* killed, and made again: in the pool, or a template at a stop */
 };
@@ -57,7 +59,7 @@ struct kt_run {
 
 	struct kt_loop *loop;
 	struct kt_budget *budget;
-	struct kt_source signals;       /* SIGINT, SIGTERM, SIGHUP and SIGTSTP, as a signalfd */
+	struct kt_source signals;       /* those of runner.c, as a signalfd */
 	struct kt_source budget_source; /* fd -1 until another run is in the way */
 	struct kt_timer recheck, redraw, kill, global, tell, stop;
 	struct kt_progress progress;

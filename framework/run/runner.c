@@ -28,14 +28,14 @@
 
 /* ---- progress -------------------------------------------------------------------------------- */
 
+#define LINES_MAX 64u
+
 /* Machines of the pool are not shown: their tests have not begun. */
-static void draw_progress(struct kt_run *run)
+static size_t list_running(const struct kt_run *run, struct kt_progress_line *lines)
 {
-	struct kt_progress_line lines[64];
 	size_t n = 0;
 
-	for (const struct kt_run_job *at = run->jobs; at && n < KT_ARRAY_LEN(lines);
-	     at = at->next) {
+	for (const struct kt_run_job *at = run->jobs; at && n < LINES_MAX; at = at->next) {
 		if (!at->is_warm)
 			lines[n++] = (struct kt_progress_line){
 				.name = at->kind == KT_RUN_JOB_TEMPLATE ? "template"
@@ -45,7 +45,23 @@ static void draw_progress(struct kt_run *run)
 				.began_ns = at->job.began_ns,
 			};
 	}
+	return n;
+}
+
+static void draw_progress(struct kt_run *run)
+{
+	struct kt_progress_line lines[LINES_MAX];
+	size_t n = list_running(run, lines);
+
 	kt_progress_draw(&run->progress, lines, n);
+}
+
+static void tell_progress(struct kt_run *run)
+{
+	struct kt_progress_line lines[LINES_MAX];
+	size_t n = list_running(run, lines);
+
+	kt_progress_tell(&run->progress, lines, n);
 }
 
 static void on_redraw(void *data)
@@ -86,6 +102,10 @@ static void on_signal(void *data, uint32_t events)
 	(void)events;
 	if (!signal)
 		return;
+	if (signal == SIGUSR1) {
+		tell_progress(run);
+		return;
+	}
 	if (signal == SIGTSTP) {
 		kt_suspension_begin(run);
 		return;
@@ -109,7 +129,7 @@ static void on_global_timeout(void *data)
 /* A process that was started with SIGTSTP ignored cannot be stopped by it. */
 static int watch_signals(struct kt_run *run)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGTSTP };
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGTSTP };
 	size_t n = KT_ARRAY_LEN(signals);
 	struct sigaction action;
 
@@ -145,7 +165,7 @@ static int run_init(struct kt_run *run, struct kt_err *reterr)
 	run->global = (struct kt_timer){ .fn = on_global_timeout, .data = run };
 	run->tell = (struct kt_timer){ .fn = kt_schedule_tell, .data = run };
 	run->stop = (struct kt_timer){ .fn = kt_suspension_on_late, .data = run };
-	kt_progress_init(&run->progress, run->n_planned);
+	kt_progress_init(&run->progress, run->options->show_progress, run->n_planned);
 	r = kt_budget_open(run->options->budget_vcpus, run->options->memory_budget_mib,
 			   &run->budget, &warning);
 	if (r < 0 && reterr)

@@ -19,6 +19,7 @@
 #include "framework/session/snapshots.h"
 #include "framework/session/symbol.h"
 #include "framework/setup/time.h"
+#include "guest/test/trace.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -73,7 +74,9 @@ static int encode_run(const struct kt_session_state *session, void **ret_data, s
 				       kt_time_name(kt_setup_time(session->setup, outcome->test)));
 	KT_FREE char *stress =
 		kt_format("KTESTS_STRESS_CURRENT=%u", repeatable ? 1 : outcome->iteration);
-	const char *const environment[] = { "KTESTS=1", name, attempt, accel, time, stress, NULL };
+	const char *trace = session->setup->options->trace_sched ? KT_TRACE_VARIABLE "=1" : NULL;
+	const char *const environment[] = { "KTESTS=1", name,   attempt, accel,
+					    time,       stress, trace,   NULL };
 	struct kt_run_request run = {
 		.mode = KT_RUN_TEST,
 		.test = outcome->test->name,
@@ -358,6 +361,9 @@ void kt_session_on_frame(void *data, const struct kt_frame *frame)
 		return;
 	case KT_MSG_DMESG:
 		(void)kt_capture_append(&session->outcome->dmesg, frame->payload, frame->len);
+		return;
+	case KT_MSG_TRACE:
+		(void)kt_capture_append(&session->outcome->trace, frame->payload, frame->len);
 		return;
 	case KT_MSG_SCX_LOG:
 		(void)kt_capture_append(&session->outcome->scx_log, frame->payload, frame->len);

@@ -50,6 +50,7 @@
 #include "guest/test/check.h"
 #include "guest/test/ctx.h"
 #include "guest/test/kmsg.h"
+#include "guest/test/trace.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -441,10 +442,18 @@ static void tell_activity(void *data)
 				   KT_MIN(strlen(text), (size_t)KT_DOING_MAX));
 }
 
+/* A trace that was asked for and cannot be had is an error, not a silence. */
+static void judge_trace(struct kt_ctx *ctx, int r, const struct kt_err *err)
+{
+	if (r < 0)
+		kt_result_merge(&ctx->result, KT_VERDICT_ERROR, err->text);
+}
+
 /* Runs the requested test and moves its result to *@ret_result. */
 static void run_test(struct guest *guest, struct kt_result *ret_result)
 {
 	const struct kt_test *test = find_test(guest->tests, guest->run.test);
+	struct kt_err err = KT_ERR_NULL;
 	struct kt_ctx ctx;
 
 	if (!test) {
@@ -468,7 +477,10 @@ static void run_test(struct guest *guest, struct kt_result *ret_result)
 				  tell_activity, guest);
 	scale_stall_timeout(ctx.time_scale_percent);
 	kt_crash_watch_step(&ctx.step);
+	judge_trace(&ctx, kt_trace_begin(&err), &err);
 	run_body(guest, &ctx);
+	kt_activity_begin("the end of the trace", -1, NULL);
+	judge_trace(&ctx, kt_trace_end(guest->port, &err), &err);
 	kt_activity_begin("the end of the test's processes", -1, NULL);
 	end_processes(&ctx.result);
 	kt_ctx_take_children(&ctx);

@@ -23,6 +23,7 @@
 #include "guest/scenario/urgent.h"
 #include "guest/scheduler/bpf_map.h"
 #include "guest/test/test.h"
+#include "guest/test/trace.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -250,9 +251,11 @@ static int run_step(struct kt_scenario *scenario, unsigned int index)
 	if (r == 0 && step->hold.kind != KT_HOLD_REPEAT)
 		r = apply_ops(scenario, step->ops);
 	send_step(scenario, KT_MSG_STEP_BEGIN, step);
+	kt_trace_mark_begin("step", step->name ?: "");
 	begin_part(scenario, "the hold");
 	if (r == 0)
 		r = hold_step(scenario, step);
+	kt_trace_mark_end();
 	send_step(scenario, KT_MSG_STEP_END, step);
 	r2 = tear_down(scenario, r < 0 ? KT_LIVES_ON : index);
 	return r ?: r2;

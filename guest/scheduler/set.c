@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "guest/scheduler/bpf_map.h"
+#include "guest/test/trace.h"
 #include "guest/test/watch.h"
 #include "schedulers/scx.h"
 #include "util/buffer.h"
@@ -273,6 +274,7 @@ static void note_end(struct kt_scheduler_set *set, const struct kt_scheduler *sc
 		.elapsed_ns = kt_elapsed_ns(set->ctx),
 	};
 	note_time(set, "ended_ns");
+	kt_trace_mark("scheduler ended:", scheduler->name);
 	(void)json_object_set_new(entry, "exit",
 				  json_pack("{ss si ss ss ss}", "kind",
 					    kt_scx_exit_name(exit->kind), "number", (int)exit->kind,
@@ -480,6 +482,7 @@ static int attach(struct kt_scheduler_set *set, const struct kt_scheduler *sched
 		return on_not_attached(set, run, scheduler, r, &err);
 	}
 	note_time(set, "enabled_ns");
+	kt_trace_mark("scheduler enabled:", scheduler->name);
 	set->run = run;
 	set->scheduler = scheduler;
 	free_args(set->args);
@@ -548,6 +551,7 @@ int kt_scheduler_set_detach(struct kt_scheduler_set *set, struct kt_err *reterr)
 	r = kt_scheduler_stop(run, kt_ctx_deadline_ns(set->ctx, DETACH_TIMEOUT_MS), reterr);
 	kt_freeze_look(set->ctx);
 	note_time(set, "detached_ns");
+	kt_trace_mark("scheduler detached:", scheduler->name);
 	note_status(set, run);
 	if (has_failed_meanwhile(set, &exit))
 		return on_end(set, run, scheduler, &exit, " while it was being detached");

@@ -22,6 +22,47 @@ def check(condition, what):
     print(f"ok: {what}")
 
 
+RERUN = ({"type"}, {"message"}, {"stackTrace", "system-out", "system-err"}, True)
+FAULT = (set(), {"type", "message"}, set(), True)
+TOTALS = {"name", "tests", "failures", "errors"}
+
+# JUnit as the xUnit plugin of Jenkins accepts it: for each element the attributes that it must and
+# that it may have, its children, and whether it may have text.
+JENKINS = {
+    "testsuites": (set(), TOTALS | {"time"}, {"testsuite"}, False),
+    "testsuite": (TOTALS, {"group", "time", "skipped", "timestamp", "hostname", "id", "package",
+                           "file", "log", "url", "version"},
+                  {"testsuite", "properties", "testcase", "system-out", "system-err"}, False),
+    "properties": (set(), set(), {"property"}, False),
+    "property": ({"name", "value"}, set(), set(), False),
+    "testcase": ({"name"}, {"time", "classname", "group"},
+                 {"skipped", "error", "failure", "rerunFailure", "rerunError", "flakyFailure",
+                  "flakyError", "system-out", "system-err"}, False),
+    "skipped": FAULT, "error": FAULT, "failure": FAULT,
+    "rerunFailure": RERUN, "rerunError": RERUN, "flakyFailure": RERUN, "flakyError": RERUN,
+    "stackTrace": (set(), set(), set(), True),
+    "system-out": (set(), set(), set(), True),
+    "system-err": (set(), set(), set(), True),
+}
+
+
+def jenkins_faults(element):
+    """What Jenkins would refuse in an element, in words."""
+    if element.tag not in JENKINS:
+        return [f"<{element.tag}>"]
+    must, may, children, has_text = JENKINS[element.tag]
+    given = set(element.keys())
+    faults = [f"<{element.tag}>: {name}" for name in (must - given) | (given - must - may)]
+    faults += [f"<{child.tag}> in <{element.tag}>" for child in element
+               if child.tag not in children]
+    if not has_text and (element.text or "").strip():
+        faults.append(f"text in <{element.tag}>")
+    if element.tag in ("testsuites", "testsuite") \
+            and not re.fullmatch(r"\d*\.\d{0,3}", element.get("time")):
+        faults.append(f"time {element.get('time')}")
+    return faults + [fault for child in element for fault in jenkins_faults(child)]
+
+
 def cases(path):
     root = ElementTree.parse(path).getroot()
     return root, {case.get("name"): case for case in root.iter("testcase")}
@@ -54,20 +95,32 @@ def main():
 
         root, found = cases(junit)
         check(set(found) == set(TESTS) and root.get("tests") == "5", "JUnit: all tests")
+        check(not jenkins_faults(root), f"JUnit: Jenkins takes it {jenkins_faults(root)}")
         check(root.get("failures") == "1" and root.get("errors") == "2"
-              and root.get("skipped") == "1",
+              and root.find("testsuite").get("skipped") == "1",
               "JUnit: totals")
         failure = found["run_fails"].find("failure")
         check("No such file" in failure.get("message"), "JUnit: the failure's message")
-        check(found["run_fails"].get("file") == "tests/samples/failing.c", "JUnit: the place")
+        check("tests/samples/failing.c:" in failure.text, "JUnit: the place")
         check("about to fail" in found["run_fails"].find("system-out").text, "JUnit: the output")
         check(found["malformed_frame"].find("error") is not None,
               "JUnit: an error is not a failure")
         check(all(float(case.get("time")) > 0 for case in found.values()), "JUnit: times")
 
+        flaky = f"{directory}/flaky.xml"
+        subprocess.run([sample, "--exact", "flaky", "run_fails", "--retries", "2", "-v", "--junit",
+                        flaky], capture_output=True, timeout=600, check=False)
+        root, found = cases(flaky)
+        check(len(found["flaky"].findall("flakyFailure")) == 2
+              and len(found["run_fails"].findall("rerunFailure")) == 2
+              and not jenkins_faults(root),
+              f"JUnit: Jenkins takes retries {jenkins_faults(root)}")
+
         root, found = cases(gtest)
         check(set(found) == set(TESTS) and root.get("failures") == "3", "GoogleTest: all tests")
         check(found["skips"].get("result") == "skipped", "GoogleTest: skipped")
+        check(found["run_fails"].get("file") == "tests/samples/failing.c",
+              "GoogleTest: the place")
 
         command = [sample, "--exact", "--junit", "/nonexistent/junit.xml", "warning_is_expected"]
         run = subprocess.run(command, capture_output=True, text=True, timeout=600)
@@ -146,6 +199,18 @@ def main():
     check(all(pathlib.Path(test["file"]).suffix == ".c" and test["line"] for test in tests),
           "places")
     check(listing("--gtest_list_tests").split() == ["ktest.", *names], "GoogleTest's list")
+    ignored = listing("--list", "--format", "terse", "--ignored").splitlines()
+    disabled = [test["name"] for test in tests if test.get("disabled")]
+    check(ignored == [f"{name}: test" for name in disabled] and disabled,
+          "a runner for libtest is told which tests are disabled")
+    done = subprocess.run([ktests, "disabled", "--exact", "--nocapture", "--include-ignored"],
+                          capture_output=True, text=True, timeout=600, check=False)
+    check(done.returncode == 77 and "1 skipped" in done.stdout, "and runs them as libtest's")
+    done = subprocess.run([ktests, "--gtest_filter=ktest.trivial", "--gtest_repeat=2",
+                           "--gtest_shuffle", "--gtest_random_seed=7", "--gtest_color=no"],
+                          capture_output=True, text=True, timeout=600, check=False)
+    check(done.returncode == 0 and "2 passed" in done.stdout and "seed 7," in done.stdout,
+          "flags of GoogleTest have their meaning")
     check(listing("--list", "--format=names", "freeze", "--skip", "parent").splitlines()
           == [name for name in names if "freeze" in name and "parent" not in name],
           "lists are filtered")

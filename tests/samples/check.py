@@ -65,7 +65,8 @@ REPLACEMENTS = [
 ]
 
 # How lines begin that depend on the load of the host, and on which template there was.
-IGNORED = ("warning: waiting for CPUs or memory that another run uses", "    also waiting: ")
+IGNORED = ("warning: waiting for CPUs or memory that another run uses", "    also waiting: ",
+           "        SLOW [")
 
 # Headings of blocks that contain the kernel's text.
 KERNEL_TEXT = re.compile(r"  (dump of \d+ lines, the first of them|console|console, last lines|"

@@ -638,3 +638,13 @@ static int triple_fault(struct kt_ctx *ctx)
 	return reboot_guest(ctx);
 }
 FAILING(triple_faults, .summary = "the guest ends in a triple fault", .run = triple_fault);
+
+/* A line that GitHub Actions would take for a command of the step, were it not stopped. */
+static int print_commands(struct kt_ctx *ctx)
+{
+	(void)printf("::error::forged\n  ::add-mask::e\n##[warning]forged\n");
+	(void)fflush(stdout);
+	KT_FAIL(ctx, "::notice::forged\n::error::100%% forged");
+}
+FAILING(prints_commands, .summary = "output that looks like commands of GitHub Actions",
+	.run = print_commands);
