@@ -15,6 +15,7 @@
  * each other.
  */
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,9 +78,16 @@ struct kt_machine_config {
 	const char *cmdline; /* of the kernel */
 	struct kt_machine_topology topology;
 	unsigned int memory_mib; /* the guest's RAM, at least 1 per NUMA node */
+	/*
+	 * A virtio disk of so many MiB, full of zeros when the machine starts and when it is
+	 * restored; 0: none. In virtual time the machine has none (kt_machine_has_disk()).
+	 */
+	unsigned int disk_mib;
+	bool net; /* two virtio network cards, each the other end of the other's cable */
 	enum kt_accel accel;
 	enum kt_vmm vmm;  /* as kt_machine_new() was given */
 	const char *qemu; /* path of the QEMU program; not used by KT_VMM_KVM */
+	bool qemu_sandbox; /* this QEMU can refuse itself system calls, and does */
 	enum kt_time time;
 	/* Virtual time only: an instruction takes 2^insn_shift ns, 0..10. */
 	unsigned int insn_shift;
@@ -104,11 +112,23 @@ struct kt_machine_config {
 };
 
 /*
+ * Whether the machine itself has the disk. In virtual time the guest must have one of its own: QEMU
+ * completes requests in its main loop, at moments of the host.
+ */
+static inline bool kt_machine_has_disk(const struct kt_machine_config *config)
+{
+	return config->disk_mib && config->time == KT_TIME_REAL;
+}
+
+/* For backends: opens the file of the disk, sparse and without a name. 0 or a negative errno. */
+int kt_machine_open_disk(const struct kt_machine_config *config, int *ret_fd);
+
+/*
  * A saved machine. Any number of machines can be restored from one image at the same time, and none
  * of them changes it.
  */
 struct kt_machine_image {
-	int ram_fd;   /* the RAM file of the machine that was saved; open for reading and writing */
+	int ram_fd;   /* the RAM file of the machine that was saved; for writing if it can be */
 	int state_fd; /* everything else, as kt_machine_save() wrote it; open for reading */
 	/*
 	 * kt_machine_save_devices() wrote the state. The machine is then restored paused, and needs
@@ -193,6 +213,7 @@ struct kt_machine_ops {
 	uint64_t (*clock_ns)(struct kt_machine *machine);
 	void (*mark_steal)(struct kt_machine *machine);
 	uint64_t (*stolen_ns)(struct kt_machine *machine);
+	json_t *(*figures)(struct kt_machine *machine); /* NULL: it counts nothing */
 	void (*destroy)(struct kt_machine *machine);
 };
 
@@ -301,7 +322,8 @@ unsigned int kt_machine_watches_max(enum kt_accel accel);
  *
  * The machine is paused meanwhile if it runs. *@ret_number names the watch until it is removed.
  * -ENOSPC: it has as many as it can have. -EBUSY: a part of the memory is watched already; the same
- * memory can be watched more than once, in the same kind of accesses.
+ * memory can be watched more than once, in the same kind of accesses. -EOPNOTSUPP: this backend
+ * could not even watch it alone; a test that needs it is skipped.
  */
 int kt_machine_watch(struct kt_machine *machine, const struct kt_watch *watch,
 		     unsigned int *ret_number, uint64_t deadline_ns, struct kt_err *reterr);
@@ -320,9 +342,9 @@ void kt_machine_mark_steal(struct kt_machine *machine);
 void kt_machine_power_off(struct kt_machine *machine);
 
 /*
- * The clock by which the machine's owner is patient, in ns: CLOCK_MONOTONIC, or the CPU time that
- * the machine has used if its time is virtual. 0 before the start and after the end. A host that
- * gives it no CPU is then no reason to end it.
+ * The clock by which the machine's owner is patient, in ns: CLOCK_MONOTONIC without what the host
+ * has stolen from the machine, or the CPU time that it has used if its time is virtual. 0 before
+ * the start and after the end. A host that gives it no CPU is no reason to end it.
  */
 uint64_t kt_machine_clock_ns(struct kt_machine *machine);
 
@@ -334,7 +356,15 @@ uint64_t kt_machine_clock_ns(struct kt_machine *machine);
 uint64_t kt_machine_stolen_ns(struct kt_machine *machine);
 
 /*
- * Kills the machine, whatever it does, and frees it; exited() is not called any more. NULL is
- * allowed. Returns NULL, to be stored back.
+ * What the backend has counted about this machine so far, for people and benchmarks: an object of
+ * groups, each an object of integers whose unit the group's name ends with. docs/results.md has the
+ * names. To be released; NULL: nothing is counted, or there is no memory.
+ */
+json_t *kt_machine_figures(struct kt_machine *machine);
+
+/*
+ * Kills the machine, whatever it does, and frees it; exited() is not called any more. If the host's
+ * kernel does not let go of it within 30 s, the console tells so, and its memory goes with this
+ * process. NULL is allowed. Returns NULL, to be stored back.
  */
 struct kt_machine *kt_machine_destroy(struct kt_machine *machine);

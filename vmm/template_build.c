@@ -49,6 +49,12 @@ static void on_late(void *data, const char *what, uint64_t limit_ns)
 				 "timed out waiting for the guest to %s", what));
 }
 
+/* Where a boot may take long, zeroing memory and becoming quiet may, too. */
+static uint64_t settle_limit_ns(const struct kt_template_build *build)
+{
+	return KT_MAX(SETTLE_TIMEOUT_NS, build->boot_timeout_ns) + build->update_timeout_ns;
+}
+
 /*
  * A booted guest receives its files now, and then settles. A guest restored from @base was
  * sent its files before; this HELO comes from the program that EXEC has started.
@@ -67,8 +73,7 @@ static void on_hello(void *data, const struct kt_hello *hello)
 	if (r < 0)
 		fail(builder, r);
 	else
-		kt_link_await(builder->link, "settle",
-			      SETTLE_TIMEOUT_NS + build->update_timeout_ns);
+		kt_link_await(builder->link, "settle", settle_limit_ns(build));
 }
 
 /* Before RUN a guest has nothing to say but HELO, which the link handles, and SETD. */

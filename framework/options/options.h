@@ -28,6 +28,7 @@ enum kt_command {
 	KT_COMMAND_DOCTOR,
 	KT_COMMAND_NEW,     /* tests[0] is the directory */
 	KT_COMMAND_COMPARE, /* tests[0] and tests[1] are results */
+	KT_COMMAND_MERGE,   /* tests are directories with the records of shards */
 	KT_COMMAND_KERNEL_FETCH,
 	KT_COMMAND_KERNEL_LIST,
 	KT_COMMAND_KERNEL_PATH,
@@ -35,6 +36,10 @@ enum kt_command {
 	KT_COMMAND_TEMPLATE_CLEAR,
 	KT_COMMAND_CACHE_LIST,
 	KT_COMMAND_CACHE_PRUNE,
+	KT_COMMAND_MANUAL,
+	KT_COMMAND_COMPLETION_BASH,
+	KT_COMMAND_COMPLETION_ZSH,
+	KT_COMMAND_COMPLETION_FISH,
 	KT_COMMAND_HELP,
 	KT_COMMAND_VERSION,
 };
@@ -133,13 +138,13 @@ struct kt_options {
 	struct kt_shard shard;    /* default: everything */
 	bool shard_given;         /* then the variables of Bazel and GoogleTest do not count */
 	bool shard_auto;          /* --shard auto: the variables of the CI system decide */
+	const char *timings; /* file or directory with the times of an earlier run, to divide by */
 
 	/* machines */
-	struct kt_strings kernels;    /* -k; none: the default kernel */
-	bool kernel_from_environment; /* KTESTS_KERNEL; the first -k replaces it */
-	const char *append;           /* added to the kernel command line */
-	const char *qemu;             /* program; NULL: the default one */
-	enum kt_boot boot;            /* default: FORK */
+	struct kt_strings kernels; /* -k; none: the default kernel */
+	const char *append;        /* added to the kernel command line */
+	const char *qemu;          /* program; NULL: the default one */
+	enum kt_boot boot;         /* default: FORK */
 	enum kt_template_choice template_choice;
 	uint64_t template_ram;         /* of KT_TEMPLATE_CHOICE_RAM: the ram_hash */
 	uint64_t template_cache_bytes; /* of the disk; default 4 GiB */
@@ -246,3 +251,9 @@ const char *kt_turns_policy_name(enum kt_turns_policy policy);
 
 /* Writes the text of --help; @program is argv[0]. */
 void kt_options_help(const char *program, FILE *out);
+
+/* Writes the manual page of a program called @name, as man(7) has it. */
+void kt_options_manual(const char *name, FILE *out);
+
+/* Writes a script with which the shell of @command completes the words of a program @name. */
+void kt_options_completion(enum kt_command command, const char *name, FILE *out);

@@ -45,6 +45,7 @@ void kt_outcome_deinit(struct kt_outcome *outcome)
 {
 	kt_result_deinit(&outcome->result);
 	json_decref(outcome->freeze);
+	json_decref(outcome->machine);
 	kt_capture_deinit(&outcome->out);
 	kt_capture_deinit(&outcome->err);
 	kt_capture_deinit(&outcome->console);
@@ -56,6 +57,7 @@ void kt_outcome_deinit(struct kt_outcome *outcome)
 	kt_snapshots_deinit(&outcome->snapshots);
 	free(kt_steal(outcome->capsule));
 	free(kt_steal(outcome->no_capsule));
+	free(kt_steal(outcome->rerun));
 }
 
 struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome)
@@ -78,10 +80,11 @@ static json_t *text_or_none(const char *text)
 char *kt_outcome_encode(const struct kt_outcome *outcome)
 {
 	KT_JSON json_t *json = json_pack(
-		"{so sI sI so* so* sO*}", "result", kt_result_to_json(&outcome->result), "begin",
-		(json_int_t)outcome->begin_ns, "capsule_bytes", (json_int_t)outcome->capsule_bytes,
-		"capsule", text_or_none(outcome->capsule), "no_capsule",
-		text_or_none(outcome->no_capsule), "freeze", outcome->freeze);
+		"{so sI sI so* so* sO* sO*}", "result", kt_result_to_json(&outcome->result),
+		"begin", (json_int_t)outcome->begin_ns, "capsule_bytes",
+		(json_int_t)outcome->capsule_bytes, "capsule", text_or_none(outcome->capsule),
+		"no_capsule", text_or_none(outcome->no_capsule), "freeze", outcome->freeze,
+		"machine", outcome->machine);
 
 	for (int i = 0; json && i < KT_N_PHASES; i++)
 		(void)json_object_set_new(json, phase_names[i],
@@ -109,6 +112,16 @@ static void take_text(const json_t *json, const char *name, char **text)
 	}
 }
 
+static void take_object(const json_t *json, const char *name, json_t **object)
+{
+	json_t *value = json_object_get(json, name);
+
+	if (json_is_object(value)) {
+		json_decref(*object);
+		*object = json_incref(value);
+	}
+}
+
 int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 		      struct kt_err *reterr)
 {
@@ -122,10 +135,8 @@ int kt_outcome_decode(const void *data, size_t len, struct kt_outcome *outcome,
 	outcome->capsule_bytes = get_ns(json, "capsule_bytes");
 	take_text(json, "capsule", &outcome->capsule);
 	take_text(json, "no_capsule", &outcome->no_capsule);
-	if (json_is_object(json_object_get(json, "freeze"))) {
-		json_decref(outcome->freeze);
-		outcome->freeze = json_incref(json_object_get(json, "freeze"));
-	}
+	take_object(json, "freeze", &outcome->freeze);
+	take_object(json, "machine", &outcome->machine);
 	for (int i = 0; i < KT_N_PHASES; i++)
 		outcome->phase_ns[i] = get_ns(json, phase_names[i]);
 	return kt_result_from_json(json_object_get(json, "result"), &outcome->result, reterr);

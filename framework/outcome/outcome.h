@@ -52,12 +52,14 @@ struct kt_outcome {
 	struct kt_capture scx_log;     /* what its schedulers have printed */
 	struct kt_capture scx_dump;    /* what the kernel has dumped about them */
 	struct kt_capture trace;       /* of the guest, with --trace-sched: text of ftrace */
+	json_t *machine; /* what its machine has counted, as kt_machine_figures(); NULL: nothing */
 	json_t *freeze; /* hits of watches, what is known of schedulers; NULL: none was watched */
 	struct kt_capture host;        /* what the session process has printed, from .post_vm too */
 	struct kt_snapshots snapshots; /* of its machine, that it has asked for */
 	char *capsule;                 /* file of the machine's last moment; NULL: none; owned */
 	uint64_t capsule_bytes;        /* its length */
 	char *no_capsule;              /* why there is none that was wanted; NULL else; owned */
+	char *rerun; /* the command that runs it again, as a file has it; NULL: it follows; owned */
 	struct kt_outcome *previous;   /* earlier attempts of the test, latest first; not owned */
 };
 

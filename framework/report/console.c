@@ -54,12 +54,13 @@ static int console_begin(struct kt_reporter *reporter, const struct kt_run_info 
 			 struct kt_err *reterr)
 {
 	struct console *console = (struct console *)reporter;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	(void)fprintf(console->out, "kernel%s %s, accel: %s%s, %ld CPUs, seed %" PRIu64,
-		      info->n_kernels > 1 ? "s" : "", info->kernels_text, info->host->accel_text,
-		      info->time == KT_TIME_VIRTUAL ? ", virtual time" : "", cpus,
-		      info->options->seed);
+	(void)fprintf(console->out, "kernel%s %s, accel: %s%s", info->n_kernels > 1 ? "s" : "",
+		      info->kernels_text, info->host->accel_text,
+		      info->time == KT_TIME_VIRTUAL ? ", virtual time" : "");
+	if (!info->is_merged)
+		(void)fprintf(console->out, ", %ld CPUs", sysconf(_SC_NPROCESSORS_ONLN));
+	(void)fprintf(console->out, ", seed %" PRIu64, info->options->seed);
 	if (info->time == KT_TIME_VIRTUAL && info->host->repeatable)
 		(void)fprintf(console->out, ", turns %s",
 			      kt_turns_policy_name(info->options->policy));
@@ -180,6 +181,29 @@ static void put_phases(const struct console *console, const struct kt_outcome *o
 			      outcome->mips, outcome->result.turns.ended,
 			      outcome->result.turns.switches);
 	(void)fputc('\n', console->out);
+}
+
+/* "    exits: port 812, memory 40; parts_us: ram 20, ..." */
+static void put_machine(const struct console *console, json_t *groups)
+{
+	const char *group, *name, *before = "   ";
+	json_t *members, *value;
+
+	json_object_foreach(groups, group, members)
+	{
+		(void)fprintf(console->out, "%s %s:", before, group);
+		before = ";";
+		json_object_foreach(members, name, value)(void) fprintf(
+			console->out, " %s %" JSON_INTEGER_FORMAT, name, json_integer_value(value));
+	}
+	if (json_object_size(groups))
+		(void)fputc('\n', console->out);
+}
+
+static void put_measures(const struct console *console, const struct kt_outcome *outcome)
+{
+	put_phases(console, outcome);
+	put_machine(console, outcome->machine);
 }
 
 /*
@@ -313,7 +337,7 @@ static int console_outcome(struct kt_reporter *reporter, const struct kt_outcome
 	else if (!skipped)
 		put_capsule(console, outcome);
 	if (!skipped && options->verbose)
-		put_phases(console, outcome);
+		put_measures(console, outcome);
 	return kt_report_flush(console->out);
 }
 

@@ -9,11 +9,13 @@
 #include "framework/outcome/outcome.h"
 #include "framework/run/origin.h"
 #include "framework/session/session.h"
+#include "framework/setup/devices.h"
 #include "framework/setup/limits.h"
 #include "guest/test/test.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/confine.h"
 #include "util/io.h"
 #include "vmm/template_build.h"
 #include "wire/json.h"
@@ -99,12 +101,14 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 		.console = on_console,
 		.data = builder,
 	};
+	KT_CLOSE int initramfs_fd = -1;
 	int r;
 
 	if (!before || !manifest)
 		return kt_err_oom(reterr);
 	builder->files = before;
-	r = check_disk(job, reterr);
+	r = kt_devices_add(job->kernel, &spec.machine, &initramfs_fd, reterr)
+		    ?: check_disk(job, reterr);
 	if (r < 0) {
 		builder->blame_cache = true; /* the disk has no room */
 		return r;
@@ -186,12 +190,38 @@ static int run(struct builder *builder, struct kt_err *reterr)
 	return build(builder, base.image.ram_fd < 0 ? NULL : &base, reterr);
 }
 
+/* The process writes templates and their locks, and nothing else. */
+static int confine(struct builder *builder, struct kt_err *reterr)
+{
+	const struct kt_template_job *job = builder->job;
+	const char *const readable[] = { ".", job->kernel->boot };
+	KT_FREE char *locks = NULL;
+	const char *writable[] = { job->id.dir, NULL, NULL };
+	const struct kt_confine_needs needs = {
+		.writable = writable,
+		.n_writable = job->setup->host.vmm == KT_VMM_KVM ? 3 : 2,
+		.readable = readable,
+		.n_readable = KT_ARRAY_LEN(readable),
+		.writable_fd = -1,
+	};
+	int r;
+
+	builder->blame_cache = true;
+	r = kt_cache_path("locks", &locks, reterr);
+	if (r < 0)
+		return r;
+	writable[1] = locks;
+	writable[2] = "/dev/kvm";
+	r = kt_confine(&job->setup->confinement, &needs, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "the process cannot be confined") : 0;
+}
+
 int kt_template_job_main(const struct kt_template_job *job)
 {
 	struct builder builder = { .job = job };
 	struct kt_err err = KT_ERR_NULL;
 	KT_FREE char *text = NULL;
-	int r = run(&builder, &err);
+	int r = confine(&builder, &err) ?: run(&builder, &err);
 
 	if (r < 0) {
 		(void)kt_advise(&err, kt_advise_cache(&err, r));

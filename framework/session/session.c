@@ -7,11 +7,13 @@
 
 #include "framework/outcome/advice.h"
 #include "framework/session/capsule.h"
+#include "framework/session/confine.h"
 #include "framework/session/freeze.h"
 #include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
 #include "framework/session/snapshots.h"
+#include "framework/setup/devices.h"
 #include "framework/setup/limits.h"
 #include "guest/test/ctx.h"
 #include "util/cleanup.h"
@@ -26,8 +28,8 @@
  * fork) until the guest is ready, run until RSLT, teardown until the machine is gone. phase.c holds
  * the phases and what ends them early, protocol.c the conversation with the guest.
  *
- * The outcome is reported in every case, and .post_vm runs in every case: a session that fails
- * merges its error into the outcome and goes on.
+ * The outcome is reported in every case, and .post_vm runs unless the test was skipped: a session
+ * that fails merges its error into the outcome and goes on.
  */
 
 #define LAST_EVENTS_MAX 1000 /* that are taken from a machine that stands */
@@ -127,8 +129,11 @@ static int boot(struct kt_session_state *session, struct kt_err *reterr)
 {
 	struct kt_machine_config machine = machine_of(session);
 
+	KT_CLOSE int initramfs_fd = -1;
+	int r = kt_devices_add(session->outcome->kernel, &machine, &initramfs_fd, reterr);
+
 	session->awaits_hello = true;
-	return kt_machine_start(kt_link_machine(session->link), &machine, reterr);
+	return r ?: kt_machine_start(kt_link_machine(session->link), &machine, reterr);
 }
 
 /*
@@ -182,6 +187,9 @@ static void drive(struct kt_session_state *session)
 					 send_ns);
 		r = boot(session, &err);
 	}
+	/* No byte of the guest has been read yet. */
+	if (r == 0 && !session->outcome->test->post_vm)
+		r = kt_confine_programs(&session->setup->confinement, &err);
 	if (r < 0) {
 		(void)kt_advise(&err, r);
 		kt_result_merge(&session->outcome->result, KT_VERDICT_ERROR, err.text);
@@ -212,7 +220,10 @@ static void still_machine(struct kt_session_state *session)
 	}
 }
 
-/* Calls the test's .post_vm, on the host and whatever the verdict is so far. */
+/*
+ * Calls the test's .post_vm, on the host and whatever the verdict is so far. Only a test that does
+ * not apply, as to a machine that lacks something, has left nothing to look at.
+ */
 static void run_post_vm(struct kt_session_state *session)
 {
 	struct kt_outcome *outcome = session->outcome;
@@ -221,7 +232,7 @@ static void run_post_vm(struct kt_session_state *session)
 	struct kt_vm_view view;
 	struct kt_ctx ctx;
 
-	if (!outcome->test->post_vm)
+	if (!outcome->test->post_vm || outcome->result.verdict == KT_VERDICT_SKIP)
 		return;
 	out = kt_capture_text(&outcome->out);
 	err = kt_capture_text(&outcome->err);
@@ -276,7 +287,7 @@ int kt_session_main(const struct kt_session *spec)
 		.fn = kt_session_on_go,
 		.data = &session,
 	};
-	if (set_up(&session, &err) < 0)
+	if (kt_session_confine(&session, &err) < 0 || set_up(&session, &err) < 0)
 		kt_result_merge(&outcome->result, KT_VERDICT_ERROR, err.text);
 	else
 		drive(&session);
@@ -286,6 +297,8 @@ int kt_session_main(const struct kt_session *spec)
 	kt_session_forget_snapshots(&session);
 	kt_session_keep_end(&session);
 	kt_session_forget_kernel(&session);
+	if (session.link)
+		outcome->machine = kt_machine_figures(kt_link_machine(session.link));
 	session.link = kt_link_free(session.link);
 	text = kt_outcome_encode(outcome);
 	if (text)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "framework/setup/devices.h"
 #include "framework/setup/limits.h"
 #include "framework/setup/object.h"
 #include "framework/setup/time.h"
@@ -294,6 +295,7 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 				  "emulated ones (--accel tcg) of a QEMU that can load ktest's "
 				  "plugin");
 	note_unrepeatable(setup);
+	kt_confinement_init(&setup->confinement);
 	r = set_up_kernels(setup, reterr);
 	if (r < 0) /* -ENOENT means that QEMU is missing, and nothing else */
 		return r == -ENOENT ? -ENODATA : r;
@@ -310,6 +312,7 @@ void kt_setup_deinit(struct kt_setup *setup)
 	free(setup->kernels);
 	setup->image = kt_image_free(setup->image);
 	kt_cargo_deinit(&setup->cargo);
+	kt_confinement_deinit(&setup->confinement);
 	setup->initramfs_fd = kt_close(setup->initramfs_fd);
 	free(setup->template_dir);
 }
@@ -327,7 +330,8 @@ char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *ke
 	if (test->disabled)
 		return kt_format("disabled: %s", test->disabled);
 	return kt_cargo_missing(&setup->cargo, test)
-		       ?: kt_schedulers_obstacle(&setup->cargo, kernel, test);
+		       ?: kt_schedulers_obstacle(&setup->cargo, kernel, test)
+		       ?: kt_devices_obstacle(kernel, test, kt_setup_time(setup, test));
 }
 
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test)
@@ -359,9 +363,12 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 		.conflicts = setup->options->policy == KT_TURNS_CONFLICT,
 		.topology = kt_setup_topology(test),
 		.memory_mib = kt_test_memory_mib(test),
+		.disk_mib = test->disk_mib,
+		.net = test->net,
 		.accel = setup->host.accel,
 		.vmm = setup->host.vmm,
 		.qemu = setup->host.qemu.path,
+		.qemu_sandbox = setup->host.qemu.sandbox,
 		.tcg_single_thread = setup->host.tcg_single_thread,
 		.ram_fd = -1,
 	};

@@ -3,11 +3,18 @@
 """ktest on KVM, in a machine whose KVM is real: QEMU's TCG emulates AMD's SVM.
 
 The outer machine has the runner, QEMU, the default kernel and its KVM modules; tests/nested/init.sh
-says what runs there.
+has the parts that run there. ./dev test runs those of PARTS. By hand, with longer limits:
 
-usage: nested.py KTESTS SAMPLE SCHEDULERS
+    nested.py --part forks --forks 1000 --cpu-limit 3000 KTESTS SAMPLE SCHEDULERS
+    nested.py --part topologies ...        each topology of the suite, in the native machine
+    nested.py --part suite --suite NAMES ...    tests of the suite, in the native machine
+
+A line of JSON tells each figure of the part "forks", as in tests/bench.
 """
 
+import argparse
+import collections
+import itertools
 import json
 import lzma
 import os
@@ -15,6 +22,7 @@ import pathlib
 import re
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,14 +33,18 @@ from initramfs import Initramfs
 
 SKIPPED = 77
 MEMORY_MIB = 6144
-CPU_LIMIT_S = 800  # four times what the machine needs; a busy host takes none of it
-DEADLINE_S = 1800  # for a machine that does nothing any more
+PARTS = ("qemu", "native", "unit", "forks", "storm")
+CPU_LIMIT_S = 1200  # four times what the machine needs; a busy host takes none of it
+DEADLINE_S = 3000  # for a machine that does nothing any more
+BOOT_PER_FORK = 50  # at least
 BEAT_S = 0.5
 QEMU = "qemu-system-x86_64"
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/kvmvapic.bin",
             "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/qemu/pvh.bin")
 MODULES = ("virt/lib/irqbypass", "arch/x86/kvm/kvm", "arch/x86/kvm/kvm-amd")
 KERNEL_FILES = ("vmlinux", "vmlinuz", "btf", "meta.json")
+GUEST_MODULES = ("net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net",
+                 "drivers/block/virtio_blk")
 
 
 def skip(reason):
@@ -68,22 +80,45 @@ def module_bytes(path):
     return lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
 
 
-def make_initramfs(kernel, ktests, sample, schedulers):
+def topologies(ktests):
+    """The shortest test of each topology and size of memory in the suite."""
+    tests = json.loads(subprocess.check_output([ktests, "--list", "--format", "json"]))["tests"]
+    chosen = {}
+    for test in sorted(tests, key=lambda test: test["duration_ms"], reverse=True):
+        if not test.get("disabled"):
+            chosen[json.dumps([test["topology"], test["memory_mib"]])] = test["name"]
+    return chosen.values()
+
+
+def environment(arguments, modules):
+    values = {
+        "KTESTS": arguments.ktests, "SAMPLE": arguments.sample, "MODULES": " ".join(modules),
+        "PARTS": " ".join(arguments.part or PARTS), "FORKS": arguments.forks,
+        "STORM": arguments.storm, "SUITE": arguments.suite, "UNITS": " ".join(arguments.unit),
+        "TOPOLOGIES": " ".join(topologies(arguments.ktests)),
+    }
+    return "".join(f'{name}="{value}"\n' for name, value in values.items())
+
+
+def make_initramfs(kernel, arguments):
     initramfs = Initramfs()
     initramfs.add("/bin/busybox", pathlib.Path(shutil.which("busybox")).read_bytes())
     initramfs.add("/init", (pathlib.Path(__file__).parent / "init.sh").read_bytes())
-    for program in (shutil.which(QEMU), ktests, sample):
+    arguments.unit = [unit for unit in arguments.unit if os.path.exists(unit)]
+    for program in (shutil.which(QEMU), arguments.ktests, arguments.sample, *arguments.unit):
         initramfs.add_program(program)
-    for path in (*FIRMWARE, "/etc/ld.so.cache", schedulers):
+    for path in (*FIRMWARE, "/etc/ld.so.cache", arguments.schedulers):
         initramfs.add_host(path)
     for name in KERNEL_FILES:
         initramfs.add(f"/cache/ktest/kernels/{kernel.name}/{name}", (kernel / name).read_bytes())
+    for path in (module_file(kernel, name) for name in GUEST_MODULES):
+        initramfs.add(f"/cache/ktest/kernels/{kernel.name}/{path.relative_to(kernel)}",
+                      path.read_bytes())
     modules = []
     for name in MODULES:
         modules.append(f"/modules/{os.path.basename(name)}.ko")
         initramfs.add(modules[-1], module_bytes(module_file(kernel, name)))
-    initramfs.add("/env", f'KTESTS={ktests}\nSAMPLE={sample}\nMODULES="{" ".join(modules)}"\n'
-                  .encode())
+    initramfs.add("/env", environment(arguments, modules).encode())
     return initramfs
 
 
@@ -104,7 +139,7 @@ def beat(serial):
         pass  # the machine has ended
 
 
-def run_machine(kernel, initramfs):
+def run_machine(kernel, initramfs, cpu_limit_s):
     """The lines that the machine prints, as they come, until it ends or is out of time."""
     pvh = json.loads((kernel / "meta.json").read_text())["pvh"]
     boot = kernel / ("vmlinux" if pvh else "vmlinuz")
@@ -113,14 +148,15 @@ def run_machine(kernel, initramfs):
          # TCG executes two CPUs at the same time, and then its SVM is not reliable: on a host with
          # nothing else to do, the kernels of both machines failed in 3 of 5 runs ("scheduling while
          # atomic", a reset).
-         "-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm,+npt", "-smp", "1",
-         "-m", f"{MEMORY_MIB}M", "-kernel", str(boot), "-initrd", initramfs,
+         "-machine", "q35", "-accel", "tcg",
+         "-cpu", "max,+svm,+npt", "-smp", "1", "-m", f"{MEMORY_MIB}M", "-kernel", str(boot),
+         "-initrd", initramfs,
          "-append", "console=ttyS0 loglevel=5 panic=-1 idle=halt mitigations=off tsc=reliable",
          "-serial", "stdio"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, errors="replace",
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S)))
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit_s, cpu_limit_s)))
     threading.Thread(target=beat, args=[process.stdin], daemon=True).start()
-    late = threading.Timer(DEADLINE_S, process.kill)
+    late = threading.Timer(max(DEADLINE_S, 2 * cpu_limit_s), process.kill)
     late.start()
     try:
         yield from (line.rstrip() for line in process.stdout)
@@ -130,22 +166,89 @@ def run_machine(kernel, initramfs):
         process.wait()
 
 
-def main():
-    ktests, sample, schedulers = (os.path.realpath(arg) for arg in sys.argv[1:4])
-    os.environ.pop("KTESTS_KERNEL", None)  # the default one, whose modules were fetched
-    kernel = pathlib.Path(subprocess.check_output([ktests, "kernel", "path"], text=True).strip())
-    check_host(kernel)
-    began, ended, failed = time.monotonic(), False, []
+def lines_of(part, lines):
+    begin = lines.index(f"nested: part {part}") + 1
+    return itertools.takewhile(lambda line: not line.startswith("nested: part "), lines[begin:])
+
+
+def median_ms(lines, phase):
+    found = (re.match(rf" +boot .*\b{phase} ([\d.]+) s", line) for line in lines)
+    times = [float(match[1]) * 1e3 for match in found if match and float(match[1])]
+    return statistics.median(times) if times else None
+
+
+def median_group(lines, group):
+    """Of what each fork has counted in a group: {"port": 12, ...}."""
+    values = collections.defaultdict(list)
+    for line in lines:
+        found = re.search(rf"\b{group}:((?: \w+ \d+)+)", line)
+        if found and " state " in line:  # those that were booted have none
+            for name, value in re.findall(r"(\w+) (\d+)", found[1]):
+                values[name].append(int(value))
+    return {name: statistics.median(some) for name, some in values.items()}
+
+
+def judge_forks(lines):
+    """Prints the figures of the part "forks", and returns what is wrong with them."""
+    lines = list(lines_of("forks", lines))
+    boot, fork = median_ms(lines, "boot"), median_ms(lines, "fork")
+    if not boot or not fork:
+        return ["nested: failed: no boot, or no fork, was measured"]
+    exits, parts = median_group(lines, "exits"), median_group(lines, "parts_us")
+    for figure, value in (("nested_boot_ms", round(boot)), ("nested_fork_ms", round(fork, 1)),
+                          ("nested_boots_per_fork", round(boot / fork)),
+                          ("nested_fork_exits", exits), ("nested_fork_parts_us", parts)):
+        print(json.dumps({"figure": figure, "value": value}))
+    if not exits or not parts:
+        return ["nested: failed: the forks have not counted their exits, or not timed their parts"]
+    if boot < BOOT_PER_FORK * fork:
+        return [f"nested: failed: a boot takes {boot:.0f} ms, a fork {fork:.1f} ms: more than "
+                f"1/{BOOT_PER_FORK} of it"]
+    return []
+
+
+def run_parts(kernel, arguments):
+    """The lines that the machine has printed."""
+    began, lines = time.monotonic(), []
     with tempfile.NamedTemporaryFile() as file:
-        make_initramfs(kernel, ktests, sample, schedulers).write(file)
+        make_initramfs(kernel, arguments).write(file)
         file.flush()
-        for line in run_machine(kernel, file.name):
+        for line in run_machine(kernel, file.name, arguments.cpu_limit):
             print(f"{time.monotonic() - began:6.1f} {line}", flush=True)
-            ended |= line == "nested: end"
-            failed += [line] if line.startswith("nested: failed: ") else []
-    if not ended:
-        failed.append(f"nested: the machine ended before its last check: by itself, after "
-                      f"{CPU_LIMIT_S} s of CPU time, or after {DEADLINE_S} s")
+            lines.append(line)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"the machine and its making took {used.ru_utime + used.ru_stime:.0f} s of CPU time")
+    return lines
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--part", action="append",
+                        choices=(*PARTS, "topologies", "suite"))
+    parser.add_argument("--forks", type=int, default=50)
+    parser.add_argument("--storm", type=int, default=5, help="how many runners are killed")
+    parser.add_argument("--suite", default="", help="arguments of ktests, for the part suite")
+    parser.add_argument("--unit", action="append", default=[], type=os.path.realpath,
+                        help="a program of unit tests, for the part unit; may be missing")
+    parser.add_argument("--cpu-limit", type=int, default=CPU_LIMIT_S, help="seconds")
+    for name in ("ktests", "sample", "schedulers"):
+        parser.add_argument(name, type=os.path.realpath)
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    os.environ.pop("KTESTS_KERNEL", None)  # the default one, whose modules were fetched
+    kernel = pathlib.Path(subprocess.check_output([arguments.ktests, "kernel", "path"], text=True)
+                          .strip())
+    check_host(kernel)
+    lines = run_parts(kernel, arguments)
+    failed = [line for line in lines if line.startswith("nested: failed: ")]
+    if "nested: end" not in lines:
+        failed.append("nested: the machine ended before its last check: by itself, after "
+                      f"{arguments.cpu_limit} s of CPU time, or because it did nothing any more")
+    elif "forks" in (arguments.part or PARTS):
+        failed += judge_forks(lines)
     print("\n".join(failed))
     return bool(failed)
 

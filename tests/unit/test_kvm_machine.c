@@ -3,10 +3,14 @@
  * The native machine with a guest of a few bytes, on this host's KVM. That may be one that emulates
  * the guest's kernel mode, which can do all of this; it sees no watches.
  */
+#include <errno.h>
 #include <fcntl.h>
 
 #include "tests/unit/leaks.h"
 #include "tests/unit/tiny_guest.h"
+#include "vmm/kvm/figures.h"
+#include "vmm/kvm/watch.h"
+#include "wire/json.h"
 
 UNIT_SUITE(kvm_machine);
 
@@ -131,10 +135,90 @@ Test(kvm_machine, copies_of_a_saved_one_go_on_where_it_stood)
 	close_image(&image);
 }
 
+Test(kvm_machine, it_counts_why_its_vcpus_leave_the_guest)
+{
+	struct kt_machine_config config = NATIVE_CONFIG(SPEAKS, -1);
+	KT_JSON json_t *figures = NULL;
+	struct vm vm;
+
+	start_native(&vm, &config);
+	await_exit(&vm);
+	figures = kt_machine_figures(vm.machine);
+	cr_assert(eq(i64,
+		     json_integer_value(json_object_get(json_object_get(figures, "exits"), "port")),
+		     2));
+	cr_assert(
+		gt(i64,
+		   json_integer_value(json_object_get(json_object_get(figures, "parts_us"), "vm")),
+		   0));
+	vm_close(&vm);
+}
+
+Test(kvm_machine, each_part_of_its_making_has_its_own_time)
+{
+	const uint64_t exits[KT_KVM_N_EXITS] = { [KT_KVM_EXIT_KICK] = 7 };
+	KT_JSON json_t *figures = NULL;
+	struct kt_kvm_laps laps;
+	uint64_t began_ns;
+
+	kt_kvm_laps_begin(&laps);
+	began_ns = laps.last_ns;
+	while (kt_now_ns() - began_ns < 3 * KT_NSEC_PER_MSEC)
+		continue;
+	cr_assert(eq(int, kt_kvm_lap(&laps, KT_KVM_PART_VM, -5), -5));
+	(void)kt_kvm_lap(&laps, KT_KVM_PART_STATE, 0);
+	cr_assert(ge(u64, laps.part_ns[KT_KVM_PART_VM], 3 * KT_NSEC_PER_MSEC));
+	cr_assert(le(u64, laps.part_ns[KT_KVM_PART_VM] + laps.part_ns[KT_KVM_PART_STATE],
+		     kt_now_ns() - began_ns));
+	figures = kt_kvm_figures(exits, &laps);
+	cr_assert(eq(sz, json_object_size(json_object_get(figures, "exits")), 1));
+	cr_assert(eq(i64,
+		     json_integer_value(json_object_get(json_object_get(figures, "exits"), "kick")),
+		     7));
+	cr_assert(
+		ge(i64,
+		   json_integer_value(json_object_get(json_object_get(figures, "parts_us"), "vm")),
+		   3000));
+}
+
+static int add_watch(struct kt_kvm_watches *watches, uint64_t address, uint32_t len)
+{
+	const struct kt_watch watch = { .address = address, .len = len };
+	const struct kt_kvm_crew crew = { .n = 0 };
+	unsigned int number;
+
+	return kt_kvm_watches_add(watches, &crew, &watch, &number, NULL);
+}
+
+Test(kvm_machine, a_watch_that_it_can_never_have_is_not_one_for_which_it_has_no_room)
+{
+	struct kt_kvm_watches watches = { 0 };
+
+	cr_assert(eq(int, add_watch(&watches, 0x1000, 65), -EOPNOTSUPP));
+	cr_assert(zero(int, add_watch(&watches, 0x1000, 24)));
+	cr_assert(eq(int, add_watch(&watches, 0x2000, 16), -ENOSPC));
+	cr_assert(zero(int, add_watch(&watches, 0x2000, 8)));
+}
+
 Test(kvm_machine, one_that_was_not_started_can_be_destroyed)
 {
 	struct vm vm;
 
 	open_native(&vm);
+	cr_assert(zero(ptr, kt_machine_figures(vm.machine)));
+	vm_close(&vm);
+}
+
+/* Needs no KVM: the answer is the same before the machine is started. */
+Test(kvm_machine, gdb_is_refused_with_what_would_serve_it)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+
+	open_native(&vm);
+	cr_assert(eq(int, kt_machine_serve_gdb(vm.machine, "/tmp/gdb", KT_NSEC_NEVER, &err),
+		     -EOPNOTSUPP));
+	cr_assert(ne(ptr, strstr(err.text, "'/tmp/gdb'"), NULL));
+	cr_assert(ne(ptr, strstr(err.text, "--vmm qemu"), NULL), "%s", err.text);
 	vm_close(&vm);
 }

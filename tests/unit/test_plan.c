@@ -42,6 +42,8 @@ static void letters_init(struct letters *letters, const char *names, const char 
 		{ .memory_mib = 1024 },
 		{ .topology = { .numa_nodes = 1, .llcs = 1, .cores = 2, .threads = 1 } },
 		{ .memory_mib = 512 },
+		{ .disk_mib = 16 },
+		{ .net = true },
 	};
 	size_t n = strlen(names);
 
@@ -71,7 +73,7 @@ static char *plan_word(const struct letters *letters, const struct kt_options *o
 {
 	struct kt_plan plan;
 
-	cr_assert(zero(int, kt_plan_init(&plan, &letters->selection, options)));
+	cr_assert(zero(int, kt_plan_init(&plan, &letters->selection, options, NULL)));
 	cr_assert(eq(sz, plan.n_before, letters->selection.n));
 	for (size_t i = 0; i < plan.n; i++)
 		word[i] = plan.tests[i]->name[0];
@@ -94,6 +96,7 @@ Test(plan, tests_of_one_machine_come_together)
 		{ "abcd", "1210", "acbd" },
 		{ "abc", "013", "acb" },
 		{ "abc", "024", "acb" },
+		{ "abcdef", "056056", "adbecf" },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
@@ -237,8 +240,8 @@ static void fixture_init(struct queue_fixture *fixture, const char *names, const
 	fixture->setup.kernels = fixture->kernels;
 	fixture->setup.n_kernels = 1;
 	letters_init(&fixture->letters, names, kinds);
-	cr_assert(
-		zero(int, kt_plan_init(&fixture->plan, &fixture->letters.selection, &unshuffled)));
+	cr_assert(zero(
+		int, kt_plan_init(&fixture->plan, &fixture->letters.selection, &unshuffled, NULL)));
 	kt_queue_init(&fixture->queue);
 }
 

@@ -31,7 +31,12 @@
  * stop.c has how the machine stands and goes on, image.c how it is saved.
  */
 
-#define GSI_CONSOLE KT_KVM_GSI_MSI
+#define STUCK_AGAIN_NS KT_NSEC_PER_SEC
+
+/* Each virtio device has as many GSIs as vectors, in the order in which they are on the bus. */
+#define GSI_OF(n) (KT_KVM_GSI_MSI + (n)*KT_KVM_MSIX_MAX)
+
+_Static_assert(KVM_VIRTIOS_MAX *KT_KVM_MSIX_MAX <= KT_KVM_MSI_MAX, "there are GSIs for all");
 
 /* ---- What vCPUs and devices call, in any thread ---- */
 
@@ -206,6 +211,8 @@ static void on_bell(void *data, uint32_t events)
 
 /* ---- Making a machine ---- */
 
+#define LAP(part, r) kt_kvm_lap(&kvm->laps, KT_KVM_PART_##part, r)
+
 static int open_ram(struct kvm *kvm, int fd, bool shared, unsigned int mib, struct kt_err *reterr)
 {
 	kvm->ram_len = (uint64_t)mib << 20;
@@ -231,7 +238,33 @@ static int map_ram(struct kvm *kvm, const struct kt_machine_config *config, stru
 	return 0;
 }
 
-static int add_devices(struct kvm *kvm, struct kt_err *reterr)
+static int add_disk(struct kvm *kvm, const struct kt_machine_config *config)
+{
+	int r = kt_machine_open_disk(config, &kvm->disk_fd);
+
+	if (r < 0)
+		return r;
+	kvm->has_disk = true;
+	kvm->virtios[kvm->n_virtios++] = &kvm->disk.virtio;
+	return kt_kvm_blk_init(&kvm->disk, kvm->disk_fd, &kvm->host, GSI_OF(kvm->n_virtios - 1),
+			       &kvm->pci, &kvm->memory);
+}
+
+static int add_cards(struct kvm *kvm)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < KVM_CARDS; i++) {
+		kvm->n_cards++;
+		kvm->virtios[kvm->n_virtios++] = &kvm->cards[i].virtio;
+		r = kt_kvm_net_init(&kvm->cards[i], (uint8_t)(i + 1), &kvm->cards[!i], &kvm->host,
+				    GSI_OF(kvm->n_virtios - 1), &kvm->pci, &kvm->memory);
+	}
+	return r;
+}
+
+static int add_devices(struct kvm *kvm, const struct kt_machine_config *config,
+		       struct kt_err *reterr)
 {
 	int r;
 
@@ -251,9 +284,14 @@ static int add_devices(struct kvm *kvm, struct kt_err *reterr)
 		    ?: kt_kvm_pci_init(&kvm->pci, &kvm->ports, &kvm->memory);
 	if (r == 0) {
 		kvm->has_console = true;
-		r = kt_kvm_console_init(&kvm->console, on_port, kvm, &kvm->host, GSI_CONSOLE,
+		kvm->virtios[kvm->n_virtios++] = &kvm->console.virtio;
+		r = kt_kvm_console_init(&kvm->console, on_port, kvm, &kvm->host, GSI_OF(0),
 					&kvm->pci, &kvm->memory);
 	}
+	if (r == 0 && kt_machine_has_disk(config))
+		r = add_disk(kvm, config);
+	if (r == 0 && config->net)
+		r = add_cards(kvm);
 	return r < 0 ? kt_err_set(reterr, r, "cannot make the devices: %m") : 0;
 }
 
@@ -301,13 +339,18 @@ static int make(struct kvm *kvm, const struct kt_machine_config *config, struct 
 	r = kt_loop_add(kvm->machine.loop, &kvm->bell);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot watch a virtual machine: %m");
-	r = map_ram(kvm, config, reterr);
+	kt_kvm_laps_begin(&kvm->laps);
+	r = LAP(RAM, map_ram(kvm, config, reterr));
 	if (r < 0)
 		return r;
 	kvm->has_vm = true;
-	return kt_kvm_vm_init(&kvm->vm, reterr) ?: kt_kvm_vm_set_ram(&kvm->vm, &kvm->ram, reterr)
-	       ?: make_crew(kvm, &config->topology, reterr)
-	       ?: set_cpuid(kvm, &config->topology, reterr) ?: add_devices(kvm, reterr);
+	r = LAP(VM,
+		kt_kvm_vm_init(&kvm->vm, reterr) ?: kt_kvm_vm_set_ram(&kvm->vm, &kvm->ram, reterr));
+	if (r < 0)
+		return r;
+	return LAP(VCPUS, make_crew(kvm, &config->topology, reterr)
+				  ?: set_cpuid(kvm, &config->topology, reterr))
+		       ?: LAP(DEVICES, add_devices(kvm, config, reterr));
 }
 
 static int check_config(const struct kt_machine_config *config, struct kt_err *reterr)
@@ -317,16 +360,25 @@ static int check_config(const struct kt_machine_config *config, struct kt_err *r
 	return 0;
 }
 
-static int kvm_start(struct kt_machine *machine, const struct kt_machine_config *config,
-		     struct kt_err *reterr)
+static int load_kernel(struct kvm *kvm, const struct kt_machine_config *config,
+		       struct kt_err *reterr)
 {
 	struct kt_kvm_boot boot = {
 		.kernel = config->kernel,
 		.initramfs_fd = config->initramfs_fd,
 		.cmdline = config->cmdline,
 	};
-	struct kvm *kvm = kt_kvm_of(machine);
 	struct kt_kvm_entry entry;
+
+	return kt_kvm_acpi_build(&kvm->ram, &config->topology, &boot.rsdp, reterr)
+	       ?: kt_kvm_boot_load(&boot, &kvm->ram, &entry, reterr)
+	       ?: kt_kvm_boot_set_vcpus(&kvm->crew, &entry, &kvm->ram, reterr);
+}
+
+static int kvm_start(struct kt_machine *machine, const struct kt_machine_config *config,
+		     struct kt_err *reterr)
+{
+	struct kvm *kvm = kt_kvm_of(machine);
 	int r = check_config(config, reterr)
 			?: open_ram(kvm, config->ram_fd, true, config->memory_mib, reterr);
 
@@ -335,10 +387,8 @@ static int kvm_start(struct kt_machine *machine, const struct kt_machine_config 
 	if (ftruncate(kvm->ram_fd, (off_t)kvm->ram_len) < 0)
 		return kt_err_set(reterr, -errno, "cannot make the guest's RAM: %m");
 	r = make(kvm, config, reterr)
-		    ?: kt_kvm_acpi_build(&kvm->ram, &config->topology, &boot.rsdp, reterr)
-		    ?: kt_kvm_boot_load(&boot, &kvm->ram, &entry, reterr)
-		    ?: kt_kvm_boot_set_vcpus(&kvm->crew, &entry, &kvm->ram, reterr)
-		    ?: kt_kvm_crew_start(&kvm->crew, reterr);
+		    ?: LAP(LOAD, load_kernel(kvm, config, reterr))
+		    ?: LAP(THREADS, kt_kvm_crew_start(&kvm->crew, reterr));
 	if (r == 0) {
 		kvm->runs = true;
 		kt_kvm_crew_go(&kvm->crew);
@@ -356,12 +406,14 @@ static int kvm_restore(struct kt_machine *machine, const struct kt_machine_confi
 			?: open_ram(kvm, shared ? config->ram_fd : image->ram_fd, shared,
 				    config->memory_mib, reterr);
 
-	r = r ?: make(kvm, config, reterr) ?: kt_kvm_image_load(kvm, image->state_fd, reterr)
+	r = r ?: make(kvm, config, reterr)
+	      ?: LAP(STATE, kt_kvm_image_load(kvm, image->state_fd, reterr))
 	      ?: kt_kvm_crew_start(&kvm->crew, reterr);
 	if (r < 0)
 		return r;
 	kvm->paused = true;
-	return image->devices_only ? 0 : machine->ops->resume(machine, deadline_ns, reterr);
+	r = image->devices_only ? 0 : machine->ops->resume(machine, deadline_ns, reterr);
+	return LAP(THREADS, r);
 }
 
 /* ---- Operations ---- */
@@ -372,7 +424,9 @@ static int kvm_serve_gdb(struct kt_machine *machine, const char *path, uint64_t 
 	(void)machine;
 	(void)deadline_ns;
 	return kt_err_set(reterr, -EOPNOTSUPP,
-			  "'%s': the machine of KVM serves no gdb; QEMU's does (--vmm qemu)", path);
+			  "'%s': the native machine serves no gdb; QEMU's does: run the test "
+			  "again with --vmm qemu",
+			  path);
 }
 
 /* KVM translates nothing that could become stale. */
@@ -419,7 +473,7 @@ static uint64_t kvm_clock_ns(struct kt_machine *machine)
 {
 	const struct kvm *kvm = kt_kvm_of(machine);
 
-	return kvm->has_crew && !kvm->has_ended ? kt_now_ns() : 0;
+	return kvm->has_crew && !kvm->has_ended ? kt_now_ns() - kt_steal_total_ns(getpid()) : 0;
 }
 
 static void kvm_mark_steal(struct kt_machine *machine)
@@ -438,24 +492,63 @@ static uint64_t kvm_stolen_ns(struct kt_machine *machine)
 	return kt_steal_between(&kt_kvm_of(machine)->steal, &now);
 }
 
+/*
+ * A machine that has waited for a vCPU in vain does so only shortly again. What its threads use,
+ * which is all of it, stays until the process ends: the console tells why.
+ */
+static bool end_crew(struct kvm *kvm)
+{
+	uint64_t deadline_ns = kvm->is_stuck ? kt_now_ns() + STUCK_AGAIN_NS : KT_NSEC_NEVER;
+	struct kt_err err = KT_ERR_NULL;
+	char text[256];
+	int len;
+
+	if (!kvm->has_crew || kt_kvm_crew_deinit(&kvm->crew, deadline_ns, &err) == 0)
+		return true;
+	len = snprintf(text, sizeof(text),
+		       "ktest: KVM keeps a vCPU, and the machine's memory until the session ends: "
+		       "%s\n",
+		       err.text);
+	kvm->machine.events->console(kvm->machine.data, (const uint8_t *)text,
+				     KT_MIN((size_t)len, sizeof(text) - 1));
+	return false;
+}
+
+static json_t *kvm_figures(struct kt_machine *machine)
+{
+	const struct kvm *kvm = kt_kvm_of(machine);
+	uint64_t exits[KT_KVM_N_EXITS];
+
+	if (!kvm->has_crew)
+		return NULL;
+	kt_kvm_crew_exits(&kvm->crew, exits);
+	return kt_kvm_figures(exits, &kvm->laps);
+}
+
 /* The threads go first: then nobody calls into what is freed. */
 static void kvm_destroy(struct kt_machine *machine)
 {
 	struct kvm *kvm = kt_kvm_of(machine);
 	int bell = kvm->bell.fd;
+	bool ended = end_crew(kvm);
 
-	if (kvm->has_crew)
-		kt_kvm_crew_deinit(&kvm->crew);
 	kt_loop_remove(machine->loop, &kvm->bell);
+	if (!ended)
+		return;
 	(void)kt_close(bell);
 	if (kvm->has_console)
 		kt_kvm_console_deinit(&kvm->console);
+	if (kvm->has_disk)
+		kt_kvm_blk_deinit(&kvm->disk);
+	for (unsigned int i = 0; i < kvm->n_cards; i++)
+		kt_kvm_net_deinit(&kvm->cards[i]);
 	kt_kvm_serial_deinit(&kvm->serial);
 	if (kvm->has_vm)
 		kt_kvm_vm_deinit(&kvm->vm);
 	if (kvm->map)
 		(void)munmap(kvm->map, kvm->ram_len);
 	(void)kt_close(kvm->ram_fd);
+	(void)kt_close(kvm->disk_fd);
 	kt_steal_deinit(&kvm->steal);
 	(void)pthread_mutex_destroy(&kvm->lock);
 	free(kvm);
@@ -480,6 +573,7 @@ static const struct kt_machine_ops kvm_ops = {
 	.clock_ns = kvm_clock_ns,
 	.mark_steal = kvm_mark_steal,
 	.stolen_ns = kvm_stolen_ns,
+	.figures = kvm_figures,
 	.destroy = kvm_destroy,
 };
 
@@ -498,7 +592,7 @@ int kt_kvm_new(struct kt_loop *loop, const struct kt_machine_events *events, voi
 	};
 	(void)pthread_mutex_init(&kvm->lock, NULL);
 	kvm->bell = KT_SOURCE_NULL;
-	kvm->ram_fd = -1;
+	kvm->ram_fd = kvm->disk_fd = -1;
 	*ret_machine = &kvm->machine;
 	return 0;
 }

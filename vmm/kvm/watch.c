@@ -112,6 +112,11 @@ static int place(struct kt_kvm_watches *watches, const struct kt_watch *watch,
 				  KT_KVM_DEBUG_REGISTERS);
 	if (!registers)
 		registers = take_registers(watches, watch);
+	if (!registers && !take_registers(&(struct kt_kvm_watches){ 0 }, watch))
+		return kt_err_set(reterr, -EOPNOTSUPP,
+				  "%" PRIu32 " bytes are more than the %u debug registers of this "
+				  "machine can see, 8 each",
+				  watch->len, KT_KVM_DEBUG_REGISTERS);
 	if (!registers)
 		return kt_err_set(reterr, -ENOSPC,
 				  "%" PRIu32 " bytes at 0x%" PRIx64

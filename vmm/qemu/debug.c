@@ -77,6 +77,21 @@ static enum kt_gdb_stop stop_of(const struct kt_watch *watch)
 	return watch->kind == KT_WATCH_ON_WRITE ? KT_GDB_ON_WRITE : KT_GDB_ON_ACCESS;
 }
 
+/* With KVM a watch is one debug register (QEMU: kvm_arch_insert_hw_breakpoint()). */
+static int check_register(const struct qemu *qemu, const struct kt_watch *watch,
+			  struct kt_err *reterr)
+{
+	bool fits = watch->len <= 8 && (watch->len & (watch->len - 1)) == 0 &&
+		    watch->address % watch->len == 0;
+
+	if (fits || qemu->watches_max > kt_machine_watches_max(KT_ACCEL_KVM))
+		return 0;
+	return kt_err_set(reterr, -EOPNOTSUPP,
+			  "%" PRIu32 " bytes at 0x%" PRIx64 ": QEMU with KVM watches 1, 2, 4 or 8 "
+			  "bytes that are aligned to their number",
+			  watch->len, watch->address);
+}
+
 /* Finds a free number; *@ret_is_set: the stub watches the memory already. */
 static int place(const struct qemu *qemu, const struct kt_watch *watch, unsigned int *ret_number,
 		 bool *ret_is_set, struct kt_err *reterr)
@@ -117,7 +132,8 @@ int kt_qemu_watch(struct kt_machine *machine, const struct kt_watch *watch,
 	struct qemu *qemu = kt_qemu_of(machine);
 	bool is_set = false, paused = false;
 	unsigned int number = 0;
-	int r = kt_watch_check(watch, reterr) ?: place(qemu, watch, &number, &is_set, reterr)
+	int r = kt_watch_check(watch, reterr) ?: check_register(qemu, watch, reterr)
+					?: place(qemu, watch, &number, &is_set, reterr)
 					?: stand_begin(qemu, &paused, deadline_ns, reterr);
 
 	if (r < 0)
