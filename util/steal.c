@@ -94,6 +94,14 @@ uint64_t kt_steal_between(const struct kt_steal *before, const struct kt_steal *
 	return most;
 }
 
+uint64_t kt_steal_total_ns(pid_t pid)
+{
+	KT_CLEANUP(kt_steal_deinit) struct kt_steal now = KT_STEAL_NULL;
+
+	kt_steal_read(&now, pid);
+	return kt_steal_between(&KT_STEAL_NULL, &now);
+}
+
 uint64_t kt_steal_again(struct kt_steal *steal, pid_t pid)
 {
 	struct kt_steal now;

@@ -41,6 +41,9 @@ void kt_steal_deinit(struct kt_steal *steal);
  */
 uint64_t kt_steal_between(const struct kt_steal *before, const struct kt_steal *after);
 
+/* The longest that any thread of @pid has waited since it began. */
+uint64_t kt_steal_total_ns(pid_t pid);
+
 /* Time that was stolen from @pid since @steal was read, which is read again. */
 uint64_t kt_steal_again(struct kt_steal *steal, pid_t pid);
 

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Forwards each operation to the backend; the only file that chooses one. What backends have in
+ * common, such as the file of a disk, is here, too.
+ */
 #include "vmm/machine.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "util/cleanup.h"
 #include "vmm/kvm/machine.h"
 #include "vmm/qemu/qemu.h"
-
-/* Forwards each operation to the backend; the only file that chooses one. */
 
 const char *kt_accel_name(enum kt_accel accel)
 {
@@ -19,6 +25,16 @@ const char *kt_vmm_name(enum kt_vmm vmm)
 	static const char *const names[] = { [KT_VMM_QEMU] = "qemu", [KT_VMM_KVM] = "kvm" };
 
 	return names[vmm];
+}
+
+int kt_machine_open_disk(const struct kt_machine_config *config, int *ret_fd)
+{
+	KT_CLOSE int fd = memfd_create("ktest-disk", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, (off_t)config->disk_mib << 20) < 0)
+		return -errno;
+	*ret_fd = kt_steal_fd(fd);
+	return 0;
 }
 
 int kt_machine_new(struct kt_loop *loop, enum kt_vmm vmm, const struct kt_machine_events *events,

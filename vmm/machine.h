@@ -78,6 +78,12 @@ struct kt_machine_config {
 	const char *cmdline; /* of the kernel */
 	struct kt_machine_topology topology;
 	unsigned int memory_mib; /* the guest's RAM, at least 1 per NUMA node */
+	/*
+	 * A virtio disk of so many MiB, full of zeros when the machine starts and when it is
+	 * restored; 0: none. In virtual time the machine has none (kt_machine_has_disk()).
+	 */
+	unsigned int disk_mib;
+	bool net; /* two virtio network cards, each the other end of the other's cable */
 	enum kt_accel accel;
 	enum kt_vmm vmm;  /* as kt_machine_new() was given */
 	const char *qemu; /* path of the QEMU program; not used by KT_VMM_KVM */
@@ -103,6 +109,18 @@ struct kt_machine_config {
 	 */
 	bool keep;
 };
+
+/*
+ * Whether the machine itself has the disk. In virtual time the guest must have one of its own: QEMU
+ * completes requests in its main loop, at moments of the host.
+ */
+static inline bool kt_machine_has_disk(const struct kt_machine_config *config)
+{
+	return config->disk_mib && config->time == KT_TIME_REAL;
+}
+
+/* For backends: opens the file of the disk, sparse and without a name. 0 or a negative errno. */
+int kt_machine_open_disk(const struct kt_machine_config *config, int *ret_fd);
 
 /*
  * A saved machine. Any number of machines can be restored from one image at the same time, and none
@@ -323,9 +341,9 @@ void kt_machine_mark_steal(struct kt_machine *machine);
 void kt_machine_power_off(struct kt_machine *machine);
 
 /*
- * The clock by which the machine's owner is patient, in ns: CLOCK_MONOTONIC, or the CPU time that
- * the machine has used if its time is virtual. 0 before the start and after the end. A host that
- * gives it no CPU is then no reason to end it.
+ * The clock by which the machine's owner is patient, in ns: CLOCK_MONOTONIC without what the host
+ * has stolen from the machine, or the CPU time that it has used if its time is virtual. 0 before
+ * the start and after the end. A host that gives it no CPU is no reason to end it.
  */
 uint64_t kt_machine_clock_ns(struct kt_machine *machine);
 

@@ -59,11 +59,12 @@ char *kt_template_machine_text(const struct kt_template_key *key)
 	if (!cpu)
 		return NULL;
 	return kt_format("wire %d\nkernel %s %s\ncmdline %s\ntopology %u %u %u %u\nmemory %u\n"
+			 "disk %u\nnet %d\n"
 			 "vmm %s %u.%u %s %s%s\ntime %s %u %d\nhost %s\n",
 			 KT_WIRE_VERSION, key->kernel_release, key->kernel_build_id,
 			 machine->cmdline, topology->numa_nodes, topology->llcs, topology->cores,
-			 topology->threads, machine->memory_mib, kt_vmm_name(machine->vmm),
-			 key->vmm_major, key->vmm_minor, machine->qemu,
+			 topology->threads, machine->memory_mib, machine->disk_mib, machine->net,
+			 kt_vmm_name(machine->vmm), key->vmm_major, key->vmm_minor, machine->qemu,
 			 kt_accel_name(machine->accel), machine->tcg_single_thread ? " single" : "",
 			 kt_time_name(machine->time), machine->insn_shift, machine->host_calls,
 			 cpu);

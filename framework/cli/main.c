@@ -45,11 +45,17 @@
  * report that the user asked for; everything else goes to standard error.
  */
 
-static int fail(const char *program, const struct kt_err *err, enum kt_exit_status status)
+/* argv[0] without directories. */
+static const char *name_of(const char *program)
 {
 	const char *slash = strrchr(program, '/');
 
-	(void)fprintf(stderr, "%s: %s\n", slash ? slash + 1 : program, err->text);
+	return slash ? slash + 1 : program;
+}
+
+static int fail(const char *program, const struct kt_err *err, enum kt_exit_status status)
+{
+	(void)fprintf(stderr, "%s: %s\n", name_of(program), err->text);
 	return status;
 }
 
@@ -414,6 +420,14 @@ static int dispatch(const char *program, const struct kt_options *options)
 	switch (options->command) {
 	case KT_COMMAND_HELP:
 		kt_options_help(program, stdout);
+		return KT_EXIT_STATUS_OK;
+	case KT_COMMAND_MANUAL:
+		kt_options_manual(name_of(program), stdout);
+		return KT_EXIT_STATUS_OK;
+	case KT_COMMAND_COMPLETION_BASH:
+	case KT_COMMAND_COMPLETION_ZSH:
+	case KT_COMMAND_COMPLETION_FISH:
+		kt_options_completion(options->command, name_of(program), stdout);
 		return KT_EXIT_STATUS_OK;
 	case KT_COMMAND_VERSION:
 		(void)printf("ktest " KT_VERSION "\n");

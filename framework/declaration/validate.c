@@ -33,6 +33,7 @@
 #define NAME_LEN_MAX    160u /* file names add a version, a round and an ending; NAME_MAX is 255 */
 #define MEMORY_MIB_MIN  64u
 #define MEMORY_MIB_MAX  65536u
+#define DISK_MIB_MAX    65536u
 #define CGROUPS_MAX     1024u
 #define WATCHDOG_MS_MAX 30000u /* SCX_WATCHDOG_MAX_TIMEOUT, kernel/sched/ext_internal.h */
 #define FRACTION_SLACK  1e-9   /* 1/3 + 1/3 + 1/3 may exceed 1 by rounding */
@@ -99,6 +100,9 @@ static void check_machine(struct validation *v)
 	if (mib && (mib < MEMORY_MIB_MIN || mib > MEMORY_MIB_MAX))
 		fault(v, ".memory_mib is %u; it must be within %u..%u", mib, MEMORY_MIB_MIN,
 		      MEMORY_MIB_MAX);
+	if (v->test->disk_mib > DISK_MIB_MAX)
+		fault(v, ".disk_mib is %u; it must be within 1..%u", v->test->disk_mib,
+		      DISK_MIB_MAX);
 }
 
 /* The index of @name in v->cgroups; v->n_cgroups when it does not exist. */

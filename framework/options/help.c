@@ -1,158 +1,93 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The text of --help. The four places in which an option appears must agree (options.c); this one
- * is for people: it states defaults, and what an option goes with.
- */
+/* The text of --help, from the tables of commands and options. */
 #include <stdio.h>
+#include <string.h>
 
 #include "framework/options/options.h"
+#include "framework/options/table.h"
+#include "framework/options/words.h"
+#include "util/cleanup.h"
+#include "util/io.h"
 
-/* The part of --help that follows the usage lines. */
-static const char help[] =
-	"\n"
-	"Runs the tests of this binary, each in a virtual machine of its own.\n"
-	"\n"
-	"Selection:\n"
-	"  -t, --test NAME          tests whose name contains NAME (repeatable)\n"
-	"      --exact              names are whole names\n"
-	"      --skip NAME          leave tests out whose name contains NAME (repeatable)\n"
-	"      --partition slice|hash|count:M/N\n"
-	"                           the M-th of N parts of what is selected\n"
-	"      --shard M/N|auto     slice:M/N; auto takes M and N from the CI's variables\n"
-	"                           (KTESTS_SHARD)\n"
-	"  -l, --list               list instead of running\n"
-	"      --format FORMAT      of the list: terse (default), names, json\n"
-	"\n"
-	"Machines:\n"
-	"  -k, --kernel KERNEL      bzImage, vmlinux, build tree or cached version\n"
-	"                           (KTESTS_KERNEL); repeated: every test on each, as\n"
-	"                           NAME[VERSION]\n"
-	"      --append ARGUMENTS   added to the kernel command line\n"
-	"      --accel auto|kvm|tcg accelerator (KTESTS_ACCEL)\n"
-	"      --vmm auto|kvm|qemu virtual machine monitor with KVM (KTESTS_VMM)\n"
-	"      --time auto|real|virtual\n"
-	"                           whose time guests show: the host's, or under TCG their\n"
-	"                           own (KTESTS_TIME)\n"
-	"      --qemu PROGRAM       QEMU to use\n"
-	"      --boot fork|cold     restore each machine from a booted template (default),\n"
-	"                           or boot it\n"
-	"      --template any|own|ID\n"
-	"                           template to restore: any that fits, one made by a boot of\n"
-	"                           this very binary (default with --seed or --explore), or the\n"
-	"                           one that the line 'rerun:' names\n"
-	"      --template-cache-size SIZE\n"
-	"                           disk that templates may take (default 4G)\n"
-	"\n"
-	"Running:\n"
-	"  -j, --test-threads N     virtual CPUs that may run at once (KTESTS_TEST_THREADS)\n"
-	"      --memory-budget SIZE memory of machines that may run at once (default 3/4\n"
-	"                           of what the host has, or cgroups allow)\n"
-	"      --pool N             machines made ready ahead when CPUs are idle (default 2)\n"
-	"      --timeout DURATION   limit of each test, instead of its own\n"
-	"      --boot-timeout DURATION\n"
-	"                           limit of each boot (default 60s, more for more than 4 CPUs)\n"
-	"      --timeout-multiplier X\n"
-	"                           longer limits for a slow host (default 1 with kvm, 3\n"
-	"                           with tcg)\n"
-	"      --max-fail N|all     stop after N failures (default all)\n"
-	"      --retries N          attempts after the first for a test that fails\n"
-	"                           (KTESTS_RETRIES)\n"
-	"      --flaky-result pass|fail\n"
-	"                           of a test that passes in a later attempt (default pass)\n"
-	"      --stress-count N|infinite\n"
-	"                           run each test N times\n"
-	"      --stress-duration DURATION\n"
-	"                           run all tests over and over for so long\n"
-	"      --global-timeout DURATION\n"
-	"                           limit of the whole run\n"
-	"      --shuffle            in random order\n"
-	"      --seed N             of the order, and of what is random in tests\n"
-	"      --explore N          run each test under N seeds, up to the first failure; with\n"
-	"                           --policy conflict\n"
-	"      --policy random|pct|conflict\n"
-	"                           where turns of virtual CPUs end: anywhere (default), by\n"
-	"                           priorities that change, or also where CPUs access the same\n"
-	"                           memory\n"
-	"      --mips N             million instructions per second of each busy virtual CPU in\n"
-	"                           virtual time (default 60, and 125 for a single CPU)\n"
-	"      --turn N             mean instructions of a virtual CPU's turn (default 10000)\n"
-	"      --pct-depth N        of --policy pct: events whose order matters (default 3)\n"
-	"      --pct-length N       of --policy pct: instructions of a run (default: the seed\n"
-	"                           guesses)\n"
-	"      --work-type TYPE     of workers that are declared swappable, instead of their own\n"
-	"      --no-capture         show the guest's output as it comes; one test at a time\n"
-	"      --capsule on-fail|always|never\n"
-	"                           keep the machine as it was at the end of the test "
-	"(docs/capsules.md)\n"
-	"      --capsule-dir DIR    where, whole, instead of in the cache, without the template\n"
-	"      --capsule-max-size SIZE\n"
-	"                           of one capsule (default 256M)\n"
-	"      --capsule-cache-size SIZE\n"
-	"                           disk that capsules in the cache may take (default 1G)\n"
-	"\n"
-	"Reporting:\n"
-	"      --status-level LEVEL none, fail, retry, slow, leak, pass (default), skip, all\n"
-	"      --color auto|always|never\n"
-	"  -v, --verbose            also show the output of tests that pass, and boot times\n"
-	"      --tap                TAP on standard output\n"
-	"      --meson              TAP for meson test: exit status 0 once the plan is complete\n"
-	"      --junit FILE         JUnit XML\n"
-	"      --html FILE          a page about the failures\n"
-	"  -o, --output-dir DIR     a JSON file for each test (KTESTS_OUTPUT_DIR)\n"
-	"      --gtest_output=xml:FILE\n"
-	"                           GoogleTest's XML\n"
-	"\n"
-	"Kernels:\n"
-	"      --mirror URI         Debian archive to fetch from (KTESTS_MIRROR)\n"
-	"      --suite SUITE        suite of that archive (default trixie-backports)\n"
-	"\n"
-	"Looking into a kernel (docs/inspect.md), also by Ctrl-] in a shell:\n"
-	"      --vmcore FILE        an ELF core, or all bytes of a guest's RAM\n"
-	"      --step N             of a test: the step at whose end is looked, from 0 (default\n"
-	"                           the last)\n"
-	"      --depth N            structs in each other that are shown (default 4)\n"
-	"      --pointers N         pointers to structs that are followed (default 0)\n"
-	"\n"
-	"Opening a capsule (docs/capsules.md):\n"
-	"      --inspect PATH       print the value at a path, as 'inspect' does (repeatable)\n"
-	"      --gdb[=SOCKET]       serve gdb on a UNIX socket\n"
-	"      --shell              let the machine run, and give a shell; --exec: one command\n"
-	"      --vmcore FILE        write an ELF core for crash and drgn\n"
-	"\n"
-	"Comparing results (docs/results.md#comparing):\n"
-	"      --gate METRIC=higher|lower|none[:ABSOLUTE[:PERCENT%]]\n"
-	"                           which direction is better, and what change counts\n"
-	"                           (repeatable)\n"
-	"      --html FILE          the comparison as a page\n"
-	"  -v, --verbose            also metrics that are the same\n"
-	"\n"
-	"Cache:\n"
-	"      --max-age DURATION   prune what was not used for so long (default 30d,\n"
-	"                           without --max-size)\n"
-	"      --max-size SIZE      prune the least recently used until the rest is not larger\n"
+#define COLUMN 27 /* where help begins */
+#define WIDTH  80
+
+static const char exit_status[] =
 	"\n"
 	"Exit status: 0 passed, 2 usage, 4 no test selected, 77 all skipped, 99 harness error,\n"
 	"100 a test failed or a metric got worse, 105 host setup, 110 report not written,\n"
 	"128+N ended by signal N.\n";
 
+/* Writes @text in lines of WIDTH from COLUMN on; the first begins at @column. */
+static void write_wrapped(const char *text, int column, FILE *out)
+{
+	while (*text) {
+		size_t len = strcspn(text, " ");
+
+		if (column > COLUMN && column + 1 + (int)len > WIDTH) {
+			(void)fputc('\n', out);
+			column = 0;
+		}
+		if (column < COLUMN)
+			(void)fprintf(out, "%*s", COLUMN - column, "");
+		else if (column > COLUMN)
+			(void)fputc(' ', out);
+		column = KT_MAX(column + (column > COLUMN), COLUMN);
+		column += fprintf(out, "%.*s", (int)len, text);
+		text += len + (text[len] == ' ');
+	}
+	(void)fputc('\n', out);
+}
+
+static void write_option(const struct kt_option *option, FILE *out)
+{
+	char argument[128], variable[64];
+	KT_FREE char *help = NULL;
+	int column;
+
+	kt_option_argument(option, argument, sizeof(argument));
+	kt_option_variable(option, variable, sizeof(variable));
+	help = kt_format("%s%s%s%s", option->help, option->is_variable ? " (" : "",
+			 option->is_variable ? variable : "", option->is_variable ? ")" : "");
+	column = option->letter ? fprintf(out, "  -%c, ", option->letter) : fprintf(out, "      ");
+	column += fprintf(out, "--%s", option->name);
+	if (*argument)
+		column += fprintf(out,
+				  option->may_lack            ? "[=%s]"
+				  : strchr(option->name, '_') ? "=%s"
+							      : " %s",
+				  argument);
+	if (column >= COLUMN) {
+		(void)fputc('\n', out);
+		column = 0;
+	}
+	write_wrapped(help ?: option->help, column, out);
+}
+
 void kt_options_help(const char *program, FILE *out)
 {
+	size_t n_options, n_commands;
+	const struct kt_option *options = kt_option_table(&n_options);
+	const struct kt_command_row *commands = kt_command_table(&n_commands);
+	enum kt_option_group group = KT_N_OPTION_GROUPS;
+
 	(void)fprintf(out,
-		      "usage: %1$s [run] [OPTIONS] [NAME-SUBSTRING...]\n"
-		      "       %1$s list [OPTIONS] [NAME-SUBSTRING...]\n"
-		      "       %1$s shell [-t NAME] [--exec COMMAND] [OPTIONS]\n"
-		      "       %1$s verifier SCHEDULER|OBJECT [-k KERNEL]...\n"
-		      "       %1$s load [--verify] OBJECT [VARIABLE=VALUE]...\n"
-		      "       %1$s inspect --vmcore FILE [--format json] [PATH|WORDS...]\n"
-		      "       %1$s inspect -t NAME [--step N] [--format json] [PATH|WORDS...]\n"
-		      "       %1$s open CAPSULE [--inspect PATH]... | --gdb[=SOCKET] | --shell | "
-		      "--vmcore FILE\n"
-		      "       %1$s doctor\n"
-		      "       %1$s new DIR\n"
-		      "       %1$s compare A B [--gate METRIC=BETTER]... [--html FILE]\n"
-		      "       %1$s kernel fetch [VERSION] | list | path [VERSION]\n"
-		      "       %1$s template list | clear\n"
-		      "       %1$s cache list | prune [--max-age DURATION] [--max-size SIZE]\n",
+		      "usage: %s [COMMAND] [OPTIONS] [WORDS]\n"
+		      "\n"
+		      "Runs the tests of this binary, each in a virtual machine of its own.\n"
+		      "\n"
+		      "Commands:\n",
 		      program);
-	(void)fputs(help, out);
+	for (size_t i = 0; i < n_commands; i++) {
+		(void)fprintf(out, "  %s%s%s\n", commands[i].name, *commands[i].usage ? " " : "",
+			      commands[i].usage);
+		write_wrapped(commands[i].help, 0, out);
+	}
+	for (size_t i = 0; i < n_options && options[i].group != KT_OPTIONS_HIDDEN; i++) {
+		if (options[i].group != group)
+			(void)fprintf(out, "\n%s:\n", kt_option_group_title(options[i].group));
+		group = options[i].group;
+		write_option(&options[i], out);
+	}
+	(void)fputs(exit_status, out);
 }

@@ -3,24 +3,21 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "framework/options/table.h"
 #include "framework/options/value.h"
 #include "framework/options/words.h"
 #include "util/cleanup.h"
+#include "util/closest.h"
 
 /*
- * The environment is applied first and the command line after it, through the same function
- * apply(): a variable is nothing but a default for its option. What remains after the options are
- * words (words.c). check() rejects combinations that make no sense.
- *
- * An option appears in four places that must agree: help.c, enum OPT_*, long_options[] and one of
- * the apply functions, which pass an option that is not theirs on to the next one. The values of
- * options are parsed by value.c.
+ * The environment is applied first and the command line after it, through the same rows of the
+ * table of options (table.c): a variable is nothing but a default for its option. What remains
+ * after the options are words (words.c). check() rejects combinations that make no sense.
  *
  * Nothing is printed here, and no string is copied: argv and the environment live as long as the
  * program.
@@ -29,567 +26,160 @@
 #define DEFAULT_TEMPLATE_CACHE_BYTES (UINT64_C(4) << 30)
 #define DEFAULT_CAPSULE_BYTES        (UINT64_C(256) << 20) /* of one */
 #define DEFAULT_CAPSULE_CACHE_BYTES  (UINT64_C(1) << 30)
-#define DEFAULT_POOL                 2 /* machines */
+#define DEFAULT_POOL                 2   /* machines */
+#define FIRST_OPTION                 256 /* what getopt_long(3) returns for row 0 of the table */
 
-/*
- * Options without a short form. The values begin above those of characters, which stand for short
- * options.
- */
-enum {
-	OPT_EXACT = 256,
-	OPT_SKIP,
-	OPT_FORMAT,
-	OPT_APPEND,
-	OPT_ACCEL,
-	OPT_VMM,
-	OPT_TIME,
-	OPT_QEMU,
-	OPT_TIMEOUT,
-	OPT_BOOT_TIMEOUT,
-	OPT_TIMEOUT_MULTIPLIER,
-	OPT_MAX_FAIL,
-	OPT_STRESS_COUNT,
-	OPT_NO_CAPTURE,
-	OPT_STATUS_LEVEL,
-	OPT_COLOR,
-	OPT_TAP,
-	OPT_MESON,
-	OPT_JUNIT,
-	OPT_HTML,
-	OPT_GTEST_OUTPUT,
-	OPT_GTEST_LIST,
-	OPT_GTEST_FILTER,
-	OPT_EXEC,
-	OPT_MIRROR,
-	OPT_SUITE,
-	OPT_MAX_AGE,
-	OPT_MAX_SIZE,
-	OPT_IGNORED,
-	OPT_BOOT,
-	OPT_TEMPLATE,
-	OPT_TEMPLATE_CACHE_SIZE,
-	OPT_MEMORY_BUDGET,
-	OPT_POOL,
-	OPT_RETRIES,
-	OPT_FLAKY_RESULT,
-	OPT_STRESS_DURATION,
-	OPT_GLOBAL_TIMEOUT,
-	OPT_SHUFFLE,
-	OPT_SEED,
-	OPT_EXPLORE,
-	OPT_POLICY,
-	OPT_TURN,
-	OPT_PCT_DEPTH,
-	OPT_PCT_LENGTH,
-	OPT_MIPS,
-	OPT_PARTITION,
-	OPT_SHARD,
-	OPT_WORK_TYPE,
-	OPT_VERIFY,
-	OPT_VMCORE,
-	OPT_STEP,
-	OPT_DEPTH,
-	OPT_POINTERS,
-	OPT_CAPSULE,
-	OPT_CAPSULE_DIR,
-	OPT_CAPSULE_MAX_SIZE,
-	OPT_CAPSULE_CACHE_SIZE,
-	OPT_INSPECT,
-	OPT_GDB,
-	OPT_SHELL,
-	OPT_GATE,
-	OPT_VERSION,
+/* The table as getopt_long(3) wants it. */
+struct grammar {
+	const struct kt_option *table;
+	size_t n;
+	struct option *names; /* owned; ends with an empty one */
+	char letters[128];    /* the colon in front tells a missing argument from a wrong option */
+	bool *inherited;      /* of the rows whose list is from the environment; owned */
 };
 
-/*
- * getopt_long(3) also accepts unambiguous beginnings of these names. The second spelling of
- * --no-capture is that of Rust's libtest, and the --gtest_ options are those of GoogleTest.
- */
-static const struct option long_options[] = {
-	{ "test", required_argument, NULL, 't' },
-	{ "exact", no_argument, NULL, OPT_EXACT },
-	{ "skip", required_argument, NULL, OPT_SKIP },
-	{ "list", no_argument, NULL, 'l' },
-	{ "format", required_argument, NULL, OPT_FORMAT },
-	{ "kernel", required_argument, NULL, 'k' },
-	{ "append", required_argument, NULL, OPT_APPEND },
-	{ "accel", required_argument, NULL, OPT_ACCEL },
-	{ "vmm", required_argument, NULL, OPT_VMM },
-	{ "time", required_argument, NULL, OPT_TIME },
-	{ "qemu", required_argument, NULL, OPT_QEMU },
-	{ "test-threads", required_argument, NULL, 'j' },
-	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
-	{ "boot-timeout", required_argument, NULL, OPT_BOOT_TIMEOUT },
-	{ "timeout-multiplier", required_argument, NULL, OPT_TIMEOUT_MULTIPLIER },
-	{ "max-fail", required_argument, NULL, OPT_MAX_FAIL },
-	{ "stress-count", required_argument, NULL, OPT_STRESS_COUNT },
-	{ "no-capture", no_argument, NULL, OPT_NO_CAPTURE },
-	{ "nocapture", no_argument, NULL, OPT_NO_CAPTURE },
-	{ "status-level", required_argument, NULL, OPT_STATUS_LEVEL },
-	{ "color", required_argument, NULL, OPT_COLOR },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "tap", no_argument, NULL, OPT_TAP },
-	{ "meson", no_argument, NULL, OPT_MESON },
-	{ "junit", required_argument, NULL, OPT_JUNIT },
-	{ "html", required_argument, NULL, OPT_HTML },
-	{ "gtest_output", required_argument, NULL, OPT_GTEST_OUTPUT },
-	{ "gtest_list_tests", no_argument, NULL, OPT_GTEST_LIST },
-	{ "gtest_filter", required_argument, NULL, OPT_GTEST_FILTER },
-	{ "exec", required_argument, NULL, OPT_EXEC },
-	{ "mirror", required_argument, NULL, OPT_MIRROR },
-	{ "suite", required_argument, NULL, OPT_SUITE },
-	{ "max-age", required_argument, NULL, OPT_MAX_AGE },
-	{ "max-size", required_argument, NULL, OPT_MAX_SIZE },
-	{ "ignored", no_argument, NULL, OPT_IGNORED },
-	{ "boot", required_argument, NULL, OPT_BOOT },
-	{ "template", required_argument, NULL, OPT_TEMPLATE },
-	{ "template-cache-size", required_argument, NULL, OPT_TEMPLATE_CACHE_SIZE },
-	{ "memory-budget", required_argument, NULL, OPT_MEMORY_BUDGET },
-	{ "pool", required_argument, NULL, OPT_POOL },
-	{ "retries", required_argument, NULL, OPT_RETRIES },
-	{ "flaky-result", required_argument, NULL, OPT_FLAKY_RESULT },
-	{ "stress-duration", required_argument, NULL, OPT_STRESS_DURATION },
-	{ "global-timeout", required_argument, NULL, OPT_GLOBAL_TIMEOUT },
-	{ "shuffle", no_argument, NULL, OPT_SHUFFLE },
-	{ "seed", required_argument, NULL, OPT_SEED },
-	{ "explore", required_argument, NULL, OPT_EXPLORE },
-	{ "policy", required_argument, NULL, OPT_POLICY },
-	{ "turn", required_argument, NULL, OPT_TURN },
-	{ "pct-depth", required_argument, NULL, OPT_PCT_DEPTH },
-	{ "pct-length", required_argument, NULL, OPT_PCT_LENGTH },
-	{ "mips", required_argument, NULL, OPT_MIPS },
-	{ "partition", required_argument, NULL, OPT_PARTITION },
-	{ "shard", required_argument, NULL, OPT_SHARD },
-	{ "work-type", required_argument, NULL, OPT_WORK_TYPE },
-	{ "output-dir", required_argument, NULL, 'o' },
-	{ "verify", no_argument, NULL, OPT_VERIFY },
-	{ "vmcore", required_argument, NULL, OPT_VMCORE },
-	{ "step", required_argument, NULL, OPT_STEP },
-	{ "depth", required_argument, NULL, OPT_DEPTH },
-	{ "pointers", required_argument, NULL, OPT_POINTERS },
-	{ "capsule", required_argument, NULL, OPT_CAPSULE },
-	{ "capsule-dir", required_argument, NULL, OPT_CAPSULE_DIR },
-	{ "capsule-max-size", required_argument, NULL, OPT_CAPSULE_MAX_SIZE },
-	{ "capsule-cache-size", required_argument, NULL, OPT_CAPSULE_CACHE_SIZE },
-	{ "inspect", required_argument, NULL, OPT_INSPECT },
-	{ "gdb", optional_argument, NULL, OPT_GDB },
-	{ "shell", no_argument, NULL, OPT_SHELL },
-	{ "gate", required_argument, NULL, OPT_GATE },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, OPT_VERSION },
-	{ 0 },
-};
-
-static const struct kt_word format_words[] = {
-	{ "terse", KT_LIST_TERSE },
-	{ "names", KT_LIST_NAMES },
-	{ "json", KT_LIST_JSON },
-	{ 0 },
-};
-
-static const struct kt_word accel_words[] = {
-	{ "auto", KT_ACCEL_CHOICE_AUTO },
-	{ "kvm", KT_ACCEL_CHOICE_KVM },
-	{ "tcg", KT_ACCEL_CHOICE_TCG },
-	{ 0 },
-};
-
-static const struct kt_word vmm_words[] = {
-	{ "auto", KT_VMM_CHOICE_AUTO },
-	{ "kvm", KT_VMM_CHOICE_KVM },
-	{ "qemu", KT_VMM_CHOICE_QEMU },
-	{ 0 },
-};
-
-static const struct kt_word time_words[] = {
-	{ "auto", KT_TIME_CHOICE_AUTO },
-	{ "real", KT_TIME_CHOICE_REAL },
-	{ "virtual", KT_TIME_CHOICE_VIRTUAL },
-	{ 0 },
-};
-
-static const struct kt_word boot_words[] = {
-	{ "fork", KT_BOOT_FORK },
-	{ "cold", KT_BOOT_COLD },
-	{ 0 },
-};
-
-static const struct kt_word capsule_words[] = {
-	{ "never", KT_CAPSULE_NEVER },
-	{ "on-fail", KT_CAPSULE_ON_FAIL },
-	{ "always", KT_CAPSULE_ALWAYS },
-	{ 0 },
-};
-
-static const struct kt_word policy_words[] = {
-	{ "random", KT_TURNS_RANDOM },
-	{ "pct", KT_TURNS_PCT },
-	{ "conflict", KT_TURNS_CONFLICT },
-	{ 0 },
-};
-
-static const struct kt_word flaky_words[] = { { "pass", false }, { "fail", true }, { 0 } };
-
-static const struct kt_word status_words[] = {
-	{ "none", KT_STATUS_NONE }, { "fail", KT_STATUS_FAIL }, { "retry", KT_STATUS_RETRY },
-	{ "slow", KT_STATUS_SLOW }, { "leak", KT_STATUS_LEAK }, { "pass", KT_STATUS_PASS },
-	{ "skip", KT_STATUS_SKIP }, { "all", KT_STATUS_ALL },   { 0 },
-};
-
-static const struct kt_word color_words[] = {
-	{ "auto", KT_COLOR_AUTO },
-	{ "always", KT_COLOR_ALWAYS },
-	{ "never", KT_COLOR_NEVER },
-	{ 0 },
-};
-
-static int parse_template(struct kt_options *o, const char *text, struct kt_err *reterr)
+static void grammar_deinit(struct grammar *grammar)
 {
-	int end = 0;
+	free(grammar->names);
+	free(grammar->inherited);
+}
 
-	if (!strcmp(text, "any") || !strcmp(text, "own")) {
-		o->template_choice =
-			strcmp(text, "any") ? KT_TEMPLATE_CHOICE_OWN : KT_TEMPLATE_CHOICE_ANY;
-		return 0;
+static int takes_argument(const struct kt_option *option)
+{
+	if (option->may_lack)
+		return optional_argument;
+	return option->argument || option->words ? required_argument : no_argument;
+}
+
+static int grammar_init(struct grammar *grammar, struct kt_err *reterr)
+{
+	size_t len = 1;
+
+	grammar->table = kt_option_table(&grammar->n);
+	grammar->names = calloc(grammar->n + 1, sizeof(*grammar->names));
+	grammar->inherited = calloc(grammar->n, sizeof(*grammar->inherited));
+	if (!grammar->names || !grammar->inherited)
+		return kt_err_oom(reterr);
+	grammar->letters[0] = ':';
+	for (size_t i = 0; i < grammar->n; i++) {
+		const struct kt_option *option = &grammar->table[i];
+		int has_arg = takes_argument(option);
+
+		grammar->names[i] = (struct option){ .name = option->name,
+						     .has_arg = has_arg,
+						     .val = FIRST_OPTION + (int)i };
+		if (option->letter)
+			len += (size_t)snprintf(
+				grammar->letters + len, sizeof(grammar->letters) - len, "%c%s",
+				option->letter, has_arg == required_argument ? ":" : "");
 	}
-	if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16 ||
-	    sscanf(text, "%16" SCNx64 "%n", &o->template_ram, &end) != 1 || end != 16)
-		return kt_err_set(reterr, -EINVAL,
-				  "--template '%s' is not any, own, or 16 hexadecimal digits "
-				  "from a line 'rerun:'",
-				  text);
-	o->template_choice = KT_TEMPLATE_CHOICE_RAM;
 	return 0;
 }
 
-/* "auto" is resolved by find_shard(), after all options are known. */
-static int parse_shard(struct kt_options *o, const char *text, struct kt_err *reterr)
+/* @option: what getopt_long(3) has returned, the number of a row or a letter. */
+static size_t row_of(const struct grammar *grammar, int option)
 {
-	int r;
+	size_t i = 0;
 
-	o->shard_given = true;
-	o->shard_auto = !strcmp(text, "auto");
-	r = o->shard_auto ? 0 : kt_shard_parse(text, &o->shard, reterr);
-	return r < 0 ? kt_err_prefix(reterr, r, "--shard") : 0;
-}
-
-/* Replaces an earlier --shard, as a later option replaces an earlier one of the same name. */
-static int parse_partition(struct kt_options *o, const char *text, struct kt_err *reterr)
-{
-	int r = kt_shard_parse_partition(text, &o->shard, reterr);
-
-	o->shard_given = true;
-	o->shard_auto = false;
-	return r < 0 ? kt_err_prefix(reterr, r, "--partition '%s'", text) : 0;
-}
-
-/* The functions set_*() let a case of the switches below be a single line. */
-static int set_flag(bool *flag)
-{
-	*flag = true;
-	return 0;
-}
-
-static int set_text(const char **to, const char *text)
-{
-	*to = text;
-	return 0;
-}
-
-static int set_command(struct kt_options *options, enum kt_command command)
-{
-	options->command = command;
-	return 0;
-}
-
-/* The last of the apply functions: an option that is not known here is not known at all. */
-static int apply_reporting(struct kt_options *o, int option, const char *text,
-			   struct kt_err *reterr)
-{
-	int value = 0, r;
-
-	switch (option) {
-	case OPT_FORMAT:
-		r = kt_value_word("--format", format_words, text, &value, reterr);
-		o->list_format = (enum kt_list_format)value;
-		return r;
-	case OPT_STATUS_LEVEL:
-		r = kt_value_word("--status-level", status_words, text, &value, reterr);
-		o->status_level = (enum kt_status_level)value;
-		return r;
-	case OPT_COLOR:
-		r = kt_value_word("--color", color_words, text, &value, reterr);
-		o->color = (enum kt_color_choice)value;
-		return r;
-	case OPT_TAP:
-		return set_flag(&o->tap);
-	case OPT_MESON:
-		o->tap = true;
-		return set_flag(&o->meson);
-	case OPT_JUNIT:
-		return set_text(&o->junit, text);
-	case OPT_HTML:
-		return set_text(&o->html, text);
-	case OPT_GTEST_OUTPUT:
-		return kt_value_gtest_output(text, &o->gtest_output, reterr);
-	case 'o':
-		return set_text(&o->output_dir, text);
-	case OPT_GTEST_LIST:
-		o->list_format = KT_LIST_GTEST;
-		return set_command(o, KT_COMMAND_LIST);
-	case 'v':
-		return set_flag(&o->verbose);
-	case 'h':
-		return set_command(o, KT_COMMAND_HELP);
-	case OPT_VERSION:
-		return set_command(o, KT_COMMAND_VERSION);
-	}
-	return kt_err_set(reterr, -EINVAL, "unknown option; --help lists them");
-}
-
-static int apply_repeating(struct kt_options *o, int option, const char *text,
-			   struct kt_err *reterr)
-{
-	int value = 0, r;
-
-	switch (option) {
-	case OPT_STRESS_COUNT:
-		o->stress_count_given = true;
-		return kt_value_stress_count(text, &o->stress_count, reterr);
-	case OPT_WORK_TYPE:
-		return kt_value_work_type(text, &o->work_type, reterr);
-	case OPT_STRESS_DURATION:
-		return kt_value_time("--stress-duration", text, &o->stress_duration_ns, reterr);
-	case OPT_GLOBAL_TIMEOUT:
-		return kt_value_time("--global-timeout", text, &o->global_timeout_ns, reterr);
-	case OPT_RETRIES:
-		return kt_value_number("--retries", text, 0, 1000, &o->retries, reterr);
-	case OPT_FLAKY_RESULT:
-		r = kt_value_word("--flaky-result", flaky_words, text, &value, reterr);
-		o->flaky_fails = value;
-		return r;
-	case OPT_SHUFFLE:
-		return set_flag(&o->shuffle);
-	case OPT_SEED:
-		o->seed_given = true;
-		return kt_value_seed(text, &o->seed, reterr);
-	case OPT_EXPLORE:
-		o->explore = true;
-		return kt_value_number("--explore", text, 1, KT_STRESS_COUNT_MAX, &o->stress_count,
-				       reterr);
-	case OPT_POLICY:
-		r = kt_value_word("--policy", policy_words, text, &value, reterr);
-		o->policy_given = true;
-		o->policy = (enum kt_turns_policy)value;
-		return r;
-	case OPT_MIPS:
-		return kt_value_number("--mips", text, 1, 1000, &o->mips, reterr);
-	case OPT_TURN:
-		return kt_value_number("--turn", text, KT_TURNS_MEAN_MIN, KT_TURNS_MEAN_MAX,
-				       &o->turn_insns, reterr);
-	case OPT_PCT_DEPTH:
-		return kt_value_number("--pct-depth", text, 1, KT_TURNS_DEPTH_MAX, &o->pct_depth,
-				       reterr);
-	case OPT_PCT_LENGTH:
-		return kt_value_number("--pct-length", text, 1, UINT32_MAX, &o->pct_length, reterr);
-	}
-	return apply_reporting(o, option, text, reterr);
-}
-
-static int apply_running(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
-{
-	switch (option) {
-	case OPT_MEMORY_BUDGET:
-		return kt_value_memory_budget(text, &o->memory_budget_mib, reterr);
-	case OPT_POOL:
-		return kt_value_number("--pool", text, 0, 64, &o->pool, reterr);
-	case 'j':
-		return kt_value_budget(text, &o->budget_vcpus, reterr);
-	case OPT_TIMEOUT:
-		return kt_value_time("--timeout", text, &o->timeout_ns, reterr);
-	case OPT_BOOT_TIMEOUT:
-		return kt_value_time("--boot-timeout", text, &o->boot_timeout_ns, reterr);
-	case OPT_TIMEOUT_MULTIPLIER:
-		return kt_value_multiplier(text, &o->timeout_multiplier, reterr);
-	case OPT_MAX_FAIL:
-		o->max_fail_given = true;
-		return kt_value_max_fail(text, &o->max_fail, reterr);
-	case OPT_NO_CAPTURE:
-		return set_flag(&o->no_capture);
-	}
-	return apply_repeating(o, option, text, reterr);
-}
-
-static int apply_capsule(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
-{
-	int value = 0, r;
-
-	switch (option) {
-	case OPT_CAPSULE:
-		r = kt_value_word("--capsule", capsule_words, text, &value, reterr);
-		o->capsule = (enum kt_capsule_choice)value;
-		return r;
-	case OPT_CAPSULE_DIR:
-		return set_text(&o->capsule_dir, text);
-	case OPT_CAPSULE_MAX_SIZE:
-		return kt_value_bytes("--capsule-max-size", text, &o->capsule_max_bytes, reterr);
-	case OPT_CAPSULE_CACHE_SIZE:
-		return kt_value_bytes("--capsule-cache-size", text, &o->capsule_cache_bytes,
-				      reterr);
-	case OPT_INSPECT:
-		return kt_strings_add(&o->paths, text, reterr);
-	case OPT_GDB:
-		o->gdb_socket = text;
-		return set_flag(&o->gdb);
-	case OPT_SHELL:
-		return set_flag(&o->shell);
-	}
-	return apply_running(o, option, text, reterr);
-}
-
-static int apply_inspect(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
-{
-	switch (option) {
-	case OPT_VMCORE:
-		return set_text(&o->vmcore, text);
-	case OPT_STEP:
-		o->step_given = true;
-		return kt_value_number("--step", text, 0, 65535, &o->step, reterr);
-	case OPT_DEPTH:
-		return kt_value_number("--depth", text, 1, 32, &o->depth, reterr);
-	case OPT_POINTERS:
-		return kt_value_number("--pointers", text, 0, 32, &o->pointers, reterr);
-	}
-	return apply_capsule(o, option, text, reterr);
-}
-
-/*
- * Applies one option, whose letter or OPT_ value is @option, with its value @text (NULL without
- * one).
- */
-static int apply(struct kt_options *o, int option, const char *text, struct kt_err *reterr)
-{
-	int value = 0, r;
-
-	switch (option) {
-	case 't':
-		return kt_strings_add(&o->tests, text, reterr);
-	case OPT_SKIP:
-		return kt_strings_add(&o->skips, text, reterr);
-	case OPT_EXACT:
-		return set_flag(&o->exact);
-	case OPT_GTEST_FILTER:
-		return set_text(&o->gtest_filter, text);
-	case 'l':
-		return set_command(o, KT_COMMAND_LIST);
-	case 'k':
-		return kt_strings_add(&o->kernels, text, reterr);
-	case OPT_APPEND:
-		return set_text(&o->append, text);
-	case OPT_QEMU:
-		return set_text(&o->qemu, text);
-	case OPT_ACCEL:
-		r = kt_value_word("--accel", accel_words, text, &value, reterr);
-		o->accel = (enum kt_accel_choice)value;
-		return r;
-	case OPT_VMM:
-		r = kt_value_word("--vmm", vmm_words, text, &value, reterr);
-		o->vmm = (enum kt_vmm_choice)value;
-		return r;
-	case OPT_TIME:
-		r = kt_value_word("--time", time_words, text, &value, reterr);
-		o->time = (enum kt_time_choice)value;
-		return r;
-	case OPT_BOOT:
-		r = kt_value_word("--boot", boot_words, text, &value, reterr);
-		o->boot = (enum kt_boot)value;
-		return r;
-	case OPT_TEMPLATE:
-		return parse_template(o, text, reterr);
-	case OPT_TEMPLATE_CACHE_SIZE:
-		return kt_value_bytes("--template-cache-size", text, &o->template_cache_bytes,
-				      reterr);
-	case OPT_PARTITION:
-		return parse_partition(o, text, reterr);
-	case OPT_SHARD:
-		return parse_shard(o, text, reterr);
-	case OPT_EXEC:
-		return set_text(&o->exec, text);
-	case OPT_MIRROR:
-		return set_text(&o->mirror, text);
-	case OPT_SUITE:
-		return set_text(&o->suite, text);
-	case OPT_MAX_AGE:
-		return kt_value_time("--max-age", text, &o->cache_max_age_ns, reterr);
-	case OPT_MAX_SIZE:
-		return kt_value_bytes("--max-size", text, &o->cache_max_bytes, reterr);
-	case OPT_VERIFY:
-		return set_flag(&o->verify);
-	case OPT_GATE:
-		return kt_strings_add(&o->gates, text, reterr);
-	case OPT_IGNORED:
-		return 0; /* --ignored: runners made for Rust's libtest pass it */
-	}
-	return apply_inspect(o, option, text, reterr);
+	if (option >= FIRST_OPTION)
+		return (size_t)option - FIRST_OPTION;
+	while (grammar->table[i].letter != option)
+		i++;
+	return i;
 }
 
 /* Applies the KTESTS_* variables. An empty variable counts as unset. */
-static int apply_environment(struct kt_options *o, struct kt_err *reterr)
+static int apply_environment(struct kt_options *o, struct grammar *grammar, struct kt_err *reterr)
 {
-	static const struct {
-		const char *name;
-		int option;
-	} variables[] = {
-		{ "KTESTS_KERNEL", 'k' },       { "KTESTS_ACCEL", OPT_ACCEL },
-		{ "KTESTS_VMM", OPT_VMM },      { "KTESTS_TIME", OPT_TIME },
-		{ "KTESTS_TEST_THREADS", 'j' }, { "KTESTS_RETRIES", OPT_RETRIES },
-		{ "KTESTS_SHARD", OPT_SHARD },  { "KTESTS_OUTPUT_DIR", 'o' },
-	};
+	for (size_t i = 0; i < grammar->n; i++) {
+		const struct kt_option *option = &grammar->table[i];
+		char name[64];
+		const char *text;
+		int r;
 
-	for (size_t i = 0; i < KT_ARRAY_LEN(variables); i++) {
-		const char *text = getenv(variables[i].name);
-		int r = text && *text ? apply(o, variables[i].option, text, reterr) : 0;
-
+		if (!option->is_variable)
+			continue;
+		kt_option_variable(option, name, sizeof(name));
+		text = getenv(name);
+		if (!text || !*text)
+			continue;
+		r = kt_option_apply(option, o, text, reterr);
 		if (r < 0)
-			return kt_err_prefix(reterr, r, "%s", variables[i].name);
+			return kt_err_prefix(reterr, r, "%s", name);
+		grammar->inherited[i] = kt_option_is_list(option);
 	}
-	o->kernel_from_environment = o->kernels.n;
 	return 0;
 }
 
-static int apply_getopt(struct kt_options *o, int argc, char **argv, struct kt_err *reterr)
+/* What @given, an option that is none, may have been meant to be. */
+static const char *meant(const struct grammar *grammar, const char *given)
 {
-	int option;
+	KT_FREE char *name = strndup(given, strcspn(given, "="));
+	struct kt_closest closest;
+
+	kt_closest_init(&closest, name ?: given);
+	for (size_t i = 0; i < grammar->n; i++) {
+		if (grammar->table[i].group != KT_OPTIONS_HIDDEN)
+			kt_closest_try(&closest, grammar->table[i].name);
+	}
+	return closest.name;
+}
+
+static int refuse(const struct grammar *grammar, int option, const char *given,
+		  struct kt_err *reterr)
+{
+	const char *other;
+
+	if (option == ':')
+		return kt_err_set(reterr, -EINVAL, "option '%s' needs a value", given);
+	if (optopt >= FIRST_OPTION)
+		return kt_err_set(reterr, -EINVAL, "option '%s' takes no value", given);
+	if (optopt > ' ')
+		return kt_err_set(reterr, -EINVAL, "unknown option '-%c'; --help lists them",
+				  optopt);
+	other = meant(grammar, given + 2);
+	if (other)
+		return kt_err_set(reterr, -EINVAL, "unknown option '%s'; did you mean --%s?", given,
+				  other);
+	return kt_err_set(reterr, -EINVAL, "unknown or ambiguous option '%s'; --help lists them",
+			  given);
+}
+
+/* What the command line says of a list replaces what the environment says. */
+static int apply_row(struct kt_options *o, struct grammar *grammar, size_t i, struct kt_err *reterr)
+{
+	const struct kt_option *option = &grammar->table[i];
+
+	if (grammar->inherited[i])
+		((struct kt_strings *)((char *)o + option->member))->n = 0;
+	grammar->inherited[i] = false;
+	return kt_option_apply(option, o, optarg, reterr);
+}
+
+static int apply_getopt(struct kt_options *o, struct grammar *grammar, int argc, char **argv,
+			struct kt_err *reterr)
+{
+	int option, r = 0;
 
 	optind = 0; /* GNU: start afresh */
 	opterr = 0;
-	/*
-	 * The leading colon makes getopt_long(3) tell a missing value (':') from an unknown option
-	 * ('?').
-	 */
-	while ((option = getopt_long(argc, argv, ":t:lk:j:o:vh", long_options, NULL)) != -1) {
-		const char *given = argv[optind - 1];
-		int r;
-
-		if (option == '?' && optopt > ' ' && optopt < 256)
-			return kt_err_set(reterr, -EINVAL,
-					  "unknown option '-%c'; --help lists them", optopt);
-		if (option == '?')
-			return kt_err_set(reterr, -EINVAL,
-					  "unknown or ambiguous option '%s'; --help lists them",
-					  given);
-		if (option == ':')
-			return kt_err_set(reterr, -EINVAL, "option '%s' needs a value", given);
-		/* -k adds to a list, so the kernel from the environment is removed by hand. */
-		if (option == 'k' && o->kernel_from_environment) {
-			o->kernels.n = 0;
-			o->kernel_from_environment = false;
-		}
-		r = apply(o, option, optarg, reterr);
-		if (r < 0)
-			return r;
+	while (r == 0 &&
+	       (option = getopt_long(argc, argv, grammar->letters, grammar->names, NULL)) != -1) {
+		if (option == '?' || option == ':')
+			return refuse(grammar, option, argv[optind - 1], reterr);
+		r = apply_row(o, grammar, row_of(grammar, option), reterr);
 	}
-	return 0;
+	return r;
+}
+
+/* The options of the environment and of the command line; words remain from optind on. */
+static int apply_all(struct kt_options *o, int argc, char **argv, struct kt_err *reterr)
+{
+	KT_CLEANUP(grammar_deinit) struct grammar grammar = { .names = NULL };
+
+	return grammar_init(&grammar, reterr) ?:
+	       apply_environment(o, &grammar, reterr) ?:
+	       apply_getopt(o, &grammar, argc, argv, reterr);
 }
 
 /* What goes with a capsule, when one is made and when one is opened. */
@@ -725,7 +315,7 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 	};
 	int r;
 
-	r = apply_environment(&o, reterr) ?: apply_getopt(&o, argc, argv, reterr);
+	r = apply_all(&o, argc, argv, reterr);
 	/* An option like --list has set the command already; then the words are names. */
 	if (r == 0)
 		r = kt_words_apply(&o, argv + optind, argc - optind, reterr);
@@ -745,11 +335,6 @@ int kt_options_parse(int argc, char **argv, struct kt_options *ret_options, stru
 		o.max_fail = 1;
 	*ret_options = o;
 	return 0;
-}
-
-const char *kt_turns_policy_name(enum kt_turns_policy policy)
-{
-	return policy_words[policy].name;
 }
 
 void kt_options_deinit(struct kt_options *options)

@@ -35,6 +35,10 @@ enum kt_command {
 	KT_COMMAND_TEMPLATE_CLEAR,
 	KT_COMMAND_CACHE_LIST,
 	KT_COMMAND_CACHE_PRUNE,
+	KT_COMMAND_MANUAL,
+	KT_COMMAND_COMPLETION_BASH,
+	KT_COMMAND_COMPLETION_ZSH,
+	KT_COMMAND_COMPLETION_FISH,
 	KT_COMMAND_HELP,
 	KT_COMMAND_VERSION,
 };
@@ -119,11 +123,10 @@ struct kt_options {
 	bool shard_auto;          /* --shard auto: the variables of the CI system decide */
 
 	/* machines */
-	struct kt_strings kernels;    /* -k; none: the default kernel */
-	bool kernel_from_environment; /* KTESTS_KERNEL; the first -k replaces it */
-	const char *append;           /* added to the kernel command line */
-	const char *qemu;             /* program; NULL: the default one */
-	enum kt_boot boot;            /* default: FORK */
+	struct kt_strings kernels; /* -k; none: the default kernel */
+	const char *append;        /* added to the kernel command line */
+	const char *qemu;          /* program; NULL: the default one */
+	enum kt_boot boot;         /* default: FORK */
 	enum kt_template_choice template_choice;
 	uint64_t template_ram;         /* of KT_TEMPLATE_CHOICE_RAM: the ram_hash */
 	uint64_t template_cache_bytes; /* of the disk; default 4 GiB */
@@ -223,3 +226,9 @@ const char *kt_turns_policy_name(enum kt_turns_policy policy);
 
 /* Writes the text of --help; @program is argv[0]. */
 void kt_options_help(const char *program, FILE *out);
+
+/* Writes the manual page of a program called @name, as man(7) has it. */
+void kt_options_manual(const char *name, FILE *out);
+
+/* Writes a script with which the shell of @command completes the words of a program @name. */
+void kt_options_completion(enum kt_command command, const char *name, FILE *out);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "framework/options/value.h"
+#include "util/cleanup.h"
 #include "util/clock.h"
 
 #define DEFAULT_CACHE_AGE_NS (30 * 24 * 3600 * KT_NSEC_PER_SEC)
@@ -21,69 +22,92 @@ int kt_strings_add(struct kt_strings *strings, const char *text, struct kt_err *
 	return 0;
 }
 
-/* Reads the word behind "kernel" or "template", which @commands lists. */
-static int take_subcommand(struct kt_options *o, const char *what, const struct kt_word *commands,
-			   char **words, int n, struct kt_err *reterr)
+static const struct kt_word kernel_words[] = {
+	{ "fetch", KT_COMMAND_KERNEL_FETCH },
+	{ "list", KT_COMMAND_KERNEL_LIST },
+	{ "path", KT_COMMAND_KERNEL_PATH },
+	{ 0 },
+};
+
+static const struct kt_word template_words[] = {
+	{ "list", KT_COMMAND_TEMPLATE_LIST },
+	{ "clear", KT_COMMAND_TEMPLATE_CLEAR },
+	{ 0 },
+};
+
+static const struct kt_word cache_words[] = {
+	{ "list", KT_COMMAND_CACHE_LIST },
+	{ "prune", KT_COMMAND_CACHE_PRUNE },
+	{ 0 },
+};
+
+static const struct kt_word completion_words[] = {
+	{ "bash", KT_COMMAND_COMPLETION_BASH },
+	{ "zsh", KT_COMMAND_COMPLETION_ZSH },
+	{ "fish", KT_COMMAND_COMPLETION_FISH },
+	{ 0 },
+};
+
+static const struct kt_command_row commands[] = {
+	{ "run", "[OPTIONS] [NAME-SUBSTRING...]",
+	  "run the tests that are selected, or all (default)", KT_COMMAND_RUN },
+	{ "list", "[OPTIONS] [NAME-SUBSTRING...]", "list them", KT_COMMAND_LIST },
+	{ "shell", "[-t NAME] [--exec COMMAND] [OPTIONS]",
+	  "a shell in a machine, such as that of a test", KT_COMMAND_SHELL },
+	{ "verifier", "SCHEDULER|OBJECT [-k KERNEL]...",
+	  "what the kernel's verifier says of a scheduler", KT_COMMAND_VERIFIER },
+	{ "load", "[--verify] OBJECT [VARIABLE=VALUE]...",
+	  "attach a sched_ext scheduler, as in a guest's shell", KT_COMMAND_LOAD },
+	{ "inspect", "--vmcore FILE | -t NAME [--step N] [--format json] [PATH|WORDS...]",
+	  "look into a kernel's memory by name and type", KT_COMMAND_INSPECT },
+	{ "open", "CAPSULE [--inspect PATH]... | --gdb[=SOCKET] | --shell | --vmcore FILE",
+	  "look into a machine that was kept", KT_COMMAND_OPEN },
+	{ "doctor", "", "what this host can do, and what would make ktest faster on it",
+	  KT_COMMAND_DOCTOR },
+	{ "new", "DIR", "begin a project of tests", KT_COMMAND_NEW },
+	{ "compare", "A B [--gate METRIC=BETTER]... [--html FILE]",
+	  "compare two directories of results", KT_COMMAND_COMPARE },
+	{ "kernel", "fetch [VERSION] | list | path [VERSION]", "the kernels in the cache",
+	  KT_COMMAND_KERNEL_LIST, kernel_words },
+	{ "template", "list | clear", "the booted machines in the cache", KT_COMMAND_TEMPLATE_LIST,
+	  template_words },
+	{ "cache", "list | prune [--max-age DURATION] [--max-size SIZE]", "all of the cache",
+	  KT_COMMAND_CACHE_LIST, cache_words },
+	{ "manual", "", "this text as a manual page: COMMAND manual | man -l -",
+	  KT_COMMAND_MANUAL },
+	{ "completion", "bash | zsh | fish",
+	  "a script that completes options in a shell, which is to evaluate it",
+	  KT_COMMAND_COMPLETION_BASH, completion_words },
+};
+
+const struct kt_command_row *kt_command_table(size_t *ret_n)
 {
-	int value = 0, r;
+	*ret_n = KT_ARRAY_LEN(commands);
+	return commands;
+}
+
+/* Reads the words behind a command that has others behind it, and perhaps a version. */
+static int take_subcommand(struct kt_options *o, const struct kt_command_row *row, char **words,
+			   int n, struct kt_err *reterr)
+{
+	int value = 0, most, r;
 
 	if (!n)
-		return kt_err_set(reterr, -EINVAL, "%s: a command must follow, like %s", what,
-				  commands[0].name);
-	r = kt_value_word(what, commands, words[0], &value, reterr);
-	o->command = (enum kt_command)value;
-	return r;
-}
-
-static int take_kernel_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
-{
-	static const struct kt_word commands[] = {
-		{ "fetch", KT_COMMAND_KERNEL_FETCH },
-		{ "list", KT_COMMAND_KERNEL_LIST },
-		{ "path", KT_COMMAND_KERNEL_PATH },
-		{ 0 },
-	};
-	int r = take_subcommand(o, "kernel", commands, words, n, reterr);
-
+		return kt_err_set(reterr, -EINVAL, "%s: a command must follow, like %s", row->name,
+				  row->words[0].name);
+	r = kt_value_word(row->name, row->words, words[0], &value, reterr);
 	if (r < 0)
 		return r;
-	if (n > 2 || (n == 2 && o->command == KT_COMMAND_KERNEL_LIST))
-		return kt_err_set(reterr, -EINVAL, "kernel %s: '%s' is too much", words[0],
+	o->command = (enum kt_command)value;
+	most = o->command == KT_COMMAND_KERNEL_FETCH || o->command == KT_COMMAND_KERNEL_PATH;
+	if (n - 1 > most)
+		return kt_err_set(reterr, -EINVAL, "%s %s: '%s' is too much", row->name, words[0],
 				  words[n - 1]);
-	o->kernel_version = n == 2 ? words[1] : NULL;
-	return 0;
-}
-
-static int take_template_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
-{
-	static const struct kt_word commands[] = {
-		{ "list", KT_COMMAND_TEMPLATE_LIST },
-		{ "clear", KT_COMMAND_TEMPLATE_CLEAR },
-		{ 0 },
-	};
-	int r = take_subcommand(o, "template", commands, words, n, reterr);
-
-	if (r == 0 && n > 1)
-		return kt_err_set(reterr, -EINVAL, "template %s: '%s' is too much", words[0],
-				  words[1]);
-	return r;
-}
-
-static int take_cache_command(struct kt_options *o, char **words, int n, struct kt_err *reterr)
-{
-	static const struct kt_word commands[] = {
-		{ "list", KT_COMMAND_CACHE_LIST },
-		{ "prune", KT_COMMAND_CACHE_PRUNE },
-		{ 0 },
-	};
-	int r = take_subcommand(o, "cache", commands, words, n, reterr);
-
-	if (r == 0 && n > 1)
-		return kt_err_set(reterr, -EINVAL, "cache %s: '%s' is too much", words[0],
-				  words[1]);
-	if (r == 0 && !o->cache_max_age_ns && o->cache_max_bytes == UINT64_MAX)
+	o->kernel_version = n > 1 ? words[1] : NULL;
+	if (o->command == KT_COMMAND_CACHE_PRUNE && !o->cache_max_age_ns &&
+	    o->cache_max_bytes == UINT64_MAX)
 		o->cache_max_age_ns = DEFAULT_CACHE_AGE_NS;
-	return r;
+	return 0;
 }
 
 /*
@@ -95,8 +119,8 @@ static int take_names(struct kt_options *o, char **words, int n, struct kt_err *
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < n; i++) {
-		bool is_path = o->command == KT_COMMAND_INSPECT ||
-			       (o->command == KT_COMMAND_OPEN && i);
+		bool is_path =
+			o->command == KT_COMMAND_INSPECT || (o->command == KT_COMMAND_OPEN && i);
 
 		r = kt_strings_add(is_path ? &o->paths : &o->tests, words[i], reterr);
 	}
@@ -105,36 +129,20 @@ static int take_names(struct kt_options *o, char **words, int n, struct kt_err *
 
 int kt_words_apply(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
-	static const struct kt_word commands[] = {
-		{ "run", KT_COMMAND_RUN },
-		{ "list", KT_COMMAND_LIST },
-		{ "shell", KT_COMMAND_SHELL },
-		{ "verifier", KT_COMMAND_VERIFIER },
-		{ "load", KT_COMMAND_LOAD },
-		{ "inspect", KT_COMMAND_INSPECT },
-		{ "open", KT_COMMAND_OPEN },
-		{ "doctor", KT_COMMAND_DOCTOR },
-		{ "new", KT_COMMAND_NEW },
-		{ "compare", KT_COMMAND_COMPARE },
-		{ 0 },
-	};
-
 	if (o->command == KT_COMMAND_HELP) /* --help explains all commands at once */
 		return 0;
 	/* After "--" every word is a part of a name, also one that is called like a command. */
 	if (!n || !strcmp(words[-1], "--"))
 		return take_names(o, words, n, reterr);
-	if (!strcmp(words[0], "kernel"))
-		return take_kernel_command(o, words + 1, n - 1, reterr);
-	if (!strcmp(words[0], "template"))
-		return take_template_command(o, words + 1, n - 1, reterr);
-	if (!strcmp(words[0], "cache"))
-		return take_cache_command(o, words + 1, n - 1, reterr);
-	for (const struct kt_word *at = commands; at->name; at++) {
-		if (!strcmp(words[0], at->name)) {
-			o->command = (enum kt_command)at->value;
-			return take_names(o, words + 1, n - 1, reterr);
-		}
+	for (size_t i = 0; i < KT_ARRAY_LEN(commands); i++) {
+		const struct kt_command_row *row = &commands[i];
+
+		if (strcmp(words[0], row->name) != 0)
+			continue;
+		if (row->words)
+			return take_subcommand(o, row, words + 1, n - 1, reterr);
+		o->command = row->command;
+		return take_names(o, words + 1, n - 1, reterr);
 	}
 	return take_names(o, words, n, reterr);
 }

@@ -9,6 +9,7 @@
 #include "framework/outcome/outcome.h"
 #include "framework/run/origin.h"
 #include "framework/session/session.h"
+#include "framework/setup/devices.h"
 #include "framework/setup/limits.h"
 #include "guest/test/test.h"
 #include "util/cache.h"
@@ -99,12 +100,14 @@ static int build(struct builder *builder, const struct kt_template *base, struct
 		.console = on_console,
 		.data = builder,
 	};
+	KT_CLOSE int initramfs_fd = -1;
 	int r;
 
 	if (!before || !manifest)
 		return kt_err_oom(reterr);
 	builder->files = before;
-	r = check_disk(job, reterr);
+	r = kt_devices_add(job->kernel, &spec.machine, &initramfs_fd, reterr)
+		    ?: check_disk(job, reterr);
 	if (r < 0) {
 		builder->blame_cache = true; /* the disk has no room */
 		return r;

@@ -72,6 +72,8 @@ static void describe_machine(const struct kt_session_state *session, bool whole,
 	info->vmlinux = outcome->kernel->vmlinux ?: "";
 	info->topology = machine.topology;
 	info->memory_mib = machine.memory_mib;
+	info->disk_mib = machine.disk_mib;
+	info->net = machine.net;
 	info->accel = machine.accel;
 	info->vmm = machine.vmm;
 	info->time = machine.time;

@@ -12,6 +12,7 @@
 #include "framework/session/phase.h"
 #include "framework/session/protocol.h"
 #include "framework/session/snapshots.h"
+#include "framework/setup/devices.h"
 #include "framework/setup/limits.h"
 #include "guest/test/ctx.h"
 #include "util/cleanup.h"
@@ -127,8 +128,11 @@ static int boot(struct kt_session_state *session, struct kt_err *reterr)
 {
 	struct kt_machine_config machine = machine_of(session);
 
+	KT_CLOSE int initramfs_fd = -1;
+	int r = kt_devices_add(session->outcome->kernel, &machine, &initramfs_fd, reterr);
+
 	session->awaits_hello = true;
-	return kt_machine_start(kt_link_machine(session->link), &machine, reterr);
+	return r ?: kt_machine_start(kt_link_machine(session->link), &machine, reterr);
 }
 
 /*

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "framework/setup/devices.h"
 #include "framework/setup/limits.h"
 #include "framework/setup/object.h"
 #include "framework/setup/time.h"
@@ -327,7 +328,8 @@ char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *ke
 	if (test->disabled)
 		return kt_format("disabled: %s", test->disabled);
 	return kt_cargo_missing(&setup->cargo, test)
-		       ?: kt_schedulers_obstacle(&setup->cargo, kernel, test);
+		       ?: kt_schedulers_obstacle(&setup->cargo, kernel, test)
+		       ?: kt_devices_obstacle(kernel, test, kt_setup_time(setup, test));
 }
 
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test)
@@ -359,6 +361,8 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 		.conflicts = setup->options->policy == KT_TURNS_CONFLICT,
 		.topology = kt_setup_topology(test),
 		.memory_mib = kt_test_memory_mib(test),
+		.disk_mib = test->disk_mib,
+		.net = test->net,
 		.accel = setup->host.accel,
 		.vmm = setup->host.vmm,
 		.qemu = setup->host.qemu.path,

@@ -32,6 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/init/devices.h"
 #include "guest/init/mounts.h"
 #include "guest/init/settle.h"
 #include "guest/init/shell.h"
@@ -146,7 +147,7 @@ static int set_up_system(struct kt_err *reterr)
 	(void)setenv("HOME", "/", 1);
 	set_up_loopback();
 	set_up_limits();
-	return 0;
+	return kt_devices_setup(reterr);
 }
 
 static int set_up(struct guest *guest, struct kt_err *reterr)

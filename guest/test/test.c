@@ -48,7 +48,7 @@ unsigned int kt_test_memory_mib(const struct kt_test *test)
 
 unsigned int kt_test_machine_mib(const struct kt_test *test)
 {
-	return kt_test_memory_mib(test) + OVERHEAD_MIB;
+	return kt_test_memory_mib(test) + test->disk_mib + OVERHEAD_MIB;
 }
 
 uint64_t kt_test_files_max(const struct kt_test *test)
@@ -61,5 +61,6 @@ bool kt_test_same_machine(const struct kt_test *a, const struct kt_test *b)
 	struct kt_topology left = kt_test_topology(a), right = kt_test_topology(b);
 
 	return !memcmp(&left, &right, sizeof(left)) && a->time == b->time && a->mips == b->mips &&
+	       a->disk_mib == b->disk_mib && a->net == b->net &&
 	       kt_test_memory_mib(a) == kt_test_memory_mib(b);
 }

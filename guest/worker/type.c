@@ -56,7 +56,7 @@ static const struct kt_work_ops custom_works[KT_N_WORK_TYPES] = {
 
 static const struct kt_work_ops *const families[] = {
 	kt_spin_works, kt_sleep_works, kt_wakeup_works, kt_queue_works, kt_memory_works,
-	kt_lock_works, kt_churn_works, kt_file_works,   custom_works,
+	kt_lock_works, kt_churn_works, kt_file_works,   kt_net_works,   custom_works,
 };
 
 const struct kt_work_ops *kt_work_ops(enum kt_work_type type)

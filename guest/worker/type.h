@@ -83,6 +83,7 @@ extern const struct kt_work_ops kt_memory_works[KT_N_WORK_TYPES];
 extern const struct kt_work_ops kt_lock_works[KT_N_WORK_TYPES];
 extern const struct kt_work_ops kt_churn_works[KT_N_WORK_TYPES];
 extern const struct kt_work_ops kt_file_works[KT_N_WORK_TYPES];
+extern const struct kt_work_ops kt_net_works[KT_N_WORK_TYPES];
 
 /* NULL for a type that does not exist. */
 const struct kt_work_ops *kt_work_ops(enum kt_work_type type);

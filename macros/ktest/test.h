@@ -2,6 +2,7 @@
 #pragma once
 /* KTEST(): defines a test as data, and adds it to the list of the program's tests. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <ktest/check.h>
@@ -41,6 +42,11 @@ struct kt_scheduler; /* see ktest/scheduler.h */
  * @topology:    CPUs, caches and NUMA nodes of the machine. A dimension that is 0 comes from
  *               @scheduler's topology; struct kt_topology has the default.
  * @memory_mib:  RAM of the machine in MiB, 64..65536. Default 512.
+ * @disk_mib:    gives the machine a disk of so many MiB, 1..65536, at KT_DISK_PATH; full of zeros
+ *               when the test begins. Default 0: none. The test is skipped on a kernel that has no
+ *               driver for it.
+ * @net:         gives the machine two network cards, eth0 and eth1, which are up and have no
+ *               addresses. A frame that one sends arrives at the other. Likewise.
  * @time:        KT_REAL_TIME: the machine shows the host's time. Default KT_ANY_TIME.
  * @mips:        virtual time: million instructions per second that each virtual CPU executes at
  *               least while all are busy, 1..1000. --mips replaces it. Default 0: 60, but 125 with
@@ -95,6 +101,8 @@ struct kt_test {
 	const char *disabled;
 	struct kt_topology topology;
 	unsigned int memory_mib;
+	unsigned int disk_mib;
+	bool net;
 	enum kt_test_time time;
 	unsigned int mips;
 	unsigned int duration_ms;
@@ -113,6 +121,9 @@ struct kt_test {
 	const struct kt_payload *const *payloads;
 	const char *expect_kernel_warning;
 };
+
+/* KT_DISK_PATH - the disk of a test with .disk_mib, a link to the block device */
+#define KT_DISK_PATH "/dev/ktest-disk"
 
 /* KT_TAGS() - the tags of a test, a list of strings; at least one */
 #define KT_TAGS(...) ((const char *const[]){ __VA_ARGS__, NULL })

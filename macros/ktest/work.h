@@ -64,10 +64,14 @@ enum kt_work_type {
 	KT_CGROUP_CHURN,        /* moves itself between cgroups; processes only */
 	KT_CGROUP_ATTACH_STORM, /* moves children that are ending; processes only */
 
-	/* files: guest/worker/work/file.c */
+	/* the disk, or a file: guest/worker/work/file.c */
 	KT_IO_SYNC_WRITE, /* writes and syncs */
 	KT_IO_RAND_READ,  /* reads at random places */
 	KT_IO_CONVOY,     /* writes in order, reads at random places, syncs */
+
+	/* the network cards of a test with .net: guest/worker/work/net.c */
+	KT_NET_TRAFFIC, /* sends a frame per interval */
+	KT_IRQ_WAKE,    /* sends a frame, sleeps until its interrupt has brought it back */
 
 	KT_CUSTOM, /* .custom: a function of the test */
 	KT_N_WORK_TYPES,
@@ -299,6 +303,7 @@ struct kt_custom; /* a worker, as its .custom function sees it; see ktest/custom
  * @nodes:       a list of NUMA nodes: "0,1".
  * @groups:      number of cgroups that a worker moves between, 2..1000.
  * @dest:        name of the cgroup that children are moved to; it must exist.
+ * @frame_bytes: length of a frame, 60..1514.
  * @precise:     set the timer slack to 1 ns (PR_SET_TIMERSLACK).
  * @reap:        wait for children, instead of ignoring SIGCHLD.
  * @phases:      KT_PHASES(): the phases, at least one.
@@ -348,6 +353,7 @@ struct kt_work {
 	const char *nodes;
 	unsigned int groups;
 	const char *dest;
+	unsigned int frame_bytes;
 	bool precise;
 	bool reap;
 	const struct kt_work_phase *phases;

@@ -28,9 +28,9 @@ import own_cache
 
 TIMEOUT_S = 300
 # The last three stop at watches while both vCPUs are busy.
-TESTS = ("repeat_1", "repeat_2", "repeat_4", "repeat_8", "freeze_at_half", "freeze_at_stall",
-         "snapshot_exit")
-LOADED_TESTS = ("repeat_4", "freeze_at_half")  # without RUNS
+TESTS = ("repeat_1", "repeat_2", "repeat_4", "repeat_8", "repeat_devices", "freeze_at_half",
+         "freeze_at_stall", "snapshot_exit")
+LOADED_TESTS = ("repeat_4", "repeat_devices", "freeze_at_half")  # without RUNS
 COLD_TESTS = ("repeat_2",)  # a boot with more vCPUs takes half a minute
 NOISE = {**os.environ, "KTEST_PLUGIN_NOISE": "1"}
 REPORT = re.compile(
@@ -61,7 +61,9 @@ def run(ktests, test, *options, env=None):
         report = json.loads((pathlib.Path(out) / f"{test}.json").read_text())
         attempt = report["attempts"][-1]
         result = attempt["result"]
-        log = (pathlib.Path(out) / f"{test}.scheduler.log").read_text(errors="replace")
+        log = ""
+        for path in pathlib.Path(out).glob(f"{test}.scheduler.log"):
+            log += path.read_text(errors="replace")
         for snapshot in sorted(pathlib.Path(out).glob(f"{test}.snapshots/*.json")):
             log += snapshot.read_text()
     return REPORT.sub("", done.stdout) + json.dumps(result, sort_keys=True) + log, attempt

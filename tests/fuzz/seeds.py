@@ -242,7 +242,8 @@ def host_tools():
 
 CAPSULE = {
     "machine": {"kernel": "7.0", "build_id": "01", "vmlinux": "", "nodes": 1, "llcs": 1, "cores": 1,
-                "threads": 1, "memory_mib": 1, "accel": "tcg", "time": "virtual", "insn_shift": 3,
+                "threads": 1, "memory_mib": 1, "disk_mib": 0, "net": False, "accel": "tcg",
+                "vmm": "qemu", "time": "virtual", "insn_shift": 3,
                 "host_calls": True, "conflicts": False, "single_thread": False, "qemu": "q",
                 "qemu_major": 10, "qemu_minor": 0},
     "guest": {"runner": "ab", "wire": WIRE_VERSION, "received": "0x1", "sent": "0x2",

@@ -103,6 +103,7 @@ part_native() {
 	grep -q "accel: kvm, vmm: kvm," /tmp/native.log
 	verdict $? "the native machine is the default with KVM"
 	VMM=kvm contract
+	runs "the disk and the cards, and the work on them" -t disk -t net_
 }
 
 hide_qemu() {

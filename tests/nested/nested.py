@@ -43,6 +43,8 @@ FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/kvmvapic.bin",
             "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/qemu/pvh.bin")
 MODULES = ("virt/lib/irqbypass", "arch/x86/kvm/kvm", "arch/x86/kvm/kvm-amd")
 KERNEL_FILES = ("vmlinux", "vmlinuz", "btf", "meta.json")
+GUEST_MODULES = ("net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net",
+                 "drivers/block/virtio_blk")
 
 
 def skip(reason):
@@ -109,6 +111,9 @@ def make_initramfs(kernel, arguments):
         initramfs.add_host(path)
     for name in KERNEL_FILES:
         initramfs.add(f"/cache/ktest/kernels/{kernel.name}/{name}", (kernel / name).read_bytes())
+    for path in (module_file(kernel, name) for name in GUEST_MODULES):
+        initramfs.add(f"/cache/ktest/kernels/{kernel.name}/{path.relative_to(kernel)}",
+                      path.read_bytes())
     modules = []
     for name in MODULES:
         modules.append(f"/modules/{os.path.basename(name)}.ko")

@@ -74,6 +74,17 @@ REPEATS(2, .llcs = 1, .cores = 2, .threads = 1);
 REPEATS(4, .llcs = 2, .cores = 2, .threads = 1);
 REPEATS(8, .llcs = 2, .cores = 2, .threads = 2);
 
+/* All devices are busy at once. */
+KTEST(repeat_devices, .summary = "the same in each run with one seed: disk and network",
+      .disk_mib = 16, .net = true, .duration_ms = 100,
+      .steps = KT_STEPS({ KT_SETUP({ .name = "read",
+				     .work = KT_WORK(KT_IO_CONVOY, .workers = 2, .kib = 512) },
+				   { .name = "write", .work = KT_WORK(KT_IO_SYNC_WRITE) },
+				   { .name = "send", .work = KT_WORK(KT_NET_TRAFFIC) },
+				   { .name = "wake", .work = KT_WORK(KT_IRQ_WAKE) }),
+			  .hold = KT_HOLD_FRAC(1.0) }),
+      .check = print_traces);
+
 /* ---- the clock ------------------------------------------------------------------------------- */
 
 /* A minute of sleep takes no time of the host: in real time the test would be late. */

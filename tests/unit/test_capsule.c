@@ -96,6 +96,8 @@ static struct kt_capsule_info info_of(bool with_template)
 		.vmlinux = "/vmlinux",
 		.topology = { 1, 1, 2, 1 },
 		.memory_mib = MIB,
+		.disk_mib = 64,
+		.net = true,
 		.time = KT_TIME_VIRTUAL,
 		.insn_shift = 3,
 		.host_calls = true,
@@ -246,6 +248,8 @@ CAPSULE_TEST(info)
 	info = kt_capsule_info(capsule);
 	cr_expect(eq(str, (char *)info->kernel_release, (char *)want.kernel_release));
 	cr_expect(eq(uint, info->topology.cores, 2));
+	cr_expect(eq(uint, info->disk_mib, 64));
+	cr_expect(info->net);
 	cr_expect(eq(int, info->time, KT_TIME_VIRTUAL));
 	cr_expect(eq(int, info->accel, KT_ACCEL_TCG));
 	cr_expect(eq(uint, info->position.sent, 0xfffffff7));

@@ -543,6 +543,8 @@ Test(worktype, faults_are_named)
 		{ { .type = KT_NUMA_SWEEP, .kib = 3 }, ".kib" },
 		{ { .type = KT_IO_RAND_READ, .kib = 3 }, ".kib" },
 		{ { .type = KT_IO_CONVOY, .kib = 3 }, ".kib" },
+		{ { .type = KT_NET_TRAFFIC, .frame_bytes = 59 }, ".frame_bytes" },
+		{ { .type = KT_IRQ_WAKE, .frame_bytes = 1515 }, ".frame_bytes" },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {

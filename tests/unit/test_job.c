@@ -272,3 +272,24 @@ Test(steal, a_deadline_moves_by_what_is_stolen_and_no_more)
 	(void)kill(pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
 }
+
+/* What a process waits for is within the time that it exists. */
+Test(steal, the_total_is_what_the_clock_of_a_machine_leaves_out)
+{
+	uint64_t began_ns = kt_now_ns(), before_ns = kt_steal_total_ns(getpid()), total_ns;
+	cpu_set_t first;
+
+	CPU_ZERO(&first);
+	CPU_SET(sched_getcpu(), &first);
+	(void)sched_setaffinity(0, sizeof(first), &first);
+	if (fork() == 0) {
+		while (kt_left_ns(began_ns + 60 * KT_NSEC_PER_SEC) && getppid() != 1)
+			;
+		_exit(0);
+	}
+	do
+		total_ns = kt_steal_total_ns(getpid()) - before_ns;
+	while (total_ns < 20 * KT_NSEC_PER_MSEC && kt_left_ns(began_ns + 50 * KT_NSEC_PER_SEC));
+	cr_assert(ge(u64, total_ns, 20 * KT_NSEC_PER_MSEC));
+	cr_assert(le(u64, total_ns, kt_now_ns() - began_ns + 10 * KT_NSEC_PER_MSEC));
+}

@@ -224,7 +224,7 @@ struct net_fixture {
 static void begin_net(struct net_fixture *f)
 {
 	kvm_guest_init(&f->guest);
-	cr_assert(zero(int, kt_kvm_net_init(&f->net, &f->guest.host, GSI, &f->guest.pci,
+	cr_assert(zero(int, kt_kvm_net_init(&f->net, 1, &f->net, &f->guest.host, GSI, &f->guest.pci,
 					    &f->guest.memory)));
 	cr_assert(eq(u8, kvm_driver_start(&f->guest, VERSION_1 | 1u << VIRTIO_NET_F_MAC), READY));
 }

@@ -16,9 +16,46 @@
 #include "util/clock.h"
 #include "util/io.h"
 #include "vmm/mem.h"
+#include "vmm/qemu/argv.h"
 #include "vmm/ramfile.h"
 
 UNIT_SUITE(machine);
+
+/* ---- QEMU's command line ----------------------------------------------------------------------
+ */
+
+/* How many arguments of QEMU have @text in them. */
+static unsigned int n_arguments(const struct kt_machine_config *config, int disk, const char *text)
+{
+	const struct kt_qemu_fds fds = { .plugin = -1, .gdb = -1, .disk = disk, .ram = 9 };
+	char **argv = kt_qemu_argv(KT_QEMU_RESTORE, config, &fds);
+	unsigned int n = 0;
+
+	for (char **at = argv; at && *at; at++)
+		n += strstr(*at, text) != NULL;
+	kt_qemu_argv_free(argv);
+	return n;
+}
+
+Test(machine, qemu_is_told_of_the_disk_and_the_cards)
+{
+	struct kt_machine_config config = {
+		.qemu = "qemu", .topology = { 1, 1, 1, 1 }, .memory_mib = 64, .disk_mib = 1
+	};
+
+	cr_assert(zero(uint, n_arguments(&config, -1, "virtio-blk")));
+	cr_assert(zero(uint, n_arguments(&config, -1, "virtio-net")));
+	cr_assert(kt_machine_has_disk(&config));
+	cr_assert(eq(uint, n_arguments(&config, 7, "virtio-blk-pci,drive=disk"), 1));
+	cr_assert(eq(uint, n_arguments(&config, 7, "filename=/proc/self/fd/7,"), 1));
+	config.net = true;
+	cr_assert(eq(uint, n_arguments(&config, -1, "virtio-net-pci,netdev=cable"), 2));
+	cr_assert(zero(uint, n_arguments(&config, -1, "tx=timer")));
+	config.time = KT_TIME_VIRTUAL;
+	cr_assert(not(kt_machine_has_disk(&config)));
+	cr_assert(
+		eq(uint, n_arguments(&config, -1, "guest_announce=off,ioeventfd=off,tx=timer"), 2));
+}
 
 /* ---- running ----------------------------------------------------------------------------------
  */

@@ -7,6 +7,8 @@
 
 #include "framework/kernel/index.h"
 #include "framework/options/options.h"
+#include "framework/options/table.h"
+#include "framework/options/words.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -393,5 +395,170 @@ Test(options, templates)
 	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--", "template", "list")), "names of tests");
 	cr_assert(eq(int, (int)o.command, KT_COMMAND_RUN));
 	cr_assert(eq(sz, o.tests.n, 2));
+	kt_options_deinit(&o);
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static char *written(void (*write)(const char *name, FILE *out))
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	write("ktests", out);
+	(void)fclose(out);
+	return text;
+}
+
+static void write_bash(const char *name, FILE *out)
+{
+	kt_options_completion(KT_COMMAND_COMPLETION_BASH, name, out);
+}
+
+static void write_zsh(const char *name, FILE *out)
+{
+	kt_options_completion(KT_COMMAND_COMPLETION_ZSH, name, out);
+}
+
+static void write_fish(const char *name, FILE *out)
+{
+	kt_options_completion(KT_COMMAND_COMPLETION_FISH, name, out);
+}
+
+/* The name with its hyphens as man(7) writes them. */
+static void for_manual(const char *name, char *text)
+{
+	for (; *name; name++) {
+		if (*name == '-')
+			*text++ = '\\';
+		*text++ = *name;
+	}
+	*text = '\0';
+}
+
+Test(options, each_is_in_the_help_the_manual_and_the_completions)
+{
+	KT_FREE char *help = written(kt_options_help), *manual = written(kt_options_manual),
+		     *bash = written(write_bash), *zsh = written(write_zsh),
+		     *fish = written(write_fish);
+	size_t n;
+	const struct kt_option *table = kt_option_table(&n);
+
+	for (size_t i = 0; i < n && table[i].group != KT_OPTIONS_HIDDEN; i++) {
+		char word[80], name[80], variable[96];
+
+		(void)snprintf(word, sizeof(word), "--%s", table[i].name);
+		cr_assert(strstr(help, word) && strstr(bash, word) && strstr(zsh, word), "%s",
+			  word);
+		for_manual(word, name);
+		cr_assert(strstr(manual, name) != NULL, "%s", name);
+		(void)snprintf(word, sizeof(word), " -l %s ", table[i].name);
+		cr_assert(strstr(fish, word) != NULL, "%s", word);
+		kt_option_variable(&table[i], name, sizeof(name));
+		(void)snprintf(variable, sizeof(variable), "(%s)", name);
+		cr_assert(eq(int, strstr(help, variable) != NULL, table[i].is_variable), "%s",
+			  variable);
+		cr_assert(eq(ptr, (void *)kt_option_find(table[i].name), (void *)&table[i]));
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (table[i].group == KT_OPTIONS_HIDDEN)
+			cr_assert(not(strstr(help, table[i].name) && strstr(fish, table[i].name)),
+				  "%s", table[i].name);
+	}
+}
+
+/* Rows stand in the order of their groups, under which --help writes them. */
+Test(options, the_table_is_in_order)
+{
+	size_t n, n_commands;
+	const struct kt_option *table = kt_option_table(&n);
+	const struct kt_command_row *commands = kt_command_table(&n_commands);
+
+	for (size_t i = 1; i < n; i++)
+		cr_assert(le(int, (int)table[i - 1].group, (int)table[i].group), "%s",
+			  table[i].name);
+	for (size_t i = 0; i < n; i++) {
+		cr_assert(not(table[i].is_variable && table[i].group == KT_OPTIONS_HIDDEN));
+		cr_assert(eq(int, table[i].help != NULL, table[i].group != KT_OPTIONS_HIDDEN), "%s",
+			  table[i].name);
+	}
+	for (size_t i = 0; i < n_commands; i++)
+		cr_assert(commands[i].usage && commands[i].help);
+}
+
+/* Every row with a variable takes it, and every row takes its own name as an option. */
+Test(options, each_variable_is_read)
+{
+	size_t n;
+	const struct kt_option *table = kt_option_table(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct kt_err err = KT_ERR_NULL;
+		struct kt_options o;
+		char name[80];
+
+		kt_option_variable(&table[i], name, sizeof(name));
+		if (!table[i].is_variable || table[i].apply == kt_option_find("append")->apply ||
+		    kt_option_is_list(&table[i]))
+			continue;
+		(void)clearenv();
+		(void)setenv(name, "?", 1);
+		cr_assert(eq(int, PARSE(&o, &err, "-v"), -EINVAL), "%s", name);
+		cr_assert(strstr(err.text, name) != NULL, "%s", err.text);
+		(void)setenv(name, "", 1);
+		cr_assert(zero(int, PARSE(&o, NULL, "-v")), "%s", name);
+		kt_options_deinit(&o);
+	}
+}
+
+Test(options, a_list_of_the_command_line_replaces_that_of_the_environment)
+{
+	struct kt_options o;
+
+	(void)clearenv();
+	(void)setenv("KTESTS_SKIP", "slow", 1);
+	cr_assert(zero(int, PARSE(&o, NULL, "-v")));
+	cr_assert(eq(sz, o.skips.n, 1));
+	kt_options_deinit(&o);
+	cr_assert(zero(int, PARSE(&o, NULL, "--skip", "a", "--skip", "b")));
+	cr_assert(eq(sz, o.skips.n, 2));
+	cr_assert(eq(str, (char *)o.skips.at[0], "a"));
+	kt_options_deinit(&o);
+}
+
+Test(options, a_slip_is_told_what_was_meant)
+{
+	static const struct {
+		char *given;
+		const char *said;
+	} cases[] = {
+		{ "--retires=3", "did you mean --retries?" },
+		{ "--sed", "did you mean --seed?" },
+		{ "--kernal=7", "did you mean --kernel?" },
+		{ "--stres-count", "did you mean --stress-count?" },
+		{ "--tap=x", "option '--tap=x' takes no value" },
+		{ "--frobnicate", "--help lists them" },
+		{ "--stress", "ambiguous" },
+		{ "--seed", "option '--seed' needs a value" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		struct kt_err err = KT_ERR_NULL;
+		struct kt_options o;
+
+		cr_assert(eq(int, PARSE_ALONE(&o, &err, cases[i].given), -EINVAL));
+		cr_assert(strstr(err.text, cases[i].said) != NULL, "%s", err.text);
+	}
+}
+
+/* getopt_long(3) takes unambiguous beginnings. */
+Test(options, names_can_be_shortened)
+{
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--test-t=3", "--global=3s")));
+	cr_assert(eq(u32, o.budget_vcpus, 3));
+	cr_assert(eq(u64, o.global_timeout_ns, 3 * KT_NSEC_PER_SEC));
 	kt_options_deinit(&o);
 }

@@ -42,6 +42,8 @@ static void letters_init(struct letters *letters, const char *names, const char 
 		{ .memory_mib = 1024 },
 		{ .topology = { .numa_nodes = 1, .llcs = 1, .cores = 2, .threads = 1 } },
 		{ .memory_mib = 512 },
+		{ .disk_mib = 16 },
+		{ .net = true },
 	};
 	size_t n = strlen(names);
 
@@ -94,6 +96,7 @@ Test(plan, tests_of_one_machine_come_together)
 		{ "abcd", "1210", "acbd" },
 		{ "abc", "013", "acb" },
 		{ "abc", "024", "acb" },
+		{ "abcdef", "056056", "adbecf" },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {

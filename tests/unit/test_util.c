@@ -11,6 +11,7 @@
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/closest.h"
 #include "util/io.h"
 #include "util/loop.h"
 #include "util/memory.h"
@@ -24,6 +25,7 @@ UNIT_SUITE(loop);
 UNIT_SUITE(io);
 UNIT_SUITE(process);
 UNIT_SUITE(memory);
+UNIT_SUITE(closest);
 
 Test(parse, durations)
 {
@@ -413,4 +415,36 @@ Test(memory, no_process_has_more_than_the_host)
 	cr_assert_gt(kt_memory_mib(), 0);
 	cr_assert_leq(kt_memory_mib(), host);
 	cr_assert_eq(kt_meminfo_mib("NoSuchKey:"), 0);
+}
+
+static const char *closest_to(const char *wanted)
+{
+	static const char *const names[] = { "retries", "seed", "shard",       "skip",
+					     "timeout", "time", "stress-count" };
+	struct kt_closest closest;
+
+	kt_closest_init(&closest, wanted);
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++)
+		kt_closest_try(&closest, names[i]);
+	return closest.name ?: "none";
+}
+
+Test(closest, is_within_a_third_of_the_letters)
+{
+	static const char *const cases[][2] = {
+		{ "retires", "retries" }, { "sede", "seed" },
+		{ "shrad", "shard" },     { "tiem", "time" },
+		{ "timeuot", "timeout" }, { "stress-cnt", "stress-count" },
+		{ "skp", "skip" },        { "s", "none" },
+		{ "", "none" },           { "frobnicate", "none" },
+		{ "skip", "skip" },       { "sxxd", "none" },
+	};
+	char many[200];
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++)
+		cr_assert(eq(str, (char *)closest_to(cases[i][0]), (char *)cases[i][1]), "%s",
+			  cases[i][0]);
+	memset(many, 's', sizeof(many));
+	many[sizeof(many) - 1] = '\0';
+	cr_assert(eq(str, (char *)closest_to(many), "none"));
 }

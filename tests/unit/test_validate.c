@@ -66,6 +66,19 @@ Test(validate, a_fault_names_file_line_and_test)
 	cr_assert(zero(int, strncmp(text, "f.c:12: bad: ", 13)), "%s", text);
 }
 
+Test(validate, a_disk_has_a_size_that_a_host_can_have)
+{
+	struct kt_test test = { .name = "bad", .file = "f.c", .line = 1, .run = run, .net = true };
+	KT_FREE char *text = NULL, *fine = NULL;
+
+	test.disk_mib = 65537;
+	cr_assert(eq(u32, faults(&test, &text), 1));
+	cr_assert(strstr(text, ".disk_mib is 65537; it must be within 1..65536") != NULL, "%s",
+		  text);
+	test.disk_mib = 65536;
+	cr_assert(zero(u32, faults(&test, &fine)), "%s", fine);
+}
+
 Test(validate, a_worker_of_a_cgroup_that_is_not_there)
 {
 	const struct kt_test test = {

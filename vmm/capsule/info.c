@@ -20,16 +20,17 @@ static json_t *machine_json(const struct kt_capsule_info *info)
 {
 	const struct kt_machine_topology *topology = &info->topology;
 
-	return json_pack("{ss ss ss si si si si si ss ss ss si sb sb sb ss si si}", "kernel",
+	return json_pack("{ss ss ss si si si si si si sb ss ss ss si sb sb sb ss si si}", "kernel",
 			 info->kernel_release, "build_id", info->kernel_build_id, "vmlinux",
 			 info->vmlinux, "nodes", (int)topology->numa_nodes, "llcs",
 			 (int)topology->llcs, "cores", (int)topology->cores, "threads",
-			 (int)topology->threads, "memory_mib", (int)info->memory_mib, "accel",
-			 kt_accel_name(info->accel), "vmm", kt_vmm_name(info->vmm), "time",
-			 kt_time_name(info->time), "insn_shift", (int)info->insn_shift,
-			 "host_calls", info->host_calls, "conflicts", info->conflicts,
-			 "single_thread", info->tcg_single_thread, "qemu", info->qemu, "qemu_major",
-			 (int)info->vmm_major, "qemu_minor", (int)info->vmm_minor);
+			 (int)topology->threads, "memory_mib", (int)info->memory_mib, "disk_mib",
+			 (int)info->disk_mib, "net", info->net, "accel", kt_accel_name(info->accel),
+			 "vmm", kt_vmm_name(info->vmm), "time", kt_time_name(info->time),
+			 "insn_shift", (int)info->insn_shift, "host_calls", info->host_calls,
+			 "conflicts", info->conflicts, "single_thread", info->tcg_single_thread,
+			 "qemu", info->qemu, "qemu_major", (int)info->vmm_major, "qemu_minor",
+			 (int)info->vmm_minor);
 }
 
 static json_t *guest_json(const struct kt_capsule_info *info)
@@ -160,6 +161,8 @@ static int read_machine(const json_t *json, struct kt_capsule_info *info, struct
 	info->vmlinux = text(&at, "vmlinux");
 	info->topology = topology_of(&at);
 	info->memory_mib = number(&at, "memory_mib", info->topology.numa_nodes, KT_CAPSULE_MIB_MAX);
+	info->disk_mib = number(&at, "disk_mib", 0, KT_CAPSULE_MIB_MAX);
+	info->net = flag(&at, "net");
 	info->accel = is_second(&at, "accel", "tcg", "kvm") ? KT_ACCEL_KVM : KT_ACCEL_TCG;
 	info->vmm = is_second(&at, "vmm", "qemu", "kvm") ? KT_VMM_KVM : KT_VMM_QEMU;
 	info->time = is_second(&at, "time", "real", "virtual") ? KT_TIME_VIRTUAL : KT_TIME_REAL;

@@ -17,6 +17,8 @@ struct kt_capsule_info {
 	const char *vmlinux; /* path on the host that saved it */
 	struct kt_machine_topology topology;
 	unsigned int memory_mib;
+	unsigned int disk_mib; /* as in struct kt_machine_config, and so is @net */
+	bool net;
 	enum kt_accel accel;
 	enum kt_vmm vmm;
 	enum kt_time time;

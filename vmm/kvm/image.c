@@ -17,17 +17,25 @@
  * state of the chips.
  */
 
+static int add_virtio(const struct kt_kvm_virtio *virtio, struct kt_buffer *state)
+{
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer bytes = KT_BUFFER_NULL;
+	int r = kt_kvm_virtio_save(virtio, &bytes);
+
+	return r ?: kt_kvm_state_add(state, KT_KVM_SECTION_VIRTIO, bytes.data, bytes.len);
+}
+
 static int add_devices(struct kvm *kvm, struct kt_buffer *state)
 {
 	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer serial = KT_BUFFER_NULL;
-	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer console = KT_BUFFER_NULL;
 	int r = kt_kvm_serial_save(&kvm->serial, &serial)
-			?: kt_kvm_virtio_save(&kvm->console.virtio, &console);
+			?: kt_kvm_state_add(state, KT_KVM_SECTION_PCI, &kvm->pci.address,
+					    sizeof(kvm->pci.address))
+			?: kt_kvm_state_add(state, KT_KVM_SECTION_SERIAL, serial.data, serial.len);
 
-	return r ?: kt_kvm_state_add(state, KT_KVM_SECTION_PCI, &kvm->pci.address,
-				     sizeof(kvm->pci.address))
-		 ?: kt_kvm_state_add(state, KT_KVM_SECTION_SERIAL, serial.data, serial.len)
-		 ?: kt_kvm_state_add(state, KT_KVM_SECTION_CONSOLE, console.data, console.len);
+	for (unsigned int i = 0; r == 0 && i < kvm->n_virtios; i++)
+		r = add_virtio(kvm->virtios[i], state);
+	return r;
 }
 
 static int make_state(struct kvm *kvm, struct kt_buffer *state, struct kt_err *reterr)
@@ -116,6 +124,21 @@ static int load_clock(struct kvm *kvm, const struct kt_kvm_piece *piece, struct 
 	return r ?: kt_kvm_clock_set(&kvm->crew, &kvm->clock, reterr);
 }
 
+/* How many sections of a kind that is there more than once were taken over. */
+struct loaded {
+	unsigned int vcpus, virtios;
+};
+
+static int load_virtio(struct kvm *kvm, const struct kt_kvm_piece *piece, unsigned int *next,
+		       struct kt_err *reterr)
+{
+	if (*next == kvm->n_virtios)
+		return kt_err_set(reterr, -EINVAL,
+				  "the state has more than the %u virtio devices of this machine",
+				  kvm->n_virtios);
+	return kt_kvm_virtio_load(kvm->virtios[(*next)++], piece->data, piece->len, reterr);
+}
+
 static int load_vcpu(struct kvm *kvm, const struct kt_kvm_piece *piece, unsigned int *next,
 		     struct kt_err *reterr)
 {
@@ -127,12 +150,12 @@ static int load_vcpu(struct kvm *kvm, const struct kt_kvm_piece *piece, unsigned
 	return kt_kvm_vcpu_load(&kvm->crew.at[(*next)++], piece, reterr);
 }
 
-static int load_piece(struct kvm *kvm, const struct kt_kvm_piece *piece, unsigned int *next_vcpu,
+static int load_piece(struct kvm *kvm, const struct kt_kvm_piece *piece, struct loaded *loaded,
 		      struct kt_err *reterr)
 {
 	switch (piece->section) {
 	case KT_KVM_SECTION_VCPU:
-		return load_vcpu(kvm, piece, next_vcpu, reterr);
+		return load_vcpu(kvm, piece, &loaded->vcpus, reterr);
 	case KT_KVM_SECTION_CLOCK:
 		return load_clock(kvm, piece, reterr);
 	case KT_KVM_SECTION_CHIPS:
@@ -141,8 +164,8 @@ static int load_piece(struct kvm *kvm, const struct kt_kvm_piece *piece, unsigne
 		return load_number(piece, &kvm->pci.address, sizeof(kvm->pci.address), reterr);
 	case KT_KVM_SECTION_SERIAL:
 		return kt_kvm_serial_load(&kvm->serial, piece->data, piece->len, reterr);
-	case KT_KVM_SECTION_CONSOLE:
-		return kt_kvm_virtio_load(&kvm->console.virtio, piece->data, piece->len, reterr);
+	case KT_KVM_SECTION_VIRTIO:
+		return load_virtio(kvm, piece, &loaded->virtios, reterr);
 	default:
 		return kt_err_set(reterr, -EINVAL, "section '%.4s' is unknown",
 				  (const char *)&piece->section);
@@ -153,19 +176,21 @@ int kt_kvm_image_load(struct kvm *kvm, int state_fd, struct kt_err *reterr)
 {
 	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer state = KT_BUFFER_NULL;
 	struct kt_kvm_piece piece;
-	unsigned int next_vcpu = 0;
+	struct loaded loaded = { 0 };
 	size_t at = 0;
 	int r = read_state(state_fd, &state, reterr);
 
 	if (r < 0)
 		return r;
 	while ((r = kt_kvm_state_next(state.data, state.len, &at, &piece, reterr)) > 0) {
-		r = load_piece(kvm, &piece, &next_vcpu, reterr);
+		r = load_piece(kvm, &piece, &loaded, reterr);
 		if (r < 0)
 			return r;
 	}
-	if (r == 0 && next_vcpu != kvm->crew.n)
-		r = kt_err_set(reterr, -EINVAL, "the state has %u of the %u vCPUs of this machine",
-			       next_vcpu, kvm->crew.n);
+	if (r == 0 && (loaded.vcpus != kvm->crew.n || loaded.virtios != kvm->n_virtios))
+		r = kt_err_set(reterr, -EINVAL,
+			       "the state has %u of the %u vCPUs and %u of the %u virtio devices "
+			       "of this machine",
+			       loaded.vcpus, kvm->crew.n, loaded.virtios, kvm->n_virtios);
 	return r;
 }

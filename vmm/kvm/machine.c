@@ -31,7 +31,10 @@
  * stop.c has how the machine stands and goes on, image.c how it is saved.
  */
 
-#define GSI_CONSOLE KT_KVM_GSI_MSI
+/* Each virtio device has as many GSIs as vectors, in the order in which they are on the bus. */
+#define GSI_OF(n) (KT_KVM_GSI_MSI + (n)*KT_KVM_MSIX_MAX)
+
+_Static_assert(KVM_VIRTIOS_MAX *KT_KVM_MSIX_MAX <= KT_KVM_MSI_MAX, "there are GSIs for all");
 
 /* ---- What vCPUs and devices call, in any thread ---- */
 
@@ -233,7 +236,33 @@ static int map_ram(struct kvm *kvm, const struct kt_machine_config *config, stru
 	return 0;
 }
 
-static int add_devices(struct kvm *kvm, struct kt_err *reterr)
+static int add_disk(struct kvm *kvm, const struct kt_machine_config *config)
+{
+	int r = kt_machine_open_disk(config, &kvm->disk_fd);
+
+	if (r < 0)
+		return r;
+	kvm->has_disk = true;
+	kvm->virtios[kvm->n_virtios++] = &kvm->disk.virtio;
+	return kt_kvm_blk_init(&kvm->disk, kvm->disk_fd, &kvm->host, GSI_OF(kvm->n_virtios - 1),
+			       &kvm->pci, &kvm->memory);
+}
+
+static int add_cards(struct kvm *kvm)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < KVM_CARDS; i++) {
+		kvm->n_cards++;
+		kvm->virtios[kvm->n_virtios++] = &kvm->cards[i].virtio;
+		r = kt_kvm_net_init(&kvm->cards[i], (uint8_t)(i + 1), &kvm->cards[!i], &kvm->host,
+				    GSI_OF(kvm->n_virtios - 1), &kvm->pci, &kvm->memory);
+	}
+	return r;
+}
+
+static int add_devices(struct kvm *kvm, const struct kt_machine_config *config,
+		       struct kt_err *reterr)
 {
 	int r;
 
@@ -253,9 +282,14 @@ static int add_devices(struct kvm *kvm, struct kt_err *reterr)
 		    ?: kt_kvm_pci_init(&kvm->pci, &kvm->ports, &kvm->memory);
 	if (r == 0) {
 		kvm->has_console = true;
-		r = kt_kvm_console_init(&kvm->console, on_port, kvm, &kvm->host, GSI_CONSOLE,
+		kvm->virtios[kvm->n_virtios++] = &kvm->console.virtio;
+		r = kt_kvm_console_init(&kvm->console, on_port, kvm, &kvm->host, GSI_OF(0),
 					&kvm->pci, &kvm->memory);
 	}
+	if (r == 0 && kt_machine_has_disk(config))
+		r = add_disk(kvm, config);
+	if (r == 0 && config->net)
+		r = add_cards(kvm);
 	return r < 0 ? kt_err_set(reterr, r, "cannot make the devices: %m") : 0;
 }
 
@@ -314,7 +348,7 @@ static int make(struct kvm *kvm, const struct kt_machine_config *config, struct 
 		return r;
 	return LAP(VCPUS, make_crew(kvm, &config->topology, reterr)
 				  ?: set_cpuid(kvm, &config->topology, reterr))
-		       ?: LAP(DEVICES, add_devices(kvm, reterr));
+		       ?: LAP(DEVICES, add_devices(kvm, config, reterr));
 }
 
 static int check_config(const struct kt_machine_config *config, struct kt_err *reterr)
@@ -435,7 +469,7 @@ static uint64_t kvm_clock_ns(struct kt_machine *machine)
 {
 	const struct kvm *kvm = kt_kvm_of(machine);
 
-	return kvm->has_crew && !kvm->has_ended ? kt_now_ns() : 0;
+	return kvm->has_crew && !kvm->has_ended ? kt_now_ns() - kt_steal_total_ns(getpid()) : 0;
 }
 
 static void kvm_mark_steal(struct kt_machine *machine)
@@ -477,12 +511,17 @@ static void kvm_destroy(struct kt_machine *machine)
 	(void)kt_close(bell);
 	if (kvm->has_console)
 		kt_kvm_console_deinit(&kvm->console);
+	if (kvm->has_disk)
+		kt_kvm_blk_deinit(&kvm->disk);
+	for (unsigned int i = 0; i < kvm->n_cards; i++)
+		kt_kvm_net_deinit(&kvm->cards[i]);
 	kt_kvm_serial_deinit(&kvm->serial);
 	if (kvm->has_vm)
 		kt_kvm_vm_deinit(&kvm->vm);
 	if (kvm->map)
 		(void)munmap(kvm->map, kvm->ram_len);
 	(void)kt_close(kvm->ram_fd);
+	(void)kt_close(kvm->disk_fd);
 	kt_steal_deinit(&kvm->steal);
 	(void)pthread_mutex_destroy(&kvm->lock);
 	free(kvm);
@@ -526,7 +565,7 @@ int kt_kvm_new(struct kt_loop *loop, const struct kt_machine_events *events, voi
 	};
 	(void)pthread_mutex_init(&kvm->lock, NULL);
 	kvm->bell = KT_SOURCE_NULL;
-	kvm->ram_fd = -1;
+	kvm->ram_fd = kvm->disk_fd = -1;
 	*ret_machine = &kvm->machine;
 	return 0;
 }

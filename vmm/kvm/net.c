@@ -49,12 +49,12 @@ static bool receive(struct kt_kvm_net *net, const uint8_t *frame, size_t len)
 }
 
 /* A frame that is longer than Ethernet allows is not sent. */
-static void loop_frame(struct kt_kvm_net *net, const struct kt_kvm_chain *chain)
+static void carry_frame(struct kt_kvm_net *net, const struct kt_kvm_chain *chain)
 {
 	uint8_t frame[FRAME_MAX];
 	size_t len = kt_kvm_chain_read(chain, HEADER_LEN, frame, sizeof(frame));
 
-	if (!len || chain->out_len > HEADER_LEN + FRAME_MAX || !receive(net, frame, len))
+	if (!len || chain->out_len > HEADER_LEN + FRAME_MAX || !receive(net->peer, frame, len))
 		net->n_dropped++;
 }
 
@@ -67,13 +67,13 @@ static void work(void *data, unsigned int queue)
 	if (queue != QUEUE_OUT)
 		return; /* buffers wait for frames */
 	for (; n < ROUND_MAX && kt_kvm_virtio_pop(&net->virtio, QUEUE_OUT, &chain); n++) {
-		loop_frame(net, &chain);
+		carry_frame(net, &chain);
 		kt_kvm_virtio_push(&net->virtio, QUEUE_OUT, chain.head, 0);
 	}
 	if (!n)
 		return;
 	kt_kvm_virtio_interrupt(&net->virtio, QUEUE_OUT);
-	kt_kvm_virtio_interrupt(&net->virtio, QUEUE_IN);
+	kt_kvm_virtio_interrupt(&net->peer->virtio, QUEUE_IN);
 	if (n == ROUND_MAX)
 		kt_kvm_virtio_kick(&net->virtio, QUEUE_OUT); /* for the rest */
 }
@@ -89,10 +89,11 @@ static const struct kt_kvm_virtio_ops ops = {
 	.work = work,
 };
 
-int kt_kvm_net_init(struct kt_kvm_net *net, const struct kt_kvm_host *host, unsigned int gsi,
-		    struct kt_kvm_pci *pci, struct kt_kvm_bus *memory)
+int kt_kvm_net_init(struct kt_kvm_net *net, uint8_t number, struct kt_kvm_net *peer,
+		    const struct kt_kvm_host *host, unsigned int gsi, struct kt_kvm_pci *pci,
+		    struct kt_kvm_bus *memory)
 {
-	*net = (struct kt_kvm_net){ .config.mac = { 2, 0, 0, 0, 0, 1 } };
+	*net = (struct kt_kvm_net){ .config.mac = { 2, 0, 0, 0, 0, number }, .peer = peer };
 	return kt_kvm_virtio_init(&net->virtio, &ops, net, host, gsi, pci, memory);
 }
 

@@ -15,12 +15,12 @@
 
 /* What a section holds; its name in the file. */
 enum kt_kvm_section {
-	KT_KVM_SECTION_CLOCK = 0x4b434c43,   /* "CLCK" */
-	KT_KVM_SECTION_CHIPS = 0x50494843,   /* "CHIP": PIC, IOAPIC and PIT */
-	KT_KVM_SECTION_VCPU = 0x55504356,    /* "VCPU", one for each, in order */
-	KT_KVM_SECTION_SERIAL = 0x49524553,  /* "SERI" */
-	KT_KVM_SECTION_CONSOLE = 0x534e4f43, /* "CONS" */
-	KT_KVM_SECTION_PCI = 0x20494350,     /* "PCI " */
+	KT_KVM_SECTION_CLOCK = 0x4b434c43,  /* "CLCK" */
+	KT_KVM_SECTION_CHIPS = 0x50494843,  /* "CHIP": PIC, IOAPIC and PIT */
+	KT_KVM_SECTION_VCPU = 0x55504356,   /* "VCPU", one for each, in order */
+	KT_KVM_SECTION_SERIAL = 0x49524553, /* "SERI" */
+	KT_KVM_SECTION_VIRTIO = 0x4f495456, /* "VTIO", one for each, in order */
+	KT_KVM_SECTION_PCI = 0x20494350,    /* "PCI " */
 };
 
 #define KT_KVM_STATE_VERSION 1u          /* of every section */

@@ -7,11 +7,13 @@
 
 #include "util/loop.h"
 #include "util/steal.h"
+#include "vmm/kvm/blk.h"
 #include "vmm/kvm/bus.h"
 #include "vmm/kvm/clock.h"
 #include "vmm/kvm/console.h"
 #include "vmm/kvm/figures.h"
 #include "vmm/kvm/msi.h"
+#include "vmm/kvm/net.h"
 #include "vmm/kvm/pci.h"
 #include "vmm/kvm/power.h"
 #include "vmm/kvm/serial.h"
@@ -19,6 +21,9 @@
 #include "vmm/kvm/vm.h"
 #include "vmm/kvm/watch.h"
 #include "vmm/machine.h"
+
+#define KVM_CARDS       2u
+#define KVM_VIRTIOS_MAX (2 + KVM_CARDS) /* console, disk, cards */
 
 struct kvm {
 	struct kt_machine machine;
@@ -46,6 +51,14 @@ struct kvm {
 	struct kt_kvm_power_port power;
 	struct kt_kvm_console console;
 	bool has_console;
+	struct kt_kvm_blk disk;
+	int disk_fd; /* the file of the disk; -1: none */
+	bool has_disk;
+	struct kt_kvm_net cards[KVM_CARDS]; /* the two ends of a cable */
+	unsigned int n_cards;               /* that have begun: 0 or all */
+	/* All of them, in the order in which they are on the bus and in a state. */
+	struct kt_kvm_virtio *virtios[KVM_VIRTIOS_MAX];
+	unsigned int n_virtios;
 	bool has_exit;               /* the machine has ended, for the reason @exit */
 	struct kt_machine_exit exit; /* the first reason counts */
 

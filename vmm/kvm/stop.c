@@ -26,7 +26,8 @@ int kt_kvm_stand(struct kvm *kvm, uint64_t deadline_ns, struct kt_err *reterr)
 		return r;
 	kvm->runs = false;
 	(void)pthread_mutex_lock(&kvm->lock);
-	kt_kvm_virtio_stop(&kvm->console.virtio);
+	for (unsigned int i = 0; i < kvm->n_virtios; i++)
+		kt_kvm_virtio_stop(kvm->virtios[i]);
 	(void)pthread_mutex_unlock(&kvm->lock);
 	return kt_kvm_clock_read(&kvm->crew, &kvm->clock, reterr);
 }
@@ -38,8 +39,8 @@ static int go(struct kvm *kvm, struct kt_err *reterr)
 
 	(void)pthread_mutex_lock(&kvm->lock);
 	ended = kvm->has_exit;
-	if (!ended)
-		kt_kvm_virtio_go(&kvm->console.virtio);
+	for (unsigned int i = 0; !ended && i < kvm->n_virtios; i++)
+		kt_kvm_virtio_go(kvm->virtios[i]);
 	(void)pthread_mutex_unlock(&kvm->lock);
 	if (!ended)
 		r = kt_kvm_clock_set(&kvm->crew, &kvm->clock, reterr);

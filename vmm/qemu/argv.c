@@ -9,6 +9,7 @@
 #include "wire/message.h"
 
 #define VIRTUAL_EPOCH "2026-01-01T00:00:00" /* UTC; when a machine with virtual time boots */
+#define NET_DELAY_NS  "10000"               /* in virtual time a frame is sent so much later */
 
 /*
  * The command line begins from nothing (-nodefaults), and each device is added for a use that this
@@ -170,6 +171,43 @@ static void add_sockets(struct args *args, const struct kt_qemu_fds *fds)
 	add(args, "virtserialport,bus=ports.0,chardev=bulk,name=" KT_WIRE_PORT_NAME);
 }
 
+/*
+ * ioeventfd=off: what a vCPU asks of a device begins in its own thread, not in QEMU's main loop.
+ * The file is nobody else's, and is not to outlive the machine: it needs neither locks nor syncs.
+ */
+static void add_disk(struct args *args, const struct kt_qemu_fds *fds)
+{
+	add(args, "-blockdev");
+	add(args,
+	    "file,node-name=disk,filename=/proc/self/fd/%d,locking=off,cache.direct=off,"
+	    "cache.no-flush=on",
+	    fds->disk);
+	add(args, "-device");
+	add(args, "virtio-blk-pci,drive=disk,serial=ktest,ioeventfd=off");
+}
+
+/*
+ * Two cards on a hub. tx=timer: in virtual time a frame is sent, and received by the other card, in
+ * the thread of the vCPUs at a moment of the guest. Neither a migration nor the guest behind it
+ * announces itself: that would be a frame at a moment of the host.
+ */
+static void add_net(struct args *args, const struct kt_machine_config *config)
+{
+	const char *tx = config->time == KT_TIME_VIRTUAL ? ",tx=timer,x-txtimer=" NET_DELAY_NS : "";
+
+	add(args, "-global");
+	add(args, "migration.announce-rounds=0");
+	for (unsigned int i = 0; i < 2; i++) {
+		add(args, "-netdev");
+		add(args, "hubport,id=cable%u,hubid=0", i);
+		add(args, "-device");
+		add(args,
+		    "virtio-net-pci,netdev=cable%u,mac=02:00:00:00:00:%02u,romfile=,"
+		    "guest_announce=off,ioeventfd=off%s",
+		    i, i + 1, tx);
+	}
+}
+
 static void add_channels(struct args *args, const struct kt_qemu_fds *fds)
 {
 	add(args, "-chardev");
@@ -220,6 +258,10 @@ char **kt_qemu_argv(enum kt_qemu_purpose purpose, const struct kt_machine_config
 		add_virtual_time(&args, config);
 	add_memory(&args, config, fds->ram, fds->ram_is_shared ? "on" : "off");
 	add_channels(&args, fds);
+	if (fds->disk >= 0)
+		add_disk(&args, fds);
+	if (config->net)
+		add_net(&args, config);
 	if (purpose == KT_QEMU_BOOT) {
 		add_kernel(&args, config);
 		add(&args, "-S"); /* until QMP is heard: events before that would be lost */

@@ -17,6 +17,7 @@ struct kt_qemu_fds {
 	int stand;          /* eventfd that tells the plugin to let the machine stand */
 	int alarm;          /* pipe by which the plugin says that the guest's limit is reached */
 	int where;          /* file of struct kt_whereabouts, by which it tells registers */
+	int disk;           /* the file with the sectors of the disk; -1: none */
 	int ram;            /* the RAM file */
 	bool ram_is_shared; /* the guest writes to the file; else copy-on-write */
 };

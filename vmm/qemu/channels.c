@@ -205,6 +205,7 @@ void kt_qemu_close_far_ends(struct kt_qemu_far_ends *far)
 	far->fds.port = kt_close(far->fds.port);
 	far->fds.gdb = kt_close(far->fds.gdb);
 	far->fds.alarm = kt_close(far->fds.alarm);
+	far->fds.disk = kt_close(far->fds.disk);
 	far->output = kt_close(far->output);
 }
 
@@ -276,6 +277,8 @@ int kt_qemu_open_channels(struct qemu *qemu, const struct kt_machine_config *con
 				       : make_pair(&qemu->console.fd, &far->fds.console);
 	if (r == 0)
 		r = open_gdb(qemu, far);
+	if (r == 0 && kt_machine_has_disk(config))
+		r = kt_machine_open_disk(config, &far->fds.disk);
 	if (r < 0)
 		return r;
 	if (pipe2(output, O_CLOEXEC) < 0)

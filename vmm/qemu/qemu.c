@@ -128,9 +128,9 @@ static int spawn(struct qemu *qemu, enum kt_qemu_purpose purpose,
 		 struct kt_err *reterr)
 {
 	char **argv = kt_qemu_argv(purpose, config, &far->fds);
-	const int keep[] = { far->fds.qmp,   far->fds.console,    far->fds.port,  far->fds.ram,
-			     far->fds.gdb,   far->fds.plugin,     far->fds.stand, far->fds.alarm,
-			     far->fds.where, config->initramfs_fd };
+	const int keep[] = { far->fds.qmp,   far->fds.console, far->fds.port,       far->fds.ram,
+			     far->fds.gdb,   far->fds.plugin,  far->fds.stand,      far->fds.alarm,
+			     far->fds.where, far->fds.disk,    config->initramfs_fd };
 	struct kt_process_spec spec = {
 		.argv = (const char *const *)argv,
 		.in = -1,
@@ -161,6 +161,7 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 			 .stand = -1,
 			 .alarm = -1,
 			 .where = -1,
+			 .disk = -1,
 			 .ram = qemu->ram_fd,
 			 .ram_is_shared = qemu->ram_is_shared },
 		.output = -1,
@@ -266,7 +267,7 @@ static uint64_t qemu_clock_ns(struct kt_machine *machine)
 	if (qemu->pid <= 0)
 		return 0;
 	if (qemu->time == KT_TIME_REAL)
-		return kt_now_ns();
+		return kt_now_ns() - kt_steal_total_ns(qemu->pid);
 	if (clock_getcpuclockid(qemu->pid, &clock) != 0 || clock_gettime(clock, &now) < 0)
 		return 0;
 	return (uint64_t)now.tv_sec * KT_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
