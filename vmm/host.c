@@ -183,16 +183,19 @@ static int probe_qemu(json_t *cache, struct kt_qemu_program *qemu, bool *changed
 	if (!key)
 		return kt_err_set(reterr, -errno, "'%s': %m", qemu->path);
 	version = json_object_get(cache, key);
-	if (json_is_array(version)) {
+	if (json_array_size(version) == 3) {
 		qemu->major = (unsigned int)json_integer_value(json_array_get(version, 0));
 		qemu->minor = (unsigned int)json_integer_value(json_array_get(version, 1));
+		qemu->sandbox = json_is_true(json_array_get(version, 2));
 		return 0;
 	}
 	r = kt_qemu_version(qemu, reterr);
 	if (r < 0)
 		return r;
-	(void)json_object_set_new(cache, key,
-				  json_pack("[ii]", (int)qemu->major, (int)qemu->minor));
+	kt_qemu_try_sandbox(qemu);
+	(void)json_object_set_new(
+		cache, key,
+		json_pack("[iib]", (int)qemu->major, (int)qemu->minor, (int)qemu->sandbox));
 	*changed = true;
 	return 0;
 }

@@ -87,6 +87,7 @@ struct kt_machine_config {
 	enum kt_accel accel;
 	enum kt_vmm vmm;  /* as kt_machine_new() was given */
 	const char *qemu; /* path of the QEMU program; not used by KT_VMM_KVM */
+	bool qemu_sandbox; /* this QEMU can refuse itself system calls, and does */
 	enum kt_time time;
 	/* Virtual time only: an instruction takes 2^insn_shift ns, 0..10. */
 	unsigned int insn_shift;
@@ -127,7 +128,7 @@ int kt_machine_open_disk(const struct kt_machine_config *config, int *ret_fd);
  * of them changes it.
  */
 struct kt_machine_image {
-	int ram_fd;   /* the RAM file of the machine that was saved; open for reading and writing */
+	int ram_fd;   /* the RAM file of the machine that was saved; for writing if it can be */
 	int state_fd; /* everything else, as kt_machine_save() wrote it; open for reading */
 	/*
 	 * kt_machine_save_devices() wrote the state. The machine is then restored paused, and needs
@@ -362,7 +363,8 @@ uint64_t kt_machine_stolen_ns(struct kt_machine *machine);
 json_t *kt_machine_figures(struct kt_machine *machine);
 
 /*
- * Kills the machine, whatever it does, and frees it; exited() is not called any more. NULL is
- * allowed. Returns NULL, to be stored back.
+ * Kills the machine, whatever it does, and frees it; exited() is not called any more. If the host's
+ * kernel does not let go of it within 30 s, the console tells so, and its memory goes with this
+ * process. NULL is allowed. Returns NULL, to be stored back.
  */
 struct kt_machine *kt_machine_destroy(struct kt_machine *machine);

@@ -46,6 +46,11 @@ enum kt_rendezvous_state kt_rendezvous_judge(const struct kt_rendezvous *rendezv
 /* A text that has no room for all numbers ends in the middle of them. */
 const char *kt_rendezvous_describe(const struct kt_rendezvous *rendezvous, char *text, size_t room)
 {
+	static const char *const what[] = {
+		[KT_RENDEZVOUS_FREEZE] = "park",
+		[KT_RENDEZVOUS_THAW] = "run again",
+		[KT_RENDEZVOUS_END] = "end",
+	};
 	unsigned int n = count_missing(rendezvous), told = 0;
 	size_t len = (size_t)snprintf(text, room, "vCPU ");
 
@@ -61,6 +66,6 @@ const char *kt_rendezvous_describe(const struct kt_rendezvous *rendezvous, char 
 	}
 	if (len < room)
 		(void)snprintf(text + len, room - len, " of %u did not %s", rendezvous->n_vcpus,
-			       rendezvous->kind == KT_RENDEZVOUS_FREEZE ? "park" : "run again");
+			       what[rendezvous->kind]);
 	return text;
 }

@@ -19,6 +19,7 @@
 enum kt_rendezvous_kind {
 	KT_RENDEZVOUS_FREEZE, /* every vCPU leaves guest code */
 	KT_RENDEZVOUS_THAW,   /* every vCPU executes guest code again */
+	KT_RENDEZVOUS_END,    /* the thread of every vCPU has ended */
 };
 
 enum kt_rendezvous_state {

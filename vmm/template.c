@@ -219,8 +219,10 @@ static int open_files(int dir_fd, const json_t *meta, struct kt_template *templa
 {
 	int r;
 
-	/* QEMU opens the file for writing even when it maps it privately. */
+	/* QEMU opens the file for writing even when it maps it privately, unless it cannot be. */
 	template->image.ram_fd = openat(dir_fd, "ram", O_RDWR | O_CLOEXEC);
+	if (template->image.ram_fd < 0 && (errno == EROFS || errno == EACCES))
+		template->image.ram_fd = openat(dir_fd, "ram", O_RDONLY | O_CLOEXEC);
 	template->image.state_fd = openat(dir_fd, "state", O_RDONLY | O_CLOEXEC);
 	if (template->image.ram_fd < 0 || template->image.state_fd < 0)
 		return kt_err_set(reterr, -errno, "its files: %m");

@@ -17,6 +17,7 @@
 #include "framework/options/value.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
+#include "util/confine.h"
 #include "util/io.h"
 #include "util/memory.h"
 #include "vmm/host.h"
@@ -116,6 +117,20 @@ static void examine_qemu(struct examination *exam, const struct kt_host *host)
 		found(exam, OK, "plugin", NULL, "QEMU loads it: one seed is one run");
 }
 
+/* What is lacking is no fault: machines run all the same. */
+static void examine_confinement(struct examination *exam, const struct kt_host *host)
+{
+	bool unsafe = host->vmm == KT_VMM_QEMU && !host->qemu.sandbox;
+	struct kt_confinement confinement;
+	char text[256];
+
+	kt_confinement_init(&confinement);
+	kt_confinement_describe(&confinement, text, sizeof(text));
+	found(exam, strchr(text, ';') || unsafe ? NOTE : OK, "confine", NULL,
+	      "a session gives up: %s%s", text, unsafe ? "; this QEMU has no -sandbox" : "");
+	kt_confinement_deinit(&confinement);
+}
+
 static void examine_machines(struct examination *exam, const struct kt_options *options)
 {
 	struct kt_err err = KT_ERR_NULL;
@@ -129,6 +144,7 @@ static void examine_machines(struct examination *exam, const struct kt_options *
 	}
 	examine_kvm(exam, &host);
 	examine_qemu(exam, &host);
+	examine_confinement(exam, &host);
 	if (*host.note)
 		found(exam, NOTE, "machine", NULL, "%s", host.note);
 }

@@ -17,8 +17,10 @@
 #include "framework/cli/inspect.h"
 #include "framework/cli/kernel.h"
 #include "framework/cli/list.h"
+#include "framework/cli/merge.h"
 #include "framework/cli/new.h"
 #include "framework/cli/open.h"
+#include "framework/cli/reporters.h"
 #include "framework/cli/shell.h"
 #include "framework/cli/template.h"
 #include "framework/cli/verifier.h"
@@ -28,13 +30,16 @@
 #include "framework/declaration/validate.h"
 #include "framework/outcome/advice.h"
 #include "framework/run/runner.h"
+#include "framework/select/division.h"
 #include "framework/setup/time.h"
 #include "schedulers/loader.h"
+#include "util/build_id.h"
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
 #include "vmm/capsule/writer.h"
+#include "wire/json.h"
 
 /*
  * kt_main(): the program from its command line to its exit status. It parses the options,
@@ -83,85 +88,11 @@ static int set_up(struct kt_setup *setup, const struct kt_options *options,
 	return r;
 }
 
-/* --color overrides NO_COLOR, which overrides CLICOLOR_FORCE, which overrides isatty(). */
-static bool wants_color(const struct kt_options *options)
-{
-	const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE");
-
-	if (options->color != KT_COLOR_AUTO)
-		return options->color == KT_COLOR_ALWAYS;
-	if (no && *no)
-		return false;
-	return (force && strcmp(force, "0")) || isatty(STDOUT_FILENO);
-}
-
-/* The link where the next reporter of the list goes. */
-static struct kt_reporter **list_end(struct kt_reporter **list)
-{
-	while (*list)
-		list = &(*list)->next;
-	return list;
-}
-
-/* Whether a report other than the console's goes to standard output; the console's moves then. */
-static bool stdout_is_taken(const struct kt_options *options)
-{
-	return options->tap || options->command == KT_COMMAND_INSPECT ||
-	       (options->junit && !strcmp(options->junit, "-")) ||
-	       (options->html && !strcmp(options->html, "-")) ||
-	       (options->gtest_output && !strcmp(options->gtest_output, "-"));
-}
-
-static int make_reporters(const struct kt_options *options, bool color, struct kt_reporter **list)
-{
-	FILE *out = stdout_is_taken(options) ? stderr : stdout;
-	int r = kt_report_console_new(out, color, list_end(list));
-
-	if (r == 0 && options->tap)
-		r = kt_report_tap_new(stdout, list_end(list));
-	if (r == 0 && options->junit)
-		r = kt_report_junit_new(options->junit, list_end(list));
-	if (r == 0 && options->gtest_output)
-		r = kt_report_gtest_new(options->gtest_output, list_end(list));
-	if (r == 0 && options->html)
-		r = kt_report_html_new(options->html, list_end(list));
-	if (r == 0 && options->output_dir)
-		r = kt_report_sidecar_new(options->output_dir, list_end(list));
-	return r;
-}
-
-/*
- * The worst of what happened, in the order signal, failure, harness, report, skip. A test that
- * failed must not be hidden by trouble of the harness.
- */
-static int exit_status(const struct kt_options *options, const struct kt_counts *counts, int signal,
-		       bool report_failed)
-{
-	const unsigned int *by = counts->by_verdict;
-
-	if (signal)
-		return KT_EXIT_STATUS_SIGNAL + signal;
-	/* Meson takes the verdicts from TAP; another status than 0 is an error of the program. */
-	if (options->meson)
-		return counts->interrupted || counts->n_not_run || report_failed
-			       ? KT_EXIT_STATUS_HARNESS
-			       : KT_EXIT_STATUS_OK;
-	if (by[KT_VERDICT_FAIL] || (options->flaky_fails && counts->n_flaky))
-		return KT_EXIT_STATUS_FAILED;
-	if (by[KT_VERDICT_ERROR] || by[KT_VERDICT_INCONCLUSIVE] || counts->interrupted)
-		return KT_EXIT_STATUS_HARNESS;
-	if (report_failed)
-		return KT_EXIT_STATUS_REPORT;
-	return counts->total && by[KT_VERDICT_SKIP] == counts->total ? KT_EXIT_STATUS_SKIPPED
-								     : KT_EXIT_STATUS_OK;
-}
-
 static void say_shard(const struct kt_options *options, const struct kt_plan *plan)
 {
-	FILE *out = stdout_is_taken(options) ? stderr : stdout;
-
 	if (options->shard.total > 1)
-		(void)fprintf(out, "shard %u/%u: %zu of %zu tests (%s)\n", options->shard.index,
+		(void)fprintf(kt_reporters_text_stream(options),
+			      "shard %u/%u: %zu of %zu tests (%s)\n", options->shard.index,
 			      options->shard.total, plan->n, plan->n_before,
 			      kt_partition_name(options->shard.partition));
 }
@@ -178,6 +109,102 @@ static char *join_releases(const struct kt_setup *setup)
 		text = longer;
 	}
 	return text;
+}
+
+/* The names that a record has, as vectors that borrow the texts. */
+struct shard_names {
+	const char **all, **selected, **labels;
+};
+
+static void shard_names_deinit(struct shard_names *names)
+{
+	free(names->all);
+	free(names->selected);
+	free(names->labels);
+}
+
+/* What is known of the shard before its tests. @setup: NULL for an empty shard. */
+static int make_head(const struct kt_options *options, const struct kt_selection *selection,
+		     const struct kt_plan *plan, const struct kt_setup *setup,
+		     struct shard_names *names, struct kt_shard_head *head)
+{
+	size_t n_kernels = setup && setup->n_kernels > 1 ? setup->n_kernels : 0;
+
+	names->all = calloc(selection->n + 1, sizeof(*names->all));
+	names->selected = calloc(plan->n + 1, sizeof(*names->selected));
+	names->labels = calloc(n_kernels + 1, sizeof(*names->labels));
+	if (!names->all || !names->selected || !names->labels)
+		return -ENOMEM;
+	for (size_t i = 0; i < selection->n; i++)
+		names->all[i] = selection->tests[i]->name;
+	for (size_t i = 0; i < plan->n; i++)
+		names->selected[i] = plan->tests[i]->name;
+	for (size_t i = 0; i < n_kernels; i++)
+		names->labels[i] = setup->kernels[i].label;
+	*head = (struct kt_shard_head){
+		.run = kt_shard_run(),
+		.program = kt_build_id(),
+		.index = options->shard.index,
+		.total = options->shard.total,
+		.partition = kt_partition_name(options->shard.partition),
+		.timings = plan->timings,
+		.all = names->all,
+		.n_all = selection->n,
+		.selected = names->selected,
+		.n_selected = plan->n,
+		.labels = names->labels,
+		.n_labels = n_kernels,
+		.rounds = options->stress_count,
+		.host = "",
+		.kernel = "",
+		.accel = "",
+		.time = "",
+		.retries = options->retries,
+		.seed = options->seed,
+		.complete = true,
+	};
+	return 0;
+}
+
+/* Whether the run is a shard whose record is wanted. */
+static bool has_record(const struct kt_options *options)
+{
+	return options->output_dir && (options->shard_given || options->shard.total > 1);
+}
+
+/* A job of a CI with more shards than tests must not fail, and is not a shard that is lost. */
+static int empty_shard(const char *program, const struct kt_options *options,
+		       const struct kt_selection *selection, const struct kt_plan *plan)
+{
+	KT_CLEANUP(shard_names_deinit) struct shard_names names = { .all = NULL };
+	KT_JSON json_t *results = json_array();
+	struct kt_shard_head head;
+	struct kt_err err = KT_ERR_NULL;
+	int r = 0;
+
+	(void)fprintf(stderr, "warning: this shard is empty\n");
+	if (!has_record(options))
+		return KT_EXIT_STATUS_OK;
+	if (!results || make_head(options, selection, plan, NULL, &names, &head) < 0)
+		r = kt_err_oom(&err);
+	if (r == 0)
+		r = kt_mkdir_all(options->output_dir, &err)
+			    ?: kt_shard_record_write(options->output_dir, NULL, &head, results,
+						     &err);
+	return r < 0 ? fail(program, &err, KT_EXIT_STATUS_REPORT) : KT_EXIT_STATUS_OK;
+}
+
+static int make_reporters(const struct kt_options *options, const struct kt_shard_head *head,
+			  struct kt_reporter **list)
+{
+	int r = kt_reporters_make(options, list);
+
+	if (r == 0 && options->output_dir)
+		r = kt_report_sidecar_new(options->output_dir, kt_reporters_end_link(list));
+	/* Last: it is written when all that it speaks of is there. */
+	if (r == 0 && has_record(options))
+		r = kt_report_shard_new(options->output_dir, head, kt_reporters_end_link(list));
+	return r;
 }
 
 /*
@@ -201,13 +228,15 @@ static int run_plan(const char *program, struct kt_setup *setup,
 		.n_attempts = n * options->stress_count,
 		.n_filtered = selection->n_filtered,
 	};
-	bool color = wants_color(options);
+	KT_CLEANUP(shard_names_deinit) struct shard_names names = { .all = NULL };
+	struct kt_shard_head head;
 	struct kt_reporter *reporters = NULL;
 	struct kt_counts counts = { .total = 0 };
 	struct kt_err err = KT_ERR_NULL;
 	int signal = 0, r_end = 0, r;
 
-	r = kernels ? make_reporters(options, color, &reporters) : -ENOMEM;
+	r = kernels ? make_head(options, selection, plan, setup, &names, &head) : -ENOMEM;
+	r = r ?: make_reporters(options, &head, &reporters);
 	if (r < 0)
 		(void)kt_err_oom(&err);
 	else
@@ -222,7 +251,7 @@ static int run_plan(const char *program, struct kt_setup *setup,
 		return KT_EXIT_STATUS_SIGNAL + SIGPIPE;
 	if (r < 0 || r_end < 0)
 		(void)fail(program, &err, KT_EXIT_STATUS_REPORT);
-	return exit_status(options, &counts, signal, r < 0 || r_end < 0);
+	return kt_reporters_exit_status(options, &counts, signal, r < 0 || r_end < 0);
 }
 
 /*
@@ -260,16 +289,11 @@ static int run(const char *program, const struct kt_options *options,
 			      options->tests.at[0], selection->n);
 		return KT_EXIT_STATUS_NO_TESTS;
 	}
-	if (kt_plan_init(&plan, selection, options) < 0) {
-		(void)kt_err_oom(&err);
+	if (kt_plan_init(&plan, selection, options, &err) < 0)
 		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
-	}
 	say_shard(options, &plan);
-	if (!plan.n) {
-		/* A job of a CI with more shards than tests must not fail. */
-		(void)fprintf(stderr, "warning: this shard is empty\n");
-		return KT_EXIT_STATUS_OK;
-	}
+	if (!plan.n)
+		return empty_shard(program, options, selection, &plan);
 	if (set_up(&setup, options, plan.tests, plan.n, &status, &err) < 0)
 		return fail(program, &err, status);
 	if (options->command == KT_COMMAND_INSPECT)
@@ -351,7 +375,10 @@ static int with_tests(const char *program, const struct kt_options *options)
 		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
 	}
 	if (options->command == KT_COMMAND_LIST) {
-		kt_selection_keep_shard(&selection, &options->shard);
+		uint64_t timings;
+
+		if (kt_division_take(selection.tests, &selection.n, options, &timings, &err) < 0)
+			return fail(program, &err, KT_EXIT_STATUS_HARNESS);
 		if (kt_list(&selection, options->list_format, stdout, &err) < 0)
 			return fail(program, &err, KT_EXIT_STATUS_REPORT);
 		if (!selection.n)
@@ -438,6 +465,8 @@ static int dispatch(const char *program, const struct kt_options *options)
 		return kt_doctor_command(options);
 	case KT_COMMAND_COMPARE:
 		return kt_compare_command(options);
+	case KT_COMMAND_MERGE:
+		return kt_merge_command(program, options);
 	case KT_COMMAND_KERNEL_FETCH:
 	case KT_COMMAND_KERNEL_LIST:
 	case KT_COMMAND_KERNEL_PATH:

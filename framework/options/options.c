@@ -253,6 +253,12 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 	if (o->command == KT_COMMAND_COMPARE && o->tests.n != 2)
 		return kt_err_set(reterr, -EINVAL,
 				  "compare: two directories of results must follow, A and B");
+	if (o->command == KT_COMMAND_MERGE && !o->tests.n)
+		return kt_err_set(reterr, -EINVAL,
+				  "merge: directories with the results of shards must follow");
+	if ((o->shard.partition == KT_PARTITION_TIME) != !!o->timings)
+		return kt_err_set(reterr, -EINVAL,
+				  "--partition time:M/N and --timings FILE go with each other");
 	if (o->command != KT_COMMAND_COMPARE && o->gates.n)
 		return kt_err_set(reterr, -EINVAL, "--gate goes with the command 'compare'");
 	if (o->step_given && (o->command != KT_COMMAND_INSPECT || o->vmcore))

@@ -28,6 +28,7 @@ enum kt_command {
 	KT_COMMAND_DOCTOR,
 	KT_COMMAND_NEW,     /* tests[0] is the directory */
 	KT_COMMAND_COMPARE, /* tests[0] and tests[1] are results */
+	KT_COMMAND_MERGE,   /* tests are directories with the records of shards */
 	KT_COMMAND_KERNEL_FETCH,
 	KT_COMMAND_KERNEL_LIST,
 	KT_COMMAND_KERNEL_PATH,
@@ -121,6 +122,7 @@ struct kt_options {
 	struct kt_shard shard;    /* default: everything */
 	bool shard_given;         /* then the variables of Bazel and GoogleTest do not count */
 	bool shard_auto;          /* --shard auto: the variables of the CI system decide */
+	const char *timings; /* file or directory with the times of an earlier run, to divide by */
 
 	/* machines */
 	struct kt_strings kernels; /* -k; none: the default kernel */

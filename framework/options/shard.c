@@ -28,6 +28,7 @@ static const char *const partition_names[] = {
 	[KT_PARTITION_SLICE] = "slice",
 	[KT_PARTITION_HASH] = "hash",
 	[KT_PARTITION_COUNT] = "count",
+	[KT_PARTITION_TIME] = "time",
 };
 
 const char *kt_partition_name(enum kt_partition partition)
@@ -53,17 +54,21 @@ int kt_shard_parse_partition(const char *text, struct kt_shard *ret_shard, struc
 {
 	for (size_t i = 0; i < KT_ARRAY_LEN(partition_names); i++) {
 		size_t len = strlen(partition_names[i]);
-		int r;
+		int r = 0;
 
 		if (strncmp(text, partition_names[i], len) || text[len] != ':')
 			continue;
-		r = kt_shard_parse(text + len + 1, ret_shard, reterr);
+		if (strcmp(text + len + 1, "auto") != 0)
+			r = kt_shard_parse(text + len + 1, ret_shard, reterr);
+		else
+			*ret_shard = (struct kt_shard){ .index = 0 };
 		if (r == 0)
 			ret_shard->partition = (enum kt_partition)i;
 		return r;
 	}
 	return kt_err_set(reterr, -EINVAL,
-			  "partition '%s' is none of slice:M/N, hash:M/N, count:M/N", text);
+			  "partition '%s' is none of slice:M/N, hash:M/N, count:M/N, time:M/N",
+			  text);
 }
 
 /* A CI system or test runner that numbers its parallel jobs by environment variables. */
@@ -226,6 +231,23 @@ int kt_shard_inherit(struct kt_shard *ret_shard, struct kt_err *reterr)
 	return 0;
 }
 
+const char *kt_shard_run(void)
+{
+	static const char *const names[] = {
+		"KTESTS_RUN_ID",          "GITHUB_RUN_ID",      "CI_PIPELINE_ID",
+		"CIRCLE_WORKFLOW_ID",     "BUILDKITE_BUILD_ID", "SEMAPHORE_WORKFLOW_ID",
+		"BITBUCKET_BUILD_NUMBER", "BUILD_BUILDID",      "SLURM_ARRAY_JOB_ID",
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++) {
+		const char *value = getenv(names[i]);
+
+		if (value && *value)
+			return value;
+	}
+	return "";
+}
+
 bool kt_shard_has(const struct kt_shard *shard, size_t position, size_t n, const char *name)
 {
 	size_t index = shard->index - 1, total = shard->total;
@@ -237,6 +259,7 @@ bool kt_shard_has(const struct kt_shard *shard, size_t position, size_t n, const
 	case KT_PARTITION_HASH:
 		return XXH64(name, strlen(name), 0) % total == index;
 	case KT_PARTITION_COUNT:
+	case KT_PARTITION_TIME:
 		break;
 	}
 	return position >= index * size + KT_MIN(index, larger) &&

@@ -15,6 +15,7 @@ enum kt_partition {
 	KT_PARTITION_SLICE, /* every N-th test */
 	KT_PARTITION_HASH,  /* by the name's hash: a test stays in its part when others are added */
 	KT_PARTITION_COUNT, /* consecutive tests; the parts differ by one test at most */
+	KT_PARTITION_TIME,  /* tests by the time that they took (framework/shard/balance.h) */
 };
 
 struct kt_shard {
@@ -25,10 +26,13 @@ struct kt_shard {
 
 #define KT_SHARD_ALL ((struct kt_shard){ KT_PARTITION_SLICE, 1, 1 })
 
-/* "slice", "hash", "count". */
+/* "slice", "hash", "count", "time". */
 const char *kt_partition_name(enum kt_partition partition);
 
-/* Parses "slice:2/5", "hash:2/5" or "count:2/5". Returns 0 or -EINVAL. */
+/*
+ * Parses "slice:2/5" and likewise hash, count and time. With "auto" in place of the numbers, both
+ * become 0. Returns 0 or -EINVAL.
+ */
 int kt_shard_parse_partition(const char *text, struct kt_shard *ret_shard, struct kt_err *reterr);
 
 /* Parses "2/5", a slice. Returns 0 or -EINVAL. */
@@ -48,5 +52,14 @@ int kt_shard_detect(struct kt_shard *shard, struct kt_err *reterr);
  */
 int kt_shard_inherit(struct kt_shard *ret_shard, struct kt_err *reterr);
 
-/* Whether the test @name, which is number @position (from 0) of @n, belongs to @shard. */
+/*
+ * The name of the run that this shard is a part of: KTESTS_RUN_ID, or what the CI system calls it;
+ * "" when nothing says it. All shards of a run have the same, also one that runs again.
+ */
+const char *kt_shard_run(void);
+
+/*
+ * Whether the test @name, which is number @position (from 0) of @n, belongs to @shard, which is not
+ * one by time.
+ */
 bool kt_shard_has(const struct kt_shard *shard, size_t position, size_t n, const char *name);

@@ -153,10 +153,12 @@ static int set_shard(const struct kt_option *option, struct kt_options *o, const
 static int set_partition(const struct kt_option *option, struct kt_options *o, const char *text,
 			 struct kt_err *reterr)
 {
-	int r = kt_shard_parse_partition(text, &o->shard, reterr);
+	struct kt_shard shard = o->shard;
+	int r = kt_shard_parse_partition(text, &shard, reterr);
 
 	(void)option;
-	o->shard_auto = false;
+	o->shard_auto = !shard.total;
+	o->shard = shard.total ? shard : (struct kt_shard){ shard.partition, 1, 1 };
 	return r < 0 ? kt_err_prefix(reterr, r, "--partition '%s'", text) : 0;
 }
 
@@ -337,10 +339,14 @@ static const struct kt_option table[] = {
 	{ "exact", SELECTION, FLAG(exact), .help = "names are whole names" },
 	{ "skip", SELECTION, .is_variable = true, LIST("NAME", skips),
 	  .help = "leave tests out whose name contains NAME (repeatable)" },
-	{ "partition", SELECTION, OWN("slice|hash|count:M/N", set_partition), GIVEN(shard_given),
+	{ "partition", SELECTION, OWN("slice|hash|count|time:M/N|auto", set_partition),
+	  GIVEN(shard_given),
 	  .help = "the M-th of N parts of what is selected" },
+	{ "timings", SELECTION, TEXT("FILE", timings),
+	  .help = "of --partition time: results of an earlier run in shards, or their directory" },
 	{ "shard", SELECTION, .is_variable = true, OWN("M/N|auto", set_shard), GIVEN(shard_given),
-	  .help = "slice:M/N; auto takes M and N from the CI's variables" },
+	  .help = "slice:M/N; auto takes M and N from the CI's variables; KTESTS_RUN_ID names the "
+		  "whole run" },
 	{ "list", 'l', SELECTION, COMMAND(KT_COMMAND_LIST), .help = "list instead of running" },
 	{ "format", SELECTION, WORD(format_words, list_format),
 	  .help = "of the list (default terse); inspect: json or text" },

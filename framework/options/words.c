@@ -67,6 +67,8 @@ static const struct kt_command_row commands[] = {
 	{ "new", "DIR", "begin a project of tests", KT_COMMAND_NEW },
 	{ "compare", "A B [--gate METRIC=BETTER]... [--html FILE]",
 	  "compare two directories of results", KT_COMMAND_COMPARE },
+	{ "merge", "DIR... [-o DIR] [--junit FILE] [--html FILE] [--tap]",
+	  "make one run of all shards, or say what is missing", KT_COMMAND_MERGE },
 	{ "kernel", "fetch [VERSION] | list | path [VERSION]", "the kernels in the cache",
 	  KT_COMMAND_KERNEL_LIST, kernel_words },
 	{ "template", "list | clear", "the booted machines in the cache", KT_COMMAND_TEMPLATE_LIST,

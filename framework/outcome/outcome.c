@@ -55,6 +55,7 @@ void kt_outcome_deinit(struct kt_outcome *outcome)
 	kt_snapshots_deinit(&outcome->snapshots);
 	free(kt_steal(outcome->capsule));
 	free(kt_steal(outcome->no_capsule));
+	free(kt_steal(outcome->rerun));
 }
 
 struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome)

@@ -55,6 +55,7 @@ struct kt_outcome {
 	char *capsule;                 /* file of the machine's last moment; NULL: none; owned */
 	uint64_t capsule_bytes;        /* its length */
 	char *no_capsule;              /* why there is none that was wanted; NULL else; owned */
+	char *rerun; /* the command that runs it again, as a file has it; NULL: it follows; owned */
 	struct kt_outcome *previous;   /* earlier attempts of the test, latest first; not owned */
 };
 

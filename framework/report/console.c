@@ -48,12 +48,13 @@ static int console_begin(struct kt_reporter *reporter, const struct kt_run_info 
 			 struct kt_err *reterr)
 {
 	struct console *console = (struct console *)reporter;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	(void)fprintf(console->out, "kernel%s %s, accel: %s%s, %ld CPUs, seed %" PRIu64,
-		      info->n_kernels > 1 ? "s" : "", info->kernels_text, info->host->accel_text,
-		      info->time == KT_TIME_VIRTUAL ? ", virtual time" : "", cpus,
-		      info->options->seed);
+	(void)fprintf(console->out, "kernel%s %s, accel: %s%s", info->n_kernels > 1 ? "s" : "",
+		      info->kernels_text, info->host->accel_text,
+		      info->time == KT_TIME_VIRTUAL ? ", virtual time" : "");
+	if (!info->is_merged)
+		(void)fprintf(console->out, ", %ld CPUs", sysconf(_SC_NPROCESSORS_ONLN));
+	(void)fprintf(console->out, ", seed %" PRIu64, info->options->seed);
 	if (info->time == KT_TIME_VIRTUAL && info->host->repeatable)
 		(void)fprintf(console->out, ", turns %s",
 			      kt_turns_policy_name(info->options->policy));

@@ -156,8 +156,11 @@ char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_ou
 
 	char *text = NULL;
 	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	FILE *out;
 
+	if (outcome->rerun)
+		return strdup(outcome->rerun);
+	out = open_memstream(&text, &len);
 	if (!out)
 		return NULL;
 	put_word(out, info->program);

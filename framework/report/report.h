@@ -21,6 +21,7 @@
 #include "framework/kernel/kernel.h"
 #include "framework/options/options.h"
 #include "framework/outcome/outcome.h"
+#include "framework/shard/record.h"
 
 /* What is known about the run before its first test. All pointers are borrowed. */
 struct kt_run_info {
@@ -33,6 +34,7 @@ struct kt_run_info {
 	unsigned int n_attempts; /* outcomes to come, of disabled tests too; 0: not known */
 	unsigned int n_tests;    /* selected tests times kernels */
 	unsigned int n_filtered; /* tests of the binary that were not selected */
+	bool is_merged;          /* the outcomes are read from files of other hosts */
 };
 
 /* The totals of a run. A test that is retried counts once, by its last attempt. */
@@ -91,6 +93,14 @@ int kt_report_html_new(const char *path, struct kt_reporter **ret_reporter);
 
 /* A file DIR/TEST.json for each test, written when the test ends (docs/results.md). */
 int kt_report_sidecar_new(const char *dir, struct kt_reporter **ret_reporter);
+
+/*
+ * The record of a shard, DIR/shard-M-of-N.json, written at the end of the run. What @head points to
+ * is borrowed; the reporter fills in what only the run knows: host, kernel, accel, time, complete
+ * and elapsed_ms.
+ */
+int kt_report_shard_new(const char *dir, const struct kt_shard_head *head,
+			struct kt_reporter **ret_reporter);
 
 /*
  * Call the function of every reporter of a list, also after one has failed, and return the first

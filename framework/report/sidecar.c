@@ -88,27 +88,38 @@ static json_t *snapshots_to_json(const struct kt_outcome *outcome)
 	return array;
 }
 
-static json_t *attempt_to_json(const struct kt_outcome *outcome)
+/* Of an attempt that failed, the command that runs it again. */
+static json_t *rerun_to_json(const struct kt_run_info *info, const struct kt_outcome *outcome)
+{
+	KT_FREE char *text =
+		kt_outcome_is_failure(outcome) ? kt_report_rerun_command(info, outcome) : NULL;
+
+	return text ? kt_json_text(text, strlen(text)) : NULL;
+}
+
+static json_t *attempt_to_json(const struct kt_run_info *info, const struct kt_outcome *outcome)
 {
 	json_t *template =
 		outcome->template_ram ? json_sprintf("%016" PRIx64, outcome->template_ram) : NULL;
 
 	return json_pack(
-		"{si so so* si so so so* ss* ss* sO* sO*}", "attempt", (int)outcome->attempt,
+		"{si so so* si so so so* ss* ss* sO* sO* so* so*}", "attempt", (int)outcome->attempt,
 		"seed", json_sprintf("%" PRIu64, outcome->seed), "template", template, "total_ms",
 		(int)(outcome->total_ns / 1000000), "phases_ns", phases_to_json(outcome), "result",
 		kt_result_to_json(&outcome->result), "snapshots", snapshots_to_json(outcome),
 		"capsule", outcome->capsule, "no_capsule", outcome->no_capsule, "freeze",
-		outcome->freeze, "machine", outcome->machine);
+		outcome->freeze, "machine", outcome->machine, "rerun",
+		rerun_to_json(info, outcome), "capsule_bytes",
+		outcome->capsule ? json_integer((json_int_t)outcome->capsule_bytes) : NULL);
 }
 
 /* The attempts are linked from the latest to the first; the array is in the order of time. */
-static json_t *attempts_to_json(const struct kt_outcome *outcome)
+static json_t *attempts_to_json(const struct kt_run_info *info, const struct kt_outcome *outcome)
 {
 	json_t *attempts = json_array();
 
 	for (; attempts && outcome; outcome = outcome->previous)
-		(void)json_array_insert_new(attempts, 0, attempt_to_json(outcome));
+		(void)json_array_insert_new(attempts, 0, attempt_to_json(info, outcome));
 	return attempts;
 }
 
@@ -131,7 +142,7 @@ static json_t *outcome_to_json(const struct kt_run_info *info, const struct kt_o
 			 "mips", (int)outcome->mips, "policy", policy_of(info, outcome), "verdict",
 			 kt_verdict_name(outcome->result.verdict), "topology",
 			 topology_to_json(test), "iteration", (int)outcome->iteration, "n_attempts",
-			 (int)outcome->attempt, "attempts", attempts_to_json(outcome));
+			 (int)outcome->attempt, "attempts", attempts_to_json(info, outcome));
 }
 
 static char *make_path(const struct sidecar *sidecar, const struct kt_outcome *outcome,
@@ -174,13 +185,16 @@ static int write_capture(struct sidecar *sidecar, const struct kt_outcome *outco
 	return write_file(sidecar, path, bytes, wanted ? len : 0);
 }
 
-/* What the guest's programs have written, where it may explain something. */
+/* What the guest has written, where it may explain something: in the latest attempt that failed. */
 static int write_output(struct sidecar *sidecar, const struct kt_outcome *outcome)
 {
-	bool wanted = kt_outcome_is_failure(outcome);
+	const struct kt_outcome *failed = kt_report_failed_attempt(outcome),
+				*of = failed ?: outcome;
 
-	return write_capture(sidecar, outcome, &outcome->out, "stdout", wanted)
-		       ?: write_capture(sidecar, outcome, &outcome->err, "stderr", wanted);
+	return write_capture(sidecar, outcome, &of->out, "stdout", failed)
+		       ?: write_capture(sidecar, outcome, &of->err, "stderr", failed)
+		       ?: write_capture(sidecar, outcome, &of->console, "console", failed)
+		       ?: write_capture(sidecar, outcome, &of->dmesg, "dmesg", failed);
 }
 
 /* What explains the latest attempt that failed, in one file. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "util/cache.h"
@@ -106,15 +108,43 @@ static int try_lock(int fd)
 	return is_held(r) ? 0 : r;
 }
 
+/* virtiofs is FUSE. The kernel's headers lack Lustre's and GPFS's numbers. */
+static bool is_network(long fs_type)
+{
+	static const long types[] = {
+		NFS_SUPER_MAGIC,  CEPH_SUPER_MAGIC, SMB_SUPER_MAGIC, SMB2_SUPER_MAGIC,
+		CIFS_SUPER_MAGIC, AFS_SUPER_MAGIC,  V9FS_MAGIC,      FUSE_SUPER_MAGIC,
+		0x0bd00bd0,       0x47504653,
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(types); i++) {
+		if ((uint32_t)fs_type == (uint32_t)types[i])
+			return true;
+	}
+	return false;
+}
+
+char *kt_budget_path(const char *dir, const char *name, long fs_type)
+{
+	KT_FREE char *boot_id = NULL;
+
+	if (!is_network(fs_type) ||
+	    kt_file_read("/proc/sys/kernel/random/boot_id", 64, &boot_id, NULL) < 0)
+		return kt_format("%s/%s", dir, name);
+	return kt_format("%s/%s-%.*s", dir, name, (int)strcspn(boot_id, "\n"), boot_id);
+}
+
 static int open_files(struct kt_budget *budget, struct kt_err *reterr)
 {
 	KT_FREE char *dir = NULL, *path = NULL, *holders = NULL;
+	struct statfs fs = { .f_type = 0 };
 	int r;
 
 	if (kt_cache_path("locks", &dir, NULL) < 0)
 		return 0;
-	path = kt_format("%s/budget", dir);
-	holders = kt_format("%s/budget-holders", dir);
+	(void)statfs(dir, &fs);
+	path = kt_budget_path(dir, "budget", fs.f_type);
+	holders = kt_budget_path(dir, "budget-holders", fs.f_type);
 	if (!path || !holders)
 		return kt_err_oom(reterr);
 	budget->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);

@@ -31,6 +31,13 @@ struct kt_share {
 int kt_budget_open(unsigned int vcpus, unsigned int mib, struct kt_budget **ret_budget,
 		   struct kt_err *reterr);
 
+/*
+ * The path of a file in the directory @dir of the cache that is about this host alone, to be freed;
+ * NULL when out of memory. @fs_type, as of statfs(2): on a network file system other hosts have the
+ * same cache, and the name also has this host's boot ID.
+ */
+char *kt_budget_path(const char *dir, const char *name, long fs_type);
+
 /* Gives everything back. NULL is allowed; returns NULL. */
 struct kt_budget *kt_budget_close(struct kt_budget *budget);
 

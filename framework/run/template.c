@@ -15,6 +15,7 @@
 #include "util/cache.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/confine.h"
 #include "util/io.h"
 #include "vmm/template_build.h"
 #include "wire/json.h"
@@ -189,12 +190,38 @@ static int run(struct builder *builder, struct kt_err *reterr)
 	return build(builder, base.image.ram_fd < 0 ? NULL : &base, reterr);
 }
 
+/* The process writes templates and their locks, and nothing else. */
+static int confine(struct builder *builder, struct kt_err *reterr)
+{
+	const struct kt_template_job *job = builder->job;
+	const char *const readable[] = { ".", job->kernel->boot };
+	KT_FREE char *locks = NULL;
+	const char *writable[] = { job->id.dir, NULL, NULL };
+	const struct kt_confine_needs needs = {
+		.writable = writable,
+		.n_writable = job->setup->host.vmm == KT_VMM_KVM ? 3 : 2,
+		.readable = readable,
+		.n_readable = KT_ARRAY_LEN(readable),
+		.writable_fd = -1,
+	};
+	int r;
+
+	builder->blame_cache = true;
+	r = kt_cache_path("locks", &locks, reterr);
+	if (r < 0)
+		return r;
+	writable[1] = locks;
+	writable[2] = "/dev/kvm";
+	r = kt_confine(&job->setup->confinement, &needs, reterr);
+	return r < 0 ? kt_err_prefix(reterr, r, "the process cannot be confined") : 0;
+}
+
 int kt_template_job_main(const struct kt_template_job *job)
 {
 	struct builder builder = { .job = job };
 	struct kt_err err = KT_ERR_NULL;
 	KT_FREE char *text = NULL;
-	int r = run(&builder, &err);
+	int r = confine(&builder, &err) ?: run(&builder, &err);
 
 	if (r < 0) {
 		(void)kt_advise(&err, kt_advise_cache(&err, r));

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "framework/select/division.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/random.h"
@@ -40,16 +41,19 @@ static void group(struct kt_plan *plan)
 }
 
 int kt_plan_init(struct kt_plan *plan, const struct kt_selection *selection,
-		 const struct kt_options *options)
+		 const struct kt_options *options, struct kt_err *reterr)
 {
+	int r;
+
 	*plan = (struct kt_plan){ .n_before = selection->n };
 	plan->tests = calloc(selection->n + 1, sizeof(*plan->tests));
 	if (!plan->tests)
-		return -ENOMEM;
-	for (size_t i = 0; i < selection->n; i++) {
-		if (kt_shard_has(&options->shard, i, selection->n, selection->tests[i]->name))
-			plan->tests[plan->n++] = selection->tests[i];
-	}
+		return kt_err_oom(reterr);
+	for (; plan->n < selection->n; plan->n++)
+		plan->tests[plan->n] = selection->tests[plan->n];
+	r = kt_division_take(plan->tests, &plan->n, options, &plan->timings, reterr);
+	if (r < 0)
+		return r;
 	if (options->shuffle)
 		shuffle(plan, options->seed);
 	group(plan);

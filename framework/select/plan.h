@@ -11,15 +11,16 @@ struct kt_plan {
 	const struct kt_test **tests; /* of one round, in order; owned */
 	size_t n;
 	size_t n_before; /* tests of the selection before the shard was taken */
+	uint64_t timings; /* a hash of the times by which was divided; 0: it was not by time */
 };
 
 /*
  * Takes the shard of the options out of @selection, shuffles it if --shuffle is given, and moves
  * tests with equal machines together, so that each template is used while it is in the page
- * cache. Returns 0 or -ENOMEM.
+ * cache. Returns 0, -ENOMEM, or an error of kt_division_take().
  */
 int kt_plan_init(struct kt_plan *plan, const struct kt_selection *selection,
-		 const struct kt_options *options);
+		 const struct kt_options *options, struct kt_err *reterr);
 void kt_plan_deinit(struct kt_plan *plan);
 
 /*

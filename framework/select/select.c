@@ -96,17 +96,6 @@ unsigned int kt_selection_keep_virtual(struct kt_selection *selection)
 	return (unsigned int)(before - n);
 }
 
-void kt_selection_keep_shard(struct kt_selection *selection, const struct kt_shard *shard)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < selection->n; i++) {
-		if (kt_shard_has(shard, i, selection->n, selection->tests[i]->name))
-			selection->tests[n++] = selection->tests[i];
-	}
-	selection->n = n;
-}
-
 void kt_selection_deinit(struct kt_selection *selection)
 {
 	free(selection->tests);

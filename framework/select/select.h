@@ -16,9 +16,6 @@ struct kt_selection {
 int kt_select(const struct kt_test_node *tests, const struct kt_options *options,
 	      struct kt_selection *ret_selection);
 
-/* Removes the tests that are not in @shard; n_filtered does not change. */
-void kt_selection_keep_shard(struct kt_selection *selection, const struct kt_shard *shard);
-
 /* Removes the tests that ask for real time, of which --explore finds nothing. Returns how many. */
 unsigned int kt_selection_keep_virtual(struct kt_selection *selection);
 void kt_selection_deinit(struct kt_selection *selection);

@@ -7,6 +7,7 @@
 
 #include "framework/outcome/advice.h"
 #include "framework/session/capsule.h"
+#include "framework/session/confine.h"
 #include "framework/session/freeze.h"
 #include "framework/session/kernel_memory.h"
 #include "framework/session/phase.h"
@@ -186,6 +187,9 @@ static void drive(struct kt_session_state *session)
 					 send_ns);
 		r = boot(session, &err);
 	}
+	/* No byte of the guest has been read yet. */
+	if (r == 0 && !session->outcome->test->post_vm)
+		r = kt_confine_programs(&session->setup->confinement, &err);
 	if (r < 0) {
 		(void)kt_advise(&err, r);
 		kt_result_merge(&session->outcome->result, KT_VERDICT_ERROR, err.text);
@@ -283,7 +287,7 @@ int kt_session_main(const struct kt_session *spec)
 		.fn = kt_session_on_go,
 		.data = &session,
 	};
-	if (set_up(&session, &err) < 0)
+	if (kt_session_confine(&session, &err) < 0 || set_up(&session, &err) < 0)
 		kt_result_merge(&outcome->result, KT_VERDICT_ERROR, err.text);
 	else
 		drive(&session);

@@ -295,6 +295,7 @@ int kt_setup_init(struct kt_setup *setup, const struct kt_options *options,
 				  "emulated ones (--accel tcg) of a QEMU that can load ktest's "
 				  "plugin");
 	note_unrepeatable(setup);
+	kt_confinement_init(&setup->confinement);
 	r = set_up_kernels(setup, reterr);
 	if (r < 0) /* -ENOENT means that QEMU is missing, and nothing else */
 		return r == -ENOENT ? -ENODATA : r;
@@ -311,6 +312,7 @@ void kt_setup_deinit(struct kt_setup *setup)
 	free(setup->kernels);
 	setup->image = kt_image_free(setup->image);
 	kt_cargo_deinit(&setup->cargo);
+	kt_confinement_deinit(&setup->confinement);
 	setup->initramfs_fd = kt_close(setup->initramfs_fd);
 	free(setup->template_dir);
 }
@@ -366,6 +368,7 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 		.accel = setup->host.accel,
 		.vmm = setup->host.vmm,
 		.qemu = setup->host.qemu.path,
+		.qemu_sandbox = setup->host.qemu.sandbox,
 		.tcg_single_thread = setup->host.tcg_single_thread,
 		.ram_fd = -1,
 	};

@@ -15,6 +15,7 @@
 #include "framework/kernel/kernel.h"
 #include "framework/options/options.h"
 #include "framework/setup/cargo.h"
+#include "util/confine.h"
 #include "vmm/host.h"
 #include "vmm/inspect/inspect.h"
 #include "vmm/template.h"
@@ -22,6 +23,7 @@
 struct kt_setup {
 	const struct kt_options *options; /* borrowed */
 	struct kt_host host;
+	struct kt_confinement confinement; /* of the processes that have a machine */
 	struct kt_kernel *kernels; /* every test runs on each of them; owned */
 	size_t n_kernels;          /* at least 1 */
 	struct kt_cargo cargo;
@@ -35,7 +37,7 @@ struct kt_setup {
 	char *template_dir; /* NULL when machines are booted, not restored */
 };
 
-#define KT_SETUP_NULL ((struct kt_setup){ .initramfs_fd = -1 })
+#define KT_SETUP_NULL ((struct kt_setup){ .initramfs_fd = -1, .confinement = KT_CONFINEMENT_NULL })
 
 /* The factor for the limits of tests without --timeout-multiplier: 1 with KVM, 3 with TCG. */
 double kt_setup_default_multiplier(const struct kt_host *host);

@@ -20,7 +20,9 @@ extern "C" {
  * kt_capture() - takes a snapshot now, and keeps it until the end of the test under @name
  *
  * The name has 1 to 40 letters, digits, '_', '-' and '.'. One that is used again replaces the
- * snapshot, which standard error tells. A test keeps up to 64. The vCPUs stand still meanwhile.
+ * snapshot, which standard error tells. A test keeps up to 64. The vCPUs stand still meanwhile: in
+ * virtual time at the instruction that asks, in real time when the host has read the request, which
+ * is shortly after; the task that asks may be in the kernel then, or wait.
  * Returns 0, or KT_FAILED with the failure recorded. Guest only; not for forked children.
  */
 #define kt_capture(ctx, name)                                                                      \

@@ -108,6 +108,26 @@ def without_cache(ktests, directory, kernel):
               and str(place) in done.stderr, f"a bzImage with a {name} cache: one clear line", done)
 
 
+def shared_read_only(ktests, cache, kernel):
+    """A cache that another host has filled, as shards share it: what is there is used."""
+    if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode:
+        print("skipped: a read-only mount needs a mount namespace, and so root")
+        return
+    done = run(cache, ktests, "-k", kernel, "--exact", "trivial")
+    check(done.returncode == 0, "a run fills a cache", done)
+    mount = f"mount --bind {cache} {cache} && mount -o remount,bind,ro {cache} && "
+    done = run(cache, "unshare", "-m", "sh", "-c",
+               f"{mount} exec {ktests} -k {kernel} --exact trivial -v")
+    check(done.returncode == 0 and "boot 0.000 s, fork" in done.stdout and not done.stderr,
+          "a template in a read-only cache is restored", done)
+    done = run(cache, "unshare", "-m", "sh", "-c",
+               f"{mount} exec {ktests} -k {kernel} --exact environment trivial "
+               "--append quiet -v")
+    check(done.returncode == 0 and done.stdout.count("fork 0.000 s") == 2
+          and done.stderr.count("warning:") == 1 and "Read-only file system" in done.stderr,
+          "without a template that fits, machines boot, with one warning", done)
+
+
 def main():
     ktests = os.path.abspath(sys.argv[1])
     done = subprocess.run([ktests, "kernel", "path"], capture_output=True, text=True)
@@ -120,6 +140,7 @@ def main():
         pruned(ktests, cache, lock, used)
         delay_loop_is_told(ktests, cache, kernel)
         without_cache(ktests, directory, kernel)
+        shared_read_only(ktests, directory / "shared", kernel)
 
 
 main()

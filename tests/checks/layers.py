@@ -29,9 +29,9 @@ FLOORS = {
     "framework": [
         ["cli"],
         ["run"],
-        ["compare", "declaration", "session"],
+        ["compare", "declaration", "merge", "session"],
         ["setup", "select", "report"],
-        ["image", "kernel", "options", "outcome"],
+        ["image", "kernel", "options", "outcome", "shard"],
     ],
     "guest": [
         ["init"],

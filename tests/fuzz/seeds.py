@@ -173,6 +173,15 @@ def messages():
     put("result", "whole", header + compact(RESULT).encode())
     put("result", "inconclusive", header + compact({**RESULT, "verdict": "inconclusive"}).encode())
     put("outcome", "whole", compact(OUTCOME))
+    # The hash is XXH64 of "a", NUL, "b", NUL.
+    put("shard_record", "first-of-two", compact({
+        "schema": "ktest-shard", "version": 1, "run": "r", "program": "cafe", "shard": 1, "of": 2,
+        "partition": "slice", "timings": "0", "hash": "2b4d0fc9e4bf29e2", "all": ["a", "b"],
+        "selected": ["a"], "kernels": ["6.12", "7.0"], "rounds": 1, "host": "h", "kernel": "6.12",
+        "accel": "tcg", "time": "virtual", "retries": 0, "seed": "1",
+        "complete": True, "elapsed_ms": 1,
+        "results": [{"test": "a", "kernel": "7.0", "iteration": 1, "attempts": 1, "vcpus": 1,
+                     "verdict": "pass", "ms": 1, "seed": "1", "file": "x.c", "line": 1}]}))
     put("results", "whole", compact({"version": 1, "test": "t", "verdict": "pass",
                                      "attempts": [{"result": RESULT}]}))
     put(

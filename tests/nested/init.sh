@@ -50,6 +50,20 @@ until_true() {
 	done
 }
 
+# Of what was seen, all but the runner have no capabilities and a filter of system calls.
+all_are_confined() {
+	local comm status n=0
+	for comm in $(processes); do
+		status=${comm%comm}status
+		if grep -qE '^CapPrm:[[:space:]]*0+$' "$status" &&
+				grep -qE '^NoNewPrivs:[[:space:]]*1' "$status" &&
+				grep -qE '^Seccomp:[[:space:]]*2' "$status"; then
+			n=$((n + 1))
+		fi
+	done
+	[ "$n" = $(($(processes | wc -l) - 1)) ]
+}
+
 # ---- the contract: one list of tests and of ends, for whichever monitor is $VMM -----------------
 
 # A capability of a machine each: a fork, cgroups, the machine that stands still at an error, a
@@ -78,6 +92,8 @@ killed_runner() {
 	verdict $? "a runner that will be killed has a machine"
 	[ "$(processes | wc -l)" -ge $([ "$VMM" = kvm ] && echo 2 || echo 3) ]
 	verdict $? "runner and session, and QEMU, are seen ($VMM)"
+	all_are_confined
+	verdict $? "all but the runner are confined ($VMM)"
 	kill -9 $!
 	wait $!
 	until_true 10 no_processes
@@ -91,6 +107,7 @@ part_qemu() {
 	grep -q "accel: kvm, vmm: qemu," /tmp/cold.log
 	verdict $? "KVM is measured and found real"
 	cat /cache/ktest/host.json; echo
+	"$KTESTS" doctor | grep confine
 	VMM=qemu contract
 }
 

@@ -102,6 +102,19 @@ static int watch(struct kt_budget *budget)
 /* ---- one runner -------------------------------------------------------------------------------
  */
 
+/* Hosts that share a cache do not share their CPUs. */
+Test(budget, on_a_network_file_system_the_name_has_the_host)
+{
+	KT_FREE char *local = kt_budget_path("/c", "budget", 0x01021994); /* tmpfs */
+	KT_FREE char *nfs = kt_budget_path("/c", "budget", 0x6969);
+	KT_FREE char *boot_id = NULL, *wanted = NULL;
+
+	cr_assert(zero(int, kt_file_read("/proc/sys/kernel/random/boot_id", 64, &boot_id, NULL)));
+	wanted = kt_format("/c/budget-%.36s", boot_id);
+	cr_assert(eq(str, local, (char *)"/c/budget"));
+	cr_assert(eq(str, nfs, wanted));
+}
+
 Test(budget, all_or_nothing)
 {
 	struct kt_budget *budget = open_budget(4, 10 * SLOT_MIB);

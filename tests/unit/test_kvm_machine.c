@@ -208,3 +208,17 @@ Test(kvm_machine, one_that_was_not_started_can_be_destroyed)
 	cr_assert(zero(ptr, kt_machine_figures(vm.machine)));
 	vm_close(&vm);
 }
+
+/* Needs no KVM: the answer is the same before the machine is started. */
+Test(kvm_machine, gdb_is_refused_with_what_would_serve_it)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct vm vm;
+
+	open_native(&vm);
+	cr_assert(eq(int, kt_machine_serve_gdb(vm.machine, "/tmp/gdb", KT_NSEC_NEVER, &err),
+		     -EOPNOTSUPP));
+	cr_assert(ne(ptr, strstr(err.text, "'/tmp/gdb'"), NULL));
+	cr_assert(ne(ptr, strstr(err.text, "--vmm qemu"), NULL), "%s", err.text);
+	vm_close(&vm);
+}

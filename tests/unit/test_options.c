@@ -249,6 +249,23 @@ Test(options, shards)
 	cr_assert(eq(str, shard_text(&o), "hash:2/5"));
 	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--partition=count:1/3")));
 	cr_assert(eq(str, shard_text(&o), "count:1/3"));
+	cr_assert(zero(int, PARSE_ALONE(&o, NULL, "--partition=time:1/3", "--timings", "t.json")));
+	cr_assert(eq(str, shard_text(&o), "time:1/3"));
+	cr_assert(eq(str, (char *)o.timings, (char *)"t.json"));
+}
+
+/* One without the other would divide otherwise than its user thinks. */
+Test(options, times_and_their_partition_go_together)
+{
+	struct kt_err err = KT_ERR_NULL;
+	struct kt_options o;
+
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "--partition", "time:1/2"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "--timings"), NULL), "%s", err.text);
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "--shard", "1/2", "--timings", "t"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "--partition time"), NULL), "%s", err.text);
+	cr_assert(eq(int, PARSE_ALONE(&o, &err, "merge"), -EINVAL));
+	cr_assert(ne(ptr, strstr(err.text, "merge: directories"), NULL), "%s", err.text);
 }
 
 /*
@@ -311,6 +328,13 @@ Test(options, the_shard_of_the_environment)
 	cr_assert(eq(str, shard_text(&o), "slice:1/3"));
 	cr_assert(zero(int, PARSE(&o, NULL, "--partition", "hash:1/3")));
 	cr_assert(eq(str, shard_text(&o), "hash:1/3"));
+	(void)setenv("BUILDKITE", "true", 1);
+	(void)setenv("BUILDKITE_PARALLEL_JOB", "2", 1);
+	(void)setenv("BUILDKITE_PARALLEL_JOB_COUNT", "4", 1);
+	cr_assert(zero(int, PARSE(&o, NULL, "--partition", "hash:auto")));
+	cr_assert(eq(str, shard_text(&o), "hash:3/4"));
+	(void)unsetenv("BUILDKITE");
+	(void)unsetenv("BUILDKITE_PARALLEL_JOB");
 	(void)setenv("KTESTS_SHARD", "auto", 1);
 	cr_assert(eq(int, PARSE(&o, NULL, "-v"), -EINVAL), "there is no engine");
 	cr_assert(zero(int, PARSE(&o, NULL, "--shard", "1/3")));
@@ -342,7 +366,7 @@ Test(options, a_bad_value_is_named_with_its_option)
 		{ "--global-timeout", "never" },
 		{ "--seed", "0x1" },
 		{ "--seed", "18446744073709551616" },
-		{ "--partition", "time:1/2" },
+		{ "--partition", "weight:1/2" },
 		{ "--shard", "6/5" },
 		{ "--shard", "automatic" },
 	};

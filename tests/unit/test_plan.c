@@ -73,7 +73,7 @@ static char *plan_word(const struct letters *letters, const struct kt_options *o
 {
 	struct kt_plan plan;
 
-	cr_assert(zero(int, kt_plan_init(&plan, &letters->selection, options)));
+	cr_assert(zero(int, kt_plan_init(&plan, &letters->selection, options, NULL)));
 	cr_assert(eq(sz, plan.n_before, letters->selection.n));
 	for (size_t i = 0; i < plan.n; i++)
 		word[i] = plan.tests[i]->name[0];
@@ -240,8 +240,8 @@ static void fixture_init(struct queue_fixture *fixture, const char *names, const
 	fixture->setup.kernels = fixture->kernels;
 	fixture->setup.n_kernels = 1;
 	letters_init(&fixture->letters, names, kinds);
-	cr_assert(
-		zero(int, kt_plan_init(&fixture->plan, &fixture->letters.selection, &unshuffled)));
+	cr_assert(zero(
+		int, kt_plan_init(&fixture->plan, &fixture->letters.selection, &unshuffled, NULL)));
 	kt_queue_init(&fixture->queue);
 }
 

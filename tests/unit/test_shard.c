@@ -168,11 +168,24 @@ static void assert_refused(shard_fn fn, const char *from, int result, const char
 
 Test(shard, what_is_given_is_there)
 {
-	static char *const texts[] = { "slice:2/5", "hash:1/1", "count:12/12" };
+	static char *const texts[] = { "slice:2/5", "hash:1/1", "count:12/12", "time:3/4" };
 
 	cr_assert(eq(str, shard_from(kt_shard_parse, "2/5", 0), "slice:2/5"));
 	for (size_t i = 0; i < KT_ARRAY_LEN(texts); i++)
 		cr_assert(eq(str, shard_from(kt_shard_parse_partition, texts[i], 0), texts[i]));
+}
+
+/* All shards of a run have a name in common; a user's own goes before that of a CI system. */
+Test(shard, the_run_has_a_name)
+{
+	(void)clearenv();
+	cr_assert(eq(str, (char *)kt_shard_run(), (char *)""));
+	(void)setenv("SLURM_ARRAY_JOB_ID", "12", 1);
+	cr_assert(eq(str, (char *)kt_shard_run(), (char *)"12"));
+	(void)setenv("GITHUB_RUN_ID", "34", 1);
+	cr_assert(eq(str, (char *)kt_shard_run(), (char *)"34"));
+	(void)setenv("KTESTS_RUN_ID", "mine", 1);
+	cr_assert(eq(str, (char *)kt_shard_run(), (char *)"mine"));
 }
 
 Test(shard, bad_ones_are_named)

@@ -31,6 +31,8 @@
  * stop.c has how the machine stands and goes on, image.c how it is saved.
  */
 
+#define STUCK_AGAIN_NS KT_NSEC_PER_SEC
+
 /* Each virtio device has as many GSIs as vectors, in the order in which they are on the bus. */
 #define GSI_OF(n) (KT_KVM_GSI_MSI + (n)*KT_KVM_MSIX_MAX)
 
@@ -422,7 +424,9 @@ static int kvm_serve_gdb(struct kt_machine *machine, const char *path, uint64_t 
 	(void)machine;
 	(void)deadline_ns;
 	return kt_err_set(reterr, -EOPNOTSUPP,
-			  "'%s': the machine of KVM serves no gdb; QEMU's does (--vmm qemu)", path);
+			  "'%s': the native machine serves no gdb; QEMU's does: run the test "
+			  "again with --vmm qemu",
+			  path);
 }
 
 /* KVM translates nothing that could become stale. */
@@ -488,6 +492,28 @@ static uint64_t kvm_stolen_ns(struct kt_machine *machine)
 	return kt_steal_between(&kt_kvm_of(machine)->steal, &now);
 }
 
+/*
+ * A machine that has waited for a vCPU in vain does so only shortly again. What its threads use,
+ * which is all of it, stays until the process ends: the console tells why.
+ */
+static bool end_crew(struct kvm *kvm)
+{
+	uint64_t deadline_ns = kvm->is_stuck ? kt_now_ns() + STUCK_AGAIN_NS : KT_NSEC_NEVER;
+	struct kt_err err = KT_ERR_NULL;
+	char text[256];
+	int len;
+
+	if (!kvm->has_crew || kt_kvm_crew_deinit(&kvm->crew, deadline_ns, &err) == 0)
+		return true;
+	len = snprintf(text, sizeof(text),
+		       "ktest: KVM keeps a vCPU, and the machine's memory until the session ends: "
+		       "%s\n",
+		       err.text);
+	kvm->machine.events->console(kvm->machine.data, (const uint8_t *)text,
+				     KT_MIN((size_t)len, sizeof(text) - 1));
+	return false;
+}
+
 static json_t *kvm_figures(struct kt_machine *machine)
 {
 	const struct kvm *kvm = kt_kvm_of(machine);
@@ -504,10 +530,11 @@ static void kvm_destroy(struct kt_machine *machine)
 {
 	struct kvm *kvm = kt_kvm_of(machine);
 	int bell = kvm->bell.fd;
+	bool ended = end_crew(kvm);
 
-	if (kvm->has_crew)
-		kt_kvm_crew_deinit(&kvm->crew);
 	kt_loop_remove(machine->loop, &kvm->bell);
+	if (!ended)
+		return;
 	(void)kt_close(bell);
 	if (kvm->has_console)
 		kt_kvm_console_deinit(&kvm->console);

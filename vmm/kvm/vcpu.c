@@ -216,26 +216,17 @@ static bool has_to_stand(struct kt_kvm_crew *crew)
 	       __atomic_load_n(&crew->quits, __ATOMIC_ACQUIRE);
 }
 
-/* A thread that ends on its own counts as one that stands: nobody waits for it. */
+/* The last that a thread does. It counts as one that stands: nobody waits for it. */
 static void leave(struct kt_kvm_vcpu *vcpu)
 {
 	(void)pthread_mutex_lock(&vcpu->crew->lock);
-	vcpu->parked = true;
+	vcpu->parked = vcpu->gone = true;
 	(void)pthread_cond_broadcast(&vcpu->crew->changed);
 	(void)pthread_mutex_unlock(&vcpu->crew->lock);
 }
 
-/* Not one instruction of the guest is executed by a thread that could not be confined. */
-static void *run_vcpu(void *data)
+static void run_guest(struct kt_kvm_vcpu *vcpu)
 {
-	struct kt_kvm_vcpu *vcpu = data;
-	struct kt_err err = KT_ERR_NULL;
-
-	if (kt_kvm_confine(&err) < 0) {
-		end(vcpu, false, err.text);
-		leave(vcpu);
-		return NULL;
-	}
 	while (stand(vcpu)) {
 		while (!has_to_stand(vcpu->crew))
 			run_once(vcpu);
@@ -244,6 +235,19 @@ static void *run_vcpu(void *data)
 			run_once(vcpu);
 		}
 	}
+}
+
+/* Not one instruction of the guest is executed by a thread that could not be confined. */
+static void *run_vcpu(void *data)
+{
+	struct kt_kvm_vcpu *vcpu = data;
+	struct kt_err err = KT_ERR_NULL;
+
+	if (kt_kvm_confine(&err) < 0)
+		end(vcpu, false, err.text);
+	else
+		run_guest(vcpu);
+	leave(vcpu);
 	return NULL;
 }
 
@@ -303,25 +307,26 @@ static void wait_for_change(struct kt_kvm_crew *crew, uint64_t deadline_ns)
 	(void)pthread_cond_clockwait(&crew->changed, &crew->lock, CLOCK_MONOTONIC, &until);
 }
 
-static void tell_parked(const struct kt_kvm_crew *crew, struct kt_rendezvous *rendezvous)
+static bool has_arrived(const struct kt_kvm_vcpu *vcpu, enum kt_rendezvous_kind kind)
 {
-	for (unsigned int i = 0; i < crew->n; i++) {
-		if (crew->at[i].parked || !crew->at[i].has_thread)
-			kt_rendezvous_arrive(rendezvous, i);
-	}
+	return !vcpu->has_thread || (kind == KT_RENDEZVOUS_END ? vcpu->gone : vcpu->parked);
 }
 
-int kt_kvm_crew_stand(struct kt_kvm_crew *crew, uint64_t deadline_ns, struct kt_err *reterr)
+/* Waits for all vCPUs, until the bound of a rendezvous or @deadline_ns. */
+static int meet(struct kt_kvm_crew *crew, enum kt_rendezvous_kind kind, uint64_t deadline_ns,
+		struct kt_err *reterr)
 {
 	enum kt_rendezvous_state state;
 	struct kt_rendezvous rendezvous;
 	char text[160];
 
-	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_FREEZE, crew->n, kt_now_ns(), deadline_ns);
-	kt_kvm_crew_kick(crew);
+	kt_rendezvous_begin(&rendezvous, kind, crew->n, kt_now_ns(), deadline_ns);
 	(void)pthread_mutex_lock(&crew->lock);
 	for (;;) {
-		tell_parked(crew, &rendezvous);
+		for (unsigned int i = 0; i < crew->n; i++) {
+			if (has_arrived(&crew->at[i], kind))
+				kt_rendezvous_arrive(&rendezvous, i);
+		}
 		state = kt_rendezvous_judge(&rendezvous, kt_now_ns());
 		if (state != KT_RENDEZVOUS_WAITING)
 			break;
@@ -332,6 +337,12 @@ int kt_kvm_crew_stand(struct kt_kvm_crew *crew, uint64_t deadline_ns, struct kt_
 		return 0;
 	return kt_err_set(reterr, -ETIMEDOUT, "%s",
 			  kt_rendezvous_describe(&rendezvous, text, sizeof(text)));
+}
+
+int kt_kvm_crew_stand(struct kt_kvm_crew *crew, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	kt_kvm_crew_kick(crew);
+	return meet(crew, KT_RENDEZVOUS_FREEZE, deadline_ns, reterr);
 }
 
 void kt_kvm_crew_go(struct kt_kvm_crew *crew)
@@ -352,30 +363,38 @@ void kt_kvm_crew_exits(const struct kt_kvm_crew *crew, uint64_t ret_exits[KT_KVM
 	}
 }
 
-static void join_all(struct kt_kvm_crew *crew)
+static void quit(struct kt_kvm_crew *crew)
 {
 	(void)pthread_mutex_lock(&crew->lock);
 	__atomic_store_n(&crew->quits, true, __ATOMIC_RELEASE);
 	kick_locked(crew);
 	(void)pthread_cond_broadcast(&crew->changed);
 	(void)pthread_mutex_unlock(&crew->lock);
-	for (unsigned int i = 0; i < crew->n; i++) {
-		if (crew->at[i].has_thread)
-			(void)pthread_join(crew->at[i].thread, NULL);
-	}
 }
 
-void kt_kvm_crew_deinit(struct kt_kvm_crew *crew)
+static void release(struct kt_kvm_vcpu *vcpu, size_t run_len)
 {
+	if (vcpu->has_thread)
+		(void)pthread_join(vcpu->thread, NULL);
+	if (vcpu->run)
+		(void)munmap(vcpu->run, run_len);
+	(void)kt_close(vcpu->fd);
+}
+
+int kt_kvm_crew_deinit(struct kt_kvm_crew *crew, uint64_t deadline_ns, struct kt_err *reterr)
+{
+	int r;
+
 	if (!crew->at)
-		return;
-	join_all(crew);
-	for (unsigned int i = 0; i < crew->n; i++) {
-		if (crew->at[i].run)
-			(void)munmap(crew->at[i].run, crew->vm->run_len);
-		(void)kt_close(crew->at[i].fd);
-	}
+		return 0;
+	quit(crew);
+	r = meet(crew, KT_RENDEZVOUS_END, deadline_ns, reterr);
+	if (r < 0)
+		return r;
+	for (unsigned int i = 0; i < crew->n; i++)
+		release(&crew->at[i], crew->vm->run_len);
 	(void)pthread_cond_destroy(&crew->changed);
 	free(kt_steal(crew->at));
 	crew->n = 0;
+	return 0;
 }

@@ -27,6 +27,7 @@ struct kt_kvm_vcpu {
 	pthread_t thread;
 	bool has_thread;
 	bool parked;   /* under the crew's lock */
+	bool gone;     /* likewise: its thread uses nothing of ours any more */
 	bool accesses; /* KVM has not completed the last access: only its own thread looks */
 	uint32_t hits; /* debug registers that were hit: set by the thread, taken at a stand */
 	uint64_t exits[KT_KVM_N_EXITS]; /* so far; written by its thread only */
@@ -55,12 +56,18 @@ struct kt_kvm_crew {
 
 /*
  * Makes @n vCPUs whose numbers in KVM are @apic_ids. @vm, @ops and @data are borrowed. Either way
- * the caller ends the crew with _deinit(), which waits until the threads are gone.
+ * the caller ends the crew with _deinit().
  */
 int kt_kvm_crew_init(struct kt_kvm_crew *crew, const struct kt_kvm_vm *vm, const uint32_t *apic_ids,
 		     unsigned int n, const struct kt_kvm_crew_ops *ops, void *data,
 		     struct kt_err *reterr);
-void kt_kvm_crew_deinit(struct kt_kvm_crew *crew);
+
+/*
+ * Waits until the threads have ended. -ETIMEDOUT after the bound of a rendezvous, or at
+ * @deadline_ns: the text names the vCPUs whose threads have not. The crew is as it was then, and
+ * may be ended again; until it is, all that it has borrowed must stay.
+ */
+int kt_kvm_crew_deinit(struct kt_kvm_crew *crew, uint64_t deadline_ns, struct kt_err *reterr);
 
 /* Starts the threads, which stand. Once, after the vCPUs have their state. */
 int kt_kvm_crew_start(struct kt_kvm_crew *crew, struct kt_err *reterr);

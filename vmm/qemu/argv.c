@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmm/qemu/argv.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "util/cleanup.h"
+#include "vmm/qemu/qemu.h"
 #include "wire/message.h"
 
 #define VIRTUAL_EPOCH "2026-01-01T00:00:00" /* UTC; when a machine with virtual time boots */
@@ -125,6 +127,10 @@ static void add_machine(struct args *args, const struct kt_machine_config *confi
 	add(args, "-no-reboot");
 	if (config->keep)
 		add(args, "-no-shutdown");
+	if (config->qemu_sandbox) {
+		add(args, "-sandbox");
+		add(args, "%s", KT_QEMU_SANDBOX);
+	}
 	add(args, "-display");
 	add(args, "none");
 	/* Devices that are not used are off: each costs time to set up, to probe and to save. */
@@ -241,6 +247,16 @@ static void add_reopen(struct args *args)
 	add(args, "-S");
 }
 
+/* How the RAM file is mapped. A private mapping can be written to where the file cannot. */
+static const char *share(const struct kt_qemu_fds *fds)
+{
+	int flags = fcntl(fds->ram, F_GETFL);
+
+	if (fds->ram_is_shared)
+		return "on";
+	return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY ? "off,readonly=on,rom=off" : "off";
+}
+
 bool kt_qemu_is_single_thread(const struct kt_machine_config *config)
 {
 	return config->tcg_single_thread || config->time == KT_TIME_VIRTUAL;
@@ -256,7 +272,7 @@ char **kt_qemu_argv(enum kt_qemu_purpose purpose, const struct kt_machine_config
 	add_cpus(&args, config);
 	if (config->time == KT_TIME_VIRTUAL)
 		add_virtual_time(&args, config);
-	add_memory(&args, config, fds->ram, fds->ram_is_shared ? "on" : "off");
+	add_memory(&args, config, fds->ram, share(fds));
 	add_channels(&args, fds);
 	if (fds->disk >= 0)
 		add_disk(&args, fds);

@@ -42,6 +42,16 @@ int kt_qemu_version(struct kt_qemu_program *program, struct kt_err *reterr)
 	return 0;
 }
 
+/* QEMU reads its options before it looks at -version. */
+void kt_qemu_try_sandbox(struct kt_qemu_program *program)
+{
+	const char *const argv[] = { program->path, "-sandbox", KT_QEMU_SANDBOX, "-version", NULL };
+	KT_FREE char *text = NULL;
+
+	program->sandbox =
+		kt_process_output(argv, kt_now_ns() + VERSION_TIMEOUT_NS, &text, NULL) == 0;
+}
+
 static bool is_at_least(const struct kt_qemu_program *program, unsigned int major,
 			unsigned int minor)
 {

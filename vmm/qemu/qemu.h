@@ -13,6 +13,7 @@ struct kt_qemu_program {
 	char path[4096];    /* absolute, or as the user gave it */
 	unsigned int major; /* version; 0.0 until kt_qemu_version() */
 	unsigned int minor;
+	bool sandbox; /* it can refuse itself system calls; false until kt_qemu_try_sandbox() */
 };
 
 #define KT_QEMU_DEFAULT "qemu-system-x86_64"
@@ -25,6 +26,12 @@ int kt_qemu_find(const char *name, struct kt_qemu_program *ret_program, struct k
 
 /* Runs the program with --version and sets its version. Returns 0 or a negative errno. */
 int kt_qemu_version(struct kt_qemu_program *program, struct kt_err *reterr);
+
+/* Sets program->sandbox by running it: a build without seccomp has no sandbox. */
+void kt_qemu_try_sandbox(struct kt_qemu_program *program);
+
+/* The argument of -sandbox: everything that it can refuse. */
+#define KT_QEMU_SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 /* True from version 8.2 on, which can migrate to and from a plain file ("file:" URIs). */
 bool kt_qemu_can_save(const struct kt_qemu_program *program);
