@@ -573,7 +573,7 @@ static const struct kt_option table[] = {
 	/* The spelling of Rust's libtest, what its runners pass, and GoogleTest's options. */
 	{ "nocapture", HIDDEN, FLAG(no_capture) },
 	{ "ignored", HIDDEN, .apply = set_value, .value = KT_IGNORED_ONLY, MEMBER(ignored) },
-	{ "include-ignored", HIDDEN, .apply = ignore },
+	{ "include-ignored", HIDDEN, .apply = set_value, .value = KT_IGNORED_ALL, MEMBER(ignored) },
 	{ "show-output", HIDDEN, FLAG(verbose) },
 	{ "gtest_list_tests", HIDDEN, .apply = list_for_gtest, .value = KT_COMMAND_LIST },
 	{ "gtest_filter", HIDDEN, TEXT("PATTERNS", gtest_filter) },
@@ -584,7 +584,8 @@ static const struct kt_option table[] = {
 	{ "gtest_brief", HIDDEN, OWN("N", ignore) },
 	{ "gtest_print_time", HIDDEN, OWN("N", ignore) },
 	{ "gtest_catch_exceptions", HIDDEN, OWN("N", ignore) },
-	{ "gtest_also_run_disabled_tests", HIDDEN, .apply = ignore },
+	{ "gtest_also_run_disabled_tests", HIDDEN, .apply = set_value, .value = KT_IGNORED_ALL,
+	  MEMBER(ignored) },
 };
 /* clang-format on */
 

@@ -104,13 +104,12 @@ static json_t *attempt_to_json(const struct kt_run_info *info, const struct kt_o
 
 	return json_pack(
 		"{si so so* si so so so* ss* ss* sO* sO* so* so*}", "attempt",
-		(int)outcome->attempt, "seed",
-		json_sprintf("%" PRIu64, outcome->seed), "template", template, "total_ms",
-		(int)(outcome->total_ns / 1000000), "phases_ns", phases_to_json(outcome), "result",
-		kt_result_to_json(&outcome->result), "snapshots", snapshots_to_json(outcome),
-		"capsule", outcome->capsule, "no_capsule", outcome->no_capsule, "freeze",
-		outcome->freeze, "machine", outcome->machine, "rerun",
-		rerun_to_json(info, outcome), "capsule_bytes",
+		(int)outcome->attempt, "seed", json_sprintf("%" PRIu64, outcome->seed), "template",
+		template, "total_ms", (int)(outcome->total_ns / 1000000), "phases_ns",
+		phases_to_json(outcome), "result", kt_result_to_json(&outcome->result), "snapshots",
+		snapshots_to_json(outcome), "capsule", outcome->capsule, "no_capsule",
+		outcome->no_capsule, "freeze", outcome->freeze, "machine", outcome->machine,
+		"rerun", rerun_to_json(info, outcome), "capsule_bytes",
 		outcome->capsule ? json_integer((json_int_t)outcome->capsule_bytes) : NULL);
 }
 
