@@ -9,6 +9,12 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
+/*
+ * The first word is a command, or, as all others, a part of a test's name. A command is a row of
+ * the table below, from which --help, the manual page and the completions are written, too; some
+ * are followed by another word, which makes them one of several commands.
+ */
+
 #define DEFAULT_CACHE_AGE_NS (30 * 24 * 3600 * KT_NSEC_PER_SEC)
 
 int kt_strings_add(struct kt_strings *strings, const char *text, struct kt_err *reterr)

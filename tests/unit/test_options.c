@@ -489,7 +489,8 @@ Test(options, each_is_in_the_help_the_manual_and_the_completions)
 		char word[80];
 
 		(void)snprintf(word, sizeof(word), " --%s", table[i].name);
-		cr_assert(not(table[i].group == KT_OPTIONS_HIDDEN && strstr(help, word)), "%s", word);
+		cr_assert(not(table[i].group == KT_OPTIONS_HIDDEN && strstr(help, word)), "%s",
+			  word);
 	}
 }
 
