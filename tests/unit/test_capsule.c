@@ -103,6 +103,7 @@ static struct kt_capsule_info info_of(bool with_template)
 		.host_calls = true,
 		.qemu = "/qemu",
 		.vmm_major = 10,
+		.vmm_minor = 0xfedcba98, /* a hash: all bits may be set */
 		.runner = "abcd",
 		.wire = KT_WIRE_VERSION,
 		.position = { 5, 0xfffffff7 },
@@ -253,6 +254,7 @@ CAPSULE_TEST(info)
 	cr_expect(eq(int, info->time, KT_TIME_VIRTUAL));
 	cr_expect(eq(int, info->accel, KT_ACCEL_TCG));
 	cr_expect(eq(uint, info->position.sent, 0xfffffff7));
+	cr_expect(eq(uint, info->vmm_minor, 0xfedcba98));
 	cr_expect(eq(u64, info->seed, UINT64_MAX));
 	cr_expect(eq(u64, info->template_ram, want.template_ram));
 	cr_expect(eq(str, (char *)info->reason, "1 is not \"2\"\n"));

@@ -146,6 +146,7 @@ Test(report_text, the_rerun_line_is_quoted_and_complete)
 	const struct kt_options options = {
 		.append = "panic=1 it's",
 		.timeout_ns = UINT64_C(1500000000),
+		.timeout_given = true,
 		.boot = KT_BOOT_COLD,
 		.time = KT_TIME_CHOICE_VIRTUAL,
 		.policy = KT_TURNS_PCT,

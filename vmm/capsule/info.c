@@ -20,7 +20,7 @@ static json_t *machine_json(const struct kt_capsule_info *info)
 {
 	const struct kt_machine_topology *topology = &info->topology;
 
-	return json_pack("{ss ss ss si si si si si si sb ss ss ss si sb sb sb ss si si}", "kernel",
+	return json_pack("{ss ss ss si si si si si si sb ss ss ss si sb sb sb ss si sI}", "kernel",
 			 info->kernel_release, "build_id", info->kernel_build_id, "vmlinux",
 			 info->vmlinux, "nodes", (int)topology->numa_nodes, "llcs",
 			 (int)topology->llcs, "cores", (int)topology->cores, "threads",
@@ -30,7 +30,7 @@ static json_t *machine_json(const struct kt_capsule_info *info)
 			 "insn_shift", (int)info->insn_shift, "host_calls", info->host_calls,
 			 "conflicts", info->conflicts, "single_thread", info->tcg_single_thread,
 			 "qemu", info->qemu, "qemu_major", (int)info->vmm_major, "qemu_minor",
-			 (int)info->vmm_minor);
+			 (json_int_t)info->vmm_minor);
 }
 
 static json_t *guest_json(const struct kt_capsule_info *info)
@@ -172,7 +172,7 @@ static int read_machine(const json_t *json, struct kt_capsule_info *info, struct
 	info->tcg_single_thread = flag(&at, "single_thread");
 	info->qemu = text(&at, "qemu");
 	info->vmm_major = number(&at, "qemu_major", 0, INT32_MAX);
-	info->vmm_minor = number(&at, "qemu_minor", 0, INT32_MAX);
+	info->vmm_minor = number(&at, "qemu_minor", 0, UINT32_MAX);
 	return at.r;
 }
 

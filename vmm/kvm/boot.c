@@ -78,7 +78,8 @@ static unsigned int make_memmap(const struct kt_kvm_ram *ram, struct memmap_entr
 	unsigned int n = 0;
 
 	map[n++] = (struct memmap_entry){ 0, LOW_END, E820_RAM, 0 };
-	map[n++] = (struct memmap_entry){ KT_KVM_ACPI_GPA, KT_KVM_ACPI_LEN, E820_RESERVED, 0 };
+	map[n++] =
+		(struct memmap_entry){ KT_KVM_FIRMWARE_GPA, KT_KVM_FIRMWARE_LEN, E820_RESERVED, 0 };
 	for (size_t i = 0; i < ram->n; i++) {
 		uint64_t from = KT_MAX(ram->slots[i].gpa, KERNEL_LEAST);
 		uint64_t to = ram->slots[i].gpa + ram->slots[i].len;

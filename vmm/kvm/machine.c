@@ -369,10 +369,13 @@ static int load_kernel(struct kvm *kvm, const struct kt_machine_config *config,
 		.cmdline = config->cmdline,
 	};
 	struct kt_kvm_entry entry;
+	int r = kt_kvm_acpi_build(&kvm->ram, &config->topology, &boot.rsdp, reterr);
 
-	return kt_kvm_acpi_build(&kvm->ram, &config->topology, &boot.rsdp, reterr)
-	       ?: kt_kvm_boot_load(&boot, &kvm->ram, &entry, reterr)
-	       ?: kt_kvm_boot_set_vcpus(&kvm->crew, &entry, &kvm->ram, reterr);
+	if (r < 0)
+		return r;
+	kt_kvm_power_put_vector(&kvm->ram);
+	return kt_kvm_boot_load(&boot, &kvm->ram, &entry, reterr)
+		       ?: kt_kvm_boot_set_vcpus(&kvm->crew, &entry, &kvm->ram, reterr);
 }
 
 static int kvm_start(struct kt_machine *machine, const struct kt_machine_config *config,

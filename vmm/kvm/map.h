@@ -7,9 +7,16 @@
 
 #include <stdint.h>
 
-/* The tables of ACPI, in RAM that the memory map reserves. */
-#define KT_KVM_ACPI_GPA UINT64_C(0xe0000)
-#define KT_KVM_ACPI_LEN UINT64_C(0x20000)
+/*
+ * What firmware leaves in RAM, which the memory map reserves: the tables of ACPI, and behind them
+ * the code at which a processor begins after a reset.
+ */
+#define KT_KVM_FIRMWARE_GPA     UINT64_C(0xe0000)
+#define KT_KVM_FIRMWARE_LEN     UINT64_C(0x20000)
+#define KT_KVM_RESET_VECTOR_LEN UINT64_C(16)
+#define KT_KVM_RESET_VECTOR_GPA UINT64_C(0xffff0) /* f000:fff0 in real mode */
+#define KT_KVM_ACPI_GPA         KT_KVM_FIRMWARE_GPA
+#define KT_KVM_ACPI_LEN         (KT_KVM_FIRMWARE_LEN - KT_KVM_RESET_VECTOR_LEN)
 
 /* Windows for the BARs of PCI devices. Low RAM ends below, at 2.75 GiB. */
 #define KT_KVM_PCI_GPA      UINT64_C(0xc0000000)

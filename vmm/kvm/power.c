@@ -32,6 +32,24 @@ static void write_reset(void *data, uint64_t offset, const uint8_t *bytes, unsig
 		port->wanted(port->data, KT_KVM_POWER_RESET);
 }
 
+void kt_kvm_power_put_vector(const struct kt_kvm_ram *ram)
+{
+	static const uint8_t code[] = {
+		0xba,
+		KT_KVM_PORT_RESET & 0xff,
+		KT_KVM_PORT_RESET >> 8, /* mov $port, %dx */
+		0xb0,
+		KT_KVM_RESET_VALUE, /* mov $value, %al */
+		0xee,               /* out %al, (%dx) */
+		0xf4,
+		0xeb,
+		0xfd, /* hlt; jmp to the hlt */
+	};
+
+	_Static_assert(sizeof(code) <= KT_KVM_RESET_VECTOR_LEN, "it ends before 1 MiB");
+	memcpy(kt_kvm_ram_at(ram, KT_KVM_RESET_VECTOR_GPA, sizeof(code)), code, sizeof(code));
+}
+
 int kt_kvm_power_init(struct kt_kvm_power_port *port, struct kt_kvm_bus *ports)
 {
 	int r;

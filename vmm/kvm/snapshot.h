@@ -23,7 +23,7 @@ enum kt_kvm_section {
 	KT_KVM_SECTION_PCI = 0x20494350,    /* "PCI " */
 };
 
-#define KT_KVM_STATE_VERSION 1u          /* of every section */
+#define KT_KVM_STATE_VERSION 2u          /* of every section, and of what RAM holds */
 #define KT_KVM_STATE_MAX     (64u << 20) /* bytes of a whole state */
 
 /* Begins a state, and adds a section of @len bytes. 0 or -ENOMEM. */
