@@ -194,14 +194,16 @@ def terminal(ktests):
 
 def old_qemu(ktests, directory):
     """A QEMU that reports version 7.2 is used with one thread, and one line says so."""
-    wrapper, log = directory / "old-qemu", directory / "arguments"
+    capsules = directory / "capsules"  # where a process that has a machine may write
+    wrapper, log = directory / "old-qemu", capsules / "arguments"
+    capsules.mkdir()
     real = shutil.which("qemu-system-x86_64")
     wrapper.write_text('#!/bin/sh\n'
                        '[ "$1" = --version ] && exec echo "QEMU emulator version 7.2.19"\n'
                        f'echo "$@" >> {log}\nexec {real} "$@"\n')
     wrapper.chmod(0o755)
     done = run(ktests, "--exact", "trivial", "environment", "--accel", "tcg", "--qemu",
-               str(wrapper))
+               str(wrapper), "--capsule", "on-fail", "--capsule-dir", str(capsules))
     check(done.returncode == 0 and done.stdout.count("QEMU 7.2 corrupts") == 1,
           "an old QEMU is announced once", done)
     check("tcg,thread=single" in log.read_text() and "thread=multi" not in log.read_text(),
