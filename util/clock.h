@@ -33,6 +33,18 @@ static inline uint64_t kt_realtime_ns(void)
 }
 
 /*
+ * The CPU time of this thread. Limits on effort count it: a busy host, which gives the thread no
+ * CPU, uses up none of them.
+ */
+static inline uint64_t kt_thread_cpu_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * KT_NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/*
  * Sets the clock of this process, and of those that it forks later, back by @ns, for which it was
  * suspended: every deadline moves by as much. The process has one thread, on the host.
  */

@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (size_t i = 0; i < CHANGES_MAX && (i + 1) * CHANGE_LEN <= size; i++)
 		apply(data + i * CHANGE_LEN);
-	limits.duration_ns = KT_NSEC_PER_SEC / 10;
+	limits.cpu_ns = KT_NSEC_PER_SEC / 10;
 	kt_inspect_refresh(kernel.inspect);
 	KT_FUZZ_ASSERT(kt_inspect_render_all(kernel.inspect, &limits, &json, NULL) == 0);
 	KT_FUZZ_ASSERT(json_object_size(json) == 6);

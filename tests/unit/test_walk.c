@@ -179,10 +179,26 @@ Test(walk_tasks, the_limit_is_said, .init = begin, .fini = end)
 	cr_assert(is(at(tasks, "2.truncated"), JSON_TRUE));
 	json_decref(tasks);
 	/* A time that is over is a limit, too. */
-	limits.duration_ns = 1;
+	limits.cpu_ns = 1;
 	tasks = look("tasks", &limits);
 	cr_assert(is(at(tasks, "0.truncated"), JSON_TRUE));
 	json_decref(tasks);
+}
+
+/* What the host does meanwhile is no reason to leave something out. */
+Test(walk_tasks, the_limit_counts_cpu_time_only)
+{
+	struct kt_walk_limits limits = KT_WALK_LIMITS_DEFAULT;
+	uint64_t began_ns = kt_thread_cpu_ns();
+	struct kt_walk walk;
+
+	limits.cpu_ns = 20 * KT_NSEC_PER_MSEC;
+	kt_walk_init(&walk, NULL, &limits);
+	cr_assert(zero(int, nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL)));
+	cr_assert(not(kt_walk_is_late(&walk)));
+	while (!kt_walk_is_late(&walk))
+		cr_assert(lt(u64, kt_thread_cpu_ns() - began_ns, KT_NSEC_PER_SEC));
+	cr_assert(ge(u64, kt_thread_cpu_ns() - began_ns, limits.cpu_ns));
 }
 
 Test(walk_tasks, run_queues_have_their_tasks, .init = begin, .fini = end)
@@ -436,7 +452,7 @@ Test(walk_scx, queues_end_when_the_time_is_up, .init = begin, .fini = end)
 	cr_assert(zero(int, kt_scx_queues(&walk, &queues, &n, &err)), "%s", err.text);
 	cr_assert(gt(sz, n, TINY_CPUS));
 	free(queues);
-	limits.duration_ns = 1;
+	limits.cpu_ns = 1;
 	kt_walk_init(&walk, kernel.inspect, &limits);
 	cr_assert(eq(int, kt_scx_queues(&walk, &queues, &n, &err), -ETIMEDOUT));
 	cr_assert(zero(sz, n));

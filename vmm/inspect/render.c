@@ -37,7 +37,7 @@ struct render {
 	struct kt_inspect *inspect;
 	struct kt_render_limits limits; /* bytes and memory count down */
 	bool text;
-	uint64_t deadline_ns;
+	uint64_t cpu_end_ns;    /* on kt_thread_cpu_ns(); 0: none */
 	unsigned int countdown; /* to the next look at the clock */
 	bool exhausted;
 	bool no_memory;
@@ -67,7 +67,7 @@ static bool spend(struct render *render, size_t bytes)
 {
 	if (!render->countdown--) {
 		render->countdown = CHECK_EVERY;
-		if (render->deadline_ns && kt_now_ns() > render->deadline_ns)
+		if (render->cpu_end_ns && kt_thread_cpu_ns() > render->cpu_end_ns)
 			render->exhausted = true;
 	}
 	if (bytes > render->limits.bytes)
@@ -585,8 +585,8 @@ static int render_tree(struct kt_inspect *inspect, const struct kt_place *place,
 	struct kt_err err = KT_ERR_NULL;
 	json_t *json;
 
-	if (render.limits.duration_ns)
-		render.deadline_ns = kt_now_ns() + render.limits.duration_ns;
+	if (render.limits.cpu_ns)
+		render.cpu_end_ns = kt_thread_cpu_ns() + render.limits.cpu_ns;
 	json = render_place(&render, place, &err);
 	if (render.no_memory || (!json && !err.text[0])) {
 		json_decref(json);

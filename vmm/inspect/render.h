@@ -24,7 +24,7 @@ struct kt_render_limits {
 	size_t text_len;       /* bytes of one text, default 256 */
 	size_t bytes;          /* of output, about; default 256 KiB */
 	size_t memory;         /* bytes read from the guest, default 4 MiB */
-	uint64_t duration_ns;  /* default 1 s; 0: no limit */
+	uint64_t cpu_ns;       /* of CPU time, default 1 s; 0: no limit */
 };
 
 #define KT_RENDER_LIMITS_DEFAULT                                                                   \
@@ -34,7 +34,7 @@ struct kt_render_limits {
 				    .text_len = 256,                                               \
 				    .bytes = 256u << 10,                                           \
 				    .memory = 4u << 20,                                            \
-				    .duration_ns = UINT64_C(1000000000) })
+				    .cpu_ns = UINT64_C(1000000000) })
 
 /* @limits may be NULL for the default. *@ret_text is to be freed, *@ret_json has one reference. */
 int kt_render_text(struct kt_inspect *inspect, const struct kt_place *place,

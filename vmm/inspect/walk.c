@@ -28,13 +28,13 @@ void kt_walk_init(struct kt_walk *walk, struct kt_inspect *inspect,
 {
 	*walk = (struct kt_walk){ .inspect = inspect,
 				  .limits = limits ? *limits : KT_WALK_LIMITS_DEFAULT };
-	if (walk->limits.duration_ns)
-		walk->deadline_ns = kt_now_ns() + walk->limits.duration_ns;
+	if (walk->limits.cpu_ns)
+		walk->cpu_end_ns = kt_thread_cpu_ns() + walk->limits.cpu_ns;
 }
 
 bool kt_walk_is_late(const struct kt_walk *walk)
 {
-	return walk->deadline_ns && kt_now_ns() > walk->deadline_ns;
+	return walk->cpu_end_ns && kt_thread_cpu_ns() > walk->cpu_end_ns;
 }
 
 void kt_walk_cut(json_t *array, uint64_t n)

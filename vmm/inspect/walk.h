@@ -26,7 +26,7 @@ struct kt_walk_limits {
 	unsigned int maps;             /* default 256 */
 	unsigned int entries;          /* of one map, default 32 */
 	unsigned int programs;         /* default 1024 */
-	uint64_t duration_ns;          /* of the whole walk, default 1 s */
+	uint64_t cpu_ns;               /* of the whole walk, default 1 s of CPU time; 0: no limit */
 	struct kt_render_limits value; /* of one variable, key or value of a map */
 };
 
@@ -37,21 +37,21 @@ struct kt_walk_limits {
 				  .maps = 256,                                                     \
 				  .entries = 32,                                                   \
 				  .programs = 1024,                                                \
-				  .duration_ns = UINT64_C(1000000000),                             \
+				  .cpu_ns = UINT64_C(1000000000),                                  \
 				  .value = KT_RENDER_LIMITS_DEFAULT })
 
 /* A walk that is under way. */
 struct kt_walk {
 	struct kt_inspect *inspect; /* borrowed */
 	struct kt_walk_limits limits;
-	uint64_t deadline_ns;
+	uint64_t cpu_end_ns; /* on kt_thread_cpu_ns(); 0: none */
 };
 
 /* @limits may be NULL for the default. */
 void kt_walk_init(struct kt_walk *walk, struct kt_inspect *inspect,
 		  const struct kt_walk_limits *limits);
 
-/* Whether its time is up. */
+/* Whether it has used up its CPU time, as a list does that the guest has bent into a circle. */
 bool kt_walk_is_late(const struct kt_walk *walk);
 
 /* Appends {"truncated": @n} to an array; true in place of 0. */

@@ -164,6 +164,8 @@ static bool take_request(struct kt_kvm_console *console, const struct kt_kvm_cha
 {
 	struct kt_buffer *bytes = &console->from_guest;
 
+	if (!chain->out_len)
+		return true; /* the buffer may have no memory yet */
 	if (chain->out_len > REQUEST_MAX) {
 		kt_kvm_virtio_break(&console->virtio, "queue 5: a request has more than 1 MiB");
 		return false;

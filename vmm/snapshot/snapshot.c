@@ -25,10 +25,10 @@
  * an error in its place.
  *
  * Limits on counts bound the time, too, so that they decide what is left out, and not the speed of
- * the host: the limit on time is there for a guest whose memory is hostile.
+ * the host: the limit on CPU time is there for a guest whose memory is hostile.
  */
 
-#define DURATION_NS UINT64_C(2000000000)
+#define CPU_NS UINT64_C(2000000000)
 
 struct taking {
 	struct kt_walk walk;
@@ -45,13 +45,13 @@ static const struct kt_walk_limits LIMITS = {
 	.maps = 128,
 	.entries = 64,
 	.programs = 256,
-	.duration_ns = DURATION_NS,
+	.cpu_ns = CPU_NS,
 	.value = { .depth = 6,
 		   .elements = 64,
 		   .text_len = 256,
 		   .bytes = 64u << 10,
 		   .memory = 1u << 20,
-		   .duration_ns = DURATION_NS },
+		   .cpu_ns = CPU_NS },
 };
 
 /* ---- CPUs ---- */
