@@ -10,16 +10,19 @@
 
 #include <ktest.h>
 
+#include "framework/cli/again.h"
 #include "framework/cli/cache.h"
 #include "framework/cli/compare.h"
 #include "framework/cli/doctor.h"
 #include "framework/cli/exit_status.h"
+#include "framework/cli/head.h"
 #include "framework/cli/inspect.h"
 #include "framework/cli/kernel.h"
 #include "framework/cli/list.h"
 #include "framework/cli/merge.h"
 #include "framework/cli/new.h"
 #include "framework/cli/open.h"
+#include "framework/cli/replay.h"
 #include "framework/cli/reporters.h"
 #include "framework/cli/shell.h"
 #include "framework/cli/template.h"
@@ -29,6 +32,7 @@
 #include "framework/declaration/scheduler.h"
 #include "framework/declaration/validate.h"
 #include "framework/outcome/advice.h"
+#include "framework/record/store.h"
 #include "framework/run/queue.h"
 #include "framework/run/runner.h"
 #include "framework/setup/time.h"
@@ -111,100 +115,56 @@ static char *join_releases(const struct kt_setup *setup)
 	return text;
 }
 
-/* The names that a record has, as vectors that borrow the texts. */
-struct shard_names {
-	const char **all, **selected, **labels;
-};
-
-static void shard_names_deinit(struct shard_names *names)
-{
-	free(names->all);
-	free(names->selected);
-	free(names->labels);
-}
-
-/* What is known of the shard before its tests. @setup: NULL for an empty shard. */
-static int make_head(const struct kt_options *options, const struct kt_selection *selection,
-		     const struct kt_plan *plan, const struct kt_setup *setup,
-		     struct shard_names *names, struct kt_shard_head *head)
-{
-	size_t n_kernels = setup && setup->n_kernels > 1 ? setup->n_kernels : 0;
-
-	names->all = calloc(selection->n + 1, sizeof(*names->all));
-	names->selected = calloc(plan->n + 1, sizeof(*names->selected));
-	names->labels = calloc(n_kernels + 1, sizeof(*names->labels));
-	if (!names->all || !names->selected || !names->labels)
-		return -ENOMEM;
-	for (size_t i = 0; i < selection->n; i++)
-		names->all[i] = selection->tests[i]->name;
-	for (size_t i = 0; i < plan->n; i++)
-		names->selected[i] = plan->tests[i]->name;
-	for (size_t i = 0; i < n_kernels; i++)
-		names->labels[i] = setup->kernels[i].label;
-	*head = (struct kt_shard_head){
-		.run = kt_shard_run(),
-		.program = kt_build_id(),
-		.index = options->shard.index,
-		.total = options->shard.total,
-		.partition = kt_partition_name(options->shard.partition),
-		.timings = plan->timings,
-		.all = names->all,
-		.n_all = selection->n,
-		.selected = names->selected,
-		.n_selected = plan->n,
-		.labels = names->labels,
-		.n_labels = n_kernels,
-		.rounds = options->stress_count,
-		.host = "",
-		.kernel = "",
-		.accel = "",
-		.time = "",
-		.retries = options->retries,
-		.seed = options->seed,
-		.complete = true,
-	};
-	return 0;
-}
-
-/* Whether the run is a shard whose record is wanted. */
-static bool has_record(const struct kt_options *options)
-{
-	return options->output_dir && (options->shard_given || options->shard.total > 1);
-}
-
 /* A job of a CI with more shards than tests must not fail, and is not a shard that is lost. */
 static int empty_shard(const char *program, const struct kt_options *options,
 		       const struct kt_selection *selection, const struct kt_plan *plan)
 {
-	KT_CLEANUP(shard_names_deinit) struct shard_names names = { .all = NULL };
+	KT_CLEANUP(kt_run_head_deinit) struct kt_run_head head = { .names = NULL };
 	KT_JSON json_t *results = json_array();
-	struct kt_shard_head head;
 	struct kt_err err = KT_ERR_NULL;
 	int r = 0;
 
 	(void)fprintf(stderr, "warning: this shard is empty\n");
-	if (!has_record(options))
+	if (!kt_run_is_shard(options))
 		return KT_EXIT_STATUS_OK;
-	if (!results || make_head(options, selection, plan, NULL, &names, &head) < 0)
+	if (!results || kt_run_head_init(&head, options, selection, plan, NULL, NULL) < 0)
 		r = kt_err_oom(&err);
 	if (r == 0)
 		r = kt_mkdir_all(options->output_dir, &err)
-			    ?: kt_shard_record_write(options->output_dir, NULL, &head, results,
-						     &err);
+			    ?: kt_shard_record_write(options->output_dir, NULL, &head.shard,
+						     results, &err);
 	return r < 0 ? fail(program, &err, KT_EXIT_STATUS_REPORT) : KT_EXIT_STATUS_OK;
 }
 
+/* The record in the cache, which nobody has asked for: where it cannot be, there is none. */
+static int add_record(const struct kt_options *options, const struct kt_shard_head *head,
+		      struct kt_reporter **list)
+{
+	KT_FREE char *dir = NULL;
+	struct kt_err err = KT_ERR_NULL;
+
+	if (options->command != KT_COMMAND_RUN)
+		return 0;
+	if (kt_records_new(&dir, &err) == 0)
+		return kt_report_record_new(dir, head, kt_reporters_end_link(list));
+	if (options->verbose)
+		(void)fprintf(stderr, "warning: this run has no record: %s\n", err.text);
+	return 0;
+}
+
+/* Records come last: each is written when all that it speaks of is there. */
 static int make_reporters(const struct kt_options *options, const struct kt_shard_head *head,
 			  struct kt_reporter **list)
 {
+	const char *dir = options->output_dir;
 	int r = kt_reporters_make(options, list);
 
-	if (r == 0 && options->output_dir)
-		r = kt_report_sidecar_new(options->output_dir, kt_reporters_end_link(list));
-	/* Last: it is written when all that it speaks of is there. */
-	if (r == 0 && has_record(options))
-		r = kt_report_shard_new(options->output_dir, head, kt_reporters_end_link(list));
-	return r;
+	if (r == 0 && dir)
+		r = kt_report_sidecar_new(dir, kt_reporters_end_link(list));
+	if (r == 0 && dir)
+		r = (kt_run_is_shard(options) ? kt_report_shard_new : kt_report_journal_new)(
+			dir, head, kt_reporters_end_link(list));
+	return r ?: add_record(options, head, list);
 }
 
 /*
@@ -212,7 +172,8 @@ static int make_reporters(const struct kt_options *options, const struct kt_shar
  * for the tools that take it (XML, TAP).
  */
 static int run_plan(const char *program, struct kt_setup *setup,
-		    const struct kt_selection *selection, const struct kt_plan *plan)
+		    const struct kt_selection *selection, const struct kt_plan *plan,
+		    const struct kt_outstanding *again)
 {
 	const struct kt_options *options = setup->options;
 	unsigned int n = kt_queue_round_len(plan, setup);
@@ -229,15 +190,14 @@ static int run_plan(const char *program, struct kt_setup *setup,
 		.n_attempts = n * options->stress_count,
 		.n_filtered = selection->n_filtered,
 	};
-	KT_CLEANUP(shard_names_deinit) struct shard_names names = { .all = NULL };
-	struct kt_shard_head head;
+	KT_CLEANUP(kt_run_head_deinit) struct kt_run_head head = { .names = NULL };
 	struct kt_reporter *reporters = NULL;
 	struct kt_counts counts = { .total = 0 };
 	struct kt_err err = KT_ERR_NULL;
-	int signal = 0, r_end = 0, r;
+	int signal = 0, r_end = 0, status, r;
 
-	r = kernels ? make_head(options, selection, plan, setup, &names, &head) : -ENOMEM;
-	r = r ?: make_reporters(options, &head, &reporters);
+	r = kernels ? kt_run_head_init(&head, options, selection, plan, again, setup) : -ENOMEM;
+	r = r ?: make_reporters(options, &head.shard, &reporters);
 	if (r < 0)
 		(void)kt_err_oom(&err);
 	else
@@ -252,7 +212,9 @@ static int run_plan(const char *program, struct kt_setup *setup,
 		return KT_EXIT_STATUS_SIGNAL + SIGPIPE;
 	if (r < 0 || r_end < 0)
 		(void)fail(program, &err, KT_EXIT_STATUS_REPORT);
-	return kt_reporters_exit_status(options, &counts, signal, r < 0 || r_end < 0);
+	status = kt_reporters_exit_status(options, &counts, signal, r < 0 || r_end < 0);
+	return status == KT_EXIT_STATUS_OK && head.shard.n_outstanding ? KT_EXIT_STATUS_OUTSTANDING
+								       : status;
 }
 
 /*
@@ -282,7 +244,7 @@ static int no_tests(const struct kt_options *options, const char *why)
 }
 
 static int run(const char *program, const struct kt_options *options,
-	       const struct kt_selection *selection)
+	       const struct kt_selection *selection, const struct kt_outstanding *again)
 {
 	KT_CLEANUP(kt_setup_deinit) struct kt_setup setup = KT_SETUP_NULL;
 	KT_CLEANUP(kt_plan_deinit) struct kt_plan plan = { .n = 0 };
@@ -311,12 +273,12 @@ static int run(const char *program, const struct kt_options *options,
 		setup.look = kt_inspect_print;
 	if (options->capsule != KT_CAPSULE_NEVER && prepare_capsules(options, &err) < 0)
 		return fail(program, &err, KT_EXIT_STATUS_REPORT);
-	return run_plan(program, &setup, selection, &plan);
+	return run_plan(program, &setup, selection, &plan, again);
 }
 
 /* The seed does not decide the course of a test that asks for real time. */
 static int explore(const char *program, const struct kt_options *options,
-		   struct kt_selection *selection)
+		   struct kt_selection *selection, const struct kt_outstanding *again)
 {
 	unsigned int n = kt_selection_keep_virtual(selection);
 
@@ -332,7 +294,7 @@ static int explore(const char *program, const struct kt_options *options,
 	if (n)
 		(void)fprintf(stderr, "warning: --explore leaves out %u test%s for real time\n", n,
 			      n == 1 ? " that asks" : "s that ask");
-	return run(program, options, selection);
+	return run(program, options, selection, again);
 }
 
 /* The shell has the machine of one test, or without -t a default one. */
@@ -379,12 +341,19 @@ static int list(const char *program, const struct kt_options *options,
 	return n_faults ? KT_EXIT_STATUS_USAGE : KT_EXIT_STATUS_OK;
 }
 
+/* The end of a rerun that has no test to run. */
+static int nothing_again(const struct kt_outstanding *again)
+{
+	return kt_again_count(again) ? KT_EXIT_STATUS_OUTSTANDING : KT_EXIT_STATUS_OK;
+}
+
 /*
  * Commands about the tests of the binary. All declarations are checked, whatever is selected, so
  * that a fault does not depend on the command line. After a fault nothing runs, but --list still
  * lists.
  */
-static int with_tests(const char *program, const struct kt_options *options)
+static int with_tests(const char *program, const struct kt_options *options,
+		      const struct kt_outstanding *again)
 {
 	KT_CLEANUP(kt_selection_deinit) struct kt_selection selection = { .n = 0 };
 	const struct kt_test_node *tests = kt_registry();
@@ -404,6 +373,8 @@ static int with_tests(const char *program, const struct kt_options *options)
 			    r == -ENOMEM ? KT_EXIT_STATUS_HARNESS : KT_EXIT_STATUS_USAGE);
 	if (!tests)
 		return no_tests(options, NULL); /* kt_validate() has said so */
+	if (again && kt_again_select(again, &selection, stderr) < 0)
+		return fail(program, kt_err_oom(&err) < 0 ? &err : NULL, KT_EXIT_STATUS_HARNESS);
 	if (options->command == KT_COMMAND_LIST)
 		return list(program, options, &selection, n_faults);
 	if (n_faults) {
@@ -413,9 +384,27 @@ static int with_tests(const char *program, const struct kt_options *options)
 	}
 	if (options->command == KT_COMMAND_SHELL)
 		return shell(program, options, &selection);
+	if (again && !selection.n)
+		return nothing_again(again);
 	if (options->explore)
-		return explore(program, options, &selection);
-	return run(program, options, &selection);
+		return explore(program, options, &selection, again);
+	return run(program, options, &selection, again);
+}
+
+/* The tests of --rerun, under the seed of what failed unless another one is given. */
+static int with_record(const char *program, const struct kt_options *options)
+{
+	KT_CLEANUP(kt_outstanding_deinit) struct kt_outstanding again = KT_OUTSTANDING_NULL;
+	struct kt_options with_seed = *options; /* borrows all that it points to */
+	struct kt_err err = KT_ERR_NULL;
+	int r = kt_outstanding_read(&again, options->rerun, &err);
+
+	if (r < 0)
+		return fail(program, &err,
+			    r == -ENOMEM ? KT_EXIT_STATUS_HARNESS : KT_EXIT_STATUS_USAGE);
+	if (!options->seed_given)
+		with_seed.seed = again.seed;
+	return with_tests(program, &with_seed, &again);
 }
 
 /* Machines are set up for tests, so the scheduler to be verified comes as a test that uses it. */
@@ -486,6 +475,8 @@ static int dispatch(const char *program, const struct kt_options *options)
 		return kt_doctor_command(options);
 	case KT_COMMAND_COMPARE:
 		return kt_compare_command(options);
+	case KT_COMMAND_REPLAY:
+		return kt_replay_command(program, options);
 	case KT_COMMAND_MERGE:
 		return kt_merge_command(program, options);
 	case KT_COMMAND_KERNEL_FETCH:
@@ -499,7 +490,8 @@ static int dispatch(const char *program, const struct kt_options *options)
 	case KT_COMMAND_OPEN:
 		return kt_open_command(program, options);
 	case KT_COMMAND_INSPECT:
-		return options->vmcore ? kt_inspect_command(options) : with_tests(program, options);
+		return options->vmcore ? kt_inspect_command(options)
+				       : with_tests(program, options, NULL);
 	case KT_COMMAND_TEMPLATE_LIST:
 	case KT_COMMAND_TEMPLATE_CLEAR:
 		return kt_template_command(options);
@@ -507,7 +499,8 @@ static int dispatch(const char *program, const struct kt_options *options)
 	case KT_COMMAND_CACHE_PRUNE:
 		return kt_cache_command(options);
 	default:
-		return with_tests(program, options);
+		return options->rerun ? with_record(program, options)
+				      : with_tests(program, options, NULL);
 	}
 }
 
@@ -537,6 +530,16 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* An old program may not know the other options; git would take its usage error for a failure. */
+static bool wants_bisect(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (!strcmp(argv[i], "--bisect"))
+			return true;
+	}
+	return false;
+}
+
 int kt_main(int argc, char **argv)
 {
 	const char *program = argc ? argv[0] : "ktests";
@@ -549,8 +552,11 @@ int kt_main(int argc, char **argv)
 	/* A reader that goes away is seen by the write that fails. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (kt_options_parse(argc, argv, &options, &err) < 0)
-		return fail(program, &err, KT_EXIT_STATUS_USAGE);
+		return fail(program, &err,
+			    wants_bisect(argc, argv) ? KT_EXIT_STATUS_BISECT_SKIP
+						     : KT_EXIT_STATUS_USAGE);
 	status = dispatch(program, &options);
+	status = options.bisect ? kt_bisect_status(status) : status;
 	kt_options_deinit(&options);
 	return status;
 }

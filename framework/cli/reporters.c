@@ -110,3 +110,15 @@ int kt_reporters_exit_status(const struct kt_options *options, const struct kt_c
 	return counts->total && by[KT_VERDICT_SKIP] == counts->total ? KT_EXIT_STATUS_SKIPPED
 								     : KT_EXIT_STATUS_OK;
 }
+
+int kt_bisect_status(int status)
+{
+	switch (status) {
+	case KT_EXIT_STATUS_OK:
+		return KT_EXIT_STATUS_BISECT_GOOD;
+	case KT_EXIT_STATUS_FAILED:
+		return KT_EXIT_STATUS_BISECT_BAD;
+	default:
+		return status > KT_EXIT_STATUS_SIGNAL ? status : KT_EXIT_STATUS_BISECT_SKIP;
+	}
+}

@@ -17,6 +17,9 @@ struct kt_reporter **kt_reporters_end_link(struct kt_reporter **list);
  */
 int kt_reporters_make(const struct kt_options *options, struct kt_reporter **list);
 
+/* What --bisect makes of an exit status. One of a signal stays: it ends the bisection. */
+int kt_bisect_status(int status);
+
 /*
  * The worst of what happened, in the order signal, failure, harness, report, skip. A test that
  * failed must not be hidden by trouble of the harness.

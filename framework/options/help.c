@@ -14,9 +14,9 @@
 
 static const char exit_status[] =
 	"\n"
-	"Exit status: 0 passed, 2 usage, 4 no test selected, 77 all skipped, 99 harness error,\n"
-	"100 a test failed or a metric got worse, 105 host setup, 110 report not written,\n"
-	"128+N ended by signal N.\n";
+	"Exit status: 0 passed, 2 usage, 4 no test selected, 5 a rerun has more to do, 77 all\n"
+	"skipped, 99 harness error, 100 a test failed or a metric got worse, 105 host setup,\n"
+	"110 report not written, 128+N ended by signal N.\n";
 
 /* Writes @text in lines of WIDTH from COLUMN on; the first begins at @column. */
 static void write_wrapped(const char *text, int column, FILE *out)

@@ -314,6 +314,13 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 	if (o->command == KT_COMMAND_MERGE && !o->tests.n)
 		return kt_err_set(reterr, -EINVAL,
 				  "merge: directories with the results of shards must follow");
+	if (o->command == KT_COMMAND_REPLAY && o->tests.n > 1)
+		return kt_err_set(reterr, -EINVAL, "replay: '%s' is too much; it takes one record",
+				  o->tests.at[1]);
+	if (o->rerun && o->command != KT_COMMAND_RUN && o->command != KT_COMMAND_LIST)
+		return kt_err_set(reterr, -EINVAL,
+				  "--rerun goes with the commands 'run' and "
+				  "'list'");
 	if ((o->shard.partition == KT_PARTITION_TIME) != !!o->timings)
 		return kt_err_set(reterr, -EINVAL,
 				  "--partition time:M/N and --timings FILE go with each other");

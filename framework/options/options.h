@@ -30,6 +30,7 @@ enum kt_command {
 	KT_COMMAND_NEW,     /* tests[0] is the directory */
 	KT_COMMAND_COMPARE, /* tests[0] and tests[1] are results */
 	KT_COMMAND_MERGE,   /* tests are directories with the records of shards */
+	KT_COMMAND_REPLAY,  /* tests[0] is the record; none: the latest */
 	KT_COMMAND_KERNEL_FETCH,
 	KT_COMMAND_KERNEL_LIST,
 	KT_COMMAND_KERNEL_PATH,
@@ -182,6 +183,9 @@ struct kt_options {
 	bool timeout_given;        /* by the environment or the command line */
 	uint64_t boot_timeout_ns;  /* of each boot; 0: kt_setup_boot_limit_ns() */
 	double timeout_multiplier; /* 0.1..1000; 0: 1 with KVM, 3 with TCG */
+	const char *rerun;         /* a record, or "latest"; NULL: the run begins anew */
+	bool rerun_bare;           /* the record may follow as the first word */
+	bool bisect;               /* the exit status is one for git bisect run */
 	bool max_fail_given;
 	unsigned int max_fail;          /* failures after which the run ends; 0: none */
 	unsigned int memory_budget_mib; /* at least 64; 0: three quarters of the host's memory */

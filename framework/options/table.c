@@ -201,6 +201,16 @@ static int set_multiplier(const struct kt_option *option, struct kt_options *o, 
 	return kt_value_multiplier(text, &o->timeout_multiplier, reterr);
 }
 
+static int set_rerun(const struct kt_option *option, struct kt_options *o, const char *text,
+		     struct kt_err *reterr)
+{
+	(void)option;
+	(void)reterr;
+	o->rerun = text ?: "latest";
+	o->rerun_bare = !text;
+	return 0;
+}
+
 static int set_max_fail(const struct kt_option *option, struct kt_options *o, const char *text,
 			struct kt_err *reterr)
 {
@@ -409,6 +419,10 @@ static const struct kt_option table[] = {
 	{ "shard", SELECTION, .is_variable = true, OWN("M/N|auto", set_shard), GIVEN(shard_given),
 	  .help = "slice:M/N; auto takes M and N from the CI's variables; KTESTS_RUN_ID names the "
 		  "whole run" },
+	{ "rerun", SELECTION, .is_given = true, .may_lack = true,
+	  OWN("latest|RECORD", set_rerun),
+	  .help = "what failed or did not run in an earlier run, by its record, and then tests "
+		  "that are new" },
 	{ "list", 'l', SELECTION, .is_given = true, COMMAND(KT_COMMAND_LIST),
 	  .help = "list instead of running" },
 	{ "format", SELECTION, WORD(format_words, list_format),
@@ -450,6 +464,12 @@ static const struct kt_option table[] = {
 	  .help = "longer limits for a slow host (default 1 with kvm, 3 with tcg)" },
 	{ "max-fail", RUNNING, .is_variable = true, OWN("N|all", set_max_fail),
 	  GIVEN(max_fail_given), .help = "stop after N failures (default all)" },
+	{ "ff", RUNNING, .apply = set_value, .value = 1, MEMBER(max_fail), GIVEN(max_fail_given),
+	  .help = "fail fast: --max-fail 1" },
+	{ "nff", RUNNING, .apply = set_value, .value = 0, MEMBER(max_fail), GIVEN(max_fail_given),
+	  .help = "no fail fast: --max-fail all" },
+	{ "bisect", RUNNING, .is_given = true, FLAG(bisect),
+	  .help = "an exit status for git bisect run: 0 passed, 1 failed, 125 anything else" },
 	{ "retries", RUNNING, .is_variable = true, NUMBER(0, 1000, retries), GIVEN(retries_given),
 	  .help = "attempts after the first for a test that fails" },
 	{ "flaky-result", RUNNING, .is_variable = true, .words = flaky_words, .apply = set_flaky,
@@ -569,6 +589,12 @@ static const struct kt_option table[] = {
 	  .help = "this text" },
 	{ "version", .group = KT_OPTIONS_OTHER, COMMAND(KT_COMMAND_VERSION),
 	  .help = "the version of ktest" },
+
+	/* The spelling of cargo-nextest. */
+	{ "fail-fast", HIDDEN, .apply = set_value, .value = 1, MEMBER(max_fail),
+	  GIVEN(max_fail_given) },
+	{ "no-fail-fast", HIDDEN, .apply = set_value, .value = 0, MEMBER(max_fail),
+	  GIVEN(max_fail_given) },
 
 	/* The spelling of Rust's libtest, what its runners pass, and GoogleTest's options. */
 	{ "nocapture", HIDDEN, FLAG(no_capture) },

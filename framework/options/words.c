@@ -80,6 +80,8 @@ static const struct kt_command_row commands[] = {
 	  "compare two directories of results", KT_COMMAND_COMPARE },
 	{ "merge", "DIR... [-o DIR] [--junit FILE] [--html FILE] [--tap]",
 	  "make one run of all shards, or say what is missing", KT_COMMAND_MERGE },
+	{ "replay", "[latest|RECORD] [--junit FILE] [--html FILE] [--tap]",
+	  "report a run again from its record", KT_COMMAND_REPLAY },
 	{ "kernel", "fetch [VERSION] | list | path [VERSION]", "the kernels in the cache",
 	  KT_COMMAND_KERNEL_LIST, kernel_words },
 	{ "template", "list | clear", "the booted machines in the cache", KT_COMMAND_TEMPLATE_LIST,
@@ -140,10 +142,25 @@ static int take_names(struct kt_options *o, char **words, int n, struct kt_err *
 	return r;
 }
 
+/*
+ * "--rerun RECORD" as two words: the parser of options takes RECORD for a word of its own. The name
+ * of a test has no slash and no dot.
+ */
+static void take_record(struct kt_options *o, char ***words, int *n)
+{
+	bool follows = *n && (!strcmp((*words)[0], "latest") || strpbrk((*words)[0], "./"));
+
+	if (!o->rerun_bare || !follows || !strcmp((*words)[-1], "--"))
+		return;
+	o->rerun = *(*words)++;
+	(*n)--;
+}
+
 int kt_words_apply(struct kt_options *o, char **words, int n, struct kt_err *reterr)
 {
 	if (o->command == KT_COMMAND_HELP) /* --help explains all commands at once */
 		return 0;
+	take_record(o, &words, &n);
 	/* After "--" every word is a part of a name, also one that is called like a command. */
 	if (!n || !strcmp(words[-1], "--"))
 		return take_names(o, words, n, reterr);

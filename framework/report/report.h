@@ -121,6 +121,23 @@ int kt_report_trace_new(const char *path, struct kt_reporter **ret_reporter);
 /* A file DIR/TEST.json for each test, written when the test ends (docs/results.md). */
 int kt_report_sidecar_new(const char *dir, struct kt_reporter **ret_reporter);
 
+/* The bytes of the files that a reporter of kt_report_sidecar_new() has written so far. */
+uint64_t kt_report_sidecar_bytes(const struct kt_reporter *reporter);
+
+/*
+ * The journal of the run, DIR/run.jsonl, beside the files of a sidecar, which comes before it in
+ * the list. @head as below.
+ */
+int kt_report_journal_new(const char *dir, const struct kt_shard_head *head,
+			  struct kt_reporter **ret_reporter);
+
+/*
+ * The record of the run in the cache: the directory @dir with a journal and the files of a sidecar,
+ * of a bounded size. The run does not fail because it cannot be written: there is a warning.
+ */
+int kt_report_record_new(const char *dir, const struct kt_shard_head *head,
+			 struct kt_reporter **ret_reporter);
+
 /*
  * The record of a shard, DIR/shard-M-of-N.json, written at the end of the run. What @head points to
  * is borrowed; the reporter fills in what only the run knows: host, kernel, accel, time, complete

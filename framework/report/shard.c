@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "framework/report/report.h"
+#include "framework/report/shard.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -37,9 +37,8 @@ static int shard_begin(struct kt_reporter *reporter, const struct kt_run_info *i
 }
 
 /* A test that never had a machine, such as a disabled one, has taken no time. */
-static int shard_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
+struct kt_shard_result kt_report_shard_result(const struct kt_outcome *outcome)
 {
-	struct shard *shard = (struct shard *)reporter;
 	const char *label = outcome->kernel ? outcome->kernel->label : NULL;
 	struct kt_shard_result result = {
 		.test = outcome->test->name,
@@ -56,26 +55,46 @@ static int shard_outcome(struct kt_reporter *reporter, const struct kt_outcome *
 
 	for (const struct kt_outcome *at = outcome; at; at = at->previous)
 		result.ms += at->total_ns / KT_NSEC_PER_MSEC;
+	return result;
+}
+
+static int shard_outcome(struct kt_reporter *reporter, const struct kt_outcome *outcome)
+{
+	struct shard *shard = (struct shard *)reporter;
+	struct kt_shard_result result = kt_report_shard_result(outcome);
+
 	if (json_array_append_new(shard->results, kt_shard_result_to_json(&result)) < 0)
 		return -ENOMEM;
 	return 0;
+}
+
+void kt_report_shard_describe(struct kt_shard_head *head, const struct kt_run_info *info,
+			      char host[256])
+{
+	memset(host, 0, 256);
+	if (gethostname(host, 255) < 0)
+		host[0] = '\0';
+	head->host = host;
+	head->kernel = info->kernels_text;
+	head->accel = info->host->accel_text;
+	head->time = kt_time_name(info->time);
+}
+
+bool kt_report_shard_is_complete(const struct kt_counts *counts)
+{
+	return !counts->interrupted && !counts->n_not_run;
 }
 
 static int shard_end(struct kt_reporter *reporter, const struct kt_counts *counts,
 		     struct kt_err *reterr)
 {
 	struct shard *shard = (struct shard *)reporter;
-	const struct kt_run_info *info = reporter->info;
 	struct kt_shard_head head = shard->head;
-	char host[256] = "";
+	char host[256];
 
-	if (gethostname(host, sizeof(host) - 1) < 0)
-		host[0] = '\0';
-	head.host = host;
-	head.kernel = info->kernels_text;
-	head.accel = info->host->accel_text;
-	head.time = kt_time_name(info->time);
-	head.complete = !counts->interrupted && !counts->n_not_run;
+	kt_report_shard_describe(&head, reporter->info, host);
+	head.complete = kt_report_shard_is_complete(counts);
+	head.n_known = head.n_outstanding = 0;
 	head.elapsed_ms = counts->elapsed_ns / KT_NSEC_PER_MSEC;
 	return kt_shard_record_write(shard->dir, NULL, &head, shard->results, reterr);
 }

@@ -33,6 +33,7 @@
 struct sidecar {
 	struct kt_reporter reporter;
 	char *dir;
+	uint64_t bytes;    /* of files, so far */
 	bool failed;       /* a file could not be written; no other is tried */
 	struct kt_err err; /* of the first failure */
 };
@@ -151,6 +152,12 @@ static char *make_path(const struct sidecar *sidecar, const struct kt_outcome *o
 	return kt_report_path(sidecar->reporter.info, outcome, sidecar->dir, ending);
 }
 
+static int publish(struct sidecar *sidecar, const char *path, const char *text, size_t len)
+{
+	sidecar->bytes += len;
+	return kt_file_publish(path, text, len, &sidecar->err);
+}
+
 static int write_outcome(struct sidecar *sidecar, const struct kt_outcome *outcome)
 {
 	KT_JSON json_t *json = outcome_to_json(sidecar->reporter.info, outcome);
@@ -159,7 +166,7 @@ static int write_outcome(struct sidecar *sidecar, const struct kt_outcome *outco
 
 	if (!text || !path)
 		return kt_err_oom(&sidecar->err);
-	return kt_file_publish(path, text, strlen(text), &sidecar->err);
+	return publish(sidecar, path, text, strlen(text));
 }
 
 /* Writes a file; an empty text means none, and removes one that an earlier run has left. */
@@ -168,7 +175,7 @@ static int write_file(struct sidecar *sidecar, const char *path, const char *tex
 	if (!text || !path)
 		return kt_err_oom(&sidecar->err);
 	if (len)
-		return kt_file_publish(path, text, len, &sidecar->err);
+		return publish(sidecar, path, text, len);
 	if (unlink(path) < 0 && errno != ENOENT)
 		return kt_err_set(&sidecar->err, -errno, "'%s', of an earlier run: %m", path);
 	return 0;
@@ -272,6 +279,11 @@ static int sidecar_end(struct kt_reporter *reporter, const struct kt_counts *cou
 
 	(void)counts;
 	return sidecar->failed ? kt_err_set(reterr, -EIO, "results: %s", sidecar->err.text) : 0;
+}
+
+uint64_t kt_report_sidecar_bytes(const struct kt_reporter *reporter)
+{
+	return ((const struct sidecar *)reporter)->bytes;
 }
 
 static void sidecar_free(struct kt_reporter *reporter)

@@ -25,24 +25,35 @@ static void shuffle(struct kt_plan *plan, uint64_t seed)
 }
 
 /* Puts tests with the same machine next to one another, where the first of them stands. */
-static void group(struct kt_plan *plan)
+static void group(const struct kt_test **tests, size_t n)
 {
-	for (size_t i = 1; i < plan->n; i++) {
-		const struct kt_test *test = plan->tests[i];
+	for (size_t i = 1; i < n; i++) {
+		const struct kt_test *test = tests[i];
 		size_t at = i;
 
-		while (at && !kt_test_same_machine(plan->tests[at - 1], test))
+		while (at && !kt_test_same_machine(tests[at - 1], test))
 			at--;
 		if (!at)
 			continue; /* the first of its kind stays */
-		memmove(&plan->tests[at + 1], &plan->tests[at], (i - at) * sizeof(*plan->tests));
-		plan->tests[at] = test;
+		memmove(&tests[at + 1], &tests[at], (i - at) * sizeof(*tests));
+		tests[at] = test;
 	}
+}
+
+/* How many tests of the shard are of those that come first; the shard has kept their order. */
+static size_t count_first(const struct kt_plan *plan, const struct kt_selection *selection)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < selection->n_first; i++)
+		n += n < plan->n && plan->tests[n] == selection->tests[i];
+	return n;
 }
 
 int kt_plan_init(struct kt_plan *plan, const struct kt_selection *selection,
 		 const struct kt_options *options, struct kt_err *reterr)
 {
+	size_t n_first;
 	int r;
 
 	*plan = (struct kt_plan){ .n_before = selection->n, .filters = &selection->filters };
@@ -54,9 +65,11 @@ int kt_plan_init(struct kt_plan *plan, const struct kt_selection *selection,
 	r = kt_division_take(plan->tests, &plan->n, options, &plan->timings, reterr);
 	if (r < 0)
 		return r;
+	n_first = options->shuffle ? 0 : count_first(plan, selection);
 	if (options->shuffle)
 		shuffle(plan, options->seed);
-	group(plan);
+	group(plan->tests, n_first);
+	group(plan->tests + n_first, plan->n - n_first);
 	return 0;
 }
 

@@ -138,6 +138,32 @@ unsigned int kt_selection_keep_virtual(struct kt_selection *selection)
 	return (unsigned int)(before - n);
 }
 
+int kt_selection_keep_again(struct kt_selection *selection,
+			    enum kt_again (*judge)(const void *data, const char *name),
+			    const void *data)
+{
+	KT_FREE const struct kt_test **new_ones = calloc(selection->n + 1, sizeof(*new_ones));
+	size_t n_first = 0, n_new = 0;
+
+	if (!new_ones)
+		return -ENOMEM;
+	for (size_t i = 0; i < selection->n; i++) {
+		const struct kt_test *test = selection->tests[i];
+		enum kt_again again = judge(data, test->name);
+
+		if (again == KT_AGAIN_FIRST)
+			selection->tests[n_first++] = test;
+		else if (again == KT_AGAIN_THEN)
+			new_ones[n_new++] = test;
+		else
+			leave_out(selection, test, KT_CAUSE_RERUN, NULL);
+	}
+	memcpy(&selection->tests[n_first], new_ones, n_new * sizeof(*new_ones));
+	selection->n_first = n_first;
+	selection->n = n_first + n_new;
+	return 0;
+}
+
 int kt_selection_keep_shard(struct kt_selection *selection, const struct kt_options *options,
 			    struct kt_err *reterr)
 {
@@ -179,6 +205,7 @@ const char *kt_cause_text(enum kt_cause cause)
 		[KT_CAUSE_SKIP_FILE] = "--skip-file",
 		[KT_CAUSE_IGNORED] = "--run-ignored only",
 		[KT_CAUSE_REAL_TIME] = "--explore",
+		[KT_CAUSE_RERUN] = "--rerun",
 		[KT_CAUSE_SHARD] = "the shard",
 	};
 

@@ -21,6 +21,7 @@ enum kt_cause {
 	KT_CAUSE_SKIP_FILE,
 	KT_CAUSE_IGNORED,   /* --run-ignored only, and the test is not disabled */
 	KT_CAUSE_REAL_TIME, /* --explore */
+	KT_CAUSE_RERUN,     /* it passed, and is not new */
 	KT_CAUSE_SHARD,
 	KT_N_CAUSES,
 };
@@ -34,6 +35,7 @@ struct kt_left_out {
 struct kt_selection {
 	const struct kt_test **tests; /* in the order of registration; owned */
 	size_t n;
+	size_t n_first; /* of --rerun: those before the new ones, which come before any of these */
 	struct kt_left_out *left_out; /* the others; owned */
 	size_t n_left_out;
 	unsigned int n_filtered; /* tests that kt_select() has left out */
@@ -59,6 +61,18 @@ int kt_selection_keep_shard(struct kt_selection *selection, const struct kt_opti
 
 /* Removes the tests that ask for real time, of which --explore finds nothing. Returns how many. */
 unsigned int kt_selection_keep_virtual(struct kt_selection *selection);
+
+/* What --rerun does with a test. */
+enum kt_again {
+	KT_AGAIN_FIRST, /* it did not pass, or did not run */
+	KT_AGAIN_THEN,  /* it is new */
+	KT_AGAIN_NOT,
+};
+
+/* Keeps the tests that run again, and sorts them, as @judge says of each by its name. -ENOMEM. */
+int kt_selection_keep_again(struct kt_selection *selection,
+			    enum kt_again (*judge)(const void *data, const char *name),
+			    const void *data);
 void kt_selection_deinit(struct kt_selection *selection);
 
 /* What @cause is called for people: the option, or a few words. */

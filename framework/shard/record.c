@@ -9,6 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "framework/shard/journal.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "wire/json.h"
@@ -74,16 +75,23 @@ static json_t *names_to_json(const char *const *names, size_t n)
 	return array;
 }
 
-static json_t *record_to_json(const struct kt_shard_head *head, json_t *results)
+static json_t *optional_names(const char *const *names, size_t n)
+{
+	return n ? names_to_json(names, n) : NULL;
+}
+
+json_t *kt_shard_record_to_json(const struct kt_shard_head *head, json_t *results)
 {
 	return json_pack(
-		"{ss si ss ss si si ss so so so so so si ss ss ss ss si so sb sI sO}", "schema",
-		SCHEMA, "version", VERSION, "run", head->run, "program", head->program, "shard",
-		(int)head->index, "of", (int)head->total, "partition", head->partition, "timings",
-		json_sprintf("%016" PRIx64, head->timings), "hash",
+		"{ss si ss ss si si ss so so so so so* so* so si ss ss ss ss si so sb sI sO}",
+		"schema", SCHEMA, "version", VERSION, "run", head->run, "program", head->program,
+		"shard", (int)head->index, "of", (int)head->total, "partition", head->partition,
+		"timings", json_sprintf("%016" PRIx64, head->timings), "hash",
 		json_sprintf("%016" PRIx64, kt_shard_names_hash(head->all, head->n_all)), "all",
 		names_to_json(head->all, head->n_all), "selected",
-		names_to_json(head->selected, head->n_selected), "kernels",
+		names_to_json(head->selected, head->n_selected), "known",
+		optional_names(head->known, head->n_known), "outstanding",
+		optional_names(head->outstanding, head->n_outstanding), "kernels",
 		names_to_json(head->labels, head->n_labels), "rounds", (int)head->rounds, "host",
 		head->host, "kernel", head->kernel, "accel", head->accel, "time", head->time,
 		"retries", (int)head->retries, "seed", json_sprintf("%" PRIu64, head->seed),
@@ -94,7 +102,7 @@ static json_t *record_to_json(const struct kt_shard_head *head, json_t *results)
 int kt_shard_record_write(const char *dir, const char *name, const struct kt_shard_head *head,
 			  json_t *results, struct kt_err *reterr)
 {
-	KT_JSON json_t *json = record_to_json(head, results);
+	KT_JSON json_t *json = kt_shard_record_to_json(head, results);
 	KT_FREE char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	KT_FREE char *path = name ? kt_format("%s/%s", dir, name)
 				  : kt_shard_record_path(dir, head->index, head->total);
@@ -233,22 +241,34 @@ static void read_results(struct reader *reader, struct kt_shard_record *record)
 static void read_lists(struct reader *reader, struct kt_shard_record *record)
 {
 	struct kt_shard_head *head = &record->head;
-	size_t n = json_array_size(json_object_get(reader->json, "all")) +
-		   json_array_size(json_object_get(reader->json, "selected")) +
-		   json_array_size(json_object_get(reader->json, "kernels"));
+	const struct {
+		const char *member;
+		bool may_lack;
+		const char *const **names;
+		size_t *n;
+	} lists[] = {
+		{ "all", false, &head->all, &head->n_all },
+		{ "selected", false, &head->selected, &head->n_selected },
+		{ "kernels", false, &head->labels, &head->n_labels },
+		{ "known", true, &head->known, &head->n_known },
+		{ "outstanding", true, &head->outstanding, &head->n_outstanding },
+	};
+	const char **at;
+	size_t n = 0;
 
-	record->names = calloc(n + 1, sizeof(*record->names));
-	if (!record->names) {
+	for (size_t i = 0; i < KT_ARRAY_LEN(lists); i++)
+		n += json_array_size(json_object_get(reader->json, lists[i].member));
+	at = record->names = calloc(n + 1, sizeof(*record->names));
+	if (!at) {
 		reader->r = kt_err_oom(reader->reterr);
 		return;
 	}
-	head->all = record->names;
-	head->n_all = get_names(reader, "all", record->names);
-	head->selected = head->all + head->n_all;
-	head->n_selected = get_names(reader, "selected", record->names + head->n_all);
-	head->labels = head->selected + head->n_selected;
-	head->n_labels =
-		get_names(reader, "kernels", record->names + head->n_all + head->n_selected);
+	for (size_t i = 0; i < KT_ARRAY_LEN(lists); i++) {
+		*lists[i].names = at;
+		if (!lists[i].may_lack || json_object_get(reader->json, lists[i].member))
+			*lists[i].n = get_names(reader, lists[i].member, at);
+		at += *lists[i].n;
+	}
 	if (get_u64(reader, "hash", 16) != kt_shard_names_hash(head->all, head->n_all))
 		refuse(reader, "hash");
 }
@@ -270,6 +290,8 @@ static void read_head(struct reader *reader, struct kt_shard_head *head)
 		.seed = get_u64(reader, "seed", 10),
 		.elapsed_ms = (uint64_t)get_int(reader, "elapsed_ms", 0, MS_MAX),
 	};
+	if (json_object_get(reader->json, "left_out"))
+		head->n_left_out = (uint64_t)get_int(reader, "left_out", 0, INT64_MAX);
 	head->index = (unsigned int)get_int(reader, "shard", 1, head->total);
 	if (!json_is_boolean(json_object_get(reader->json, "complete")))
 		refuse(reader, "complete");
@@ -281,7 +303,9 @@ int kt_shard_record_parse(const char *text, size_t len, struct kt_shard_record *
 {
 	struct kt_shard_record record = KT_SHARD_RECORD_NULL;
 	struct reader reader = { .reterr = reterr };
-	int r = kt_json_parse(text, len, "the record of a shard", &record.json, reterr);
+	int r = kt_journal_is(text, len)
+			? kt_journal_parse(text, len, &record.json, reterr)
+			: kt_json_parse(text, len, "the record of a run", &record.json, reterr);
 
 	if (r < 0)
 		return r;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The record of a shard: a file shard-M-of-N.json that says which tests there were to divide, which
- * of them the shard had, and what became of each. "ktests merge" proves by these files that all
- * shards together have run every test once, and --timings divides by them.
+ * The record of a run, or of a shard of one: which tests there were to divide, which of them the
+ * shard had, and what became of each. A shard writes it as a file shard-M-of-N.json: "ktests merge"
+ * proves by these files that all shards together have run every test once, and --timings divides by
+ * them. A run of its own keeps it as a journal (journal.h), for --rerun and "ktests replay".
  *
  * docs/shards.md describes the file. It comes from other hosts, so that it is not trusted.
  */
@@ -31,6 +32,10 @@ struct kt_shard_head {
 	size_t n_all;
 	const char *const *selected; /* of these, the shard's */
 	size_t n_selected;
+	const char *const *known; /* of a journal: all tests of the program; the others are new */
+	size_t n_known;           /* 0: not known */
+	const char *const *outstanding; /* of a journal: to be run again, but not by this run */
+	size_t n_outstanding;
 	const char *const *labels; /* of several kernels: each test runs on each of them */
 	size_t n_labels;           /* 0: there is one kernel */
 	unsigned int rounds;       /* of each test; 0: as many as there was time for */
@@ -39,6 +44,7 @@ struct kt_shard_head {
 	uint64_t seed;
 	bool complete; /* the run of the shard did not end early */
 	uint64_t elapsed_ms;
+	uint64_t n_left_out; /* results that a journal has no room for */
 };
 
 /* What became of a test, by its last attempt. Texts are borrowed. */
@@ -70,6 +76,9 @@ void kt_shard_record_deinit(struct kt_shard_record *record);
 /* A new JSON object of a result; NULL when out of memory. */
 json_t *kt_shard_result_to_json(const struct kt_shard_result *result);
 
+/* A new JSON object of a record, with the array @results; NULL when out of memory. */
+json_t *kt_shard_record_to_json(const struct kt_shard_head *head, json_t *results);
+
 /*
  * Writes DIR/shard-M-of-N.json in one step, or DIR/@name unless that is NULL. @results: an array of
  * kt_shard_result_to_json().
@@ -84,8 +93,8 @@ char *kt_shard_record_path(const char *dir, unsigned int index, unsigned int tot
 bool kt_shard_record_is_name(const char *file);
 
 /*
- * Reads the text of a file. -EBADMSG for one that is damaged; names of tests in a record are never
- * empty and hold no slash or control character, nor begin with a dot. -ENOMEM.
+ * Reads the text of a file, a journal too. -EBADMSG for one that is damaged; names of tests in a
+ * record are never empty and hold no slash or control character, nor begin with a dot. -ENOMEM.
  */
 int kt_shard_record_parse(const char *text, size_t len, struct kt_shard_record *ret_record,
 			  struct kt_err *reterr);

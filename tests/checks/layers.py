@@ -30,7 +30,7 @@ FLOORS = {
         ["cli"],
         ["run"],
         ["compare", "declaration", "merge", "session"],
-        ["setup", "select", "report"],
+        ["setup", "select", "report", "record"],
         ["image", "kernel", "options", "outcome", "shard"],
     ],
     "guest": [

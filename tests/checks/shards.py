@@ -94,7 +94,8 @@ def same_reports(runs):
     same_cases(here / "whole.html", here / "merged.html", r"(?s)<section.*?</section>\n")
     files = {path.relative_to(here / "whole") for path in (here / "whole").rglob("*")}
     check({path.relative_to(here / "merged") for path in (here / "merged").rglob("*")}
-          == files | {pathlib.Path("timings.json")}, "the same files")
+          == files - {pathlib.Path("run.jsonl")} | {pathlib.Path("timings.json")},
+          "the same files, and the journal as times")
     tap = runs.ktests("merge", here / "out", "--tap")
     check(f"1..{len(TESTS)}\n" in tap.stdout and tap.stdout.count("\nnot ok ") == 2
           and tap.returncode == 100, "TAP", tap)
@@ -143,7 +144,7 @@ def faults(runs):
     runs.refused(runs.here / "whole", "no shard-M-of-N.json is there")
     runs.refused(runs.here / "nowhere", "No such file or directory")
     run = runs.ktests("merge", runs.here / "out", "-o", runs.here / "out/1")
-    check(run.returncode == 99 and "is where the results of a shard are" in run.stderr,
+    check(run.returncode == 99 and "is where the results are" in run.stderr,
           "-o must be another directory", run)
     check(runs.ktests("merge").returncode == 2, "a directory must be given")
 

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#include "framework/cli/again.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "framework/declaration/registry.h"
+#include "util/cleanup.h"
+
+struct judge {
+	const struct kt_outstanding *again;
+	const char **known; /* sorted */
+	size_t n_known;
+};
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Of a record that does not say what was known, no test is new. */
+static enum kt_again judge_test(const void *data, const char *name)
+{
+	const struct judge *judge = data;
+
+	if (kt_outstanding_has(judge->again->tests, judge->again->n, name))
+		return KT_AGAIN_FIRST;
+	return judge->n_known && !kt_outstanding_has(judge->known, judge->n_known, name)
+		       ? KT_AGAIN_THEN
+		       : KT_AGAIN_NOT;
+}
+
+size_t kt_again_count(const struct kt_outstanding *again)
+{
+	size_t n = 0;
+
+	for (const struct kt_test_node *at = kt_registry(); at; at = at->next)
+		n += kt_outstanding_has(again->tests, again->n, at->test->name);
+	return n;
+}
+
+static void say(const struct kt_outstanding *again, const struct kt_selection *selection, FILE *out)
+{
+	size_t n = kt_again_count(again), n_new = selection->n - selection->n_first;
+
+	(void)fprintf(out, "rerun of '%s': %zu of %zu test%s that did not pass, %zu new\n",
+		      again->path, selection->n_first, n, n == 1 ? "" : "s", n_new);
+	if (again->n > n)
+		(void)fprintf(out, "%zu more did not pass and are no longer in this program\n",
+			      again->n - n);
+}
+
+int kt_again_select(const struct kt_outstanding *again, struct kt_selection *selection, FILE *out)
+{
+	const struct kt_shard_head *head = &again->record.head;
+	KT_FREE const char **known = calloc(head->n_known + 1, sizeof(*known));
+	struct judge judge = { .again = again, .known = known, .n_known = head->n_known };
+	int r;
+
+	if (!known)
+		return -ENOMEM;
+	if (head->n_known) {
+		memcpy(known, head->known, head->n_known * sizeof(*known));
+		qsort((void *)known, head->n_known, sizeof(*known), by_text);
+	}
+	r = kt_selection_keep_again(selection, judge_test, &judge);
+	if (r == 0)
+		say(again, selection, out);
+	return r;
+}
