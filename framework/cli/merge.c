@@ -59,7 +59,8 @@ static int merge(struct kt_retelling *telling, const char *program)
 int kt_merge_command(const char *program, const struct kt_options *options)
 {
 	KT_CLEANUP(kt_retelling_deinit)
-	struct kt_retelling telling = { .merge = { .out = stderr }, .options = options };
+	struct kt_retelling telling = { .merge = { .command = "merge", .out = stderr },
+					.options = options };
 
 	return merge(&telling, program);
 }

@@ -86,7 +86,8 @@ static int replay(struct kt_retelling *telling, const char *program, const char 
 int kt_replay_command(const char *program, const struct kt_options *options)
 {
 	KT_CLEANUP(kt_retelling_deinit)
-	struct kt_retelling telling = { .merge = { .out = stderr }, .options = options };
+	struct kt_retelling telling = { .merge = { .command = "replay", .out = stderr },
+					.options = options };
 
 	return replay(&telling, program, options->tests.n ? options->tests.at[0] : "latest");
 }

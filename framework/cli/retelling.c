@@ -133,7 +133,7 @@ static int report(struct kt_retelling *telling, const struct kt_merge_shard *sha
 			r = r ?: kt_err_oom(&err);
 	}
 	if (r < 0) {
-		(void)fprintf(stderr, "merge: %s\n", err.text);
+		(void)fprintf(stderr, "%s: %s\n", telling->merge.command, err.text);
 		return r;
 	}
 	outcome = kt_merged_outcome(&merged);
@@ -145,14 +145,16 @@ static int report(struct kt_retelling *telling, const struct kt_merge_shard *sha
 	return r ?: kt_reporters_outcome(telling->reporters, outcome);
 }
 
-/* All shards as one, for --timings of the next run. */
+/* All records as one, for --timings of the next run, and to be run again. */
 static int write_times(const struct kt_retelling *telling, struct kt_err *reterr)
 {
 	struct kt_shard_head head = telling->merge.shards[0].record.head;
 
 	head.index = head.total = 1;
-	head.selected = head.all;
-	head.n_selected = head.n_all;
+	if (telling->merge.n > 1) {
+		head.selected = head.all;
+		head.n_selected = head.n_all;
+	}
 	head.elapsed_ms = telling->counts.elapsed_ns / KT_NSEC_PER_MSEC;
 	return kt_shard_record_write(telling->options->output_dir, KT_TIMINGS_FILE, &head,
 				     telling->results, reterr);

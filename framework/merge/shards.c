@@ -22,7 +22,9 @@ void kt_merge_deinit(struct kt_merge *merge)
 		free(merge->shards[i].dir);
 	}
 	free(merge->shards);
-	*merge = (struct kt_merge){ .out = merge->out, .n_faults = merge->n_faults };
+	*merge = (struct kt_merge){ .command = merge->command,
+				    .out = merge->out,
+				    .n_faults = merge->n_faults };
 }
 
 void kt_merge_fault(struct kt_merge *merge, const char *format, ...)
@@ -37,7 +39,7 @@ void kt_merge_fault(struct kt_merge *merge, const char *format, ...)
 	va_end(ap);
 	if (text)
 		kt_text_sanitize(text);
-	(void)fprintf(merge->out, "merge: %s\n", text ?: "out of memory");
+	(void)fprintf(merge->out, "%s: %s\n", merge->command, text ?: "out of memory");
 	free(text);
 }
 

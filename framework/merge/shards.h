@@ -16,6 +16,7 @@ struct kt_merge_shard {
 struct kt_merge {
 	struct kt_merge_shard *shards; /* owned; by their numbers after kt_merge_sort() */
 	size_t n;
+	const char *command;   /* that faults are told of, as "merge"; borrowed */
 	FILE *out;             /* where faults are told, one a line; borrowed */
 	unsigned int n_faults; /* that were told */
 };

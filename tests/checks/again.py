@@ -153,6 +153,10 @@ def replays(runs):
           and (runs.here / "b.json").read_text().count("\n") > len(TESTS), "every other form")
     check((runs.here / "b/run_fails.json").exists()
           and runs.names("--rerun", runs.here / "b")[0] == FAILING, "-o is a record again")
+    shard = runs.tests("--shard", "1/2", "--seed", "7")
+    runs.ktests("replay", "-o", runs.here / "shard")
+    check(set(runs.names("--rerun", runs.here / "shard")[0]) < set(FAILING),
+          "a shard's record has left what the shard has", shard)
     own = runs.ktests("replay", runs.here / "out", "-o", runs.here / "out")
     check(own.returncode == 99 and "is where the results are" in own.stderr
           and (runs.here / "out/run_fails.json").exists(), "not onto itself", own)
@@ -176,7 +180,8 @@ def refused(runs):
     shutil.copytree(runs.here / "out", stale)
     (stale / "run_fails.json").unlink()
     run = runs.ktests("replay", stale)
-    check(run.returncode == 99 and "run_fails.json" in run.stderr, "a file that is lost", run)
+    check(run.returncode == 99 and "replay: " in run.stderr and "run_fails.json" in run.stderr,
+          "a file that is lost", run)
 
 
 def bounds(runs):

@@ -19,7 +19,7 @@ static void check_names(const struct kt_shard_head *head)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kt_merge_shard *shard = calloc(1, sizeof(*shard));
-	struct kt_merge merge = { .shards = shard, .n = 1 };
+	struct kt_merge merge = { .shards = shard, .n = 1, .command = "merge" };
 	struct kt_err err = KT_ERR_NULL;
 	KT_FREE char *text = NULL;
 	size_t len;

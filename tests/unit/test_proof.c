@@ -115,7 +115,7 @@ static void put_all(const struct fixture *fixture)
 /* What is said of the directory. */
 static const char *judge(struct fixture *fixture)
 {
-	struct kt_merge merge = { .n = 0 };
+	struct kt_merge merge = { .command = "merge" };
 	size_t len;
 
 	free(fixture->text);
