@@ -373,6 +373,8 @@ static int with_tests(const char *program, const struct kt_options *options,
 			    r == -ENOMEM ? KT_EXIT_STATUS_HARNESS : KT_EXIT_STATUS_USAGE);
 	if (!tests)
 		return no_tests(options, NULL); /* kt_validate() has said so */
+	if (options->command == KT_COMMAND_RUN || options->command == KT_COMMAND_LIST)
+		kt_select_tell_names(tests, options, stderr);
 	if (again && kt_again_select(again, &selection, stderr) < 0)
 		return fail(program, kt_err_oom(&err) < 0 ? &err : NULL, KT_EXIT_STATUS_HARNESS);
 	if (options->command == KT_COMMAND_LIST)

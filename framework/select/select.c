@@ -8,6 +8,7 @@
 
 #include "framework/select/division.h"
 #include "util/cleanup.h"
+#include "util/nearest.h"
 
 /*
  * The first pattern that matches; NULL: none does. @exact: it must be the whole name; otherwise it
@@ -122,6 +123,40 @@ int kt_select(const struct kt_test_node *tests, const struct kt_options *options
 	*ret_selection = selection;
 	selection = (struct kt_selection){ .n = 0 };
 	return 0;
+}
+
+static bool has_test(const struct kt_test_node *tests, const char *name, bool exact)
+{
+	const struct kt_strings one = { .at = &name, .n = 1 };
+
+	while (tests && !find_name(&one, tests->test->name, exact))
+		tests = tests->next;
+	return tests;
+}
+
+static const char *nearest_test(const struct kt_test_node *tests, const char *name)
+{
+	struct kt_nearest nearest = KT_NEAREST_NULL;
+
+	for (; tests; tests = tests->next)
+		kt_nearest_offer(&nearest, name, tests->test->name);
+	return nearest.name;
+}
+
+void kt_select_tell_names(const struct kt_test_node *tests, const struct kt_options *options,
+			  FILE *out)
+{
+	for (size_t i = 0; i < options->tests.n; i++) {
+		const char *name = options->tests.at[i], *meant;
+
+		if (has_test(tests, name, options->exact))
+			continue;
+		meant = nearest_test(tests, name);
+		if (meant || options->tests.n > 1)
+			(void)fprintf(out, "warning: no test is called '%s'%s%s%s\n", name,
+				      meant ? "; did you mean '" : "", meant ?: "",
+				      meant ? "'?" : "");
+	}
 }
 
 unsigned int kt_selection_keep_virtual(struct kt_selection *selection)

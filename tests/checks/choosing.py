@@ -51,6 +51,10 @@ def filters(ktests):
     check(not chosen and done.returncode == 2
           and "at character 18, 'tga(x)': unknown predicate; did you mean tag()?" in done.stderr,
           "a wrong -E is a usage error with its place", done)
+    chosen, done = names(ktests, "--exact", "-t", "trivial", "-t", "enviroment", "-t", "qqqqqqqq")
+    check(chosen == ["trivial"] and done.returncode == 0
+          and "no test is called 'enviroment'; did you mean 'environment'?\n" in done.stderr
+          and "no test is called 'qqqqqqqq'\n" in done.stderr, "a name of no test is told", done)
     everything, done = names(ktests)
     check(done.stderr == "", "a list of all tests says nothing else", done)
     some, _ = names(ktests, "-E", "scheduler(*)")
