@@ -1,31 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "framework/cli/again.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "framework/declaration/registry.h"
-#include "util/cleanup.h"
-
-struct judge {
-	const struct kt_outstanding *again;
-	const char **known; /* sorted */
-	size_t n_known;
-};
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
 
 /* Of a record that does not say what was known, no test is new. */
 static enum kt_again judge_test(const void *data, const char *name)
 {
-	const struct judge *judge = data;
+	const struct kt_outstanding *again = data;
 
-	if (kt_outstanding_has(judge->again->tests, judge->again->n, name))
+	if (kt_outstanding_has(again->tests, again->n, name))
 		return KT_AGAIN_FIRST;
-	return judge->n_known && !kt_outstanding_has(judge->known, judge->n_known, name)
+	return again->n_known && !kt_outstanding_has(again->known, again->n_known, name)
 		       ? KT_AGAIN_THEN
 		       : KT_AGAIN_NOT;
 }
@@ -52,18 +37,8 @@ static void say(const struct kt_outstanding *again, const struct kt_selection *s
 
 int kt_again_select(const struct kt_outstanding *again, struct kt_selection *selection, FILE *out)
 {
-	const struct kt_shard_head *head = &again->record.head;
-	KT_FREE const char **known = calloc(head->n_known + 1, sizeof(*known));
-	struct judge judge = { .again = again, .known = known, .n_known = head->n_known };
-	int r;
+	int r = kt_selection_keep_again(selection, judge_test, again);
 
-	if (!known)
-		return -ENOMEM;
-	if (head->n_known) {
-		memcpy(known, head->known, head->n_known * sizeof(*known));
-		qsort((void *)known, head->n_known, sizeof(*known), by_text);
-	}
-	r = kt_selection_keep_again(selection, judge_test, &judge);
 	if (r == 0)
 		say(again, selection, out);
 	return r;

@@ -19,25 +19,45 @@ static size_t count_names(const struct kt_selection *selection, const struct kt_
 	return n;
 }
 
-static bool plan_has(const struct kt_plan *plan, const char *name)
+static bool selection_has(const struct kt_selection *selection, const char *name)
 {
-	for (size_t i = 0; i < plan->n; i++) {
-		if (!strcmp(plan->tests[i]->name, name))
+	for (size_t i = 0; i < selection->n; i++) {
+		if (!strcmp(selection->tests[i]->name, name))
 			return true;
 	}
 	return false;
 }
 
-/* A test that was taken out of the program is nothing that anybody can run again. */
-static size_t add_outstanding(const char **names, const struct kt_plan *plan,
+/*
+ * What is not selected. A test of another shard is that shard's, and one that was taken out of the
+ * program is nothing that anybody can run again.
+ */
+static size_t add_outstanding(const char **names, const struct kt_selection *selection,
 			      const struct kt_outstanding *again)
 {
 	size_t n = 0;
 
 	for (const struct kt_test_node *at = kt_registry(); again && at; at = at->next) {
 		if (kt_outstanding_has(again->tests, again->n, at->test->name) &&
-		    !plan_has(plan, at->test->name))
+		    !selection_has(selection, at->test->name))
 			names[n++] = at->test->name;
+	}
+	return n;
+}
+
+/* A test that was new to a rerun, and that it was narrowed to leave out, is still new. */
+static size_t add_known(const char **names, const struct kt_selection *selection,
+			const struct kt_outstanding *again)
+{
+	size_t n = 0;
+
+	for (const struct kt_test_node *at = kt_registry(); at; at = at->next) {
+		const char *name = at->test->name;
+
+		if (!again || !again->n_known ||
+		    kt_outstanding_has(again->known, again->n_known, name) ||
+		    selection_has(selection, name))
+			names[n++] = name;
 	}
 	return n;
 }
@@ -61,11 +81,9 @@ static void add_lists(struct kt_shard_head *head, const char **at,
 	for (size_t i = 0; i < head->n_labels; i++)
 		*at++ = setup->kernels[i].label;
 	head->outstanding = at;
-	at += head->n_outstanding = add_outstanding(at, plan, again);
+	at += head->n_outstanding = add_outstanding(at, selection, again);
 	head->known = at;
-	for (const struct kt_test_node *node = kt_registry(); node; node = node->next)
-		*at++ = node->test->name;
-	head->n_known = (size_t)(at - (const char **)head->known);
+	head->n_known = add_known(at, selection, again);
 }
 
 int kt_run_head_init(struct kt_run_head *head, const struct kt_options *options,

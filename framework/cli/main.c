@@ -167,6 +167,15 @@ static int make_reporters(const struct kt_options *options, const struct kt_shar
 	return r ?: add_record(options, head, list);
 }
 
+static int exit_status(const struct kt_options *options, const struct kt_shard_head *head,
+		       const struct kt_counts *counts, int signal, bool report_failed)
+{
+	int status = kt_reporters_exit_status(options, counts, signal, report_failed);
+
+	return status == KT_EXIT_STATUS_OK && head->n_outstanding ? KT_EXIT_STATUS_OUTSTANDING
+								  : status;
+}
+
 /*
  * The reporters are ended even if the run breaks off: a report without its end would be unreadable
  * for the tools that take it (XML, TAP).
@@ -194,7 +203,7 @@ static int run_plan(const char *program, struct kt_setup *setup,
 	struct kt_reporter *reporters = NULL;
 	struct kt_counts counts = { .total = 0 };
 	struct kt_err err = KT_ERR_NULL;
-	int signal = 0, r_end = 0, status, r;
+	int signal = 0, r_end = 0, r;
 
 	r = kernels ? kt_run_head_init(&head, options, selection, plan, again, setup) : -ENOMEM;
 	r = r ?: make_reporters(options, &head.shard, &reporters);
@@ -204,6 +213,7 @@ static int run_plan(const char *program, struct kt_setup *setup,
 		r = kt_reporters_begin(reporters, &info, &err);
 	if (r == 0) {
 		r = kt_runner_run(plan, setup, reporters, &counts, &signal, &err);
+		counts.status = exit_status(options, &head.shard, &counts, signal, r < 0);
 		r_end = kt_reporters_end(reporters, &counts, r < 0 ? NULL : &err);
 	}
 	kt_reporters_free(reporters);
@@ -212,9 +222,7 @@ static int run_plan(const char *program, struct kt_setup *setup,
 		return KT_EXIT_STATUS_SIGNAL + SIGPIPE;
 	if (r < 0 || r_end < 0)
 		(void)fail(program, &err, KT_EXIT_STATUS_REPORT);
-	status = kt_reporters_exit_status(options, &counts, signal, r < 0 || r_end < 0);
-	return status == KT_EXIT_STATUS_OK && head.shard.n_outstanding ? KT_EXIT_STATUS_OUTSTANDING
-								       : status;
+	return exit_status(options, &head.shard, &counts, signal, r < 0 || r_end < 0);
 }
 
 /*
@@ -240,7 +248,8 @@ static int no_tests(const struct kt_options *options, const char *why)
 	if (why && options->no_tests != KT_NO_TESTS_PASS)
 		(void)fprintf(stderr, "%s%s\n",
 			      options->no_tests == KT_NO_TESTS_WARN ? "warning: " : "", why);
-	return options->no_tests == KT_NO_TESTS_FAIL ? KT_EXIT_STATUS_NO_TESTS : KT_EXIT_STATUS_OK;
+	return options->no_tests == KT_NO_TESTS_FAIL || options->bisect ? KT_EXIT_STATUS_NO_TESTS
+									: KT_EXIT_STATUS_OK;
 }
 
 static int run(const char *program, const struct kt_options *options,
@@ -373,8 +382,10 @@ static int with_tests(const char *program, const struct kt_options *options,
 			    r == -ENOMEM ? KT_EXIT_STATUS_HARNESS : KT_EXIT_STATUS_USAGE);
 	if (!tests)
 		return no_tests(options, NULL); /* kt_validate() has said so */
-	if (options->command == KT_COMMAND_RUN || options->command == KT_COMMAND_LIST)
-		kt_select_tell_names(tests, options, stderr);
+	/* What is bisected cannot be judged by a program that has only a part of it. */
+	if ((options->command == KT_COMMAND_RUN || options->command == KT_COMMAND_LIST) &&
+	    kt_select_tell_names(tests, options, stderr) && options->bisect)
+		return KT_EXIT_STATUS_NO_TESTS;
 	if (again && kt_again_select(again, &selection, stderr) < 0)
 		return fail(program, kt_err_oom(&err) < 0 ? &err : NULL, KT_EXIT_STATUS_HARNESS);
 	if (options->command == KT_COMMAND_LIST)

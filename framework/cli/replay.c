@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "framework/cli/reporters.h"
 #include "framework/cli/retelling.h"
@@ -28,27 +27,9 @@ static int take(struct kt_retelling *telling, struct kt_outstanding *read)
 	return 0;
 }
 
-/* How many tests the run did not come to. */
-static size_t count_not_run(const struct kt_shard_record *record)
-{
-	const struct kt_shard_head *head = &record->head;
-	size_t n = 0;
-
-	for (size_t i = 0; i < head->n_selected; i++) {
-		size_t k = 0;
-
-		while (k < record->n_results &&
-		       strcmp(record->results[k].test, head->selected[i]) != 0)
-			k++;
-		n += k == record->n_results;
-	}
-	return n;
-}
-
-static void say_what_lacks(struct kt_retelling *telling)
+static void say_what_lacks(struct kt_retelling *telling, size_t n_not_run)
 {
 	const struct kt_shard_record *record = &telling->merge.shards[0].record;
-	size_t n_not_run = count_not_run(record);
 
 	telling->counts.n_not_run = (unsigned int)n_not_run;
 	telling->counts.interrupted = !record->head.complete;
@@ -76,10 +57,12 @@ static int replay(struct kt_retelling *telling, const char *program, const char 
 		return KT_EXIT_STATUS_HARNESS;
 	}
 	kt_retelling_describe(telling, program);
-	say_what_lacks(telling);
+	say_what_lacks(telling, read.n_not_run);
 	r = kt_retelling_report(telling, &err);
 	if (r < 0 && *err.text)
 		(void)fprintf(stderr, "replay: %s\n", err.text);
+	if (r == 0 && telling->merge.shards[0].record.head.status >= 0)
+		return telling->merge.shards[0].record.head.status;
 	return kt_reporters_exit_status(telling->options, &telling->counts, 0, r < 0);
 }
 

@@ -314,6 +314,10 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 	if (o->command == KT_COMMAND_MERGE && !o->tests.n)
 		return kt_err_set(reterr, -EINVAL,
 				  "merge: directories with the results of shards must follow");
+	if (o->bisect && o->meson)
+		return kt_err_set(reterr, -EINVAL,
+				  "--bisect and --meson exclude each other: both are about the "
+				  "exit status");
 	if (o->command == KT_COMMAND_REPLAY && o->tests.n > 1)
 		return kt_err_set(reterr, -EINVAL, "replay: '%s' is too much; it takes one record",
 				  o->tests.at[1]);

@@ -24,6 +24,7 @@ void kt_outstanding_deinit(struct kt_outstanding *outstanding)
 	free(outstanding->dir);
 	free(outstanding->path);
 	free(outstanding->tests);
+	free(outstanding->known);
 	*outstanding = KT_OUTSTANDING_NULL;
 }
 
@@ -175,9 +176,23 @@ static int find_tests(struct kt_outstanding *outstanding, struct kt_err *reterr)
 		if (!kt_outstanding_has(done, n_done, head->selected[i]))
 			outstanding->tests[n++] = head->selected[i];
 	}
+	outstanding->n_not_run = n - n_failures;
 	for (size_t i = 0; i < head->n_outstanding; i++)
 		outstanding->tests[n++] = head->outstanding[i];
 	outstanding->n = sort_once(outstanding->tests, n);
+	return 0;
+}
+
+static int sort_known(struct kt_outstanding *outstanding, struct kt_err *reterr)
+{
+	const struct kt_shard_head *head = &outstanding->record.head;
+
+	outstanding->known = calloc(head->n_known + 1, sizeof(*outstanding->known));
+	if (!outstanding->known)
+		return kt_err_oom(reterr);
+	for (size_t i = 0; i < head->n_known; i++)
+		outstanding->known[i] = head->known[i];
+	outstanding->n_known = sort_once(outstanding->known, head->n_known);
 	return 0;
 }
 
@@ -189,7 +204,7 @@ int kt_outstanding_read(struct kt_outstanding *outstanding, const char *which,
 	*outstanding = KT_OUTSTANDING_NULL;
 	r = locate(outstanding, which, reterr)
 		    ?: kt_shard_record_read(outstanding->path, &outstanding->record, reterr)
-		    ?: find_tests(outstanding, reterr);
+		    ?: find_tests(outstanding, reterr) ?: sort_known(outstanding, reterr);
 	if (r < 0)
 		kt_outstanding_deinit(outstanding);
 	return r;

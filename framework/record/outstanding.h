@@ -18,6 +18,9 @@ struct kt_outstanding {
 	char *path;         /* of the record; owned */
 	const char **tests; /* their names, sorted, each once; owned, the texts are the record's */
 	size_t n;
+	const char **known; /* all tests that its program had, likewise */
+	size_t n_known;     /* 0: the record does not say */
+	size_t n_not_run;   /* tests of the run that have no result */
 	uint64_t seed; /* that of the failures, if they have one in common, else the run's */
 };
 

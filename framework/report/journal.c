@@ -80,8 +80,13 @@ static int journal_outcome(struct kt_reporter *reporter, const struct kt_outcome
 		journal->journal.n_left_out++;
 		return 0;
 	}
-	if (journal->files)
+	if (journal->files) {
 		(void)journal->files->ops->outcome(journal->files, outcome);
+		journal->failed = kt_report_sidecar_has_failed(journal->files);
+	}
+	/* A journal tells of no test whose files are not there. */
+	if (journal->failed)
+		return 0;
 	return keep_failure(journal, kt_journal_add(&journal->journal, &result, &journal->err));
 }
 
@@ -91,11 +96,13 @@ static int journal_end(struct kt_reporter *reporter, const struct kt_counts *cou
 	struct journal *journal = (struct journal *)reporter;
 	int r = journal->failed ? -EIO : 0;
 
-	if (r == 0 && journal->files)
+	/* The files say why they could not be written. */
+	if (journal->files && !*journal->err.text)
 		r = journal->files->ops->end(journal->files, counts, &journal->err);
 	if (r == 0)
 		r = kt_journal_end(&journal->journal, kt_report_shard_is_complete(counts),
-				   counts->elapsed_ns / KT_NSEC_PER_MSEC, &journal->err);
+				   counts->elapsed_ns / KT_NSEC_PER_MSEC, counts->status,
+				   &journal->err);
 	if (r < 0 && journal->files)
 		(void)fprintf(stderr, "warning: this run has no whole record: %s\n",
 			      journal->err.text);

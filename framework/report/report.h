@@ -45,6 +45,7 @@ struct kt_counts {
 	unsigned int n_flaky;   /* of those that passed: after an attempt that did not */
 	unsigned int n_not_run; /* left over when the run ended early */
 	uint64_t elapsed_ns;    /* of the whole run */
+	int status;             /* of the program, unless a report cannot be written */
 	bool interrupted;       /* ended by a signal, by --global-timeout or by the host */
 };
 
@@ -120,6 +121,9 @@ int kt_report_trace_new(const char *path, struct kt_reporter **ret_reporter);
 
 /* A file DIR/TEST.json for each test, written when the test ends (docs/results.md). */
 int kt_report_sidecar_new(const char *dir, struct kt_reporter **ret_reporter);
+
+/* Whether a file of such a reporter could not be written; then it writes no other. */
+bool kt_report_sidecar_has_failed(const struct kt_reporter *reporter);
 
 /* The bytes of the files that a reporter of kt_report_sidecar_new() has written so far. */
 uint64_t kt_report_sidecar_bytes(const struct kt_reporter *reporter);

@@ -281,6 +281,11 @@ static int sidecar_end(struct kt_reporter *reporter, const struct kt_counts *cou
 	return sidecar->failed ? kt_err_set(reterr, -EIO, "results: %s", sidecar->err.text) : 0;
 }
 
+bool kt_report_sidecar_has_failed(const struct kt_reporter *reporter)
+{
+	return ((const struct sidecar *)reporter)->failed;
+}
+
 uint64_t kt_report_sidecar_bytes(const struct kt_reporter *reporter)
 {
 	return ((const struct sidecar *)reporter)->bytes;

@@ -143,20 +143,24 @@ static const char *nearest_test(const struct kt_test_node *tests, const char *na
 	return nearest.name;
 }
 
-void kt_select_tell_names(const struct kt_test_node *tests, const struct kt_options *options,
-			  FILE *out)
+size_t kt_select_tell_names(const struct kt_test_node *tests, const struct kt_options *options,
+			    FILE *out)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < options->tests.n; i++) {
 		const char *name = options->tests.at[i], *meant;
 
 		if (has_test(tests, name, options->exact))
 			continue;
+		n++;
 		meant = nearest_test(tests, name);
 		if (meant || options->tests.n > 1)
 			(void)fprintf(out, "warning: no test is called '%s'%s%s%s\n", name,
 				      meant ? "; did you mean '" : "", meant ?: "",
 				      meant ? "'?" : "");
 	}
+	return n;
 }
 
 unsigned int kt_selection_keep_virtual(struct kt_selection *selection)

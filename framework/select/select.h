@@ -53,12 +53,14 @@ int kt_select(const struct kt_test_node *tests, const struct kt_options *options
 	      struct kt_selection *ret_selection, struct kt_err *reterr);
 
 /*
+ * Returns how many names of the command line no test has.
+ *
  * Says on @out which names of the command line are in the name of no test, and the name of a test
  * that may be meant. Nothing of a name that is like no other if it is the only one that is given:
  * there is nothing to add to the fact that no test matches.
  */
-void kt_select_tell_names(const struct kt_test_node *tests, const struct kt_options *options,
-			  FILE *out);
+size_t kt_select_tell_names(const struct kt_test_node *tests, const struct kt_options *options,
+			    FILE *out);
 
 /*
  * Removes the tests that are not in the shard of @options; n_filtered does not change. 0, -ENOMEM,

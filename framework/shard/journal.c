@@ -72,13 +72,13 @@ int kt_journal_add(struct kt_journal *journal, const struct kt_shard_result *res
 	return add_line(journal, kt_shard_result_to_json(result), reterr);
 }
 
-int kt_journal_end(struct kt_journal *journal, bool complete, uint64_t elapsed_ms,
+int kt_journal_end(struct kt_journal *journal, bool complete, uint64_t elapsed_ms, int status,
 		   struct kt_err *reterr)
 {
 	journal->room = END_MAX;
 	return add_line(journal,
-			json_pack("{sb sI sI}", "complete", complete, "elapsed_ms",
-				  (json_int_t)elapsed_ms, "left_out",
+			json_pack("{sb sI si sI}", "complete", complete, "elapsed_ms",
+				  (json_int_t)elapsed_ms, "status", status, "left_out",
 				  (json_int_t)journal->n_left_out),
 			reterr);
 }

@@ -35,8 +35,8 @@ int kt_journal_begin(struct kt_journal *journal, const char *dir, const struct k
 int kt_journal_add(struct kt_journal *journal, const struct kt_shard_result *result,
 		   struct kt_err *reterr);
 
-/* Adds the end. */
-int kt_journal_end(struct kt_journal *journal, bool complete, uint64_t elapsed_ms,
+/* Adds the end; @status is the exit status of the program. */
+int kt_journal_end(struct kt_journal *journal, bool complete, uint64_t elapsed_ms, int status,
 		   struct kt_err *reterr);
 
 /* Whether the text of a record is that of a journal. */

@@ -290,12 +290,26 @@ static void read_head(struct reader *reader, struct kt_shard_head *head)
 		.seed = get_u64(reader, "seed", 10),
 		.elapsed_ms = (uint64_t)get_int(reader, "elapsed_ms", 0, MS_MAX),
 	};
+	head->status = -1;
+	if (json_object_get(reader->json, "status"))
+		head->status = (int)get_int(reader, "status", 0, 255);
 	if (json_object_get(reader->json, "left_out"))
 		head->n_left_out = (uint64_t)get_int(reader, "left_out", 0, INT64_MAX);
 	head->index = (unsigned int)get_int(reader, "shard", 1, head->total);
 	if (!json_is_boolean(json_object_get(reader->json, "complete")))
 		refuse(reader, "complete");
 	head->complete = json_is_true(json_object_get(reader->json, "complete"));
+}
+
+static void check_version(struct reader *reader)
+{
+	int64_t version = get_int(reader, "version", 1, INT32_MAX);
+
+	if (reader->r == 0 && version != VERSION)
+		reader->r = kt_err_set(reader->reterr, -EPROTO,
+				       "it is of version %d of the format, and this program reads "
+				       "version %d",
+				       (int)version, VERSION);
 }
 
 int kt_shard_record_parse(const char *text, size_t len, struct kt_shard_record *ret_record,
@@ -312,8 +326,9 @@ int kt_shard_record_parse(const char *text, size_t len, struct kt_shard_record *
 	reader.json = record.json;
 	if (strcmp(get_text(&reader, "schema"), SCHEMA) != 0)
 		refuse(&reader, "schema");
-	(void)get_int(&reader, "version", VERSION, VERSION);
-	read_head(&reader, &record.head);
+	check_version(&reader);
+	if (reader.r == 0)
+		read_head(&reader, &record.head);
 	if (reader.r == 0)
 		read_lists(&reader, &record);
 	if (reader.r == 0)
@@ -338,6 +353,8 @@ int kt_shard_record_read(const char *path, struct kt_shard_record *ret_record,
 	if (r < 0)
 		return kt_err_set(reterr, r, "'%s': %m", path);
 	r = kt_shard_record_parse(text, len, ret_record, reterr);
+	if (r == -EPROTO)
+		return kt_err_prefix(reterr, r, "'%s'", path);
 	return r < 0 ? kt_err_prefix(reterr, r, "'%s' is truncated or damaged", path) : 0;
 }
 

@@ -44,6 +44,7 @@ struct kt_shard_head {
 	uint64_t seed;
 	bool complete; /* the run of the shard did not end early */
 	uint64_t elapsed_ms;
+	int status;          /* of a journal that was ended: the exit status; -1: not known */
 	uint64_t n_left_out; /* results that a journal has no room for */
 };
 
@@ -93,8 +94,9 @@ char *kt_shard_record_path(const char *dir, unsigned int index, unsigned int tot
 bool kt_shard_record_is_name(const char *file);
 
 /*
- * Reads the text of a file, a journal too. -EBADMSG for one that is damaged; names of tests in a
- * record are never empty and hold no slash or control character, nor begin with a dot. -ENOMEM.
+ * Reads the text of a file, a journal too. -EBADMSG for one that is damaged, -EPROTO for one of
+ * another version; names of tests in a record are never empty and hold no slash or control
+ * character, nor begin with a dot. -ENOMEM.
  */
 int kt_shard_record_parse(const char *text, size_t len, struct kt_shard_record *ret_record,
 			  struct kt_err *reterr);

@@ -91,6 +91,11 @@ def new_tests(runs):
     path = edited(runs.here / "out/run.jsonl", runs.here / "new.jsonl", forget)
     names, run = runs.names("--rerun", path)
     check(names == [*FAILING, "skips"] and "1 new" in run.stderr, "new tests come last", run)
+    runs.ktests("--rerun", path, "-t", "run_fails")
+    check(runs.names("--rerun")[0] == [*FAILING, "skips"], "a new test that was left out is new")
+    halves = [runs.names("--rerun", path, "--partition", f"slice:{i}/2")[0] for i in (1, 2)]
+    shard = runs.ktests("--rerun", path, "--skip", "fails", "--skip", "removes")
+    check(sorted(sum(halves, [])) == sorted([*FAILING, "skips"]), "a rerun can be divided", shard)
 
 
 def outstanding(runs):
@@ -105,6 +110,7 @@ def outstanding(runs):
     check(run.returncode == 5 and "1 passed" in run.stdout, "others are outstanding: 5", run)
     check("1 more did not pass and are no longer" in run.stderr, "tests that are gone", run)
     check(runs.names("--rerun")[0] == ["skips"], "the record of a rerun hands them on")
+    check(runs.ktests("replay").returncode == 5, "replay has its status")
     narrow = runs.ktests("--rerun", "latest", "warning")
     check(narrow.returncode == 5 and "0 of 1 test that did not pass" in narrow.stderr,
           "none of them is selected: 5", narrow)
@@ -167,7 +173,7 @@ def refused(runs):
     bad.mkdir()
     for words, make in {
         "no record of a run": lambda: None,
-        "truncated or damaged: member 'version'": lambda: edited(
+        "it is of version 9 of the format, and this program reads version 1": lambda: edited(
             runs.here / "out/run.jsonl", bad / "run.jsonl",
             lambda lines: [{**lines[0], "version": 9}, *lines[1:]]),
         "line 2": lambda: (bad / "run.jsonl").write_text(
@@ -207,6 +213,11 @@ def bisects(runs):
                           (["no_such_test"], 125)):
         check(runs.tests("--bisect", names=names).returncode == status,
               f"--bisect, {names[0]}: {status}")
+    for words in (["--no-tests", "pass", "-t", "no_such_test"],
+                  ["-t", "warning_is_expected", "-t", "no_such_test"]):
+        check(runs.ktests("--exact", "--bisect", *words).returncode == 125,
+              f"--bisect {' '.join(words)}: 125")
+    check(runs.ktests("--bisect", "--meson").returncode == 125, "nor with --meson")
     check(runs.ktests("--bisect", "--no-such-option").returncode == 125, "an older program: 125")
     if not shutil.which("git"):
         return

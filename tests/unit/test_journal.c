@@ -72,7 +72,8 @@ static char *write_journal(bool ended, size_t *ret_len)
 	cr_assert(zero(int, kt_journal_begin(&journal, dir, &HEAD, &err)), "%s", err.text);
 	cr_assert(zero(int, kt_journal_add(&journal, &RESULT, &err)), "%s", err.text);
 	if (ended)
-		cr_assert(zero(int, kt_journal_end(&journal, true, 345, &err)), "%s", err.text);
+		cr_assert(zero(int, kt_journal_end(&journal, true, 345, 100, &err)), "%s",
+			  err.text);
 	cr_assert(zero(int, kt_file_read(path, 1 << 20, &text, ret_len)));
 	return text;
 }
@@ -97,6 +98,7 @@ Test(journal, it_reads_what_it_wrote, .init = begin, .fini = end)
 	check_names(record.head.outstanding, record.head.n_outstanding, "three", 1);
 	cr_assert(record.head.complete);
 	cr_assert(eq(u64, record.head.elapsed_ms, 345));
+	cr_assert(eq(int, record.head.status, 100));
 	cr_assert(zero(u64, record.head.n_left_out));
 	cr_assert(eq(sz, record.n_results, 1));
 	cr_assert(eq(u64, record.results[0].seed, UINT64_MAX));
@@ -120,6 +122,7 @@ Test(journal, it_can_break_off_anywhere, .init = begin, .fini = end)
 		cr_assert(eq(int, r, at + 1 < first ? -EBADMSG : 0), "%zu: %s", at, err.text);
 		cr_assert(eq(sz, record.n_results, at == len));
 		cr_assert(not(record.head.complete));
+		cr_assert(eq(int, r < 0 ? -1 : record.head.status, -1));
 	}
 }
 
@@ -134,7 +137,7 @@ Test(journal, one_that_is_full_counts_what_it_leaves_out, .init = begin, .fini =
 	journal.room = 400; /* of less than two results */
 	for (int i = 0; i < 5; i++)
 		cr_assert(zero(int, kt_journal_add(&journal, &RESULT, &err)));
-	cr_assert(zero(int, kt_journal_end(&journal, false, 1, &err)));
+	cr_assert(zero(int, kt_journal_end(&journal, false, 1, 0, &err)));
 	cr_assert(zero(int, kt_shard_record_read(path, &record, &err)), "%s", err.text);
 	cr_assert(gt(sz, record.n_results, 0));
 	cr_assert(eq(u64, record.head.n_left_out, 5 - record.n_results));
