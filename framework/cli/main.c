@@ -136,7 +136,7 @@ static int empty_shard(const char *program, const struct kt_options *options,
 	return r < 0 ? fail(program, &err, KT_EXIT_STATUS_REPORT) : KT_EXIT_STATUS_OK;
 }
 
-/* The record in the cache, which nobody has asked for: where it cannot be, there is none. */
+/* The record, which nobody has asked for: in a cache that cannot be written there is none. */
 static int add_record(const struct kt_options *options, const struct kt_shard_head *head,
 		      struct kt_reporter **list)
 {
@@ -145,11 +145,9 @@ static int add_record(const struct kt_options *options, const struct kt_shard_he
 
 	if (options->command != KT_COMMAND_RUN)
 		return 0;
-	if (kt_records_new(&dir, &err) == 0)
-		return kt_report_record_new(dir, head, kt_reporters_end_link(list));
-	if (options->verbose)
-		(void)fprintf(stderr, "warning: this run has no record: %s\n", err.text);
-	return 0;
+	return kt_records_new(&dir, &err) < 0
+		       ? 0
+		       : kt_report_record_new(dir, head, kt_reporters_end_link(list));
 }
 
 /* Records come last: each is written when all that it speaks of is there. */

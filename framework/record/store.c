@@ -105,6 +105,8 @@ int kt_records_new(char **ret_dir, struct kt_err *reterr)
 
 	if (r < 0)
 		return r;
+	if (access(dir, W_OK | X_OK) < 0)
+		return kt_err_set(reterr, -errno, "'%s': %m", dir);
 	make_room(dir, now_ns);
 	write_date(now_ns, date);
 	*ret_dir = kt_format("%s/%s-%08" PRIx32 "-%d", dir, date, program_key(), (int)getpid());

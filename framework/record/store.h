@@ -17,6 +17,7 @@
 /*
  * Makes room for a record, and sets *@ret_dir, to be freed, to where that of this run goes: a path
  * at which there is nothing yet. The oldest records go first; those of runs that go on stay.
+ * Errors are those of a cache that cannot be written.
  */
 int kt_records_new(char **ret_dir, struct kt_err *reterr);
 
