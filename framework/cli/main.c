@@ -386,6 +386,8 @@ static int with_tests(const char *program, const struct kt_options *options,
 		return KT_EXIT_STATUS_NO_TESTS;
 	if (again && kt_again_select(again, &selection, stderr) < 0)
 		return fail(program, kt_err_oom(&err) < 0 ? &err : NULL, KT_EXIT_STATUS_HARNESS);
+	if (again && !selection.n)
+		return nothing_again(again);
 	if (options->command == KT_COMMAND_LIST)
 		return list(program, options, &selection, n_faults);
 	if (n_faults) {
@@ -395,8 +397,6 @@ static int with_tests(const char *program, const struct kt_options *options,
 	}
 	if (options->command == KT_COMMAND_SHELL)
 		return shell(program, options, &selection);
-	if (again && !selection.n)
-		return nothing_again(again);
 	if (options->explore)
 		return explore(program, options, &selection, again);
 	return run(program, options, &selection, again);

@@ -117,6 +117,7 @@ def outstanding(runs):
     check(runs.ktests("--rerun").returncode == 77, "all that is left is skipped: 77")
     done = runs.ktests("--rerun")
     check(done.returncode == 0 and "0 of 0 tests" in done.stderr, "nothing is left: 0", done)
+    check(runs.names("--rerun")[1].returncode == 0, "nor is anything listed: 0")
 
 
 def killed(runs):
