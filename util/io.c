@@ -266,6 +266,13 @@ char *kt_format(const char *format, ...)
 	return text;
 }
 
+bool kt_is_directory(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 bool kt_file_readable(const char *path)
 {
 	struct stat st;

@@ -65,5 +65,8 @@ int kt_poll(struct pollfd *fds, size_t n, uint64_t deadline_ns);
 /* asprintf(3) that returns the text, to be freed, or NULL when out of memory. */
 char *kt_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Whether a directory is at @path. */
+bool kt_is_directory(const char *path);
+
 /* True when @path is a regular file that the caller may read. */
 bool kt_file_readable(const char *path);

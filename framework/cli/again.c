@@ -2,17 +2,17 @@
 #include "framework/cli/again.h"
 
 #include "framework/declaration/registry.h"
+#include "util/names.h"
 
-/* Of a record that does not say what was known, no test is new. */
+/* A record that does not list the tests of its program makes no test new. */
 static enum kt_again judge_test(const void *data, const char *name)
 {
 	const struct kt_outstanding *again = data;
 
-	if (kt_outstanding_has(again->tests, again->n, name))
+	if (kt_names_has(again->tests, again->n, name))
 		return KT_AGAIN_FIRST;
-	return again->n_known && !kt_outstanding_has(again->known, again->n_known, name)
-		       ? KT_AGAIN_THEN
-		       : KT_AGAIN_NOT;
+	return again->n_known && !kt_names_has(again->known, again->n_known, name) ? KT_AGAIN_THEN
+										   : KT_AGAIN_NOT;
 }
 
 size_t kt_again_count(const struct kt_outstanding *again)
@@ -20,7 +20,7 @@ size_t kt_again_count(const struct kt_outstanding *again)
 	size_t n = 0;
 
 	for (const struct kt_test_node *at = kt_registry(); at; at = at->next)
-		n += kt_outstanding_has(again->tests, again->n, at->test->name);
+		n += kt_names_has(again->tests, again->n, at->test->name);
 	return n;
 }
 
@@ -31,13 +31,15 @@ static void say(const struct kt_outstanding *again, const struct kt_selection *s
 	(void)fprintf(out, "rerun of '%s': %zu of %zu test%s that did not pass, %zu new\n",
 		      again->path, selection->n_first, n, n == 1 ? "" : "s", n_new);
 	if (again->n > n)
-		(void)fprintf(out, "%zu more did not pass and are no longer in this program\n",
+		(void)fprintf(out,
+			      "%zu other tests did not pass, but this program no longer has them\n",
 			      again->n - n);
 }
 
-int kt_again_select(const struct kt_outstanding *again, struct kt_selection *selection, FILE *out)
+int kt_again_select(const struct kt_outstanding *again, struct kt_selection *selection, FILE *out,
+		    struct kt_err *reterr)
 {
-	int r = kt_selection_keep_again(selection, judge_test, again);
+	int r = kt_selection_keep_again(selection, judge_test, again, reterr);
 
 	if (r == 0)
 		say(again, selection, out);

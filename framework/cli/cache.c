@@ -35,7 +35,7 @@ static const struct kind {
 	{ "template", "templates", "template-", true },
 	{ "capsule", "capsules", NULL, false }, /* stages have locks of their own */
 	{ "symbols", "inspect", NULL, false },  /* and types, of kernels that were looked into */
-	{ "record", "records", NULL, false },   /* of runs, for --rerun and replay */
+	{ "record", "records", NULL, false },   /* what --rerun and replay read */
 	{ "apt", "apt", NULL, false },          /* one entry: the private tree of "kernel fetch" */
 };
 

@@ -7,6 +7,7 @@
 
 #include "framework/declaration/registry.h"
 #include "util/build_id.h"
+#include "util/names.h"
 
 /* Room for all vectors of a head. */
 static size_t count_names(const struct kt_selection *selection, const struct kt_plan *plan,
@@ -29,8 +30,8 @@ static bool selection_has(const struct kt_selection *selection, const char *name
 }
 
 /*
- * What is not selected. A test of another shard is that shard's, and one that was taken out of the
- * program is nothing that anybody can run again.
+ * Adds the outstanding tests that this run does not select. Other shards have their own, and a test
+ * that the program no longer has is dropped.
  */
 static size_t add_outstanding(const char **names, const struct kt_selection *selection,
 			      const struct kt_outstanding *again)
@@ -38,14 +39,14 @@ static size_t add_outstanding(const char **names, const struct kt_selection *sel
 	size_t n = 0;
 
 	for (const struct kt_test_node *at = kt_registry(); again && at; at = at->next) {
-		if (kt_outstanding_has(again->tests, again->n, at->test->name) &&
+		if (kt_names_has(again->tests, again->n, at->test->name) &&
 		    !selection_has(selection, at->test->name))
 			names[n++] = at->test->name;
 	}
 	return n;
 }
 
-/* A test that was new to a rerun, and that it was narrowed to leave out, is still new. */
+/* Leaves out the tests that are new to a rerun and that it does not select: they stay new. */
 static size_t add_known(const char **names, const struct kt_selection *selection,
 			const struct kt_outstanding *again)
 {
@@ -54,8 +55,7 @@ static size_t add_known(const char **names, const struct kt_selection *selection
 	for (const struct kt_test_node *at = kt_registry(); at; at = at->next) {
 		const char *name = at->test->name;
 
-		if (!again || !again->n_known ||
-		    kt_outstanding_has(again->known, again->n_known, name) ||
+		if (!again || !again->n_known || kt_names_has(again->known, again->n_known, name) ||
 		    selection_has(selection, name))
 			names[n++] = name;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What a record says of a run before its tests: which there are, and which of them it takes. */
+/* The head of a run's record: the tests that there are, and those that the run takes. */
 
 #include "framework/record/outstanding.h"
 #include "framework/select/plan.h"

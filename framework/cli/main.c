@@ -136,7 +136,7 @@ static int empty_shard(const char *program, const struct kt_options *options,
 	return r < 0 ? fail(program, &err, KT_EXIT_STATUS_REPORT) : KT_EXIT_STATUS_OK;
 }
 
-/* The record, which nobody has asked for: in a cache that cannot be written there is none. */
+/* Adds the record in the cache. A cache that cannot be written holds none. */
 static int add_record(const struct kt_options *options, const struct kt_shard_head *head,
 		      struct kt_reporter **list)
 {
@@ -165,6 +165,7 @@ static int make_reporters(const struct kt_options *options, const struct kt_shar
 	return r ?: add_record(options, head, list);
 }
 
+/* A rerun that passes and leaves tests out has a status of its own. */
 static int exit_status(const struct kt_options *options, const struct kt_shard_head *head,
 		       const struct kt_counts *counts, int signal, bool report_failed)
 {
@@ -384,8 +385,8 @@ static int with_tests(const char *program, const struct kt_options *options,
 	if ((options->command == KT_COMMAND_RUN || options->command == KT_COMMAND_LIST) &&
 	    kt_select_tell_names(tests, options, stderr) && options->bisect)
 		return KT_EXIT_STATUS_NO_TESTS;
-	if (again && kt_again_select(again, &selection, stderr) < 0)
-		return fail(program, kt_err_oom(&err) < 0 ? &err : NULL, KT_EXIT_STATUS_HARNESS);
+	if (again && kt_again_select(again, &selection, stderr, &err) < 0)
+		return fail(program, &err, KT_EXIT_STATUS_HARNESS);
 	if (again && !selection.n)
 		return nothing_again(again);
 	if (options->command == KT_COMMAND_LIST)

@@ -99,17 +99,16 @@ static void check_target(struct kt_retelling *telling)
 {
 	const char *dir = telling->options->output_dir;
 	KT_FREE char *target = realpath(dir, NULL);
+	bool is_source = false;
 
 	for (size_t i = 0; target && i < telling->merge.n; i++) {
 		KT_FREE char *source = realpath(telling->merge.shards[i].dir, NULL);
 
-		if (source && !strcmp(source, target))
-			kt_merge_fault(&telling->merge,
-				       "-o '%s' is where the results are; give another directory",
-				       dir);
-		if (source && !strcmp(source, target))
-			break;
+		is_source |= source && !strcmp(source, target);
 	}
+	if (is_source)
+		kt_merge_fault(&telling->merge,
+			       "-o '%s' is where the results are; give another directory", dir);
 }
 
 int kt_retelling_check(struct kt_retelling *telling)

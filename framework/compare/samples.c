@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "framework/compare/gate.h"
 #include "framework/outcome/capture.h"
@@ -325,19 +324,12 @@ static void source_deinit(struct source *source)
 	free(source->kernel);
 }
 
-static bool is_directory(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 bool kt_samples_is_test(const char *path)
 {
 	const char *label = strrchr(path, '[');
 	KT_FREE char *dir = label ? strndup(path, (size_t)(label - path)) : NULL;
 
-	return !is_directory(path) && !(dir && is_directory(dir));
+	return !kt_is_directory(path) && !(dir && kt_is_directory(dir));
 }
 
 static int parse_source(const char *path, struct source *source)
@@ -345,7 +337,7 @@ static int parse_source(const char *path, struct source *source)
 	const char *label = strrchr(path, '['), *slash = strrchr(path, '/');
 	size_t len = strlen(path);
 
-	if (is_directory(path)) {
+	if (kt_is_directory(path)) {
 		source->dir = strdup(path);
 	} else if (label && kt_ends_with(path, "]") && !kt_samples_is_test(path)) {
 		source->dir = strndup(path, (size_t)(label - path));
@@ -356,7 +348,8 @@ static int parse_source(const char *path, struct source *source)
 		if (source->test && kt_ends_with(source->test, ".json"))
 			source->test[strlen(source->test) - 5] = '\0';
 	}
-	return source->dir && (source->test || source->kernel || is_directory(path)) ? 0 : -ENOMEM;
+	return source->dir && (source->test || source->kernel || kt_is_directory(path)) ? 0
+											: -ENOMEM;
 }
 
 /* Whether a file of that name can be a result that the source names. */

@@ -6,6 +6,7 @@
 #include "framework/merge/shards.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/names.h"
 
 /*
  * The proof has three steps, and each needs those before it:
@@ -310,11 +311,6 @@ static void find_unfinished(struct kt_merge *merge, const struct kt_merge_shard 
 	names_tell(&missing, merge, what ?: "without a result");
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Results that are there twice, or of tests that the shard did not take. */
 static int find_surplus(struct kt_merge *merge, const struct kt_merge_shard *shard)
 {
@@ -329,13 +325,13 @@ static int find_surplus(struct kt_merge *merge, const struct kt_merge_shard *sha
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		taken[i] = record->head.selected[i];
-	qsort((void *)taken, n, sizeof(*taken), by_text);
+	n = kt_names_sort(taken, n);
 	for (size_t i = 0; i < record->n_results; i++) {
 		const struct kt_shard_result *at = &record->results[i];
 
 		if (i && !by_place(at - 1, at))
 			names_add(&doubled, at->test, at->label);
-		if (!bsearch(&at->test, taken, n, sizeof(*taken), by_text))
+		if (!kt_names_has(taken, n, at->test))
 			names_add(&others, at->test, at->label);
 	}
 	names_tell(&doubled, merge, twice);

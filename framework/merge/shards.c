@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "framework/outcome/capture.h"
 #include "util/cleanup.h"
@@ -69,13 +68,6 @@ static int add_shard(struct kt_merge *merge, const char *dir, char *path)
 	return 0;
 }
 
-static bool is_directory(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 /* @deeper: directories in it, too. A run may have left them: "TEST.snapshots" has no records. */
 static int read_directory(struct kt_merge *merge, const char *path, bool deeper)
 {
@@ -93,7 +85,7 @@ static int read_directory(struct kt_merge *merge, const char *path, bool deeper)
 			r = -ENOMEM;
 		else if (kt_shard_record_is_name(entry->d_name))
 			r = add_shard(merge, path, kt_steal(inner));
-		else if (deeper && *entry->d_name != '.' && is_directory(inner))
+		else if (deeper && *entry->d_name != '.' && kt_is_directory(inner))
 			r = read_directory(merge, inner, false);
 	}
 	(void)closedir(dir);

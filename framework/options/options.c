@@ -323,8 +323,7 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 				  o->tests.at[1]);
 	if (o->rerun && o->command != KT_COMMAND_RUN && o->command != KT_COMMAND_LIST)
 		return kt_err_set(reterr, -EINVAL,
-				  "--rerun goes with the commands 'run' and "
-				  "'list'");
+				  "--rerun goes with the commands 'run' and 'list'");
 	if ((o->shard.partition == KT_PARTITION_TIME) != !!o->timings)
 		return kt_err_set(reterr, -EINVAL,
 				  "--partition time:M/N and --timings FILE go with each other");

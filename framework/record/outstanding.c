@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "framework/record/store.h"
 #include "framework/shard/journal.h"
 #include "framework/shard/timings.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/names.h"
 
 /*
  * A test is outstanding unless the record has results of it and all are PASS or SKIP. A test that
@@ -29,13 +29,6 @@ void kt_outstanding_deinit(struct kt_outstanding *outstanding)
 }
 
 /* ---- where the record is --------------------------------------------------------------------- */
-
-static bool is_directory(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
 
 static int keep_if_there(char *path, char **ret_path)
 {
@@ -103,7 +96,7 @@ static int locate(struct kt_outstanding *outstanding, const char *which, struct 
 
 	if (r < 0)
 		return r;
-	if (!is_latest && !is_directory(which)) {
+	if (!is_latest && !kt_is_directory(which)) {
 		outstanding->path = strdup(which);
 		outstanding->dir = directory_of(which);
 		return outstanding->path && outstanding->dir ? 0 : kt_err_oom(reterr);
@@ -114,29 +107,6 @@ static int locate(struct kt_outstanding *outstanding, const char *which, struct 
 }
 
 /* ---- what is outstanding --------------------------------------------------------------------- */
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-bool kt_outstanding_has(const char *const *names, size_t n, const char *name)
-{
-	return n && bsearch(&name, names, n, sizeof(*names), by_text);
-}
-
-static size_t sort_once(const char **names, size_t n)
-{
-	size_t kept = 0;
-
-	if (n)
-		qsort((void *)names, n, sizeof(*names), by_text);
-	for (size_t i = 0; i < n; i++) {
-		if (!kept || strcmp(names[kept - 1], names[i]) != 0)
-			names[kept++] = names[i];
-	}
-	return kept;
-}
 
 static bool is_good(const struct kt_shard_result *result)
 {
@@ -171,15 +141,15 @@ static int find_tests(struct kt_outstanding *outstanding, struct kt_err *reterr)
 		outstanding->tests[n++] = record->results[i].test;
 		take_seed(outstanding, record->results[i].seed, ++n_failures);
 	}
-	n_done = sort_once(done, n_done);
+	n_done = kt_names_sort(done, n_done);
 	for (size_t i = 0; i < head->n_selected; i++) {
-		if (!kt_outstanding_has(done, n_done, head->selected[i]))
+		if (!kt_names_has(done, n_done, head->selected[i]))
 			outstanding->tests[n++] = head->selected[i];
 	}
 	outstanding->n_not_run = n - n_failures;
 	for (size_t i = 0; i < head->n_outstanding; i++)
 		outstanding->tests[n++] = head->outstanding[i];
-	outstanding->n = sort_once(outstanding->tests, n);
+	outstanding->n = kt_names_sort(outstanding->tests, n);
 	return 0;
 }
 
@@ -192,7 +162,7 @@ static int sort_known(struct kt_outstanding *outstanding, struct kt_err *reterr)
 		return kt_err_oom(reterr);
 	for (size_t i = 0; i < head->n_known; i++)
 		outstanding->known[i] = head->known[i];
-	outstanding->n_known = sort_once(outstanding->known, head->n_known);
+	outstanding->n_known = kt_names_sort(outstanding->known, head->n_known);
 	return 0;
 }
 

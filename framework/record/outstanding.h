@@ -5,7 +5,6 @@
  * it already knew of an earlier run and was not asked to do.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +20,7 @@ struct kt_outstanding {
 	const char **known; /* all tests that its program had, likewise */
 	size_t n_known;     /* 0: the record does not say */
 	size_t n_not_run;   /* tests of the run that have no result */
-	uint64_t seed; /* that of the failures, if they have one in common, else the run's */
+	uint64_t seed;      /* that of the failures, if they have one in common, else the run's */
 };
 
 #define KT_OUTSTANDING_NULL ((struct kt_outstanding){ .record = KT_SHARD_RECORD_NULL, .dir = NULL })
@@ -34,6 +33,3 @@ struct kt_outstanding {
 int kt_outstanding_read(struct kt_outstanding *outstanding, const char *which,
 			struct kt_err *reterr);
 void kt_outstanding_deinit(struct kt_outstanding *outstanding);
-
-/* Whether the test @name is among @names, which are sorted. */
-bool kt_outstanding_has(const char *const *names, size_t n, const char *name);

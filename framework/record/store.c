@@ -113,13 +113,17 @@ int kt_records_new(char **ret_dir, struct kt_err *reterr)
 	return *ret_dir ? 0 : kt_err_oom(reterr);
 }
 
-/* A run that was killed at its very beginning has left a directory without a journal. */
+/*
+ * A run that was killed at its very beginning has left a directory without a journal, and one that
+ * goes on has not left anything yet.
+ */
 static bool is_candidate(const char *dir, const char *name, uint32_t program)
 {
 	KT_FREE char *journal = kt_format("%s/%s/" KT_JOURNAL_FILE, dir, name);
 	uint32_t key;
 
-	return is_record(name, &key) && key == program && journal && kt_file_readable(journal);
+	return is_record(name, &key) && key == program && journal && kt_file_readable(journal) &&
+	       !kt_journal_grows(journal);
 }
 
 int kt_records_latest(char **ret_dir, struct kt_err *reterr)

@@ -22,7 +22,7 @@
 int kt_records_new(char **ret_dir, struct kt_err *reterr);
 
 /*
- * The latest record of this program, *@ret_dir, to be freed. A program is known by its path, so
- * that it finds its records after it was built anew. -ENOENT when there is none.
+ * The latest record of this program whose run has ended, *@ret_dir, to be freed. A program is known
+ * by its path, so that it finds its records after it was built anew. -ENOENT when there is none.
  */
 int kt_records_latest(char **ret_dir, struct kt_err *reterr);

@@ -179,13 +179,13 @@ unsigned int kt_selection_keep_virtual(struct kt_selection *selection)
 
 int kt_selection_keep_again(struct kt_selection *selection,
 			    enum kt_again (*judge)(const void *data, const char *name),
-			    const void *data)
+			    const void *data, struct kt_err *reterr)
 {
 	KT_FREE const struct kt_test **new_ones = calloc(selection->n + 1, sizeof(*new_ones));
 	size_t n_first = 0, n_new = 0;
 
 	if (!new_ones)
-		return -ENOMEM;
+		return kt_err_oom(reterr);
 	for (size_t i = 0; i < selection->n; i++) {
 		const struct kt_test *test = selection->tests[i];
 		enum kt_again again = judge(data, test->name);

@@ -82,7 +82,7 @@ enum kt_again {
 /* Keeps the tests that run again, and sorts them, as @judge says of each by its name. -ENOMEM. */
 int kt_selection_keep_again(struct kt_selection *selection,
 			    enum kt_again (*judge)(const void *data, const char *name),
-			    const void *data);
+			    const void *data, struct kt_err *reterr);
 void kt_selection_deinit(struct kt_selection *selection);
 
 /* What @cause is called for people: the option, or a few words. */

@@ -20,6 +20,16 @@
 #define END_MAX   ((size_t)4096)            /* bytes that are kept for the last line */
 #define BYTES_MAX (KT_SHARD_RECORD_MAX / 2) /* JSON needs more memory than its text */
 
+static const struct flock WHOLE_FILE = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+bool kt_journal_grows(const char *path)
+{
+	KT_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct flock lock = WHOLE_FILE;
+
+	return fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 void kt_journal_deinit(struct kt_journal *journal)
 {
 	if (journal->fd >= 0)
@@ -60,6 +70,8 @@ int kt_journal_begin(struct kt_journal *journal, const char *dir, const struct k
 	journal->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
 	if (journal->fd < 0)
 		return kt_err_set(reterr, -errno, "'%s': %m", path);
+	/* Children of the run do not inherit it: it goes with the run, whoever is killed. */
+	(void)fcntl(journal->fd, F_SETLK, &WHOLE_FILE);
 	journal->room = BYTES_MAX;
 	r = add_line(journal, kt_shard_record_to_json(head, results), reterr);
 	journal->room -= KT_MIN(journal->room, (uint64_t)END_MAX);

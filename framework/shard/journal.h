@@ -39,6 +39,9 @@ int kt_journal_add(struct kt_journal *journal, const struct kt_shard_result *res
 int kt_journal_end(struct kt_journal *journal, bool complete, uint64_t elapsed_ms, int status,
 		   struct kt_err *reterr);
 
+/* Whether the run of the journal at @path goes on. False where the file system has no locks. */
+bool kt_journal_grows(const char *path);
+
 /* Whether the text of a record is that of a journal. */
 bool kt_journal_is(const char *text, size_t len);
 

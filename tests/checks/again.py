@@ -108,7 +108,8 @@ def outstanding(runs):
     path = edited(runs.here / "out/run.jsonl", runs.here / "left.jsonl", fail)
     run = runs.ktests("--rerun", path, "--skip", "skips")
     check(run.returncode == 5 and "1 passed" in run.stdout, "others are outstanding: 5", run)
-    check("1 more did not pass and are no longer" in run.stderr, "tests that are gone", run)
+    check("1 other tests did not pass, but this program no longer has them" in run.stderr,
+          "tests that are gone", run)
     check(runs.names("--rerun")[0] == ["skips"], "the record of a rerun hands them on")
     check(runs.ktests("replay").returncode == 5, "replay has its status")
     narrow = runs.ktests("--rerun", "latest", "warning")
@@ -127,7 +128,9 @@ def killed(runs):
                           stdout=subprocess.PIPE, text=True, env=runs.env) as process:
         while "(run 1)" not in process.stdout.readline():
             pass
+        meanwhile, _ = runs.names("--rerun")
         process.send_signal(signal.SIGKILL)
+    check(meanwhile == [], "a run that goes on has left nothing yet")
     names, run = runs.names("--rerun")
     check("run_fails" in names, "a run that was killed leaves a record", run)
     replay = runs.ktests("replay")
