@@ -346,6 +346,8 @@ int kt_confine(const struct kt_confinement *confinement, const struct kt_confine
 		return kt_err_set(reterr, -errno, "PR_SET_NO_NEW_PRIVS: %m");
 	if (ruleset >= 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return kt_err_set(reterr, -errno, "files cannot be protected (Landlock): %m");
+	ruleset = kt_close(ruleset);
+	kt_close_others(needs->kept_fds, needs->n_kept_fds);
 	if (parts & KT_CONFINE_CALLS)
 		return kt_calls_refuse_host(needs->keeps & KT_CONFINE_NETWORK, reterr);
 	return 0;

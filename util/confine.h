@@ -56,7 +56,13 @@ struct kt_confine_needs {
 	 * not removed. NULL: none.
 	 */
 	const char *linked;
-	int writable_fd; /* a file that may be opened for writing; -1: none */
+	int writable_fd; /* a kept file that may be opened anew for writing; -1: none */
+	/*
+	 * Descriptors that stay open, -1 among them standing for none. All others but the standard
+	 * streams are closed: what a process has inherited can be written to in spite of FILES.
+	 */
+	const int *kept_fds;
+	size_t n_kept_fds;
 };
 
 /*

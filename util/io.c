@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -171,6 +172,31 @@ int kt_file_publish(const char *path, const void *data, size_t len, struct kt_er
 		return kt_err_set(reterr, r, "cannot write '%s': %m", path);
 	}
 	return 0;
+}
+
+/* The least of @keep that is at least @from; one that no process has when there is none. */
+static unsigned int next_kept(const int *keep, size_t n, unsigned int from)
+{
+	unsigned int next = ~0u;
+
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i] >= 0 && (unsigned int)keep[i] >= from)
+			next = KT_MIN(next, (unsigned int)keep[i]);
+	}
+	return next;
+}
+
+void kt_close_others(const int *keep, size_t n)
+{
+	unsigned int from = STDERR_FILENO + 1;
+
+	while (from != 0) {
+		unsigned int kept = next_kept(keep, n, from);
+
+		if (kept > from)
+			(void)syscall(SYS_close_range, from, kept == ~0u ? kept : kept - 1, 0);
+		from = kept + 1; /* 0 behind the last one */
+	}
 }
 
 int kt_mkdir_all(const char *path, struct kt_err *reterr)

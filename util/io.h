@@ -47,6 +47,12 @@ int kt_file_publish(const char *path, const void *data, size_t len, struct kt_er
  */
 int kt_file_read_u64(const char *path, uint64_t *ret_value);
 
+/*
+ * Closes every descriptor of the process but the standard streams and those of @keep, in which -1
+ * stands for none. Does nothing where the kernel has no close_range(2), or where that is refused.
+ */
+void kt_close_others(const int *keep, size_t n);
+
 /* mkdir -p with mode 0755. -ENOTDIR when something else is at @path. */
 int kt_mkdir_all(const char *path, struct kt_err *reterr);
 

@@ -60,6 +60,17 @@ void kt_outcome_deinit(struct kt_outcome *outcome)
 	free(kt_steal(outcome->rerun));
 }
 
+void kt_outcome_fds(const struct kt_outcome *outcome, int fds[static KT_OUTCOME_FDS])
+{
+	const int owned[KT_OUTCOME_FDS] = {
+		outcome->out.fd,   outcome->err.fd,     outcome->console.fd,
+		outcome->dmesg.fd, outcome->scx_log.fd, outcome->scx_dump.fd,
+		outcome->trace.fd, outcome->host.fd,    outcome->snapshots.fd,
+	};
+
+	memcpy(fds, owned, sizeof(owned));
+}
+
 struct kt_outcome *kt_outcome_take(struct kt_outcome *outcome)
 {
 	struct kt_outcome *taken = malloc(sizeof(*taken));

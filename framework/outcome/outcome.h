@@ -88,6 +88,10 @@ int kt_outcome_init(struct kt_outcome *outcome, const struct kt_test *test, stru
 /* Frees the result and the captures, but not @previous. */
 void kt_outcome_deinit(struct kt_outcome *outcome);
 
+/* Writes to @fds the descriptors that the outcome owns: those that a session writes to. */
+#define KT_OUTCOME_FDS 9
+void kt_outcome_fds(const struct kt_outcome *outcome, int fds[static KT_OUTCOME_FDS]);
+
 /* Whether reports tell what went wrong: the verdict is neither PASS nor SKIP. */
 bool kt_outcome_is_failure(const struct kt_outcome *outcome);
 

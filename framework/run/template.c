@@ -197,15 +197,21 @@ static int confine(struct builder *builder, struct kt_err *reterr)
 	const char *const readable[] = { ".", job->kernel->boot };
 	KT_FREE char *locks = NULL;
 	const char *writable[] = { job->id.dir, NULL, NULL };
+	int kept_fds[KT_OUTCOME_FDS + 2];
 	const struct kt_confine_needs needs = {
 		.writable = writable,
 		.n_writable = job->setup->host.accel == KT_ACCEL_KVM ? 3 : 2,
 		.readable = readable,
 		.n_readable = KT_ARRAY_LEN(readable),
 		.writable_fd = -1,
+		.kept_fds = kept_fds,
+		.n_kept_fds = KT_ARRAY_LEN(kept_fds),
 	};
 	int r;
 
+	kt_outcome_fds(job->outcome, kept_fds);
+	kept_fds[KT_OUTCOME_FDS] = job->report_fd;
+	kept_fds[KT_OUTCOME_FDS + 1] = job->setup->initramfs_fd;
 	builder->blame_cache = true;
 	r = kt_cache_path("locks", &locks, reterr);
 	if (r < 0)

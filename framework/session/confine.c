@@ -9,12 +9,30 @@
 #include "util/confine.h"
 
 /*
- * What a session writes: results, to descriptors that it has inherited; what it learned about the
+ * What a session writes: results, to the descriptors of its own attempt, which alone it keeps of
+ * those that it has inherited: no other attempt, and no report of the run; what it learned about the
  * kernel, to the cache; a capsule, where options say. A template's RAM gets a second name beside a
  * capsule. QEMU opens that RAM anew, by its descriptor, and for writing.
  */
 
 #define WRITABLE_MAX 3
+
+/* Behind those of the outcome: the pipes, the template, and what a machine without one is booted from. */
+#define KEPT_MAX (KT_OUTCOME_FDS + 5)
+
+static size_t kept(const struct kt_session_state *session, int fds[static KEPT_MAX])
+{
+	const struct kt_template *template = session->template;
+	size_t n = KT_OUTCOME_FDS;
+
+	kt_outcome_fds(session->outcome, fds);
+	fds[n++] = session->report_fd;
+	fds[n++] = session->go.fd;
+	fds[n++] = template ? template->image.ram_fd : -1;
+	fds[n++] = template ? template->image.state_fd : -1;
+	fds[n++] = session->setup->initramfs_fd;
+	return n;
+}
 
 int kt_session_confine(const struct kt_session_state *session, struct kt_err *reterr)
 {
@@ -22,6 +40,7 @@ int kt_session_confine(const struct kt_session_state *session, struct kt_err *re
 	const char *const readable[] = { ".", session->outcome->kernel->boot };
 	KT_FREE char *inspect = NULL, *capsules = NULL;
 	const char *writable[WRITABLE_MAX];
+	int kept_fds[KEPT_MAX];
 	struct kt_confine_needs needs = {
 		.keeps =
 			session->outcome->test->post_vm ? KT_CONFINE_FILES | KT_CONFINE_NETWORK : 0,
@@ -29,6 +48,8 @@ int kt_session_confine(const struct kt_session_state *session, struct kt_err *re
 		.readable = readable,
 		.n_readable = KT_ARRAY_LEN(readable),
 		.writable_fd = session->template ? session->template->image.ram_fd : -1,
+		.kept_fds = kept_fds,
+		.n_kept_fds = kept(session, kept_fds),
 	};
 	int r;
 

@@ -10,6 +10,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 RUNS = b"waiting for what never comes"
 NO_CAPABILITIES = "0" * 16
@@ -63,6 +64,13 @@ def qemu_faults(pid, lines):
     return ["-sandbox adds no filter"] if int(lines.get("Seccomp_filters", 2)) < 2 else []
 
 
+def descriptor_faults(pid, reports):
+    """Reports, the record and what the runner has inherited are not for a machine's processes."""
+    links = {os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    return [f"it holds {link}" for link in sorted(links)
+            if link.startswith(reports) or "/records/" in link]
+
+
 def held_parts(ktests):
     """The parts that the host allows, as `ktests doctor` tells them."""
     told = subprocess.run([ktests, "doctor"], stdin=subprocess.DEVNULL, capture_output=True,
@@ -76,10 +84,17 @@ def held_parts(ktests):
 def main(ktests, sample):
     parts = held_parts(ktests)
     print(f"this host allows: {', '.join(parts)}", flush=True)
-    run = subprocess.Popen([sample, "--exact", "-t", "hangs", "--timeout", "60s", "-v",
-                            "--no-capture"],
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT)
+    with tempfile.TemporaryDirectory() as reports:
+        check(sample, parts, reports)
+
+
+def check(sample, parts, reports):
+    with open(f"{reports}/inherited", "w", encoding="utf-8") as inherited:
+        run = subprocess.Popen([sample, "--exact", "-t", "hangs", "--timeout", "60s", "-v",
+                                "--no-capture", "-o", f"{reports}/out", "--junit",
+                                f"{reports}/junit.xml", "--trace", f"{reports}/trace"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, pass_fds=[inherited.fileno()])
     for line in run.stdout:
         if RUNS in line:
             break
@@ -90,7 +105,8 @@ def main(ktests, sample):
         lines = status(pid)
         seen += [lines["Name"]]
         faults += [f"{lines['Name']}: {fault}" for fault in
-                   faults_of(pid, lines, parts) + qemu_faults(pid, lines)]
+                   faults_of(pid, lines, parts) + qemu_faults(pid, lines) +
+                   descriptor_faults(pid, reports)]
     run.terminate()
     run.wait(timeout=60)
     print(f"seen: {', '.join(seen)}", flush=True)

@@ -119,6 +119,30 @@ Test(confine, no_privileges, .init = begin, .fini = end)
 	assert_only_confined(has_no_privileges);
 }
 
+static int kept, inherited; /* descriptors of the child's parent */
+
+static int has_lost_descriptors(void)
+{
+	if (fcntl(kept, F_GETFD) < 0 || fcntl(STDERR_FILENO, F_GETFD) < 0)
+		return 1;
+	return fcntl(inherited, F_GETFD) >= 0 || errno != EBADF ? 2 : 0;
+}
+
+/* In both orders of the two, and of what is above and below them. */
+Test(confine, inherited_descriptors, .init = begin, .fini = end)
+{
+	kept = open(old, O_WRONLY | O_CLOEXEC);
+	inherited = open(old, O_WRONLY | O_CLOEXEC);
+	needs.kept_fds = (const int[]){ -1, kept };
+	needs.n_kept_fds = 2;
+	assert_only_confined(has_lost_descriptors);
+	kept = inherited;
+	inherited = needs.kept_fds[1];
+	needs.kept_fds = &kept;
+	needs.n_kept_fds = 1;
+	assert_only_confined(has_lost_descriptors);
+}
+
 static int dies_with_its_parent(void)
 {
 	int signal = 0;
@@ -221,6 +245,8 @@ Test(confine, a_named_descriptor_is_opened_for_writing, .init = begin, .fini = e
 
 	need(KT_CONFINE_FILES);
 	needs.writable_fd = ram;
+	needs.kept_fds = &needs.writable_fd;
+	needs.n_kept_fds = 1;
 	cr_assert(zero(int, run(opens_descriptor, true)));
 	(void)close(ram);
 	/* Landlock has no rule for a memfd, and does not look at it. */
