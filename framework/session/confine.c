@@ -9,15 +9,16 @@
 #include "util/confine.h"
 
 /*
- * What a session writes: results, to the descriptors of its own attempt, which alone it keeps of
- * those that it has inherited: no other attempt, and no report of the run; what it learned about the
- * kernel, to the cache; a capsule, where options say. A template's RAM gets a second name beside a
- * capsule. QEMU opens that RAM anew, by its descriptor, and for writing.
+ * What a session writes: results, to the descriptors of its own attempt; what it learned about the
+ * kernel, to the cache; a capsule, where options say. Of the descriptors that it has inherited it
+ * keeps those of its attempt alone, and none of other attempts or of the reports of the run. A
+ * template's RAM gets a second name beside a capsule. QEMU opens that RAM anew, by its descriptor,
+ * and for writing.
  */
 
 #define WRITABLE_MAX 3
 
-/* Behind those of the outcome: the pipes, the template, and what a machine without one is booted from. */
+/* Behind those of the outcome: pipes, the template, and what is booted without one. */
 #define KEPT_MAX (KT_OUTCOME_FDS + 5)
 
 static size_t kept(const struct kt_session_state *session, int fds[static KEPT_MAX])
