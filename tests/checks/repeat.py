@@ -34,7 +34,7 @@ LOADED_TESTS = ("repeat_4", "repeat_devices", "freeze_at_half")  # without RUNS
 COLD_TESTS = ("repeat_2",)  # a boot with more vCPUs takes half a minute
 NOISE = {**os.environ, "KTEST_PLUGIN_NOISE": "1"}
 REPORT = re.compile(
-    r"(?m)^(kernel \S+, accel: .*|warning: .*|\s+(PASS|FAIL|Summary) \[.*|    boot .*)\n")
+    r"(?m)^(kernel \S+, accel: .*|warning: .*|\s+(PASS|FAIL|SLOW|Summary) \[.*|    boot .*)\n")
 
 
 def check(condition, what, text=""):
