@@ -6,6 +6,8 @@
 #include "vmm/machine.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -35,6 +37,66 @@ int kt_machine_open_disk(const struct kt_machine_config *config, int *ret_fd)
 		return -errno;
 	*ret_fd = kt_steal_fd(fd);
 	return 0;
+}
+
+unsigned int kt_machine_n_vcpus(const struct kt_machine_topology *topology)
+{
+	unsigned int cores = topology->llcs * topology->cores;
+
+	for (unsigned int llc = 0; !topology->cores && llc < topology->llcs; llc++)
+		cores += kt_machine_llc_cores(topology, llc);
+	return cores * topology->threads;
+}
+
+struct kt_machine_place kt_machine_place(const struct kt_machine_topology *topology,
+					 unsigned int vcpu)
+{
+	unsigned int core = vcpu / topology->threads, llc = 0;
+
+	for (; core >= kt_machine_llc_cores(topology, llc); llc++)
+		core -= kt_machine_llc_cores(topology, llc);
+	return (struct kt_machine_place){
+		.node = llc / (topology->llcs / topology->numa_nodes),
+		.llc = llc,
+		.core = core,
+		.thread = vcpu % topology->threads,
+	};
+}
+
+/* "4 cores each", or "2+1 cores" if the LLCs differ. */
+static void put_cores(FILE *out, const struct kt_machine_topology *topology)
+{
+	unsigned int n = KT_MIN(topology->llcs, KT_HELLO_LLCS);
+
+	if (topology->cores)
+		(void)fprintf(out, "%u cores each", topology->cores);
+	for (unsigned int llc = 0; !topology->cores && llc < n; llc++)
+		(void)fprintf(out, "%u%s", topology->llc_cores[llc], llc + 1 < n ? "+" : " cores");
+}
+
+char *kt_machine_topology_text(const struct kt_machine_topology *topology)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	(void)fprintf(out, "%u NUMA nodes, ", topology->numa_nodes);
+	if (topology->memory_nodes)
+		(void)fprintf(out, "%u more of memory alone, ", topology->memory_nodes);
+	(void)fprintf(out, "%u LLCs, ", topology->llcs);
+	put_cores(out, topology);
+	(void)fprintf(out, ", %u threads each", topology->threads);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+const char *kt_machine_lack(const struct kt_machine_config *config)
+{
+	return config->vmm == KT_VMM_QEMU ? kt_qemu_lack(config) : NULL;
 }
 
 int kt_machine_new(struct kt_loop *loop, enum kt_vmm vmm, const struct kt_machine_events *events,

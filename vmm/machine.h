@@ -58,18 +58,45 @@ enum kt_time {
 /* Returns "real" or "virtual". */
 const char *kt_time_name(enum kt_time time);
 
-/* The vCPUs and how they share caches and nodes. Each member is at least 1. */
+/* The vCPUs and how they share caches and nodes, and the nodes that have memory alone. */
 struct kt_machine_topology {
-	unsigned int numa_nodes; /* divides llcs: each node has as many LLCs as every other */
-	unsigned int llcs;       /* last-level caches of the whole machine */
-	unsigned int cores;      /* per LLC */
-	unsigned int threads;    /* per core */
+	unsigned int numa_nodes;   /* with vCPUs, at least 1; divides llcs: all have as many LLCs */
+	unsigned int llcs;         /* last-level caches of the whole machine; at least 1 */
+	unsigned int cores;        /* per LLC; 0: the LLCs differ */
+	unsigned int threads;      /* per core; at least 1 */
+	unsigned int memory_nodes; /* nodes without vCPUs, numbered behind the others */
+	/* The cores of each LLC, if they differ; at most KT_HELLO_LLCS LLCs. Otherwise all 0. */
+	unsigned int llc_cores[KT_HELLO_LLCS];
 };
 
-static inline unsigned int kt_machine_n_vcpus(const struct kt_machine_topology *topology)
+static inline unsigned int kt_machine_llc_cores(const struct kt_machine_topology *topology,
+						unsigned int llc)
 {
-	return topology->llcs * topology->cores * topology->threads;
+	return topology->cores ?: topology->llc_cores[llc];
 }
+
+unsigned int kt_machine_n_vcpus(const struct kt_machine_topology *topology);
+
+/* All nodes: the RAM is divided among them evenly, and the last one has the rest, too. */
+static inline unsigned int kt_machine_n_nodes(const struct kt_machine_topology *topology)
+{
+	return topology->numa_nodes + topology->memory_nodes;
+}
+
+/* Where a vCPU is; each number counts from 0, the core within its LLC, the thread in its core. */
+struct kt_machine_place {
+	unsigned int node, llc, core, thread;
+};
+
+/* vCPUs are numbered in the order of nodes, LLCs, cores and threads. @vcpu must be one of them. */
+struct kt_machine_place kt_machine_place(const struct kt_machine_topology *topology,
+					 unsigned int vcpu);
+
+/*
+ * The topology in words, to be freed: "1 NUMA nodes, 2 LLCs, 4 cores each, 1 threads each". Two
+ * topologies with the same text are equal. NULL when out of memory.
+ */
+char *kt_machine_topology_text(const struct kt_machine_topology *topology);
 
 /* What a machine is made of. Pointers and descriptors are borrowed until the machine is started. */
 struct kt_machine_config {
@@ -77,7 +104,7 @@ struct kt_machine_config {
 	int initramfs_fd;    /* open for reading */
 	const char *cmdline; /* of the kernel */
 	struct kt_machine_topology topology;
-	unsigned int memory_mib; /* the guest's RAM, at least 1 per NUMA node */
+	unsigned int memory_mib; /* the guest's RAM, at least 1 per node */
 	/*
 	 * A virtio disk of so many MiB, full of zeros when the machine starts and when it is
 	 * restored; 0: none. In virtual time the machine has none (kt_machine_has_disk()).
@@ -224,6 +251,12 @@ struct kt_machine {
 	const struct kt_machine_events *events;
 	void *data;
 };
+
+/*
+ * Why the backend cannot make such a machine, for the person who wants it to run; NULL: it can.
+ * kt_machine_start() refuses with the same text. A test that needs the machine is skipped.
+ */
+const char *kt_machine_lack(const struct kt_machine_config *config);
 
 /*
  * Makes a machine of the backend @vmm; nothing runs yet. @loop, @events and @data are borrowed for

@@ -53,21 +53,19 @@ static char *host_cpu(void)
 char *kt_template_machine_text(const struct kt_template_key *key)
 {
 	const struct kt_machine_config *machine = key->machine;
-	const struct kt_machine_topology *topology = &machine->topology;
-	KT_FREE char *cpu = host_cpu();
+	KT_FREE char *cpu = host_cpu(), *topology = kt_machine_topology_text(&machine->topology);
 
-	if (!cpu)
+	if (!cpu || !topology)
 		return NULL;
-	return kt_format("wire %d\nkernel %s %s\ncmdline %s\ntopology %u %u %u %u\nmemory %u\n"
+	return kt_format("wire %d\nkernel %s %s\ncmdline %s\ntopology %s\nmemory %u\n"
 			 "disk %u\nnet %d\n"
 			 "vmm %s %u.%u %s %s%s\ntime %s %u %d\nhost %s\n",
 			 KT_WIRE_VERSION, key->kernel_release, key->kernel_build_id,
-			 machine->cmdline, topology->numa_nodes, topology->llcs, topology->cores,
-			 topology->threads, machine->memory_mib, machine->disk_mib, machine->net,
-			 kt_vmm_name(machine->vmm), key->vmm_major, key->vmm_minor, machine->qemu,
-			 kt_accel_name(machine->accel), machine->tcg_single_thread ? " single" : "",
-			 kt_time_name(machine->time), machine->insn_shift, machine->host_calls,
-			 cpu);
+			 machine->cmdline, topology, machine->memory_mib, machine->disk_mib,
+			 machine->net, kt_vmm_name(machine->vmm), key->vmm_major, key->vmm_minor,
+			 machine->qemu, kt_accel_name(machine->accel),
+			 machine->tcg_single_thread ? " single" : "", kt_time_name(machine->time),
+			 machine->insn_shift, machine->host_calls, cpu);
 }
 
 /* Only names files; XXH3 is not a cryptographic hash, and load() compares the texts. */

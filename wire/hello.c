@@ -11,17 +11,23 @@
  * hexadecimal strings, all other numbers are integers.
  */
 
+static json_t *topology_json(const struct kt_hello *hello)
+{
+	return json_pack("{si si si si si so}", "numa_nodes", (int)hello->numa_nodes,
+			 "memory_nodes", (int)hello->memory_nodes, "llcs", (int)hello->llcs,
+			 "cores", (int)hello->cores, "threads", (int)hello->threads, "llc_cores",
+			 kt_json_counts(hello->llc_cores, KT_HELLO_LLCS));
+}
+
 char *kt_hello_encode(const struct kt_hello *hello)
 {
 	KT_JSON json_t *json = json_pack(
-		"{si ss ss sI si s{si si si si} so so so so so}", "version", (int)hello->version,
-		"build_id", hello->build_id, "release", hello->release, "boot_ns",
-		(json_int_t)hello->boot_ns, "cpus", (int)hello->cpus, "topology", "numa_nodes",
-		(int)hello->numa_nodes, "llcs", (int)hello->llcs, "cores", (int)hello->cores,
-		"threads", (int)hello->threads, "phys_base", kt_json_hex(hello->phys_base),
-		"page_offset_base", kt_json_hex(hello->page_offset_base), "text",
-		kt_json_hex(hello->text), "die", kt_json_hex(hello->die), "kprobe_table",
-		kt_json_hex(hello->kprobe_table));
+		"{si ss ss sI si so so so so so so}", "version", (int)hello->version, "build_id",
+		hello->build_id, "release", hello->release, "boot_ns", (json_int_t)hello->boot_ns,
+		"cpus", (int)hello->cpus, "topology", topology_json(hello), "phys_base",
+		kt_json_hex(hello->phys_base), "page_offset_base",
+		kt_json_hex(hello->page_offset_base), "text", kt_json_hex(hello->text), "die",
+		kt_json_hex(hello->die), "kprobe_table", kt_json_hex(hello->kprobe_table));
 
 	return json ? json_dumps(json, JSON_COMPACT) : NULL;
 }
@@ -43,9 +49,12 @@ static int decode_topology(const json_t *json, struct kt_hello *hello)
 
 	return get_count(json, "cpus", &hello->cpus) ?:
 	       get_count(topology, "numa_nodes", &hello->numa_nodes) ?:
+	       get_count(topology, "memory_nodes", &hello->memory_nodes) ?:
 	       get_count(topology, "llcs", &hello->llcs) ?:
 	       get_count(topology, "cores", &hello->cores) ?:
-	       get_count(topology, "threads", &hello->threads);
+	       get_count(topology, "threads", &hello->threads) ?:
+	       kt_json_get_counts(topology, "llc_cores", UINT16_MAX, hello->llc_cores,
+				  KT_HELLO_LLCS);
 }
 
 static int decode_identity(const json_t *json, struct kt_hello *hello)

@@ -12,6 +12,7 @@
 #include "util/err.h"
 
 #define KT_BUILD_ID_MAX 20u /* bytes of an ELF build-id (SHA-1) */
+#define KT_HELLO_LLCS   16u /* LLCs that differ; of more, only the first are told */
 
 struct kt_hello {
 	uint32_t version;          /* KT_WIRE_VERSION of the program that the guest runs */
@@ -19,10 +20,13 @@ struct kt_hello {
 	char release[65];          /* of the kernel: uname -r */
 	uint64_t boot_ns;          /* CLOCK_BOOTTIME when PID 1 was ready */
 	uint32_t cpus;             /* online */
-	uint32_t numa_nodes;       /* online */
+	uint32_t numa_nodes;       /* online, with CPUs */
+	uint32_t memory_nodes;     /* online, without CPUs */
 	uint32_t llcs;             /* distinct last-level caches */
 	uint32_t cores;            /* per LLC; 0: the LLCs differ */
 	uint32_t threads;          /* per core; 0: the cores differ */
+	/* The cores of each LLC, in the order of their first CPUs; all 0 if they do not differ. */
+	uint32_t llc_cores[KT_HELLO_LLCS];
 	uint64_t phys_base;        /* physical address of the kernel image minus its link address */
 	uint64_t page_offset_base; /* virtual address at which the direct map begins */
 	/* Run-time addresses of kernel symbols; 0: not known. */

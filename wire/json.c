@@ -61,6 +61,37 @@ int kt_json_get_int(const json_t *object, const char *name, int64_t min, int64_t
 	return 0;
 }
 
+json_t *kt_json_counts(const uint32_t *counts, size_t n)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; array && i < n && counts[i]; i++)
+		(void)json_array_append_new(array, json_integer((json_int_t)counts[i]));
+	return array;
+}
+
+int kt_json_get_counts(const json_t *object, const char *name, uint32_t max, uint32_t *ret_counts,
+		       size_t n)
+{
+	const json_t *array = json_object_get(object, name);
+
+	if (!json_is_array(array))
+		return -EBADMSG;
+	if (json_array_size(array) > n)
+		return -ERANGE;
+	memset(ret_counts, 0, n * sizeof(*ret_counts));
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const json_t *member = json_array_get(array, i);
+
+		if (!json_is_integer(member))
+			return -EBADMSG;
+		if (json_integer_value(member) < 1 || json_integer_value(member) > max)
+			return -ERANGE;
+		ret_counts[i] = (uint32_t)json_integer_value(member);
+	}
+	return 0;
+}
+
 int kt_json_get_text(const json_t *object, const char *name, char *to, size_t room)
 {
 	const json_t *member = json_object_get(object, name);

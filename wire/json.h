@@ -41,6 +41,16 @@ int kt_json_get_hex(const json_t *object, const char *name, uint64_t *ret_value)
 int kt_json_get_int(const json_t *object, const char *name, int64_t min, int64_t max,
 		    int64_t *ret_value);
 
+/* A new array of the @n @counts in front of the first 0. NULL when out of memory. */
+json_t *kt_json_counts(const uint32_t *counts, size_t n);
+
+/*
+ * Reads an array that kt_json_counts() has made into the @n @ret_counts, and fills up with zeros.
+ * -ERANGE: it has more, or one that is not within 1..@max. The counts are undefined then.
+ */
+int kt_json_get_counts(const json_t *object, const char *name, uint32_t max, uint32_t *ret_counts,
+		       size_t n);
+
 /* The text of a string member, which @object owns; "" when it is missing or has another type. */
 static inline const char *kt_json_str(const json_t *object, const char *name)
 {

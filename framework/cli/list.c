@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "framework/report/topology.h"
 #include "guest/scenario/op.h"
 #include "guest/test/test.h"
 #include "guest/worker/type.h"
@@ -23,15 +24,11 @@ static json_t *tags_to_json(const struct kt_test *test)
 /* Defaults are filled in; "ss*" leaves a field out that the test does not have. */
 static json_t *test_to_json(const struct kt_test *test)
 {
-	struct kt_topology topology = kt_test_topology(test);
-
-	return json_pack("{ss ss si ss* ss* so s{si si si si} si si}", "name", test->name, "file",
-			 test->file, "line", (int)test->line, "summary", test->summary, "disabled",
-			 test->disabled, "tags", tags_to_json(test), "topology", "numa_nodes",
-			 (int)topology.numa_nodes, "llcs", (int)topology.llcs, "cores",
-			 (int)topology.cores, "threads", (int)topology.threads, "memory_mib",
-			 (int)kt_test_memory_mib(test), "duration_ms",
-			 (int)kt_test_duration_ms(test));
+	return json_pack("{ss ss si ss* ss* so so si si}", "name", test->name, "file", test->file,
+			 "line", (int)test->line, "summary", test->summary, "disabled",
+			 test->disabled, "tags", tags_to_json(test), "topology",
+			 kt_report_topology(test), "memory_mib", (int)kt_test_memory_mib(test),
+			 "duration_ms", (int)kt_test_duration_ms(test));
 }
 
 /* The operations that scenarios of this version can use. */

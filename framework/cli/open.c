@@ -126,13 +126,11 @@ static const char *when(uint64_t ns, char *text, size_t room)
 
 static void show_machine(const struct kt_capsule_info *info)
 {
-	const struct kt_machine_topology *topology = &info->topology;
+	KT_FREE char *topology = kt_machine_topology_text(&info->topology);
 
 	(void)printf("kernel   %s, build-id %s\n", info->kernel_release, info->kernel_build_id);
-	(void)printf("machine  %u CPUs (%u nodes, %u LLCs, %u cores, %u threads), %u MiB, %s, "
-		     "%s time, QEMU %u.%u\n",
-		     kt_machine_n_vcpus(topology), topology->numa_nodes, topology->llcs,
-		     topology->cores, topology->threads, info->memory_mib,
+	(void)printf("machine  %u CPUs (%s), %u MiB, %s, %s time, QEMU %u.%u\n",
+		     kt_machine_n_vcpus(&info->topology), topology ?: "?", info->memory_mib,
 		     kt_accel_name(info->accel), kt_time_name(info->time), info->vmm_major,
 		     info->vmm_minor);
 }

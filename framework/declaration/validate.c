@@ -30,6 +30,8 @@
 #include "util/io.h"
 
 #define CPUS_MAX        255u
+#define NODES_MAX       63u
+#define NODE_MIB_MIN    4u
 #define NAME_LEN_MAX    160u /* file names add a version, a round and an ending; NAME_MAX is 255 */
 #define MEMORY_MIB_MIN  64u
 #define MEMORY_MIB_MAX  65536u
@@ -65,12 +67,58 @@ __attribute__((format(printf, 2, 3))) static void fault(struct validation *v, co
 	v->n_faults++;
 }
 
+/* A list of cores as it is declared, by the test or by its scheduler. False: it is wrong. */
+static bool check_llc_cores(struct validation *v, const struct kt_topology *declared)
+{
+	unsigned int n = 0;
+
+	while (n < KT_TOPOLOGY_LLCS && declared->llc_cores[n])
+		n++;
+	if (n && (declared->llcs || declared->cores)) {
+		fault(v,
+		      ".topology has .llc_cores for %u LLCs, which takes the place of .llcs (%u) "
+		      "and .cores (%u)",
+		      n, declared->llcs, declared->cores);
+		return false;
+	}
+	for (unsigned int llc = n; llc < KT_TOPOLOGY_LLCS; llc++) {
+		if (!declared->llc_cores[llc])
+			continue;
+		fault(v,
+		      ".topology.llc_cores has %u for LLC %u and none for LLC %u; each LLC has "
+		      "at least 1 core",
+		      declared->llc_cores[llc], llc, n);
+		return false;
+	}
+	return true;
+}
+
+/* Fewer are no node to Linux, and more no memory slots of a native machine. */
+static void check_nodes(struct validation *v, const struct kt_topology *topology)
+{
+	uint64_t n = (uint64_t)topology->numa_nodes + topology->memory_nodes;
+	unsigned int mib = kt_test_memory_mib(v->test);
+
+	if (topology->llcs % topology->numa_nodes)
+		fault(v, ".topology cannot deal %u LLCs out to %u NUMA nodes evenly",
+		      topology->llcs, topology->numa_nodes);
+	if (n > NODES_MAX)
+		fault(v, ".topology has %llu NUMA nodes, with CPUs and without; at most %u can be",
+		      (unsigned long long)n, NODES_MAX);
+	else if (n > 1 && mib / n < NODE_MIB_MIN)
+		fault(v, ".memory_mib is %u for %llu NUMA nodes; each needs at least %u MiB", mib,
+		      (unsigned long long)n, NODE_MIB_MIN);
+}
+
 /* Checks the topology after the defaults and the scheduler's topology have been filled in. */
 static void check_topology(struct validation *v)
 {
 	struct kt_topology topology = kt_test_topology(v->test);
 
-	if (!topology.llcs || !topology.cores) {
+	if (!check_llc_cores(v, &v->test->topology) ||
+	    (v->test->scheduler && !check_llc_cores(v, &v->test->scheduler->topology)))
+		return;
+	if (!topology.llcs || (!topology.cores && !topology.llc_cores[0])) {
 		fault(v, ".topology has %u LLCs with %u cores each; both must be at least 1",
 		      topology.llcs, topology.cores);
 		return;
@@ -78,9 +126,7 @@ static void check_topology(struct validation *v)
 	if (topology.llcs > CPUS_MAX || topology.cores > CPUS_MAX || topology.threads > CPUS_MAX ||
 	    kt_topology_cpus(&topology) > CPUS_MAX)
 		fault(v, ".topology has more than %u CPUs", CPUS_MAX);
-	if (topology.llcs % topology.numa_nodes)
-		fault(v, ".topology cannot deal %u LLCs out to %u NUMA nodes evenly", topology.llcs,
-		      topology.numa_nodes);
+	check_nodes(v, &topology);
 }
 
 static void check_snapshots(struct validation *v)

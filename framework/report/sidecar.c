@@ -8,6 +8,7 @@
 
 #include "framework/report/failure.h"
 #include "framework/report/report.h"
+#include "framework/report/topology.h"
 #include "guest/test/test.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -55,16 +56,6 @@ static int sidecar_begin(struct kt_reporter *reporter, const struct kt_run_info 
 
 	(void)info;
 	return check_directory(sidecar->dir, reterr);
-}
-
-/* The topology that the test asks for, with its defaults filled in. */
-static json_t *topology_to_json(const struct kt_test *test)
-{
-	struct kt_topology topology = kt_test_topology(test);
-
-	return json_pack("{si si si si}", "numa_nodes", (int)topology.numa_nodes, "llcs",
-			 (int)topology.llcs, "cores", (int)topology.cores, "threads",
-			 (int)topology.threads);
 }
 
 static json_t *phases_to_json(const struct kt_outcome *outcome)
@@ -142,8 +133,9 @@ static json_t *outcome_to_json(const struct kt_run_info *info, const struct kt_o
 			 kt_time_name(test->time == KT_REAL_TIME ? KT_TIME_REAL : info->time),
 			 "mips", (int)outcome->mips, "policy", policy_of(info, outcome), "verdict",
 			 kt_verdict_name(outcome->result.verdict), "topology",
-			 topology_to_json(test), "iteration", (int)outcome->iteration, "n_attempts",
-			 (int)outcome->attempt, "attempts", attempts_to_json(info, outcome));
+			 kt_report_topology(test), "iteration", (int)outcome->iteration,
+			 "n_attempts", (int)outcome->attempt, "attempts",
+			 attempts_to_json(info, outcome));
 }
 
 static char *make_path(const struct sidecar *sidecar, const struct kt_outcome *outcome,

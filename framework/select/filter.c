@@ -178,6 +178,7 @@ static enum kt_answer ask_topology(const struct kt_filter *filter, const struct 
 		unsigned int value;
 	} dimensions[] = {
 		{ "numa_nodes", topology.numa_nodes },
+		{ "memory_nodes", topology.memory_nodes },
 		{ "llcs", topology.llcs },
 		{ "cores", topology.cores },
 		{ "threads", topology.threads },

@@ -325,6 +325,15 @@ int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr)
 	return kt_image_initramfs(setup->image, &setup->initramfs_fd, reterr);
 }
 
+static char *machine_obstacle(const struct kt_setup *setup, const struct kt_kernel *kernel,
+			      const struct kt_test *test)
+{
+	struct kt_machine_config machine = kt_setup_machine(setup, kernel, test);
+	const char *lack = kt_machine_lack(&machine);
+
+	return lack ? strdup(lack) : NULL;
+}
+
 char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			const struct kt_test *test)
 {
@@ -332,19 +341,25 @@ char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *ke
 		return kt_format("disabled: %s", test->disabled);
 	return kt_cargo_missing(&setup->cargo, test)
 		       ?: kt_schedulers_obstacle(&setup->cargo, kernel, test)
-		       ?: kt_devices_obstacle(kernel, test, kt_setup_time(setup, test));
+		       ?: kt_devices_obstacle(kernel, test, kt_setup_time(setup, test))
+		       ?: machine_obstacle(setup, kernel, test);
 }
+
+_Static_assert(KT_TOPOLOGY_LLCS == KT_HELLO_LLCS, "LLCs that a test lists can be told and made");
 
 struct kt_machine_topology kt_setup_topology(const struct kt_test *test)
 {
 	struct kt_topology topology = kt_test_topology(test);
-
-	return (struct kt_machine_topology){
+	struct kt_machine_topology ret = {
 		.numa_nodes = topology.numa_nodes,
 		.llcs = topology.llcs,
 		.cores = topology.cores,
 		.threads = topology.threads,
+		.memory_nodes = topology.memory_nodes,
 	};
+
+	memcpy(ret.llc_cores, topology.llc_cores, sizeof(ret.llc_cores));
+	return ret;
 }
 
 struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
@@ -375,22 +390,37 @@ struct kt_machine_config kt_setup_machine(const struct kt_setup *setup,
 	};
 }
 
+static struct kt_machine_topology seen_topology(const struct kt_hello *hello)
+{
+	struct kt_machine_topology seen = {
+		.numa_nodes = hello->numa_nodes,
+		.llcs = hello->llcs,
+		.cores = hello->cores,
+		.threads = hello->threads,
+		.memory_nodes = hello->memory_nodes,
+	};
+
+	memcpy(seen.llc_cores, hello->llc_cores, sizeof(seen.llc_cores));
+	return seen;
+}
+
 /* A machine of another shape than the test asks for would make its measurements meaningless. */
 static int check_topology(const struct kt_test *test, const struct kt_hello *hello,
 			  struct kt_err *reterr)
 {
-	struct kt_machine_topology want = kt_setup_topology(test);
+	struct kt_machine_topology want = kt_setup_topology(test), seen = seen_topology(hello);
+	KT_FREE char *wanted = kt_machine_topology_text(&want);
+	KT_FREE char *found = kt_machine_topology_text(&seen);
 	unsigned int cpus = kt_test_vcpus(test);
 
-	if (hello->cpus == cpus && hello->llcs == want.llcs && hello->cores == want.cores &&
-	    hello->threads == want.threads && hello->numa_nodes == want.numa_nodes)
+	if (!wanted || !found)
+		return kt_err_oom(reterr);
+	if (hello->cpus == cpus && !strcmp(wanted, found))
 		return 0;
-	return kt_err_set(
-		reterr, -EINVAL,
-		"wrong topology: the test wants %u NUMA nodes, %u LLCs, %u cores each, %u "
-		"threads each (%u CPUs); the guest sees %u, %u, %u, %u (%u CPUs)",
-		want.numa_nodes, want.llcs, want.cores, want.threads, cpus, hello->numa_nodes,
-		hello->llcs, hello->cores, hello->threads, hello->cpus);
+	return kt_err_set(reterr, -EINVAL,
+			  "wrong topology: the test wants %s (%u CPUs); the guest sees %s (%u "
+			  "CPUs)",
+			  wanted, cpus, found, hello->cpus);
 }
 
 /* A template that is found under a wrong key would run another kernel than the report says. */

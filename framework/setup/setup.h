@@ -67,7 +67,8 @@ int kt_setup_initramfs(struct kt_setup *setup, struct kt_err *reterr);
 
 /*
  * Why the test is skipped on @kernel, to be freed: it is disabled, a file that it brings is
- * missing, or the kernel cannot run its scheduler. NULL when it can run.
+ * missing, the kernel cannot run its scheduler, or the monitor cannot make its machine. NULL when
+ * it can run.
  */
 char *kt_setup_obstacle(const struct kt_setup *setup, const struct kt_kernel *kernel,
 			const struct kt_test *test);

@@ -37,18 +37,26 @@ unsigned int kt_cpuset_usable(const struct kt_topology *topology)
 	return n > 2 ? n - 1 : n;
 }
 
+/* The first CPU of an LLC; of the one behind the last, the number of CPUs. */
+static unsigned int first_cpu(const struct kt_topology *topology, unsigned int llc)
+{
+	unsigned int cores = 0;
+
+	while (llc--)
+		cores += kt_topology_llc_cores(topology, llc);
+	return cores * topology->threads;
+}
+
 void kt_cpuset_llc(const struct kt_topology *topology, unsigned int llc, cpu_set_t *ret_cpus)
 {
-	unsigned int n = topology->cores * topology->threads;
-
-	set_range(ret_cpus, llc * n, (llc + 1) * n);
+	set_range(ret_cpus, first_cpu(topology, llc), first_cpu(topology, llc + 1));
 }
 
 void kt_cpuset_node(const struct kt_topology *topology, unsigned int node, cpu_set_t *ret_cpus)
 {
-	unsigned int n = kt_topology_cpus(topology) / topology->numa_nodes;
+	unsigned int n = topology->llcs / topology->numa_nodes;
 
-	set_range(ret_cpus, node * n, (node + 1) * n);
+	set_range(ret_cpus, first_cpu(topology, node * n), first_cpu(topology, (node + 1) * n));
 }
 
 void kt_cpuset_core(const struct kt_topology *topology, unsigned int core, cpu_set_t *ret_cpus)
@@ -186,6 +194,13 @@ static int check_index(unsigned int index, unsigned int n, const char *what, str
 	return kt_err_set(reterr, -EINVAL, "%s %u, counted from 0, of %u", what, index, n);
 }
 
+static int check_node(unsigned int node, const struct kt_topology *topology, struct kt_err *reterr)
+{
+	if (node >= topology->numa_nodes && node < kt_topology_nodes(topology))
+		return kt_err_set(reterr, -EINVAL, "NUMA node %u has memory and no CPUs", node);
+	return check_index(node, topology->numa_nodes, "NUMA node", reterr);
+}
+
 /* LLCs, nodes and exact lists may name every CPU. Ranges and parts divide the usable CPUs only. */
 static int resolve(const struct kt_cpuset *spec, const struct kt_topology *topology,
 		   cpu_set_t *ret_cpus, struct kt_err *reterr)
@@ -203,7 +218,7 @@ static int resolve(const struct kt_cpuset *spec, const struct kt_topology *topol
 			kt_cpuset_llc(topology, spec->index, ret_cpus);
 		return r;
 	case KT_CPUS_NUMA:
-		r = check_index(spec->index, topology->numa_nodes, "NUMA node", reterr);
+		r = check_node(spec->index, topology, reterr);
 		if (r == 0)
 			kt_cpuset_node(topology, spec->index, ret_cpus);
 		return r;

@@ -41,8 +41,8 @@ int kt_cpuset_parse(const char *list, unsigned int limit, const char *what, cpu_
 char *kt_cpuset_text(const cpu_set_t *cpus, char text[KT_CPUSET_TEXT_LEN]);
 
 /*
- * All CPUs of one LLC, NUMA node or core, numbered from 0 over the whole machine. The number must
- * exist.
+ * All CPUs of one LLC, NUMA node with CPUs, or core, numbered from 0 over the whole machine. The
+ * number must exist.
  */
 void kt_cpuset_llc(const struct kt_topology *topology, unsigned int llc, cpu_set_t *ret_cpus);
 void kt_cpuset_node(const struct kt_topology *topology, unsigned int node, cpu_set_t *ret_cpus);

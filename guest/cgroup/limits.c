@@ -161,7 +161,7 @@ static int set_mems(const struct kt_cgroup_def *def, const struct kt_topology *t
 
 	if (def->mems)
 		return set(def->name, "cpuset", "cpuset.mems", def->mems, reterr);
-	if (def->cpuset.kind == KT_CPUS_UNSET || topology->numa_nodes == 1)
+	if (def->cpuset.kind == KT_CPUS_UNSET || kt_topology_nodes(topology) == 1)
 		return 0;
 	CPU_ZERO(&nodes);
 	for (unsigned int node = 0; node < topology->numa_nodes; node++) {

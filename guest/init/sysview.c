@@ -29,7 +29,8 @@
 #include "util/parse.h"
 #include "wire/message.h"
 
-#define CPU_DIR "/sys/devices/system/cpu"
+#define CPU_DIR  "/sys/devices/system/cpu"
+#define NODE_DIR "/sys/devices/system/node"
 
 /* Where the kernel image is mapped: Documentation/arch/x86/x86_64/mm.rst. */
 #define START_KERNEL_MAP UINT64_C(0xffffffff80000000)
@@ -77,33 +78,60 @@ static void agree(int *seen, unsigned int value)
 	*seen = *seen < 0 || *seen == (int)value ? (int)value : 0;
 }
 
+/* A kernel without CONFIG_NUMA has one node. */
+static int view_nodes(struct kt_hello *hello, struct kt_err *reterr)
+{
+	struct kt_cpu_list online, with_cpus;
+
+	hello->numa_nodes = 1;
+	if (read_cpu_list(&online, NODE_DIR "/online") < 0)
+		return 0;
+	if (read_cpu_list(&with_cpus, NODE_DIR "/has_cpu") < 0)
+		return kt_err_set(reterr, -EIO, "cannot read " NODE_DIR "/has_cpu");
+	hello->numa_nodes = kt_cpu_list_count(&with_cpus);
+	hello->memory_nodes = kt_cpu_list_count(&online) - hello->numa_nodes;
+	return 0;
+}
+
+/* Notes the threads of a core and the cores of an LLC. Each LLC counts at its first CPU. */
+static int view_cpu(struct kt_hello *hello, unsigned int cpu, int *threads, int *cores)
+{
+	struct kt_cpu_list llc, siblings;
+	unsigned int n;
+
+	if (read_cpu_topology(cpu, "package_cpus_list", &llc) < 0 || read_llc(cpu, &llc) < 0 ||
+	    read_cpu_topology(cpu, "core_cpus_list", &siblings) < 0)
+		return -EIO;
+	agree(threads, kt_cpu_list_count(&siblings));
+	if (kt_cpu_list_next(&llc, 0) != cpu)
+		return 0;
+	n = kt_cpu_list_count(&llc) / KT_MAX(kt_cpu_list_count(&siblings), 1u);
+	agree(cores, n);
+	if (hello->llcs < KT_HELLO_LLCS)
+		hello->llc_cores[hello->llcs] = n;
+	hello->llcs++;
+	return 0;
+}
+
 /* Counts CPUs, NUMA nodes and LLCs, and finds the cores per LLC and the threads per core. */
 static int view_topology(struct kt_hello *hello, struct kt_err *reterr)
 {
-	struct kt_cpu_list online, nodes, llc, siblings;
+	struct kt_cpu_list online;
 	int cores = -1, threads = -1;
 
 	if (read_cpu_list(&online, CPU_DIR "/online") < 0)
 		return kt_err_set(reterr, -EIO, "cannot read " CPU_DIR "/online");
 	hello->cpus = kt_cpu_list_count(&online);
-	/* A kernel without CONFIG_NUMA has one node. */
-	hello->numa_nodes = read_cpu_list(&nodes, "/sys/devices/system/node/online") < 0
-				    ? 1
-				    : kt_cpu_list_count(&nodes);
 	for (unsigned int cpu = kt_cpu_list_next(&online, 0); cpu < KT_CPUS_MAX;
 	     cpu = kt_cpu_list_next(&online, cpu + 1)) {
-		if (read_cpu_topology(cpu, "package_cpus_list", &llc) < 0 ||
-		    read_llc(cpu, &llc) < 0 ||
-		    read_cpu_topology(cpu, "core_cpus_list", &siblings) < 0)
+		if (view_cpu(hello, cpu, &threads, &cores) < 0)
 			return kt_err_set(reterr, -EIO, "cannot read the topology of CPU %u", cpu);
-		agree(&threads, kt_cpu_list_count(&siblings));
-		agree(&cores, kt_cpu_list_count(&llc) / KT_MAX(kt_cpu_list_count(&siblings), 1u));
-		/* Each LLC counts at its first CPU. */
-		hello->llcs += kt_cpu_list_next(&llc, 0) == cpu;
 	}
 	hello->cores = (uint32_t)cores;
 	hello->threads = (uint32_t)threads;
-	return 0;
+	if (cores)
+		memset(hello->llc_cores, 0, sizeof(hello->llc_cores));
+	return view_nodes(hello, reterr);
 }
 
 /*

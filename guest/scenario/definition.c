@@ -53,7 +53,8 @@ static int check_mems(const struct kt_cgroup_def *def, const struct kt_topology 
 		      struct kt_err *reterr)
 {
 	cpu_set_t nodes;
-	int r = def->mems ? kt_cpuset_parse(def->mems, topology->numa_nodes, "node", &nodes, reterr)
+	int r = def->mems ? kt_cpuset_parse(def->mems, kt_topology_nodes(topology), "node", &nodes,
+					    reterr)
 			  : 0;
 
 	return r < 0 ? kt_err_prefix(reterr, r, "cgroup \"%s\": .mems", def->name ?: "") : 0;

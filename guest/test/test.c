@@ -9,6 +9,35 @@
 #define DEFAULT_MEMORY_MIB  512u
 #define OVERHEAD_MIB        64u /* of a VMM beyond its guest's RAM */
 
+/* A list of cores is one of LLCs, too: both come from the same declaration. */
+static void fill_llcs(struct kt_topology *topology, const struct kt_topology *other)
+{
+	if (topology->llc_cores[0])
+		return;
+	if (other->llc_cores[0] && !topology->llcs && !topology->cores) {
+		memcpy(topology->llc_cores, other->llc_cores, sizeof(topology->llc_cores));
+		return;
+	}
+	topology->llcs = topology->llcs ?: other->llcs;
+	topology->cores = topology->cores ?: other->cores;
+}
+
+/* LLCs that are listed, but do not differ, are LLCs as others. */
+static void count_llcs(struct kt_topology *topology)
+{
+	unsigned int first = topology->llc_cores[0], n = 0;
+	bool differ = false;
+
+	for (; n < KT_TOPOLOGY_LLCS && topology->llc_cores[n]; n++)
+		differ |= topology->llc_cores[n] != first;
+	if (!n)
+		return;
+	topology->llcs = n;
+	topology->cores = differ ? 0 : first;
+	if (!differ)
+		memset(topology->llc_cores, 0, sizeof(topology->llc_cores));
+}
+
 /* Field by field: a test may change one field of its scheduler's topology and keep the others. */
 struct kt_topology kt_test_topology(const struct kt_test *test)
 {
@@ -16,14 +45,15 @@ struct kt_topology kt_test_topology(const struct kt_test *test)
 	struct kt_topology topology = test->topology;
 	const struct kt_topology *other = test->scheduler ? &test->scheduler->topology : &unset;
 
-	topology.llcs = topology.llcs ?: other->llcs;
-	topology.cores = topology.cores ?: other->cores;
+	fill_llcs(&topology, other);
 	topology.threads = topology.threads ?: other->threads;
 	topology.numa_nodes = topology.numa_nodes ?: other->numa_nodes;
-	if (!topology.llcs && !topology.cores && !topology.threads && !topology.numa_nodes) {
+	topology.memory_nodes = topology.memory_nodes ?: other->memory_nodes;
+	if (!memcmp(&topology, &unset, sizeof(topology))) {
 		topology.llcs = 1;
 		topology.cores = 2;
 	}
+	count_llcs(&topology);
 	topology.threads = topology.threads ?: 1;
 	topology.numa_nodes = topology.numa_nodes ?: 1;
 	return topology;

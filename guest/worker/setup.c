@@ -246,7 +246,8 @@ int kt_worker_set_up(const struct kt_work *work, const struct kt_worker_place *p
 
 	(void)prctl(PR_SET_NAME, work->comm ?: name);
 	r = set_affinity(work, place, index, reterr)
-		    ?: set_mempolicy_of(&work->mempolicy, place->topology->numa_nodes, reterr);
+		    ?: set_mempolicy_of(&work->mempolicy, kt_topology_nodes(place->topology),
+					reterr);
 	if (r < 0)
 		return r;
 	r = set_nice(work->nice);

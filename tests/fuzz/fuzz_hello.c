@@ -24,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	KT_FUZZ_ASSERT(!strcmp(hello.release, again.release) &&
 		       !strcmp(hello.build_id, again.build_id));
 	KT_FUZZ_ASSERT(hello.boot_ns == again.boot_ns && hello.cpus == again.cpus &&
-		       hello.threads == again.threads && hello.text == again.text &&
-		       hello.kprobe_table == again.kprobe_table);
+		       hello.threads == again.threads && hello.memory_nodes == again.memory_nodes &&
+		       !memcmp(hello.llc_cores, again.llc_cores, sizeof(hello.llc_cores)) &&
+		       hello.text == again.text && hello.kprobe_table == again.kprobe_table);
 	return 0;
 }

@@ -28,7 +28,8 @@ HELLO = {
     "release": "6.16.3-cloud-amd64",
     "boot_ns": 123456789,
     "cpus": 4,
-    "topology": {"numa_nodes": 1, "llcs": 2, "cores": 1, "threads": 2},
+    "topology": {"numa_nodes": 1, "memory_nodes": 1, "llcs": 2, "cores": 0, "threads": 2,
+                 "llc_cores": [3, 1]},
     "phys_base": "0x1000000",
     "page_offset_base": "0xffff888000000000",
     "text": "0xffffffff81000000",
@@ -250,8 +251,9 @@ def host_tools():
 
 
 CAPSULE = {
-    "machine": {"kernel": "7.0", "build_id": "01", "vmlinux": "", "nodes": 1, "llcs": 1, "cores": 1,
-                "threads": 1, "memory_mib": 1, "disk_mib": 0, "net": False, "accel": "tcg",
+    "machine": {"kernel": "7.0", "build_id": "01", "vmlinux": "", "nodes": 1, "memory_nodes": 0,
+                "llcs": 1, "cores": 1, "threads": 1, "llc_cores": [], "memory_mib": 1,
+                "disk_mib": 0, "net": False, "accel": "tcg",
                 "vmm": "qemu", "time": "virtual", "insn_shift": 3,
                 "host_calls": True, "conflicts": False, "single_thread": False, "qemu": "q",
                 "qemu_major": 10, "qemu_minor": 0},

@@ -68,9 +68,10 @@ all_are_confined() {
 
 # A capability of a machine each: a fork, cgroups, the machine that stands still at an error, a
 # watch, one that KVM cannot have, typed paths, a snapshot, a scheduler that is attached, one that is
-# exchanged, time.
+# exchanged, time, LLCs that differ and a node of memory alone.
 CONTRACT="trivial cgroup_freeze freeze_at_error watch_global watch_long kernel_paths
-snapshot_machine scx_fifo scx_restart machine_clocks machine_timers machine_time_is_trusted"
+snapshot_machine scx_fifo scx_restart machine_clocks machine_timers machine_time_is_trusted
+topology_uneven"
 
 sample() { echo "$SAMPLE -j 2 --accel kvm --vmm $VMM $LIMITS"; }
 
@@ -134,8 +135,18 @@ contract() {
 	cat /tmp/contract.log
 	grep -q "SKIP .*watch_long: .*65 bytes" /tmp/contract.log
 	verdict $? "a watch that KVM cannot have is a reason to skip a test ($VMM)"
+	has_uneven_llcs
+	verdict $? "LLCs that differ are there, or a reason to skip a test ($VMM)"
 	ends
 	killed_runner
+}
+
+has_uneven_llcs() {
+	if [ "$VMM" = kvm ]; then
+		! grep -q "SKIP .*topology_uneven" /tmp/contract.log
+	else
+		grep -q "SKIP .*topology_uneven: QEMU's last-level caches" /tmp/contract.log
+	fi
 }
 
 # ---- what only the native machine is asked ------------------------------------------------------

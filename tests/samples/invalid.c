@@ -15,6 +15,7 @@ KTEST(both, .run = run, .steps = ONE_STEP(.hold = KT_HOLD_FULL));
 KTEST(zero_topology, .topology = { .llcs = 1, .cores = 0, .threads = 2 }, .run = run);
 KTEST(uneven_nodes, .topology = { .numa_nodes = 2, .llcs = 3, .cores = 1 }, .run = run);
 KTEST(too_many_cpus, .topology = { .llcs = 16, .cores = 8, .threads = 2 }, .run = run);
+KTEST(listed_and_counted, .topology = { .llcs = 2, .llc_cores = { 3, 1 } }, .run = run);
 KTEST(little_memory, .memory_mib = 8, .run = run);
 KTEST(no_steps, .steps = KT_STEPS({ .end = true }));
 KTEST(empty_step, .steps = ONE_STEP(.name = "nothing"));

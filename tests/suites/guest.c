@@ -4,10 +4,13 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -21,23 +24,54 @@
 
 #define ONE_CPU .topology = { .llcs = 1, .cores = 1 }
 
+#define CPU_DIR  "/sys/devices/system/cpu"
+#define NODE_DIR "/sys/devices/system/node"
+
+/* The CPUs that share the last-level cache with @cpu; its package where caches are not told. */
+static const char *llc_of(char text[LOOK_LEN], unsigned int cpu)
+{
+	for (int index = 9; index >= 0; index--) {
+		if (*look(text, CPU_DIR "/cpu%u/cache/index%d/shared_cpu_list", cpu, index))
+			return text;
+	}
+	return look(text, CPU_DIR "/cpu%u/topology/package_cpus_list", cpu);
+}
+
+static int check_cpu(struct kt_ctx *ctx, unsigned int cpu, unsigned int node, const char *llc)
+{
+	char text[LOOK_LEN];
+	unsigned int seen;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	KT_ASSERT_OK(ctx, sched_setaffinity(0, sizeof(set), &set));
+	KT_ASSERT_OK(ctx, getcpu(NULL, &seen));
+	KT_EXPECT_EQ(ctx, seen, node);
+	KT_EXPECT_STREQ(ctx, llc_of(text, cpu), llc);
+	return 0;
+}
+
 /* The runner compares the whole topology before it starts a test. This is the rest of the proof. */
 static int topology_run(struct kt_ctx *ctx)
 {
-	KT_ASSERT_EQ(ctx, sysconf(_SC_NPROCESSORS_ONLN), kt_topology_cpus(kt_topology(ctx)));
-	for (unsigned int cpu = 0; cpu < kt_topology_cpus(kt_topology(ctx)); cpu++) {
-		cpu_set_t set;
-		unsigned int node;
+	const struct kt_topology *topology = kt_topology(ctx);
+	unsigned int cpu = 0;
+	int r = 0;
 
-		CPU_ZERO(&set);
-		CPU_SET(cpu, &set);
-		KT_ASSERT_OK(ctx, sched_setaffinity(0, sizeof(set), &set));
-		KT_ASSERT_OK(ctx, getcpu(NULL, &node));
-		KT_EXPECT_EQ(ctx, node,
-			     cpu * kt_topology(ctx)->numa_nodes /
-				     kt_topology_cpus(kt_topology(ctx)));
+	KT_ASSERT_EQ(ctx, sysconf(_SC_NPROCESSORS_ONLN), kt_topology_cpus(topology));
+	for (unsigned int llc = 0; llc < topology->llcs; llc++) {
+		unsigned int n = kt_topology_llc_cores(topology, llc) * topology->threads;
+		char cpus[32];
+
+		(void)snprintf(cpus, sizeof(cpus), "%u-%u", cpu, cpu + n - 1);
+		if (n == 1)
+			(void)snprintf(cpus, sizeof(cpus), "%u", cpu);
+		for (; r == 0 && n--; cpu++)
+			r = check_cpu(ctx, cpu, llc / (topology->llcs / topology->numa_nodes),
+				      cpus);
 	}
-	return 0;
+	return r;
 }
 
 KTEST(topology_default, .summary = "two CPUs when nothing is said", .run = topology_run);
@@ -45,6 +79,57 @@ KTEST(topology_threads, .summary = "two hardware threads in each of two cores",
       .topology = { .llcs = 1, .cores = 2, .threads = 2 }, .run = topology_run);
 KTEST(topology_numa, .summary = "two NUMA nodes with two last-level caches each",
       .topology = { .numa_nodes = 2, .llcs = 4, .cores = 1, .threads = 1 }, .run = topology_run);
+
+/* Memory can be had from the node, and is there. */
+static int use_memory(struct kt_ctx *ctx, unsigned int node)
+{
+	const size_t len = 8 << 20;
+	unsigned long mask = 1ul << node;
+	int seen = -1;
+	char *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	KT_ASSERT(ctx, map != MAP_FAILED);
+	KT_ASSERT_OK(ctx, syscall(SYS_mbind, map, len, MPOL_BIND, &mask, node + 2ul, 0));
+	memset(map, 1, len);
+	KT_ASSERT_OK(ctx, syscall(SYS_get_mempolicy, &seen, NULL, 0ul, map + len - 1,
+				  MPOL_F_NODE | MPOL_F_ADDR));
+	KT_EXPECT_EQ(ctx, seen, node);
+	return munmap(map, len);
+}
+
+static int memory_nodes_run(struct kt_ctx *ctx)
+{
+	const struct kt_topology *topology = kt_topology(ctx);
+	int r = topology_run(ctx);
+
+	for (unsigned int node = topology->numa_nodes; r == 0 && node < kt_topology_nodes(topology);
+	     node++) {
+		char text[LOOK_LEN];
+
+		KT_EXPECT_STREQ(ctx, look(text, NODE_DIR "/node%u/cpulist", node), "");
+		r = use_memory(ctx, node);
+	}
+	return r;
+}
+
+KTEST(topology_memory_node, .summary = "a NUMA node that has memory and no CPU",
+      .topology = { .llcs = 1, .cores = 2, .memory_nodes = 1 }, .run = memory_nodes_run);
+
+/* Only the native machine has this one, and tells how far the memory of each node is, in ns. */
+static int uneven_run(struct kt_ctx *ctx)
+{
+	static const char latency[] = "access0/initiators/read_latency";
+	char text[LOOK_LEN];
+
+	KT_EXPECT_STREQ(ctx, look(text, NODE_DIR "/node0/%s", latency), "100");
+	KT_EXPECT_STREQ(ctx, look(text, NODE_DIR "/node2/%s", latency), "300");
+	return memory_nodes_run(ctx);
+}
+
+KTEST(topology_uneven,
+      .summary = "LLCs and nodes with different numbers of CPUs, and a node without",
+      .topology = { .numa_nodes = 2, .llc_cores = { 2, 1 }, .threads = 1, .memory_nodes = 1 },
+      .memory_mib = 768, .run = uneven_run);
 
 static int memory_run(struct kt_ctx *ctx)
 {

@@ -505,8 +505,10 @@ CAPSULE_TEST(impossible_machines)
 		struct kt_capsule_info info = info_of(false), read;
 		KT_FREE char *text = NULL;
 
-		info.topology = (struct kt_machine_topology){ bad[i].nodes, bad[i].llcs,
-							      bad[i].cores, bad[i].threads };
+		info.topology = (struct kt_machine_topology){ .numa_nodes = bad[i].nodes,
+							      .llcs = bad[i].llcs,
+							      .cores = bad[i].cores,
+							      .threads = bad[i].threads };
 		info.memory_mib = bad[i].mib;
 		info.insn_shift = bad[i].shift;
 		text = kt_capsule_info_encode(&info);

@@ -67,6 +67,7 @@ Test(filter, predicates)
 		"topology(llcs=2)",
 		"topology(cpus=6)",
 		"topology(numa_nodes=1)",
+		"topology(memory_nodes=0)",
 		"topology(threads=1)",
 		"topology(/^cpus=[4-8]$/)",
 		"file(cgroup.c)",

@@ -6,19 +6,64 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <ktest/scheduler.h>
+
 #include "guest/cgroup/cpuset.h"
 #include "guest/payload/set.h"
+#include "guest/test/test.h"
 #include "guest/worker/telemetry.h"
 #include "guest/worker/type.h"
 #include "guest/worker/work/alu.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
 
+UNIT_SUITE(topology);
 UNIT_SUITE(cpuset);
 UNIT_SUITE(telemetry);
 UNIT_SUITE(worktype);
 UNIT_SUITE(alu);
 UNIT_SUITE(payload_set);
+
+/* ---- topologies ------------------------------------------------------------------------------ */
+
+static struct kt_topology filled(struct kt_topology of_test, struct kt_topology of_scheduler)
+{
+	const struct kt_scheduler scheduler = { .name = "s", .topology = of_scheduler };
+	const struct kt_test test = { .topology = of_test, .scheduler = &scheduler };
+
+	return kt_test_topology(&test);
+}
+
+Test(topology, llcs_are_listed_or_counted)
+{
+	const struct kt_topology none = { .llcs = 0 }, listed = { .llc_cores = { 4, 2 } };
+	struct kt_topology got = filled(listed, none);
+
+	cr_expect(eq(u32, got.llcs, 2));
+	cr_expect(eq(u32, got.cores, 0));
+	cr_expect(eq(u32, kt_topology_cpus(&got), 6));
+	got = filled(none, listed);
+	cr_expect(eq(u32, kt_topology_cpus(&got), 6));
+	/* The numbers of one declaration are not mixed with the list of the other. */
+	got = filled((struct kt_topology){ .llcs = 1, .cores = 3, .memory_nodes = 2 }, listed);
+	cr_expect(eq(u32, kt_topology_cpus(&got), 3));
+	cr_expect(eq(u32, kt_topology_nodes(&got), 3));
+	got = filled(listed, (struct kt_topology){ .llcs = 3, .cores = 3, .threads = 2 });
+	cr_expect(eq(u32, kt_topology_cpus(&got), 12));
+	cr_expect(eq(u32, got.llcs, 2));
+}
+
+/* They need no machine that can have LLCs that differ, and share a template with others. */
+Test(topology, a_list_of_equal_llcs_is_two_numbers)
+{
+	const struct kt_topology none = { .llcs = 0 };
+	struct kt_topology got = filled((struct kt_topology){ .llc_cores = { 2, 2, 2 } }, none);
+	struct kt_topology want = filled((struct kt_topology){ .llcs = 3, .cores = 2 }, none);
+
+	cr_expect(zero(int, memcmp(&got, &want, sizeof(got))));
+	got = filled((struct kt_topology){ .memory_nodes = 1 }, none);
+	cr_expect(eq(u32, got.llcs, 0)); /* which validation tells: something else was said */
+}
 
 /* ---- sets of CPUs ---------------------------------------------------------------------------- */
 
@@ -53,6 +98,9 @@ Test(cpuset, every_kind_on_several_machines)
 {
 	const struct kt_topology one = TOPOLOGY(1, 1, 1, 1), two = TOPOLOGY(1, 1, 2, 1),
 				 three = TOPOLOGY(1, 1, 3, 1), big = TOPOLOGY(2, 4, 2, 2);
+	const struct kt_topology uneven = {
+		.numa_nodes = 2, .llcs = 4, .threads = 2, .llc_cores = { 1, 3, 2, 1 }
+	};
 	const struct {
 		struct kt_cpuset spec;
 		struct kt_topology topology;
@@ -66,6 +114,11 @@ Test(cpuset, every_kind_on_several_machines)
 		{ KT_CPUSET_LLC(3), big, "12-15" },
 		{ KT_CPUSET_NUMA(0), two, "0-1" },
 		{ KT_CPUSET_NUMA(1), big, "8-15" },
+		{ { .kind = KT_CPUS_UNSET }, uneven, "0-13" },
+		{ KT_CPUSET_LLC(0), uneven, "0-1" },
+		{ KT_CPUSET_LLC(2), uneven, "8-11" },
+		{ KT_CPUSET_NUMA(0), uneven, "0-7" },
+		{ KT_CPUSET_NUMA(1), uneven, "8-13" },
 		{ KT_CPUSET_RANGE(0, 1), one, "0" },
 		{ KT_CPUSET_RANGE(0, 1), two, "0-1" },
 		{ KT_CPUSET_RANGE(0, 1), three, "0-1" },
@@ -93,6 +146,9 @@ Test(cpuset, every_kind_on_several_machines)
 Test(cpuset, what_cannot_be_is_named)
 {
 	const struct kt_topology one = TOPOLOGY(1, 1, 1, 1), big = TOPOLOGY(2, 4, 2, 2);
+	const struct kt_topology memory = {
+		.numa_nodes = 1, .llcs = 1, .cores = 2, .threads = 1, .memory_nodes = 1
+	};
 	const struct {
 		struct kt_cpuset spec;
 		struct kt_topology topology;
@@ -100,6 +156,8 @@ Test(cpuset, what_cannot_be_is_named)
 	} cases[] = {
 		{ KT_CPUSET_LLC(4), big, "LLC 4, counted from 0, of 4" },
 		{ KT_CPUSET_NUMA(2), big, "NUMA node 2, counted from 0, of 2" },
+		{ KT_CPUSET_NUMA(1), memory, "NUMA node 1 has memory and no CPUs" },
+		{ KT_CPUSET_NUMA(2), memory, "NUMA node 2, counted from 0, of 1" },
 		{ KT_CPUSET_RANGE(NAN, 1), big, "nan..1" },
 		{ KT_CPUSET_RANGE(0, NAN), big, "0..nan" },
 		{ KT_CPUSET_RANGE(-0.1, 1), big, "-0.1..1" },

@@ -26,8 +26,18 @@ UNIT_SUITE(kvm_acpi);
 /* The tables lie in the first MiB; more RAM is only said to be there. */
 static uint8_t first_mib[MIB];
 
-static const struct kt_machine_topology small = { 1, 1, 2, 1 }, numa = { 2, 4, 3, 2 },
-					wide = { 1, 40, 3, 2 };
+#define TOPOLOGY(n, l, c, t)                                                                       \
+	{                                                                                          \
+		.numa_nodes = (n), .llcs = (l), .cores = (c), .threads = (t)                       \
+	}
+
+static const struct kt_machine_topology small = TOPOLOGY(1, 1, 2, 1), numa = TOPOLOGY(2, 4, 3, 2),
+					wide = TOPOLOGY(1, 40, 3, 2);
+
+/* Nodes of 3 and 2 processors, and one of memory alone. */
+static const struct kt_machine_topology uneven = {
+	.numa_nodes = 2, .llcs = 2, .threads = 1, .memory_nodes = 1, .llc_cores = { 3, 2 }
+};
 
 static uint64_t number(const uint8_t *at, unsigned int len)
 {
@@ -43,7 +53,8 @@ static struct kt_kvm_ram build(const struct kt_machine_topology *topology, unsig
 	struct kt_err err = KT_ERR_NULL;
 	uint64_t rsdp;
 
-	cr_assert(zero(int, kt_kvm_ram_init(&ram, first_mib, ram_mib, topology->numa_nodes)));
+	cr_assert(
+		zero(int, kt_kvm_ram_init(&ram, first_mib, ram_mib, kt_machine_n_nodes(topology))));
 	cr_assert(zero(int, kt_kvm_acpi_build(&ram, topology, &rsdp, &err)), "%s", err.text);
 	cr_assert(eq(u64, rsdp, KT_KVM_ACPI_GPA));
 	return ram;
@@ -128,7 +139,7 @@ static unsigned int read_madt(const uint8_t *madt, uint32_t *ret_ids, unsigned i
 
 Test(kvm_acpi, processors_are_listed_with_their_apic_ids)
 {
-	static const struct kt_machine_topology *const cases[] = { &small, &numa, &wide };
+	static const struct kt_machine_topology *const cases[] = { &small, &numa, &wide, &uneven };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
 		unsigned int n = kt_machine_n_vcpus(cases[i]), ioapics;
@@ -179,6 +190,52 @@ Test(kvm_acpi, nodes_have_their_processors_and_their_memory)
 	cr_assert(zero(int, memcmp(slit + 44, "\x0a\x14\x14\x0a", 4)));
 }
 
+/* The node of each processor, and the nodes of the memory in order of their addresses. */
+Test(kvm_acpi, a_node_of_memory_alone_has_no_processors)
+{
+	static const uint8_t nodes[] = { 0, 0, 0, 1, 1 };
+	const uint8_t *srat, *slit;
+	unsigned int vcpu = 0, node = 0;
+
+	(void)build(&uneven, 768);
+	srat = find_table("SRAT");
+	for (size_t at = 48; at < number(srat + 4, 4); at += srat[at + 1]) {
+		if (srat[at] == 0) {
+			cr_assert(eq(u8, srat[at + 2], nodes[vcpu]));
+			cr_assert(eq(u8, srat[at + 3], kt_kvm_apic_id(&uneven, vcpu++)));
+		} else {
+			cr_assert(eq(u64, number(srat + at + 2, 4), node));
+			cr_assert(eq(u64, number(srat + at + 8, 8), node++ * 256 * MIB));
+			cr_assert(eq(u64, number(srat + at + 16, 8), 256 * MIB));
+		}
+	}
+	cr_assert(eq(uint, vcpu, 5));
+	cr_assert(eq(uint, node, 3));
+	slit = find_table("SLIT");
+	cr_assert(eq(u64, number(slit + 36, 8), 3));
+	cr_assert(zero(int, memcmp(slit + 44, "\x0a\x14\x14\x14\x0a\x14\x14\x14\x0a", 9)));
+}
+
+/* Its row is missing: nobody is there to make an access. */
+Test(kvm_acpi, memory_alone_is_the_slowest)
+{
+	static const uint16_t latency[] = { 100, 200, 300, 200, 100, 300 };
+	const uint8_t *hmat, *matrix;
+
+	(void)build(&uneven, 768);
+	hmat = find_table("HMAT");
+	cr_assert(eq(u64, number(hmat + 40 + 8, 4), 1)); /* node 0: its processors are known */
+	cr_assert(eq(u64, number(hmat + 40 + 2 * 40 + 8, 4), 0));
+	cr_assert(eq(u64, number(hmat + 40 + 2 * 40 + 16, 4), 2));
+	matrix = hmat + 40 + 3 * 40;
+	cr_assert(eq(u64, number(matrix + 4, 4), 32 + 4 * (2 + 3) + 2 * 2 * 3));
+	cr_assert(eq(u64, number(matrix + 12, 4), 2));
+	cr_assert(eq(u64, number(matrix + 16, 4), 3));
+	cr_assert(zero(int, memcmp(matrix + 32 + 4 * 5, latency, sizeof(latency))));
+	matrix += number(matrix + 4, 4);
+	cr_assert(eq(u64, number(matrix + 4, 4) + (size_t)(matrix - hmat), number(hmat + 4, 4)));
+}
+
 /* Each structure says how long it is; together they fill the table. */
 Test(kvm_acpi, the_distances_of_nodes_are_in_numbers_too)
 {
@@ -202,7 +259,7 @@ Test(kvm_acpi, the_distances_of_nodes_are_in_numbers_too)
 
 Test(kvm_acpi, a_machine_that_does_not_fit_is_refused)
 {
-	static const struct kt_machine_topology huge = { 1, 64, 64, 4 };
+	static const struct kt_machine_topology huge = TOPOLOGY(1, 64, 64, 4);
 	struct kt_kvm_ram ram = { .n = 1, .slots = { { 0, MIB, first_mib, 0 } } };
 	struct kt_err err = KT_ERR_NULL;
 	uint64_t rsdp;

@@ -16,7 +16,17 @@ struct table {
 	struct kvm_cpuid_entry2 room[TABLE_MAX];
 };
 
-static const struct kt_machine_topology topology = { 1, 2, 3, 2 }; /* ids: llc, 2 bits, 1 bit */
+#define TOPOLOGY(n, l, c, t)                                                                       \
+	{                                                                                          \
+		.numa_nodes = (n), .llcs = (l), .cores = (c), .threads = (t)                       \
+	}
+
+static const struct kt_machine_topology topology = TOPOLOGY(1, 2, 3, 2); /* llc, 2 bits, 1 bit */
+
+/* LLCs of 2, 10 and 4 threads: ids with three bits for the core, one for the thread. */
+static const struct kt_machine_topology uneven = {
+	.numa_nodes = 1, .llcs = 3, .threads = 2, .llc_cores = { 1, 5, 2 }
+};
 
 /* A host of 16 threads, whose caches are shared by 2 and by 16. */
 static const struct kvm_cpuid_entry2 intel[] = {
@@ -81,7 +91,8 @@ Test(kvm_cpuid, apic_ids_have_bits_of_their_own_for_each_level)
 	cr_assert(eq(u32, kt_kvm_apic_id(&topology, 5), 5));
 	cr_assert(eq(u32, kt_kvm_apic_id(&topology, 6), 8)); /* 6 and 7 are a gap */
 	cr_assert(eq(u32, kt_kvm_apic_id_max(&topology), 13));
-	cr_assert(eq(u32, kt_kvm_apic_id_max(&(struct kt_machine_topology){ 1, 5, 1, 1 }), 4));
+	cr_assert(
+		eq(u32, kt_kvm_apic_id_max(&(struct kt_machine_topology)TOPOLOGY(1, 5, 1, 1)), 4));
 }
 
 /* Linux takes the LLC of a CPU to be its APIC id without as many bits as sharers need. */
@@ -157,6 +168,42 @@ Test(kvm_cpuid, amd_guests_see_the_machine_and_not_the_host)
 	}
 }
 
+/* What Linux makes of LLCs that differ, by the leaf that the vendor has for caches. */
+static void check_uneven(const struct kvm_cpuid_entry2 *entries, size_t n, uint32_t caches)
+{
+	static const unsigned int sizes[] = { 2, 10, 4 };
+	unsigned int vcpu = 0;
+
+	for (unsigned int llc = 0; llc < 3; llc++) {
+		for (unsigned int i = 0; i < sizes[llc]; i++, vcpu++) {
+			struct table made = make(entries, n, &uneven, vcpu);
+			uint32_t apic = llc << 4 | i;
+
+			cr_assert(eq(u32, kt_kvm_apic_id(&uneven, vcpu), apic));
+			cr_assert(eq(u32, leaf(&made, 0xb, 0)->eax, 1));
+			cr_assert(eq(u32, leaf(&made, 0xb, 1)->eax, 4)); /* of all the same */
+			cr_assert(eq(u32, leaf(&made, 0xb, 1)->ebx, sizes[llc]));
+			cr_assert(eq(u32, leaf(&made, 0xb, 0)->edx, apic));
+			cr_assert(eq(u32, llc_of(leaf(&made, caches, 0), apic), apic >> 1));
+			cr_assert(eq(u32, llc_of(leaf(&made, caches, 1), apic), llc));
+		}
+	}
+	cr_assert(eq(uint, vcpu, kt_machine_n_vcpus(&uneven)));
+	cr_assert(eq(u32, kt_kvm_apic_id_max(&uneven), 2u << 4 | 3));
+}
+
+Test(kvm_cpuid, llcs_that_differ_have_bits_of_the_largest)
+{
+	struct table made;
+
+	check_uneven(intel, KT_ARRAY_LEN(intel), 4);
+	check_uneven(amd, KT_ARRAY_LEN(amd), 0x8000001d);
+	made = make(amd, KT_ARRAY_LEN(amd), &uneven, 12); /* the first thread of the last LLC */
+	cr_assert(eq(u32, leaf(&made, 0x8000001e, 0)->eax, 32));
+	cr_assert(eq(u32, leaf(&made, 0x8000001e, 0)->ecx, 2));
+	cr_assert(eq(u32, leaf(&made, 0x80000008, 0)->ecx, 0x4003)); /* 4 bits, 4 threads */
+}
+
 /* Without leaf 0xb, topology or caches, as the emulated AMD CPU of QEMU is. */
 Test(kvm_cpuid, a_host_that_tells_little_is_filled_up)
 {
@@ -180,7 +227,8 @@ Test(kvm_cpuid, a_host_that_tells_little_is_filled_up)
 /* Linux has LLCs of eight threads in the first EPYCs, whatever CPUID says. */
 Test(kvm_cpuid, the_first_epyc_is_another_when_its_llcs_are_not_of_eight)
 {
-	static const struct kt_machine_topology eight = { 1, 2, 4, 2 }, four = { 1, 2, 2, 2 };
+	static const struct kt_machine_topology eight = TOPOLOGY(1, 2, 4, 2),
+						four = TOPOLOGY(1, 2, 2, 2);
 	struct kvm_cpuid_entry2 first[KT_ARRAY_LEN(amd)];
 	struct table made;
 
@@ -194,7 +242,7 @@ Test(kvm_cpuid, the_first_epyc_is_another_when_its_llcs_are_not_of_eight)
 
 Test(kvm_cpuid, a_single_thread_has_no_siblings)
 {
-	static const struct kt_machine_topology one = { 1, 1, 1, 1 };
+	static const struct kt_machine_topology one = TOPOLOGY(1, 1, 1, 1);
 	struct table made = make(intel, KT_ARRAY_LEN(intel), &one, 0);
 
 	cr_assert(eq(u32, leaf(&made, 1, 0)->edx & 1u << 28, 0));

@@ -40,7 +40,10 @@ static unsigned int n_arguments(const struct kt_machine_config *config, int disk
 Test(machine, qemu_is_told_of_the_disk_and_the_cards)
 {
 	struct kt_machine_config config = {
-		.qemu = "qemu", .topology = { 1, 1, 1, 1 }, .memory_mib = 64, .disk_mib = 1
+		.qemu = "qemu",
+		.topology = { .numa_nodes = 1, .llcs = 1, .cores = 1, .threads = 1 },
+		.memory_mib = 64,
+		.disk_mib = 1,
 	};
 
 	cr_assert(zero(uint, n_arguments(&config, -1, "virtio-blk")));
@@ -55,6 +58,56 @@ Test(machine, qemu_is_told_of_the_disk_and_the_cards)
 	cr_assert(not(kt_machine_has_disk(&config)));
 	cr_assert(
 		eq(uint, n_arguments(&config, -1, "guest_announce=off,ioeventfd=off,tx=timer"), 2));
+}
+
+Test(machine, qemu_has_nodes_of_memory_alone_but_no_llcs_that_differ)
+{
+	struct kt_machine_config config = {
+		.qemu = "qemu",
+		.vmm = KT_VMM_QEMU,
+		.topology = { .numa_nodes = 2,
+			      .llcs = 2,
+			      .cores = 3,
+			      .threads = 1,
+			      .memory_nodes = 1 },
+		.memory_mib = 64,
+	};
+
+	cr_assert(eq(uint, n_arguments(&config, -1, "node,nodeid=1,memdev=ram1,cpus=3-5"), 1));
+	cr_assert(eq(uint, n_arguments(&config, -1, "node,nodeid=2,memdev=ram2"), 1));
+	cr_assert(zero(uint, n_arguments(&config, -1, "memdev=ram2,cpus")));
+	cr_assert(eq(uint, n_arguments(&config, -1, "size=22M,offset=42M"), 1)); /* the rest, too */
+	cr_assert(eq(ptr, (void *)kt_machine_lack(&config), NULL));
+	config.topology.cores = 0;
+	config.topology.llc_cores[0] = 2;
+	config.topology.llc_cores[1] = 1;
+	cr_assert(ne(ptr, strstr(kt_machine_lack(&config), "--vmm kvm"), NULL));
+	config.vmm = KT_VMM_KVM;
+	cr_assert(eq(ptr, (void *)kt_machine_lack(&config), NULL));
+}
+
+Test(machine, every_vcpu_has_its_place)
+{
+	const struct kt_machine_topology topology = {
+		.numa_nodes = 2, .llcs = 4, .threads = 2, .llc_cores = { 1, 3, 2, 1 }
+	};
+	const struct {
+		unsigned int vcpu;
+		struct kt_machine_place place;
+	} cases[] = {
+		{ 0, { 0, 0, 0, 0 } }, { 1, { 0, 0, 0, 1 } }, { 2, { 0, 1, 0, 0 } },
+		{ 7, { 0, 1, 2, 1 } }, { 8, { 1, 2, 0, 0 } }, { 12, { 1, 3, 0, 0 } },
+	};
+	KT_FREE char *text = kt_machine_topology_text(&topology);
+
+	cr_assert(eq(uint, kt_machine_n_vcpus(&topology), 14));
+	cr_assert(eq(str, text, "2 NUMA nodes, 4 LLCs, 1+3+2+1 cores, 2 threads each"));
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		struct kt_machine_place got = kt_machine_place(&topology, cases[i].vcpu);
+
+		cr_assert(zero(int, memcmp(&got, &cases[i].place, sizeof(got))), "vCPU %u",
+			  cases[i].vcpu);
+	}
 }
 
 /* ---- running ----------------------------------------------------------------------------------

@@ -112,6 +112,13 @@ Test(session, each_hello_is_compared_with_what_the_test_wants)
 	hello.llcs = 2;
 	expect_refusal(hello, "wrong topology");
 	hello = good;
+	hello.memory_nodes = 1;
+	expect_refusal(hello, "1 more of memory alone");
+	hello = good;
+	hello.cores = 0;
+	hello.llc_cores[0] = 2;
+	expect_refusal(hello, "the guest sees 1 NUMA nodes, 1 LLCs, 2 cores");
+	hello = good;
 	(void)strcpy(hello.release, "6.16");
 	expect_refusal(hello, "wrong kernel: the guest runs 6.16, not 7.3");
 }

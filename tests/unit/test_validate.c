@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a test declares: its faults, and how long what it names lives. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,43 @@ Test(validate, a_fault_names_file_line_and_test)
 
 	cr_assert(eq(u32, faults(&test, &text), 1));
 	cr_assert(zero(int, strncmp(text, "f.c:12: bad: ", 13)), "%s", text);
+}
+
+Test(validate, a_topology_lists_its_llcs_or_counts_them)
+{
+	static const struct {
+		struct kt_topology topology;
+		const char *want; /* NULL: nothing is wrong */
+	} cases[] = {
+		{ { .llc_cores = { 3, 1 } }, NULL },
+		{ { .llcs = 2, .llc_cores = { 3, 1 } },
+		  "for 2 LLCs, which takes the place of .llcs (2)" },
+		{ { .cores = 3, .llc_cores = { 3, 1 } }, "and .cores (3)" },
+		{ { .llc_cores = { 3, 0, 1 } }, "has 1 for LLC 2 and none for LLC 1" },
+		{ { .llc_cores = { 0, 2 } }, "has 2 for LLC 1 and none for LLC 0" },
+		{ { .llc_cores = { 200, 56 } }, "more than 255 CPUs" },
+		{ { .numa_nodes = 2, .llc_cores = { 1, 2, 3 } }, "3 LLCs out to 2 NUMA nodes" },
+		{ { .llcs = 1, .cores = 1, .memory_nodes = 63 }, "has 64 NUMA nodes" },
+		{ { .llcs = 1, .cores = 1, .memory_nodes = UINT_MAX },
+		  "has 4294967296 NUMA nodes" },
+		{ { .llcs = 1, .cores = 1, .memory_nodes = 16 }, "is 64 for 17 NUMA nodes" },
+		{ { .llcs = 1, .cores = 1, .memory_nodes = 15 }, NULL },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		const struct kt_test test = { .name = "t",
+					      .file = "f.c",
+					      .line = 1,
+					      .topology = cases[i].topology,
+					      .memory_mib = 64,
+					      .run = run };
+		KT_FREE char *text = NULL;
+
+		cr_assert(eq(u32, faults(&test, &text), !!cases[i].want), "case %zu: %s", i, text);
+		if (cases[i].want)
+			cr_assert(ne(ptr, strstr(text, cases[i].want), NULL), "case %zu: %s", i,
+				  text);
+	}
 }
 
 Test(validate, a_disk_has_a_size_that_a_host_can_have)

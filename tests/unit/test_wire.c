@@ -186,8 +186,9 @@ static struct kt_hello example_hello(void)
 		.boot_ns = 2100000000,
 		.cpus = 8,
 		.numa_nodes = 2,
+		.memory_nodes = 1,
 		.llcs = 2,
-		.cores = 2,
+		.llc_cores = { 3, 1 },
 		.threads = 2,
 		.phys_base = 0,
 		.page_offset_base = 0xff11000000000000,
@@ -206,6 +207,8 @@ Test(hello, round_trip)
 	cr_assert(eq(u64, back.page_offset_base, 0xff11000000000000));
 	cr_assert(eq(u64, back.die, 0xffffffff812d8a00));
 	cr_assert(eq(u64, back.kprobe_table, 0xffffffff83d92120));
+	cr_assert(eq(u32, back.memory_nodes, 1));
+	cr_assert(zero(int, memcmp(back.llc_cores, hello.llc_cores, sizeof(back.llc_cores))));
 	cr_assert(eq(str, back.release, hello.release));
 	again = kt_hello_encode(&back);
 	cr_assert(eq(str, again, text));

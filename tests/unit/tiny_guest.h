@@ -120,7 +120,7 @@ static inline struct kt_machine_config tiny_guest_config(const void *code, size_
 		.kernel = kernel,
 		.initramfs_fd = memfd_create("tiny-initramfs", MFD_CLOEXEC),
 		.cmdline = "",
-		.topology = { 1, 1, 1, 1 },
+		.topology = { .numa_nodes = 1, .llcs = 1, .cores = 1, .threads = 1 },
 		.memory_mib = TINY_GUEST_MIB,
 		.accel = KT_ACCEL_TCG,
 		.qemu = qemu.path,

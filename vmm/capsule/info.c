@@ -20,16 +20,18 @@ static json_t *machine_json(const struct kt_capsule_info *info)
 {
 	const struct kt_machine_topology *topology = &info->topology;
 
-	return json_pack("{ss ss ss si si si si si si sb ss ss ss si sb sb sb ss si sI}", "kernel",
-			 info->kernel_release, "build_id", info->kernel_build_id, "vmlinux",
-			 info->vmlinux, "nodes", (int)topology->numa_nodes, "llcs",
-			 (int)topology->llcs, "cores", (int)topology->cores, "threads",
-			 (int)topology->threads, "memory_mib", (int)info->memory_mib, "disk_mib",
-			 (int)info->disk_mib, "net", info->net, "accel", kt_accel_name(info->accel),
-			 "vmm", kt_vmm_name(info->vmm), "time", kt_time_name(info->time),
-			 "insn_shift", (int)info->insn_shift, "host_calls", info->host_calls,
-			 "conflicts", info->conflicts, "single_thread", info->tcg_single_thread,
-			 "qemu", info->qemu, "qemu_major", (int)info->vmm_major, "qemu_minor",
+	return json_pack("{ss ss ss si si si si si so si si sb ss ss ss si sb sb sb ss si sI}",
+			 "kernel", info->kernel_release, "build_id", info->kernel_build_id,
+			 "vmlinux", info->vmlinux, "nodes", (int)topology->numa_nodes,
+			 "memory_nodes", (int)topology->memory_nodes, "llcs", (int)topology->llcs,
+			 "cores", (int)topology->cores, "threads", (int)topology->threads,
+			 "llc_cores", kt_json_counts(topology->llc_cores, KT_HELLO_LLCS),
+			 "memory_mib", (int)info->memory_mib, "disk_mib", (int)info->disk_mib,
+			 "net", info->net, "accel", kt_accel_name(info->accel), "vmm",
+			 kt_vmm_name(info->vmm), "time", kt_time_name(info->time), "insn_shift",
+			 (int)info->insn_shift, "host_calls", info->host_calls, "conflicts",
+			 info->conflicts, "single_thread", info->tcg_single_thread, "qemu",
+			 info->qemu, "qemu_major", (int)info->vmm_major, "qemu_minor",
 			 (json_int_t)info->vmm_minor);
 }
 
@@ -136,17 +138,33 @@ static bool is_second(struct reader *reader, const char *member, const char *fir
 	return !strcmp(value, second);
 }
 
+/* Each LLC has its cores, by one number for all or by a list that has as many as there are LLCs. */
+static bool has_cores(const struct kt_machine_topology *topology)
+{
+	unsigned int n = 0;
+
+	while (n < KT_HELLO_LLCS && topology->llc_cores[n])
+		n++;
+	return topology->cores ? !n : n == topology->llcs;
+}
+
 static struct kt_machine_topology topology_of(struct reader *reader)
 {
 	struct kt_machine_topology topology = {
 		.numa_nodes = number(reader, "nodes", 1, CPUS_MAX),
 		.llcs = number(reader, "llcs", 1, CPUS_MAX),
-		.cores = number(reader, "cores", 1, CPUS_MAX),
+		.cores = number(reader, "cores", 0, CPUS_MAX),
 		.threads = number(reader, "threads", 1, CPUS_MAX),
+		.memory_nodes = number(reader, "memory_nodes", 0, CPUS_MAX),
 	};
 
+	if (kt_json_get_counts(reader->object, "llc_cores", KT_CAPSULE_VCPUS_MAX,
+			       topology.llc_cores, KT_HELLO_LLCS) < 0 ||
+	    (reader->r == 0 && !has_cores(&topology)))
+		refuse(reader, "llc_cores");
 	if (reader->r == 0 &&
 	    ((uint64_t)topology.llcs * topology.cores * topology.threads > KT_CAPSULE_VCPUS_MAX ||
+	     kt_machine_n_vcpus(&topology) > KT_CAPSULE_VCPUS_MAX ||
 	     topology.llcs % topology.numa_nodes))
 		refuse(reader, "llcs");
 	return topology;
@@ -160,7 +178,8 @@ static int read_machine(const json_t *json, struct kt_capsule_info *info, struct
 	info->kernel_build_id = text(&at, "build_id");
 	info->vmlinux = text(&at, "vmlinux");
 	info->topology = topology_of(&at);
-	info->memory_mib = number(&at, "memory_mib", info->topology.numa_nodes, KT_CAPSULE_MIB_MAX);
+	info->memory_mib =
+		number(&at, "memory_mib", kt_machine_n_nodes(&info->topology), KT_CAPSULE_MIB_MAX);
 	info->disk_mib = number(&at, "disk_mib", 0, KT_CAPSULE_MIB_MAX);
 	info->net = flag(&at, "net");
 	info->accel = is_second(&at, "accel", "tcg", "kvm") ? KT_ACCEL_KVM : KT_ACCEL_TCG;

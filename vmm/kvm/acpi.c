@@ -5,7 +5,9 @@
  * power management timer, no system control interrupt, and sleep and reset are writes to a port.
  *
  * NUMA: SRAT says which processors and which memory are near each other, SLIT how far the others
- * are, and HMAT the same in numbers. All are left out with a single node.
+ * are, and HMAT the same in numbers. All are left out with a single node. A node of memory alone
+ * has no processor in SRAT, and accesses to it are the slowest in HMAT, from which Linux takes that
+ * it is another tier of memory.
  */
 #include "vmm/kvm/acpi.h"
 
@@ -212,7 +214,7 @@ static void put_srat(struct writer *writer, const struct kt_kvm_ram *ram,
 	put(writer, 0, 8);
 	for (unsigned int vcpu = 0; vcpu < n; vcpu++)
 		put_srat_processor(writer, kt_kvm_apic_id(topology, vcpu),
-				   vcpu / (n / topology->numa_nodes));
+				   kt_machine_place(topology, vcpu).node);
 	for (size_t i = 0; i < ram->n; i++) {
 		put(writer, 0x2801, 2);
 		put(writer, ram->slots[i].node, 4);
@@ -237,43 +239,69 @@ static void put_slit(struct writer *writer, unsigned int nodes)
 	end_listed(writer, at);
 }
 
-/* A matrix of accesses from one node to another; @type is a number of the specification. */
-static void put_hmat_matrix(struct writer *writer, unsigned int nodes, unsigned int type,
-			    uint64_t unit, unsigned int near, unsigned int far)
+/*
+ * What a matrix says of the accesses of a processor: to its own node's memory, to that of another
+ * node with processors, and to that of a node without.
+ */
+struct matrix {
+	unsigned int type; /* a number of the specification */
+	uint64_t unit;
+	unsigned int near, far, alone;
+};
+
+static const struct matrix latency = { 0, 1000, 100, 200, 300 }; /* in ns */
+static const struct matrix bandwidth = { 3, 100, 200, 100, 50 }; /* in 100 MB/s */
+
+static unsigned int distance(const struct matrix *matrix, unsigned int from, unsigned int to,
+			     unsigned int n_from)
 {
-	put(writer, 1, 4);
-	put(writer, 32 + 8 * nodes + 2 * nodes * nodes, 4);
-	put(writer, 0, 1); /* memory */
-	put(writer, type, 1);
-	put(writer, 0, 2);
-	put(writer, nodes, 4);
-	put(writer, nodes, 4);
-	put(writer, 0, 4);
-	put(writer, unit, 8);
-	for (unsigned int i = 0; i < 2 * nodes; i++) /* from each node, to each node */
-		put(writer, i % nodes, 4);
-	for (unsigned int from = 0; from < nodes; from++)
-		for (unsigned int to = 0; to < nodes; to++)
-			put(writer, from == to ? near : far, 2);
+	if (to >= n_from)
+		return matrix->alone;
+	return from == to ? matrix->near : matrix->far;
 }
 
-static void put_hmat(struct writer *writer, unsigned int nodes)
+static void put_hmat_matrix(struct writer *writer, const struct kt_machine_topology *topology,
+			    const struct matrix *matrix)
+{
+	unsigned int n_from = topology->numa_nodes, n_to = kt_machine_n_nodes(topology);
+
+	put(writer, 1, 4);
+	put(writer, 32 + 4 * (n_from + n_to) + 2 * n_from * n_to, 4);
+	put(writer, 0, 1); /* memory */
+	put(writer, matrix->type, 1);
+	put(writer, 0, 2);
+	put(writer, n_from, 4);
+	put(writer, n_to, 4);
+	put(writer, 0, 4);
+	put(writer, matrix->unit, 8);
+	for (unsigned int from = 0; from < n_from; from++)
+		put(writer, from, 4);
+	for (unsigned int to = 0; to < n_to; to++)
+		put(writer, to, 4);
+	for (unsigned int from = 0; from < n_from; from++)
+		for (unsigned int to = 0; to < n_to; to++)
+			put(writer, distance(matrix, from, to, n_from), 2);
+}
+
+static void put_hmat(struct writer *writer, const struct kt_machine_topology *topology)
 {
 	size_t at = begin(writer, "HMAT", 2);
 
 	put(writer, 0, 4);
-	for (unsigned int node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < kt_machine_n_nodes(topology); node++) {
+		bool has_processors = node < topology->numa_nodes;
+
 		put(writer, 0, 4);
 		put(writer, 40, 4);
-		put(writer, 1, 4); /* the processors of the memory are known: those of the node */
-		put(writer, node, 4);
+		put(writer, has_processors, 4); /* whether the next number counts */
+		put(writer, has_processors ? node : 0, 4);
 		put(writer, node, 4);
 		put(writer, 0, 8);
 		put(writer, 0, 8);
 		put(writer, 0, 4);
 	}
-	put_hmat_matrix(writer, nodes, 0, 1000, 100, 200); /* latency, in ns */
-	put_hmat_matrix(writer, nodes, 3, 100, 200, 100);  /* bandwidth, in 100 MB/s */
+	put_hmat_matrix(writer, topology, &latency);
+	put_hmat_matrix(writer, topology, &bandwidth);
 	end_listed(writer, at);
 }
 
@@ -316,6 +344,7 @@ int kt_kvm_acpi_build(const struct kt_kvm_ram *ram, const struct kt_machine_topo
 		      uint64_t *ret_rsdp, struct kt_err *reterr)
 {
 	struct writer writer = { .len = KT_KVM_ACPI_LEN, .n = RSDP_LEN };
+	unsigned int n_nodes = kt_machine_n_nodes(topology);
 
 	writer.bytes = kt_kvm_ram_at(ram, KT_KVM_ACPI_GPA, KT_KVM_ACPI_LEN);
 	if (!writer.bytes)
@@ -325,18 +354,17 @@ int kt_kvm_acpi_build(const struct kt_kvm_ram *ram, const struct kt_machine_topo
 	put_fadt(&writer, put_dsdt(&writer, ram));
 	put_madt(&writer, topology);
 	put_mcfg(&writer);
-	if (topology->numa_nodes > 1) {
+	if (n_nodes > 1) {
 		put_srat(&writer, ram, topology);
-		put_slit(&writer, topology->numa_nodes);
-		put_hmat(&writer, topology->numa_nodes);
+		put_slit(&writer, n_nodes);
+		put_hmat(&writer, topology);
 	}
 	set_rsdp(&writer, put_xsdt(&writer));
 	if (writer.n > writer.len)
 		return kt_err_set(reterr, -E2BIG,
 				  "the tables of ACPI for %u vCPUs in %u nodes need %zu bytes, and "
 				  "have %zu",
-				  kt_machine_n_vcpus(topology), topology->numa_nodes, writer.n,
-				  writer.len);
+				  kt_machine_n_vcpus(topology), n_nodes, writer.n, writer.len);
 	*ret_rsdp = KT_KVM_ACPI_GPA;
 	return 0;
 }

@@ -8,6 +8,10 @@
  * (arch/x86/kernel/cpu/{topology_ext,cacheinfo}.c). On AMD it reads 0x80000026, then 0xb, then
  * 0x80000008 and 0x8000001e, and 0x8000001d for caches (topology_amd.c). 0x80000026 is left out.
  * KVM emulates CPUID as a whole, so that leaves may be given that the host lacks.
+ *
+ * LLCs that differ have APIC ids with the same bits, those of the largest: Linux takes the bits of
+ * all CPUs from the first one, and complains of others. How many CPUs share a cache follows from
+ * the bits, and who does from the ids that exist; the numbers of an LLC are its own.
  */
 #include "vmm/kvm/cpuid.h"
 
@@ -62,19 +66,27 @@ static unsigned int bits_for(unsigned int n)
 	return n > 1 ? 32 - (unsigned int)__builtin_clz(n - 1) : 0;
 }
 
+static unsigned int cores_most(const struct kt_machine_topology *topology)
+{
+	unsigned int most = 0;
+
+	for (unsigned int llc = 0; llc < topology->llcs; llc++)
+		most = KT_MAX(most, kt_machine_llc_cores(topology, llc));
+	return most;
+}
+
 static struct ids ids_of(const struct kt_machine_topology *topology, unsigned int vcpu)
 {
+	struct kt_machine_place place = kt_machine_place(topology, vcpu);
 	struct ids ids = {
 		.smt_bits = bits_for(topology->threads),
-		.cores = topology->cores,
+		.cores = kt_machine_llc_cores(topology, place.llc),
 		.threads = topology->threads,
-		.llc = vcpu / (topology->threads * topology->cores),
+		.llc = place.llc,
 	};
-	unsigned int thread = vcpu % topology->threads;
-	unsigned int core = vcpu / topology->threads % topology->cores;
 
-	ids.llc_bits = ids.smt_bits + bits_for(topology->cores);
-	ids.apic = ids.llc << ids.llc_bits | core << ids.smt_bits | thread;
+	ids.llc_bits = ids.smt_bits + bits_for(cores_most(topology));
+	ids.apic = ids.llc << ids.llc_bits | place.core << ids.smt_bits | place.thread;
 	return ids;
 }
 

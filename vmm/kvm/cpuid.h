@@ -13,7 +13,8 @@
 
 /*
  * The APIC id of a vCPU. Kernels take apart APIC ids by shifts, so threads, cores and LLCs have
- * bits of their own, and ids have gaps where a number is not a power of two.
+ * bits of their own, and ids have gaps where a number is not a power of two, and where an LLC has
+ * fewer cores than another.
  */
 uint32_t kt_kvm_apic_id(const struct kt_machine_topology *topology, unsigned int vcpu);
 

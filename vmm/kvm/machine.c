@@ -227,14 +227,15 @@ static int open_ram(struct kvm *kvm, int fd, bool shared, unsigned int mib, stru
 static int map_ram(struct kvm *kvm, const struct kt_machine_config *config, struct kt_err *reterr)
 {
 	int flags = kvm->ram_is_shared ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
+	unsigned int n_nodes = kt_machine_n_nodes(&config->topology);
 	void *map = mmap(NULL, kvm->ram_len, PROT_READ | PROT_WRITE, flags, kvm->ram_fd, 0);
 
 	if (map == MAP_FAILED)
 		return kt_err_set(reterr, -errno, "cannot map the guest's RAM: %m");
 	kvm->map = map;
-	if (kt_kvm_ram_init(&kvm->ram, map, config->memory_mib, config->topology.numa_nodes) < 0)
+	if (kt_kvm_ram_init(&kvm->ram, map, config->memory_mib, n_nodes) < 0)
 		return kt_err_set(reterr, -E2BIG, "%u MiB of RAM in %u nodes", config->memory_mib,
-				  config->topology.numa_nodes);
+				  n_nodes);
 	return 0;
 }
 

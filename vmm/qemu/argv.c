@@ -47,14 +47,15 @@ static void add(struct args *args, const char *format, ...)
 
 /*
  * All RAM is one file, which the host can map too; each NUMA node has a part of it. The CPUs of a
- * node are given by number, and QEMU numbers threads first, then cores, then sockets.
+ * node are given by number, and QEMU numbers threads first, then cores, then sockets. A node
+ * without CPUs is one of memory alone.
  */
 static void add_memory(struct args *args, const struct kt_machine_config *config, int ram_fd,
 		       const char *share)
 {
 	const struct kt_machine_topology *topology = &config->topology;
-	unsigned int nodes = topology->numa_nodes;
-	unsigned int node_cpus = topology->llcs / nodes * topology->cores * topology->threads;
+	unsigned int nodes = kt_machine_n_nodes(topology);
+	unsigned int node_cpus = kt_machine_n_vcpus(topology) / topology->numa_nodes;
 	unsigned int node_mib = config->memory_mib / nodes; /* the last node: and the rest */
 
 	add(args, "-m");
@@ -78,8 +79,11 @@ static void add_memory(struct args *args, const struct kt_machine_config *config
 		if (nodes == 1)
 			continue;
 		add(args, "-numa");
-		add(args, "node,nodeid=%u,memdev=ram%u,cpus=%u-%u", node, node, node * node_cpus,
-		    (node + 1) * node_cpus - 1);
+		if (node < topology->numa_nodes)
+			add(args, "node,nodeid=%u,memdev=ram%u,cpus=%u-%u", node, node,
+			    node * node_cpus, (node + 1) * node_cpus - 1);
+		else
+			add(args, "node,nodeid=%u,memdev=ram%u", node, node);
 	}
 }
 
@@ -136,7 +140,7 @@ static void add_machine(struct args *args, const struct kt_machine_config *confi
 	/* Devices that are not used are off: each costs time to set up, to probe and to save. */
 	add(args, "-machine");
 	add(args, "q35%s,sata=off,smbus=off,vmport=off,hpet=off,i8042=off,graphics=off",
-	    config->topology.numa_nodes == 1 ? ",memory-backend=ram0" : "");
+	    kt_machine_n_nodes(&config->topology) == 1 ? ",memory-backend=ram0" : "");
 }
 
 static void add_kernel(struct args *args, const struct kt_machine_config *config)

@@ -187,12 +187,25 @@ static int launch(struct qemu *qemu, enum kt_qemu_purpose purpose,
 	return r < 0 ? kt_err_set(reterr, r, "cannot watch a virtual machine: %m") : 0;
 }
 
+/* Its -smp has one number for all sockets; CPUs that are left out would count as possible ones. */
+const char *kt_qemu_lack(const struct kt_machine_config *config)
+{
+	return config->topology.cores
+		       ? NULL
+		       : "QEMU's last-level caches all have the same number of "
+			 "cores; only the native machine (KVM, --vmm kvm) has others";
+}
+
 static int qemu_start(struct kt_machine *machine, const struct kt_machine_config *config,
 		      struct kt_err *reterr)
 {
 	struct qemu *qemu = kt_qemu_of(machine);
-	int r = open_ram(qemu, config);
+	const char *lack = kt_qemu_lack(config);
+	int r;
 
+	if (lack)
+		return kt_err_set(reterr, -EOPNOTSUPP, "%s", lack);
+	r = open_ram(qemu, config);
 	if (r < 0)
 		return kt_err_set(reterr, r, "cannot make the guest's RAM: %m");
 	r = launch(qemu, KT_QEMU_BOOT, config, reterr);

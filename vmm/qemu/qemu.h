@@ -8,6 +8,9 @@
 int kt_qemu_new(struct kt_loop *loop, const struct kt_machine_events *events, void *data,
 		struct kt_machine **ret_machine, struct kt_err *reterr);
 
+/* Why QEMU cannot make the machine; as kt_machine_lack(). */
+const char *kt_qemu_lack(const struct kt_machine_config *config);
+
 /* A QEMU program and what it can do. */
 struct kt_qemu_program {
 	char path[4096];    /* absolute, or as the user gave it */

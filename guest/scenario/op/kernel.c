@@ -120,7 +120,7 @@ static int access_kernel(struct kt_scenario *scenario, const struct kt_op *op,
 static int check_pairs(const struct kt_op *op, const struct kt_topology *topology,
 		       struct kt_err *reterr)
 {
-	unsigned int n_cpus = topology->llcs * topology->cores * topology->threads;
+	unsigned int n_cpus = kt_topology_cpus(topology);
 
 	for (const struct kt_kernel_pair *pair = op->kernel; pair && !pair->end; pair++) {
 		if (pair->target.kind == KT_KERNEL_TARGET_PER_CPU_FIELD &&

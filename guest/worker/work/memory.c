@@ -194,9 +194,10 @@ static int sweep_nodes(const struct kt_work *work, const struct kt_topology *top
 		       cpu_set_t *ret_nodes)
 {
 	if (work->nodes)
-		return kt_cpuset_parse(work->nodes, topology->numa_nodes, "node", ret_nodes, NULL);
+		return kt_cpuset_parse(work->nodes, kt_topology_nodes(topology), "node", ret_nodes,
+				       NULL);
 	CPU_ZERO(ret_nodes);
-	for (unsigned int node = 0; node < topology->numa_nodes; node++)
+	for (unsigned int node = 0; node < kt_topology_nodes(topology); node++)
 		CPU_SET(node, ret_nodes);
 	return 0;
 }

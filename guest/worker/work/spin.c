@@ -161,7 +161,7 @@ static unsigned int two(const struct kt_work *work)
 static bool find_core(const struct kt_topology *topology, const cpu_set_t *cpus, unsigned int n,
 		      cpu_set_t *ret_core)
 {
-	unsigned int n_cores = topology->llcs * topology->cores, n_whole = 0;
+	unsigned int n_cores = kt_topology_cores(topology), n_whole = 0;
 	cpu_set_t core, shared, whole;
 
 	CPU_ZERO(&whole);
