@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "util/nearest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "util/cleanup.h"
@@ -46,4 +47,42 @@ void kt_nearest_offer(struct kt_nearest *nearest, const char *word, const char *
 		return;
 	nearest->name = name;
 	nearest->distance = changes;
+}
+
+/* What follows @n underscores of @text; its end if there are not so many. */
+static const char *skip_parts(const char *text, size_t n)
+{
+	for (; n && *text; n--) {
+		text = strchrnul(text, '_');
+		text += *text == '_';
+	}
+	return text;
+}
+
+static size_t count_parts(const char *text)
+{
+	size_t n = 1;
+
+	for (; *text; text++)
+		n += *text == '_';
+	return n;
+}
+
+/* "frezze" has one part, and is compared with each of "cgroup_freeze". */
+void kt_nearest_offer_part(struct kt_nearest *nearest, const char *word, const char *name)
+{
+	size_t n_word = count_parts(word), n_name = count_parts(name);
+
+	kt_nearest_offer(nearest, word, name);
+	for (size_t i = 0; i + n_word <= n_name && n_word < n_name; i++) {
+		const char *begin = skip_parts(name, i), *end = skip_parts(begin, n_word);
+		char part[KT_NEAREST_MAX + 2];
+
+		/* The underscore behind the part is none of it; a part that is cut is too long. */
+		(void)snprintf(part, sizeof(part), "%.*s", (int)(end - begin - (*end != '\0')),
+			       begin);
+		kt_nearest_offer(nearest, word, part);
+		if (nearest->name == part)
+			nearest->name = name;
+	}
 }

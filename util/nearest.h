@@ -19,3 +19,9 @@ struct kt_nearest {
  * change: be inserted, removed, replaced, or swapped with the next one. The first of equals stays.
  */
 void kt_nearest_offer(struct kt_nearest *nearest, const char *word, const char *name);
+
+/*
+ * Compares @word also with each part of @name that has as many underscores as @word, as "frezze"
+ * with the second part of "cgroup_freeze". The name that is nearest then is the whole one.
+ */
+void kt_nearest_offer_part(struct kt_nearest *nearest, const char *word, const char *name);

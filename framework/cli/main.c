@@ -251,6 +251,16 @@ static int no_tests(const struct kt_options *options, const char *why)
 									: KT_EXIT_STATUS_OK;
 }
 
+/* Each of @setup's kernels is another than -E names. */
+static int no_tests_here(const struct kt_options *options, const struct kt_setup *setup)
+{
+	KT_FREE char *kernels = join_releases(setup);
+	KT_FREE char *text = kt_format("no test matches on kernel%s %s; -E names others",
+				       setup->n_kernels > 1 ? "s" : "", kernels ?: "");
+
+	return no_tests(options, text);
+}
+
 static int run(const char *program, const struct kt_options *options,
 	       const struct kt_selection *selection, const struct kt_outstanding *again)
 {
@@ -276,7 +286,7 @@ static int run(const char *program, const struct kt_options *options,
 		return fail(program, &err, status);
 	setup.overrides = &selection->overrides;
 	if (!kt_queue_round_len(&plan, &setup))
-		return no_tests(options, "no test matches on these kernels; -E names others");
+		return no_tests_here(options, &setup);
 	if (options->command == KT_COMMAND_INSPECT)
 		setup.look = kt_inspect_print;
 	if (options->capsule != KT_CAPSULE_NEVER && prepare_capsules(options, &err) < 0)
@@ -382,8 +392,7 @@ static int with_tests(const char *program, const struct kt_options *options,
 	if (!tests)
 		return no_tests(options, NULL); /* kt_validate() has said so */
 	/* What is bisected cannot be judged by a program that has only a part of it. */
-	if ((options->command == KT_COMMAND_RUN || options->command == KT_COMMAND_LIST) &&
-	    kt_select_tell_names(tests, options, stderr) && options->bisect)
+	if (kt_select_tell_names(tests, options, &selection.filters, stderr) && options->bisect)
 		return KT_EXIT_STATUS_NO_TESTS;
 	if (again && kt_again_select(again, &selection, stderr, &err) < 0)
 		return fail(program, &err, KT_EXIT_STATUS_HARNESS);

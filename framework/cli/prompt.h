@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "framework/cli/terminal.h"
 #include "framework/options/options.h"
+#include "util/terminal.h"
 #include "vmm/inspect/path.h"
 #include "vmm/link.h"
 #include "vmm/memctx.h"

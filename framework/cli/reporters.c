@@ -7,8 +7,15 @@
 
 #include "util/cleanup.h"
 
-/* --color overrides NO_COLOR, which overrides CLICOLOR_FORCE, which overrides isatty(). */
-static bool wants_color(const struct kt_options *options)
+static bool is_colorful(FILE *out)
+{
+	const char *terminal = getenv("TERM");
+
+	return isatty(fileno(out)) && !(terminal && !strcmp(terminal, "dumb"));
+}
+
+/* --color overrides NO_COLOR, which overrides CLICOLOR_FORCE, which overrides the terminal. */
+static bool wants_color(const struct kt_options *options, FILE *out)
 {
 	const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE");
 
@@ -16,7 +23,7 @@ static bool wants_color(const struct kt_options *options)
 		return options->color == KT_COLOR_ALWAYS;
 	if (no && *no)
 		return false;
-	return (force && strcmp(force, "0")) || isatty(STDOUT_FILENO);
+	return (force && strcmp(force, "0")) || is_colorful(out);
 }
 
 struct kt_reporter **kt_reporters_end_link(struct kt_reporter **list)
@@ -57,7 +64,7 @@ static int make_console(const struct kt_options *options, struct kt_reporter **r
 {
 	FILE *out = kt_reporters_text_stream(options);
 	struct kt_reporter *console = NULL;
-	int r = kt_report_console_new(out, wants_color(options), &console);
+	int r = kt_report_console_new(out, wants_color(options, out), &console);
 
 	if (r == 0 && wants_github(options))
 		r = kt_report_github_new(out, console, getenv("GITHUB_STEP_SUMMARY"), &console);

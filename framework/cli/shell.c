@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "framework/cli/prompt.h"
-#include "framework/cli/terminal.h"
 #include "framework/outcome/capture.h"
 #include "framework/run/group.h"
 #include "framework/setup/limits.h"
@@ -18,6 +17,7 @@
 #include "util/clock.h"
 #include "util/io.h"
 #include "util/signals.h"
+#include "util/terminal.h"
 #include "vmm/link.h"
 #include "wire/hello.h"
 #include "wire/json.h"

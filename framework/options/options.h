@@ -188,6 +188,7 @@ struct kt_options {
 	bool bisect;               /* the exit status is one for git bisect run */
 	bool max_fail_given;
 	unsigned int max_fail;          /* failures after which the run ends; 0: none */
+	bool max_fail_at_once;          /* what runs then is ended, too */
 	unsigned int memory_budget_mib; /* at least 64; 0: three quarters of the host's memory */
 	unsigned int pool;              /* machines prepared ahead, 0..64; default 2 */
 	unsigned int retries;           /* attempts after the first, 0..1000; default 0 */
@@ -221,6 +222,7 @@ struct kt_options {
 	enum kt_status_level status_level; /* default: PASS */
 	enum kt_color_choice color;        /* default: AUTO */
 	enum kt_progress_choice show_progress; /* default: AUTO */
+	bool no_input_handler;                 /* no keys are read from the terminal */
 	enum kt_github_choice github;      /* default: AUTO */
 	bool verbose;                      /* details of tests that pass, too */
 	bool tap;                          /* TAP on standard output */

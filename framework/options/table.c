@@ -215,7 +215,18 @@ static int set_max_fail(const struct kt_option *option, struct kt_options *o, co
 			struct kt_err *reterr)
 {
 	(void)option;
-	return kt_value_max_fail(text, &o->max_fail, reterr);
+	return kt_value_max_fail(text, &o->max_fail, &o->max_fail_at_once, reterr);
+}
+
+/* --ff and --nff: --max-fail with another N. */
+static int set_fail_fast(const struct kt_option *option, struct kt_options *o, const char *text,
+			 struct kt_err *reterr)
+{
+	(void)text;
+	(void)reterr;
+	o->max_fail = (unsigned int)option->value;
+	o->max_fail_at_once = false;
+	return 0;
 }
 
 static int set_stress_count(const struct kt_option *option, struct kt_options *o, const char *text,
@@ -462,11 +473,13 @@ static const struct kt_option table[] = {
 	  .help = "limit of each boot (default 60s, more for more than 4 CPUs)" },
 	{ "timeout-multiplier", RUNNING, .is_variable = true, OWN("X", set_multiplier),
 	  .help = "longer limits for a slow host (default 1 with kvm, 3 with tcg)" },
-	{ "max-fail", RUNNING, .is_variable = true, OWN("N|all", set_max_fail),
-	  GIVEN(max_fail_given), .help = "stop after N failures (default all)" },
-	{ "ff", RUNNING, .apply = set_value, .value = 1, MEMBER(max_fail), GIVEN(max_fail_given),
+	{ "max-fail", RUNNING, .is_variable = true, OWN("N[:wait|immediate]|all", set_max_fail),
+	  GIVEN(max_fail_given),
+	  .help = "stop after N failures (default all), once what runs has ended (default), or at "
+		  "once" },
+	{ "ff", RUNNING, .apply = set_fail_fast, .value = 1, GIVEN(max_fail_given),
 	  .help = "fail fast: --max-fail 1" },
-	{ "nff", RUNNING, .apply = set_value, .value = 0, MEMBER(max_fail), GIVEN(max_fail_given),
+	{ "nff", RUNNING, .apply = set_fail_fast, .value = 0, GIVEN(max_fail_given),
 	  .help = "no fail fast: --max-fail all" },
 	{ "bisect", RUNNING, .is_given = true, FLAG(bisect),
 	  .help = "an exit status for git bisect run: 0 passed, 1 failed, 125 anything else" },
@@ -520,6 +533,8 @@ static const struct kt_option table[] = {
 	  .help = "a test that takes longer is named while it runs (default 60s)" },
 	{ "show-progress", REPORTING, .is_variable = true, WORD(progress_words, show_progress),
 	  .help = "a bar on a terminal (default), or a number before each test" },
+	{ "no-input-handler", REPORTING, FLAG(no_input_handler),
+	  .help = "read no keys (t: list what runs) from the terminal" },
 	{ "github", REPORTING, .is_variable = true, WORD(github_words, github),
 	  .help = "groups, annotations and a summary for GitHub Actions (default auto: where "
 		  "GITHUB_ACTIONS=true)" },
@@ -591,10 +606,8 @@ static const struct kt_option table[] = {
 	  .help = "the version of ktest" },
 
 	/* The spelling of cargo-nextest. */
-	{ "fail-fast", HIDDEN, .apply = set_value, .value = 1, MEMBER(max_fail),
-	  GIVEN(max_fail_given) },
-	{ "no-fail-fast", HIDDEN, .apply = set_value, .value = 0, MEMBER(max_fail),
-	  GIVEN(max_fail_given) },
+	{ "fail-fast", HIDDEN, .apply = set_fail_fast, .value = 1, GIVEN(max_fail_given) },
+	{ "no-fail-fast", HIDDEN, .apply = set_fail_fast, .value = 0, GIVEN(max_fail_given) },
 
 	/* The spelling of Rust's libtest, what its runners pass, and GoogleTest's options. */
 	{ "nocapture", HIDDEN, FLAG(no_capture) },

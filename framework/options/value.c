@@ -99,14 +99,27 @@ int kt_value_multiplier(const char *text, double *ret_value, struct kt_err *rete
 	return 0;
 }
 
-/* "all" is stored as 0, which means no limit. */
-int kt_value_max_fail(const char *text, unsigned int *ret_value, struct kt_err *reterr)
+/* N, N:wait or N:immediate. "all" is stored as 0, which means no limit. */
+int kt_value_max_fail(const char *text, unsigned int *ret_value, bool *ret_at_once,
+		      struct kt_err *reterr)
 {
-	if (!strcmp(text, "all")) {
-		*ret_value = 0;
-		return 0;
+	const char *colon = strchrnul(text, ':');
+	bool at_once = !strcmp(colon, ":immediate");
+	uint64_t value = 0;
+	char number[24];
+
+	if (strcmp(text, "all") != 0) {
+		(void)snprintf(number, sizeof(number), "%.*s", (int)(colon - text), text);
+		if ((*colon && !at_once && strcmp(colon, ":wait") != 0) ||
+		    kt_parse_u64(number, 1, UINT32_MAX, &value) < 0)
+			return kt_err_set(reterr, -EINVAL,
+					  "--max-fail '%s' is not all, N, N:wait or N:immediate, "
+					  "with N from 1",
+					  text);
 	}
-	return kt_value_number("--max-fail", text, 1, UINT32_MAX, ret_value, reterr);
+	*ret_value = (unsigned int)value;
+	*ret_at_once = at_once;
+	return 0;
 }
 
 /* "infinite" is stored as 0, which means without end. */

@@ -6,6 +6,7 @@
  */
 
 #include <ktest/work.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util/err.h"
@@ -29,7 +30,8 @@ int kt_value_bytes(const char *what, const char *text, uint64_t *ret_bytes, stru
 /* Those of one option. */
 int kt_value_budget(const char *text, unsigned int *ret_vcpus, struct kt_err *reterr);
 int kt_value_multiplier(const char *text, double *ret_value, struct kt_err *reterr);
-int kt_value_max_fail(const char *text, unsigned int *ret_value, struct kt_err *reterr);
+int kt_value_max_fail(const char *text, unsigned int *ret_value, bool *ret_at_once,
+		      struct kt_err *reterr);
 int kt_value_stress_count(const char *text, unsigned int *ret_value, struct kt_err *reterr);
 int kt_value_work_type(const char *text, enum kt_work_type *ret_type, struct kt_err *reterr);
 int kt_value_memory_budget(const char *text, unsigned int *ret_mib, struct kt_err *reterr);

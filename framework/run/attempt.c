@@ -147,6 +147,15 @@ static bool retry(struct kt_run_job *attempt)
 	return true;
 }
 
+/* An attempt that the run has ended says which option has made it do so. */
+static void explain_stop(const struct kt_run *run, struct kt_result *result)
+{
+	if (result->verdict != KT_VERDICT_ERROR || run->signal || !run->ending)
+		return;
+	kt_result_set_reason(result, run->timed_out ? "stopped by --global-timeout"
+						    : "stopped by --max-fail");
+}
+
 static void on_ended(struct kt_job *job)
 {
 	struct kt_run_job *attempt = (struct kt_run_job *)job;
@@ -160,8 +169,7 @@ static void on_ended(struct kt_job *job)
 	}
 	tell_start(attempt);
 	if (!retry(attempt)) {
-		if (run->timed_out && job->outcome.result.verdict == KT_VERDICT_ERROR)
-			kt_result_set_reason(&job->outcome.result, "stopped by --global-timeout");
+		explain_stop(run, &job->outcome.result);
 		job->outcome.previous = attempt->item->previous; /* borrowed for the report */
 		kt_run_report(run, &job->outcome);
 		job->outcome.previous = NULL;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "framework/outcome/advice.h"
+#include "framework/run/keys.h"
 #include "framework/session/session.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -211,6 +212,7 @@ static void become_job(const struct kt_job *job, pid_t parent, bool live)
 {
 	sigset_t none;
 
+	kt_keys_forget();
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)

@@ -21,7 +21,7 @@ struct kt_progress_line {
 
 struct kt_progress {
 	bool enabled;        /* standard error is a terminal that can move its cursor */
-	unsigned int shown;  /* lines that are on the screen now */
+	bool shown;          /* the block is on the screen, with the cursor at its beginning */
 	unsigned int total;  /* attempts that the run will make; 0: unknown */
 	unsigned int done;   /* set by the caller, as is failed */
 	unsigned int failed; /* of done */
@@ -37,7 +37,11 @@ void kt_progress_init(struct kt_progress *progress, enum kt_progress_choice choi
 /* Erases the lines; to be called before anything else is written to the terminal. */
 void kt_progress_clear(struct kt_progress *progress);
 
-/* Replaces the lines on the screen by the bar and the first 8 of @lines. */
+/*
+ * Replaces the lines on the screen by the bar and the first 8 of @lines, or as many as there is
+ * room for, in the width that the terminal has now. Draws nothing while the run is in the
+ * background.
+ */
 void kt_progress_draw(struct kt_progress *progress, const struct kt_progress_line *lines, size_t n);
 
 /* Writes what runs to standard error, whatever it is, to stay there. */

@@ -78,7 +78,8 @@ void kt_run_report(struct kt_run *run, const struct kt_outcome *outcome)
 	run->counts.n_flaky += outcome->previous && verdict == KT_VERDICT_PASS;
 	run->counts.by_verdict[verdict]++;
 	failed = by[KT_VERDICT_FAIL] + by[KT_VERDICT_ERROR] + by[KT_VERDICT_INCONCLUSIVE];
-	run->stopping |= max_fail && failed >= max_fail;
+	run->failed_enough = max_fail && failed >= max_fail;
+	run->stopping |= run->failed_enough;
 	run->progress.done++;
 	run->progress.failed = failed;
 	kt_progress_clear(&run->progress);

@@ -16,6 +16,7 @@
 #include "framework/run/budget.h"
 #include "framework/run/group.h"
 #include "framework/run/job.h"
+#include "framework/run/keys.h"
 #include "framework/run/progress.h"
 #include "framework/run/queue.h"
 #include "framework/select/plan.h"
@@ -63,6 +64,7 @@ struct kt_run {
 	struct kt_source budget_source; /* fd -1 until another run is in the way */
 	struct kt_timer recheck, redraw, kill, global, tell, stop;
 	struct kt_progress progress;
+	struct kt_keys keys; /* of the terminal */
 
 	void (*schedule)(struct kt_run *run); /* starts what can start now; may end the loop */
 	struct kt_group *groups;              /* all that the queue has referred to; owned */
@@ -74,8 +76,11 @@ struct kt_run {
 	uint64_t first_ns;      /* start of the first attempt, after its template; 0: none yet */
 	struct kt_counts counts;
 	bool started;      /* an attempt of the current round has started */
+	bool paced;        /* more could start, but the loop has its turn */
 	bool stopping;     /* nothing new is started */
 	bool timed_out;    /* --global-timeout has passed */
+	bool failed_enough; /* for --max-fail */
+	bool ending;        /* the jobs were asked to end */
 	bool told_waiting; /* the warning of a full host has been written */
 	enum kt_suspension suspended;
 	uint64_t suspended_ns;   /* when that began */

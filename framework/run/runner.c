@@ -19,8 +19,8 @@
  *
  * A run ends early by a signal, --global-timeout, --max-fail or a fault. It is stopping then:
  * nothing starts, and the loop continues until all jobs have ended, so that each attempt that had
- * started is reported. A signal and --global-timeout also ask the sessions to end. No process may
- * be left when kt_runner_run() returns.
+ * started is reported. A signal, --global-timeout and --max-fail N:immediate also ask the sessions
+ * to end. No process may be left when kt_runner_run() returns.
  */
 
 #define KILL_AFTER_NS (500 * KT_NSEC_PER_MSEC) /* from asking a session to end to killing it */
@@ -68,8 +68,16 @@ static void on_redraw(void *data)
 {
 	struct kt_run *run = data;
 
+	kt_keys_take(&run->keys);
 	draw_progress(run);
 	kt_timer_arm(run->loop, &run->redraw, kt_now_ns() + REDRAW_NS);
+}
+
+/* The keys of cargo-nextest. */
+static void on_key(void *data, char key)
+{
+	if (key == 't')
+		tell_progress(data);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -88,10 +96,21 @@ static void on_kill(void *data)
 /* Asks the sessions to end, which takes them milliseconds, and kills them later. */
 static void stop_all(struct kt_run *run)
 {
-	run->stopping = true;
+	run->stopping = run->ending = true;
 	signal_jobs(run, SIGTERM);
 	kt_timer_arm(run->loop, &run->kill, kt_now_ns() + KILL_AFTER_NS);
 	run->schedule(run);
+}
+
+/* A second signal kills at once. */
+static void end_by_signal(struct kt_run *run, int signal)
+{
+	if (run->signal) {
+		signal_jobs(run, SIGKILL);
+		return;
+	}
+	run->signal = signal;
+	stop_all(run);
 }
 
 static void on_signal(void *data, uint32_t events)
@@ -102,20 +121,16 @@ static void on_signal(void *data, uint32_t events)
 	(void)events;
 	if (!signal)
 		return;
-	if (signal == SIGUSR1) {
+	if (signal == SIGUSR1)
 		tell_progress(run);
-		return;
-	}
-	if (signal == SIGTSTP) {
+	else if (signal == SIGWINCH)
+		draw_progress(run);
+	else if (signal == SIGCONT)
+		kt_keys_take(&run->keys);
+	else if (signal == SIGTSTP)
 		kt_suspension_begin(run);
-		return;
-	}
-	if (run->signal) { /* a second signal kills at once */
-		signal_jobs(run, SIGKILL);
-		return;
-	}
-	run->signal = signal;
-	stop_all(run);
+	else
+		end_by_signal(run, signal);
 }
 
 static void on_global_timeout(void *data)
@@ -129,7 +144,9 @@ static void on_global_timeout(void *data)
 /* A process that was started with SIGTSTP ignored cannot be stopped by it. */
 static int watch_signals(struct kt_run *run)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGTSTP };
+	static const int signals[] = {
+		SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCONT, SIGWINCH, SIGTSTP
+	};
 	size_t n = KT_ARRAY_LEN(signals);
 	struct sigaction action;
 
@@ -146,6 +163,8 @@ static void schedule(struct kt_run *run)
 		kt_suspension_go_on(run);
 	else
 		kt_schedule(run);
+	if (run->failed_enough && run->options->max_fail_at_once && !run->ending)
+		stop_all(run);
 }
 
 /* ---- the run --------------------------------------------------------------------------------- */
@@ -165,7 +184,11 @@ static int run_init(struct kt_run *run, struct kt_err *reterr)
 	run->global = (struct kt_timer){ .fn = on_global_timeout, .data = run };
 	run->tell = (struct kt_timer){ .fn = kt_schedule_tell, .data = run };
 	run->stop = (struct kt_timer){ .fn = kt_suspension_on_late, .data = run };
-	kt_progress_init(&run->progress, run->options->show_progress, run->n_planned);
+	/* What guests write as it comes would be written into the bar. */
+	kt_progress_init(&run->progress,
+			 run->options->no_capture ? KT_PROGRESS_NONE : run->options->show_progress,
+			 run->n_planned);
+	kt_keys_init(&run->keys, run->loop, !run->options->no_input_handler, on_key, run);
 	r = kt_budget_open(run->options->budget_vcpus, run->options->memory_budget_mib,
 			   &run->budget, &warning);
 	if (r < 0 && reterr)
@@ -182,6 +205,7 @@ static void run_deinit(struct kt_run *run)
 	if (run->options->stress_count && !run->options->stress_duration_ns)
 		run->counts.n_not_run = run->n_planned - run->counts.total;
 	kt_groups_free(run->groups);
+	kt_keys_leave(&run->keys);
 	kt_signals_unwatch(run->loop, &run->signals);
 	run->budget = kt_budget_close(run->budget);
 	run->loop = kt_loop_free(run->loop);
@@ -194,10 +218,11 @@ static int run_all(struct kt_run *run, struct kt_err *reterr)
 	if (run->options->global_timeout_ns)
 		kt_timer_arm(run->loop, &run->global,
 			     run->began_ns + run->options->global_timeout_ns);
-	if (run->progress.enabled && !run->options->no_capture)
+	kt_keys_take(&run->keys);
+	if (run->progress.enabled)
 		on_redraw(run);
-	kt_schedule(run);
-	if (run->jobs || (run->queue.first && !run->stopping))
+	schedule(run);
+	if (run->jobs || ((run->queue.first || run->paced) && !run->stopping))
 		r = kt_loop_run(run->loop);
 	kt_progress_clear(&run->progress);
 	if (r < 0)
@@ -216,6 +241,7 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 		.n_planned = kt_queue_round_len(plan, setup) * setup->options->stress_count,
 		.reporters = reporters,
 		.signals = KT_SOURCE_NULL,
+		.keys = KT_KEYS_NULL,
 		.budget_source = KT_SOURCE_NULL,
 		.began_ns = kt_now_ns(),
 	};

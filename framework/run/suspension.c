@@ -76,6 +76,7 @@ static void stop_self(struct kt_run *run)
 {
 	kt_timer_disarm(run->loop, &run->stop);
 	kt_progress_clear(&run->progress);
+	kt_keys_leave(&run->keys);
 	kt_budget_lend(run->budget);
 	(void)kill(getpid(), SIGSTOP);
 	run->suspended = KT_SUSPENSION_RECLAIMS;

@@ -69,11 +69,22 @@ struct kt_filter {
 
 /* ---- predicates ------------------------------------------------------------------------------ */
 
+/* What is done with the values of tests that a predicate looks at. */
+struct visit {
+	bool (*fn)(struct visit *visit, const char *value); /* true: it has seen enough */
+	const struct kt_filter *filter;                     /* the predicate with its text */
+
+	/* of offer() */
+	struct kt_nearest nearest;
+	char name[256]; /* of @nearest: a value may live no longer than its visit */
+};
+
 struct predicate {
 	const char *name;
 	const char *example;  /* of a text; NULL: takes none */
 	enum matcher matcher; /* of a text without a sign */
-	enum kt_answer (*ask)(const struct kt_filter *filter, const struct subject *subject);
+	bool (*values)(const struct subject *subject, struct visit *visit); /* true: as visit->fn */
+	bool is_of_kernel;
 };
 
 /* A glob is tried on the whole of @path and on what follows each slash. */
@@ -108,69 +119,64 @@ static bool matches(const struct kt_filter *filter, const char *value)
 	return false;
 }
 
-static enum kt_answer answer(bool yes)
+static bool visit_name(const struct subject *subject, struct visit *visit)
 {
-	return yes ? KT_ANSWER_YES : KT_ANSWER_NO;
+	return visit->fn(visit, subject->test->name);
 }
 
-static enum kt_answer ask_test(const struct kt_filter *filter, const struct subject *subject)
+static bool visit_file(const struct subject *subject, struct visit *visit)
 {
-	return answer(matches(filter, subject->test->name));
+	return visit->fn(visit, subject->test->file ?: "");
 }
 
-static enum kt_answer ask_file(const struct kt_filter *filter, const struct subject *subject)
-{
-	return answer(matches(filter, subject->test->file ?: ""));
-}
-
-static enum kt_answer ask_tag(const struct kt_filter *filter, const struct subject *subject)
+static bool visit_tags(const struct subject *subject, struct visit *visit)
 {
 	for (const char *const *tag = subject->test->tags; tag && *tag; tag++) {
-		if (matches(filter, *tag))
-			return KT_ANSWER_YES;
+		if (visit->fn(visit, *tag))
+			return true;
 	}
-	return KT_ANSWER_NO;
+	return false;
 }
 
-static enum kt_answer ask_kernel(const struct kt_filter *filter, const struct subject *subject)
+static bool visit_release(const struct subject *subject, struct visit *visit)
 {
-	return subject->release ? answer(matches(filter, subject->release)) : KT_ANSWER_MAYBE;
+	return visit->fn(visit, subject->release);
 }
 
-static bool matches_scheduler(const struct kt_filter *filter, const struct kt_scheduler *scheduler)
+static bool visit_scheduler(const struct kt_scheduler *scheduler, struct visit *visit)
 {
-	return scheduler && scheduler->name && matches(filter, scheduler->name);
+	return scheduler && scheduler->name && visit->fn(visit, scheduler->name);
 }
 
-static bool any_op(const struct kt_filter *filter, const struct kt_op *ops)
+static bool visit_ops(const struct kt_op *ops, struct visit *visit)
 {
 	for (const struct kt_op *op = ops; op && !op->end; op++) {
-		if (matches_scheduler(filter, op->scheduler))
+		if (visit_scheduler(op->scheduler, visit))
 			return true;
 	}
 	return false;
 }
 
 /* The schedulers that the test declares, and those that its steps attach. */
-static enum kt_answer ask_scheduler(const struct kt_filter *filter, const struct subject *subject)
+static bool visit_schedulers(const struct subject *subject, struct visit *visit)
 {
 	const struct kt_test *test = subject->test;
 
-	if (matches_scheduler(filter, test->scheduler) || any_op(filter, test->backdrop.ops))
-		return KT_ANSWER_YES;
+	if (visit_scheduler(test->scheduler, visit) || visit_ops(test->backdrop.ops, visit))
+		return true;
 	for (const struct kt_scheduler *const *at = test->schedulers; at && *at; at++) {
-		if (matches_scheduler(filter, *at))
-			return KT_ANSWER_YES;
+		if (visit_scheduler(*at, visit))
+			return true;
 	}
 	for (const struct kt_step *step = test->steps; step && !step->end; step++) {
-		if (any_op(filter, step->ops))
-			return KT_ANSWER_YES;
+		if (visit_ops(step->ops, visit))
+			return true;
 	}
-	return KT_ANSWER_NO;
+	return false;
 }
 
 /* The values are "llcs=2" and so on, with the defaults filled in. */
-static enum kt_answer ask_topology(const struct kt_filter *filter, const struct subject *subject)
+static bool visit_topology(const struct subject *subject, struct visit *visit)
 {
 	struct kt_topology topology = kt_test_topology(subject->test);
 	const struct {
@@ -190,36 +196,50 @@ static enum kt_answer ask_topology(const struct kt_filter *filter, const struct 
 
 		(void)snprintf(text, sizeof(text), "%s=%u", dimensions[i].name,
 			       dimensions[i].value);
-		if (matches(filter, text))
-			return KT_ANSWER_YES;
+		if (visit->fn(visit, text))
+			return true;
 	}
-	return KT_ANSWER_NO;
+	return false;
 }
 
-static enum kt_answer ask_all(const struct kt_filter *filter, const struct subject *subject)
+static bool visit_all(const struct subject *subject, struct visit *visit)
 {
-	(void)filter;
 	(void)subject;
-	return KT_ANSWER_YES;
+	(void)visit;
+	return true;
 }
 
-static enum kt_answer ask_none(const struct kt_filter *filter, const struct subject *subject)
+static bool visit_none(const struct subject *subject, struct visit *visit)
 {
-	(void)filter;
 	(void)subject;
-	return KT_ANSWER_NO;
+	(void)visit;
+	return false;
 }
 
 static const struct predicate predicates[] = {
-	{ "test", "freeze", MATCH_CONTAINS, ask_test },
-	{ "tag", "slow", MATCH_GLOB, ask_tag },
-	{ "kernel", "6.16", MATCH_VERSION, ask_kernel },
-	{ "scheduler", "fifo*", MATCH_GLOB, ask_scheduler },
-	{ "topology", "llcs=2", MATCH_GLOB, ask_topology },
-	{ "file", "cgroup.c", MATCH_TAIL, ask_file },
-	{ "all", NULL, MATCH_NONE, ask_all },
-	{ "none", NULL, MATCH_NONE, ask_none },
+	{ "test", "freeze", MATCH_CONTAINS, visit_name },
+	{ "tag", "slow", MATCH_GLOB, visit_tags },
+	{ "kernel", "6.16", MATCH_VERSION, visit_release, .is_of_kernel = true },
+	{ "scheduler", "fifo*", MATCH_GLOB, visit_schedulers },
+	{ "topology", "llcs=2", MATCH_GLOB, visit_topology },
+	{ "file", "cgroup.c", MATCH_TAIL, visit_file },
+	{ "all", NULL, MATCH_NONE, visit_all },
+	{ "none", NULL, MATCH_NONE, visit_none },
 };
+
+static bool match_value(struct visit *visit, const char *value)
+{
+	return matches(visit->filter, value);
+}
+
+static enum kt_answer ask_predicate(const struct kt_filter *filter, const struct subject *subject)
+{
+	struct visit visit = { .fn = match_value, .filter = filter };
+
+	if (filter->predicate->is_of_kernel && !subject->release)
+		return KT_ANSWER_MAYBE;
+	return filter->predicate->values(subject, &visit) ? KT_ANSWER_YES : KT_ANSWER_NO;
+}
 
 /* ---- the parser ------------------------------------------------------------------------------ */
 
@@ -620,7 +640,7 @@ static enum kt_answer ask(const struct kt_filter *filter, const struct subject *
 	enum kt_answer left, right;
 
 	if (filter->operation == OP_PREDICATE)
-		return filter->predicate->ask(filter, subject);
+		return ask_predicate(filter, subject);
 	left = ask(filter->left, subject);
 	if (filter->operation == OP_NOT)
 		return negate(left);
@@ -698,6 +718,86 @@ void kt_filter_print(const struct kt_filter *filter, FILE *out)
 	}
 }
 
+/* ---- values that no test has ----------------------------------------------------------------- */
+
+/* Whether the text is one value, and not a pattern for several. */
+static bool is_one_value(const struct kt_filter *filter)
+{
+	bool may_be_glob = filter->matcher == MATCH_GLOB || filter->matcher == MATCH_TAIL;
+
+	return filter->matcher != MATCH_REGEX && !(may_be_glob && strpbrk(filter->text, "*?[\\"));
+}
+
+/* Another number is not a slip of the finger. */
+static bool differ_in_numbers(const char *a, const char *b)
+{
+	for (;; a++, b++) {
+		a += strspn(a, "0123456789");
+		b += strspn(b, "0123456789");
+		if (*a != *b || !*a)
+			return *a == *b;
+	}
+}
+
+static bool offer_value(struct visit *visit, const char *value)
+{
+	const char *text = visit->filter->text, *tail = strrchr(value, '/');
+
+	if (differ_in_numbers(text, value))
+		return false;
+	kt_nearest_offer_part(&visit->nearest, text, value);
+	if (visit->filter->matcher == MATCH_TAIL && tail)
+		kt_nearest_offer(&visit->nearest, text, tail + 1);
+	if (visit->nearest.name && visit->nearest.name != visit->name) {
+		(void)snprintf(visit->name, sizeof(visit->name), "%s", visit->nearest.name);
+		visit->nearest.name = visit->name;
+	}
+	return false;
+}
+
+static bool visit_tests(const struct kt_test_node *tests, struct visit *visit)
+{
+	for (; tests; tests = tests->next) {
+		const struct subject subject = { .test = tests->test };
+
+		if (visit->filter->predicate->values(&subject, visit))
+			return true;
+	}
+	return false;
+}
+
+/* As the user may have written it: without the sign that is the predicate's own. */
+static void tell_predicate(const struct kt_filter *filter, const struct kt_test_node *tests,
+			   FILE *out)
+{
+	const struct predicate *predicate = filter->predicate;
+	struct visit match = { .fn = match_value, .filter = filter };
+	struct visit offer = { .fn = offer_value, .filter = filter };
+	const char *sign =
+		filter->matcher == predicate->matcher ? "" : matcher_sign(filter->matcher);
+
+	if (!predicate->example || predicate->is_of_kernel || !is_one_value(filter) ||
+	    visit_tests(tests, &match))
+		return;
+	(void)visit_tests(tests, &offer);
+	if (offer.nearest.name)
+		(void)fprintf(out,
+			      "warning: -E: no test matches %s(%s%s); did you mean %s(%s%s)?\n",
+			      predicate->name, sign, filter->text, predicate->name, sign,
+			      offer.nearest.name);
+}
+
+static void tell(const struct kt_filter *filter, const struct kt_test_node *tests, FILE *out)
+{
+	if (filter->operation == OP_PREDICATE) {
+		tell_predicate(filter, tests, out);
+		return;
+	}
+	tell(filter->left, tests, out);
+	if (filter->right)
+		tell(filter->right, tests, out);
+}
+
 /* ---- several --------------------------------------------------------------------------------- */
 
 int kt_filters_init(struct kt_filters *filters, const struct kt_strings *texts,
@@ -737,4 +837,10 @@ enum kt_answer kt_filters_ask(const struct kt_filters *filters, const struct kt_
 	for (size_t i = 0; i < filters->n && best != KT_ANSWER_YES; i++)
 		best = KT_MAX(best, kt_filter_ask(filters->at[i], test, release));
 	return best;
+}
+
+void kt_filters_tell(const struct kt_filters *filters, const struct kt_test_node *tests, FILE *out)
+{
+	for (size_t i = 0; i < filters->n; i++)
+		tell(filters->at[i], tests, out);
 }

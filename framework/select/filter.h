@@ -63,3 +63,9 @@ void kt_filters_deinit(struct kt_filters *filters);
 
 enum kt_answer kt_filters_ask(const struct kt_filters *filters, const struct kt_test *test,
 			      const char *release);
+
+/*
+ * Says on @out which values of the filters none of @tests has although one has a value that may be
+ * meant. Nothing of regular expressions, of globs, nor of kernels, which tests do not have.
+ */
+void kt_filters_tell(const struct kt_filters *filters, const struct kt_test_node *tests, FILE *out);

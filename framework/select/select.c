@@ -139,15 +139,32 @@ static const char *nearest_test(const struct kt_test_node *tests, const char *na
 	struct kt_nearest nearest = KT_NEAREST_NULL;
 
 	for (; tests; tests = tests->next)
-		kt_nearest_offer(&nearest, name, tests->test->name);
+		kt_nearest_offer_part(&nearest, name, tests->test->name);
 	return nearest.name;
 }
 
+/* A test that was to be left out runs, and that may be found out late. */
+static void tell_skips(const struct kt_test_node *tests, const struct kt_options *options,
+		       FILE *out)
+{
+	for (size_t i = 0; i < options->skips.n; i++) {
+		const char *name = options->skips.at[i], *meant = nearest_test(tests, name);
+
+		if (meant && !has_test(tests, name, options->exact))
+			(void)fprintf(out,
+				      "warning: --skip: no test is called '%s'; did you mean "
+				      "'%s'?\n",
+				      name, meant);
+	}
+}
+
 size_t kt_select_tell_names(const struct kt_test_node *tests, const struct kt_options *options,
-			    FILE *out)
+			    const struct kt_filters *filters, FILE *out)
 {
 	size_t n = 0;
 
+	kt_filters_tell(filters, tests, out);
+	tell_skips(tests, options, out);
 	for (size_t i = 0; i < options->tests.n; i++) {
 		const char *name = options->tests.at[i], *meant;
 

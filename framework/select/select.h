@@ -56,11 +56,12 @@ int kt_select(const struct kt_test_node *tests, const struct kt_options *options
  * Returns how many names of the command line no test has.
  *
  * Says on @out which names of the command line are in the name of no test, and the name of a test
- * that may be meant. Nothing of a name that is like no other if it is the only one that is given:
- * there is nothing to add to the fact that no test matches.
+ * that may be meant; likewise of --skip and of the values in @filters, but only if something may be
+ * meant. Nothing of a name that is like no other if it is the only one that is given: there is
+ * nothing to add to the fact that no test matches.
  */
 size_t kt_select_tell_names(const struct kt_test_node *tests, const struct kt_options *options,
-			    FILE *out);
+			    const struct kt_filters *filters, FILE *out);
 
 /*
  * Removes the tests that are not in the shard of @options; n_filtered does not change. 0, -ENOMEM,

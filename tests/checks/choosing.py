@@ -55,6 +55,24 @@ def filters(ktests):
     check(chosen == ["trivial"] and done.returncode == 0
           and "no test is called 'enviroment'; did you mean 'environment'?\n" in done.stderr
           and "no test is called 'qqqqqqqq'\n" in done.stderr, "a name of no test is told", done)
+    chosen, done = names(ktests, "--exact", "trivial", "enviroment", "--skip", "trivail")
+    check(chosen == ["trivial"]
+          and "--skip: no test is called 'trivail'; did you mean 'trivial'?\n" in done.stderr,
+          "a --skip of no test is told", done)
+    _, done = names(ktests, "-t", "frezze")
+    check("no test is called 'frezze'; did you mean '" in done.stderr and "freeze" in done.stderr,
+          "a part of a name is told", done)
+    for wrong, right in (("scheduler(isntead)", "scheduler(instead)"),
+                         ("topology(lcls=2)", "topology(llcs=2)"),
+                         ("test(=trivail)", "test(=trivial)"),
+                         ("file(cgrup.c)", "file(cgroup.c)")):
+        chosen, done = names(ktests, "-E", f"{wrong} | test(=environment)")
+        check(chosen == ["environment"] and f"-E: no test matches {wrong}; did you mean {right}?\n"
+              in done.stderr, f"-E {wrong}", done)
+    chosen, done = names(ktests, "-E", "test(=environment) | tag(wombat) | topology(llcs=47)"
+                                       " | tag(slw*) | tag(/slwo/) | kernel(6.61)")
+    check("did you mean" not in done.stderr, "what is like nothing else, and patterns, are not",
+          done)
     everything, done = names(ktests)
     check(done.stderr == "", "a list of all tests says nothing else", done)
     some, _ = names(ktests, "-E", "scheduler(*)")
@@ -130,6 +148,9 @@ def many(program):
         check(0 < listed < 2000 if n is None else listed == n,
               f"{' '.join(options) or 'no filter'} chooses {listed} of 2,000", done)
         check(seconds <= LIST_CPU_S, f"in {seconds * 1000:.0f} ms of CPU time")
+    done = run(program, "--list", "-E", "tag(mnay)")
+    check(done.returncode == 4 and "no test matches tag(mnay); did you mean tag(many)?\n"
+          in done.stderr, "a tag of no test is told", done)
 
 
 def main():

@@ -13,6 +13,7 @@ import re
 import resource
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,20 @@ def output(ktests, sample):
 
     done = run(ktests, "disabled")
     check(done.returncode == 77 and "1 skipped" in done.stdout, "all skipped is 77", done)
+    done = run(ktests, "disabled", "--stress-count", "3", "--tap")
+    check(done.returncode == 77 and "1..3\n" in done.stdout and done.stdout.count("# SKIP") == 3,
+          "each round of skipped tests is reported, as it was announced", done)
+    for endless in (("--stress-count", "infinite"), ("--stress-duration", "500s")):
+        done = run(ktests, "disabled", *endless)
+        check(done.returncode == 77 and "1 skipped" in done.stdout,
+              f"{' '.join(endless)} ends if all tests are skipped", done)
+    skips = subprocess.Popen([ktests, "disabled", "--stress-count", "10000000", "--status-level",
+                              "all"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    while "SKIP" not in skips.stdout.readline():
+        pass
+    skips.send_signal(signal.SIGINT)
+    check("not run; interrupted" in skips.stdout.read() and skips.wait() == 128 + signal.SIGINT,
+          "a signal is heard between millions of rounds")
 
 
 def again(sample, directory):
@@ -121,6 +136,15 @@ def again(sample, directory):
     # These count the host's time, in which waiting for other runs is included.
     alone = own_cache.make(directory / "alone")
     run(sample, "--exact", "hangs", "warning_is_expected", "--timeout", "1500ms", env=alone)
+    done = run(sample, "--exact", "hangs", "run_fails", "-j", "2", "--timeout", "300s",
+               "--max-fail", "1:immediate", env=alone)
+    check(done.returncode == 100 and "1 failed, 1 errors" in done.stdout
+          and re.search(r"ERROR \[.*\] hangs\n +stopped by --max-fail\n", done.stdout),
+          "--max-fail N:immediate ends what runs, and says so", done)
+    done = run(sample, "--exact", "hangs", "run_fails", "-j", "2", "--timeout", "5s",
+               "--max-fail", "1:wait", env=alone)
+    check(done.returncode == 100 and "2 failed" in done.stdout and "no result within 5 s"
+          in done.stdout, "--max-fail N:wait lets it end", done)
     done = run(sample, "--exact", "warning_is_expected", "--stress-duration", "5s", env=alone)
     runs = int(re.search(r"(\d+) passed", done.stdout)[1])
     check(done.returncode == 0 and runs >= 2, f"--stress-duration goes on until then ({runs} runs)",

@@ -239,6 +239,58 @@ Test(filter, several_are_joined_by_or)
 	kt_filters_deinit(&filters);
 }
 
+static const struct kt_test other = { .name = "io_uring", .tags = KT_TAGS("v2") };
+
+/* What is said of @text when there are two tests. */
+static char *told(const char *text)
+{
+	struct kt_test_node last = { &other, NULL }, first = { &test, &last };
+	struct kt_strings strings = { &text, 1 };
+	struct kt_filters filters;
+	char *said = NULL;
+	size_t len;
+	FILE *out = open_memstream(&said, &len);
+
+	cr_assert(ne(ptr, out, NULL));
+	cr_assert(zero(int, kt_filters_init(&filters, &strings, NULL)));
+	kt_filters_tell(&filters, &first, out);
+	kt_filters_deinit(&filters);
+	(void)fclose(out);
+	return said;
+}
+
+Test(filter, a_value_of_no_test_is_told_with_the_one_that_may_be_meant)
+{
+	static const char *const cases[][3] = {
+		{ "tag(slwo)", "tag(slwo)", "tag(slow)" },
+		{ "!tag(=slwo) & all()", "tag(=slwo)", "tag(=slow)" },
+		{ "all() | test(frezze)", "test(frezze)", "test(cgroup_freeze)" },
+		{ "test(=io_urign)", "test(=io_urign)", "test(=io_uring)" },
+		{ "scheduler(lotery)", "scheduler(lotery)", "scheduler(lottery)" },
+		{ "topology(lcls=2)", "topology(lcls=2)", "topology(llcs=2)" },
+		{ "file(cgrop.c)", "file(cgrop.c)", "file(cgroup.c)" },
+	};
+	static const char *const silent[] = {
+		"tag(slow)",   "tag(wombat)",  "tag(slw*)",   "tag(/slwo/)", "topology(llcs=7)",
+		"kernel(6.1)", "test(freeze)", "file(group)", "tag(v3)",     "none()",
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_FREE char *said = told(cases[i][0]);
+		char expected[256];
+
+		(void)snprintf(expected, sizeof(expected),
+			       "warning: -E: no test matches %s; did you mean %s?\n", cases[i][1],
+			       cases[i][2]);
+		cr_assert(eq(str, said, expected));
+	}
+	for (size_t i = 0; i < KT_ARRAY_LEN(silent); i++) {
+		KT_FREE char *said = told(silent[i]);
+
+		cr_assert(eq(str, said, ""), "%s", silent[i]);
+	}
+}
+
 static const char *nearest(const char *word)
 {
 	static const char *const names[] = { "test", "tag", "kernel", "scheduler", "timeout" };
@@ -259,4 +311,25 @@ Test(nearest, slips_of_the_finger)
 	cr_assert(eq(str, (char *)nearest("wombat"), ""));
 	cr_assert(eq(str, (char *)nearest(""), ""));
 	cr_assert(eq(str, (char *)nearest("test-test-test-test-test-test-test-test-test"), ""));
+}
+
+static const char *nearest_part(const char *word)
+{
+	static const char *const names[] = { "cgroup_freeze", "cgroup_freeze_twice", "a_b_c_",
+					     "_" };
+	struct kt_nearest nearest = KT_NEAREST_NULL;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++)
+		kt_nearest_offer_part(&nearest, word, names[i]);
+	return nearest.name ?: "";
+}
+
+Test(nearest, parts_of_names)
+{
+	cr_assert(eq(str, (char *)nearest_part("frezze"), "cgroup_freeze"));
+	cr_assert(eq(str, (char *)nearest_part("twise"), "cgroup_freeze_twice"));
+	cr_assert(eq(str, (char *)nearest_part("frezze_twice"), "cgroup_freeze_twice"));
+	cr_assert(eq(str, (char *)nearest_part("cgrup_freeze"), "cgroup_freeze"));
+	cr_assert(eq(str, (char *)nearest_part("wombat"), ""));
+	cr_assert(eq(str, (char *)nearest_part("frezze_wombat"), ""));
 }

@@ -40,6 +40,24 @@ Test(options, what_is_given_is_there)
 	kt_options_deinit(&o);
 }
 
+Test(options, how_many_failures_end_a_run)
+{
+	struct kt_options o;
+
+	cr_assert(zero(int, PARSE(&o, NULL, "--max-fail", "3:immediate")));
+	cr_assert(o.max_fail == 3 && o.max_fail_at_once);
+	kt_options_deinit(&o);
+	cr_assert(zero(int, PARSE(&o, NULL, "--max-fail", "3:immediate", "--max-fail", "2:wait")));
+	cr_assert(o.max_fail == 2 && !o.max_fail_at_once);
+	kt_options_deinit(&o);
+	cr_assert(zero(int, PARSE(&o, NULL, "--max-fail", "3:immediate", "--ff")));
+	cr_assert(o.max_fail == 1 && !o.max_fail_at_once);
+	kt_options_deinit(&o);
+	cr_assert(zero(int, PARSE(&o, NULL, "--ff", "--max-fail", "all")));
+	cr_assert(o.max_fail == 0 && o.max_fail_given);
+	kt_options_deinit(&o);
+}
+
 Test(options, commands)
 {
 	static const struct {
@@ -103,6 +121,11 @@ Test(options, bad_ones_are_named)
 		{ "--accel", "hvf" },
 		{ "--vmm", "xen" },
 		{ "--max-fail", "-1" },
+		{ "--max-fail", "0" },
+		{ "--max-fail", "2:" },
+		{ "--max-fail", "2:soon" },
+		{ "--max-fail", ":wait" },
+		{ "--max-fail", "all:wait" },
 		{ "--stress-count", "0" },
 		{ "--gtest_output", "json:x" },
 		{ "--color", "green" },
