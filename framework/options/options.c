@@ -338,8 +338,9 @@ static int check(const struct kt_options *o, struct kt_err *reterr)
 		return kt_err_set(reterr, -EINVAL,
 				  "--depth and --pointers go with the commands 'inspect', 'open' "
 				  "and 'shell'");
-	if (o->trace_sched && !o->output_dir)
-		return kt_err_set(reterr, -EINVAL, "--trace-sched goes with -o DIR");
+	if (o->trace_sched && !o->output_dir && !o->trace)
+		return kt_err_set(reterr, -EINVAL,
+				  "--trace-sched goes with --trace FILE or -o DIR");
 	if (o->explore && (o->stress_count_given || o->stress_duration_ns))
 		return kt_err_set(reterr, -EINVAL,
 				  "--explore is a stress run with seeds; it does not go with "

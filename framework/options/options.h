@@ -233,7 +233,7 @@ struct kt_options {
 	const char *html;                /* likewise */
 	const char *trace;               /* likewise */
 	const char *gtest_output;        /* likewise, without the "xml:" before it */
-	bool trace_sched;                /* the guest traces its scheduler; goes with output_dir */
+	bool trace_sched;                /* of guests; goes with output_dir or trace */
 	const char *output_dir;          /* -o: directory of the sidecar files */
 	enum kt_list_format list_format; /* default: TERSE */
 

@@ -558,7 +558,8 @@ static const struct kt_option table[] = {
 	{ "trace", REPORTING, TEXT("FILE", trace),
 	  .help = "the time line of the run, for ui.perfetto.dev" },
 	{ "trace-sched", REPORTING, FLAG(trace_sched),
-	  .help = "with -o: the guest's own trace of its scheduler, of each test" },
+	  .help = "the guest's own trace of its scheduler, of each test: into the file of "
+		  "--trace, or with -o a file for each" },
 	{ "output-dir", 'o', REPORTING, .is_variable = true, TEXT("DIR", output_dir),
 	  .help = "a JSON file for each test" },
 	{ "gtest_output", REPORTING, OWN("xml:FILE", set_gtest_output),

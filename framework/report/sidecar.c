@@ -196,6 +196,15 @@ static int write_output(struct sidecar *sidecar, const struct kt_outcome *outcom
 		       ?: write_capture(sidecar, outcome, &of->dmesg, "dmesg", failed);
 }
 
+/* The guest's trace, where -o says. The record in the cache would be full after two of them. */
+static int write_trace(struct sidecar *sidecar, const struct kt_outcome *outcome)
+{
+	const char *wanted = sidecar->reporter.info->options->output_dir;
+
+	return write_capture(sidecar, outcome, &outcome->trace, "sched.trace",
+			     wanted && !strcmp(wanted, sidecar->dir));
+}
+
 /* What explains the latest attempt that failed, in one file. */
 static int write_failure(struct sidecar *sidecar, const struct kt_outcome *outcome)
 {
@@ -250,7 +259,7 @@ static int write_all(struct sidecar *sidecar, const struct kt_outcome *outcome)
 	return write_outcome(sidecar, outcome) ?: write_output(sidecar, outcome)
 		       ?: write_capture(sidecar, outcome, &outcome->scx_log, "scheduler.log", true)
 		       ?: write_capture(sidecar, outcome, &outcome->scx_dump, "dump", true)
-		       ?: write_capture(sidecar, outcome, &outcome->trace, "sched.trace", true)
+		       ?: write_trace(sidecar, outcome)
 		       ?: write_snapshots(sidecar, outcome) ?: write_failure(sidecar, outcome);
 }
 

@@ -4,56 +4,46 @@
 #include <string.h>
 
 #include "framework/report/file.h"
+#include "framework/report/guest_trace.h"
 #include "framework/report/report.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "wire/json.h"
+#include "util/io.h"
 
 /*
  * The time line of a run in the trace format of Chrome, for ui.perfetto.dev: a track for each slot,
  * on which attempts lie one after the other. A slice of an attempt holds slices of its phases, and
- * that of the phase "run" those of the steps. The clock is the host's, from the beginning of the
- * run, without the time for which the run was stopped.
+ * that of the phase "run" those of the steps. The guest's own trace of an attempt, if it has sent
+ * one, is a process of its own beside them.
  *
- * The guest tells the times of steps on its own clock. In virtual time, that clock is stretched
- * over the phase: the order and the proportions are right, and the arguments have the true times.
+ * The one clock is the host's, from the beginning of the run, without the time for which the run
+ * was stopped; guest_clock.h says where a guest's time lies on it. An attempt whose guest has sent
+ * a trace says so in numbers, from which the true times of everything follow.
+ *
+ * The file is made in memory, so it is bounded. The guests' traces have to leave room for the time
+ * line.
  */
 
-#define TRACE_MAX ((size_t)64 << 20) /* bytes; what comes later is left out */
-#define PID       1                  /* in the format: the run; the threads are the slots */
+#define TRACE_MAX  ((size_t)64 << 20) /* bytes; attempts that come later are left out */
+#define GUESTS_MAX ((size_t)48 << 20) /* from there on, what the guests have traced is */
+#define RUN        1                  /* the process of the slots; their numbers are threads */
 
 struct trace {
 	struct kt_reporter reporter;
 	const char *path; /* borrowed from the options */
 	struct kt_report_file *file;
-	char *events; /* belongs to @out until trace_free() */
-	size_t events_len;
-	FILE *out; /* a memory stream into @events */
-	uint64_t began_ns;
+	struct kt_tracks tracks;
 	unsigned int n_slots, n_left; /* slots with a track; attempts for which there was no room */
+	unsigned int n_machines;      /* that have tracks */
 	unsigned int running, passed, failed;
 };
 
-/* A slice in the making, on the clock of the trace. */
-struct span {
-	uint64_t begin_ns, end_ns;
+/* What an attempt's guest has traced. */
+struct traced {
+	struct kt_guest_trace text;
+	bool is_there;
+	int n_left; /* events for which there was no room */
 };
-
-/* Microseconds, in which the format counts. */
-static double trace_us(const struct trace *trace, uint64_t ns)
-{
-	return (double)(ns - KT_MIN(ns, trace->began_ns)) / KT_NSEC_PER_USEC;
-}
-
-/* Writes @event, which is released, behind the others. Out of memory is seen at the end. */
-static void put_event(struct trace *trace, json_t *event)
-{
-	KT_JSON json_t *owned = event;
-	KT_FREE char *text = owned ? json_dumps(owned, JSON_COMPACT) : NULL;
-
-	if (text)
-		(void)fprintf(trace->out, ",\n%s", text);
-}
 
 static json_t *text_json(const char *text)
 {
@@ -62,28 +52,19 @@ static json_t *text_json(const char *text)
 
 /* @args is taken over. */
 static void put_slice(struct trace *trace, const struct kt_outcome *outcome, const char *category,
-		      const char *name, struct span span, json_t *args)
+		      const char *name, struct kt_span span, json_t *args)
 {
-	double begin_us = trace_us(trace, span.begin_ns);
-
-	put_event(trace, json_pack("{ss so ss sf sf si si so*}", "ph", "X", "name", text_json(name),
-				   "cat", category, "ts", begin_us, "dur",
-				   trace_us(trace, span.end_ns) - begin_us, "pid", PID, "tid",
-				   (int)outcome->slot, "args", args));
+	kt_tracks_put_slice(&trace->tracks, (struct kt_track){ RUN, (int)outcome->slot }, category,
+			    text_json(name), span, json_pack("{so*}", "args", args));
 }
 
 static void put_counters(struct trace *trace)
 {
-	put_event(trace, json_pack("{ss ss sf si s{si si si}}", "ph", "C", "name", "tests", "ts",
-				   trace_us(trace, kt_now_ns()), "pid", PID, "args", "running",
-				   (int)trace->running, "passed", (int)trace->passed, "failed",
-				   (int)trace->failed));
-}
-
-static void put_name(struct trace *trace, const char *kind, int slot, const char *name)
-{
-	put_event(trace, json_pack("{ss ss si si s{ss}}", "ph", "M", "name", kind, "pid", PID,
-				   "tid", slot, "args", "name", name));
+	kt_tracks_put(&trace->tracks,
+		      json_pack("{ss ss sf si s{si si si}}", "ph", "C", "name", "tests", "ts",
+				kt_tracks_us(&trace->tracks, kt_now_ns()), "pid", RUN, "args",
+				"running", (int)trace->running, "passed", (int)trace->passed,
+				"failed", (int)trace->failed));
 }
 
 /* Gives the slots up to @slot their names. */
@@ -93,33 +74,38 @@ static void name_slots(struct trace *trace, unsigned int slot)
 		char name[32];
 
 		(void)snprintf(name, sizeof(name), "slot %u", trace->n_slots);
-		put_name(trace, "thread_name", (int)trace->n_slots++, name);
+		kt_tracks_put_name(&trace->tracks, "thread_name",
+				   (struct kt_track){ RUN, (int)trace->n_slots++ }, name);
 	}
 }
 
-/* The point @guest_ns of a test that ran in @run. */
-static uint64_t place(const struct kt_outcome *outcome, struct span run, json_int_t guest_ns)
+/* A phase, or the end of the attempt if it was not begun. */
+static struct kt_span phase_span(const struct kt_outcome *outcome, enum kt_phase phase,
+				 struct kt_span attempt)
 {
-	uint64_t whole_ns = outcome->result.duration_ns, at_ns = (uint64_t)KT_MAX(guest_ns, 0);
+	uint64_t began_ns = outcome->phase_began_ns[phase] ?: attempt.end_ns;
+	struct kt_span span = { KT_MAX(began_ns, attempt.begin_ns),
+				KT_MIN(began_ns + outcome->phase_ns[phase], attempt.end_ns) };
 
-	if (outcome->mips && whole_ns)
-		at_ns = (uint64_t)((double)(run.end_ns - run.begin_ns) * (double)at_ns /
-				   (double)whole_ns);
-	return KT_MIN(run.begin_ns + KT_MIN(at_ns, run.end_ns), run.end_ns);
+	span.end_ns = KT_MAX(span.end_ns, span.begin_ns);
+	return span;
 }
 
-static void put_steps(struct trace *trace, const struct kt_outcome *outcome, struct span run)
+static void put_steps(struct trace *trace, const struct kt_outcome *outcome,
+		      const struct kt_guest_clock *clock)
 {
 	const json_t *steps = json_object_get(outcome->result.scenario, "steps"), *step;
-	uint64_t last_ns = run.begin_ns; /* slices of a track do not overlap */
+	uint64_t last_ns = clock->run.begin_ns; /* slices of a track do not overlap */
 	size_t i;
 
 	json_array_foreach((json_t *)steps, i, step)
 	{
 		json_t *begin = json_object_get(step, "begin_ns");
 		json_t *end = json_object_get(step, "end_ns");
-		struct span span = { place(outcome, run, json_integer_value(begin)),
-				     place(outcome, run, json_integer_value(end)) };
+		struct kt_span span = {
+			kt_guest_clock_place(clock, KT_MAX(json_integer_value(begin), 0)),
+			kt_guest_clock_place(clock, KT_MAX(json_integer_value(end), 0)),
+		};
 		const char *name = kt_json_str(step, "name");
 		char number[32];
 
@@ -131,41 +117,86 @@ static void put_steps(struct trace *trace, const struct kt_outcome *outcome, str
 	}
 }
 
-static void put_phases(struct trace *trace, const struct kt_outcome *outcome, struct span attempt)
+static void put_phases(struct trace *trace, const struct kt_outcome *outcome,
+		       struct kt_span attempt, const struct kt_guest_clock *clock)
 {
 	for (int i = 0; i < KT_N_PHASES; i++) {
-		struct span span = { outcome->phase_began_ns[i],
-				     outcome->phase_began_ns[i] + outcome->phase_ns[i] };
+		struct kt_span span = phase_span(outcome, (enum kt_phase)i, attempt);
 
 		if (!outcome->phase_began_ns[i])
 			continue;
-		span.begin_ns = KT_MAX(span.begin_ns, attempt.begin_ns);
-		span.end_ns = KT_MAX(KT_MIN(span.end_ns, attempt.end_ns), span.begin_ns);
 		put_slice(trace, outcome, "phase", kt_phase_name((enum kt_phase)i), span, NULL);
 		if (i == KT_PHASE_RUN)
-			put_steps(trace, outcome, span);
+			put_steps(trace, outcome, clock);
 	}
+}
+
+/* The process of a machine, which is named after the attempt. */
+static void put_guest(struct trace *trace, const struct kt_outcome *outcome,
+		      const struct kt_guest_clock *clock, struct traced *traced)
+{
+	int process = RUN + (int)++trace->n_machines;
+	KT_FREE char *name = outcome->attempt > 1 || outcome->iteration > 1
+				     ? kt_format("%s, round %u, attempt %u", outcome->name,
+						 outcome->iteration, outcome->attempt)
+				     : strdup(outcome->name);
+
+	if (name)
+		kt_tracks_put_name(&trace->tracks, "process_name", (struct kt_track){ process, 0 },
+				   name);
+	traced->n_left =
+		kt_guest_trace_put(&traced->text, clock, process, GUESTS_MAX, &trace->tracks);
+}
+
+/* How the guest's clock lies on that of the file; NULL without a trace of the guest. */
+static json_t *clock_json(const struct trace *trace, const struct kt_guest_clock *clock,
+			  const struct traced *traced)
+{
+	if (!traced->is_there)
+		return NULL;
+	return json_pack("{sI sf sf si}", "test_began_guest_ns", (json_int_t)traced->text.began_ns,
+			 "test_began_us", kt_tracks_us(&trace->tracks, clock->zero_ns),
+			 "host_ns_in_guest_ns", clock->scale, "events_left_out", traced->n_left);
+}
+
+static void put_all(struct trace *trace, const struct kt_outcome *outcome, struct kt_span span,
+		    struct traced *traced)
+{
+	struct kt_span run = phase_span(outcome, KT_PHASE_RUN, span);
+	struct kt_guest_clock clock = kt_guest_clock_of(outcome, run, traced->text.lead_ns);
+
+	if (traced->is_there)
+		put_guest(trace, outcome, &clock, traced);
+	put_slice(trace, outcome, "attempt", outcome->name, span,
+		  json_pack("{ss si si so so* so*}", "verdict",
+			    kt_verdict_name(outcome->result.verdict), "iteration",
+			    (int)outcome->iteration, "attempt", (int)outcome->attempt, "seed",
+			    json_sprintf("%" PRIu64, outcome->seed), "reason",
+			    text_json(outcome->result.reason), "guest_clock",
+			    clock_json(trace, &clock, traced)));
+	put_phases(trace, outcome, span, &clock);
 }
 
 /* An attempt that has ended now. */
 static void put_attempt(struct trace *trace, const struct kt_outcome *outcome)
 {
-	struct span span = { outcome->began_ns, kt_now_ns() };
+	struct kt_span span = { outcome->began_ns, kt_now_ns() };
+	struct traced traced = { .text = KT_GUEST_TRACE_NULL };
+	size_t len;
+	char *text;
 
 	trace->running -= trace->running > 0;
-	if (fflush(trace->out) || trace->events_len > TRACE_MAX) {
+	if (trace->tracks.n_bytes > TRACE_MAX) {
 		trace->n_left++;
 		return;
 	}
+	text = kt_capture_read(&outcome->trace, &len);
+	if (text)
+		traced.is_there = kt_guest_trace_init(&traced.text, text, len) == 0;
 	name_slots(trace, outcome->slot);
-	put_slice(trace, outcome, "attempt", outcome->name, span,
-		  json_pack("{ss si si so so*}", "verdict",
-			    kt_verdict_name(outcome->result.verdict), "iteration",
-			    (int)outcome->iteration, "attempt", (int)outcome->attempt, "seed",
-			    json_sprintf("%" PRIu64, outcome->seed), "reason",
-			    text_json(outcome->result.reason)));
-	put_phases(trace, outcome, span);
+	put_all(trace, outcome, span, &traced);
 	put_counters(trace);
+	kt_guest_trace_deinit(&traced.text);
 }
 
 static int trace_begin(struct kt_reporter *reporter, const struct kt_run_info *info,
@@ -174,11 +205,9 @@ static int trace_begin(struct kt_reporter *reporter, const struct kt_run_info *i
 	struct trace *trace = (struct trace *)reporter;
 
 	(void)info;
-	trace->began_ns = kt_now_ns();
-	trace->out = open_memstream(&trace->events, &trace->events_len);
-	if (!trace->out)
+	if (kt_tracks_init(&trace->tracks) < 0)
 		return kt_err_oom(reterr);
-	put_name(trace, "process_name", 0, "ktests");
+	kt_tracks_put_name(&trace->tracks, "process_name", (struct kt_track){ RUN, 0 }, "ktests");
 	return kt_report_file_open(trace->path, &trace->file, reterr);
 }
 
@@ -200,7 +229,7 @@ static int trace_outcome(struct kt_reporter *reporter, const struct kt_outcome *
 	trace->failed += kt_outcome_is_failure(outcome);
 	if (outcome->began_ns)
 		put_attempt(trace, outcome);
-	return ferror(trace->out) ? -ENOMEM : 0;
+	return ferror(trace->tracks.out) ? -ENOMEM : 0;
 }
 
 static int trace_retry(struct kt_reporter *reporter, const struct kt_outcome *outcome)
@@ -208,38 +237,26 @@ static int trace_retry(struct kt_reporter *reporter, const struct kt_outcome *ou
 	struct trace *trace = (struct trace *)reporter;
 
 	put_attempt(trace, outcome);
-	return ferror(trace->out) ? -ENOMEM : 0;
+	return ferror(trace->tracks.out) ? -ENOMEM : 0;
 }
 
 static int trace_end(struct kt_reporter *reporter, const struct kt_counts *counts,
 		     struct kt_err *reterr)
 {
 	struct trace *trace = (struct trace *)reporter;
-	KT_FREE char *text = NULL;
 	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	KT_FREE char *text = kt_tracks_text(
+		&trace->tracks, json_pack("{si}", "attempts_left_out", (int)trace->n_left), &len);
 
 	(void)counts;
-	if (!out || fflush(trace->out)) {
-		kt_fclosep(&out);
-		return kt_err_oom(reterr);
-	}
-	/* The first event has a comma before it. */
-	(void)fprintf(out,
-		      "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"attempts_left_out\":%u},"
-		      "\"traceEvents\":[%s]}\n",
-		      trace->n_left, trace->events + 1);
-	if (fclose(out))
-		return kt_err_oom(reterr);
-	return kt_report_file_write(trace->file, text, len, reterr);
+	return text ? kt_report_file_write(trace->file, text, len, reterr) : kt_err_oom(reterr);
 }
 
 static void trace_free(struct kt_reporter *reporter)
 {
 	struct trace *trace = (struct trace *)reporter;
 
-	kt_fclosep(&trace->out);
-	free(trace->events);
+	kt_tracks_deinit(&trace->tracks);
 	trace->file = kt_report_file_free(trace->file);
 	free(trace);
 }

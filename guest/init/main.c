@@ -480,7 +480,7 @@ static void run_test(struct guest *guest, struct kt_result *ret_result)
 	judge_trace(&ctx, kt_trace_begin(&err), &err);
 	run_body(guest, &ctx);
 	kt_activity_begin("the end of the trace", -1, NULL);
-	judge_trace(&ctx, kt_trace_end(guest->port, &err), &err);
+	judge_trace(&ctx, kt_trace_end(guest->port, ctx.began_ns, &err), &err);
 	kt_activity_begin("the end of the test's processes", -1, NULL);
 	end_processes(&ctx.result);
 	kt_ctx_take_children(&ctx);

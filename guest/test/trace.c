@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/io.h"
 #include "wire/message.h"
 
@@ -118,13 +120,28 @@ static int send_text(struct kt_port *port)
 	return r ?: n < 0 ? -errno : 0;
 }
 
-int kt_trace_end(struct kt_port *port, struct kt_err *reterr)
+/*
+ * The trace is on the clock of this machine; by this line its reader knows where on it the test
+ * began. Programs that know ftrace skip lines that begin so.
+ */
+static int send_beginning(struct kt_port *port, uint64_t began_ns)
+{
+	char text[80];
+	int len = snprintf(text, sizeof(text),
+			   "# ktest: the test began at %" PRIu64 ".%09" PRIu64 "\n",
+			   began_ns / KT_NSEC_PER_SEC, began_ns % KT_NSEC_PER_SEC);
+
+	return kt_port_send(port, KT_MSG_TRACE, text, (size_t)len);
+}
+
+int kt_trace_end(struct kt_port *port, uint64_t began_ns, struct kt_err *reterr)
 {
 	int r;
 
 	if (marker < 0)
 		return 0;
-	r = kt_file_write(INSTANCE "/tracing_on", "0") ?: send_text(port);
+	r = kt_file_write(INSTANCE "/tracing_on", "0")
+		    ?: send_text(port) ?: send_beginning(port, began_ns);
 	marker = kt_close(marker);
 	(void)rmdir(INSTANCE);
 	return r < 0 ? kt_err_set(reterr, r, "--trace-sched: reading the trace: %m") : 0;

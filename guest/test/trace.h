@@ -24,5 +24,8 @@ void kt_trace_mark_begin(const char *what, const char *name);
 void kt_trace_mark_end(void);
 void kt_trace_mark(const char *what, const char *name);
 
-/* Ends the trace, if there is one, and sends its text. Returns 0 or a negative errno. */
-int kt_trace_end(struct kt_port *port, struct kt_err *reterr);
+/*
+ * Ends the trace, if there is one, and sends its text. @began_ns: CLOCK_MONOTONIC when the test
+ * began. Returns 0 or a negative errno.
+ */
+int kt_trace_end(struct kt_port *port, uint64_t began_ns, struct kt_err *reterr);

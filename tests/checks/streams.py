@@ -222,14 +222,90 @@ def guest_trace(ktests, directory):
     done = run(ktests, "--exact", "cgroup_freeze", "-o", str(out))
     check(not (out / "cgroup_freeze.sched.trace").exists(), "there is none that was not asked for")
     done = run(ktests, "--exact", "trivial", "--trace-sched")
-    check(done.returncode == 2 and "-o DIR" in done.stderr, "--trace-sched goes with -o")
+    check(done.returncode == 2 and "--trace FILE or -o DIR" in done.stderr,
+          "--trace-sched goes with --trace or -o")
     listed = run(ktests, "--list", "--format", "names").stdout.split()
     if "scx_fifo" in listed:
-        run(ktests, "--exact", "scx_fifo", "-o", str(out), "--trace-sched")
+        both = pathlib.Path(directory) / "scheduler.json"
+        run(ktests, "--exact", "scx_fifo", "-o", str(out), "--trace-sched", "--trace", str(both))
         text = (out / "scx_fifo.sched.trace").read_text()
         check(re.search(r"tracing_mark_write: I\|1\|scheduler enabled: \w+\n", text)
               and "I|1|scheduler detached:" in text or "I|1|scheduler ended:" in text,
               "--trace-sched: the scheduler's coming and going")
+        moments = [e["name"] for e in json.loads(both.read_text())["traceEvents"]
+                   if e["ph"] == "i"]
+        check(moments and moments[0].startswith("scheduler enabled: "),
+              "one file: the scheduler's coming and going", str(moments))
+
+
+def machine_tracks(name, trace, attempt):
+    """Checks the tracks of the machine of an attempt, and returns their events."""
+    [process] = [e["pid"] for e in trace if e["ph"] == "M" and e["name"] == "process_name"
+                 and e["args"]["name"] == name]
+    names = {e["tid"]: e["args"]["name"] for e in trace
+             if e["ph"] == "M" and e["name"] == "thread_name" and e["pid"] == process}
+    check({"CPU 0", "test"} <= set(names.values()), f"one file: the tracks of {name}", str(names))
+    events = [e for e in trace if e["pid"] == process and e["ph"] in "Xi"]
+    [phase] = [e for e in trace if e.get("cat") == "phase" and e["name"] == "run"
+               and inside(e, attempt)]
+    begin, end = phase["ts"], phase["ts"] + phase["dur"]
+    clock = attempt["args"]["guest_clock"]
+    for e in events:
+        since = (e["args"]["guest_ns"] - clock["test_began_guest_ns"]) / 1000
+        at = clock["test_began_us"] + since * clock["host_ns_in_guest_ns"]
+        check_quietly(begin - 0.01 <= e["ts"] and e["ts"] + e.get("dur", 0) <= end + 0.01,
+                      f"{name}: within the run of its test", e)
+        check_quietly(abs(min(max(at, begin), end) - e["ts"]) < 0.01, f"{name}: the one clock", e)
+    for thread, track in names.items():
+        slices = sorted((e["ts"], e["dur"]) for e in events
+                        if e["tid"] == thread and e.get("cat") == "run")
+        check((len(slices) > 1 or track == "test")
+              and all(a + length <= b for (a, length), (b, _) in zip(slices, slices[1:])),
+              f"one file: {name}, {track}: {len(slices)} slices, one after the other")
+    return events
+
+
+def check_quietly(condition, what, event):
+    if not condition:
+        check(False, what, str(event))
+
+
+def one_file(ktests, directory):
+    """The time line of two tests and what their guests have traced."""
+    path = pathlib.Path(directory) / "both.json"
+    names = ["cgroup_freeze", "cgroup_stop"]
+    done = run(ktests, "--exact", *names, "-j", "4", "--trace", str(path), "--trace-sched")
+    check(done.returncode == 0, "one file: the tests pass", done.stdout)
+    trace = json.loads(path.read_text())["traceEvents"]
+    attempts = {e["name"]: e for e in trace if e.get("cat") == "attempt"}
+    check(set(attempts) == set(names), "one file: the time line", str(attempts))
+    events = {name: machine_tracks(name, trace, attempts[name]) for name in names}
+    check(len({e["tid"] for e in events["cgroup_freeze"] if e.get("cat") == "run"}) == 2,
+          "one file: each CPU has a track")
+
+    # What the test did is on the tracks of its machine where the time line has it.
+    steps = [e for e in trace if e.get("cat") == "step"
+             and inside(e, attempts["cgroup_freeze"])]
+    marks = [e for e in events["cgroup_freeze"] if e.get("cat") == "mark"]
+    check(len(steps) == len(marks) > 1 and all(
+              mark["ts"] <= step["ts"] + 0.01 and "step" in mark["name"]
+              and step["ts"] + step["dur"] <= mark["ts"] + mark["dur"] + 0.1 * step["dur"]
+              for step, mark in zip(steps, sorted(marks, key=lambda e: e["ts"]))),
+          "one file: steps on both", f"{steps}\n{marks}")
+
+    # A worker that is thawed is woken, and runs then.
+    runs = {e["bind_id"]: e for e in events["cgroup_freeze"] if e.get("flow_in")}
+    woken = [e for e in events["cgroup_freeze"] if e["name"] == "wakes SpinWait"
+             and e["ts"] >= steps[-1]["ts"] - steps[-1]["dur"]]
+    check(woken and all(
+              e["flow_out"] and runs[e["bind_id"]]["name"] == "SpinWait"
+              and runs[e["bind_id"]]["args"]["pid"] == e["args"]["pid"]
+              and runs[e["bind_id"]]["ts"] >= e["ts"] for e in woken),
+          "one file: a wake-up leads to where the worker runs", str(woken))
+    ids = [e["bind_id"] for e in trace if e.get("flow_out")]
+    check(len(ids) == len(set(ids)), "one file: no two wake-ups have one number")
+    check(not any(attempt["args"]["guest_clock"]["events_left_out"]
+                  for attempt in attempts.values()), "one file: it had room for all")
 
 
 def main():
@@ -240,6 +316,7 @@ def main():
         events(sample, directory)
         time_line(sample, directory)
         guest_trace(ktests, directory)
+        one_file(ktests, directory)
 
 
 main()

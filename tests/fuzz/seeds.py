@@ -283,6 +283,11 @@ def capsule():
     return header + info + packed + chunk
 
 
+def traced(task, cpu, at, event):
+    """A line of ftrace."""
+    return f"{task:>16}-1       [{cpu:03}] d..2. {at}: {event}\n"
+
+
 def texts():
     put(
         "metrics", "fio", 'starting [1]\n{"jobs": [{"read": {"iops": 12.5, "ok": true}}], "n": 3}\n'
@@ -305,6 +310,25 @@ def texts():
     put("cpu_list", "size", "12MiB")
     loop = "".join(f"{i % 3}: (85) call x#5 ; R0={i}\nfrom 1 to 2: R1={i}\n" for i in range(12))
     put("verifier_log", "loop", "0: R1=ctx()\n" + loop + "processed 3 insns\n")
+    switch = "prev_comm={} prev_pid={} prev_prio=120 prev_state={} ==> next_comm={} next_pid={}"
+    put("guest_trace", "whole", "".join([
+        "# tracer: nop\n##### CPU 1 buffer started ####\n",
+        traced("ktest", 0, "10.000001", "tracing_mark_write: B|1|step running"),
+        traced("ktest", 0, "10.000100", "sched_waking: comm=w pid=77 prio=120 target_cpu=001"),
+        traced("<idle>", 1, "10.000110",
+               f"sched_switch: {switch.format('swapper/1', 0, 'R', 'w', 77)} next_prio=120"),
+        traced("w", 1, "10.000300",
+               f"sched_switch: {switch.format('w', 77, 'S', 'swapper/1', 0)} next_prio=120"),
+        traced("ktest", 0, "10.000400", "tracing_mark_write: I|1|scheduler enabled: fifo"),
+        traced("ktest", 0, "10.000500", "tracing_mark_write: E|1|"),
+        "# ktest: the test began at 10.000050000\n"]))
+    put("guest_trace", "odd", "".join([
+        "# ktest: the test began at 1.0\n",
+        traced("a -b ==> ", 255, "1.000001", "sched_switch: "
+               + switch.format(" prev_pid=1", 3, "R+", " ==> next_comm=\xff", 3) + " next_prio=-9"),
+        traced("", 256, "1.1", "sched_waking: comm="),
+        traced("", 0, "999999999.999999", "tracing_mark_write: E|1|"),
+        traced("", 0, "0.000000", "tracing_mark_write: B|1|")]))
     put(
         "kernel_log",
         "exit",
