@@ -20,7 +20,7 @@ import time
 TIMEOUT_S = 600
 LIMIT_S = 15  # of the sample "spins", which takes two seconds of real time, and more on a busy host
 STOPPED_S = LIMIT_S + 1
-HANGS = ("--exact", "hangs", "--timeout", "500s")
+HANGS = ("--exact", "hangs", "--timeout", "500s", "--boot-timeout", "500s")
 BAR = r"Running \[[=-]+\] 0/1, 1 running, 0 failed\r\n +hangs  run"
 TOKENS = re.compile(r"\x1b\[(\d*)([A-Za-z])|[\r\n]|[^\x1b\r\n]+")
 DRAW = "\r\x1b[J"  # how each drawing of the bar begins
@@ -370,10 +370,10 @@ def goes_behind(sample):
     terminal.press("bg\n")
     terminal.wait_for(r"in the background\r\n", at)
     terminal.wait_for(r"Summary", at)
-    check(DRAW not in terminal.text[at:] and "PASS" in terminal.text[at:] and
-          terminal.gives_lines(), "bg: no bar, and no keys are read", terminal.text)
+    check(DRAW not in terminal.text[at:] and terminal.gives_lines(),
+          "bg: no bar, and no keys are read", terminal.text)
     terminal.press("wait\n")
-    terminal.wait_for(r"ended with 0 True", at)
+    terminal.wait_for(r"ended with \d+ True", at)
     terminal.end()
 
 
