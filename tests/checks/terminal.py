@@ -91,6 +91,9 @@ class Terminal:
             os.environ.update({"TERM": "xterm"} | env)
             if run:
                 run(*command)  # does not return
+            # A shell ignores these for what it starts in the background, this check among it.
+            for sig in (signal.SIGINT, signal.SIGQUIT):
+                signal.signal(sig, signal.SIG_DFL)
             os.execvp(command[0], command)
 
     def read(self):
