@@ -81,10 +81,12 @@ bool kt_terminal_gives_lines(void)
 	return tcgetattr(STDIN_FILENO, &mode) == 0 && (mode.c_lflag & wanted) == wanted;
 }
 
-struct winsize kt_terminal_size(void)
+struct winsize kt_terminal_size(int fd)
 {
-	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	struct winsize size = { .ws_row = 0 };
 
-	(void)ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
+	(void)ioctl(fd, TIOCGWINSZ, &size);
+	size.ws_row = size.ws_row ?: 24;
+	size.ws_col = size.ws_col ?: 80;
 	return size;
 }

@@ -39,5 +39,5 @@ bool kt_terminal_is_mine(void);
 /* Whether standard input is a terminal that gives lines, which is how shells start programs. */
 bool kt_terminal_gives_lines(void);
 
-/* 24 x 80 when standard input is no terminal. */
-struct winsize kt_terminal_size(void);
+/* Of the terminal that is @fd. What it does not tell, or if it is none: 24 rows, 80 columns. */
+struct winsize kt_terminal_size(int fd);

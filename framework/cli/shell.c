@@ -158,7 +158,7 @@ static void send_packages(struct shell *shell)
 /* The deadline ends here; the terminal becomes raw, and input flows. */
 static void send_run(struct shell *shell)
 {
-	struct winsize size = kt_terminal_size();
+	struct winsize size = kt_terminal_size(STDIN_FILENO);
 	const char *const environment[] = { "KTESTS=1", NULL };
 	struct kt_run_request run = {
 		.mode = shell->command ? KT_RUN_EXEC : KT_RUN_SHELL,
@@ -287,7 +287,7 @@ static void on_signal(void *data, uint32_t events)
 	if (!signal)
 		return;
 	if (signal == SIGWINCH) {
-		struct winsize size = kt_terminal_size();
+		struct winsize size = kt_terminal_size(STDIN_FILENO);
 		struct kt_msg_window window = { .rows = size.ws_row, .columns = size.ws_col };
 
 		if (shell->booted && !shell->command)

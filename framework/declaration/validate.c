@@ -93,7 +93,10 @@ static bool check_llc_cores(struct validation *v, const struct kt_topology *decl
 	return true;
 }
 
-/* Fewer are no node to Linux, and more no memory slots of a native machine. */
+/*
+ * Linux ignores a node with less than NODE_MIB_MIN of memory. A native machine has no memory slots
+ * for more than NODES_MAX nodes.
+ */
 static void check_nodes(struct validation *v, const struct kt_topology *topology)
 {
 	uint64_t n = (uint64_t)topology->numa_nodes + topology->memory_nodes;

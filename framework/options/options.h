@@ -188,7 +188,7 @@ struct kt_options {
 	bool bisect;               /* the exit status is one for git bisect run */
 	bool max_fail_given;
 	unsigned int max_fail;          /* failures after which the run ends; 0: none */
-	bool max_fail_at_once;          /* what runs then is ended, too */
+	bool max_fail_at_once;          /* then running tests are ended, too */
 	unsigned int memory_budget_mib; /* at least 64; 0: three quarters of the host's memory */
 	unsigned int pool;              /* machines prepared ahead, 0..64; default 2 */
 	unsigned int retries;           /* attempts after the first, 0..1000; default 0 */
@@ -233,7 +233,7 @@ struct kt_options {
 	const char *html;                /* likewise */
 	const char *trace;               /* likewise */
 	const char *gtest_output;        /* likewise, without the "xml:" before it */
-	bool trace_sched;                /* of guests; goes with output_dir or trace */
+	bool trace_sched; /* guests trace their schedulers; needs output_dir or trace */
 	const char *output_dir;          /* -o: directory of the sidecar files */
 	enum kt_list_format list_format; /* default: TERSE */
 

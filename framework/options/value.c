@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "guest/worker/type.h"
+#include "util/cleanup.h"
 #include "util/parse.h"
 
 /*
@@ -105,11 +106,12 @@ int kt_value_max_fail(const char *text, unsigned int *ret_value, bool *ret_at_on
 {
 	const char *colon = strchrnul(text, ':');
 	bool at_once = !strcmp(colon, ":immediate");
+	KT_FREE char *number = strndup(text, (size_t)(colon - text));
 	uint64_t value = 0;
-	char number[24];
 
+	if (!number)
+		return kt_err_oom(reterr);
 	if (strcmp(text, "all") != 0) {
-		(void)snprintf(number, sizeof(number), "%.*s", (int)(colon - text), text);
 		if ((*colon && !at_once && strcmp(colon, ":wait") != 0) ||
 		    kt_parse_u64(number, 1, UINT32_MAX, &value) < 0)
 			return kt_err_set(reterr, -EINVAL,

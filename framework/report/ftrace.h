@@ -12,8 +12,8 @@
 
 enum kt_ftrace_kind {
 	KT_FTRACE_SWITCH, /* sched_switch: @before leaves the CPU to @task */
-	KT_FTRACE_WAKING, /* sched_waking: somebody on @cpu wakes @task */
-	KT_FTRACE_MARK,   /* of a program, in the form of atrace */
+	KT_FTRACE_WAKING, /* sched_waking: who runs on @cpu wakes @task */
+	KT_FTRACE_MARK,   /* tracing_mark_write: a program wrote a line in atrace's form */
 	KT_FTRACE_BEGAN,  /* ktest's own: when the test began; without a CPU */
 };
 

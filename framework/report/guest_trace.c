@@ -22,7 +22,7 @@
  */
 
 #define THREADS     1000 /* numbers of threads for each process */
-#define TEST_THREAD 999  /* of them: what the test did; the others are CPUs */
+#define TEST_THREAD 999  /* the track of the test's steps; lower numbers are CPUs */
 #define WAKES       1024u
 #define MARKS       8u           /* that last, one inside the other */
 #define NAME_LEN    ((size_t)64) /* bytes that are shown of a name */

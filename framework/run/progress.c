@@ -9,6 +9,7 @@
 
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/terminal.h"
 
 /*
  * The block at the bottom of the terminal is the bar and a row for each running test. While it is
@@ -38,17 +39,6 @@ void kt_progress_init(struct kt_progress *progress, enum kt_progress_choice choi
 		.enabled = wanted && isatty(STDERR_FILENO),
 		.total = total,
 	};
-}
-
-/* What a terminal does not tell is that of a usual one. */
-static struct winsize terminal_size(void)
-{
-	struct winsize size = { .ws_row = 0 };
-
-	(void)ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
-	size.ws_row = size.ws_row ?: 24;
-	size.ws_col = size.ws_col ?: 80;
-	return size;
 }
 
 /* The screen of a run in the background is another program's. */
@@ -170,7 +160,7 @@ static void put_lines(struct block *block, const struct kt_progress_line *lines,
 static void put_block(FILE *out, const struct kt_progress *progress,
 		      const struct kt_progress_line *lines, size_t n)
 {
-	struct winsize size = terminal_size();
+	struct winsize size = kt_terminal_size(STDERR_FILENO);
 	struct block block = { .out = out, .columns = size.ws_col - 1u };
 
 	(void)fputs("\r\033[J", out);

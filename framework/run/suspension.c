@@ -20,7 +20,11 @@
  * begins anew: the jobs are still paused.
  */
 
-#define PAUSE_NS KT_NSEC_PER_SEC /* for a session to pause its machine; it takes milliseconds */
+/*
+ * For a session to pause its machine. That takes milliseconds, but a busy host can make it wait. A
+ * session that is stopped instead does not know how long: its clock and its machine's count that.
+ */
+#define PAUSE_NS (10 * KT_NSEC_PER_SEC)
 
 static bool all_paused(const struct kt_run *run)
 {

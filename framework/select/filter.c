@@ -3,23 +3,16 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fnmatch.h>
 #include <regex.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <ktest/scheduler.h>
-
-#include "framework/kernel/kernel.h"
-#include "guest/test/test.h"
 #include "util/cleanup.h"
-#include "util/io.h"
-#include "util/nearest.h"
 
 /*
- * An expression becomes a tree. A leaf asks one predicate: it has a few values of the test, and one
- * of them must match. An inner node joins two answers, or turns one around.
+ * An expression becomes a tree. A leaf asks a predicate. An inner node joins two answers, or turns
+ * one around.
  *
  * The parser descends through the grammar of filter.h with one character of lookahead. Its
  * recursion is bounded by KT_FILTER_DEPTH_MAX, the tree by KT_FILTER_TEXT_MAX: operators of the
@@ -39,207 +32,12 @@ enum operation {
 	OP_MINUS, /* @left and not @right */
 };
 
-enum matcher {
-	MATCH_EQUAL,
-	MATCH_CONTAINS,
-	MATCH_REGEX,
-	MATCH_GLOB,
-	MATCH_TAIL,    /* a glob for the path, or for what follows one of its slashes */
-	MATCH_VERSION, /* of a kernel: its beginning, up to where a number ends */
-	MATCH_NONE,    /* the predicate has no text */
-};
-
-/* What a predicate is asked about. */
-struct subject {
-	const struct kt_test *test;
-	const char *release; /* NULL: not known yet */
-};
-
 struct kt_filter {
 	enum operation operation;
 	struct kt_filter *left, *right;
 
-	/* of OP_PREDICATE */
-	const struct predicate *predicate;
-	enum matcher matcher;
-	char *text;
-	regex_t regex; /* of MATCH_REGEX, once @has_regex */
-	bool has_regex;
+	struct kt_predicate predicate; /* of OP_PREDICATE */
 };
-
-/* ---- predicates ------------------------------------------------------------------------------ */
-
-/* What is done with the values of tests that a predicate looks at. */
-struct visit {
-	bool (*fn)(struct visit *visit, const char *value); /* true: it has seen enough */
-	const struct kt_filter *filter;                     /* the predicate with its text */
-
-	/* of offer() */
-	struct kt_nearest nearest;
-	char name[256]; /* of @nearest: a value may live no longer than its visit */
-};
-
-struct predicate {
-	const char *name;
-	const char *example;  /* of a text; NULL: takes none */
-	enum matcher matcher; /* of a text without a sign */
-	bool (*values)(const struct subject *subject, struct visit *visit); /* true: as visit->fn */
-	bool is_of_kernel;
-};
-
-/* A glob is tried on the whole of @path and on what follows each slash. */
-static bool matches_tail(const char *glob, const char *path)
-{
-	for (; path; path = strchr(path, '/')) {
-		path += *path == '/';
-		if (fnmatch(glob, path, 0) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool matches(const struct kt_filter *filter, const char *value)
-{
-	switch (filter->matcher) {
-	case MATCH_EQUAL:
-		return !strcmp(value, filter->text);
-	case MATCH_CONTAINS:
-		return strstr(value, filter->text);
-	case MATCH_REGEX:
-		return regexec(&filter->regex, value, 0, NULL, 0) == 0;
-	case MATCH_GLOB:
-		return fnmatch(filter->text, value, 0) == 0;
-	case MATCH_TAIL:
-		return matches_tail(filter->text, value);
-	case MATCH_VERSION:
-		return kt_kernel_version_matches(value, filter->text);
-	case MATCH_NONE:
-		break;
-	}
-	return false;
-}
-
-static bool visit_name(const struct subject *subject, struct visit *visit)
-{
-	return visit->fn(visit, subject->test->name);
-}
-
-static bool visit_file(const struct subject *subject, struct visit *visit)
-{
-	return visit->fn(visit, subject->test->file ?: "");
-}
-
-static bool visit_tags(const struct subject *subject, struct visit *visit)
-{
-	for (const char *const *tag = subject->test->tags; tag && *tag; tag++) {
-		if (visit->fn(visit, *tag))
-			return true;
-	}
-	return false;
-}
-
-static bool visit_release(const struct subject *subject, struct visit *visit)
-{
-	return visit->fn(visit, subject->release);
-}
-
-static bool visit_scheduler(const struct kt_scheduler *scheduler, struct visit *visit)
-{
-	return scheduler && scheduler->name && visit->fn(visit, scheduler->name);
-}
-
-static bool visit_ops(const struct kt_op *ops, struct visit *visit)
-{
-	for (const struct kt_op *op = ops; op && !op->end; op++) {
-		if (visit_scheduler(op->scheduler, visit))
-			return true;
-	}
-	return false;
-}
-
-/* The schedulers that the test declares, and those that its steps attach. */
-static bool visit_schedulers(const struct subject *subject, struct visit *visit)
-{
-	const struct kt_test *test = subject->test;
-
-	if (visit_scheduler(test->scheduler, visit) || visit_ops(test->backdrop.ops, visit))
-		return true;
-	for (const struct kt_scheduler *const *at = test->schedulers; at && *at; at++) {
-		if (visit_scheduler(*at, visit))
-			return true;
-	}
-	for (const struct kt_step *step = test->steps; step && !step->end; step++) {
-		if (visit_ops(step->ops, visit))
-			return true;
-	}
-	return false;
-}
-
-/* The values are "llcs=2" and so on, with the defaults filled in. */
-static bool visit_topology(const struct subject *subject, struct visit *visit)
-{
-	struct kt_topology topology = kt_test_topology(subject->test);
-	const struct {
-		const char *name;
-		unsigned int value;
-	} dimensions[] = {
-		{ "numa_nodes", topology.numa_nodes },
-		{ "memory_nodes", topology.memory_nodes },
-		{ "llcs", topology.llcs },
-		{ "cores", topology.cores },
-		{ "threads", topology.threads },
-		{ "cpus", kt_topology_cpus(&topology) },
-	};
-
-	for (size_t i = 0; i < KT_ARRAY_LEN(dimensions); i++) {
-		char text[32];
-
-		(void)snprintf(text, sizeof(text), "%s=%u", dimensions[i].name,
-			       dimensions[i].value);
-		if (visit->fn(visit, text))
-			return true;
-	}
-	return false;
-}
-
-static bool visit_all(const struct subject *subject, struct visit *visit)
-{
-	(void)subject;
-	(void)visit;
-	return true;
-}
-
-static bool visit_none(const struct subject *subject, struct visit *visit)
-{
-	(void)subject;
-	(void)visit;
-	return false;
-}
-
-static const struct predicate predicates[] = {
-	{ "test", "freeze", MATCH_CONTAINS, visit_name },
-	{ "tag", "slow", MATCH_GLOB, visit_tags },
-	{ "kernel", "6.16", MATCH_VERSION, visit_release, .is_of_kernel = true },
-	{ "scheduler", "fifo*", MATCH_GLOB, visit_schedulers },
-	{ "topology", "llcs=2", MATCH_GLOB, visit_topology },
-	{ "file", "cgroup.c", MATCH_TAIL, visit_file },
-	{ "all", NULL, MATCH_NONE, visit_all },
-	{ "none", NULL, MATCH_NONE, visit_none },
-};
-
-static bool match_value(struct visit *visit, const char *value)
-{
-	return matches(visit->filter, value);
-}
-
-static enum kt_answer ask_predicate(const struct kt_filter *filter, const struct subject *subject)
-{
-	struct visit visit = { .fn = match_value, .filter = filter };
-
-	if (filter->predicate->is_of_kernel && !subject->release)
-		return KT_ANSWER_MAYBE;
-	return filter->predicate->values(subject, &visit) ? KT_ANSWER_YES : KT_ANSWER_NO;
-}
 
 /* ---- the parser ------------------------------------------------------------------------------ */
 
@@ -324,23 +122,19 @@ static struct kt_filter *node_new(enum operation operation, struct kt_filter **l
 }
 
 /* Finds the predicate whose name has @len characters at parser->at. */
-static int find_predicate(struct parser *parser, size_t len, const struct predicate **ret_predicate)
+static int find_predicate(struct parser *parser, size_t len,
+			  const struct kt_predicate_kind **ret_kind)
 {
 	KT_FREE char *word = strndup(parser->at, len);
-	struct kt_nearest nearest = KT_NEAREST_NULL;
+	const char *near;
 
 	if (!word)
 		return kt_err_oom(parser->reterr);
-	for (size_t i = 0; i < KT_ARRAY_LEN(predicates); i++) {
-		if (!strcmp(word, predicates[i].name)) {
-			*ret_predicate = &predicates[i];
-			return 0;
-		}
-		kt_nearest_offer(&nearest, word, predicates[i].name);
-	}
-	if (nearest.name)
-		return fault(parser, parser->at, "unknown predicate; did you mean %s()?",
-			     nearest.name);
+	*ret_kind = kt_predicate_find(word, &near);
+	if (*ret_kind)
+		return 0;
+	if (near)
+		return fault(parser, parser->at, "unknown predicate; did you mean %s()?", near);
 	if (parser->at[len] != '(')
 		return fault(parser, parser->at,
 			     "a predicate is meant to be here; for a part of a test's name, write "
@@ -424,25 +218,25 @@ static int check_repetition(struct parser *parser, const char *begin, const char
 	return 0;
 }
 
-static int compile_regex(struct parser *parser, const char *begin, struct kt_filter *filter)
+static int compile_regex(struct parser *parser, const char *begin, struct kt_predicate *predicate)
 {
-	int r = check_repetition(parser, begin, filter->text);
+	int r = check_repetition(parser, begin, predicate->text);
 	char reason[128];
 
 	if (r < 0)
 		return r;
-	r = regcomp(&filter->regex, filter->text, REG_EXTENDED | REG_NOSUB);
-	filter->has_regex = r == 0;
+	r = regcomp(&predicate->regex, predicate->text, REG_EXTENDED | REG_NOSUB);
+	predicate->has_regex = r == 0;
 	if (r == REG_ESPACE)
 		return kt_err_oom(parser->reterr);
-	(void)regerror(r, &filter->regex, reason, sizeof(reason));
+	(void)regerror(r, &predicate->regex, reason, sizeof(reason));
 	return r ? fault(parser, begin, "the regular expression is wrong: %s", reason) : 0;
 }
 
-static int parse_regex(struct parser *parser, struct kt_filter *filter)
+static int parse_regex(struct parser *parser, struct kt_predicate *predicate)
 {
 	const char *begin = parser->at;
-	int r = read_text(parser, '/', &filter->text) ?: compile_regex(parser, begin, filter);
+	int r = read_text(parser, '/', &predicate->text) ?: compile_regex(parser, begin, predicate);
 
 	if (r < 0)
 		return r;
@@ -454,53 +248,55 @@ static int parse_regex(struct parser *parser, struct kt_filter *filter)
 }
 
 /* What stands between the parentheses of a predicate, and the closing one. */
-static int parse_matcher(struct parser *parser, struct kt_filter *filter)
+static int parse_matcher(struct parser *parser, struct kt_predicate *predicate)
 {
 	static const char signs[] = "=~/#";
-	static const enum matcher matchers[] = { MATCH_EQUAL, MATCH_CONTAINS, MATCH_REGEX,
-						 MATCH_GLOB };
-	const struct predicate *predicate = filter->predicate;
+	static const enum kt_matcher matchers[] = { KT_MATCH_EQUAL, KT_MATCH_CONTAINS,
+						    KT_MATCH_REGEX, KT_MATCH_GLOB };
+	const struct kt_predicate_kind *kind = predicate->kind;
 	const char *sign, *begin;
 	int r;
 
 	skip_space(parser);
 	sign = *parser->at ? strchr(signs, *parser->at) : NULL;
-	filter->matcher = sign ? matchers[sign - signs] : predicate->matcher;
+	predicate->matcher = sign ? matchers[sign - signs] : kind->matcher;
 	begin = parser->at;
 	parser->at += !!sign;
-	if (filter->matcher == MATCH_REGEX)
-		return parse_regex(parser, filter);
-	r = read_text(parser, ')', &filter->text);
+	if (predicate->matcher == KT_MATCH_REGEX)
+		return parse_regex(parser, predicate);
+	r = read_text(parser, ')', &predicate->text);
 	if (r < 0)
 		return r;
-	trim_end(filter->text);
-	return filter->text[0] ? 0
-			       : fault(parser, begin, "%s() needs a text, like %s(%s)",
-				       predicate->name, predicate->name, predicate->example);
+	trim_end(predicate->text);
+	return predicate->text[0] ? 0
+				  : fault(parser, begin, "%s() needs a text, like %s(%s)",
+					  kind->name, kind->name, kind->example);
 }
 
 static int parse_predicate(struct parser *parser, struct kt_filter **ret_filter)
 {
 	FREE_FILTER struct kt_filter *filter = calloc(1, sizeof(*filter));
 	size_t len = word_len(parser->at);
+	struct kt_predicate *predicate;
 	int r;
 
 	if (!filter)
 		return kt_err_oom(parser->reterr);
+	predicate = &filter->predicate;
 	if (!len)
 		return fault(parser, parser->at,
 			     "a predicate is meant to be here, like test(freeze)");
-	r = find_predicate(parser, len, &filter->predicate);
+	r = find_predicate(parser, len, &predicate->kind);
 	if (r < 0)
 		return r;
 	parser->at += len;
 	if (!take(parser, "(", ""))
-		return fault(parser, parser->at, "'(' must follow '%s'", filter->predicate->name);
-	filter->matcher = MATCH_NONE;
-	if (filter->predicate->example)
-		r = parse_matcher(parser, filter);
+		return fault(parser, parser->at, "'(' must follow '%s'", predicate->kind->name);
+	predicate->matcher = KT_MATCH_NONE;
+	if (predicate->kind->example)
+		r = parse_matcher(parser, predicate);
 	else if (!take(parser, ")", ""))
-		r = fault(parser, parser->at, "%s() takes nothing", filter->predicate->name);
+		r = fault(parser, parser->at, "%s() takes nothing", predicate->kind->name);
 	if (r == 0)
 		*ret_filter = kt_steal(filter);
 	return r;
@@ -621,9 +417,7 @@ struct kt_filter *kt_filter_free(struct kt_filter *filter)
 		return NULL;
 	kt_filter_free(filter->left);
 	kt_filter_free(filter->right);
-	if (filter->has_regex)
-		regfree(&filter->regex);
-	free(filter->text);
+	kt_predicate_deinit(&filter->predicate);
 	free(filter);
 	return NULL;
 }
@@ -635,63 +429,23 @@ static enum kt_answer negate(enum kt_answer is)
 	return (enum kt_answer)(KT_ANSWER_YES - is);
 }
 
-static enum kt_answer ask(const struct kt_filter *filter, const struct subject *subject)
+enum kt_answer kt_filter_ask(const struct kt_filter *filter, const struct kt_test *test,
+			     const char *release)
 {
 	enum kt_answer left, right;
 
 	if (filter->operation == OP_PREDICATE)
-		return ask_predicate(filter, subject);
-	left = ask(filter->left, subject);
+		return kt_predicate_ask(&filter->predicate, test, release);
+	left = kt_filter_ask(filter->left, test, release);
 	if (filter->operation == OP_NOT)
 		return negate(left);
-	right = ask(filter->right, subject);
+	right = kt_filter_ask(filter->right, test, release);
 	if (filter->operation == OP_OR)
 		return KT_MAX(left, right);
 	return KT_MIN(left, filter->operation == OP_MINUS ? negate(right) : right);
 }
 
-enum kt_answer kt_filter_ask(const struct kt_filter *filter, const struct kt_test *test,
-			     const char *release)
-{
-	const struct subject subject = { .test = test, .release = release };
-
-	return ask(filter, &subject);
-}
-
 /* ---- the expression as text ------------------------------------------------------------------ */
-
-static const char *matcher_sign(enum matcher matcher)
-{
-	static const char *const signs[] = {
-		[MATCH_EQUAL] = "=", [MATCH_CONTAINS] = "~", [MATCH_REGEX] = "/",
-		[MATCH_GLOB] = "#",  [MATCH_TAIL] = "",      [MATCH_VERSION] = "",
-		[MATCH_NONE] = "",
-	};
-
-	return signs[matcher];
-}
-
-/* The closing character needs a backslash, as in what was read. */
-static void print_text(const char *text, char end, FILE *out)
-{
-	for (; *text; text++) {
-		if (*text == '\\' && text[1])
-			(void)fputc(*text++, out);
-		else if (*text == end)
-			(void)fputc('\\', out);
-		(void)fputc(*text, out);
-	}
-}
-
-static void print_predicate(const struct kt_filter *filter, FILE *out)
-{
-	bool regex = filter->matcher == MATCH_REGEX;
-
-	(void)fprintf(out, "%s(%s", filter->predicate->name, matcher_sign(filter->matcher));
-	if (filter->text)
-		print_text(filter->text, regex ? '/' : ')', out);
-	(void)fputs(regex ? "/)" : ")", out);
-}
 
 void kt_filter_print(const struct kt_filter *filter, FILE *out)
 {
@@ -703,7 +457,7 @@ void kt_filter_print(const struct kt_filter *filter, FILE *out)
 
 	switch (filter->operation) {
 	case OP_PREDICATE:
-		print_predicate(filter, out);
+		kt_predicate_print(&filter->predicate, out);
 		return;
 	case OP_NOT:
 		(void)fputc('!', out);
@@ -718,79 +472,10 @@ void kt_filter_print(const struct kt_filter *filter, FILE *out)
 	}
 }
 
-/* ---- values that no test has ----------------------------------------------------------------- */
-
-/* Whether the text is one value, and not a pattern for several. */
-static bool is_one_value(const struct kt_filter *filter)
-{
-	bool may_be_glob = filter->matcher == MATCH_GLOB || filter->matcher == MATCH_TAIL;
-
-	return filter->matcher != MATCH_REGEX && !(may_be_glob && strpbrk(filter->text, "*?[\\"));
-}
-
-/* Another number is not a slip of the finger. */
-static bool differ_in_numbers(const char *a, const char *b)
-{
-	for (;; a++, b++) {
-		a += strspn(a, "0123456789");
-		b += strspn(b, "0123456789");
-		if (*a != *b || !*a)
-			return *a == *b;
-	}
-}
-
-static bool offer_value(struct visit *visit, const char *value)
-{
-	const char *text = visit->filter->text, *tail = strrchr(value, '/');
-
-	if (differ_in_numbers(text, value))
-		return false;
-	kt_nearest_offer_part(&visit->nearest, text, value);
-	if (visit->filter->matcher == MATCH_TAIL && tail)
-		kt_nearest_offer(&visit->nearest, text, tail + 1);
-	if (visit->nearest.name && visit->nearest.name != visit->name) {
-		(void)snprintf(visit->name, sizeof(visit->name), "%s", visit->nearest.name);
-		visit->nearest.name = visit->name;
-	}
-	return false;
-}
-
-static bool visit_tests(const struct kt_test_node *tests, struct visit *visit)
-{
-	for (; tests; tests = tests->next) {
-		const struct subject subject = { .test = tests->test };
-
-		if (visit->filter->predicate->values(&subject, visit))
-			return true;
-	}
-	return false;
-}
-
-/* As the user may have written it: without the sign that is the predicate's own. */
-static void tell_predicate(const struct kt_filter *filter, const struct kt_test_node *tests,
-			   FILE *out)
-{
-	const struct predicate *predicate = filter->predicate;
-	struct visit match = { .fn = match_value, .filter = filter };
-	struct visit offer = { .fn = offer_value, .filter = filter };
-	const char *sign =
-		filter->matcher == predicate->matcher ? "" : matcher_sign(filter->matcher);
-
-	if (!predicate->example || predicate->is_of_kernel || !is_one_value(filter) ||
-	    visit_tests(tests, &match))
-		return;
-	(void)visit_tests(tests, &offer);
-	if (offer.nearest.name)
-		(void)fprintf(out,
-			      "warning: -E: no test matches %s(%s%s); did you mean %s(%s%s)?\n",
-			      predicate->name, sign, filter->text, predicate->name, sign,
-			      offer.nearest.name);
-}
-
 static void tell(const struct kt_filter *filter, const struct kt_test_node *tests, FILE *out)
 {
 	if (filter->operation == OP_PREDICATE) {
-		tell_predicate(filter, tests, out);
+		kt_predicate_tell(&filter->predicate, tests, out);
 		return;
 	}
 	tell(filter->left, tests, out);

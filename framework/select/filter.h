@@ -17,20 +17,11 @@
 #include <ktest/test.h>
 
 #include "framework/options/options.h"
+#include "framework/select/predicate.h"
 #include "util/err.h"
 
 #define KT_FILTER_TEXT_MAX  4096 /* bytes of an expression */
 #define KT_FILTER_DEPTH_MAX 64   /* parentheses and negations in each other */
-
-/*
- * The order is that of truth: "and" is the lesser of two answers, "or" the greater one. MAYBE is
- * the answer of kernel() while the kernels are not known.
- */
-enum kt_answer {
-	KT_ANSWER_NO,
-	KT_ANSWER_MAYBE,
-	KT_ANSWER_YES,
-};
 
 struct kt_filter;
 

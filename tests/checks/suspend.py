@@ -117,6 +117,22 @@ def by_terminal(host, ktests, sample):
           text)
 
 
+def slow_to_pause(host, sample):
+    """A session that a busy host keeps waiting is still asked to pause, and not just stopped."""
+    run = host.spinning(sample)
+    session = next(pid for pid in descendants(run.pid) if pid != machine(run.pid))
+    os.kill(session, signal.SIGSTOP)
+    run.send_signal(signal.SIGTSTP)
+    time.sleep(1.5)  # time is the event: a runner without patience has stopped it by now
+    check(stat(run.pid)[0] != "T", "the runner waits for its session to pause")
+    os.kill(session, signal.SIGCONT)
+    wait_for("the stop of the run", lambda: stat(run.pid)[0] == "T")
+    time.sleep(STOPPED_S)
+    run.send_signal(signal.SIGCONT)
+    text = end(run)
+    check(run.returncode == 0, "and the session's limit does not count the stop", text)
+
+
 def returns_to_a_busy_host(host, sample):
     """A continued run waits for its CPU, and names the run that has it."""
     run = host.spinning(sample, "--global-timeout", "20s")
@@ -198,6 +214,7 @@ def main():
         host = Host(pathlib.Path(name) / "cache")
         while_a_template_is_made(host, ktests)
         by_terminal(host, ktests, sample)
+        slow_to_pause(host, sample)
         returns_to_a_busy_host(host, sample)
         not_caught(host, ktests, sample)
         ended(host, sample)

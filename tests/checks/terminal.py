@@ -18,6 +18,7 @@ import termios
 import time
 
 TIMEOUT_S = 600
+END_S = 60  # for a run that was told to end
 LIMIT_S = 15  # of the sample "spins", which takes two seconds of real time, and more on a busy host
 STOPPED_S = LIMIT_S + 1
 HANGS = ("--exact", "hangs", "--timeout", "500s", "--boot-timeout", "500s")
@@ -142,8 +143,12 @@ class Terminal:
     def end(self, sig=None):
         if sig:
             os.kill(self.pid, sig)
+        until = time.monotonic() + END_S
         while self.read():
-            pass
+            if time.monotonic() > until:
+                os.kill(self.pid, signal.SIGKILL)
+                sys.exit(f"failed: the run has not ended {END_S} s after {sig or 'that'}\n"
+                         f"{self.text}")
         status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         self.ended_with = self.mode()
         os.close(self.fd)

@@ -126,6 +126,7 @@ Test(options, bad_ones_are_named)
 		{ "--max-fail", "2:soon" },
 		{ "--max-fail", ":wait" },
 		{ "--max-fail", "all:wait" },
+		{ "--max-fail", "00000000000000000000001x" },
 		{ "--stress-count", "0" },
 		{ "--gtest_output", "json:x" },
 		{ "--color", "green" },
