@@ -136,7 +136,7 @@ def again(sample, directory):
     # These count the host's time, in which waiting for other runs is included.
     alone = own_cache.make(directory / "alone")
     run(sample, "--exact", "hangs", "warning_is_expected", "--timeout", "1500ms", env=alone)
-    done = run(sample, "--exact", "hangs", "run_fails", "-j", "2", "--timeout", "300s",
+    done = run(sample, "--exact", "hangs", "run_fails", "-j", "2", "--timeout", "120s",
                "--max-fail", "1:immediate", env=alone)
     check(done.returncode == 100 and "1 failed, 1 errors" in done.stdout
           and re.search(r"ERROR \[.*\] hangs\n +stopped by --max-fail\n", done.stdout),

@@ -308,6 +308,20 @@ def one_file(ktests, directory):
                   for attempt in attempts.values()), "one file: it had room for all")
 
 
+def not_in_records(ktests):
+    """The record of a run, in the cache, leaves out what guests have traced: two would fill it."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    records = pathlib.Path(cache) / "ktest/records"
+    before = set(records.iterdir())
+    with subprocess.Popen([ktests, "--exact", "cgroup_freeze", "--trace", os.devnull,
+                           "--trace-sched"], stdout=subprocess.DEVNULL) as process:
+        process.wait(timeout=600)
+    own = [path for path in records.iterdir()
+           if path not in before and path.name.endswith(f"-{process.pid}")]
+    check(len(own) == 1 and list(own[0].rglob("cgroup_freeze.json"))
+          and not list(own[0].rglob("*.sched.trace")), "a record has no trace of a guest", own)
+
+
 def main():
     sample, ktests = sys.argv[1:]
     with tempfile.TemporaryDirectory() as directory:
@@ -317,6 +331,7 @@ def main():
         time_line(sample, directory)
         guest_trace(ktests, directory)
         one_file(ktests, directory)
+        not_in_records(ktests)
 
 
 main()

@@ -17,7 +17,8 @@ import sys
 import termios
 import time
 
-TIMEOUT_S = 600
+BOOT_S = 600  # for a run that may have to make the template of the others
+TIMEOUT_S = 120
 END_S = 60  # for a run that was told to end
 LIMIT_S = 15  # of the sample "spins", which takes two seconds of real time, and more on a busy host
 STOPPED_S = LIMIT_S + 1
@@ -429,6 +430,8 @@ def main():
     sample = os.path.realpath(sys.argv[1])
     for name in ("NO_COLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
         os.environ.pop(name, None)
+    subprocess.run([sample, "--exact", "hangs", "--timeout", "1s"], stdin=subprocess.DEVNULL,
+                   capture_output=True, timeout=BOOT_S, check=False)
     bar(sample)
     sizes(sample)
     for reflows in (True, False):

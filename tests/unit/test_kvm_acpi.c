@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/unit/leaks.h"
+#include "tests/unit/topology.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/io.h"
@@ -25,11 +26,6 @@ UNIT_SUITE(kvm_acpi);
 
 /* The tables lie in the first MiB; more RAM is only said to be there. */
 static uint8_t first_mib[MIB];
-
-#define TOPOLOGY(n, l, c, t)                                                                       \
-	{                                                                                          \
-		.numa_nodes = (n), .llcs = (l), .cores = (c), .threads = (t)                       \
-	}
 
 static const struct kt_machine_topology small = TOPOLOGY(1, 1, 2, 1), numa = TOPOLOGY(2, 4, 3, 2),
 					wide = TOPOLOGY(1, 40, 3, 2);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/unit/leaks.h"
+#include "tests/unit/topology.h"
 #include "util/cleanup.h"
 #include "vmm/kvm/cpuid.h"
 
@@ -15,11 +16,6 @@ struct table {
 	struct kvm_cpuid2 head;
 	struct kvm_cpuid_entry2 room[TABLE_MAX];
 };
-
-#define TOPOLOGY(n, l, c, t)                                                                       \
-	{                                                                                          \
-		.numa_nodes = (n), .llcs = (l), .cores = (c), .threads = (t)                       \
-	}
 
 static const struct kt_machine_topology topology = TOPOLOGY(1, 2, 3, 2); /* llc, 2 bits, 1 bit */
 
