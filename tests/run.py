@@ -12,7 +12,7 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 
-N_LAST_LINES = 30  # of each stream of a test that failed
+N_LAST_LINES = 80  # of each stream of a test that failed
 N_OUTPUTS = 10  # of so many tests; the names of all come behind
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

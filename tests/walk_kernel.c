@@ -219,7 +219,10 @@ static void add_scx(struct types *types, enum walk_form form)
 		{ "dsq_hash", btf__find_by_name(types->btf, "rhashtable"), AT(sched, dsq_hash) },
 		{ "all", types->list, AT(sched, all) }, { "pcpu", types->pointer, AT(sched, pcpu) },
 		{ global, types->pointer, AT(sched, global_dsqs) },
-		{ "watchdog_timeout", types->u64, AT(sched, watchdog_timeout) });
+		{ "watchdog_timeout", types->u64, AT(sched, watchdog_timeout) },
+		{ "exit_info", types->pointer, AT(sched, exit_info) });
+	(void)STRUCT(types, "scx_exit_info", sizeof(struct walk_exit_info),
+		     { "kind", types->u32, 0 });
 	stats = STRUCT(types, "scx_event_stats", 16, { "SCX_EV_ONE", types->u64, 0 },
 		       { "SCX_EV_TWO", types->u64, 8 });
 	(void)STRUCT(types, "scx_sched_pcpu", 24, { "event_stats", stats, 8 });

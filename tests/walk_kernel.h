@@ -55,6 +55,11 @@ struct walk_sched {
 	uint64_t dsq_hash; /* struct rhashtable: tbl */
 	struct walk_list all;
 	uint64_t pcpu, global_dsqs, watchdog_timeout;
+	uint64_t exit_info; /* 0, unless a test gives it one */
+};
+
+struct walk_exit_info {
+	uint32_t kind;
 };
 
 /*

@@ -199,7 +199,7 @@ kill_at_random() {
 part_storm() {
 	local VMM=kvm round=0 left=0
 	hide_qemu
-	$(sample) --exact warning_is_expected > /dev/null # makes the template
+	$(sample) --exact warning_is_expected > /dev/null 2>&1 # makes the template
 	while [ $round -lt "$STORM" ]; do
 		round=$((round + 1))
 		kill_at_random 2> /dev/null

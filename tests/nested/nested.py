@@ -38,6 +38,8 @@ CPU_LIMIT_S = 1200  # four times what the machine needs; a busy host takes none 
 DEADLINE_S = 3000  # for a machine that does nothing any more
 BOOT_PER_FORK = 50  # at least
 BEAT_S = 0.5
+N_CONTEXT = 60  # lines before a check that failed
+NOISE = re.compile("WRMSR|kvm_pr_unimpl")
 QEMU = "qemu-system-x86_64"
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/kvmvapic.bin",
             "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/qemu/pvh.bin")
@@ -171,6 +173,19 @@ def lines_of(part, lines):
     return itertools.takewhile(lambda line: not line.startswith("nested: part "), lines[begin:])
 
 
+def told_with_context(lines):
+    """Each check that failed, after what the machine printed since the check before it."""
+    told, since = [], []
+    for line in lines:
+        if line.startswith("nested: failed: "):
+            told += [*since[-N_CONTEXT:], line]
+        if line.startswith("nested: "):
+            since = []
+        elif line and not NOISE.search(line):
+            since.append(line)
+    return told
+
+
 def median_ms(lines, phase):
     found = (re.search(rf"^ +(?=boot ).*?\b{phase} ([\d.]+) s", line) for line in lines)
     times = [float(match[1]) * 1e3 for match in found if match and float(match[1])]
@@ -243,7 +258,7 @@ def main():
                           .strip())
     check_host(kernel)
     lines = run_parts(kernel, arguments)
-    failed = [line for line in lines if line.startswith("nested: failed: ")]
+    failed = told_with_context(lines)
     if "nested: end" not in lines:
         failed.append("nested: the machine ended before its last check: by itself, after "
                       f"{arguments.cpu_limit} s of CPU time, or because it did nothing any more")

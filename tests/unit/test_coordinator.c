@@ -281,6 +281,30 @@ Test(coordinator, an_error_that_is_there_already_was_missed, .init = begin_with_
 	cr_assert(not(kt_freeze_is_due(freeze)));
 }
 
+/* Hits take their time: the VMM has to hear of them. */
+Test(coordinator, an_error_whose_hit_is_under_way_is_not_missed, .init = begin_with_many,
+     .fini = finish)
+{
+	uint64_t info = walk_alloc(&kernel, sizeof(struct walk_exit_info));
+
+	tick();
+	for (unsigned int i = 0; i < WALK_SCHEDS; i++) {
+		walk_at(&kernel, walk_sched, kernel.scheds[i])->exit_info = info;
+		walk_at(&kernel, walk_sched, kernel.scheds[i])->exit_kind = 1024;
+	}
+	cr_assert(not(kt_freeze_is_due(freeze)));
+	tick();
+	cr_assert(zero(sz, n_hits), "the CPU stands at the write");
+	stop_at(watch_at(exit_kind_of(0)), 1024);
+	expect_hit(0, KT_FREEZE_CLAIMED, "sched-0");
+	walk_at(&kernel, walk_exit_info, info)->kind = 1024;
+	cr_assert(kt_freeze_is_due(freeze));
+	tick();
+	cr_assert(eq(sz, n_hits, 2), "of the one that was told, there is no more");
+	expect_hit(1, KT_FREEZE_MISSED, "sched-1");
+	cr_assert(not(kt_freeze_is_due(freeze)));
+}
+
 /* ---- Early captures ---- */
 
 Test(coordinator, half_of_the_time_is_found_when_the_watchdog_checks, .init = begin_with_many,

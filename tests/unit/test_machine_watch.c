@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Watches of a machine's memory. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "tests/unit/leaks.h"
 #include "tests/unit/tiny_guest.h"
 #include "util/clock.h"
+#include "vmm/qemu/state.h"
 
 UNIT_SUITE(machine_watch);
 
@@ -87,6 +89,14 @@ static void await_hits(struct vm *vm, unsigned int n)
 	}
 }
 
+/* Waits until QEMU has told something, which nobody takes. */
+static void await_event(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	cr_assert(eq(int, poll(&poll_fd, 1, (int)(VM_PATIENCE / KT_NSEC_PER_MSEC)), 1));
+}
+
 static void check_watch(bool single)
 {
 	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
@@ -120,6 +130,36 @@ Test(machine_watch, a_watch_stops_it_at_each_access)
 {
 	check_watch(true);
 	check_watch(false);
+}
+
+/* The owner pauses a machine that QEMU has stopped already, which it has not heard of. */
+Test(machine_watch, a_hit_before_a_pause_is_told_before_it_goes_on)
+{
+	struct kt_machine_config config = TINY_GUEST_CONFIG(TINY_GUEST_COUNTS, -1);
+	const struct kt_watch spec = { .address = TINY_GUEST_COUNTER, .len = 4 };
+	const struct kt_watch other = { .address = TINY_GUEST_SPARE, .len = 4 };
+	struct kt_err err = KT_ERR_NULL;
+	unsigned int number, n;
+	struct vm vm;
+
+	start_watched(&vm, &config, false);
+	cr_assert(zero(int, watch(&vm, &spec, &number, &err)), "%s", err.text);
+	for (n = heard.n; n < 10; n = heard.n) {
+		uint32_t counter;
+
+		await_event(kt_qemu_of(vm.machine)->qmp_source.fd);
+		counter = peek(&vm, TINY_GUEST_COUNTER);
+		cr_assert(zero(int, kt_machine_pause(vm.machine, kt_now_ns() + VM_PATIENCE, &err)));
+		cr_assert(zero(int, watch(&vm, &other, &number, &err)), "%s", err.text);
+		cr_assert(zero(int, kt_machine_unwatch(vm.machine, number,
+						       kt_now_ns() + VM_PATIENCE, &err)));
+		cr_assert(eq(u32, heard.n, n));
+		cr_assert(
+			zero(int, kt_machine_resume(vm.machine, kt_now_ns() + VM_PATIENCE, &err)));
+		cr_assert(gt(u32, heard.n, n));
+		cr_assert(ge(u32, heard.counter, counter));
+	}
+	vm_close(&vm);
 }
 
 Test(machine_watch, a_condition_holds_hits_back)

@@ -280,19 +280,32 @@ static int withdraw(struct kt_freeze *freeze, struct exit *exit, uint64_t deadli
 	return make_stores(freeze, exit, KT_EXIT_DISARM, 0, 0, deadline_ns, reterr);
 }
 
-/* Errors of schedulers that are watched, whose hits were missed. */
+/*
+ * Whether @sched has an error, and nobody will tell of the hit. While the CPU still stands at the
+ * write, the hit is under way: the machine has not been told to stop, or its owner has not heard of
+ * it. To pause the machine then could take it away.
+ */
+static bool is_missed(const struct kt_freeze *freeze, struct kt_inspect *inspect,
+		      const struct exit *exit, const struct kt_scx_sched *sched)
+{
+	return exit->armed && sched->kva == exit->track.sched && !exit->track.kind &&
+	       sched->exit_kind >= freeze->kinds.error && kt_scx_exit_goes_on(inspect, sched);
+}
+
 static void find_missed(struct kt_freeze *freeze, struct kt_inspect *inspect,
 			const struct kt_scx_sched *scheds, size_t n)
 {
 	for (size_t i = 0; i < freeze->n_exits; i++) {
 		struct exit *exit = &freeze->exits[i];
 
-		for (size_t j = 0; exit->armed && j < n; j++)
-			if (scheds[j].kva == exit->track.sched &&
-			    kt_exit_track_hit(&exit->track, &freeze->kinds, true,
-					      scheds[j].exit_kind) == KT_EXIT_CLAIMED)
-				tell_of_exit(freeze, exit, inspect, KT_FREEZE_MISSED,
-					     scheds[j].exit_kind, 0);
+		for (size_t j = 0; j < n; j++) {
+			if (!is_missed(freeze, inspect, exit, &scheds[j]))
+				continue;
+			(void)kt_exit_track_hit(&exit->track, &freeze->kinds, true,
+						scheds[j].exit_kind);
+			tell_of_exit(freeze, exit, inspect, KT_FREEZE_MISSED, scheds[j].exit_kind,
+				     0);
+		}
 	}
 }
 
@@ -394,8 +407,7 @@ bool kt_freeze_is_due(struct kt_freeze *freeze)
 		const struct exit *exit = &freeze->exits[tick.indices[i]];
 
 		for (size_t j = 0; j < tick.n_seen; j++)
-			due |= tick.seen[j] == exit->track.sched && !exit->track.kind &&
-			       tick.scheds[j].exit_kind >= freeze->kinds.error;
+			due |= is_missed(freeze, inspect, exit, &tick.scheds[j]);
 	}
 	free(tick.scheds);
 	return due;

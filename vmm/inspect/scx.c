@@ -104,6 +104,7 @@ static int add_sched(struct list *list, uint64_t kva, struct kt_err *reterr)
 		.root = kva == list->root,
 		.level = (int32_t)kt_record_get(&list->record, LEVEL),
 		.exit_kind = (uint32_t)kt_record_get(&list->record, EXIT_KIND),
+		.exit_info = kt_record_get(&list->record, EXIT_INFO),
 	};
 	(void)kt_record_text(&list->record, kt_record_get(&list->record, IS_CID) ? CID_NAME : NAME,
 			     sched->name, sizeof(sched->name));
@@ -170,6 +171,17 @@ int kt_scx_scheds(struct kt_inspect *inspect, struct kt_scx_sched **ret_scheds, 
 	*ret_scheds = list.scheds;
 	*ret_n = list.n;
 	return 0;
+}
+
+bool kt_scx_exit_goes_on(struct kt_inspect *inspect, const struct kt_scx_sched *sched)
+{
+	struct kt_member kind;
+	uint64_t value;
+
+	return !sched->exit_info ||
+	       kt_inspect_member(inspect, "struct scx_exit_info", "kind", &kind, NULL) < 0 ||
+	       kt_inspect_read_uint(inspect, sched->exit_info + kind.offset, 4, &value, NULL) < 0 ||
+	       value != 0; /* SCX_EXIT_NONE */
 }
 
 /* ---- Event counters ---- */

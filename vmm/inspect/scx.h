@@ -17,7 +17,8 @@
 #define KT_SCX_SCHEDS_MAX 256u
 
 struct kt_scx_sched {
-	uint64_t kva; /* of its struct scx_sched */
+	uint64_t kva;       /* of its struct scx_sched */
+	uint64_t exit_info; /* of its struct scx_exit_info; 0: not known */
 	bool root;
 	int32_t level; /* of sub-schedulers in each other; 0: the root */
 	char name[128];
@@ -31,6 +32,13 @@ struct kt_scx_sched {
  */
 int kt_scx_scheds(struct kt_inspect *inspect, struct kt_scx_sched **ret_scheds, size_t *ret_n,
 		  struct kt_err *reterr);
+
+/*
+ * Whether the CPU that has claimed the exit of a scheduler, by a write to exit_kind, has gone on
+ * since: what it writes next is kind in exit_info (scx_vexit(), kernel/sched/ext.c). True too if
+ * that cannot be read.
+ */
+bool kt_scx_exit_goes_on(struct kt_inspect *inspect, const struct kt_scx_sched *sched);
 
 /*
  * The event counters of a scheduler: *@ret_n names (borrowed), each with n_cpus values, in an array

@@ -28,6 +28,8 @@ struct kt_gdb {
 	size_t n_in;                 /* number of them */
 	char answer[PACKET_MAX + 1]; /* text of the packet taken last */
 	pid_t pid;                   /* of QEMU; 0: not known */
+	struct kt_gdb_report report; /* that came instead of an answer, if has_report */
+	bool has_report;
 };
 
 int kt_gdb_new(int fd, struct kt_gdb **ret_gdb)
@@ -121,9 +123,22 @@ static int read_more(struct kt_gdb *gdb, uint64_t deadline_ns)
 	return 0;
 }
 
+/* "T05thread:02;watch:ffffffff82a01000;", or rwatch, awatch; QEMU's threads begin at 1. */
+static bool parse_report(const char *text, struct kt_gdb_report *ret_report)
+{
+	const char *thread = strstr(text, "thread:"), *data = strstr(text, "watch:");
+
+	*ret_report = (struct kt_gdb_report){ .at_data = data };
+	if (strncmp(text, "T05", 3) != 0 || !thread ||
+	    sscanf(thread, "thread:%x", &ret_report->vcpu) != 1 || !ret_report->vcpu)
+		return false;
+	ret_report->vcpu--;
+	return !data || sscanf(data, "watch:%" SCNx64, &ret_report->address) == 1;
+}
+
 /*
  * Sends a command and waits for its answer. The stub also sends a packet "T..." when the machine
- * stops after kt_gdb_continue(); it is skipped, because QMP reports the stop as well.
+ * stops after kt_gdb_continue(); it is kept for kt_gdb_take_report(). QMP reports the stop as well.
  */
 static int request(struct kt_gdb *gdb, const char *command, uint64_t deadline_ns,
 		   struct kt_err *reterr)
@@ -132,9 +147,10 @@ static int request(struct kt_gdb *gdb, const char *command, uint64_t deadline_ns
 
 	while (r == 0) {
 		r = take_packet(gdb);
-		if (r > 0 && *gdb->answer == 'T')
+		if (r > 0 && *gdb->answer == 'T') {
+			gdb->has_report = parse_report(gdb->answer, &gdb->report);
 			r = 0;
-		else if (r == 0)
+		} else if (r == 0)
 			r = read_more(gdb, deadline_ns);
 	}
 	if (r < 0)
@@ -170,23 +186,12 @@ int kt_gdb_unset(struct kt_gdb *gdb, enum kt_gdb_stop stop, uint64_t address, si
 	return change(gdb, 'z', stop, address, len, deadline_ns, reterr);
 }
 
-/* "T05thread:02;watch:ffffffff82a01000;", or rwatch, awatch; QEMU's threads begin at 1. */
-static bool parse_report(const char *text, struct kt_gdb_report *ret_report)
-{
-	const char *thread = strstr(text, "thread:"), *data = strstr(text, "watch:");
-
-	*ret_report = (struct kt_gdb_report){ .at_data = data };
-	if (strncmp(text, "T05", 3) != 0 || !thread ||
-	    sscanf(thread, "thread:%x", &ret_report->vcpu) != 1 || !ret_report->vcpu)
-		return false;
-	ret_report->vcpu--;
-	return !data || sscanf(data, "watch:%" SCNx64, &ret_report->address) == 1;
-}
-
 int kt_gdb_take_report(struct kt_gdb *gdb, struct kt_gdb_report *ret_report, struct kt_err *reterr)
 {
-	int r, found = 0;
+	int r, found = gdb->has_report;
 
+	*ret_report = gdb->report;
+	gdb->has_report = false;
 	do {
 		r = take_packet(gdb);
 		if (r > 0)
@@ -202,6 +207,7 @@ int kt_gdb_continue(struct kt_gdb *gdb, struct kt_err *reterr)
 {
 	int r = send_packet(gdb, "c");
 
+	gdb->has_report = false;
 	return r < 0 ? kt_err_set(reterr, r, "gdbstub, command 'c': %m") : 0;
 }
 

@@ -19,7 +19,8 @@
 
 /*
  * The machine stops for one of six reasons: the owner pauses it, it is saved, it ends, it hits a
- * watch of the owner or a breakpoint of stale.c, or QEMU cannot go on with it. Only at a watch or
+ * watch of the owner or a breakpoint of stale.c, or QEMU cannot go on with it. A hit may come while
+ * the machine is being paused: it is told before the machine goes on. Only at a watch or
  * breakpoint does this file let it run again by itself; a machine that cannot be let run is killed,
  * because its owner would wait for it in vain.
  */
@@ -188,6 +189,16 @@ static int let_run(struct qemu *qemu, uint64_t deadline_ns, struct kt_err *reter
 				      reterr);
 }
 
+/* Whether a hit had stopped the machine before it was paused: QEMU keeps the first reason. */
+static bool has_untold_hit(struct qemu *qemu, uint64_t deadline_ns)
+{
+	char status[32];
+
+	return qemu->n_watches &&
+	       query_status(qemu, deadline_ns, status, sizeof(status), NULL) == 0 &&
+	       !strcmp(status, "debug");
+}
+
 int kt_qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_err *reterr)
 {
 	struct qemu *qemu = kt_qemu_of(machine);
@@ -196,6 +207,12 @@ int kt_qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_e
 
 	if (qemu->at_watch)
 		return 0;
+	if (has_untold_hit(qemu, deadline_ns)) {
+		qemu->paused = false;
+		qemu->stopped = true;
+		kt_qemu_look_after(qemu);
+		return 0;
+	}
 	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_THAW, qemu->n_vcpus, kt_now_ns(),
 			    deadline_ns);
 	r = judge(qemu, &rendezvous, let_run(qemu, rendezvous.deadline_ns, reterr), reterr);
