@@ -79,8 +79,7 @@ def fuzz(counts):
 
 def main():
     counts = Counts()
-    # The corpus of each fuzz target is worth more with the sanitizers.
-    meson_test("build", counts, "--no-suite", "fuzz", *sys.argv[1:])
+    meson_test("build", counts, *sys.argv[1:])
     meson_test("build-sanitize", counts, "--suite", "unit", "--suite", "fuzz")
     check_leaks("build-sanitize", counts)
     fuzz(counts)
