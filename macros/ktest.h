@@ -14,6 +14,7 @@
 #include <ktest/custom.h>
 #include <ktest/kernel.h>
 #include <ktest/payload.h>
+#include <ktest/perf.h>
 #include <ktest/report.h>
 #include <ktest/scenario.h>
 #include <ktest/scheduler.h>

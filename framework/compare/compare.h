@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#include "framework/compare/judge.h"
 #include "framework/compare/samples.h"
+#include "framework/metric/judge.h"
 
 /* A metric of a test. The texts are borrowed from the samples. */
 struct kt_compare_row {

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "framework/compare/gate.h"
 #include "framework/outcome/capture.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -235,10 +234,17 @@ static void read_payloads(struct reader *reader, const json_t *payloads)
 
 /* ---- the frame of a file -------------------------------------------------------------------- */
 
-static void read_attempt(struct reader *reader, const char *verdict, const json_t *attempt)
+static void read_scenario(struct reader *reader, const json_t *scenario)
+{
+	read_workers(reader, json_object_get(scenario, "workers"));
+	read_steps(reader, json_object_get(scenario, "steps"));
+	read_payloads(reader, json_object_get(scenario, "payloads"));
+}
+
+static void read_attempt(struct reader *reader, const json_t *json, const json_t *attempt)
 {
 	const json_t *result = json_object_get(attempt, "result");
-	const json_t *scenario = json_object_get(result, "scenario");
+	const char *verdict = kt_json_str(json, "verdict");
 	bool passed = !strcmp(verdict, "pass");
 
 	if (passed || !strcmp(verdict, "fail") || !strcmp(verdict, "error"))
@@ -247,9 +253,9 @@ static void read_attempt(struct reader *reader, const char *verdict, const json_
 		return;
 	if (json_is_integer(json_object_get(result, "duration_ns")))
 		add(reader, "duration_ms", number(result, "duration_ns") / 1e6);
-	read_workers(reader, json_object_get(scenario, "workers"));
-	read_steps(reader, json_object_get(scenario, "steps"));
-	read_payloads(reader, json_object_get(scenario, "payloads"));
+	if (json_is_integer(json_object_get(json, KT_METRIC_MIPS)))
+		add(reader, KT_METRIC_MIPS, number(json, KT_METRIC_MIPS));
+	read_scenario(reader, json_object_get(result, "scenario"));
 }
 
 /* Whether the file is a result at all, and one that we understand. */
@@ -302,8 +308,18 @@ int kt_samples_add(struct kt_samples *samples, const char *kernel, const char *n
 		return 0;
 	reader.test = name ?: test;
 	attempts = json_object_get(json, "attempts");
-	read_attempt(&reader, kt_json_str(json, "verdict"),
-		     json_array_get(attempts, json_array_size(attempts) - 1));
+	read_attempt(&reader, json, json_array_get(attempts, json_array_size(attempts) - 1));
+	samples->n_runs++;
+	return reader.r;
+}
+
+int kt_samples_add_result(struct kt_samples *samples, const char *test,
+			  const struct kt_result *result, struct kt_err *reterr)
+{
+	struct reader reader = { .samples = samples, .test = test, .reterr = reterr };
+
+	add(&reader, "duration_ms", (double)result->duration_ns / 1e6);
+	read_scenario(&reader, result->scenario);
 	samples->n_runs++;
 	return reader.r;
 }
@@ -400,6 +416,17 @@ static int read_files(struct kt_samples *samples, const struct source *source, D
 	return r;
 }
 
+static int nothing_read(const struct source *source, const char *path, struct kt_err *reterr)
+{
+	if (source->kernel)
+		return kt_err_set(reterr, -ENOENT,
+				  "'%s': no results of a kernel '%s' are there; reports have its "
+				  "name in brackets behind each test",
+				  path, source->kernel);
+	return kt_err_set(reterr, -ENOENT,
+			  "'%s': no results are there; -o DIR of a run writes them", path);
+}
+
 int kt_samples_read(struct kt_samples *samples, const char *path, const char *name,
 		    struct kt_err *reterr)
 {
@@ -414,10 +441,7 @@ int kt_samples_read(struct kt_samples *samples, const char *path, const char *na
 		return kt_err_set(reterr, -errno, "'%s': %m", source.dir);
 	r = read_files(samples, &source, dir, name, reterr);
 	(void)closedir(dir);
-	if (r == 0 && !samples->n_runs)
-		return kt_err_set(reterr, -ENOENT,
-				  "'%s': no results are there; -o DIR of a run writes them", path);
-	return r;
+	return r == 0 && !samples->n_runs ? nothing_read(&source, path, reterr) : r;
 }
 
 /* ---- order ---------------------------------------------------------------------------------- */
@@ -452,4 +476,32 @@ void kt_samples_sort(struct kt_samples *samples)
 		free(samples->at[i].test);
 	}
 	samples->n = kept;
+}
+
+/* The first sample that is not before @wanted. */
+static size_t lower_bound(const struct kt_samples *samples, const struct kt_sample *wanted)
+{
+	size_t low = 0, high = samples->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (kt_sample_order(&samples->at[middle], wanted) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct kt_series kt_samples_series(const struct kt_samples *samples, const char *test,
+				   const char *metric)
+{
+	const struct kt_sample wanted = { .test = (char *)test, .metric = metric };
+	struct kt_series series = KT_SERIES_NULL;
+
+	for (size_t i = lower_bound(samples, &wanted);
+	     i < samples->n && !kt_sample_order(&samples->at[i], &wanted); i++)
+		kt_series_add(&series, samples->at[i].value);
+	return series;
 }

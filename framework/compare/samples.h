@@ -8,7 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "framework/metric/judge.h"
 #include "util/err.h"
+#include "wire/result.h"
 
 /* A number that a run of a test has measured. */
 struct kt_sample {
@@ -40,6 +42,10 @@ void kt_samples_deinit(struct kt_samples *samples);
 int kt_samples_add(struct kt_samples *samples, const char *kernel, const char *name,
 		   const char *text, size_t len, struct kt_err *reterr);
 
+/* Adds the numbers of @result, of a test that has passed, as kt_samples_add() of its file would. */
+int kt_samples_add_result(struct kt_samples *samples, const char *test,
+			  const struct kt_result *result, struct kt_err *reterr);
+
 /*
  * Reads what @path names:
  *   DIR          all results in a directory
@@ -63,3 +69,7 @@ bool kt_samples_is_test(const char *path);
  * replaced by their mean.
  */
 void kt_samples_sort(struct kt_samples *samples);
+
+/* The values of a metric of a test, which are none if nothing is called so. They are sorted. */
+struct kt_series kt_samples_series(const struct kt_samples *samples, const char *test,
+				   const char *metric);

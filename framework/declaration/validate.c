@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "framework/declaration/perf.h"
 #include "framework/setup/uses.h"
 #include "guest/scenario/definition.h"
 #include "guest/scenario/lifetime.h"
@@ -460,6 +461,26 @@ static bool uses_scheduler(const struct kt_test *test)
 	return found;
 }
 
+/* Whether an earlier gate of the test is about the same metric. */
+static bool is_again(const struct kt_perf *gates, const struct kt_perf *perf)
+{
+	while (gates != perf && (!gates->metric || strcmp(gates->metric, perf->metric) != 0))
+		gates++;
+	return gates != perf;
+}
+
+static void check_perf(struct validation *v)
+{
+	for (const struct kt_perf *perf = v->test->perf; perf && !perf->end; perf++) {
+		struct kt_err err = KT_ERR_NULL;
+
+		if (kt_perf_check(perf, &err) < 0)
+			fault(v, ".perf: %s", err.text);
+		else if (is_again(v->test->perf, perf))
+			fault(v, ".perf: '%s' has two gates", perf->metric);
+	}
+}
+
 static unsigned int check_test(const struct kt_test_node *tests, const struct kt_test *test,
 			       FILE *out)
 {
@@ -480,6 +501,7 @@ static unsigned int check_test(const struct kt_test_node *tests, const struct kt
 		      test->watchdog_ms ? ".watchdog_ms" : ".expect_scheduler_exit");
 	if (kt_checks_fault(&test->checks))
 		fault(&v, ".checks: %s", kt_checks_fault(&test->checks));
+	check_perf(&v);
 	if (!test->steps && !test->run)
 		fault(&v, "it does nothing: give it .steps or .run");
 	if (test->steps && test->run)

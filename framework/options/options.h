@@ -193,6 +193,7 @@ struct kt_options {
 	unsigned int pool;              /* machines prepared ahead, 0..64; default 2 */
 	unsigned int retries;           /* attempts after the first, 0..1000; default 0 */
 	bool retries_given;             /* by the environment or the command line */
+	const char *baseline;           /* results for the gates of tests; NULL: they are off */
 	bool flaky_fails;               /* a test that passes in a later attempt fails the run */
 	unsigned int stress_count;      /* runs of each test, at least 1; 0: without end */
 	bool stress_count_given;

@@ -38,8 +38,8 @@ static void freep(struct kt_project **project)
  * are run. */
 static bool is_path(const char *option)
 {
-	static const char *const paths[] = { "capsule-dir", "html", "junit", "output-dir",
-					     "skip-file" };
+	static const char *const paths[] = { "baseline", "capsule-dir", "html",
+					     "junit",    "output-dir",  "skip-file" };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(paths); i++) {
 		if (!strcmp(option, paths[i]))

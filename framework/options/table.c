@@ -487,6 +487,9 @@ static const struct kt_option table[] = {
 	  .help = "attempts after the first for a test that fails" },
 	{ "flaky-result", RUNNING, .is_variable = true, .words = flaky_words, .apply = set_flaky,
 	  .help = "of a test that passes in a later attempt (default pass)" },
+	{ "baseline", RUNNING, .is_variable = true, TEXT("DIR", baseline),
+	  .help = "results of an earlier run (-o); a test with .perf fails if its metrics are "
+		  "worse" },
 	{ "stress-count", RUNNING, OWN("N|infinite", set_stress_count), GIVEN(stress_count_given),
 	  .help = "run each test N times" },
 	{ "stress-duration", RUNNING, TIME(stress_duration_ns),

@@ -200,6 +200,8 @@ char *kt_report_rerun_command(const struct kt_run_info *info, const struct kt_ou
 	put_options(out, options, spec);
 	if (outcome->mips && outcome->template_ram && !outcome->template_is_own)
 		(void)fprintf(out, " --template %016" PRIx64, outcome->template_ram);
+	if (options->baseline && outcome->test->perf)
+		put_option(out, "--baseline", options->baseline);
 	if (fclose(out)) {
 		free(text);
 		return NULL;

@@ -168,6 +168,7 @@ static void on_ended(struct kt_job *job)
 		return;
 	}
 	tell_start(attempt);
+	kt_run_note_fault(run, kt_baseline_judge(&run->baseline, &job->outcome));
 	if (!retry(attempt)) {
 		explain_stop(run, &job->outcome.result);
 		job->outcome.previous = attempt->item->previous; /* borrowed for the report */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "framework/report/report.h"
+#include "framework/run/baseline.h"
 #include "framework/run/budget.h"
 #include "framework/run/group.h"
 #include "framework/run/job.h"
@@ -58,6 +59,7 @@ struct kt_run {
 	const struct kt_options *options;
 	struct kt_reporter *reporters;
 
+	struct kt_baseline baseline; /* for the gates of tests */
 	struct kt_loop *loop;
 	struct kt_budget *budget;
 	struct kt_source signals;       /* those of runner.c, as a signalfd */

@@ -198,8 +198,30 @@ static int run_init(struct kt_run *run, struct kt_err *reterr)
 	return r;
 }
 
+static bool has_gates(const struct kt_plan *plan)
+{
+	size_t i = 0;
+
+	while (i < plan->n && !plan->tests[i]->perf)
+		i++;
+	return i < plan->n;
+}
+
+/* The file of a project can name one for all runs, so a run without gates is no error. */
+static int read_baseline(struct kt_run *run, struct kt_err *reterr)
+{
+	const char *path = run->options->baseline;
+
+	if (!path)
+		return 0;
+	if (!has_gates(run->plan))
+		kt_run_warn(run, "--baseline judges nothing: no test of this run has .perf");
+	return kt_baseline_read(&run->baseline, path, reterr);
+}
+
 static void run_deinit(struct kt_run *run)
 {
+	kt_baseline_deinit(&run->baseline);
 	run->counts.n_not_run = kt_queue_deinit(&run->queue);
 	/* Rounds that never came into the queue count too, if their number was given. */
 	if (run->options->stress_count && !run->options->stress_duration_ns)
@@ -249,7 +271,8 @@ int kt_runner_run(const struct kt_plan *plan, struct kt_setup *setup, struct kt_
 
 	kt_queue_init(&run.queue);
 	run.jobs_end = &run.jobs;
-	r = kt_advise(reterr, run_init(&run, reterr)) ?: run_all(&run, reterr);
+	r = kt_advise(reterr, run_init(&run, reterr))
+		    ?: read_baseline(&run, reterr) ?: run_all(&run, reterr);
 	run_deinit(&run);
 	run.counts.elapsed_ns = kt_now_ns() - run.began_ns;
 	/* A run that ends early for another reason than its report is an error of the harness. */

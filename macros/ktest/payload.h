@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <ktest/declaration.h>
+#include <ktest/perf.h>
 #include <ktest/test.h>
 
 #ifdef __cplusplus
@@ -34,18 +35,6 @@ enum kt_payload_output {
 	KT_OUTPUT_JSON = 1 << 1,
 	KT_OUTPUT_TAP = 1 << 2,
 	KT_OUTPUT_KSELFTEST = 1 << 3,
-};
-
-/**
- * enum kt_better - in which direction a metric improves
- * @KT_BETTER_UNKNOWN: it is not stated.
- * @KT_LOWER:          a lower value is better.
- * @KT_HIGHER:         a higher value is better.
- */
-enum kt_better {
-	KT_BETTER_UNKNOWN,
-	KT_LOWER,
-	KT_HIGHER,
 };
 
 /**

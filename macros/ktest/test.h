@@ -7,6 +7,7 @@
 
 #include <ktest/check.h>
 #include <ktest/declaration.h>
+#include <ktest/perf.h>
 #include <ktest/scenario.h>
 #include <ktest/topology.h>
 
@@ -65,6 +66,8 @@ struct kt_scheduler; /* see ktest/scheduler.h */
  * @steps:       KT_STEPS(): the scenario. A test has either @steps or @run.
  * @checks:      limits on what the workers report at their end:
  *               .checks = { .not_starved = KT_ON }. See struct kt_checks for the defaults.
+ * @perf:        KT_PERF(): metrics that must not be worse than in an earlier run. They are judged
+ *               if the test passes and --baseline names that run. NULL (the default): none.
  * @run:         runs in the guest, as PID 1: the test as a function instead of steps. Returns 0,
  *               KT_FAILED after a failed assertion, or a negative errno. A value that is not 0
  *               fails the test.
@@ -111,6 +114,7 @@ struct kt_test {
 	struct kt_backdrop backdrop;
 	const struct kt_step *steps;
 	struct kt_checks checks;
+	const struct kt_perf *perf;
 	const struct kt_scheduler *scheduler;
 	const struct kt_scheduler *const *schedulers;
 	unsigned int watchdog_ms;

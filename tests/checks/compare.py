@@ -10,6 +10,7 @@ usage: compare.py KTESTS PAYLOAD_SAMPLE
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -97,6 +98,9 @@ def main():
         run = compare(f"{kernels}[6.12]", f"{kernels}[7.0]")
         check(run.returncode == 100 and "steady iterations" in run.stdout,
               "two kernels of one run", run)
+        run = compare(f"{kernels}[6.1]", f"{kernels}[7.0]")
+        check(run.returncode == 99 and "no results of a kernel '6.1' are there" in run.stderr,
+              "a kernel that the run did not have", run)
 
         write(b, "steady", [1000], verdict="fail")
         run = compare(a / "steady", b / "steady", "--gate", "[!f]*=none")
@@ -138,6 +142,51 @@ def main():
         run = compare(results, results, "-v")
         check(run.returncode == 0 and "cgroup_freeze_parent iterations_worst" in run.stdout
               and "cgroup_freeze_parent run_delay_us" in run.stdout, "which are read", run)
+
+        gates(sample, here)
+
+
+def gates(sample, here):
+    """The gates of a test (.perf), judged against results of its own."""
+    def judged(baseline, *more):
+        return subprocess.run([sample, "--exact", "perf_is_worse", *more, *(
+            ["--baseline", str(baseline)] if baseline else [])],
+            capture_output=True, text=True, timeout=600, check=False)
+
+    results = here / "gated"
+    run = judged(None, "-o", str(results))
+    check(run.returncode == 0, "without --baseline, gates are not judged", run)
+    run = judged(results)
+    check(run.returncode == 0, "a run is not worse than itself", run)
+    path = results / "perf_is_worse.json"
+    was = path.read_text()
+
+    path.write_text(was.replace('"speed": 700', '"speed": 770'))
+    check(path.read_text() != was, "the speed is in the results", run)
+    run = judged(results)
+    check(run.returncode == 0, "9.1 % are fewer than 10 %", run)
+    path.write_text(was.replace('"speed": 700', '"speed": 1000'))
+    run = judged(results, "--retries", "1")
+    check(run.returncode == 100 and "TRY 1 FAIL" in run.stdout and "TRY 2 FAIL" in run.stdout
+          and "'sh.speed' is worse than in the baseline" in run.stdout
+          and "expected: more than 900; the baseline is 1000" in run.stdout
+          and "got: 700, which is 0.7 times the baseline" in run.stdout
+          and f"--baseline {results}" in run.stdout and "sh.errors" not in run.stdout,
+          "30 % fail the test, in each attempt", run)
+    path.write_text(re.sub('"mips": [0-9]+', '"mips": 7', was))
+    run = judged(results)
+    check(run.returncode == 99 and "it was measured at 7 MIPS" in run.stdout,
+          "another time is inconclusive", run)
+    path.write_text(was.replace('"errors"', '"mistakes"'))
+    run = judged(results)
+    check(run.returncode == 99 and "'sh.errors' cannot be compared" in run.stdout,
+          "a metric that the baseline lacks is inconclusive", run)
+    run = subprocess.run([sample, "--exact", "payload_selftest_skips", "--baseline", str(results)],
+                         capture_output=True, text=True, timeout=600, check=False)
+    check("no test of this run has .perf" in run.stderr, "a run without a gate says so", run)
+    run = judged(here / "none")
+    check(run.returncode == 99 and "--baseline" in run.stderr and "PASS" not in run.stdout,
+          "a baseline that is not there", run)
 
 
 main()

@@ -31,7 +31,7 @@ FLOORS = {
         ["run"],
         ["compare", "declaration", "merge", "session"],
         ["setup", "select", "report", "record"],
-        ["image", "kernel", "options", "outcome", "shard"],
+        ["image", "kernel", "metric", "options", "outcome", "shard"],
     ],
     "guest": [
         ["init"],

@@ -39,6 +39,7 @@ REPLACEMENTS = [
     (r"WARNING: CPU: \d+ PID: \d+ at mm/page_alloc", "WARNING: mm/page_alloc"),  # before 7.0
     (r"mm/page_alloc\.c:\d+ (at )?.*", "mm/page_alloc.c:LINE at FUNCTION"),
     (r"got: \d{4,}$", "got: A LARGE NUMBER"),
+    (r"/\S*/tests/samples/baseline\b", "BASELINE"),
     (r"build\S*/tests/samples/", "BUILD/"),
     (r"; kernel backtrace: .*", "; kernel backtrace: BACKTRACE"),
     (r"dump of \d+ lines", "dump of N lines"),

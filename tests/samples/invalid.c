@@ -127,3 +127,10 @@ KTEST(snapshots_too_close, .num_snapshots = 8, .duration_ms = 1000,
       .steps = ONE_STEP(.hold = KT_HOLD_FULL));
 KTEST(snapshot_name, .steps = KT_STEPS({ KT_OPS(KT_CAPTURE_SNAPSHOT("a/b")) },
 				       { KT_OPS(KT_CAPTURE_SNAPSHOT("")) }));
+KTEST(gates, .run = run,
+      .perf = KT_PERF({ .metric = "iterations", .percent = -1 }, { .metric = "speed" },
+		      { .better = KT_LOWER }, { .metric = "failed" },
+		      { .metric = "mips", .better = KT_HIGHER },
+		      { .metric = "iterations", .percent = 150 }, { .metric = "migrations" },
+		      { .metric = "migrations", .absolute = __builtin_inf() },
+		      { .metric = "migrations" }));

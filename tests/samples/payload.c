@@ -87,3 +87,13 @@ static int selftest_run(struct kt_ctx *ctx)
 }
 FAILING(payload_selftest_skips, .summary = "a selftest that has nothing to test",
 	.payloads = KT_PAYLOADS(KT_PAYLOAD_REF(selftest)), .run = selftest_run);
+
+static int perf_run(struct kt_ctx *ctx)
+{
+	return kt_payload_exec(ctx, KT_PAYLOAD_REF(sh),
+			       KT_ARGS("echo '{\"speed\": 700, \"errors\": 3}'"), NULL, 5000, NULL);
+}
+FAILING(perf_is_worse, .summary = "metrics that were better in the baseline",
+	.payloads = KT_PAYLOADS(KT_PAYLOAD_REF(sh)), .run = perf_run,
+	.perf = KT_PERF({ .metric = "sh.speed" },
+			{ .metric = "sh.errors", .better = KT_LOWER, .absolute = 2 }));

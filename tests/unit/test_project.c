@@ -40,7 +40,8 @@ static void leave(void)
 
 static const char json[] =
 	"{ \"retries\": 2, \"skip\": [\"a\", \"b\"], \"timeout\": \"30s\", \"shuffle\": true,"
-	"  \"skip-file\": \"known\", \"boot\": \"cold\", \"color\": \"never\","
+	"  \"skip-file\": \"known\", \"baseline\": \"before\", \"boot\": \"cold\", \"color\": "
+	"\"never\","
 	"  \"profiles\": { \"ci\": { \"retries\": 5, \"skip\": \"c\", \"shuffle\": false,"
 	"    \"overrides\": [ { \"filter\": \"test(=slow)\", \"retries\": 7 } ] } },"
 	"  \"overrides\": [ { \"filter\": \"tag(slow)\", \"retries\": 0, \"timeout\": \"2m\" },"
@@ -71,6 +72,7 @@ Test(project, the_file_is_found_above_and_has_the_lowest_rank)
 	cr_assert(not(o.timeout_given));
 	cr_assert(
 		ge(sz, strlen(o.skip_files.at[0]), strlen("/tmp/kt-project-XXXXXX/project/known")));
+	cr_assert(eq(chr, o.baseline[0], '/'));
 	kt_options_deinit(&o);
 
 	(void)setenv("KTESTS_RETRIES", "4", 1);

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <ktest/payload.h>
+#include <ktest/perf.h>
 
 #include "util/err.h"
 
@@ -23,6 +23,7 @@ struct kt_gate {
 #define KT_GATE_RELATIVE 0.1 /* the default of @relative */
 
 #define KT_METRIC_FAILED "failed" /* 1 for a run that failed, 0 for one that passed */
+#define KT_METRIC_MIPS   "mips"   /* of a vCPU in virtual time; 0: in real time */
 
 /*
  * Reads METRIC=higher|lower|none[:ABSOLUTE[:PERCENT%]], which is overwritten: the gate borrows its

@@ -2,7 +2,7 @@
 #pragma once
 /* What a difference between two series of values is worth. */
 
-#include "framework/compare/gate.h"
+#include "framework/metric/gate.h"
 
 /* What is kept of a series. */
 struct kt_series {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "framework/compare/judge.h"
+#include "framework/metric/judge.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "framework/compare/gate.h"
+#include "framework/metric/gate.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -9,7 +9,7 @@
 
 #include "util/cleanup.h"
 
-/* The metrics of workers; docs/results.md says what they are, samples.c how they are made. */
+/* docs/results.md says what they are, framework/compare/samples.c how they are made. */
 static const struct kt_gate builtin[] = {
 	{ KT_METRIC_FAILED, KT_LOWER, 0, 0, .unseen = true },
 	{ "iterations", KT_HIGHER, 100, 0.1 },
