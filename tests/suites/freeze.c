@@ -176,12 +176,15 @@ KTEST(freeze_at_half, .summary = "a starved task is captured at half of the watc
 
 /*
  * A watch does not see what the host writes. In real time the session looks at the schedulers ten
- * times per second, too, and so finds an error whose write no watch has seen.
+ * times per second, too, and so finds an error whose write no watch has seen. That the CPU has gone
+ * on from there is seen from what it writes next, the kind in exit_info.
  */
 static int missed_run(struct kt_ctx *ctx)
 {
 	KT_ASSERT_OK(ctx, kt_kernel_write(ctx, "scx_root->exit_kind.counter", KT_SCX_EXIT_ERROR));
+	KT_ASSERT_OK(ctx, kt_kernel_write(ctx, "scx_root->exit_info->kind", KT_SCX_EXIT_ERROR));
 	KT_ASSERT_OK(ctx, kt_hold_ms(ctx, 1000));
+	KT_ASSERT_OK(ctx, kt_kernel_write(ctx, "scx_root->exit_info->kind", 0));
 	return kt_kernel_write(ctx, "scx_root->exit_kind.counter", 0);
 }
 
