@@ -61,7 +61,11 @@ def measure(arguments, fault, policy):
 
 
 def without_iteration(path):
-    """The text of a file of a run. That of a failure says which run of the test it was."""
+    """The text of a file of a run, or of a directory of snapshots. That of a failure says which run
+    of the test it was.
+    """
+    if path.is_dir():
+        return "\n".join(f"{file.name} {file.read_text()}" for file in sorted(path.iterdir()))
     text = path.read_text(errors="replace")
     if path.name.endswith(FAILURE):
         text = json.dumps({**json.loads(text), "iteration": None})
