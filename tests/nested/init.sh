@@ -88,6 +88,7 @@ ends() {
 }
 
 killed_runner() {
+	: > /tmp/sample.log # that of an earlier runner, which this one may be late to replace
 	$(sample) --exact hangs --timeout 1800s --no-capture > /tmp/sample.log 2>&1 &
 	until_true 1800 sample_hangs
 	verdict $? "a runner that will be killed has a machine"
