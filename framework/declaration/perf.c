@@ -48,8 +48,8 @@ static int check_amount(const char *metric, const char *member, double amount,
 {
 	return isfinite(amount) && amount >= 0
 		       ? 0
-		       : kt_err_set(reterr, -EINVAL, "'%s': %s is %g; it must be a number from 0",
-				    metric, member, amount);
+		       : kt_err_set(reterr, -EINVAL, "'%s': %s is %g, not a number from 0", metric,
+				    member, amount);
 }
 
 int kt_perf_check(const struct kt_perf *perf, struct kt_err *reterr)
@@ -59,22 +59,17 @@ int kt_perf_check(const struct kt_perf *perf, struct kt_err *reterr)
 	if (!perf->metric || !*perf->metric)
 		return kt_err_set(reterr, -EINVAL, "a gate names no .metric");
 	if (!strcmp(perf->metric, KT_METRIC_FAILED) || !strcmp(perf->metric, KT_METRIC_MIPS))
-		return kt_err_set(reterr, -EINVAL,
-				  "'%s': only what a test that passes has measured is judged",
+		return kt_err_set(reterr, -EINVAL, "'%s': the test does not measure it",
 				  perf->metric);
 	if (check_amount(perf->metric, ".absolute", perf->absolute, reterr) < 0 ||
 	    check_amount(perf->metric, ".percent", perf->percent, reterr) < 0)
 		return -EINVAL;
 	gate = kt_perf_gate(perf);
 	if (gate.better != KT_LOWER && gate.better != KT_HIGHER)
-		return kt_err_set(reterr, -EINVAL,
-				  "'%s': it has no direction of its own; .better must say "
-				  "KT_LOWER or KT_HIGHER",
+		return kt_err_set(reterr, -EINVAL, "'%s': .better must be KT_LOWER or KT_HIGHER",
 				  perf->metric);
 	if (gate.better == KT_HIGHER && perf->percent > 100)
-		return kt_err_set(reterr, -EINVAL,
-				  "'%s': .percent is %g; what should be high cannot fall by more "
-				  "than 100 %%",
+		return kt_err_set(reterr, -EINVAL, "'%s': .percent is %g; at most 100 can be lost",
 				  perf->metric, perf->percent);
 	return 0;
 }

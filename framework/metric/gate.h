@@ -23,7 +23,7 @@ struct kt_gate {
 #define KT_GATE_RELATIVE 0.1 /* the default of @relative */
 
 #define KT_METRIC_FAILED "failed" /* 1 for a run that failed, 0 for one that passed */
-#define KT_METRIC_MIPS   "mips"   /* of a vCPU in virtual time; 0: in real time */
+#define KT_METRIC_MIPS   "mips"   /* speed of a vCPU in virtual time; 0 in real time */
 
 /*
  * Reads METRIC=higher|lower|none[:ABSOLUTE[:PERCENT%]], which is overwritten: the gate borrows its

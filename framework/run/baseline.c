@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "framework/compare/compare.h"
 #include "framework/declaration/perf.h"
+#include "framework/metric/judge.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -38,7 +38,7 @@ struct sides {
 	struct kt_outcome *outcome;
 };
 
-/* Of a run on several kernels, or of the same test on one. */
+/* The baseline names the test with its kernel if it is of several kernels, else without. */
 static struct kt_series before(const struct sides *sides, const char *metric)
 {
 	const struct kt_samples *samples = &sides->baseline->samples;
@@ -65,9 +65,11 @@ static int is_absent(const struct sides *sides, const char *metric, const char *
 	return what ? cannot_judge(sides, what, why) : -ENOMEM;
 }
 
-/* What the value would have to be, and why. The baseline's worst value is the last that is good. */
+/* A value passes if it differs by less than the gate says, or is in the range of the baseline. */
 static char *expected_text(const struct kt_gate *gate, const struct kt_series *a)
 {
+	static const char *const words[2][2] = { { "less than", "more than" },
+						 { "at most", "at least" } };
 	bool higher = gate->better == KT_HIGHER;
 	double room = fmax(gate->absolute, gate->relative * fabs(a->mean));
 	double bound = higher ? a->mean - room : a->mean + room;
@@ -76,10 +78,8 @@ static char *expected_text(const struct kt_gate *gate, const struct kt_series *a
 
 	return kt_format("%s %.6g; the baseline is %.6g, the mean of %zu run%s; changes count "
 			 "from %.6g on",
-			 is_worst ? higher ? "at least" : "at most"
-			 : higher ? "more than"
-				  : "less than",
-			 is_worst ? worst : bound, a->mean, a->n, a->n == 1 ? "" : "s", room);
+			 words[is_worst][higher], is_worst ? worst : bound, a->mean, a->n,
+			 a->n == 1 ? "" : "s", room);
 }
 
 static char *got_text(const struct kt_series *a, double value)

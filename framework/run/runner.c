@@ -207,7 +207,7 @@ static bool has_gates(const struct kt_plan *plan)
 	return i < plan->n;
 }
 
-/* The file of a project can name one for all runs, so a run without gates is no error. */
+/* A run without gates is warned, not refused: a project's file may name a baseline for all runs. */
 static int read_baseline(struct kt_run *run, struct kt_err *reterr)
 {
 	const char *path = run->options->baseline;

@@ -22,7 +22,8 @@
 /*
  * The guest asks for watches while it waits, so the machine is stopped at a moment of the guest; it
  * then stops by itself at each hit. In real time hits can be missed (KVM emulates an instruction,
- * two vCPUs make a hit at once), so a timer looks at the schedulers too.
+ * two vCPUs make a hit at once, QEMU pauses the machine at that moment), so a timer looks at the
+ * schedulers too.
  *
  * Hits are kept in the outcome as JSON, which the runner and .post_vm get.
  */

@@ -79,9 +79,9 @@ struct kt_cgroup_usage {
  * @cgroup: name of the cgroup
  *
  * Measured from the end of the step's operations to the end of its hold. Returns NULL if the step
- * has not run, or if the cgroup did not exist in it: one that a step creates exists until the end
- * of the last step that names it, one of the .backdrop in all steps. Valid until the end of the
- * test. Guest only, for .check; NULL on the host and in tests without steps.
+ * has not run, or if the cgroup did not exist in it. A cgroup that a step creates exists until the
+ * end of the last step that names it; a cgroup of the .backdrop exists in all steps. Valid until
+ * the end of the test. Guest only, for .check; NULL on the host and in tests without steps.
  */
 const struct kt_cgroup_usage *kt_step_usage(const struct kt_ctx *ctx, unsigned int step,
 					    const char *cgroup);

@@ -186,9 +186,9 @@ KTEST(freeze_at_half, .summary = "a starved task is captured at half of the watc
       .post_vm = early_post);
 
 /*
- * A watch does not see what the host writes. In real time the session looks at the schedulers ten
- * times per second, too, and so finds an error whose write no watch has seen. That the CPU has gone
- * on from there is seen from what it writes next, the kind in exit_info.
+ * A watch does not see what the host writes. In real time, the session also looks at the schedulers
+ * ten times per second, and finds an error whose write no watch has seen, once the CPU has gone on
+ * to its next write: the kind in exit_info.
  */
 static int missed_run(struct kt_ctx *ctx)
 {

@@ -281,31 +281,35 @@ static int withdraw(struct kt_freeze *freeze, struct exit *exit, uint64_t deadli
 }
 
 /*
- * Whether @sched has an error, and nobody will tell of the hit. While the CPU still stands at the
- * write, the hit is under way: the machine has not been told to stop, or its owner has not heard of
- * it. To pause the machine then could take it away.
+ * The scheduler of @exit, if it has an error whose hit was missed. While the CPU stands at the
+ * write, the hit is not missed but under way: QEMU has still to stop the machine, or this process
+ * to hear of the stop. A pause at that moment could lose the hit.
  */
-static bool is_missed(const struct kt_freeze *freeze, struct kt_inspect *inspect,
-		      const struct exit *exit, const struct kt_scx_sched *sched)
+static const struct kt_scx_sched *find_missed(const struct kt_freeze *freeze,
+					      struct kt_inspect *inspect, const struct exit *exit,
+					      const struct kt_scx_sched *scheds, size_t n)
 {
-	return exit->armed && sched->kva == exit->track.sched && !exit->track.kind &&
-	       sched->exit_kind >= freeze->kinds.error && kt_scx_exit_goes_on(inspect, sched);
+	for (size_t i = 0; exit->armed && !exit->track.kind && i < n; i++) {
+		if (scheds[i].kva == exit->track.sched)
+			return scheds[i].exit_kind >= freeze->kinds.error &&
+					       kt_scx_exit_goes_on(inspect, &scheds[i])
+				       ? &scheds[i]
+				       : NULL;
+	}
+	return NULL;
 }
 
-static void find_missed(struct kt_freeze *freeze, struct kt_inspect *inspect,
+static void tell_missed(struct kt_freeze *freeze, struct kt_inspect *inspect,
 			const struct kt_scx_sched *scheds, size_t n)
 {
 	for (size_t i = 0; i < freeze->n_exits; i++) {
 		struct exit *exit = &freeze->exits[i];
+		const struct kt_scx_sched *sched = find_missed(freeze, inspect, exit, scheds, n);
 
-		for (size_t j = 0; j < n; j++) {
-			if (!is_missed(freeze, inspect, exit, &scheds[j]))
-				continue;
-			(void)kt_exit_track_hit(&exit->track, &freeze->kinds, true,
-						scheds[j].exit_kind);
-			tell_of_exit(freeze, exit, inspect, KT_FREEZE_MISSED, scheds[j].exit_kind,
-				     0);
-		}
+		if (!sched)
+			continue;
+		exit->track.kind = sched->exit_kind;
+		tell_of_exit(freeze, exit, inspect, KT_FREEZE_MISSED, sched->exit_kind, 0);
 	}
 }
 
@@ -344,7 +348,7 @@ static int tick_once(struct kt_freeze *freeze, struct kt_inspect *inspect,
 
 	if (r < 0)
 		return r;
-	find_missed(freeze, inspect, tick.scheds, tick.n_seen);
+	tell_missed(freeze, inspect, tick.scheds, tick.n_seen);
 	for (size_t i = 0; r == 0 && i < tick.n_last; i++)
 		if (tick.gone[i])
 			r = withdraw(freeze, &freeze->exits[tick.indices[i]], deadline_ns, reterr);
@@ -403,12 +407,9 @@ bool kt_freeze_is_due(struct kt_freeze *freeze)
 	    look(freeze, inspect, &tick, NULL) < 0)
 		return false;
 	due = tick.what != KT_EXIT_HOLD || (is_polled(freeze) && somebody_waits(freeze, inspect));
-	for (size_t i = 0; i < tick.n_last; i++) {
-		const struct exit *exit = &freeze->exits[tick.indices[i]];
-
-		for (size_t j = 0; j < tick.n_seen; j++)
-			due |= is_missed(freeze, inspect, exit, &tick.scheds[j]);
-	}
+	for (size_t i = 0; !due && i < tick.n_last; i++)
+		due = find_missed(freeze, inspect, &freeze->exits[tick.indices[i]], tick.scheds,
+				  tick.n_seen);
 	free(tick.scheds);
 	return due;
 }

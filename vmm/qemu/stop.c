@@ -203,19 +203,15 @@ int kt_qemu_resume(struct kt_machine *machine, uint64_t deadline_ns, struct kt_e
 {
 	struct qemu *qemu = kt_qemu_of(machine);
 	struct kt_rendezvous rendezvous;
-	int r;
+	int r = 0;
 
 	if (qemu->at_watch)
 		return 0;
-	if (has_untold_hit(qemu, deadline_ns)) {
-		qemu->paused = false;
-		qemu->stopped = true;
-		kt_qemu_look_after(qemu);
-		return 0;
-	}
 	kt_rendezvous_begin(&rendezvous, KT_RENDEZVOUS_THAW, qemu->n_vcpus, kt_now_ns(),
 			    deadline_ns);
-	r = judge(qemu, &rendezvous, let_run(qemu, rendezvous.deadline_ns, reterr), reterr);
+	qemu->stopped = has_untold_hit(qemu, rendezvous.deadline_ns);
+	if (!qemu->stopped)
+		r = judge(qemu, &rendezvous, let_run(qemu, rendezvous.deadline_ns, reterr), reterr);
 	if (r < 0)
 		return r;
 	qemu->paused = false;
