@@ -34,6 +34,15 @@ runs() {
 	verdict $? "$what"
 }
 
+# nested.py says "interrupt" when the machine is out of time; all other lines are empty. Runners tell
+# then which tests they wait for, and what these have printed.
+interrupt() {
+	local line
+	while read -r line; do
+		[ "$line" != interrupt ] || killall -INT ktests sample-failing
+	done
+}
+
 # The kernel keeps 15 characters of a name.
 processes() { grep -lsE '^(qemu-system-x86|sample-failing)$' /proc/[0-9]*/comm; }
 no_processes() { [ -z "$(processes)" ]; }
@@ -77,9 +86,8 @@ sample() { echo "$SAMPLE -j 2 --accel kvm --vmm $VMM $LIMITS"; }
 
 # Each way in which a guest ends by itself is a failure of the test, told as what it was.
 ends() {
-	$(sample) --exact guest_panics triple_faults reboots powers_off > /tmp/ends.log 2>&1
+	$(sample) --exact guest_panics triple_faults reboots powers_off 2>&1 | tee /tmp/ends.log
 	local status=$?
-	cat /tmp/ends.log
 	[ $status = 100 ] && grep -q "4 run: 0 passed, 4 failed" /tmp/ends.log &&
 		grep -q "Kernel panic - not syncing: sysrq triggered crash" /tmp/ends.log &&
 		[ "$(grep -c ": the guest reset itself.* before the test was done" /tmp/ends.log)" = 3 ] &&
@@ -104,8 +112,8 @@ killed_runner() {
 }
 
 part_qemu() {
-	runs "a trivial test, booted" --vmm qemu --exact trivial --boot cold > /tmp/cold.log
-	cat /tmp/cold.log
+	runs "a trivial test, booted" --vmm qemu --exact trivial --boot cold |
+		tee /tmp/cold.log
 	grep -q "accel: kvm, vmm: qemu," /tmp/cold.log
 	verdict $? "KVM is measured and found real"
 	cat /cache/ktest/host.json; echo
@@ -116,9 +124,8 @@ part_qemu() {
 # QEMU is not there.
 part_native() {
 	hide_qemu
-	runs "a trivial test, booted by the native machine" --exact trivial --boot cold \
-		> /tmp/native.log
-	cat /tmp/native.log
+	runs "a trivial test, booted by the native machine" --exact trivial --boot cold |
+		tee /tmp/native.log
 	grep -q "accel: kvm, vmm: kvm," /tmp/native.log
 	verdict $? "the native machine is the default with KVM"
 	VMM=kvm contract
@@ -131,9 +138,8 @@ hide_qemu() {
 }
 
 contract() {
-	runs "the contract ($VMM)" --accel kvm --vmm $VMM --status-level skip --exact $CONTRACT \
-		> /tmp/contract.log
-	cat /tmp/contract.log
+	runs "the contract ($VMM)" --accel kvm --vmm $VMM --status-level skip --exact $CONTRACT |
+		tee /tmp/contract.log
 	grep -q "SKIP .*watch_long: .*65 bytes" /tmp/contract.log
 	verdict $? "a watch that KVM cannot have is a reason to skip a test ($VMM)"
 	has_uneven_llcs
@@ -211,6 +217,7 @@ part_storm() {
 	native "a trivial test after that" --exact trivial
 }
 
+interrupt < /dev/console &
 for module in $MODULES; do insmod "$module" || verdict 1 "insmod $module"; done
 [ -c /dev/kvm ]
 verdict $? "/dev/kvm"
