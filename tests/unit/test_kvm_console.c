@@ -7,11 +7,13 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_console.h>
 #include <linux/virtio_pci.h>
+#include <sched.h>
 #include <string.h>
 
 #include "tests/kvm_guest.h"
 #include "tests/unit/leaks.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "vmm/kvm/console.h"
 #include "vmm/kvm/map.h"
 #include "wire/message.h"
@@ -24,6 +26,8 @@ UNIT_SUITE(kvm_console);
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |      \
 	 VIRTIO_CONFIG_S_DRIVER_OK)
 
+#define N_WRITES 100000u
+
 enum { CONTROL_IN = 2, CONTROL_OUT, PORT_IN, PORT_OUT };
 
 struct fixture {
@@ -31,6 +35,7 @@ struct fixture {
 	struct kt_kvm_console console;
 	struct kt_buffer got; /* of the guest */
 	bool answer;          /* the callback writes to the port */
+	bool has_vcpu;        /* a thread that takes the lock, too */
 };
 
 static void on_bytes(void *data, const uint8_t *bytes, size_t len)
@@ -40,8 +45,10 @@ static void on_bytes(void *data, const uint8_t *bytes, size_t len)
 
 	cr_assert(zero(int, kt_buffer_append(&f->got, bytes, len)));
 	/* The lock is free: whoever calls back may use the machine. */
-	cr_assert(zero(int, pthread_mutex_trylock(&f->guest.lock)));
-	(void)pthread_mutex_unlock(&f->guest.lock);
+	if (!f->has_vcpu) {
+		cr_assert(zero(int, pthread_mutex_trylock(&f->guest.lock)));
+		(void)pthread_mutex_unlock(&f->guest.lock);
+	}
 	if (f->answer)
 		cr_assert(zero(int, kt_kvm_console_write(&f->console, &part, 1)));
 }
@@ -175,6 +182,43 @@ Test(kvm_console, bytes_of_the_guest_reach_the_session)
 	cr_assert(eq(sz, f.got.len, 12));
 	cr_assert(zero(int, memcmp(f.got.data, "hello, world", 12)));
 	cr_assert(eq(uint, f.guest.raised[GSI + 1 + PORT_OUT], 2));
+	end(&f);
+}
+
+static void *run_vcpu(void *data)
+{
+	struct fixture *f = data;
+	struct kvm_ring *ring = &f->guest.rings[PORT_OUT];
+	uint32_t head, len;
+
+	for (uint32_t i = 0; i < N_WRITES; i++) {
+		memcpy(f->guest.ram + ring->buffer_gpa, &i, sizeof(i));
+		kvm_ring_add(&f->guest, ring, 0, 0, sizeof(i), false);
+		kvm_bar_write(&f->guest, KVM_BAR_NOTIFY + 4 * PORT_OUT, 2, PORT_OUT);
+		while (!kvm_ring_take(&f->guest, ring, &head, &len))
+			(void)sched_yield(); /* the loop lags behind by a round */
+	}
+	return NULL;
+}
+
+Test(kvm_console, bytes_that_a_vcpu_writes_while_others_are_delivered_are_kept)
+{
+	uint64_t deadline_ns = kt_now_ns() + 20 * KT_NSEC_PER_SEC;
+	struct fixture f;
+	pthread_t vcpu;
+
+	begin(&f);
+	start(&f);
+	say(&f, 1, VIRTIO_CONSOLE_PORT_OPEN, 1);
+	f.has_vcpu = true;
+	cr_assert(zero(int, pthread_create(&vcpu, NULL, run_vcpu, &f)));
+	while (f.got.len < N_WRITES * sizeof(uint32_t) &&
+	       kt_loop_step(f.guest.loop, deadline_ns) == 0)
+		;
+	(void)pthread_join(vcpu, NULL);
+	cr_assert(eq(sz, f.got.len, N_WRITES * sizeof(uint32_t)));
+	for (uint32_t i = 0; i < N_WRITES; i++)
+		cr_assert(zero(int, memcmp(f.got.data + i * sizeof(i), &i, sizeof(i))), "%u", i);
 	end(&f);
 }
 

@@ -10,7 +10,8 @@
  *
  * Bytes for the guest wait in a buffer of ours until a process has opened the port: the driver
  * drops what comes earlier. Bytes of the guest are copied under the device lock, and handed on
- * without it. A round takes a limited number of them and then lets the loop do other work.
+ * without it, in a buffer that no vCPU sees any more. A round takes a limited number of them and
+ * then lets the loop do other work.
  *
  * Linux's driver spins until a control message, or what a process writes, was taken: requests are
  * taken in the thread of the vCPU. A loop that has to be scheduled for that would cost as much time
@@ -219,24 +220,43 @@ static void work(void *data, unsigned int queue)
 	}
 }
 
+/* What the guest has sent until now; vCPUs go on with a buffer that is empty. */
+static struct kt_buffer take_sent(struct kt_kvm_console *console)
+{
+	struct kt_buffer bytes;
+
+	(void)pthread_mutex_lock(console->virtio.host->lock);
+	bytes = console->from_guest;
+	console->from_guest = KT_BUFFER_NULL;
+	(void)pthread_mutex_unlock(console->virtio.host->lock);
+	return bytes;
+}
+
+/* Has the memory of @bytes used again, unless a vCPU has got some meanwhile. */
+static void give_back(struct kt_kvm_console *console, struct kt_buffer *bytes)
+{
+	kt_buffer_consume(bytes, bytes->len);
+	(void)pthread_mutex_lock(console->virtio.host->lock);
+	if (!console->from_guest.data) {
+		console->from_guest = *bytes;
+		*bytes = KT_BUFFER_NULL;
+	}
+	(void)pthread_mutex_unlock(console->virtio.host->lock);
+	kt_buffer_deinit(bytes);
+}
+
 /*
- * Called without the lock: only the loop touches from_guest. The callback may step the loop, and so
- * come here again: it has its bytes for itself.
+ * The callback is made without the lock: it may write to the guest, and step the loop, and so come
+ * here again.
  */
 static void deliver(void *data)
 {
 	struct kt_kvm_console *console = data;
-	struct kt_buffer bytes = console->from_guest;
+	struct kt_buffer bytes = take_sent(console);
 
-	if (!bytes.len)
-		return;
-	console->from_guest = KT_BUFFER_NULL;
-	console->fn(console->data, (const uint8_t *)bytes.data, bytes.len);
-	kt_buffer_consume(&bytes, bytes.len);
-	if (console->from_guest.data)
-		kt_buffer_deinit(&bytes);
-	else
-		console->from_guest = bytes; /* the memory is used again */
+	if (bytes.len)
+		console->fn(console->data, (const uint8_t *)bytes.data, bytes.len);
+	give_back(console, &bytes);
 }
 
 static void reset(void *data)
@@ -355,8 +375,8 @@ void kt_kvm_console_drain(struct kt_kvm_console *console)
 		virtio->stopped = false;
 		take_bytes(console);
 		virtio->stopped = stopped;
-		(void)pthread_mutex_unlock(virtio->host->lock);
 		n = console->from_guest.len;
+		(void)pthread_mutex_unlock(virtio->host->lock);
 		deliver(console);
 	} while (n);
 }
