@@ -19,6 +19,14 @@ void kt_buffer_deinit(struct kt_buffer *buffer)
 	*buffer = KT_BUFFER_NULL;
 }
 
+struct kt_buffer kt_buffer_take(struct kt_buffer *buffer)
+{
+	struct kt_buffer taken = *buffer;
+
+	*buffer = KT_BUFFER_NULL;
+	return taken;
+}
+
 static void move_to_front(struct kt_buffer *buffer)
 {
 	char *front = buffer->data - buffer->before;

@@ -16,6 +16,9 @@ struct kt_buffer {
 /* Frees the bytes and resets @buffer to KT_BUFFER_NULL. */
 void kt_buffer_deinit(struct kt_buffer *buffer);
 
+/* Returns what @buffer holds, which the caller then owns, and resets @buffer to KT_BUFFER_NULL. */
+struct kt_buffer kt_buffer_take(struct kt_buffer *buffer);
+
 /* Makes room for @more bytes behind those in use. Returns 0 or -ENOMEM. */
 int kt_buffer_reserve(struct kt_buffer *buffer, size_t more);
 

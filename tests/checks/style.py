@@ -18,7 +18,7 @@ import sys
 COLUMNS = 100
 LARGE = 150  # lines
 LAYERS = ("framework", "guest", "macros", "schedulers", "tests", "util", "vmm", "wire")
-TEXT = {".c", ".h", ".py", ".md", ".build", ".txt"}
+TEXT = {".c", ".h", ".py", ".md", ".build", ".sh", ".txt"}
 TOOLS = ("dev", ".ci/run")
 
 COMMENT = re.compile(r"/\*.*?\*/", re.S)

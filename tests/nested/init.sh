@@ -34,12 +34,12 @@ runs() {
 	verdict $? "$what"
 }
 
-# nested.py says "interrupt" when the machine is out of time; all other lines are empty. Runners tell
-# then which tests they wait for, and what these have printed.
+# nested.py says "interrupt" when the machine is out of time; all other lines are empty. A runner
+# that is interrupted tells which tests it waits for, and what they have printed.
 interrupt() {
 	local line
 	while read -r line; do
-		[ "$line" != interrupt ] || killall -INT ktests sample-failing
+		[ "$line" != interrupt ] || killall -q -INT ktests sample-failing
 	done
 }
 
@@ -76,13 +76,16 @@ all_are_confined() {
 # ---- the contract: one list of tests and of ends, for whichever monitor is $VMM -----------------
 
 # A capability of a machine each: a fork, cgroups, the machine that stands still at an error, a
-# watch, one that KVM cannot have, typed paths, a snapshot, a scheduler that is attached, one that is
-# exchanged, time, LLCs that differ and a node of memory alone.
+# watch, one that KVM cannot have, typed paths, a snapshot, a scheduler that is attached, one that
+# is exchanged, time, LLCs that differ and a node of memory alone.
 CONTRACT="trivial cgroup_freeze freeze_at_error watch_global watch_long kernel_paths
 snapshot_machine scx_fifo scx_restart machine_clocks machine_timers machine_time_is_trusted
 topology_uneven"
 
 sample() { echo "$SAMPLE -j 2 --accel kvm --vmm $VMM $LIMITS"; }
+
+# ended COUNT HOW: so many guests of ends() have ended like that.
+ended() { [ "$(grep -c ": the guest $2 before the test was done" /tmp/ends.log)" = "$1" ]; }
 
 # Each way in which a guest ends by itself is a failure of the test, told as what it was.
 ends() {
@@ -90,8 +93,7 @@ ends() {
 	local status=$?
 	[ $status = 100 ] && grep -q "4 run: 0 passed, 4 failed" /tmp/ends.log &&
 		grep -q "Kernel panic - not syncing: sysrq triggered crash" /tmp/ends.log &&
-		[ "$(grep -c ": the guest reset itself.* before the test was done" /tmp/ends.log)" = 3 ] &&
-		[ "$(grep -c ": the guest powered off before the test was done" /tmp/ends.log)" = 1 ]
+		ended 3 "reset itself.*" && ended 1 "powered off"
 	verdict $? "a panic, a triple fault, a reboot and a power-off end a machine ($VMM)"
 }
 
@@ -112,8 +114,7 @@ killed_runner() {
 }
 
 part_qemu() {
-	runs "a trivial test, booted" --vmm qemu --exact trivial --boot cold |
-		tee /tmp/cold.log
+	runs "a trivial test, booted" --vmm qemu --exact trivial --boot cold | tee /tmp/cold.log
 	grep -q "accel: kvm, vmm: qemu," /tmp/cold.log
 	verdict $? "KVM is measured and found real"
 	cat /cache/ktest/host.json; echo

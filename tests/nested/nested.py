@@ -39,13 +39,14 @@ MEMORY_MIB = 6144
 PARTS = ("qemu", "unit", "native", "forks", "storm")  # unit: before QEMU is hidden
 CPU_LIMIT_S = 1200  # four times what the machine needs; a busy host takes none of it
 DEADLINE_S = 3000  # for a machine that does nothing any more
-GRACE = 0.1  # of both, for a run that is interrupted to tell its end
+GRACE = 0.1  # of both, in which a run that was interrupted tells its end
 BOOT_PER_FORK = 50  # at least
 BEAT_S = 0.5
+ANSWER_S = 10  # for QEMU's monitor
 N_CONTEXT = 60  # lines before a check that failed
 PR_SET_PDEATHSIG = 1
 LOOKS = ("info lapic", "info pic", *9 * ["info registers"])
-LOOKS_PAST = re.compile("[XY]MM|FPR|FCW|[DEFGS]S =|DR")
+LOOKS_PAST = re.compile("[XY]MM|FPR|FCW|[DEFGS]S =|DR")  # lines that say nothing here
 NOISE = re.compile("WRMSR|kvm_pr_unimpl")
 QEMU = "qemu-system-x86_64"
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/kvmvapic.bin",
@@ -136,34 +137,36 @@ def cpu_time_s(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def look_inside(qmp_path):
-    """What QEMU tells of a machine that does not get on, to find out where it spins."""
-    with socket.socket(socket.AF_UNIX) as qmp:
-        qmp.settimeout(10)
-        qmp.connect(qmp_path)
-        stream = qmp.makefile("rw")
-        print(json.dumps({"execute": "qmp_capabilities"}), file=stream, flush=True)
-        for command in LOOKS:
-            print(json.dumps({"execute": "human-monitor-command",
-                              "arguments": {"command-line": command}}), file=stream, flush=True)
-            answers = (json.loads(line) for line in stream)
-            text = next(answer["return"] for answer in answers if answer.get("return"))
-            kept = [line for line in text.splitlines() if line and not LOOKS_PAST.match(line)]
-            yield "\n".join([f"{command}:", *kept])
+def monitor(qmp, commands):
+    """What QEMU's monitor answers to each of the commands."""
+    qmp.settimeout(ANSWER_S)
+    stream = qmp.makefile("rw")
+    answers = (json.loads(line) for line in stream)
+    print(json.dumps({"execute": "qmp_capabilities"}), file=stream, flush=True)
+    for command in commands:
+        print(json.dumps({"execute": "human-monitor-command",
+                          "arguments": {"command-line": command}}), file=stream, flush=True)
+        text = next((answer["return"] for answer in answers if answer.get("return")), None)
+        if text is None:
+            raise OSError("it has ended")
+        yield text
 
 
-def tell_inside(qmp_path):
+def look_inside(qmp):
+    """Prints where the CPU of the machine is, several times, and what interrupts it waits for."""
     try:
-        for text in look_inside(qmp_path):
-            print(text, flush=True)
+        for command, text in zip(LOOKS, monitor(qmp, LOOKS)):
+            kept = [line for line in text.splitlines() if line and not LOOKS_PAST.match(line)]
+            print("\n".join([f"{command}:", *kept]), flush=True)
     except (OSError, ValueError) as error:
         print(f"QEMU does not answer: {error}", flush=True)
 
 
-def watch_over(process, qmp_path, cpu_limit_s):
+def watch_over(process, qmp, cpu_limit_s):
     """Beats until the machine ends, and ends it when it is out of time.
 
-    Out of time, what runs in it is interrupted first: it tells what it was waiting for.
+    When its time is up, the machine is looked at, and what runs in it is interrupted, which tells
+    what it was waiting for.
 
     The beat is a byte on the serial port, twice a second, which interrupts the machine. QEMU 10
     loses an interrupt of its local APIC now and then while a guest of the guest runs: the vector
@@ -171,16 +174,14 @@ def watch_over(process, qmp_path, cpu_limit_s):
     spins (stop_machine(), virtio_console), neither of both machines ever goes on: on a quiet host
     one run of three. Any other interrupt makes QEMU look again.
     """
-    began, interrupted = time.monotonic(), False
+    began, spent, interrupted = time.monotonic(), 0, False
     deadline_s = max(DEADLINE_S, 2 * cpu_limit_s)
     try:
-        while True:
+        while spent < 1 + GRACE:
             spent = max(cpu_time_s(process.pid) / cpu_limit_s,
                         (time.monotonic() - began) / deadline_s)
-            if spent > 1 + GRACE:
-                process.kill()
-            if spent > 1 and not interrupted:
-                tell_inside(qmp_path)
+            if spent >= 1 and not interrupted:
+                look_inside(qmp)
                 process.stdin.write("interrupt")
                 interrupted = True
             process.stdin.write("\n")
@@ -188,9 +189,12 @@ def watch_over(process, qmp_path, cpu_limit_s):
             time.sleep(BEAT_S)
     except (OSError, ValueError):
         pass  # the machine has ended
+    finally:
+        process.kill()
 
 
 def die_with_parent():
+    """In QEMU's process, before it executes QEMU."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -198,27 +202,27 @@ def run_machine(kernel, initramfs, cpu_limit_s):
     """The lines that the machine prints, as they come, until it ends or is out of time."""
     pvh = json.loads((kernel / "meta.json").read_text())["pvh"]
     boot = kernel / ("vmlinux" if pvh else "vmlinuz")
-    with tempfile.TemporaryDirectory() as directory:
-        qmp_path = f"{directory}/qmp"
-        process = subprocess.Popen(
-            [QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-             # TCG executes two CPUs at the same time, and then its SVM is not reliable: on a host
-             # with nothing else to do, the kernels of both machines failed in 3 of 5 runs
-             # ("scheduling while atomic", a reset).
-             "-machine", "q35", "-accel", "tcg",
-             "-cpu", "max,+svm,+npt", "-smp", "1", "-m", f"{MEMORY_MIB}M", "-kernel", str(boot),
-             "-initrd", initramfs, "-append",
-             "console=ttyS0 loglevel=5 panic=-1 idle=halt mitigations=off tsc=reliable",
-             "-serial", "stdio", "-qmp", f"unix:{qmp_path},server=on,wait=off"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, errors="replace",
-            preexec_fn=die_with_parent)
-        threading.Thread(target=watch_over, args=[process, qmp_path, cpu_limit_s],
-                         daemon=True).start()
-        try:
-            yield from (line.rstrip() for line in process.stdout)
-        finally:
-            process.kill()
-            process.wait()
+    qmp, its_qmp = socket.socketpair()
+    process = subprocess.Popen(
+        [QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+         # TCG executes two CPUs at the same time, and then its SVM is not reliable: on a host with
+         # nothing else to do, the kernels of both machines failed in 3 of 5 runs ("scheduling while
+         # atomic", a reset).
+         "-machine", "q35", "-accel", "tcg",
+         "-cpu", "max,+svm,+npt", "-smp", "1", "-m", f"{MEMORY_MIB}M", "-kernel", str(boot),
+         "-initrd", initramfs,
+         "-append", "console=ttyS0 loglevel=5 panic=-1 idle=halt mitigations=off tsc=reliable",
+         "-serial", "stdio",
+         "-chardev", f"socket,id=qmp,fd={its_qmp.fileno()}", "-mon", "chardev=qmp,mode=control"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, errors="replace",
+        pass_fds=[its_qmp.fileno()], preexec_fn=die_with_parent)
+    its_qmp.close()
+    threading.Thread(target=watch_over, args=[process, qmp, cpu_limit_s], daemon=True).start()
+    try:
+        yield from (line.rstrip() for line in process.stdout)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def lines_of(part, lines):

@@ -10,7 +10,7 @@
  *
  * Bytes for the guest wait in a buffer of ours until a process has opened the port: the driver
  * drops what comes earlier. Bytes of the guest are copied under the device lock, and handed on
- * without it, in a buffer that no vCPU sees any more. A round takes a limited number of them and
+ * without it, in a buffer that vCPUs no longer reach. A round takes a limited number of them and
  * then lets the loop do other work.
  *
  * Linux's driver spins until a control message, or what a process writes, was taken: requests are
@@ -171,7 +171,7 @@ static bool take_request(struct kt_kvm_console *console, const struct kt_kvm_cha
 		kt_kvm_virtio_break(&console->virtio, "queue 5: a request has more than 1 MiB");
 		return false;
 	}
-	/* Bounded by REQUEST_MAX, and a part of a buffer that is used again and again. */
+	/* REQUEST_MAX and ROUND_MAX bound it. */
 	if (kt_buffer_reserve(bytes, (size_t)chain->out_len) < 0) {
 		kt_kvm_virtio_break(&console->virtio, "queue 5: the host is out of memory");
 		return false;
@@ -220,43 +220,20 @@ static void work(void *data, unsigned int queue)
 	}
 }
 
-/* What the guest has sent until now; vCPUs go on with a buffer that is empty. */
-static struct kt_buffer take_sent(struct kt_kvm_console *console)
-{
-	struct kt_buffer bytes;
-
-	(void)pthread_mutex_lock(console->virtio.host->lock);
-	bytes = console->from_guest;
-	console->from_guest = KT_BUFFER_NULL;
-	(void)pthread_mutex_unlock(console->virtio.host->lock);
-	return bytes;
-}
-
-/* Has the memory of @bytes used again, unless a vCPU has got some meanwhile. */
-static void give_back(struct kt_kvm_console *console, struct kt_buffer *bytes)
-{
-	kt_buffer_consume(bytes, bytes->len);
-	(void)pthread_mutex_lock(console->virtio.host->lock);
-	if (!console->from_guest.data) {
-		console->from_guest = *bytes;
-		*bytes = KT_BUFFER_NULL;
-	}
-	(void)pthread_mutex_unlock(console->virtio.host->lock);
-	kt_buffer_deinit(bytes);
-}
-
 /*
  * The callback is made without the lock: it may write to the guest, and step the loop, and so come
- * here again.
+ * here again. vCPUs add to from_guest meanwhile.
  */
 static void deliver(void *data)
 {
 	struct kt_kvm_console *console = data;
-	struct kt_buffer bytes = take_sent(console);
+	KT_CLEANUP(kt_buffer_deinit) struct kt_buffer bytes = KT_BUFFER_NULL;
 
+	(void)pthread_mutex_lock(console->virtio.host->lock);
+	bytes = kt_buffer_take(&console->from_guest);
+	(void)pthread_mutex_unlock(console->virtio.host->lock);
 	if (bytes.len)
 		console->fn(console->data, (const uint8_t *)bytes.data, bytes.len);
-	give_back(console, &bytes);
 }
 
 static void reset(void *data)

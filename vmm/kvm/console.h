@@ -25,7 +25,7 @@ struct kt_kvm_console {
 	unsigned int owed;           /* control messages that the guest has no buffer for yet */
 	bool open;                   /* a process of the guest has opened the port */
 	struct kt_buffer to_guest;   /* what the guest has no buffers for yet */
-	struct kt_buffer from_guest; /* what was taken from the queue, until fn() gets it */
+	struct kt_buffer from_guest; /* bytes that fn() has not been called with yet */
 };
 
 /*

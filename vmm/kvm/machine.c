@@ -156,14 +156,13 @@ static void on_port(void *data, const uint8_t *bytes, size_t len)
 	kvm->machine.events->port(kvm->machine.data, bytes, len);
 }
 
-/* The buffer is exchanged, so that the session is called without the lock. */
+/* The buffer is taken, so that the session is called without the lock. */
 static void deliver_serial(struct kvm *kvm)
 {
 	struct kt_buffer output;
 
 	(void)pthread_mutex_lock(&kvm->lock);
-	output = kvm->serial.output;
-	kvm->serial.output = KT_BUFFER_NULL;
+	output = kt_buffer_take(&kvm->serial.output);
 	(void)pthread_mutex_unlock(&kvm->lock);
 	if (output.len)
 		kvm->machine.events->console(kvm->machine.data, (const uint8_t *)output.data,

@@ -225,13 +225,19 @@ static void leave(struct kt_kvm_vcpu *vcpu)
 	(void)pthread_mutex_unlock(&vcpu->crew->lock);
 }
 
+/* A kick and the thread itself may both do it; KVM reads it once, at the entry. */
+static void leave_at_once(struct kt_kvm_vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+}
+
 static void run_guest(struct kt_kvm_vcpu *vcpu)
 {
 	while (stand(vcpu)) {
 		while (!has_to_stand(vcpu->crew))
 			run_once(vcpu);
 		while (vcpu->accesses) {
-			vcpu->run->immediate_exit = 1;
+			leave_at_once(vcpu);
 			run_once(vcpu);
 		}
 	}
@@ -283,7 +289,7 @@ static void kick_locked(struct kt_kvm_crew *crew)
 
 		if (!vcpu->has_thread || vcpu->parked)
 			continue;
-		vcpu->run->immediate_exit = 1;
+		leave_at_once(vcpu);
 		(void)pthread_kill(vcpu->thread, KICK_SIGNAL);
 	}
 }
