@@ -52,7 +52,7 @@ QEMU = "qemu-system-x86_64"
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/kvmvapic.bin",
             "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/qemu/pvh.bin")
 MODULES = ("virt/lib/irqbypass", "arch/x86/kvm/kvm", "arch/x86/kvm/kvm-amd")
-KERNEL_FILES = ("vmlinux", "vmlinuz", "btf", "meta.json")
+KERNEL_FILES = ("vmlinux", "vmlinuz", "btf", "meta.json", "config")
 GUEST_MODULES = ("net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net",
                  "drivers/block/virtio_blk")
 
@@ -91,10 +91,15 @@ def module_bytes(path):
 
 
 def topologies(ktests):
-    """The shortest test of each topology and size of memory in the suite."""
+    """The shortest test of each topology and size of memory in the suite.
+
+    One that asks for the rate of a workload is taken if there is no other: a CPU that is emulated
+    is too slow for it.
+    """
     tests = json.loads(subprocess.check_output([ktests, "--list", "--format", "json"]))["tests"]
     chosen = {}
-    for test in sorted(tests, key=lambda test: test["duration_ms"], reverse=True):
+    for test in sorted(tests, key=lambda test: (test["name"].startswith("work_"),
+                                                test["duration_ms"]), reverse=True):
         if not test.get("disabled"):
             chosen[json.dumps([test["topology"], test["memory_mib"]])] = test["name"]
     return chosen.values()
@@ -110,6 +115,16 @@ def environment(arguments, modules):
     return "".join(f'{name}="{value}"\n' for name, value in values.items())
 
 
+def add_suite(initramfs, ktests):
+    """What the suite takes from the host: files beside the binary, and what is loaded on demand."""
+    for path in sorted(pathlib.Path(ktests).parent.iterdir()):
+        if path.is_file():
+            initramfs.add_program(path)
+    libraries = subprocess.check_output(["/sbin/ldconfig", "-p"], text=True)
+    for path in re.findall(r"libgcc_s\.so\.1 \(.*x86-64.*\) => (\S+)", libraries):
+        initramfs.add_program(path)
+
+
 def make_initramfs(kernel, arguments):
     initramfs = Initramfs()
     initramfs.add("/bin/busybox", pathlib.Path(shutil.which("busybox")).read_bytes())
@@ -119,8 +134,12 @@ def make_initramfs(kernel, arguments):
         initramfs.add_program(program)
     for path in (*FIRMWARE, "/etc/ld.so.cache", arguments.schedulers):
         initramfs.add_host(path)
+    if "suite" in (arguments.part or ()):
+        add_suite(initramfs, arguments.ktests)
     for name in KERNEL_FILES:
-        initramfs.add(f"/cache/ktest/kernels/{kernel.name}/{name}", (kernel / name).read_bytes())
+        if (kernel / name).exists():  # not each kernel has a config
+            initramfs.add(f"/cache/ktest/kernels/{kernel.name}/{name}",
+                          (kernel / name).read_bytes())
     for path in (module_file(kernel, name) for name in GUEST_MODULES):
         initramfs.add(f"/cache/ktest/kernels/{kernel.name}/{path.relative_to(kernel)}",
                       path.read_bytes())

@@ -298,8 +298,9 @@ KTEST(watch_condition, .summary = "a condition on a field of one CPU, and reads 
       TWO_CPUS, .duration_ms = 300,
       .steps = KT_STEPS(
 	      { KT_SETUP({ .name = "w", .work = KT_WORK(KT_FUTEX_PING_PONG, .workers = 6) }),
-		KT_OPS(KT_WATCH("runqueues[cpu 0].nr_running", .name = "some", .when = KT_GE(3)),
-		       KT_WATCH("runqueues[cpu 0].nr_running", .name = "all", .count_only = true),
+		/* One after the other: what the second one sees, the first one has seen. */
+		KT_OPS(KT_WATCH("runqueues[cpu 0].nr_running", .name = "all", .count_only = true),
+		       KT_WATCH("runqueues[cpu 0].nr_running", .name = "some", .when = KT_GE(3)),
 		       KT_WATCH("runqueues[cpu 0].idle", .name = "idle", .access = true,
 				.count_only = true)),
 		.hold = KT_HOLD_MS(100) }),
