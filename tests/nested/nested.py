@@ -52,7 +52,7 @@ QEMU = "qemu-system-x86_64"
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/kvmvapic.bin",
             "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/qemu/pvh.bin")
 MODULES = ("virt/lib/irqbypass", "arch/x86/kvm/kvm", "arch/x86/kvm/kvm-amd")
-KERNEL_FILES = ("vmlinux", "vmlinuz", "btf", "meta.json", "config")
+KERNEL_FILES = ("vmlinux", "vmlinuz", "btf", "meta.json")
 GUEST_MODULES = ("net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net",
                  "drivers/block/virtio_blk")
 
@@ -93,8 +93,8 @@ def module_bytes(path):
 def topologies(ktests):
     """The shortest test of each topology and size of memory in the suite.
 
-    One that asks for the rate of a workload is taken if there is no other: a CPU that is emulated
-    is too slow for it.
+    A test of a workload is taken only if there is no other: it expects a rate of work that a CPU of
+    a nested machine does not have.
     """
     tests = json.loads(subprocess.check_output([ktests, "--list", "--format", "json"]))["tests"]
     chosen = {}
@@ -136,11 +136,9 @@ def make_initramfs(kernel, arguments):
         initramfs.add_host(path)
     if "suite" in (arguments.part or ()):
         add_suite(initramfs, arguments.ktests)
-    for name in KERNEL_FILES:
-        if (kernel / name).exists():  # not each kernel has a config
-            initramfs.add(f"/cache/ktest/kernels/{kernel.name}/{name}",
-                          (kernel / name).read_bytes())
-    for path in (module_file(kernel, name) for name in GUEST_MODULES):
+    for path in (*(kernel / name for name in KERNEL_FILES),
+                 *kernel.glob("config"),  # which not each kernel has
+                 *(module_file(kernel, name) for name in GUEST_MODULES)):
         initramfs.add(f"/cache/ktest/kernels/{kernel.name}/{path.relative_to(kernel)}",
                       path.read_bytes())
     modules = []

@@ -139,7 +139,7 @@ static int hold_lasts_check(struct kt_ctx *ctx)
 	return 0;
 }
 
-/* The worker ends after the hold, and begins when it has the CPU: a little after the hold has. */
+/* The worker gets the CPU a little after the hold has begun, and is stopped after its end. */
 KTEST(hold_lasts, .summary = "a hold lasts the fraction of the duration that it says",
       .duration_ms = 600, .topology = { .llcs = 1, .cores = 1 },
       .steps = KT_STEPS({ KT_SETUP({ .name = "w", .work = KT_WORK(KT_SPIN_WAIT, .workers = 1) }),

@@ -298,7 +298,7 @@ KTEST(watch_condition, .summary = "a condition on a field of one CPU, and reads 
       TWO_CPUS, .duration_ms = 300,
       .steps = KT_STEPS(
 	      { KT_SETUP({ .name = "w", .work = KT_WORK(KT_FUTEX_PING_PONG, .workers = 6) }),
-		/* One after the other: what the second one sees, the first one has seen. */
+		/* "all" is armed first, so that it counts each hit that "some" counts. */
 		KT_OPS(KT_WATCH("runqueues[cpu 0].nr_running", .name = "all", .count_only = true),
 		       KT_WATCH("runqueues[cpu 0].nr_running", .name = "some", .when = KT_GE(3)),
 		       KT_WATCH("runqueues[cpu 0].idle", .name = "idle", .access = true,

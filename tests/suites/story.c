@@ -173,8 +173,9 @@ static int taken_check(struct kt_ctx *ctx)
 }
 
 /*
- * After a second, the kernel lets tasks of sched_ext run beside a real-time task for 50 ms
- * (ext_server in kernel/sched/ext.c). Also with three times the patience, the watchdog is faster.
+ * The kernel gives tasks of sched_ext 50 ms of each second in spite of a real-time task (ext_server
+ * in kernel/sched/ext.c), which ends the stall. The watchdog must find it earlier, also under TCG
+ * in real time, where its timeout is three times as long.
  */
 #define WATCHDOG_TAKEN_MS 250
 
